@@ -1,0 +1,19 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+// Benchmarks of the hot paths, from the outside: what a service that links Outrider gets.
+
+import PackageDescription
+
+let package = Package(
+    name: "outrider-bench",
+    platforms: [.macOS(.v26)],
+    dependencies: [.package(name: "outrider", path: "..")],
+    targets: [
+        .target(name: "CBench"),
+        .executableTarget(
+            name: "outrider-bench",
+            dependencies: ["CBench", .product(name: "OutriderMetrics", package: "outrider")],
+            swiftSettings: [.treatAllWarnings(as: .error)])
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts allocations, with a counter that is preloaded into the process.
+
+import CBench
+import OutriderMetrics
+
+/// Prints the allocations of scrapes and of recording; false if a promise does not hold.
+func reportAllocations() -> Bool {
+    guard bench_allocations() >= 0 else {
+        print("the allocation counter is not preloaded; scripts/bench.sh --check does that")
+        return false
+    }
+
+    func allocations(_ body: () -> Void) -> Int {
+        body()  // what is made at the first time does not count
+        let before = bench_allocations()
+        body()
+        return bench_allocations() - before
+    }
+
+    func scrape(_ fill: (Registry) -> Void) -> Int {
+        let registry = Registry(reportsItself: false)
+        fill(registry)
+        return allocations { _ = registry.respond() }
+    }
+
+    let recorded = recordEverything(allocations)
+    let few = scrape { Data.gauges(in: $0, count: 10) }
+    let many = scrape { Data.gauges(in: $0, count: 10_000) }
+    let counters = scrape { Data.counters(in: $0) }
+    let histograms = scrape { Data.histograms(in: $0) }
+    for (name, value) in [
+        ("recording", recorded), ("scrape_10_gauges", few), ("scrape_10000_gauges", many),
+        ("scrape_10000_counters", counters), ("scrape_1000_histograms", histograms),
+    ] {
+        print("outrider\tallocations_\(name)\t1\t\(value)\t\(value)")
+    }
+    // Families cost a few each; series cost none.
+    return recorded == 0 && many == few && counters < 60 && histograms < 30
+}
+
+private func recordEverything(_ allocations: (() -> Void) -> Int) -> Int {
+    let registry = Registry()
+    let counters = registry.counter("a_total", help: "A.", labels: ["x", "y"])
+    let counter = counters.with("x", "y")
+    let gauge = registry.gauge("b", help: "B.")
+    let histogram = registry.histogram("c", help: "C.")
+    return allocations {
+        for index in 0..<1_000 {
+            counter.increment()
+            counter.increment(by: 0.5)
+            counters.with("x", "y").increment(by: index)
+            gauge.set(Double(index))
+            gauge.increment()
+            histogram.observe(Double(index))
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prints one line for each operation: `outrider op threads min_ns median_ns`, with tabs.
+//
+//     outrider-bench [--quick]       times
+//     outrider-bench --allocations   allocations of scrapes and of recording (needs the preloaded
+//                                    counter of scripts/bench.sh)
+//     outrider-bench --loop OP N     N times one operation and nothing else, for an
+//                                    instruction counter: the difference of two N tells the cost
+
+import CBench
+import Glibc
+import OutriderMetrics
+
+let arguments = CommandLine.arguments
+if arguments.contains("--allocations") {
+    exit(reportAllocations() ? 0 : 1)
+}
+if let loop = arguments.firstIndex(of: "--loop"), arguments.count > loop + 2,
+    let count = Int(arguments[loop + 2])
+{
+    exit(runLoop(arguments[loop + 1], count) ? 0 : 2)
+}
+runTimings(isQuick: arguments.contains("--quick"))
+
+func runTimings(isQuick: Bool) {
+    // Creation first: its figures are those of a fresh heap.
+    creation()
+    let harness = Harness(isQuick: isQuick)
+    recording(harness)
+    lookUps(harness)
+    scrapes(harness)
+}
+
+func creation() {
+    pin(to: 0)
+    _ = (Data.labelSets, Data.values)
+    let registry = Registry(reportsItself: false)
+    let line = { (op: String, value: Double) in
+        print("outrider\t\(op)\t1\t\((value * 100).rounded() / 100)\t\((value * 100).rounded() / 100)")
+    }
+    var (bytes, start) = (bench_heap_bytes(), threadTime())
+    Data.counters(in: registry)
+    line("register_counter", Double(threadTime() - start) / 10_000)
+    line("heap_counter_bytes", Double(bench_heap_bytes() - bytes) / 10_000)
+    (bytes, start) = (bench_heap_bytes(), threadTime())
+    Data.histograms(in: registry)
+    line("register_histogram", Double(threadTime() - start) / 1_000)
+    line("heap_histogram_bytes", Double(bench_heap_bytes() - bytes) / 1_000)
+    withExtendedLifetime(registry) {}
+}
+
+func recording(_ harness: Harness) {
+    let registry = Registry()
+    let counter = registry.counter("bench_total", help: "Bench.", labels: Data.labels)
+        .with("MPUT", "/api/v1/resource7/items", "200")
+    let gauge = registry.gauge("bench_level", help: "Bench.")
+    let histogram = registry.histogram("bench_seconds", help: "Bench.", buckets: Data.buckets)
+    let values = Data.values
+    harness.operation("counter_inc") { for _ in 0..<$0 { counter.increment() } }
+    harness.operation("float_counter_inc") { for _ in 0..<$0 { counter.increment(by: 0.5) } }
+    harness.operation("gauge_set") { for index in 0..<$0 { gauge.set(Double(index)) } }
+    harness.operation("histogram_observe") {
+        for index in 0..<$0 { histogram.observe(values[index & 1023]) }
+    }
+    harness.pair("counter_inc") { for _ in 0..<$0 { counter.increment() } }
+    harness.pair("gauge_set") { for index in 0..<$0 { gauge.set(Double(index)) } }
+    harness.pair("histogram_observe") {
+        for index in 0..<$0 { histogram.observe(values[index & 1023]) }
+    }
+}
+
+func lookUps(_ harness: Harness) {
+    let registry = Registry()
+    Data.counters(in: registry, families: 1)
+    Data.histograms(in: registry)
+    let counters = registry.counter(
+        "bench_requests_0_total", help: "Total requests.", labels: Data.labels)
+    let histograms = registry.histogram(
+        "bench_latency_seconds", help: "Latency.", labels: Data.labels, buckets: Data.buckets)
+    let (sets, values) = (Data.labelSets, Data.values)
+    let hot = sets[285]
+    let count: @Sendable (Int) -> Void = {
+        for _ in 0..<$0 { counters.with(hot.method, hot.route, hot.status).increment() }
+    }
+    let observe: @Sendable (Int) -> Void = {
+        for index in 0..<$0 {
+            histograms.with(hot.method, hot.route, hot.status).observe(values[index & 1023])
+        }
+    }
+    harness.operation("counter_lookup", count)
+    harness.operation("counter_lookup_rotate") {
+        for index in 0..<$0 {
+            let set = sets[index % 1000]
+            counters.with(set.method, set.route, set.status).increment()
+        }
+    }
+    harness.operation("histogram_lookup", observe)
+    harness.pair("counter_lookup", count)
+    harness.pair("histogram_lookup", observe)
+}
+
+func scrapes(_ harness: Harness) {
+    let counters = Registry(reportsItself: false)
+    Data.counters(in: counters)
+    let histograms = Registry(reportsItself: false)
+    Data.histograms(in: histograms)
+    let gauges = Registry(reportsItself: false)
+    Data.gauges(in: gauges, count: 10_000)
+    for (op, registry) in [
+        ("scrape_counters", counters), ("scrape_histograms", histograms),
+        ("scrape_gauges_17_digits", gauges),
+    ] {
+        var size = 0
+        harness.each(op) { size = registry.respond().body.count }
+        harness.report("\(op)_bytes", [Double(size)])
+    }
+}
+
+func runLoop(_ op: String, _ count: Int) -> Bool {
+    let registry = Registry()
+    let counter = registry.counter("bench_total", help: "Bench.")
+    let gauge = registry.gauge("bench_level", help: "Bench.")
+    let histogram = registry.histogram("bench_seconds", help: "Bench.", buckets: Data.buckets)
+    let counters = registry.counter("bench_hits_total", help: "Bench.", labels: Data.labels)
+    switch op {
+    case "counter_inc": for _ in 0..<count { counter.increment() }
+    case "gauge_set": for index in 0..<count { gauge.set(Double(index)) }
+    case "histogram_observe":
+        for index in 0..<count { histogram.observe(Data.values[index & 1023]) }
+    case "counter_lookup":
+        for _ in 0..<count { counters.with("MPUT", "/api/v1/resource7/items", "200").increment() }
+    case "scrape_counters":
+        Data.counters(in: registry)
+        for _ in 0..<count { _ = registry.respond() }
+    default: return false
+    }
+    return true
+}

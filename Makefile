@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# Short names for the scripts in scripts/. SWIFT_BUILD_FLAGS adds flags to every build.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: setup demo test unit bench lint format api docs clean help
+
+setup: ## Install what the tests need; quick when nothing is missing.
+	@scripts/setup.sh test
+
+demo: ## Build and run the quickstart service; SECONDS_TO_RUN=20 ends it by itself.
+	@exec scripts/demo.sh
+
+test: ## Run every check, from lint to the tests with a real Prometheus.
+	@exec scripts/test.sh
+
+unit: ## Build and run the Swift tests only: the inner loop.
+	@scripts/setup.sh demo
+	@swift build $${SWIFT_BUILD_FLAGS:-}
+	@swift test $${SWIFT_BUILD_FLAGS:-}
+
+bench: ## Measure what recording and scraping cost.
+	@scripts/setup.sh demo
+	@exec scripts/bench.sh
+
+lint: ## Check the form of all Swift files and the direction of the imports.
+	@scripts/lint.sh
+	@python3 scripts/check_layers.py
+
+format: ## Bring all Swift files into form.
+	@scripts/lint.sh --fix
+
+api: ## Write the public declarations to api/, for review in a diff.
+	@scripts/setup.sh test
+	@scripts/api.sh
+
+docs: ## Build the API documentation into .build/docs.
+	@scripts/setup.sh test
+	@scripts/docs.sh
+
+clean: ## Remove everything that a build or a test made.
+	@rm -rf .build Benchmarks/.build examples/*/.build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile

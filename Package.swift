@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+// Outrider: metrics, runtime state and profiles of a Swift service, on one small port.
+//
+// The targets are floors of a house; imports only point down (scripts/check_layers.py proves it).
+// The core fetches no other package. libmicrohttpd is needed by those who build `Outrider` or
+// `OutriderEndpoint`; `OutriderMetrics` alone needs nothing but the standard library.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+    name: "outrider",
+    platforms: [.macOS(.v26)],
+    products: [
+        .library(name: "Outrider", targets: ["Outrider"]),
+        .library(name: "OutriderMetrics", targets: ["OutriderMetrics"]),
+        .library(name: "OutriderRuntime", targets: ["OutriderRuntime"]),
+        .library(name: "OutriderEndpoint", targets: ["OutriderEndpoint"]),
+    ],
+    targets: [
+        // Floor 1
+        .target(name: "OutriderLocking", swiftSettings: strict),
+        .systemLibrary(
+            name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
+            providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
+        // Floor 2
+        .target(
+            name: "OutriderMetrics", dependencies: ["OutriderLocking"], swiftSettings: strict),
+        .target(
+            name: "OutriderEndpoint", dependencies: ["OutriderLocking", "CMicroHTTPD"],
+            swiftSettings: strict),
+        // Floor 3
+        .target(
+            name: "OutriderRuntime", dependencies: ["OutriderMetrics"], swiftSettings: strict),
+        // Floor 4
+        .target(
+            name: "Outrider",
+            dependencies: [
+                "OutriderMetrics", "OutriderRuntime", "OutriderEndpoint", "OutriderLocking",
+            ],
+            swiftSettings: strict),
+        // Tests
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .target(
+            name: "TestSupport", dependencies: ["CTestSupport", "OutriderEndpoint"],
+            path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(
+            name: "OutriderMetricsTests", dependencies: ["OutriderMetrics"], swiftSettings: strict),
+        .testTarget(
+            name: "OutriderEndpointTests",
+            dependencies: ["OutriderEndpoint", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "OutriderRuntimeTests",
+            dependencies: ["OutriderRuntime", "OutriderMetrics"], swiftSettings: strict),
+        .testTarget(
+            name: "OutriderTests", dependencies: ["Outrider", "TestSupport"],
+            swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

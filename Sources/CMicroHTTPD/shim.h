@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The part of libmicrohttpd that Outrider uses, in plain C types.
+ *
+ * microhttpd.h marks its enums as closed, so Swift would import them as frozen types whose case
+ * names change from one version of the header to the next, and a value that only a newer library
+ * knows would be undefined behaviour. Here everything is an int, and nothing but these functions
+ * is meant for Swift. All are static inline: there is no object file to link.
+ *
+ * Written against libmicrohttpd 0.9.75 (Debian 12); every function used exists since 0.9.64.
+ */
+#ifndef OUTRIDER_CMICROHTTPD_SHIM_H
+#define OUTRIDER_CMICROHTTPD_SHIM_H
+
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* One request as the library sees it; opaque to Swift. */
+typedef void *outrider_mhd_connection;
+
+/* What the endpoint does. All are called on threads of the library; `context` is the one given
+ * to outrider_mhd_start. The struct must outlive the daemon. */
+typedef struct outrider_mhd_callbacks {
+  void *context;
+  /* Looks at the request target as it came, before any decoding. What it returns becomes the
+   * request's `state`. */
+  intptr_t (*target)(void *context, const char *raw);
+  /* Called once with the headers only, then (if it returned 1 without queueing an answer) once
+   * more. Returns 1 to go on, 0 to cut the connection. */
+  int (*request)(void *context, outrider_mhd_connection connection, const char *path,
+                 const char *method, const char *version, intptr_t *state);
+  /* The request is over, answered or not. */
+  void (*completed)(void *context, intptr_t state);
+  /* Something the library has to say. */
+  void (*log)(void *context, const char *message);
+} outrider_mhd_callbacks;
+
+/* A header or query argument; returns 1 to go on, 0 to stop. `value` is NULL if there is none. */
+typedef int (*outrider_mhd_visit)(void *visitor, const char *name, size_t name_size,
+                                  const char *value, size_t value_size);
+
+static inline enum MHD_Result outrider_mhd_on_request(
+    void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+    const char *version, const char *upload, size_t *upload_size, void **state) {
+  const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
+  (void)upload;
+  (void)upload_size;
+  intptr_t value = (intptr_t)*state;
+  int go_on = callbacks->request(callbacks->context, connection, url, method, version, &value);
+  *state = (void *)value;
+  return go_on ? MHD_YES : MHD_NO;
+}
+
+static inline void *outrider_mhd_on_target(void *cls, const char *uri, struct MHD_Connection *connection) {
+  const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
+  (void)connection;
+  return (void *)callbacks->target(callbacks->context, uri);
+}
+
+static inline void outrider_mhd_on_completed(void *cls, struct MHD_Connection *connection,
+                                             void **state, enum MHD_RequestTerminationCode code) {
+  const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
+  (void)connection;
+  (void)code;
+  callbacks->completed(callbacks->context, (intptr_t)*state);
+}
+
+static inline void outrider_mhd_on_log(void *cls, const char *format, va_list arguments) {
+  const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
+  char message[512];
+  if (vsnprintf(message, sizeof message, format, arguments) > 0)
+    callbacks->log(callbacks->context, message);
+}
+
+/* Serves an already listening socket with one thread per connection; NULL if that fails.
+ * The daemon owns the socket from then on. */
+static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbacks *callbacks,
+                                       unsigned int connection_limit,
+                                       unsigned int connections_per_address,
+                                       unsigned int idle_seconds, size_t connection_memory,
+                                       size_t stack_size) {
+  void *cls = (void *)callbacks;
+  struct MHD_OptionItem options[] = {
+      /* The logger comes first, so that it hears about the other options too. */
+      {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&outrider_mhd_on_log, cls},
+      {MHD_OPTION_LISTEN_SOCKET, listening, NULL},
+      {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&outrider_mhd_on_target, cls},
+      {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&outrider_mhd_on_completed, cls},
+      {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connection_limit, NULL},
+      {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)connections_per_address, NULL},
+      {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)idle_seconds, NULL},
+      {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory, NULL},
+      {MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)stack_size, NULL},
+      {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+      {MHD_OPTION_END, 0, NULL}};
+  return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
+                              MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+                          0, NULL, NULL, &outrider_mhd_on_request, cls, MHD_OPTION_ARRAY, options,
+                          MHD_OPTION_END);
+}
+
+/* Stops accepting; returns the listening socket, which is the caller's again, or -1. */
+static inline int outrider_mhd_quiesce(void *daemon) {
+  return MHD_quiesce_daemon((struct MHD_Daemon *)daemon);
+}
+
+/* Ends every connection and waits for all threads of the daemon. Not from one of them. */
+static inline void outrider_mhd_stop(void *daemon) { MHD_stop_daemon((struct MHD_Daemon *)daemon); }
+
+typedef struct outrider_mhd_walk {
+  outrider_mhd_visit visit;
+  void *visitor;
+} outrider_mhd_walk;
+
+static inline enum MHD_Result outrider_mhd_on_value(void *cls, enum MHD_ValueKind kind,
+                                                    const char *name, size_t name_size,
+                                                    const char *value, size_t value_size) {
+  const outrider_mhd_walk *walk = (const outrider_mhd_walk *)cls;
+  (void)kind;
+  return walk->visit(walk->visitor, name, name_size, value, value_size) ? MHD_YES : MHD_NO;
+}
+
+/* Visits each header of a request, in order. */
+static inline void outrider_mhd_headers(outrider_mhd_connection connection,
+                                        outrider_mhd_visit visit, void *visitor) {
+  outrider_mhd_walk walk = {visit, visitor};
+  MHD_get_connection_values_n((struct MHD_Connection *)connection, MHD_HEADER_KIND,
+                              &outrider_mhd_on_value, &walk);
+}
+
+/* Visits each decoded argument of a request's query, in order. */
+static inline void outrider_mhd_arguments(outrider_mhd_connection connection,
+                                          outrider_mhd_visit visit, void *visitor) {
+  outrider_mhd_walk walk = {visit, visitor};
+  MHD_get_connection_values_n((struct MHD_Connection *)connection, MHD_GET_ARGUMENT_KIND,
+                              &outrider_mhd_on_value, &walk);
+}
+
+/* Copies up to `size` bytes of a body from `position` on; returns how many. */
+typedef ssize_t (*outrider_mhd_read)(void *body, uint64_t position, char *into, size_t size);
+typedef void (*outrider_mhd_release)(void *body);
+
+/* A response whose body of `size` bytes is read in pieces while it is sent; `release` is called
+ * once, when the last connection is done with it. NULL if memory is short. */
+static inline void *outrider_mhd_response(uint64_t size, outrider_mhd_read read, void *body,
+                                          outrider_mhd_release release) {
+  return MHD_create_response_from_callback(size, 64 * 1024, read, body, release);
+}
+
+/* Adds a header to a response; returns 0 if the library refuses it. */
+static inline int outrider_mhd_add_header(void *response, const char *name, const char *value) {
+  return MHD_add_response_header((struct MHD_Response *)response, name, value) == MHD_YES;
+}
+
+/* Queues a response and lets go of it; returns 0 if the connection is past answering. */
+static inline int outrider_mhd_answer(outrider_mhd_connection connection, unsigned int status,
+                                      void *response) {
+  int queued = MHD_queue_response((struct MHD_Connection *)connection, status,
+                                  (struct MHD_Response *)response) == MHD_YES;
+  MHD_destroy_response((struct MHD_Response *)response);
+  return queued;
+}
+
+#endif

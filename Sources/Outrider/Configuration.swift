@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an agent can be told, in code.
+
+public import OutriderEndpoint
+public import OutriderMetrics
+
+extension Agent {
+    /// How an agent starts. What is left alone here comes from the environment, then from the
+    /// defaults.
+    ///
+    /// | property | environment | default |
+    /// |---|---|---|
+    /// | ``address`` | `OUTRIDER_ADDRESS`, or `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` | `127.0.0.1:9464` |
+    /// | ``serviceName`` | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |
+    /// | ``resource`` | `OTEL_RESOURCE_ATTRIBUTES` | none |
+    public struct Configuration: Sendable {
+        /// Where to listen; nil asks the environment.
+        public var address: ListenAddress?
+        /// `service_name` in `target_info`; nil asks the environment.
+        public var serviceName: String?
+        /// More attributes for `target_info`, by their OpenTelemetry names (`service.version`);
+        /// they go before those of the environment.
+        public var resource: [String: String] = [:]
+        /// The metrics to expose.
+        public var registry: Registry = .shared
+        /// Whether `/readyz` says so from the start; if not, call ``Agent/markReady()``.
+        public var startsReady = true
+        /// Pages of the service's own, beside those of the agent.
+        public var pages: [any Page] = []
+        /// Where the agent says what it has to say; ``DiagnosticLog/setHandler(_:)`` replaces
+        /// stderr.
+        public var log: DiagnosticLog = .shared
+        /// How long to wait between attempts to listen; doubles from the lower to the upper bound.
+        public var retryDelay: ClosedRange<Duration> = .milliseconds(250) ... .seconds(15)
+
+        /// The variables to read instead of the process' own.
+        package var environment: [String: String]?
+
+        /// The defaults.
+        public init() {}
+
+        /// The defaults, on this address.
+        public init(address: ListenAddress) {
+            self.address = address
+        }
+    }
+
+    /// What to do when the agent cannot listen: log, count, and try again until it can.
+    public struct RetryOnFailure: Sendable {
+        /// Logs what to do, counts in `outrider_start_failures_total{reason}`, tries again later.
+        public static let retry = RetryOnFailure()
+    }
+
+    /// What to do when the agent cannot listen: throw.
+    public struct ThrowOnFailure: Sendable {
+        /// Throws the ``AgentError``, and starts nothing.
+        public static let `throw` = ThrowOnFailure()
+    }
+}
+
+/// An agent that could not be started as it was told.
+public struct AgentError: Error, Sendable, CustomStringConvertible {
+    /// Why, for a program: the code of an ``EndpointError``, or `invalid_environment`.
+    public let reason: String
+    /// What happened and what to do, in sentences.
+    public let description: String
+
+    init(reason: String, description: String) {
+        self.reason = reason
+        self.description = description
+    }
+
+    init(_ error: EndpointError) {
+        self.init(reason: error.code.description, description: error.description)
+    }
+}

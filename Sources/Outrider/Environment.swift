@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an agent can be told by environment variables, each checked.
+
+internal import OutriderEndpoint
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// The variables that concern an agent, read and judged; what is refused falls back to a default.
+///
+/// Source of the `OTEL_…` names: OpenTelemetry specification, "Environment Variable Specification"
+/// and "Resource SDK".
+struct Environment {
+    /// Where to listen, if a variable says so.
+    private(set) var address: ListenAddress?
+    /// `OTEL_SERVICE_NAME`.
+    private(set) var serviceName: String?
+    /// `OTEL_RESOURCE_ATTRIBUTES`, by the names given there.
+    private(set) var resource: [String: String] = [:]
+    /// One sentence for each variable that was refused.
+    private(set) var problems: [AgentError] = []
+
+    private static let known: Set<String> = ["OUTRIDER_ADDRESS"]
+
+    init(_ variables: [String: String]) {
+        // An empty variable is the same as none (OpenTelemetry says so too).
+        let variables = variables.filter { !$0.value.isEmpty }
+        readAddress(variables)
+        serviceName = variables["OTEL_SERVICE_NAME"]
+        if let text = variables["OTEL_RESOURCE_ATTRIBUTES"] { readResource(text) }
+        for name in variables.keys.sorted()
+        where name.hasPrefix("OUTRIDER_") && !Self.known.contains(name) {
+            refuse(name, "is not a variable of Outrider (\(Self.known.sorted())); check its name")
+        }
+    }
+
+    private mutating func readAddress(_ variables: [String: String]) {
+        if let text = variables["OUTRIDER_ADDRESS"] {
+            do throws(EndpointError) {
+                address = try ListenAddress(text)
+            } catch {
+                refuse("OUTRIDER_ADDRESS", "is refused: \(error)")
+            }
+            return
+        }
+        let host = variables["OTEL_EXPORTER_PROMETHEUS_HOST"]
+        let port = variables["OTEL_EXPORTER_PROMETHEUS_PORT"]
+        guard host != nil || port != nil else { return }
+        if let port, UInt16(port) == nil {
+            refuse("OTEL_EXPORTER_PROMETHEUS_PORT", "is refused: \"\(port)\" is not 0 to 65535")
+            return
+        }
+        let name = host ?? "localhost"
+        let bracketed = name.contains(":") && !name.hasPrefix("[") ? "[\(name)]" : name
+        do throws(EndpointError) {
+            address = try ListenAddress("\(bracketed):\(port ?? "9464")")
+        } catch {
+            refuse("OTEL_EXPORTER_PROMETHEUS_HOST", "is refused: \(error)")
+        }
+    }
+
+    /// `key=value,key=value`, percent-encoded; one bad pair discards the variable as a whole.
+    private mutating func readResource(_ text: String) {
+        var attributes: [String: String] = [:]
+        for pair in text.split(separator: ",") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let key = parts[0].trimmingSpaces()
+            guard parts.count == 2, !key.isEmpty,
+                let value = Self.decoded(parts[1].trimmingSpaces())
+            else {
+                refuse(
+                    "OTEL_RESOURCE_ATTRIBUTES",
+                    "is refused: \"\(pair)\" is not key=value with %-encoding; write a=b,c=d")
+                return
+            }
+            attributes[key] = value
+        }
+        resource = attributes
+    }
+
+    private mutating func refuse(_ variable: String, _ problem: String) {
+        problems.append(
+            AgentError(
+                reason: "invalid_environment",
+                description: "the environment variable \(variable) \(problem)"))
+    }
+
+    private static func decoded(_ text: String) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+            guard digits.utf8.count == 2, !digits.hasPrefix("+"), !digits.hasPrefix("-"),
+                let value = UInt8(digits, radix: 16)
+            else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(2)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    /// The variables of this process.
+    ///
+    /// `environ` is read without a lock that C does not have: call it while starting up.
+    static func ofProcess() -> [String: String] {
+        var variables: [String: String] = [:]
+        var entry = unsafe environ
+        // SAFETY: `environ` is an array of C strings that ends with a null pointer (environ(7)).
+        while let text = unsafe entry.pointee {
+            let pair = unsafe String(cString: text)
+                .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if pair.count == 2 { variables[String(pair[0])] = String(pair[1]) }
+            unsafe entry += 1
+        }
+        return variables
+    }
+
+    /// The program's name, from the path it was started by.
+    static func programName() -> String {
+        let path = CommandLine.arguments.first ?? ""
+        return path.split(separator: "/").last.map(String.init) ?? "unknown"
+    }
+}
+
+extension Substring {
+    fileprivate func trimmingSpaces() -> String {
+        let start = drop { $0 == " " }
+        return String(start.reversed().drop { $0 == " " }.reversed())
+    }
+}

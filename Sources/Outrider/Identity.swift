@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who this target is: `target_info` and `outrider_build_info`.
+
+internal import OutriderMetrics
+
+/// The metrics that name the service and the agent.
+enum Identity {
+    /// Registers both in `registry`.
+    static func register(
+        in registry: Registry, _ configuration: Agent.Configuration, _ environment: Environment
+    ) {
+        registry.info(
+            "target_info", help: "The service: attributes of its OpenTelemetry resource.",
+            attributes(configuration, environment))
+        registry.info(
+            "outrider_build_info", help: "The version of Outrider and of its Swift compiler.",
+            ["version": Version.outrider, "swift_version": Version.swift])
+    }
+
+    /// Attributes as labels; what code says goes before what the environment says.
+    static func attributes(
+        _ configuration: Agent.Configuration, _ environment: Environment
+    ) -> [String: String] {
+        var merged = environment.resource
+        merged["service.name"] =
+            environment.serviceName ?? merged["service.name"]
+            ?? "unknown_service:\(Environment.programName())"
+        merged.merge(configuration.resource) { _, code in code }
+        if let name = configuration.serviceName { merged["service.name"] = name }
+        var labels: [String: String] = [:]
+        for (key, value) in merged.sorted(by: { $0.key < $1.key }) {
+            // Two attributes that become one label are joined, as OpenTelemetry has it.
+            let label = labelName(key)
+            labels[label] = labels[label].map { "\($0);\(value)" } ?? value
+        }
+        return labels
+    }
+
+    /// `service.name` as `service_name`: what Prometheus does not take becomes `_`.
+    private static func labelName(_ key: String) -> String {
+        var name = String(
+            key.unicodeScalars.map { scalar -> Character in
+                let isAllowed =
+                    scalar.isASCII
+                    && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
+                        || scalar == "_")
+                return isAllowed ? Character(scalar) : "_"
+            })
+        while name.hasPrefix("__") { name.removeFirst() }
+        if let first = name.first, first.isNumber { name = "key_" + name }
+        return name.isEmpty || name == "le" || name == "quantile" ? "key_" + name : name
+    }
+}

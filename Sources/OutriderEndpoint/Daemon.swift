@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// libmicrohttpd's daemon, and what Swift has to keep alive for it.
+
+internal import CMicroHTTPD
+internal import Dispatch
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A running daemon. Whoever holds it stops it, once.
+@safe struct Daemon: @unchecked Sendable {
+    // SAFETY: the library's functions on a daemon may be called from any thread; `Endpoint` sees
+    // to it that `stop` is called once.
+    struct Limits {
+        let connections: Int
+        let perAddress: Int
+        let idleSeconds: Int
+        let memory: Int
+        let stack: Int
+    }
+
+    private let handle: UnsafeMutableRawPointer
+    private let callbacks: UnsafeMutablePointer<outrider_mhd_callbacks>
+    private let server: Unmanaged<Server>
+
+    /// Serves an already listening socket; nil if the library cannot start its threads.
+    static func start(_ server: Server, listening: Int32, limits: Limits) -> Daemon? {
+        let retained = unsafe Unmanaged.passRetained(server)
+        let callbacks = UnsafeMutablePointer<outrider_mhd_callbacks>.allocate(capacity: 1)
+        unsafe callbacks.initialize(to: makeCallbacks(unsafe retained.toOpaque()))
+        let handle = unsafe withSignalsBlocked {
+            unsafe outrider_mhd_start(
+                listening, callbacks, UInt32(clamping: limits.connections),
+                UInt32(clamping: limits.perAddress), UInt32(clamping: limits.idleSeconds),
+                limits.memory, limits.stack)
+        }
+        guard let handle = unsafe handle else {
+            unsafe callbacks.deallocate()
+            unsafe retained.release()
+            return nil
+        }
+        return unsafe Daemon(handle: handle, callbacks: callbacks, server: retained)
+    }
+
+    /// Gives the port back; open connections go on.
+    func stopListening() {
+        let descriptor = unsafe outrider_mhd_quiesce(handle)
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Ends every connection and frees everything; waits for that until `deadline` at most.
+    ///
+    /// The library joins its threads, one of which may be in a page that takes its time, or may be
+    /// the caller's own. So a thread of our own does it.
+    func stop(until deadline: DispatchTime) {
+        let done = DispatchSemaphore(value: 0)
+        let isStarted = Self.detachThread { [self] in
+            unsafe outrider_mhd_stop(handle)
+            unsafe callbacks.deallocate()
+            unsafe server.release()
+            done.signal()
+        }
+        // Without a thread to spare, the daemon is left quiesced: it harms nobody.
+        if isStarted { _ = done.wait(timeout: deadline) }
+    }
+
+    private static func makeCallbacks(
+        _ context: UnsafeMutableRawPointer
+    ) -> outrider_mhd_callbacks {
+        // SAFETY (of every `reachServer(…)` below): the daemon keeps its server retained until the
+        // library has joined all of its threads, so none of these comes later.
+        unsafe outrider_mhd_callbacks(
+            context: context,
+            target: { context, raw in
+                guard let raw = unsafe raw else { return 0 }
+                return unsafe reachServer(context)?.stage(ofTarget: raw) ?? 0
+            },
+            request: { context, connection, path, method, _, stage in
+                guard let server = unsafe reachServer(context), let connection = unsafe connection,
+                    let path = unsafe path, let method = unsafe method, let stage = unsafe stage
+                else { return 0 }
+                let goOn = unsafe server.handle(
+                    connection, path: path, method: method, stage: &stage.pointee)
+                return goOn ? 1 : 0
+            },
+            completed: { context, stage in
+                unsafe reachServer(context)?.complete(stage: stage)
+            },
+            log: { context, message in
+                if let message = unsafe message { unsafe reachServer(context)?.log(message) }
+            })
+    }
+
+    /// Runs `body` on a new thread that nobody joins; false if there is none to be had.
+    private static func detachThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+        final class Work: Sendable {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+        let work = unsafe Unmanaged.passRetained(Work(body))
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        #if os(Linux)
+            var thread = pthread_t()
+        #else
+            var thread: pthread_t?
+        #endif
+        let failed = withSignalsBlocked {
+            unsafe pthread_create(
+                &thread, &attributes,
+                { argument in
+                    #if os(Linux)
+                        guard let argument = unsafe argument else { return nil }
+                    #endif
+                    unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
+                    return nil
+                }, work.toOpaque())
+        }
+        if failed != 0 { unsafe work.release() }
+        return failed == 0
+    }
+}
+
+private func reachServer(_ context: UnsafeMutableRawPointer?) -> Server? {
+    guard let context = unsafe context else { return nil }
+    return unsafe Unmanaged<Server>.fromOpaque(context).takeUnretainedValue()
+}
+
+/// Runs `body` with the host's signals blocked, so that threads it starts never handle them.
+///
+/// Signals that tell of a fault in the thread itself stay open: blocked, they would end the process
+/// before a crash reporter of the host could speak.
+private func withSignalsBlocked<Result>(_ body: () -> Result) -> Result {
+    var blocked = sigset_t()
+    var before = sigset_t()
+    unsafe sigfillset(&blocked)
+    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] {
+        unsafe sigdelset(&blocked, fault)
+    }
+    unsafe pthread_sigmask(SIG_BLOCK, &blocked, &before)
+    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
+    return body()
+}

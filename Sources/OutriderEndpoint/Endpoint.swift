@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// The listener: an HTTP server for a handful of pages, over libmicrohttpd.
+//
+// One thread for each connection, blocked in poll(2) while nothing happens: a slow page or a slow
+// reader holds up nobody else, and an idle endpoint never wakes. The library is never asked to
+// suspend a connection, because stopping it then aborts the process.
+
+internal import CMicroHTTPD
+internal import Dispatch
+internal import OutriderLocking
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A small HTTP server that shows pages; it listens from its creation until ``stop()``.
+///
+/// It lives on when the last reference to it is gone: only ``stop()``, or the end of the process,
+/// ends it. Thread-safe. After fork(2), the child's copy can neither serve nor stop the parent's.
+public final class Endpoint: Sendable {
+    /// How an endpoint listens and what it bounds.
+    public struct Configuration: Sendable {
+        /// Where to listen.
+        public var address: ListenAddress
+        /// The heading of the landing page.
+        public var title = "Outrider"
+        /// Connections at one time; more wait in the kernel's backlog.
+        public var connectionLimit = 64
+        /// Connections at one time from one address; more are reset at once.
+        public var connectionsPerAddress = 32
+        /// A connection on which nothing moves for this long is closed, in whole seconds.
+        public var idleTimeout: Duration = .seconds(30)
+        /// How long ``Endpoint/stop()`` waits for requests in flight.
+        public var drainTimeout: Duration = .milliseconds(700)
+        /// Receives what the library says about bad requests and failures, not rate-limited.
+        public var log: @Sendable (String) -> Void = { _ in }
+        /// Told of each answer: the page's path, or `_UNMATCHED` or `_REFUSED`, and the status.
+        public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
+
+        /// The defaults, on this address.
+        public init(address: ListenAddress) {
+            self.address = address
+        }
+    }
+
+    /// Where it listens, with the port that was chosen if 0 was asked for.
+    public let address: ListenAddress
+
+    /// Memory for a request's line and headers; libmicrohttpd's default.
+    private static let connectionMemory = 32 << 10
+    /// Pages print into the heap; their threads need little.
+    private static let stackSize = 512 << 10
+    /// What ``stop()`` may take in all.
+    private static let stopLimit: DispatchTimeInterval = .milliseconds(900)
+
+    private let server: Server
+    private let configuration: Configuration
+    private let process = getpid()
+    private let file: SocketFile?
+    private let state: Guarded<State>
+
+    private struct State: Sendable {
+        var daemon: Daemon?
+    }
+
+    /// Starts to listen and to serve `pages`, plus a landing page at `/` that links them.
+    ///
+    /// - Throws: ``EndpointError`` if the address cannot be had. Nothing is left behind then.
+    public init(_ configuration: Configuration, pages: [any Page]) throws(EndpointError) {
+        let socket = try ListeningSocket(configuration.address)
+        server = Server(pages: pages, configuration: configuration)
+        guard
+            let daemon = Daemon.start(
+                server, listening: socket.descriptor,
+                limits: .init(
+                    connections: configuration.connectionLimit,
+                    perAddress: configuration.connectionsPerAddress,
+                    idleSeconds: max(1, Int(configuration.idleTimeout.components.seconds)),
+                    memory: Self.connectionMemory, stack: Self.stackSize))
+        else {
+            let failure = errno
+            close(socket.descriptor)
+            socket.file?.remove()
+            throw EndpointError(
+                .systemFailure, context: "\(configuration.address)", errno: failure)
+        }
+        address = socket.address
+        file = socket.file
+        self.configuration = configuration
+        state = Guarded(State(daemon: daemon))
+    }
+
+    /// Stops listening, lets requests in flight be answered, then ends every connection.
+    ///
+    /// Returns within a second. A page that takes longer goes on in the background and is cut from
+    /// its client. Calling it again does nothing; any thread may call it, a page's too.
+    public func stop() {
+        // In a forked child the threads are gone and the socket is the parent's as well; the
+        // library would shut it down for both. Even our lock may be held for ever there.
+        guard getpid() == process else { return }
+        let daemon = state.withLock { state in
+            defer { state.daemon = nil }
+            return state.daemon
+        }
+        guard let daemon else { return }
+        let limit = DispatchTime.now() + Self.stopLimit
+        daemon.stopListening()
+        file?.remove()
+        let drain = Int(configuration.drainTimeout / .milliseconds(1))
+        server.inFlight.drain(until: min(limit, .now() + .milliseconds(drain)))
+        daemon.stop(until: limit)
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why an endpoint cannot listen, and what to do about it.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// An endpoint that could not be started.
+public struct EndpointError: Error, Hashable, Sendable {
+    /// The kind of failure; more may come.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        /// The code as it stands in a metric's label `reason`.
+        public let description: String
+
+        /// The address is not one that ``ListenAddress`` can read.
+        public static let invalidAddress = Code(description: "invalid_address")
+        /// Another socket listens there.
+        public static let addressInUse = Code(description: "address_in_use")
+        /// The address belongs to no interface of this machine.
+        public static let addressNotAvailable = Code(description: "address_not_available")
+        /// The process may not listen there.
+        public static let permissionDenied = Code(description: "permission_denied")
+        /// A Unix socket's directory is missing, or something else has its path.
+        public static let unusablePath = Code(description: "unusable_path")
+        /// The system refused for another reason, given by ``EndpointError/errno``.
+        public static let systemFailure = Code(description: "system_failure")
+    }
+
+    /// The kind of failure.
+    public let code: Code
+    /// The address, as it was given.
+    public let context: String
+    /// The number that the system call left in `errno`; 0 if none was made.
+    public let errno: Int32
+
+    init(_ code: Code, context: String, errno: Int32 = 0) {
+        self.code = code
+        self.context = context
+        self.errno = errno
+    }
+
+    /// The error for a system call that failed while starting to listen.
+    init(errno: Int32, context: String) {
+        let code: Code =
+            switch errno {
+            case EADDRINUSE: .addressInUse
+            case EADDRNOTAVAIL: .addressNotAvailable
+            case EACCES, EPERM: .permissionDenied
+            case ENOENT, ENOTDIR, EROFS: .unusablePath
+            default: .systemFailure
+            }
+        self.init(code, context: context, errno: errno)
+    }
+}
+
+extension EndpointError: CustomStringConvertible {
+    /// What happened and what to do, in sentences.
+    public var description: String {
+        switch code {
+        case .invalidAddress:
+            """
+            "\(context)" is not an address to listen on; write 127.0.0.1:9464, [::1]:9464, \
+            localhost:9464 or unix:/path/to/socket (at most \(ListenAddress.longestUnixPath) bytes)
+            """
+        case .addressInUse:
+            """
+            cannot listen on \(context): address in use. Another agent may be running; choose \
+            another with Configuration.address or OUTRIDER_ADDRESS (port 0 = any free port)
+            """
+        case .addressNotAvailable:
+            """
+            cannot listen on \(context): no interface of this machine has that address; take \
+            127.0.0.1, or 0.0.0.0 for all, in Configuration.address or OUTRIDER_ADDRESS
+            """
+        case .permissionDenied:
+            """
+            cannot listen on \(context): permission denied. Ports below 1024 and other users' \
+            directories need privileges; choose another with Configuration.address or \
+            OUTRIDER_ADDRESS
+            """
+        case .unusablePath:
+            """
+            cannot listen on \(context): its directory is missing or read-only, or something that \
+            is no socket has its name; make the directory or choose another path
+            """
+        default:
+            "cannot listen on \(context): \(Self.text(of: errno)) (errno \(errno))"
+        }
+    }
+
+    private static func text(of errno: Int32) -> String {
+        var buffer = [CChar](repeating: 0, count: 128)
+        // SAFETY: strerror_r(3) writes at most the size it is given.
+        return unsafe buffer.withUnsafeMutableBufferPointer { memory in
+            guard let start = memory.baseAddress else { return "" }
+            guard unsafe strerror_r(errno, start, memory.count) == 0 else { return "" }
+            return unsafe String(cString: start)
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where an endpoint listens: a TCP address or a Unix socket.
+
+/// An address to listen on, written as people write it in a configuration.
+///
+/// | text | meaning |
+/// |---|---|
+/// | `127.0.0.1:9464` | this machine only |
+/// | `[::1]:9464` | this machine only, IPv6 |
+/// | `0.0.0.0:9464`, `[::]:9464` | every interface; `[::]` takes IPv4 too |
+/// | `localhost:9464` | `127.0.0.1:9464` |
+/// | `127.0.0.1:0` | any free port; the endpoint tells which |
+/// | `unix:/run/shop/outrider.sock` | a Unix socket that only the same user can reach |
+///
+/// Other host names are refused: asking a name server at start could block the service.
+public struct ListenAddress: Hashable, Sendable {
+    enum Kind: Hashable, Sendable {
+        case ipv4(host: String, port: UInt16)
+        case ipv6(host: String, port: UInt16)
+        case unix(path: String)
+    }
+
+    let kind: Kind
+
+    /// A Unix socket's path has to fit into `sockaddr_un.sun_path` (unix(7)).
+    static let longestUnixPath = 107
+
+    /// 127.0.0.1 and this port; 0 is any free one.
+    public static func loopback(port: UInt16) -> ListenAddress {
+        ListenAddress(kind: .ipv4(host: "127.0.0.1", port: port))
+    }
+
+    /// A Unix socket at this path.
+    public static func unix(path: String) -> ListenAddress {
+        ListenAddress(kind: .unix(path: path))
+    }
+
+    private init(kind: Kind) {
+        self.kind = kind
+    }
+
+    /// Reads an address as in the table above.
+    ///
+    /// - Throws: An ``EndpointError`` of code ``EndpointError/Code/invalidAddress`` that says what
+    ///   is expected.
+    public init(_ text: String) throws(EndpointError) {
+        guard let kind = Self.parse(text) else {
+            throw EndpointError(.invalidAddress, context: text)
+        }
+        self.kind = kind
+    }
+
+    private static func parse(_ text: String) -> Kind? {
+        if text.hasPrefix("unix:") {
+            let path = String(text.dropFirst(5))
+            let isUsable = path.hasPrefix("/") && path.utf8.count <= longestUnixPath
+            return isUsable && !path.utf8.contains(0) ? .unix(path: path) : nil
+        }
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let digits = text[text.index(after: colon)...]
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits)
+        else { return nil }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+            return SocketAddress.isValid(host, isIPv6: true) ? .ipv6(host: host, port: port) : nil
+        }
+        if host == "localhost" { host = "127.0.0.1" }
+        return SocketAddress.isValid(host, isIPv6: false) ? .ipv4(host: host, port: port) : nil
+    }
+
+    /// The same address with another port; a Unix socket as it is.
+    func with(port: UInt16) -> ListenAddress {
+        switch kind {
+        case .ipv4(let host, _): ListenAddress(kind: .ipv4(host: host, port: port))
+        case .ipv6(let host, _): ListenAddress(kind: .ipv6(host: host, port: port))
+        case .unix: self
+        }
+    }
+
+    /// The port; nil for a Unix socket.
+    public var port: Int? {
+        switch kind {
+        case .ipv4(_, let port), .ipv6(_, let port): Int(port)
+        case .unix: nil
+        }
+    }
+
+    /// Whether only this machine can reach it.
+    public var isLocal: Bool {
+        switch kind {
+        case .ipv4(let host, _): host.hasPrefix("127.")
+        case .ipv6(let host, _): host == "::1"
+        case .unix: true
+        }
+    }
+
+    /// The URL under which this machine reaches it, without a path; nil for a Unix socket.
+    public var url: String? {
+        switch kind {
+        case .ipv4(let host, let port):
+            "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(port)"
+        case .ipv6(let host, let port): "http://[\(host == "::" ? "::1" : host)]:\(port)"
+        case .unix: nil
+        }
+    }
+}
+
+extension ListenAddress: CustomStringConvertible {
+    /// The address as ``init(_:)`` reads it.
+    public var description: String {
+        switch kind {
+        case .ipv4(let host, let port): "\(host):\(port)"
+        case .ipv6(let host, let port): "[\(host)]:\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}

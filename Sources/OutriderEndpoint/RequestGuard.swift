@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a request must be before any page sees it.
+//
+// libmicrohttpd calls its handler once with the headers alone. An answer queued there makes it
+// close the connection, so whatever could be read as two requests by somebody in between, or names
+// a path in two ways, is answered once and gone. Only clean GETs and HEADs come to a second call.
+
+/// The rules for requests, pure functions of their bytes.
+enum RequestGuard {
+    /// What to do with a request.
+    enum Verdict: Equatable {
+        case accept
+        case refuse(status: Int, because: String)
+    }
+
+    /// Whether a target, as it came, means the same to everyone who reads it.
+    static func accepts(target: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard unsafe target.first == UInt8(ascii: "/") else { return false }
+        var previous: UInt8 = 0
+        var isQuery = false
+        for index in target.indices {
+            let byte = unsafe target[index]
+            if byte <= 0x20 || byte == 0x7F || byte == UInt8(ascii: "\\") { return false }
+            if byte == UInt8(ascii: "%"), unsafe isEncodedNull(target[index...]) { return false }
+            if byte == UInt8(ascii: "?") { isQuery = true }
+            if !isQuery, previous == UInt8(ascii: "/"), byte == previous { return false }
+            if !isQuery, previous == UInt8(ascii: "."), byte == previous { return false }
+            previous = byte
+        }
+        return true
+    }
+
+    private static func isEncodedNull(_ rest: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+        unsafe rest.prefix(3).elementsEqual("%00".utf8)
+    }
+
+    /// Judges a request by its method and headers.
+    static func judge(method: String, headers: [RawHeader]) -> Verdict {
+        guard method == "GET" || method == "HEAD" else {
+            return .refuse(status: 405, because: "This server answers GET and HEAD only.")
+        }
+        var seen: Set<String> = []
+        for header in headers {
+            guard header.isWellFormed else {
+                return .refuse(status: 400, because: "A header field is malformed.")
+            }
+            let name = header.name.lowercased()
+            switch name {
+            case "transfer-encoding":
+                return .refuse(status: 400, because: "A GET here has no body.")
+            case "content-length":
+                guard header.value == "0" else {
+                    return .refuse(status: 400, because: "A GET here has no body.")
+                }
+                fallthrough
+            case "host":
+                guard seen.insert(name).inserted else {
+                    return .refuse(status: 400, because: "A header field is there twice.")
+                }
+            default: break
+            }
+        }
+        return .accept
+    }
+}
+
+/// A header field as it came.
+struct RawHeader {
+    let name: String
+    let value: String
+    /// Whether the name is a token and the value has no control bytes (RFC 9110 §5.1, §5.5).
+    let isWellFormed: Bool
+
+    init(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
+        unsafe isWellFormed =
+            !name.isEmpty && name.allSatisfy(Self.isToken)
+            && value.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+        unsafe self.name = String(decoding: name, as: UTF8.self)
+        unsafe self.value = String(decoding: value, as: UTF8.self)
+    }
+
+    private static func isToken(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        }
+    }
+}

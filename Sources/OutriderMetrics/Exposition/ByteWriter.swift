@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes bytes one after the other into memory of a known size.
+//
+// A scrape writes a megabyte in a fraction of a millisecond, so nothing here allocates, and what
+// does not fit is not written: the writer notes that it overflowed, and the caller starts again
+// with more room.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A cursor over memory that somebody else owns.
+///
+/// Not thread-safe; lives within the scope that owns the memory.
+@safe struct ByteWriter: ~Copyable {
+    private let start: UnsafeMutablePointer<UInt8>?
+    private let capacity: Int
+
+    /// Bytes written so far.
+    private(set) var count = 0
+    /// Whether something did not fit. What was written until then is whole.
+    private(set) var overflowed = false
+
+    // SAFETY: marked safe, since every write below checks the room that is left. Whoever makes a
+    // writer keeps the memory for as long as the writer lives.
+    init(_ memory: UnsafeMutableBufferPointer<UInt8>) {
+        unsafe start = memory.baseAddress
+        capacity = memory.count
+    }
+
+    /// A place for `length` more bytes, or nil, once and for all, if they do not fit.
+    @inline(__always)
+    private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
+        guard !overflowed, length <= capacity - count, let start = unsafe start else {
+            overflowed = true
+            return nil
+        }
+        return unsafe start + count
+    }
+
+    /// Appends one byte.
+    @inline(__always)
+    mutating func append(_ byte: UInt8) {
+        guard let place = unsafe place(1) else { return }
+        unsafe place.pointee = byte
+        count += 1
+    }
+
+    /// Appends bytes as they are.
+    @inline(__always)
+    mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+        guard let source = bytes.baseAddress else { return }
+        guard let place = unsafe place(bytes.count) else { return }
+        // SAFETY: `place` has room for them, and nobody else writes there.
+        unsafe _ = memcpy(place, source, bytes.count)
+        count += bytes.count
+    }
+
+    /// Appends bytes as they are.
+    @inline(__always)
+    mutating func append(_ bytes: [UInt8]) {
+        unsafe bytes.withUnsafeBufferPointer { unsafe append($0) }
+    }
+
+    /// Appends text that the code itself holds.
+    @inline(__always)
+    mutating func append(_ text: StaticString) {
+        // SAFETY: string literals in this module are never a single scalar.
+        unsafe append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Appends a label value with `\`, `"` and line feed escaped.
+    mutating func appendEscaped(_ value: String) {
+        var value = value
+        value.withUTF8 { bytes in
+            var rest = 0
+            for index in bytes.indices {
+                let byte = unsafe bytes[index]
+                guard byte == 0x5C || byte == 0x22 || byte == 0x0A else { continue }
+                unsafe append(UnsafeBufferPointer(rebasing: bytes[rest..<index]))
+                append(UInt8(ascii: "\\"))
+                append(byte == 0x0A ? UInt8(ascii: "n") : byte)
+                rest = index + 1
+            }
+            unsafe append(UnsafeBufferPointer(rebasing: bytes[rest...]))
+        }
+    }
+
+    /// Appends an integer in decimal digits.
+    mutating func append(_ value: UInt64) {
+        guard let place = unsafe place(20) else { return }
+        count += unsafe DecimalDigits.write(value, to: place)
+    }
+
+    /// Appends a floating-point value in its shortest form: `0.1`, `1e+21`, `+Inf`, `NaN`.
+    mutating func append(_ value: Double) {
+        guard let place = unsafe place(ShortestDecimal.maximumLength) else { return }
+        count += unsafe ShortestDecimal.write(value, to: place)
+    }
+}
+
+/// Unsigned integers in decimal digits.
+enum DecimalDigits {
+    /// Writes the digits of `value`, at most 20, and returns how many those were.
+    static func write(_ value: UInt64, to place: UnsafeMutablePointer<UInt8>) -> Int {
+        let count = length(of: value)
+        var rest = value
+        var position = count
+        repeat {
+            position -= 1
+            // SAFETY: `count` digits fit, and `position` counts down from there to 0.
+            unsafe place[position] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+            rest /= 10
+        } while rest != 0
+        return count
+    }
+
+    private static func length(of value: UInt64) -> Int {
+        var count = 1
+        var limit: UInt64 = 10
+        while value >= limit {
+            count += 1
+            let (next, overflow) = limit.multipliedReportingOverflow(by: 10)
+            if overflow { break }
+            limit = next
+        }
+        return count
+    }
+}

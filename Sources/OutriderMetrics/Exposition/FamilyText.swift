@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of a family's exposition that never change, rendered when it is registered.
+
+/// Constant bytes of one family in the Prometheus text format.
+struct FamilyText: Sendable {
+    /// `# HELP` and `# TYPE`, each with its line feed.
+    let head: [UInt8]
+    /// The name of a sample: `orders_total`.
+    let sample: [UInt8]
+    /// The names of a histogram's samples: `x_bucket{`, `x_sum`, `x_count`.
+    let bucket: [UInt8]
+    let sum: [UInt8]
+    let count: [UInt8]
+    /// What closes a bucket's labels: `,le="0.5"} `, one for each bound and one for `+Inf`.
+    let bucketEnds: [[UInt8]]
+
+    init(_ definition: MetricDefinition) {
+        let name = definition.name
+        let type = definition.kind == .info ? "gauge" : definition.kind.rawValue
+        var head = ""
+        if !definition.help.isEmpty {
+            head += "# HELP \(name) \(Self.escaped(help: definition.help))\n"
+        }
+        head += "# TYPE \(name) \(type)\n"
+        self.head = Array(head.utf8)
+        sample = Array(name.utf8)
+        guard definition.kind == .histogram else {
+            (bucket, sum, count, bucketEnds) = ([], [], [], [])
+            return
+        }
+        bucket = Array("\(name)_bucket{".utf8)
+        sum = Array("\(name)_sum".utf8)
+        count = Array("\(name)_count".utf8)
+        bucketEnds = (definition.bounds + [.infinity]).map { bound in
+            Array(",le=\"\(Self.text(ofBound: bound))\"} ".utf8)
+        }
+    }
+
+    /// The longest line of the family without its labels, in bytes.
+    var longestLine: Int {
+        let end = bucketEnds.map(\.count).max() ?? 0
+        return max(sample.count, bucket.count, count.count) + end + ShortestDecimal.maximumLength
+            + 4
+    }
+
+    /// A bucket's bound, always with a decimal point or an exponent: Prometheus 3 stores `1.0`,
+    /// Prometheus 2 what it gets, so this is the one spelling under which both agree.
+    private static func text(ofBound bound: Double) -> String {
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: ShortestDecimal.maximumLength) {
+            memory, count in
+            guard let start = memory.baseAddress else { return }
+            // SAFETY: the memory has the length that `write` asks for.
+            count = unsafe ShortestDecimal.write(bound, to: start)
+        }
+        let text = String(decoding: bytes, as: UTF8.self)
+        return bound.isInfinite || text.contains(".") || text.contains("e") ? text : text + ".0"
+    }
+
+    private static func escaped(help: String) -> String {
+        var text = ""
+        for scalar in help.unicodeScalars {
+            switch scalar {
+            case "\\": text += "\\\\"
+            case "\n": text += "\\n"
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
+    }
+}

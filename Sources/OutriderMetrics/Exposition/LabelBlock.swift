@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The labels of a series as they stand between the braces: `method="GET",route="/"`.
+//
+// Rendered once, when a series is made or looked up, and never again on a scrape. Names come in
+// the family's own order, values are escaped, a label with an empty value is left out (for
+// Prometheus it is the same as none). So two label sets are equal exactly if their blocks are.
+
+/// Renders and reads label blocks.
+enum LabelBlock {
+    /// Bytes that rendering these labels takes at most.
+    static func bound(names: [[UInt8]], values: Span<String>) -> Int {
+        var bytes = 0
+        for name in names { bytes += name.count + 4 }
+        for index in values.indices { bytes += values[index].utf8.count * 2 }
+        return bytes
+    }
+
+    /// Calls `body` with the rendered block; short ones live on the stack.
+    ///
+    /// `order[i]` is where in `values` the value of the i-th name stands.
+    static func withRendered<Result>(
+        names: [[UInt8]], values: Span<String>, order: [Int]?,
+        _ body: (UnsafeBufferPointer<UInt8>) -> Result
+    ) -> Result {
+        let bound = bound(names: names, values: values)
+        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(1, bound)) {
+            memory in
+            var writer = unsafe ByteWriter(memory)
+            for (position, name) in names.enumerated() {
+                let value = values[order?[position] ?? position]
+                if value.isEmpty { continue }
+                if writer.count > 0 { writer.append(UInt8(ascii: ",")) }
+                writer.append(name)
+                writer.append("=\"")
+                writer.appendEscaped(value)
+                writer.append(UInt8(ascii: "\""))
+            }
+            return unsafe body(UnsafeBufferPointer(rebasing: memory[..<writer.count]))
+        }
+    }
+
+    /// Whether a block carries each of these pairs, whose values are already escaped.
+    ///
+    /// A pair with an empty value matches where the label is absent.
+    static func contains(
+        _ pairs: [(name: [UInt8], value: [UInt8])], in block: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
+        pairs.allSatisfy { pair in
+            unsafe (value(of: pair.name, in: block)).elementsEqual(pair.value)
+        }
+    }
+
+    /// The escaped value of a label in a block; empty where the label is absent.
+    private static func value(
+        of name: [UInt8], in block: UnsafeBufferPointer<UInt8>
+    ) -> UnsafeBufferPointer<UInt8>.SubSequence {
+        var rest = unsafe block[...]
+        while let equals = unsafe rest.firstIndex(of: UInt8(ascii: "=")) {
+            let found = unsafe rest[..<equals].elementsEqual(name)
+            let start = equals + 2
+            var end = start
+            while unsafe end < rest.endIndex && rest[end] != UInt8(ascii: "\"") {
+                end += unsafe rest[end] == UInt8(ascii: "\\") ? 2 : 1
+            }
+            if found { return unsafe rest[start..<end] }
+            unsafe rest = unsafe rest[min(end + 2, rest.endIndex)...]
+        }
+        return unsafe rest[rest.endIndex...]
+    }
+}
+
+/// A label value as it stands between the quotes: `\`, `"` and line feed escaped.
+func escapedLabelValue(_ value: String) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for byte in value.utf8 {
+        switch byte {
+        case UInt8(ascii: "\\"): bytes += "\\\\".utf8
+        case UInt8(ascii: "\""): bytes += "\\\"".utf8
+        case UInt8(ascii: "\n"): bytes += "\\n".utf8
+        default: bytes.append(byte)
+        }
+    }
+    return bytes
+}

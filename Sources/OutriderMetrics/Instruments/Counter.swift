@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// A number that only grows.
+//
+// Two cells side by side: whole increments go to an integer, fractions to a double. The integer
+// add is one instruction without a retry, and whole counts stay exact up to 2^64. A scrape prints
+// their sum; it may catch one of the two a moment before the other, which no reader can tell from
+// a scrape a moment earlier.
+
+/// Something counted: requests, bytes, errors, seconds spent. It cannot go down; see ``Gauge``.
+///
+/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)``, and keep it:
+/// recording takes no lock, no allocation and no clock (cost: docs/performance.md).
+/// Safe from any thread, and valid even after its series was removed; then nobody sees it.
+///
+/// A negative, infinite or NaN increment is refused and counted in
+/// `outrider_observations_refused_total{reason}`.
+public final class Counter: Sendable {
+    static let cellCount = 2
+
+    @usableFromInline let cell: Cell
+    private let arena: CellArena
+    private let index: Int
+
+    init(in arena: CellArena) {
+        (index, cell) = arena.allocate()
+        self.arena = arena
+    }
+
+    deinit {
+        arena.release(index)
+    }
+
+    /// Adds one.
+    @inlinable
+    public func increment() {
+        cell.add(1 as UInt64)
+    }
+
+    /// Adds a whole number; a negative one is refused and counted.
+    @inlinable
+    public func increment(by amount: Int) {
+        guard amount >= 0 else { return refuse(Double(amount)) }
+        cell.add(UInt64(amount))
+    }
+
+    /// Adds a fraction; a negative, infinite or NaN one is refused and counted.
+    ///
+    /// Lock-free; repeats itself when another thread adds a fraction at the same moment.
+    @inlinable
+    public func increment(by amount: Double) {
+        guard amount >= 0, amount < .infinity else { return refuse(amount) }
+        cell.advanced(by: 1).add(amount)
+    }
+
+    /// What was counted so far. For tests and logs; a scrape reads the cells themselves.
+    public var value: Double {
+        Double(cell.integer) + cell.advanced(by: 1).double
+    }
+
+    @usableFromInline
+    func refuse(_ amount: Double) {
+        let reason: RefusedObservation =
+            amount.isNaN ? .notANumber : amount < 0 ? .negative : .infinite
+        arena.diagnostics.refuse(
+            reason, "a counter was asked to grow by \(amount); a counter only grows, use a gauge")
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// A metric with labels: one instrument for each set of label values.
+
+/// The counters, gauges or histograms that share a name and differ in their label values.
+///
+/// Resolve a child once with ``with(_:)`` and keep it: finding it takes a lock and a hash of the
+/// labels, recording on it takes neither. Thread-safe; a copy is the same family.
+///
+/// ```swift
+/// let orders = Registry.shared.counter("orders_total", help: "Orders.", labels: ["kind"])
+/// let books = orders.with("book")
+/// books.increment()
+/// ```
+public struct Family<Instrument: AnyObject & Sendable>: Sendable {
+    private let core: FamilyCore
+    /// Where in the caller's order the value of the i-th (sorted) label stands; nil if in order.
+    private let order: [Int]?
+    private let names: [String]
+
+    init(_ core: FamilyCore, labels: [String]) {
+        self.core = core
+        names = labels
+        let positions = core.definition.labels.map { labels.firstIndex(of: $0) ?? 0 }
+        order = positions == Array(labels.indices) ? nil : positions
+    }
+
+    /// The instrument with this value of the one label, made with zero if there is none yet.
+    ///
+    /// Never fails: a family with another number of labels gives an instrument that works but is
+    /// not exposed, and that is logged and counted in `outrider_observations_refused_total`.
+    /// Any text is allowed as a value; an empty one is the same as none.
+    public func with(_ value: String) -> Instrument {
+        let values: InlineArray<1, String> = [value]
+        return child(values.span)
+    }
+
+    /// The instrument with these two label values, in the order of the family's definition.
+    public func with(_ first: String, _ second: String) -> Instrument {
+        let values: InlineArray<2, String> = [first, second]
+        return child(values.span)
+    }
+
+    /// The instrument with these three label values, in the order of the family's definition.
+    public func with(_ first: String, _ second: String, _ third: String) -> Instrument {
+        let values: InlineArray<3, String> = [first, second, third]
+        return child(values.span)
+    }
+
+    /// The instrument with these label values, in the order of the family's definition.
+    public func with(_ values: String...) -> Instrument {
+        with(values)
+    }
+
+    /// The instrument with these label values, in the order of the family's definition.
+    public func with(_ values: [String]) -> Instrument {
+        child(values.span)
+    }
+
+    /// The instrument with these labels, by name, in any order.
+    ///
+    /// A name that the family does not have, or one that is missing, is a wrong number of labels.
+    public func with(_ labels: [String: String]) -> Instrument {
+        with(valuesInOrder(of: labels))
+    }
+
+    /// The instrument with these label values, given as the bytes of text in UTF-8.
+    ///
+    /// For values that come from a wire. What is not valid UTF-8 is repaired with U+FFFD and
+    /// counted in `outrider_label_values_repaired_total`.
+    public func with(utf8 values: [UInt8]...) -> Instrument {
+        with(
+            values.map { bytes in
+                if let text = String(validating: bytes, as: UTF8.self) { return text }
+                core.diagnostics.noteRepair()
+                return String(decoding: bytes, as: UTF8.self)
+            })
+    }
+
+    /// Removes the series with these label values, in the order of the family's definition.
+    ///
+    /// Instruments that were kept go on working, unseen; asking for the same labels again makes a
+    /// new one at zero.
+    ///
+    /// - Returns: Whether there was such a series.
+    @discardableResult
+    public func remove(_ values: String...) -> Bool {
+        core.remove(values.span, order: order)
+    }
+
+    /// Removes every series that carries all of these labels: one, some or all of the family's.
+    ///
+    /// - Returns: How many there were; zero if the family has no label of such a name.
+    /// - Complexity: One look at each series of the family.
+    @discardableResult
+    public func removeAll(matching labels: [String: String]) -> Int {
+        core.removeAll(matching: labels)
+    }
+
+    /// Removes every series of the family.
+    public func removeAll() {
+        _ = core.removeAll(matching: [:])
+    }
+
+    /// Series that exist now.
+    public var count: Int { core.count }
+
+    private func child(_ values: Span<String>) -> Instrument {
+        // SAFETY: the registry makes a `Family<Counter>` for a core of counters only, and so on.
+        unsafe unsafeDowncast(core.instrument(for: values, order: order), to: Instrument.self)
+    }
+
+    /// The values in the order of `names`; of another count if the names differ.
+    private func valuesInOrder(of labels: [String: String]) -> [String] {
+        let values = names.compactMap { labels[$0] }
+        guard values.count == names.count, labels.count == names.count else {
+            return Array(repeating: "", count: names.count + 1)
+        }
+        return values
+    }
+}

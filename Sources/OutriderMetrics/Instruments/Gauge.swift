@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A number that goes up and down: one cell with the bits of a double.
+
+/// Something that is now so much: connections open, items queued, a temperature.
+///
+/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)``, and keep it.
+/// ``set(_:)-(Double)`` is one store; ``increment(by:)`` and ``decrement(by:)`` are lock-free and
+/// repeat themselves when another thread came between. Safe from any thread, and valid even
+/// after its series was removed; then nobody sees it. Every `Double` is allowed, NaN too.
+public final class Gauge: Sendable {
+    static let cellCount = 1
+
+    @usableFromInline let cell: Cell
+    private let arena: CellArena
+    private let index: Int
+
+    init(in arena: CellArena) {
+        (index, cell) = arena.allocate()
+        self.arena = arena
+    }
+
+    deinit {
+        arena.release(index)
+    }
+
+    /// Makes it `value`.
+    @inlinable
+    public func set(_ value: Double) {
+        cell.set(value)
+    }
+
+    /// Makes it `value`; exact up to 2^53.
+    @inlinable
+    public func set(_ value: Int) {
+        cell.set(Double(value))
+    }
+
+    /// Adds `amount`, which may be negative.
+    @inlinable
+    public func increment(by amount: Double = 1) {
+        cell.add(amount)
+    }
+
+    /// Takes `amount` away, which may be negative.
+    @inlinable
+    public func decrement(by amount: Double = 1) {
+        cell.add(-amount)
+    }
+
+    /// What it is now.
+    public var value: Double { cell.double }
+}

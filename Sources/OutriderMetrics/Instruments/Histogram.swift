@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// How observations are distributed: a count for each bucket, and their sum.
+//
+//     cell  0 … n-1   observations in the bucket with that upper bound, not cumulative
+//     cell  n         observations above the last bound (+Inf)
+//     cell  n+1       the sum, as a double
+//
+// There is no cell for the count: a scrape adds the buckets up, so `_count` and the `+Inf` bucket
+// are one number and can never disagree. The sum may run ahead of it or behind it by what is
+// being observed at that moment.
+
+/// A classic Prometheus histogram: of request durations, sizes, waits.
+///
+/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)``, and keep it.
+/// An observation finds its bucket, adds one to it and adds to the sum: no lock, no allocation
+/// (cost: docs/performance.md). Safe from any thread, and valid even after its series was
+/// removed; then nobody sees it.
+///
+/// An infinite or NaN observation would spoil the sum for good; it is refused and counted in
+/// `outrider_observations_refused_total{reason}`.
+public final class Histogram: Sendable {
+    let cell: Cell
+    private let bounds: [Double]
+    private let arena: CellArena
+    private let index: Int
+
+    static func cellCount(bounds: Int) -> Int { bounds + 2 }
+
+    init(in arena: CellArena, bounds: [Double]) {
+        (index, cell) = arena.allocate()
+        self.arena = arena
+        self.bounds = bounds
+    }
+
+    deinit {
+        arena.release(index)
+    }
+
+    /// Counts one observation, in the family's unit (seconds for durations).
+    public func observe(_ value: Double) {
+        guard value.isFinite else { return refuse(value) }
+        var bucket = 0
+        while bucket < bounds.count, value > bounds[bucket] { bucket += 1 }
+        cell.advanced(by: bucket).add(1 as UInt64)
+        cell.advanced(by: bounds.count + 1).add(value)
+    }
+
+    /// Counts one duration, in seconds.
+    public func observe(_ duration: Duration) {
+        observe(duration / .seconds(1))
+    }
+
+    /// Runs `body` and counts how long it took, in seconds, whether it returns or throws.
+    public func time<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let start = ContinuousClock.now
+        defer { observe(ContinuousClock.now - start) }
+        return try body()
+    }
+
+    /// Runs `body` and counts how long it took, in seconds, whether it returns or throws.
+    nonisolated(nonsending)
+        public func time<Result, Failure: Error>(
+            _ body: nonisolated(nonsending) () async throws(Failure) -> Result
+        ) async throws(Failure) -> Result
+    {
+        let start = ContinuousClock.now
+        defer { observe(ContinuousClock.now - start) }
+        return try await body()
+    }
+
+    /// Observations so far. For tests and logs; a scrape reads the cells themselves.
+    public var count: Int {
+        (0...bounds.count).reduce(0) { $0 + Int(clamping: cell.advanced(by: $1).integer) }
+    }
+
+    /// The sum of all observations so far.
+    public var sum: Double { cell.advanced(by: bounds.count + 1).double }
+
+    private func refuse(_ value: Double) {
+        arena.diagnostics.refuse(
+            value.isNaN ? .notANumber : .infinite,
+            "a histogram was given \(value), which would spoil its sum")
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam for numbers that are looked up when somebody scrapes, rather than recorded.
+
+/// A source of numbers that is asked at each scrape: `/proc`, a pool, a cache.
+///
+/// Register it with ``Registry/add(_:)`` or ``Registry/register(_:)``. From then on, each scrape
+/// calls ``collect(into:)`` on its own thread; scrapes may overlap, so it must be thread-safe and
+/// should be quick. A collector that throws is left out of that scrape, counted in
+/// `outrider_collector_failures_total{collector}` and logged; all else is served.
+///
+/// A conforming type passes this test: after registration, a scrape shows each declared family
+/// once, with the values added, and no label set of a family twice.
+///
+/// ```swift
+/// struct QueueCollector: Collector {
+///     static let depth = CollectedFamily.gauge(
+///         "queue_depth", help: "Items waiting.", labels: ["queue"])
+///     let queues: [Queue]
+///
+///     var name: String { "queues" }
+///     var families: [CollectedFamily] { [Self.depth] }
+///     func collect(into samples: inout CollectedSamples) {
+///         for queue in queues { samples.add(Self.depth, queue.count, queue.name) }
+///     }
+/// }
+/// ```
+public protocol Collector: Sendable {
+    /// The value of the label `collector` in the metrics about collectors; unique in a registry.
+    var name: String { get }
+
+    /// Every family that this collector fills; read once, at registration.
+    var families: [CollectedFamily] { get }
+
+    /// Adds the samples of this moment.
+    func collect(into samples: inout CollectedSamples) throws
+}
+
+/// A metric family that a ``Collector`` fills.
+public struct CollectedFamily: Hashable, Sendable {
+    let kind: MetricKind
+    let name: String
+    let help: String
+    let labels: [String]
+
+    /// A number that only grows; `_total` is added to the name if it is missing.
+    public static func counter(
+        _ name: String, help: String, labels: [String] = []
+    ) -> CollectedFamily {
+        CollectedFamily(kind: .counter, name: name, help: help, labels: labels)
+    }
+
+    /// A number that goes up and down.
+    public static func gauge(
+        _ name: String, help: String, labels: [String] = []
+    ) -> CollectedFamily {
+        CollectedFamily(kind: .gauge, name: name, help: help, labels: labels)
+    }
+}
+
+/// What a ``Collector`` has collected in one scrape.
+public struct CollectedSamples {
+    /// The samples of one family: rendered labels in one run of bytes, a value for each.
+    struct Series {
+        var labels: [UInt8] = []
+        var samples: [(labelsEnd: Int, value: Double)] = []
+    }
+
+    private let plan: CollectionPlan
+    private(set) var series: [Series]
+
+    init(_ plan: CollectionPlan) {
+        self.plan = plan
+        series = Array(repeating: Series(), count: plan.families.count)
+    }
+
+    /// Adds a sample: label values in the order of the family's definition.
+    ///
+    /// A family that the collector did not declare, or a wrong number of labels, is refused and
+    /// counted in `outrider_observations_refused_total{reason}`; so is a counter's value that is
+    /// negative or NaN.
+    public mutating func add(_ family: CollectedFamily, _ value: Double, _ labels: String...) {
+        add(family, value, labels: labels)
+    }
+
+    /// Adds a sample that is a whole number; exact up to 2^53.
+    public mutating func add(_ family: CollectedFamily, _ value: Int, _ labels: String...) {
+        add(family, Double(value), labels: labels)
+    }
+
+    private mutating func add(_ family: CollectedFamily, _ value: Double, labels: [String]) {
+        guard let index = plan.indices[family.name] else {
+            return plan.diagnostics.refuse(
+                .undeclared,
+                "collector \"\(plan.name)\" fills \(family.name) but does not declare it")
+        }
+        let target = plan.families[index]
+        guard labels.count == target.labelNames.count else {
+            return plan.diagnostics.refuse(
+                .labelCount,
+                "collector \"\(plan.name)\" gives \(labels.count) labels to \(family.name)")
+        }
+        if target.definition.kind == .counter, !(value >= 0) {
+            return plan.diagnostics.refuse(
+                value.isNaN ? .notANumber : .negative,
+                "collector \"\(plan.name)\" gives the counter \(family.name) the value \(value)")
+        }
+        if !labels.isEmpty {
+            unsafe LabelBlock.withRendered(
+                names: target.labelNames, values: labels.span, order: target.order
+            ) { key in
+                unsafe series[index].labels.append(contentsOf: key)
+            }
+        }
+        series[index].samples.append((series[index].labels.count, value))
+    }
+}

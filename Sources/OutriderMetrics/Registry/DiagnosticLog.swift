@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Outrider has to say for itself, in words: to stderr, or wherever the service wants it.
+//
+// A guest does not flood its host's log. A message about one subject comes once, or a few times
+// a minute; what is left out is counted and told with the next one.
+
+internal import OutriderLocking
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// The log of the library: one closure that the service can replace.
+///
+/// Thread-safe. Nothing that records a measurement logs, unless it refuses one.
+///
+/// ```swift
+/// DiagnosticLog.shared.setHandler { level, message in logger.log(level: …, "\(message)") }
+/// ```
+public final class DiagnosticLog: Sendable {
+    /// How much a message matters.
+    public enum Level: String, Sendable {
+        /// Good to know, nothing to do.
+        case info
+        /// Something was refused or left out; the message tells what to do.
+        case warning
+        /// Something that the service asked for does not work; the message tells what to do.
+        case error
+    }
+
+    /// Receives each message: one line, without a line feed or other control characters.
+    ///
+    /// Called on the thread that had something to say; should not block.
+    public typealias Handler = @Sendable (Level, String) -> Void
+
+    /// The log that everything uses unless told otherwise.
+    public static let shared = DiagnosticLog()
+
+    /// Messages about one subject that pass in a minute.
+    static let messagesPerMinute = 6
+    /// Subjects that are told apart; past that they share one allowance.
+    static let subjectLimit = 1_000
+
+    private struct State: Sendable {
+        var handler: Handler
+        var told: Set<String> = []
+        var allowances: [String: Allowance] = [:]
+    }
+
+    private struct Allowance: Sendable {
+        var since: ContinuousClock.Instant
+        var used = 0
+        var leftOut = 0
+    }
+
+    private let state: Guarded<State>
+    private let now: @Sendable () -> ContinuousClock.Instant
+
+    /// A log of its own, for a test or a second agent; `nil` writes to stderr.
+    public convenience init(handler: Handler? = nil) {
+        self.init(handler: handler, now: { .now })
+    }
+
+    package init(
+        handler: Handler?, now: @escaping @Sendable () -> ContinuousClock.Instant
+    ) {
+        state = Guarded(State(handler: handler ?? Self.writeToStandardError))
+        self.now = now
+    }
+
+    /// Sends all further messages to `handler`; `nil` goes back to stderr.
+    public func setHandler(_ handler: Handler?) {
+        state.withLock { $0.handler = handler ?? Self.writeToStandardError }
+    }
+
+    /// Says something, at most a few times a minute for each subject.
+    package func say(_ level: Level, about subject: String, _ message: String) {
+        let now = self.now()
+        let passed: (handler: Handler, leftOut: Int)? = state.withLock { state in
+            let known = state.allowances[subject] != nil
+            let key = known || state.allowances.count < Self.subjectLimit ? subject : ""
+            var allowance = state.allowances[key] ?? Allowance(since: now)
+            defer { state.allowances[key] = allowance }
+            let leftOut = allowance.leftOut
+            if now - allowance.since >= .seconds(60) { allowance = Allowance(since: now) }
+            guard allowance.used < Self.messagesPerMinute else {
+                allowance.leftOut += 1
+                return nil
+            }
+            let opensMinute = allowance.used == 0
+            allowance.used += 1
+            return (state.handler, opensMinute ? leftOut : 0)
+        }
+        guard let passed else { return }
+        let more = passed.leftOut > 0 ? " (\(passed.leftOut) more like it were left out)" : ""
+        passed.handler(level, Self.oneLine(message) + more)
+    }
+
+    /// Says something once in the life of the process, however often it happens.
+    package func sayOnce(_ level: Level, _ message: String) {
+        let handler: Handler? = state.withLock { state in
+            guard state.told.count < Self.subjectLimit, state.told.insert(message).inserted
+            else { return nil }
+            return state.handler
+        }
+        handler?(level, Self.oneLine(message))
+    }
+
+    /// A message without control characters, so that no peer's bytes can forge a line of the log.
+    private static func oneLine(_ message: String) -> String {
+        var line = String.UnicodeScalarView()
+        for scalar in message.unicodeScalars.prefix(2_000) {
+            let isControl = scalar.properties.generalCategory == .control
+            line.append(isControl ? " " : scalar)
+        }
+        return String(line)
+    }
+
+    private static let writeToStandardError: Handler = { level, message in
+        var line = "outrider: \(level.rawValue): \(message)\n"
+        // SAFETY: the bytes are borrowed for the duration of one write(2).
+        line.withUTF8 { bytes in
+            _ = unsafe write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+        }
+    }
+}

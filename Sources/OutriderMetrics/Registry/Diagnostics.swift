@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a registry refused or mended, counted.
+//
+// Nothing is lost silently: an instrument that refuses an observation, a registration that is
+// refused, a label value that had to be repaired each leave a count here and a line in the log.
+
+internal import Synchronization
+
+/// Why an observation was refused.
+enum RefusedObservation: Int, CaseIterable {
+    case negative, notANumber, infinite, labelCount, undeclared, labelsTooLong
+
+    var label: String {
+        switch self {
+        case .negative: "negative"
+        case .notANumber: "not_a_number"
+        case .infinite: "infinite"
+        case .labelCount: "label_count"
+        case .undeclared: "undeclared_family"
+        case .labelsTooLong: "labels_too_long"
+        }
+    }
+}
+
+/// The counts of one registry; thread-safe, lock-free.
+final class Diagnostics: Sendable {
+    let log: DiagnosticLog
+
+    private let observations: Counts
+    private let registrations: Counts
+    private let repaired = Atomic<Int>(0)
+
+    init(log: DiagnosticLog) {
+        self.log = log
+        observations = Counts(RefusedObservation.allCases.count)
+        registrations = Counts(RegistrationError.Code.all.count)
+    }
+
+    /// Counts a refused observation and says so.
+    func refuse(_ reason: RefusedObservation, _ message: @autoclosure () -> String) {
+        observations.add(at: reason.rawValue)
+        log.say(.warning, about: "observation:\(reason.label)", message())
+    }
+
+    /// Counts a refused registration and tells its advice, once for each message.
+    func refuse(_ error: RegistrationError) {
+        registrations.add(at: error.code.index)
+        log.sayOnce(.error, "\(error); the instrument works, but is not exposed")
+    }
+
+    /// Counts a label value that was not valid UTF-8.
+    func noteRepair() {
+        repaired.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Label values repaired so far.
+    var repairedCount: Int { repaired.load(ordering: .relaxed) }
+
+    /// Observations refused for this reason so far.
+    func count(of reason: RefusedObservation) -> Int { observations[reason.rawValue] }
+
+    /// Registrations refused for this reason so far.
+    func count(of code: RegistrationError.Code) -> Int { registrations[code.index] }
+}
+
+/// A handful of counters in a row.
+private final class Counts: Sendable {
+    private let cells: [Count]
+
+    init(_ count: Int) {
+        cells = (0..<count).map { _ in Count() }
+    }
+
+    func add(at index: Int) { cells[index].value.wrappingAdd(1, ordering: .relaxed) }
+
+    subscript(index: Int) -> Int { cells[index].value.load(ordering: .relaxed) }
+}
+
+private final class Count: Sendable {
+    let value = Atomic<Int>(0)
+}
+
+extension Diagnostics: Collector {
+    private static let registrationsRefused = CollectedFamily.counter(
+        "outrider_registrations_refused_total",
+        help: "Definitions of metrics that were refused, by reason; the log has the advice.",
+        labels: ["reason"])
+    private static let observationsRefused = CollectedFamily.counter(
+        "outrider_observations_refused_total",
+        help: "Observations that were refused, by reason.", labels: ["reason"])
+    private static let labelValuesRepaired = CollectedFamily.counter(
+        "outrider_label_values_repaired_total",
+        help: "Label values that were not valid UTF-8 and were repaired with U+FFFD.")
+
+    var name: String { "diagnostics" }
+
+    var families: [CollectedFamily] {
+        [Self.registrationsRefused, Self.observationsRefused, Self.labelValuesRepaired]
+    }
+
+    func collect(into samples: inout CollectedSamples) {
+        for code in RegistrationError.Code.all {
+            samples.add(Self.registrationsRefused, Double(count(of: code)), code.label)
+        }
+        for reason in RefusedObservation.allCases {
+            samples.add(Self.observationsRefused, Double(count(of: reason)), reason.label)
+        }
+        samples.add(Self.labelValuesRepaired, Double(repairedCount))
+    }
+}

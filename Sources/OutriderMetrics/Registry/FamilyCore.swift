@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// A metric family as the registry and the scrape know it: its definition, cells and series.
+
+internal import OutriderLocking
+
+/// What stands behind a ``Family`` or a single instrument; thread-safe.
+///
+/// Instruments refer to the arena, not to this, so a registry that is let go frees everything
+/// but the instruments that the service still holds.
+final class FamilyCore: Sendable {
+    /// Bytes that the rendered labels of one series may take; more would bloat every scrape.
+    static let labelsLimit = 1 << 20
+
+    let definition: MetricDefinition
+    let text: FamilyText
+    let diagnostics: Diagnostics
+    private let labelNames: [[UInt8]]
+    private let arena: CellArena
+    private let table: SeriesTable
+
+    init(_ definition: MetricDefinition, diagnostics: Diagnostics) {
+        self.definition = definition
+        self.diagnostics = diagnostics
+        text = FamilyText(definition)
+        labelNames = definition.labels.map { Array($0.utf8) }
+        let cells =
+            switch definition.kind {
+            case .counter: Counter.cellCount
+            case .gauge, .info: Gauge.cellCount
+            case .histogram: Histogram.cellCount(bounds: definition.bounds.count)
+            }
+        let isLabelled = !definition.labels.isEmpty
+        arena = CellArena(
+            cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, diagnostics: diagnostics)
+        table = SeriesTable(expectsMany: isLabelled)
+    }
+
+    /// The series as they are now, for a scrape.
+    var blocks: [SeriesBlock] { table.blocks }
+
+    /// Series that exist now.
+    var count: Int { table.count }
+
+    /// The instrument for these label values, made if there is none yet.
+    ///
+    /// A wrong number of values, or values beyond all measure, give an instrument that works but
+    /// is not exposed; that is counted.
+    func instrument(for values: Span<String>, order: [Int]?) -> AnyObject {
+        guard values.count == labelNames.count else {
+            let count = values.count
+            diagnostics.refuse(
+                .labelCount,
+                """
+                metric "\(definition.name)" has \(labelNames.count) labels \
+                (\(definition.labels.joined(separator: ", "))), but was asked for \(count); \
+                give one value for each
+                """)
+            return makeInstrument().instrument
+        }
+        guard LabelBlock.bound(names: labelNames, values: values) <= Self.labelsLimit else {
+            diagnostics.refuse(
+                .labelsTooLong,
+                "metric \"\(definition.name)\" was asked for a label set of over 500 kB; shorten it")
+            return makeInstrument().instrument
+        }
+        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) { key in
+            unsafe table.findOrMake(key, make: makeInstrument)
+        }
+    }
+
+    /// Removes the series with these label values; tells whether there was one.
+    func remove(_ values: Span<String>, order: [Int]?) -> Bool {
+        guard values.count == labelNames.count else { return false }
+        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) { key in
+            unsafe table.remove(key)
+        }
+    }
+
+    /// Removes every series that carries these labels; returns how many those were.
+    func removeAll(matching labels: [String: String]) -> Int {
+        guard labels.keys.allSatisfy(definition.labels.contains) else { return 0 }
+        let pairs = labels.map { (name: Array($0.utf8), value: escapedLabelValue($1)) }
+        return unsafe table.removeAll { block in unsafe LabelBlock.contains(pairs, in: block) }
+    }
+
+    private func makeInstrument() -> (instrument: AnyObject, cell: Cell) {
+        switch definition.kind {
+        case .counter:
+            let counter = Counter(in: arena)
+            return (counter, counter.cell)
+        case .gauge:
+            let gauge = Gauge(in: arena)
+            return (gauge, gauge.cell)
+        case .info:
+            let gauge = Gauge(in: arena)
+            gauge.set(1)
+            return (gauge, gauge.cell)
+        case .histogram:
+            let histogram = Histogram(in: arena, bounds: definition.bounds)
+            return (histogram, histogram.cell)
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a metric family is before it has a series: name, type, help, labels, and the rules for them.
+
+/// The type of a metric family.
+enum MetricKind: String, Sendable {
+    case counter, gauge, histogram, info
+}
+
+/// A definition that has passed the rules of the Prometheus data model.
+///
+/// Source: "Metric names and labels" and "Writing exporters" of the Prometheus documentation,
+/// and the OpenMetrics 1.0 specification for the suffixes.
+struct MetricDefinition: Sendable {
+    let kind: MetricKind
+    /// The name without the suffix of its type (`_total`, `_info`).
+    let baseName: String
+    let help: String
+    /// Label names in the order in which they are printed: sorted.
+    let labels: [String]
+    /// Upper bounds of a histogram; empty for the others.
+    let bounds: [Double]
+
+    /// The name of the family in the text format, suffix included.
+    var name: String { baseName + Self.suffix(of: kind) }
+
+    /// Every name that a sample of the family may have, in any format.
+    var sampleNames: [String] {
+        switch kind {
+        case .counter, .info: [baseName, name]
+        case .gauge: [name]
+        case .histogram: [name, name + "_bucket", name + "_sum", name + "_count"]
+        }
+    }
+
+    /// Checks a definition as a caller gave it.
+    ///
+    /// The suffix of the type may be there or not: `orders` and `orders_total` are one counter.
+    init(
+        _ kind: MetricKind, _ name: String, help: String, labels: [String] = [],
+        buckets: Buckets? = nil
+    ) throws(RegistrationError) {
+        try Self.check(name: name)
+        try Self.check(labels: labels, of: name)
+        if let problem = buckets?.problem {
+            throw RegistrationError(code: .invalidBuckets, metric: name, advice: problem)
+        }
+        self.init(unchecked: kind, name, help: help, labels: labels, buckets: buckets)
+    }
+
+    /// A definition that is not checked, for an instrument that will not be exposed.
+    init(
+        unchecked kind: MetricKind, _ name: String, help: String, labels: [String],
+        buckets: Buckets?
+    ) {
+        let suffix = Self.suffix(of: kind)
+        let isSuffixed = !suffix.isEmpty && name.hasSuffix(suffix) && name != suffix
+        self.kind = kind
+        self.baseName = isSuffixed ? String(name.dropLast(suffix.count)) : name
+        self.help = help
+        self.labels = labels.sorted()
+        if let buckets {
+            bounds = buckets.problem == nil ? buckets.bounds : Buckets.default.bounds
+        } else {
+            bounds = []
+        }
+    }
+
+    private static func suffix(of kind: MetricKind) -> String {
+        switch kind {
+        case .counter: "_total"
+        case .info: "_info"
+        case .gauge, .histogram: ""
+        }
+    }
+
+    private static func check(name: String) throws(RegistrationError) {
+        guard isValid(name, allowingColon: true) else {
+            throw RegistrationError(
+                code: .invalidMetricName, metric: name,
+                advice: """
+                    a name has ASCII letters, digits, "_" and ":" and does not start with a \
+                    digit; rename it
+                    """)
+        }
+    }
+
+    private static func check(labels: [String], of name: String) throws(RegistrationError) {
+        var seen: Set<String> = []
+        for label in labels {
+            if label.hasPrefix("__") || label == "le" || label == "quantile" {
+                throw RegistrationError(
+                    code: .reservedLabelName, metric: name,
+                    advice: "the label name \"\(label)\" belongs to Prometheus; choose another")
+            }
+            guard isValid(label, allowingColon: false) else {
+                throw RegistrationError(
+                    code: .invalidLabelName, metric: name,
+                    advice: """
+                        the label name "\(label)" must have ASCII letters, digits and "_" and \
+                        not start with a digit; rename it
+                        """)
+            }
+            guard seen.insert(label).inserted else {
+                throw RegistrationError(
+                    code: .invalidLabelName, metric: name,
+                    advice: "the label name \"\(label)\" is there twice; leave one out")
+            }
+        }
+    }
+
+    private static func isValid(_ name: String, allowingColon: Bool) -> Bool {
+        guard let first = name.utf8.first, !(0x30...0x39).contains(first) else { return false }
+        return name.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "_"): true
+            case UInt8(ascii: ":"): allowingColon
+            default: false
+            }
+        }
+    }
+
+    /// Why `other` cannot share a family with this one; nil if they are the same.
+    func conflict(with other: MetricDefinition, given name: String) -> RegistrationError? {
+        func error(_ code: RegistrationError.Code, _ what: String) -> RegistrationError {
+            RegistrationError(
+                code: code, metric: name,
+                advice: "it is registered already, \(what); use that definition or another name")
+        }
+        if kind != other.kind { return error(.differentType, "as a \(kind.rawValue)") }
+        if help != other.help { return error(.differentHelp, "with the help text \"\(help)\"") }
+        if labels != other.labels {
+            let list = labels.isEmpty ? "no labels" : "the labels \(labels.joined(separator: ", "))"
+            return error(.differentLabels, "with \(list)")
+        }
+        if bounds != other.bounds {
+            return error(.differentBuckets, "with the buckets \(bounds)")
+        }
+        return nil
+    }
+}

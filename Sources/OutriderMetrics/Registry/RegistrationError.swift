@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a metric cannot be registered, and what to do about it.
+
+/// A definition that a ``Registry`` refuses.
+///
+/// Thrown by the `register(…)` methods. The methods that never fail log its description once
+/// and count it in `outrider_registrations_refused_total{reason}`.
+public struct RegistrationError: Error, Hashable, Sendable {
+    /// What is wrong with the definition.
+    public let code: Code
+    /// The name of the metric, as it was given.
+    public let metric: String
+    /// What happened and what to do, in a sentence.
+    public let advice: String
+
+    /// The kind of mistake; more may come.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        let index: Int
+        let label: String
+
+        /// The name is not `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+        public static let invalidMetricName = Code(index: 0, label: "invalid_metric_name")
+        /// A label name is not `[a-zA-Z_][a-zA-Z0-9_]*`, or stands there twice.
+        public static let invalidLabelName = Code(index: 1, label: "invalid_label_name")
+        /// A label name that Prometheus keeps for itself: `__…`, `le`, `quantile`.
+        public static let reservedLabelName = Code(index: 2, label: "reserved_label_name")
+        /// The name is registered with another type.
+        public static let differentType = Code(index: 3, label: "different_type")
+        /// The name is registered with another help text.
+        public static let differentHelp = Code(index: 4, label: "different_help")
+        /// The name is registered with other labels.
+        public static let differentLabels = Code(index: 5, label: "different_labels")
+        /// The name is registered with other buckets.
+        public static let differentBuckets = Code(index: 6, label: "different_buckets")
+        /// The buckets are not ascending finite numbers, or too few or too many.
+        public static let invalidBuckets = Code(index: 7, label: "invalid_buckets")
+        /// Another family already exposes a sample of this name, or a callback has it.
+        public static let nameTaken = Code(index: 8, label: "name_taken")
+
+        static let all: [Code] = [
+            .invalidMetricName, .invalidLabelName, .reservedLabelName, .differentType,
+            .differentHelp, .differentLabels, .differentBuckets, .invalidBuckets, .nameTaken,
+        ]
+
+        /// The code as it stands in the label `reason`.
+        public var description: String { label }
+    }
+}
+
+extension RegistrationError: CustomStringConvertible {
+    /// What happened and what to do, in a sentence.
+    public var description: String { "metric \"\(metric)\": \(advice)" }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ways to register a metric. For each kind: one that never fails, one that throws.
+
+extension Registry {
+    // MARK: - Never fails
+
+    /// A counter without labels.
+    ///
+    /// - Parameters:
+    ///   - name: `[a-zA-Z_:][a-zA-Z0-9_:]*`; `_total` is added if it is missing.
+    ///   - help: What is counted, in a sentence.
+    public func counter(_ name: String, help: String) -> Counter {
+        single(coreOrDetached(.counter, name, help, []))
+    }
+
+    /// A counter for each set of values of `labels`.
+    public func counter(_ name: String, help: String, labels: [String]) -> Family<Counter> {
+        Family(coreOrDetached(.counter, name, help, labels), labels: labels)
+    }
+
+    /// A counter whose value `read` tells at each scrape; it must never go down.
+    ///
+    /// `read` runs on the scrape's thread, should be quick, and may register metrics.
+    public func counter(
+        _ name: String, help: String, read: @escaping @Sendable () -> Double
+    ) {
+        addOrRefuse(CallbackCollector(family: .counter(name, help: help), read: read), false)
+    }
+
+    /// A gauge without labels.
+    public func gauge(_ name: String, help: String) -> Gauge {
+        single(coreOrDetached(.gauge, name, help, []))
+    }
+
+    /// A gauge for each set of values of `labels`.
+    public func gauge(_ name: String, help: String, labels: [String]) -> Family<Gauge> {
+        Family(coreOrDetached(.gauge, name, help, labels), labels: labels)
+    }
+
+    /// A gauge whose value `read` tells at each scrape.
+    ///
+    /// `read` runs on the scrape's thread, should be quick, and may register metrics.
+    public func gauge(_ name: String, help: String, read: @escaping @Sendable () -> Double) {
+        addOrRefuse(CallbackCollector(family: .gauge(name, help: help), read: read), false)
+    }
+
+    /// A histogram without labels.
+    ///
+    /// - Parameters:
+    ///   - name: Ends in the unit: `_seconds`, `_bytes`.
+    ///   - help: What is observed, in a sentence.
+    ///   - buckets: Upper bounds, in the same unit.
+    public func histogram(
+        _ name: String, help: String, buckets: Buckets = .default
+    ) -> Histogram {
+        single(coreOrDetached(.histogram, name, help, [], buckets))
+    }
+
+    /// A histogram for each set of values of `labels`.
+    public func histogram(
+        _ name: String, help: String, labels: [String], buckets: Buckets = .default
+    ) -> Family<Histogram> {
+        Family(coreOrDetached(.histogram, name, help, labels, buckets), labels: labels)
+    }
+
+    /// Facts that are text: `_info` is added to the name if it is missing.
+    ///
+    /// Registered again with other values of the same labels, it takes the new ones.
+    @discardableResult
+    public func info(_ name: String, help: String, _ values: [String: String]) -> Info {
+        Info(coreOrDetached(.info, name, help, values.keys.sorted()), values: values)
+    }
+
+    /// Asks `collector` at each scrape from now on.
+    public func add(_ collector: some Collector) {
+        addOrRefuse(collector, true)
+    }
+
+    // MARK: - Throws
+
+    /// A counter without labels; see ``counter(_:help:)``.
+    public func register(counter name: String, help: String) throws(RegistrationError) -> Counter {
+        single(try core(.counter, name, help, []))
+    }
+
+    /// A counter for each set of values of `labels`.
+    public func register(
+        counter name: String, help: String, labels: [String]
+    ) throws(RegistrationError) -> Family<Counter> {
+        Family(try core(.counter, name, help, labels), labels: labels)
+    }
+
+    /// A counter whose value `read` tells at each scrape; see ``counter(_:help:read:)``.
+    public func register(
+        counter name: String, help: String, read: @escaping @Sendable () -> Double
+    ) throws(RegistrationError) {
+        let family = CollectedFamily.counter(name, help: help)
+        try add(CallbackCollector(family: family, read: read), isReported: false)
+    }
+
+    /// A gauge without labels.
+    public func register(gauge name: String, help: String) throws(RegistrationError) -> Gauge {
+        single(try core(.gauge, name, help, []))
+    }
+
+    /// A gauge for each set of values of `labels`.
+    public func register(
+        gauge name: String, help: String, labels: [String]
+    ) throws(RegistrationError) -> Family<Gauge> {
+        Family(try core(.gauge, name, help, labels), labels: labels)
+    }
+
+    /// A gauge whose value `read` tells at each scrape; see ``gauge(_:help:read:)``.
+    public func register(
+        gauge name: String, help: String, read: @escaping @Sendable () -> Double
+    ) throws(RegistrationError) {
+        let family = CollectedFamily.gauge(name, help: help)
+        try add(CallbackCollector(family: family, read: read), isReported: false)
+    }
+
+    /// A histogram without labels; see ``histogram(_:help:buckets:)``.
+    public func register(
+        histogram name: String, help: String, buckets: Buckets = .default
+    ) throws(RegistrationError) -> Histogram {
+        single(try core(.histogram, name, help, [], buckets))
+    }
+
+    /// A histogram for each set of values of `labels`.
+    public func register(
+        histogram name: String, help: String, labels: [String], buckets: Buckets = .default
+    ) throws(RegistrationError) -> Family<Histogram> {
+        Family(try core(.histogram, name, help, labels, buckets), labels: labels)
+    }
+
+    /// Facts that are text; see ``info(_:help:_:)``.
+    @discardableResult
+    public func register(
+        info name: String, help: String, _ values: [String: String]
+    ) throws(RegistrationError) -> Info {
+        Info(try core(.info, name, help, values.keys.sorted()), values: values)
+    }
+
+    /// Asks `collector` at each scrape from now on; all of its families are accepted, or none.
+    public func register(_ collector: some Collector) throws(RegistrationError) {
+        try add(collector, isReported: true)
+    }
+
+    // MARK: - Common ground
+
+    private func single<Instrument>(_ core: FamilyCore) -> Instrument
+    where Instrument: AnyObject & Sendable {
+        // A definition that was refused may have labels of its own; it gets an empty value each.
+        let values = Array(repeating: "", count: core.definition.labels.count)
+        return Family<Instrument>(core, labels: core.definition.labels).with(values)
+    }
+
+    private func addOrRefuse(_ collector: any Collector, _ isReported: Bool) {
+        do {
+            try add(collector, isReported: isReported)
+        } catch {
+            diagnostics.refuse(error)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// All metrics of a service, under their names.
+//
+// The lock is for registration. A scrape takes it for as long as it takes to copy one array
+// reference; recording never takes it.
+
+internal import OutriderLocking
+
+/// A set of metrics that is scraped as one.
+///
+/// Most services use ``shared``; make one of your own for a test, or to expose a part apart.
+/// Thread-safe.
+///
+/// Each kind of metric can be registered in two ways. `counter(…)`, `gauge(…)`, `histogram(…)`
+/// and `info(…)` never fail: a definition that cannot be accepted gives an instrument that works
+/// but is not exposed, and that is logged once with advice and counted in
+/// `outrider_registrations_refused_total{reason}`. `register(counter: …)` and its siblings throw
+/// the ``RegistrationError`` instead. The same definition twice gives the same instrument.
+public final class Registry: Sendable {
+    /// The registry that an agent exposes by default.
+    public static let shared = Registry()
+
+    let diagnostics: Diagnostics
+    private let state: Guarded<RegistryState>
+    private let figures: ScrapeFigures
+
+    /// An empty registry.
+    ///
+    /// - Parameters:
+    ///   - reportsItself: Whether it exposes what it refused and what its scrapes cost
+    ///     (`outrider_…`). Off is for comparing a whole exposition in a test.
+    ///   - log: Where its advice goes.
+    public init(reportsItself: Bool = true, log: DiagnosticLog = .shared) {
+        let diagnostics = Diagnostics(log: log)
+        var state = RegistryState()
+        figures = ScrapeFigures(in: &state, isExposed: reportsItself, diagnostics: diagnostics)
+        if reportsItself {
+            try? state.add(
+                CollectionPlan(diagnostics, isReported: false, diagnostics: diagnostics))
+        }
+        self.diagnostics = diagnostics
+        self.state = Guarded(state)
+    }
+
+    /// Removes a metric family, or the whole collector that fills it.
+    ///
+    /// Instruments that were kept go on working, unseen. The name is free for another definition.
+    ///
+    /// - Parameter name: As it was registered, with or without `_total` or `_info`.
+    /// - Returns: Whether there was one.
+    @discardableResult
+    public func unregister(_ name: String) -> Bool {
+        state.withLock { $0.remove(name) }
+    }
+
+    /// Whether a collector of this name is registered.
+    package func isCollecting(_ name: String) -> Bool {
+        snapshot.plans.contains { $0.name == name }
+    }
+
+    /// The families of this moment, in the order in which they are printed.
+    var snapshot: RegistrySnapshot {
+        state.withLock { $0.snapshot() }
+    }
+
+    /// What scrapes of this registry cost.
+    var scrapeFigures: ScrapeFigures { figures }
+
+    // MARK: - What every way of registering comes down to
+
+    /// Registers a family, or finds the one that is there with the same definition.
+    func core(
+        _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
+        _ buckets: Buckets? = nil
+    ) throws(RegistrationError) -> FamilyCore {
+        let definition = try MetricDefinition(
+            kind, name, help: help, labels: labels, buckets: buckets)
+        return try state.withLock { (state) throws(RegistrationError) in
+            try state.findOrAdd(definition, given: name, diagnostics: diagnostics)
+        }
+    }
+
+    /// Registers a family, or makes one that is not exposed and says why.
+    func coreOrDetached(
+        _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
+        _ buckets: Buckets? = nil
+    ) -> FamilyCore {
+        do {
+            return try core(kind, name, help, labels, buckets)
+        } catch {
+            diagnostics.refuse(error)
+            let definition = MetricDefinition(
+                unchecked: kind, name, help: help, labels: labels, buckets: buckets)
+            return FamilyCore(definition, diagnostics: diagnostics)
+        }
+    }
+
+    func add(_ collector: any Collector, isReported: Bool) throws(RegistrationError) {
+        let plan = try CollectionPlan(collector, isReported: isReported, diagnostics: diagnostics)
+        try state.withLock { (state) throws(RegistrationError) in try state.add(plan) }
+    }
+}

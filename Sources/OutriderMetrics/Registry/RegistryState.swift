@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names of a registry, who has them, and in what order they are printed.
+
+/// What a registry holds behind its lock.
+struct RegistryState: Sendable {
+    private enum Owner: Sendable {
+        case instruments(FamilyCore)
+        case collector(CollectionPlan)
+    }
+
+    /// Who exposes a family, by the family's name in the text format.
+    private var owners: [String: Owner] = [:]
+    /// Which family has a sample of a name: `x_bucket` belongs to the histogram `x`.
+    private var families: [String: String] = [:]
+    private var sorted: RegistrySnapshot?
+
+    /// The family with this definition, new or there already.
+    mutating func findOrAdd(
+        _ definition: MetricDefinition, given name: String, diagnostics: Diagnostics
+    ) throws(RegistrationError) -> FamilyCore {
+        if let taken = taken(by: definition) {
+            guard case .instruments(let core) = owners[taken] else {
+                throw RegistrationError(
+                    code: .nameTaken, metric: name,
+                    advice: "a callback or collector exposes \(taken) already; choose another name")
+            }
+            if let error = core.definition.conflict(with: definition, given: name) { throw error }
+            if core.definition.name == definition.name { return core }
+            throw clash(name, with: taken)
+        }
+        let core = FamilyCore(definition, diagnostics: diagnostics)
+        claim(definition, for: .instruments(core))
+        return core
+    }
+
+    /// Adds a collector and its families; all of them or, if one is refused, none.
+    mutating func add(_ plan: CollectionPlan) throws(RegistrationError) {
+        var own: Set<String> = []
+        for family in plan.families {
+            let definition = family.definition
+            if let taken = taken(by: definition) { throw clash(definition.name, with: taken) }
+            for sample in Set(definition.sampleNames) where !own.insert(sample).inserted {
+                throw clash(definition.name, with: sample)
+            }
+        }
+        for family in plan.families { claim(family.definition, for: .collector(plan)) }
+    }
+
+    /// Removes a family, or all families of the collector that fills it.
+    mutating func remove(_ name: String) -> Bool {
+        guard let family = families[name], let owner = owners[family] else { return false }
+        let definitions =
+            switch owner {
+            case .instruments(let core): [core.definition]
+            case .collector(let plan): plan.families.map(\.definition)
+            }
+        for definition in definitions {
+            owners[definition.name] = nil
+            for sample in definition.sampleNames { families[sample] = nil }
+        }
+        sorted = nil
+        return true
+    }
+
+    /// All families by name; computed anew only after a change.
+    mutating func snapshot() -> RegistrySnapshot {
+        if let sorted { return sorted }
+        var entries: [RegistrySnapshot.Entry] = []
+        var plans: [CollectionPlan] = []
+        for (_, owner) in owners.sorted(by: { $0.key < $1.key }) {
+            switch owner {
+            case .instruments(let core): entries.append(.instruments(core))
+            case .collector(let plan):
+                if plans.contains(where: { $0 === plan }) { continue }
+                for family in plan.families.indices {
+                    entries.append(.collected(plan: plans.count, family: family))
+                }
+                plans.append(plan)
+            }
+        }
+        let snapshot = RegistrySnapshot(entries: entries, plans: plans)
+        sorted = snapshot
+        return snapshot
+    }
+
+    private func taken(by definition: MetricDefinition) -> String? {
+        // The family's own name first: it gives the better advice.
+        families[definition.name]
+            ?? definition.sampleNames.lazy.compactMap { families[$0] }.first
+    }
+
+    private mutating func claim(_ definition: MetricDefinition, for owner: Owner) {
+        owners[definition.name] = owner
+        for sample in definition.sampleNames { families[sample] = definition.name }
+        sorted = nil
+    }
+
+    private func clash(_ name: String, with taken: String) -> RegistrationError {
+        RegistrationError(
+            code: .nameTaken, metric: name,
+            advice: "its samples would be mixed up with those of \(taken); choose another name")
+    }
+}
+
+/// The families of a registry at one moment, sorted by name.
+struct RegistrySnapshot: Sendable {
+    enum Entry: Sendable {
+        case instruments(FamilyCore)
+        case collected(plan: Int, family: Int)
+    }
+
+    let entries: [Entry]
+    let plans: [CollectionPlan]
+
+    init(entries: [Entry], plans: [CollectionPlan]) {
+        self.plans = plans
+        self.entries = entries.sorted { first, second in
+            Self.name(of: first, plans) < Self.name(of: second, plans)
+        }
+    }
+
+    /// The definition that an entry prints.
+    func definition(of entry: Entry) -> MetricDefinition {
+        switch entry {
+        case .instruments(let core): core.definition
+        case .collected(let plan, let family): plans[plan].families[family].definition
+        }
+    }
+
+    private static func name(of entry: Entry, _ plans: [CollectionPlan]) -> String {
+        switch entry {
+        case .instruments(let core): core.definition.name
+        case .collected(let plan, let family): plans[plan].families[family].definition.name
+        }
+    }
+}

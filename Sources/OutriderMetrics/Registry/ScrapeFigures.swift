@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the scrapes of a registry cost, exposed by the registry itself.
+
+/// Duration and size of scrapes, and how each collector did.
+struct ScrapeFigures: Sendable {
+    let duration: Histogram
+    let bytes: Gauge
+    let collectorDuration: Family<Gauge>
+    let collectorFailures: Family<Counter>
+
+    /// Registers the figures in `state`, or keeps them unseen.
+    init(in state: inout RegistryState, isExposed: Bool, diagnostics: Diagnostics) {
+        func core(
+            _ kind: MetricKind, _ name: String, _ help: String, labels: [String] = [],
+            buckets: Buckets? = nil
+        ) -> FamilyCore {
+            let definition = MetricDefinition(
+                unchecked: kind, name, help: help, labels: labels, buckets: buckets)
+            let registered =
+                isExposed
+                ? try? state.findOrAdd(definition, given: name, diagnostics: diagnostics) : nil
+            return registered ?? FamilyCore(definition, diagnostics: diagnostics)
+        }
+        let durationCore = core(
+            .histogram, "outrider_scrape_duration_seconds",
+            "Time that scrapes took, from the first collector to the last byte.",
+            buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1])
+        let bytesCore = core(
+            .gauge, "outrider_scrape_bytes", "Size of the last scrape, before compression.")
+        duration = Family<Histogram>(durationCore, labels: []).with([String]())
+        bytes = Family<Gauge>(bytesCore, labels: []).with([String]())
+        collectorDuration = Family(
+            core(
+                .gauge, "outrider_collector_duration_seconds",
+                "Time that a collector took in the last scrape.", labels: ["collector"]),
+            labels: ["collector"])
+        collectorFailures = Family(
+            core(
+                .counter, "outrider_collector_failures_total",
+                "Scrapes that a collector was left out of, because it failed.",
+                labels: ["collector"]),
+            labels: ["collector"])
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// One number that many threads add to and a scrape reads.
+//
+// Instruments know a cell only by what it can do: add, set, read. Where its bits live (today one
+// atomic word; later one word for each CPU) is this file's and CellArena's business alone.
+
+public import Synchronization
+
+/// A 64-bit number in a ``CellArena``, an unsigned integer or the bits of a `Double`.
+///
+/// A cell is an address, so copying it is free.
+// SAFETY: marked safe since only instruments and scrapes hold cells, and both keep the arena
+// alive that the address points into, for as long as they hold one. Sendable, since the word
+// is only reached by atomic operations.
+@usableFromInline
+@safe struct Cell: @unchecked Sendable {
+    @usableFromInline let word: UnsafeMutablePointer<Atomic<UInt64>>
+
+    @inlinable
+    init(word: UnsafeMutablePointer<Atomic<UInt64>>) {
+        unsafe self.word = word
+    }
+
+    /// The cell `distance` places further on in the same series.
+    @inlinable
+    func advanced(by distance: Int) -> Cell {
+        // SAFETY: a series' cells are contiguous, and callers stay within its count.
+        unsafe Cell(word: word + distance)
+    }
+
+    // ORDERING: relaxed, here and below. A number publishes no other memory, and a scrape
+    // promises no order between two numbers.
+
+    /// Adds to an integer cell; wraps at 2^64.
+    @inlinable
+    func add(_ amount: UInt64) {
+        _ = unsafe word.pointee.wrappingAdd(amount, ordering: .relaxed)
+    }
+
+    /// Adds to a floating-point cell; lock-free, repeated when another thread came between.
+    @inlinable
+    func add(_ amount: Double) {
+        var old = unsafe word.pointee.load(ordering: .relaxed)
+        while true {
+            let new = (Double(bitPattern: old) + amount).bitPattern
+            let (exchanged, seen) = unsafe word.pointee.weakCompareExchange(
+                expected: old, desired: new, ordering: .relaxed)
+            if exchanged { return }
+            old = seen
+        }
+    }
+
+    /// Overwrites a floating-point cell.
+    @inlinable
+    func set(_ value: Double) {
+        unsafe word.pointee.store(value.bitPattern, ordering: .relaxed)
+    }
+
+    /// Overwrites a floating-point cell if it still holds `expected`; tells whether it did.
+    @inlinable
+    func replace(_ expected: Double, with value: Double) -> Bool {
+        unsafe word.pointee.compareExchange(
+            expected: expected.bitPattern, desired: value.bitPattern, ordering: .relaxed
+        ).exchanged
+    }
+
+    /// The number as an integer.
+    @inlinable
+    var integer: UInt64 {
+        unsafe word.pointee.load(ordering: .relaxed)
+    }
+
+    /// The number as a floating-point value.
+    @inlinable
+    var double: Double {
+        Double(bitPattern: integer)
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the numbers of one family live: cells side by side, addressed by index.
+//
+// Every series of a family has the same number of cells. They never move, so an instrument keeps
+// the address; a series that has gone gives its index back for the next one. The layout behind
+// an index can change (a copy for each CPU) without an instrument's knowing.
+//
+//     chunk 0: n series   chunk 1: n series   chunk 2: 2n   chunk 3: 4n   …   (n: first capacity)
+//
+// Chunks double, so that a million series need twenty allocations and an unlabelled one needs
+// eight or sixteen bytes.
+
+internal import OutriderLocking
+internal import Synchronization
+
+/// The cells of one family; thread-safe.
+///
+/// It also knows whom to tell when an observation is refused, since every instrument of the
+/// family keeps a reference to it and to nothing else.
+@usableFromInline
+final class CellArena: @unchecked Sendable {
+    /// Cells that each series has, side by side.
+    let cellsPerSeries: Int
+    /// Where refused observations are counted.
+    let diagnostics: Diagnostics
+
+    private let firstCapacity: Int
+    private let state = Guarded(State())
+
+    @safe private struct State: @unchecked Sendable {
+        // SAFETY: the pointers are only reached under the lock, and freed in `deinit` alone.
+        var chunks: [UnsafeMutablePointer<Atomic<UInt64>>] = unsafe []
+        var free: [Int] = []
+        var used = 0
+        var capacity = 0
+    }
+
+    /// An empty arena; memory comes with the first series.
+    init(cellsPerSeries: Int, firstCapacity: Int, diagnostics: Diagnostics) {
+        self.cellsPerSeries = cellsPerSeries
+        self.firstCapacity = max(1, firstCapacity)
+        self.diagnostics = diagnostics
+    }
+
+    deinit {
+        let chunks = unsafe state.withLock { unsafe $0.chunks }
+        for unsafe (number, chunk) in unsafe chunks.enumerated() {
+            // SAFETY: instruments keep the arena alive, so no cell is in use any more.
+            unsafe chunk.deinitialize(count: seriesCount(ofChunk: number) * cellsPerSeries)
+            unsafe chunk.deallocate()
+        }
+    }
+
+    /// Hands out the cells of one series, all zero, and the index to give them back by.
+    func allocate() -> (index: Int, cell: Cell) {
+        state.withLock { state in
+            if let index = state.free.popLast() {
+                return (index, cell(at: index, in: state))
+            }
+            if state.used == state.capacity {
+                let count = seriesCount(ofChunk: unsafe state.chunks.count)
+                unsafe state.chunks.append(makeChunk(series: count))
+                state.capacity += count
+            }
+            let index = state.used
+            state.used += 1
+            return (index, cell(at: index, in: state))
+        }
+    }
+
+    /// Takes a series' cells back, for the next series to use.
+    ///
+    /// Called when the last reference to its instrument is gone, so nobody writes to them.
+    func release(_ index: Int) {
+        state.withLock { state in
+            let first = cell(at: index, in: state)
+            for offset in 0..<cellsPerSeries {
+                first.advanced(by: offset).set(0)
+            }
+            state.free.append(index)
+        }
+    }
+
+    /// The series that a chunk holds: n, n, 2n, 4n, …
+    private func seriesCount(ofChunk number: Int) -> Int {
+        number == 0 ? firstCapacity : firstCapacity << (number - 1)
+    }
+
+    private func cell(at index: Int, in state: State) -> Cell {
+        // Chunk k > 0 starts at index n · 2^(k-1), so the highest bit of index / n tells k.
+        let multiple = index / firstCapacity
+        let number = Int.bitWidth - multiple.leadingZeroBitCount
+        let start = number == 0 ? 0 : firstCapacity << (number - 1)
+        // SAFETY: `index` came from `allocate`, so its chunk exists and holds it.
+        return unsafe Cell(word: state.chunks[number] + (index - start) * cellsPerSeries)
+    }
+
+    private func makeChunk(series: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        let count = series * cellsPerSeries
+        let chunk = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: count)
+        for offset in 0..<count {
+            // SAFETY: `offset` lies within the memory just allocated.
+            unsafe (chunk + offset).initialize(to: Atomic(0))
+        }
+        return unsafe chunk
+    }
+}

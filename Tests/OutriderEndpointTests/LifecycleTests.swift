@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting, failing to start, and stopping: nothing is left behind, nobody is kept waiting.
+
+import Dispatch
+import Glibc
+import OutriderEndpoint
+import TestSupport
+import Testing
+
+@Suite struct LifecycleTests {
+    @Test(arguments: ["127.0.0.1:0", "[::1]:0"])
+    func `port 0 is any free port, and the endpoint tells which`(text: String) throws {
+        let endpoint = try startEndpoint(at: try ListenAddress(text))
+        defer { endpoint.stop() }
+        #expect(endpoint.address.port != 0)
+        #expect(try fetch("/hello", from: endpoint.address).status == 200)
+    }
+
+    @Test func `a port that is taken is an error that says what to do`() throws {
+        let first = try startEndpoint()
+        defer { first.stop() }
+        let error = #expect(throws: EndpointError.self) { try startEndpoint(at: first.address) }
+        #expect(error?.code == .addressInUse)
+        #expect(error?.errno == EADDRINUSE)
+        #expect(error?.description.contains("OUTRIDER_ADDRESS") == true)
+        #expect(try fetch("/hello", from: first.address).status == 200)
+    }
+
+    @Test func `an address of another machine is an error that says what to do`() throws {
+        let error = #expect(throws: EndpointError.self) {
+            try startEndpoint(at: try ListenAddress("192.0.2.1:0"))
+        }
+        #expect(error?.code == .addressNotAvailable)
+        #expect(error?.description.contains("127.0.0.1") == true)
+    }
+
+    @Test func `after a stop the port is free and connections are refused`() throws {
+        let endpoint = try startEndpoint()
+        _ = try fetch("/hello", from: endpoint.address)
+        endpoint.stop()
+        #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
+        let next = try startEndpoint(at: endpoint.address)
+        next.stop()
+    }
+
+    @Test func `stopping again does nothing, from any thread`() throws {
+        let endpoint = try startEndpoint()
+        DispatchQueue.concurrentPerform(iterations: 8) { _ in endpoint.stop() }
+        endpoint.stop()
+    }
+
+    @Test func `an idle connection does not delay a stop`() throws {
+        let endpoint = try startEndpoint()
+        let idle = try Connection(endpoint.address)
+        try idle.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        _ = try idle.response()
+        endpoint.stop()
+        #expect(idle.isClosed())
+    }
+
+    @Test func `a request in flight is answered before the endpoint is gone`() throws {
+        let door = Door()
+        let endpoint = try startEndpoint([
+            TestPage(path: "/slow") { _ in
+                door.pass()
+                return .text("done")
+            }
+        ])
+        let connection = try Connection(endpoint.address)
+        try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(door.waitForVisitor())
+        let stopping = DispatchGroup()
+        DispatchQueue.global().async(group: stopping) { endpoint.stop() }
+        // The listener goes first, so a refused connection tells that the stop is under way.
+        #expect(eventually { (try? Connection(endpoint.address)) == nil })
+        door.open()
+        #expect(try connection.response().text == "done")
+        #expect(stopping.wait(timeout: .now() + 5) == .success)
+    }
+
+    @Test func `a page that does not end cannot hold up a stop`() throws {
+        let door = Door()
+        defer { door.open() }
+        let endpoint = try startEndpoint([
+            TestPage(path: "/stuck") { _ in
+                door.pass()
+                return .text("late")
+            }
+        ]) { $0.drainTimeout = .milliseconds(50) }
+        let connection = try Connection(endpoint.address)
+        try connection.send("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(door.waitForVisitor())
+        let start = ContinuousClock.now
+        endpoint.stop()
+        // It promises a second; the page would take ten.
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
+
+    @Test func `a page may stop its own endpoint`() throws {
+        let box = EndpointBox()
+        let endpoint = try startEndpoint([
+            TestPage(path: "/quit") { _ in
+                box.endpoint?.stop()
+                return .text("bye")
+            }
+        ]) { $0.drainTimeout = .milliseconds(50) }
+        box.endpoint = endpoint
+        let connection = try Connection(endpoint.address)
+        try connection.send("GET /quit HTTP/1.1\r\nHost: a\r\n\r\n")
+        _ = try? connection.response()
+        #expect(eventually { (try? Connection(endpoint.address)) == nil })
+    }
+
+    @Test func `a forked child cannot stop its parent's listener`() throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        #expect(inForkedChild { endpoint.stop() } == 0)
+        #expect(try fetch("/hello", from: endpoint.address).status == 200)
+    }
+}
+
+/// Hands an endpoint to its own page.
+private final class EndpointBox: @unchecked Sendable {
+    // Written once, before the first request.
+    var endpoint: Endpoint?
+}

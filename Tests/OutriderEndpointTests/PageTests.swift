@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a client gets from the pages, over a real socket.
+
+import OutriderEndpoint
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct PageTests {
+    @Test func `a page is found under its path and its aliases`() throws {
+        let endpoint = try startEndpoint([TestPage(path: "/hello", aliases: ["/-/hi"])])
+        defer { endpoint.stop() }
+        for path in ["/hello", "/-/hi", "/hello?x=1"] {
+            let response = try fetch(path, from: endpoint.address)
+            #expect(response.status == 200)
+            #expect(response.text == "hello\n")
+            #expect(response.header("Content-Type") == "text/plain; charset=utf-8")
+            #expect(response.header("X-Content-Type-Options") == "nosniff")
+        }
+    }
+
+    @Test func `an unknown path is 404 and says where to look`() throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        for path in ["/nothing", "/hello/", "/HELLO", "/hello%2F"] {
+            let response = try fetch(path, from: endpoint.address)
+            #expect(response.status == 404)
+            #expect(response.text.contains("/ lists"))
+        }
+    }
+
+    @Test func `HEAD has the headers of GET and no body`() throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        try connection.send("HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        let head = try connection.response(isHead: true)
+        try connection.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        let get = try connection.response()
+        #expect(head.header("Content-Length") == "6")
+        #expect(head.header("Content-Type") == get.header("Content-Type"))
+        #expect(get.text == "hello\n")
+    }
+
+    @Test(arguments: ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
+    func `another method is 405 and told what is allowed`(method: String) throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        let response = try fetch("/hello", from: endpoint.address, method: method)
+        #expect(response.status == 405)
+        #expect(response.header("Allow") == "GET, HEAD")
+    }
+
+    @Test func `the landing page links what exists, escaped`() throws {
+        let endpoint = try startEndpoint([TestPage(path: "/a&b"), TestPage(path: "/c")])
+        defer { endpoint.stop() }
+        let landing = try fetch("/", from: endpoint.address)
+        #expect(landing.header("Content-Type") == "text/html; charset=utf-8")
+        #expect(landing.text.contains(#"<a href="/a&amp;b">/a&amp;b</a> for &lt;tests&gt; &amp; more"#))
+        #expect(landing.text.contains(#"<a href="/c">"#))
+    }
+
+    @Test func `a page sees the query decoded and the headers by any case`() throws {
+        let endpoint = try startEndpoint([
+            TestPage(path: "/echo") { request in
+                .text("\(request.arguments("name[]")) \(request.header("x-THING") ?? "none")")
+            }
+        ])
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        try connection.send(
+            "GET /echo?name[]=a%20b&name%5B%5D=c&other HTTP/1.1\r\nHost: a\r\n"
+                + "X-Thing: one\r\nx-thing: two\r\n\r\n")
+        #expect(try connection.response().text == #"["a b", "c"] one, two"#)
+    }
+
+    @Test func `a body of many megabytes arrives whole`() throws {
+        let body = (0..<9_000_000).map { UInt8(truncatingIfNeeded: $0 ^ ($0 >> 8)) }
+        let endpoint = try startEndpoint([
+            TestPage(path: "/big") { _ in Response(status: 200, headers: [], body: body) }
+        ])
+        defer { endpoint.stop() }
+        let response = try fetch("/big", from: endpoint.address)
+        #expect(response.body == body)
+    }
+
+    @Test func `a page cannot smuggle a header`() throws {
+        let logged = Atomic<Int>(0)
+        let endpoint = try startEndpoint([
+            TestPage(path: "/split") { _ in
+                Response(
+                    status: 200, headers: [("X-A", "1\r\nX-Evil: 2"), ("X-B", "3")], body: [])
+            }
+        ]) { $0.log = { _ in logged.add(1, ordering: .relaxed) } }
+        defer { endpoint.stop() }
+        let response = try fetch("/split", from: endpoint.address)
+        #expect(response.status == 200)
+        #expect(response.header("X-Evil") == nil)
+        #expect(response.header("X-B") == "3")
+        #expect(logged.load(ordering: .relaxed) == 1)
+    }
+
+    @Test func `each answer is told, under a bounded set of names`() throws {
+        let told = Mutex<[String]>([])
+        let endpoint = try startEndpoint {
+            $0.onAnswer = { page, status in told.withLock { $0.append("\(page) \(status)") } }
+        }
+        defer { endpoint.stop() }
+        _ = try fetch("/hello?q", from: endpoint.address)
+        _ = try fetch("/scan/1", from: endpoint.address)
+        _ = try fetch("/hello", from: endpoint.address, method: "POST")
+        #expect(told.withLock { $0 } == ["/hello 200", "_UNMATCHED 404", "_REFUSED 405"])
+    }
+
+    @Test func `twenty pipelined requests have twenty answers in order`() throws {
+        let endpoint = try startEndpoint([
+            TestPage(path: "/n") { .text($0.arguments("i").joined()) }
+        ])
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        try connection.send(
+            (0..<20).map { "GET /n?i=\($0) HTTP/1.1\r\nHost: a\r\n\r\n" }.joined())
+        for number in 0..<20 {
+            #expect(try connection.response().text == "\(number)")
+        }
+    }
+
+    @Test func `a page that takes its time holds up nobody else`() throws {
+        let door = Door()
+        let endpoint = try startEndpoint([
+            TestPage(path: "/slow") { _ in
+                door.pass()
+                return .text("slow")
+            }, TestPage(path: "/quick"),
+        ])
+        defer { endpoint.stop() }
+        let slow = try Connection(endpoint.address)
+        try slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(door.waitForVisitor())
+        #expect(try fetch("/quick", from: endpoint.address).status == 200)
+        door.open()
+        #expect(try slow.response().text == "slow")
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pages for tests.
+
+import Dispatch
+import OutriderEndpoint
+import Synchronization
+
+/// A page that a closure answers.
+struct TestPage: Page {
+    let path: String
+    var aliases: [String] = []
+    var summary = "for <tests> & more"
+    var answer: @Sendable (Request) -> Response = { _ in .text("hello\n") }
+
+    func respond(to request: Request) -> Response { answer(request) }
+}
+
+/// A door that a page waits at until the test opens it.
+final class Door: Sendable {
+    let entered = DispatchSemaphore(value: 0)
+    private let opened = DispatchSemaphore(value: 0)
+
+    /// Called by the page; gives up after ten seconds.
+    func pass() {
+        entered.signal()
+        _ = opened.wait(timeout: .now() + 10)
+    }
+
+    func open() { opened.signal() }
+
+    /// Waits until the page has come.
+    func waitForVisitor() -> Bool { entered.wait(timeout: .now() + 10) == .success }
+}
+
+func startEndpoint(
+    _ pages: [any Page] = [TestPage(path: "/hello")],
+    at address: ListenAddress = .loopback(port: 0),
+    _ change: (inout Endpoint.Configuration) -> Void = { _ in }
+) throws -> Endpoint {
+    var configuration = Endpoint.Configuration(address: address)
+    change(&configuration)
+    return try Endpoint(configuration, pages: pages)
+}
+
+/// A path for a Unix socket that no other test has.
+func freshSocketPath() -> String {
+    "/tmp/outrider-test-\(UInt64.random(in: 0 ... .max)).sock"
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting and stopping a thousand times leaves nothing behind. In a process of its own, since the
+// other tests open descriptors and threads of theirs.
+
+import Glibc
+import OutriderEndpoint
+import TestSupport
+import Testing
+
+@Suite struct RepeatedStartTests {
+    @Test func `a thousand starts and stops leave descriptors and threads as they were`() async {
+        await #expect(processExitsWith: .success) {
+            func once() throws {
+                let endpoint = try startEndpoint()
+                guard try fetch("/hello", from: endpoint.address).status == 200 else { exit(2) }
+                endpoint.stop()
+            }
+            for _ in 0..<10 { try once() }
+            let before = Holdings.now()
+            for _ in 0..<1_000 { try once() }
+            // The thread that joins the library's may be on its last instructions.
+            let isFlat = eventually { Holdings.now() == before }
+            exit(isFlat ? 0 : 3)
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whatever could be read as two requests, or names a path in two ways, gets one answer and no more.
+
+import OutriderEndpoint
+import TestSupport
+import Testing
+
+@Suite struct RequestGuardTests {
+    @Test(arguments: [
+        "GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 36\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 36\r\nContent-Length: 0\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET /hello HTTP/1.1\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nX Y: 1\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nX\u{1}: 1\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nX-A: 1\u{1}2\r\n\r\n",
+        "GET /hello%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /hello?a=%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET //hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /x/../hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /x\\hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a/hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 36\r\n\r\n",
+        "GE@T /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+    ])
+    func `a request that is not clean gets one refusal, then the connection ends`(
+        request: String
+    ) throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        // What follows would be the smuggled one.
+        try connection.send(request + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect((400...499).contains(try connection.response().status))
+        #expect(connection.isClosed())
+    }
+
+    @Test(arguments: [
+        "GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        "GET /hello?a=//b&c=.. HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /hell%6F HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: a\r\nX-A: caf\u{e9}\r\n\r\n",
+    ])
+    func `a clean request is answered and its connection kept`(request: String) throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        for _ in 0..<2 {
+            try connection.send(request)
+            #expect(try connection.response().status == 200)
+        }
+    }
+
+    @Test func `an HTTP/1.0 client is answered and its connection ended`() throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        try connection.send("GET /hello HTTP/1.0\r\n\r\n")
+        #expect(try connection.response().status == 200)
+        #expect(connection.isClosed())
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process metrics have their official names and agree with what the kernel says elsewhere.
+
+import Glibc
+import OutriderMetrics
+import OutriderRuntime
+import Testing
+
+/// The value of a sample in an exposition.
+private func value(of sample: String, in text: String) -> Double? {
+    text.split(separator: "\n").first { $0.hasPrefix(sample + " ") }
+        .flatMap { Double($0.dropFirst(sample.count + 1)) }
+}
+
+@Suite struct ProcessCollectorTests {
+    private let text: String
+
+    init() throws {
+        let registry = Registry(reportsItself: false)
+        try registry.register(ProcessCollector())
+        text = registry.text()
+    }
+
+    @Test func `every family is there under its name and type`() {
+        let types = text.split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }
+        #expect(
+            types == [
+                "# TYPE process_context_switches_total counter",
+                "# TYPE process_cpu_seconds_total counter",
+                "# TYPE process_io_bytes_total counter", "# TYPE process_max_fds gauge",
+                "# TYPE process_open_fds gauge", "# TYPE process_page_faults_total counter",
+                "# TYPE process_resident_memory_bytes gauge",
+                "# TYPE process_start_time_seconds gauge", "# TYPE process_threads gauge",
+                "# TYPE process_virtual_memory_bytes gauge",
+                "# TYPE process_virtual_memory_max_bytes gauge",
+            ])
+    }
+
+    @Test func `the start lies between the boot and now`() throws {
+        let start = try #require(value(of: "process_start_time_seconds", in: text))
+        let now = Double(time(nil))
+        #expect(start <= now + 1)
+        #expect(start > now - 86_400, "a test process does not run for a day")
+    }
+
+    @Test func `the limit of descriptors is the one that getrlimit tells`() throws {
+        var limit = rlimit()
+        #expect(unsafe getrlimit(Int32(RLIMIT_NOFILE.rawValue), &limit) == 0)
+        #expect(value(of: "process_max_fds", in: text) == Double(limit.rlim_cur))
+    }
+
+    @Test func `no limit of virtual memory is +Inf`() throws {
+        var limit = rlimit()
+        #expect(unsafe getrlimit(Int32(RLIMIT_AS.rawValue), &limit) == 0)
+        let shown = value(of: "process_virtual_memory_max_bytes", in: text)
+        #expect(shown == (limit.rlim_cur == rlim_t.max ? .infinity : Double(limit.rlim_cur)))
+    }
+
+    @Test func `resident memory grows by what is touched`() throws {
+        let registry = Registry(reportsItself: false)
+        try registry.register(ProcessCollector())
+        let before = try #require(value(of: "process_resident_memory_bytes", in: registry.text()))
+        let size = 64 << 20
+        let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 4096)
+        defer { unsafe block.deallocate() }
+        unsafe block.initializeMemory(as: UInt8.self, repeating: 1, count: size)
+        let after = try #require(value(of: "process_resident_memory_bytes", in: registry.text()))
+        // Other tests may free memory meanwhile; half of it is far beyond what they have.
+        #expect(after - before > Double(size / 2))
+    }
+
+    @Test func `context switches and faults are told by kind`() {
+        for sample in [
+            #"process_context_switches_total{kind="involuntary"}"#,
+            #"process_context_switches_total{kind="voluntary"}"#,
+            #"process_page_faults_total{kind="major"}"#,
+            #"process_page_faults_total{kind="minor"}"#,
+            #"process_io_bytes_total{direction="read"}"#,
+            #"process_io_bytes_total{direction="written"}"#,
+        ] {
+            #expect(value(of: sample, in: text) != nil, "\(sample)")
+        }
+    }
+
+    @Test func `descriptors are counted to the last one`() async {
+        // In a process of its own: other tests open and close descriptors.
+        await #expect(processExitsWith: .success) {
+            let registry = Registry(reportsItself: false)
+            try registry.register(ProcessCollector())
+            let before = value(of: "process_open_fds", in: registry.text()) ?? -1
+            for _ in 0..<5 { _ = open("/dev/null", O_RDONLY) }
+            let after = value(of: "process_open_fds", in: registry.text()) ?? -1
+            exit(before > 0 && after == before + 5 ? 0 : 1)
+        }
+    }
+
+    @Test func `without /proc the rest is still there`() throws {
+        let registry = Registry(reportsItself: false)
+        try registry.register(ProcessCollector(source: ProcessSource(proc: "/nonexistent")))
+        let text = registry.text()
+        #expect(value(of: "process_cpu_seconds_total", in: text) != nil)
+        #expect(value(of: "process_max_fds", in: text) != nil)
+        #expect(!text.contains("process_resident_memory_bytes"))
+        #expect(!text.contains("process_open_fds"))
+    }
+}
+
+@Suite struct ProcessStatusTests {
+    private static let tail =
+        "S 1 10 10 0 -1 4194304 100 0 0 0 5 6 0 0 20 0 7 0 12345 98765432 321 "
+        + "18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0"
+
+    @Test(arguments: ["service", "a b", "a) S 1 (b", "", ")"])
+    func `a process may have any name`(name: String) throws {
+        let line = Array("42 (\(name)) \(Self.tail)".utf8)
+        let status = try #require(ProcessStatus(stat: line, pageSize: 4096))
+        #expect(status.threads == 7)
+        #expect(status.startTicks == 12345)
+        #expect(status.virtualBytes == 98_765_432)
+        #expect(status.residentBytes == 321 * 4096)
+    }
+
+    @Test(arguments: ["", "42", "42 (x)", "42 (x) S 1 2 3", "42 (x) S " + String(repeating: "y ", count: 40)])
+    func `what is no such line is refused`(line: String) {
+        #expect(ProcessStatus(stat: Array(line.utf8), pageSize: 4096) == nil)
+    }
+
+    @Test func `numbers without measure do not stop the process`() {
+        let tail = Self.tail.replacing("321", with: "9223372036854775807")
+        #expect(ProcessStatus(stat: Array("42 (x) \(tail)".utf8), pageSize: 4096) == nil)
+    }
+}

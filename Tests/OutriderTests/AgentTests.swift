@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent starts, waits for its port, tells who it is and whether the service wants traffic.
+
+import Dispatch
+import Outrider
+import Synchronization
+import TestSupport
+import Testing
+
+/// A configuration that shares nothing with other tests.
+func isolated(
+    _ environment: [String: String] = [:], log: DiagnosticLog = DiagnosticLog { _, _ in }
+) -> Agent.Configuration {
+    var configuration = Agent.Configuration(address: .loopback(port: 0))
+    configuration.registry = Registry(log: log)
+    configuration.log = log
+    configuration.environment = environment
+    configuration.retryDelay = .milliseconds(5) ... .milliseconds(20)
+    return configuration
+}
+
+/// The address of an agent that listens.
+func address(of agent: Agent) throws -> ListenAddress {
+    try #require(agent.address)
+}
+
+/// Lines of a log, for a test to look at.
+final class Lines: Sendable {
+    private final class Store: Sendable {
+        let lines = Mutex<[String]>([])
+    }
+
+    private let store = Store()
+    let log: DiagnosticLog
+
+    init() {
+        let store = self.store
+        log = DiagnosticLog { level, text in
+            store.lines.withLock { $0.append("\(level): \(text)") }
+        }
+    }
+
+    var all: [String] { store.lines.withLock { $0 } }
+}
+
+@Suite struct AgentTests {
+    @Test func `a counter of the service is in the scrape, beside the process' own figures`() throws {
+        let configuration = isolated()
+        let agent = Agent.start(configuration)
+        defer { agent.stop() }
+        let orders = agent.registry.counter(
+            "orders_placed_total", help: "Orders accepted.", labels: ["kind"])
+        orders.with("book").increment()
+        let scrape = try fetch("/metrics", from: address(of: agent))
+        #expect(scrape.header("Content-Type") == "text/plain; version=0.0.4; charset=utf-8")
+        #expect(scrape.header("Cache-Control") == "no-store")
+        for line in [
+            #"orders_placed_total{kind="book"} 1"#, "# TYPE process_cpu_seconds_total counter",
+            #"outrider_build_info{swift_version="6."#, "# TYPE target_info gauge",
+        ] {
+            #expect(scrape.text.contains("\n" + line), "\(line)")
+        }
+    }
+
+    @Test func `name[] asks for some families only`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        let scrape = try fetch(
+            "/metrics?name[]=process_threads&name[]=process_max_fds", from: address(of: agent))
+        let types = scrape.text.split(separator: "\n").filter { $0.hasPrefix("# TYPE") }
+        #expect(types == ["# TYPE process_max_fds gauge", "# TYPE process_threads gauge"])
+    }
+
+    @Test func `the endpoint counts its own answers by page and code`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        let address = try address(of: agent)
+        for target in ["/healthz", "/healthz", "/scan"] { _ = try fetch(target, from: address) }
+        let text = try fetch("/metrics", from: address).text
+        #expect(text.contains(#"outrider_http_requests_total{code="200",page="/healthz"} 2"#))
+        #expect(text.contains(#"outrider_http_requests_total{code="404",page="_UNMATCHED"} 1"#))
+    }
+
+    @Test func `a taken port is logged with advice, counted, and had once it is free`() throws {
+        let lines = Lines()
+        let first = Agent.start(isolated())
+        var configuration = isolated(log: lines.log)
+        configuration.address = try address(of: first)
+        let second = Agent.start(configuration)
+        defer { second.stop() }
+        #expect(second.address == nil)
+        #expect(lines.all.first?.contains("OUTRIDER_ADDRESS") == true)
+        let text = second.registry.text()
+        #expect(text.contains(#"outrider_start_failures_total{reason="address_in_use"}"#))
+        first.stop()
+        #expect(eventually { second.address != nil })
+        #expect(try fetch("/healthz", from: address(of: second)).status == 200)
+    }
+
+    @Test func `a taken port is thrown to those who want to know`() throws {
+        let first = Agent.start(isolated())
+        defer { first.stop() }
+        var configuration = isolated()
+        configuration.address = try address(of: first)
+        let error = #expect(throws: AgentError.self) {
+            try Agent.start(configuration, onFailure: .throw)
+        }
+        #expect(error?.reason == "address_in_use")
+        #expect(error?.description.contains("choose another") == true)
+    }
+
+    @Test func `an agent that waits for its port can be stopped`() throws {
+        let first = Agent.start(isolated())
+        defer { first.stop() }
+        var configuration = isolated()
+        configuration.address = try address(of: first)
+        let second = Agent.start(configuration)
+        second.stop()
+        first.stop()
+        // Whoever takes the port now must find it free.
+        let third = try Agent.start(configuration, onFailure: .throw)
+        third.stop()
+        #expect(second.address == nil)
+    }
+
+    @Test func `an agent lives on when nobody keeps it`() throws {
+        func begin() throws -> (ListenAddress, Registry) {
+            let configuration = isolated()
+            return (try address(of: Agent.start(configuration)), configuration.registry)
+        }
+        let (address, _) = try begin()
+        #expect(try fetch("/healthz", from: address).status == 200)
+    }
+
+    @Test func `stopping again does nothing`() throws {
+        let agent = Agent.start(isolated())
+        let address = try address(of: agent)
+        DispatchQueue.concurrentPerform(iterations: 4) { _ in agent.stop() }
+        #expect(throws: ConnectionFailure.self) { try Connection(address) }
+        #expect(agent.address == nil)
+    }
+
+    @Test func `a forked child cannot stop its parent's agent`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        #expect(inForkedChild { agent.stop() } == 0)
+        #expect(try fetch("/healthz", from: address(of: agent)).status == 200)
+    }
+
+    @Test func `two agents may show one registry`() throws {
+        let configuration = isolated()
+        let (first, second) = (Agent.start(configuration), Agent.start(configuration))
+        defer {
+            first.stop()
+            second.stop()
+        }
+        for agent in [first, second] {
+            let text = try fetch("/metrics", from: address(of: agent)).text
+            #expect(text.contains("# TYPE process_threads gauge"))
+            #expect(
+                text.split(separator: "\n").filter {
+                    $0.hasPrefix("outrider_registrations_refused_total") && !$0.hasSuffix(" 0")
+                } == [])
+        }
+    }
+
+    @Test func `a page of the service stands beside the agent's`() throws {
+        struct Hello: Page {
+            let path = "/hello"
+            let summary = "greets"
+            func respond(to request: Request) -> Response { .text("hello\n") }
+        }
+        var configuration = isolated()
+        configuration.pages = [Hello()]
+        let agent = Agent.start(configuration)
+        defer { agent.stop() }
+        #expect(try fetch("/hello", from: address(of: agent)).text == "hello\n")
+        let landing = try fetch("/", from: address(of: agent)).text
+        for path in ["/metrics", "/healthz", "/readyz", "/hello"] {
+            #expect(landing.contains("href=\"\(path)\""))
+        }
+    }
+}
+
+@Suite struct ReadinessTests {
+    @Test func `a service is ready from the start unless it says otherwise`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        for path in ["/readyz", "/-/ready"] {
+            #expect(try fetch(path, from: address(of: agent)).status == 200)
+        }
+    }
+
+    @Test func `a service that starts is alive but not ready`() throws {
+        var configuration = isolated()
+        configuration.startsReady = false
+        let agent = Agent.start(configuration)
+        defer { agent.stop() }
+        let address = try address(of: agent)
+        #expect(try fetch("/readyz", from: address).text == "starting\n")
+        #expect(try fetch("/healthz", from: address).status == 200)
+        agent.markReady()
+        #expect(try fetch("/readyz", from: address).status == 200)
+    }
+
+    @Test func `a service that drains is alive, not ready, and does not come back`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        let address = try address(of: agent)
+        agent.markDraining()
+        agent.markReady()
+        let response = try fetch("/readyz", from: address)
+        #expect(response.status == 503)
+        #expect(response.text == "draining\n")
+        #expect(try fetch("/-/healthy", from: address).status == 200)
+        #expect(try fetch("/metrics", from: address).status == 200)
+    }
+
+    @Test func `a failing check makes it unready by name, until it passes again`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        let box = FlagBox()
+        agent.addReadinessCheck("database") { box.isUp.load(ordering: .relaxed) }
+        agent.addReadinessCheck("cache") { true }
+        let response = try fetch("/readyz", from: address(of: agent))
+        #expect(response.status == 503)
+        #expect(response.text == "failing: database\n")
+        box.isUp.store(true, ordering: .relaxed)
+        #expect(try fetch("/readyz", from: address(of: agent)).status == 200)
+    }
+}
+
+private final class FlagBox: Sendable {
+    let isUp = Atomic<Bool>(false)
+}

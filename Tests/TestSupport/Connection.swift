@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client that sends bytes as they are and tells exactly what came back.
+
+internal import CTestSupport
+internal import Glibc
+public import OutriderEndpoint
+
+/// One HTTP response as it was read.
+public struct RawResponse: Sendable {
+    public let status: Int
+    public let head: String
+    public let body: [UInt8]
+
+    /// The value of a header field, or nil.
+    public func header(_ name: String) -> String? {
+        for line in head.split(separator: "\r\n").dropFirst() {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            if parts.count == 2, parts[0].lowercased() == name.lowercased() {
+                return String(parts[1].drop { $0 == " " })
+            }
+        }
+        return nil
+    }
+
+    public var text: String { String(decoding: body, as: UTF8.self) }
+}
+
+/// What a test could not do.
+public struct ConnectionFailure: Error, CustomStringConvertible {
+    public let description: String
+}
+
+/// A connection to an endpoint; every wait has a limit.
+public final class Connection {
+    private let descriptor: Int32
+    private var buffer: [UInt8] = []
+
+    /// Connects, or throws with errno's number.
+    public init(_ address: ListenAddress) throws {
+        let text = "\(address)"
+        let isUnix = text.hasPrefix("unix:")
+        let isIPv6 = text.hasPrefix("[")
+        let family = isUnix ? AF_UNIX : isIPv6 ? AF_INET6 : AF_INET
+        descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var failed: Int32 = -1
+        if isUnix {
+            var storage = sockaddr_un()
+            storage.sun_family = sa_family_t(AF_UNIX)
+            unsafe withUnsafeMutableBytes(of: &storage.sun_path) {
+                unsafe $0.copyBytes(from: Array(text.utf8.dropFirst(5)))
+            }
+            failed = connect(descriptor, to: &storage)
+        } else if isIPv6 {
+            var storage = sockaddr_in6()
+            storage.sin6_family = sa_family_t(AF_INET6)
+            storage.sin6_port = UInt16(address.port ?? 0).bigEndian
+            unsafe storage.sin6_addr.__in6_u.__u6_addr8.15 = 1
+            failed = connect(descriptor, to: &storage)
+        } else {
+            var storage = sockaddr_in()
+            storage.sin_family = sa_family_t(AF_INET)
+            storage.sin_port = UInt16(address.port ?? 0).bigEndian
+            storage.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            failed = connect(descriptor, to: &storage)
+        }
+        if failed != 0 {
+            let number = errno
+            close(descriptor)
+            throw ConnectionFailure(description: "connect to \(text): errno \(number)")
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Sends bytes as they are.
+    public func send(_ text: String) throws {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let sent = unsafe rest.withUnsafeBytes {
+                unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if sent <= 0 { throw ConnectionFailure(description: "send: errno \(errno)") }
+            rest = rest.dropFirst(sent)
+        }
+    }
+
+    /// Reads one response; `isHead` says that it has no body whatever its headers promise.
+    public func response(isHead: Bool = false, within seconds: Int = 10) throws -> RawResponse {
+        let limit = ContinuousClock.now + .seconds(seconds)
+        let separator = Array("\r\n\r\n".utf8)
+        var end: Int?
+        while end == nil {
+            end = firstRange(of: separator)
+            if end == nil, try !fill(until: limit) {
+                throw ConnectionFailure(description: "closed in the middle of a head")
+            }
+        }
+        let bodyStart = end ?? 0
+        let head = String(decoding: buffer[..<bodyStart], as: UTF8.self)
+        let status = head.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        let plain = RawResponse(status: status, head: head, body: [])
+        let length = isHead ? 0 : plain.header("Content-Length").flatMap { Int($0) } ?? 0
+        while buffer.count < bodyStart + length {
+            if try !fill(until: limit) {
+                throw ConnectionFailure(description: "closed in the middle of a body")
+            }
+        }
+        let body = Array(buffer[bodyStart..<bodyStart + length])
+        buffer.removeFirst(bodyStart + length)
+        return RawResponse(status: status, head: head, body: body)
+    }
+
+    /// Whether the other side ends the connection in time, with nothing more to read.
+    public func isClosed(within seconds: Int = 5) -> Bool {
+        let limit = ContinuousClock.now + .seconds(seconds)
+        return buffer.isEmpty && (try? fill(until: limit)) == false
+    }
+
+    private func firstRange(of separator: [UInt8]) -> Int? {
+        guard buffer.count >= separator.count else { return nil }
+        for start in 0...(buffer.count - separator.count)
+        where buffer[start..<start + separator.count] == separator[...] {
+            return start + separator.count
+        }
+        return nil
+    }
+
+    /// Reads more; false at the end of the stream.
+    private func fill(until limit: ContinuousClock.Instant) throws -> Bool {
+        let left = max(0, Int((limit - .now) / .milliseconds(1)))
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard unsafe poll(&waiting, 1, Int32(left)) > 0 else {
+            throw ConnectionFailure(description: "no answer in time")
+        }
+        var part = [UInt8](repeating: 0, count: 65_536)
+        let count = unsafe part.withUnsafeMutableBytes {
+            unsafe recv(descriptor, $0.baseAddress, $0.count, 0)
+        }
+        if count < 0 && errno != ECONNRESET {
+            throw ConnectionFailure(description: "recv: errno \(errno)")
+        }
+        buffer += part.prefix(max(0, count))
+        return count > 0
+    }
+}
+
+private func connect<Storage>(_ descriptor: Int32, to storage: inout Storage) -> Int32 {
+    unsafe withUnsafePointer(to: &storage) { pointer in
+        // SAFETY: every sockaddr_… starts like sockaddr, and its true size goes along.
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<Storage>.size))
+        }
+    }
+}
+
+/// Sends one request on a connection of its own and reads the answer.
+public func fetch(
+    _ target: String, from address: ListenAddress, method: String = "GET"
+) throws -> RawResponse {
+    let connection = try Connection(address)
+    try connection.send("\(method) \(target) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return try connection.response(isHead: method == "HEAD")
+}
+
+/// Runs `body` in a forked child; returns its exit code, 0 unless it crashed or hung.
+public func inForkedChild(_ body: @escaping () -> Void) -> Int32 {
+    final class Work {
+        let body: () -> Void
+        init(_ body: @escaping () -> Void) { self.body = body }
+    }
+    let work = Work(body)
+    return unsafe test_in_forked_child(
+        { argument in
+            guard let argument = unsafe argument else { return }
+            unsafe Unmanaged<Work>.fromOpaque(argument).takeUnretainedValue().body()
+        }, Unmanaged.passUnretained(work).toOpaque())
+}
+
+/// Looks again and again until `condition` holds or time is up; tells whether it held.
+public func eventually(
+    within seconds: Int = 10, _ condition: () throws -> Bool
+) rethrows -> Bool {
+    let limit = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < limit {
+        if try condition() { return true }
+        sched_yield()
+    }
+    return try condition()
+}
+
+/// What a process holds that must not grow.
+public struct Holdings: Equatable, Sendable {
+    public let descriptors: Int
+    public let threads: Int
+
+    /// Of this process, now.
+    public static func now() -> Holdings {
+        Holdings(descriptors: entries("/proc/self/fd"), threads: entries("/proc/self/task"))
+    }
+
+    private static func entries(_ path: String) -> Int {
+        guard let listing = unsafe opendir(path) else { return -1 }
+        defer { unsafe closedir(listing) }
+        var count = 0
+        while unsafe readdir(listing) != nil { count += 1 }
+        return count
+    }
+}

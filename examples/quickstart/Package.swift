@@ -1,0 +1,25 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+// A small order service with the agent linked in. A package of its own, so that nobody who uses
+// Outrider fetches a web server because of it.
+
+import PackageDescription
+
+let package = Package(
+    name: "quickstart",
+    platforms: [.macOS(.v26)],
+    dependencies: [
+        .package(name: "outrider", path: "../.."),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "quickstart",
+            dependencies: [
+                .product(name: "Outrider", package: "outrider"),
+                .product(name: "FlyingFox", package: "FlyingFox"),
+            ],
+            swiftSettings: [.treatAllWarnings(as: .error)])
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Writes the public declarations of each library module to api/<Module>.txt. With --check it only
+# compares, and fails when the files do not tell what the sources say.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+case "${1:-}" in
+    "" | --check) ;;
+    *)
+        echo "usage: scripts/api.sh [--check]" >&2
+        exit 2
+        ;;
+esac
+
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+graphs="$(scripts/symbol-graphs.sh)"
+swift package describe --type json >"$work/package.json"
+
+if [[ ${1:-} != --check ]]; then
+    python3 scripts/api.py "$work/package.json" "$graphs" api
+    exit
+fi
+
+mkdir "$work/api"
+python3 scripts/api.py "$work/package.json" "$graphs" "$work/api"
+if [[ ! -d api ]] || ! diff -ruN api "$work/api"; then
+    echo "The public API is not what api/ says. Run 'make api' and commit the difference." >&2
+    exit 1
+fi
+echo "The public API is what api/ says."

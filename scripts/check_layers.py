@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Proves that imports only point down.
+
+The targets are floors of a house. A target may import what the table below grants it and nothing
+else: no neighbour of its own floor, nothing from above, no Foundation. A target that the table does
+not know is an error too, so that a new one has to find its floor first.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+LIBC = {"Glibc", "Musl", "Darwin"}
+SYSTEM = LIBC | {"Synchronization"}
+
+# From the ground up: the targets of each floor, and what each one may import.
+FLOORS = [
+    {
+        "OutriderLocking": SYSTEM,
+        "CMicroHTTPD": set(),
+    },
+    {
+        "OutriderMetrics": SYSTEM | {"OutriderLocking"},
+        "OutriderEndpoint": SYSTEM | {"OutriderLocking", "CMicroHTTPD"},
+    },
+    {
+        "OutriderRuntime": SYSTEM | {"OutriderLocking", "OutriderMetrics"},
+    },
+    {
+        "Outrider": SYSTEM
+        | {
+            "OutriderLocking",
+            "CMicroHTTPD",
+            "OutriderMetrics",
+            "OutriderEndpoint",
+            "OutriderRuntime",
+        },
+    },
+]
+
+IMPORT = re.compile(
+    r"""^\s*
+    (?:@\w+(?:\([^)]*\))?\s+)*                                        # @_exported, @_spi(X), ...
+    (?:(?:public|package|internal|fileprivate|private)\s+)?
+    import\s+
+    (?:(?:typealias|struct|class|enum|protocol|let|var|func)\s+)?   # import struct A.B
+    `?(?P<module>\w+)""",
+    re.VERBOSE,
+)
+
+
+def faults_of_table():
+    """Yields a sentence for each line of the table that does not point down."""
+    floor_of = {target: floor for floor, targets in enumerate(FLOORS) for target in targets}
+    for target, floor in floor_of.items():
+        for module in sorted(FLOORS[floor][target]):
+            if floor_of.get(module, -1) >= floor:
+                yield f"scripts/check_layers.py: {target} may not be granted {module}"
+
+
+def faults_of_sources(sources):
+    """Yields `file:line: what is wrong` for each import that the table does not grant."""
+    granted = {target: modules for targets in FLOORS for target, modules in targets.items()}
+    for folder in sorted(path for path in sources.iterdir() if path.is_dir()):
+        target = folder.name
+        files = sorted(folder.rglob("*.swift"))
+        if target not in granted:
+            yield f"{folder}: no floor in scripts/check_layers.py knows the target {target}"
+            continue
+        for file in files:
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+                found = IMPORT.match(line)
+                if found and found["module"] not in granted[target]:
+                    yield f"{file}:{number}: {target} may not import {found['module']}"
+
+
+def main():
+    sources = Path(__file__).resolve().parent.parent / "Sources"
+    faults = [*faults_of_table(), *faults_of_sources(sources)]
+    for fault in faults:
+        print(fault.replace(f"{sources.parent}/", ""), file=sys.stderr)
+    if faults:
+        return 1
+    print("Imports only point down.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

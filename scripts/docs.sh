@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds the documentation of all library modules with the docc of the Swift toolchain. They share
+# one archive, so that a comment of one module can link to another: ``OutriderMetrics/Counter``.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+output=.build/docs
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+# What is on PATH may be a link or a wrapper of a version manager, so the compiler comes first.
+find_docc() {
+    local resources folder
+    resources="$(swiftc -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p')"
+    for folder in "$resources/../../bin" "$(dirname "$(command -v swift)")"; do
+        if [[ -x $folder/docc ]]; then
+            echo "$folder/docc"
+            return
+        fi
+    done
+    echo "docs: there is no docc beside swift; a full Swift toolchain has one" >&2
+    return 1
+}
+
+docc="$(find_docc)"
+graphs="$(scripts/symbol-graphs.sh)"
+swift package describe --type json >"$work/package.json"
+modules="$(python3 scripts/api.py --modules "$work/package.json")"
+
+mkdir "$work/graphs" "$work/Outrider.docc"
+for module in $modules; do
+    # <Module>@<Other>.symbols.json holds what the module adds to the types of another one.
+    find "$graphs" \( -name "$module.symbols.json" -o -name "$module@*.symbols.json" \) \
+        -exec cp {} "$work/graphs" \;
+    find "Sources/$module" -name '*.docc' -prune -exec cp -R {}/. "$work/Outrider.docc" \;
+done
+
+rm -rf "$output"
+"$docc" convert "$work/Outrider.docc" \
+    --additional-symbol-graph-dir "$work/graphs" \
+    --output-path "$output" \
+    --fallback-display-name Outrider \
+    --fallback-bundle-identifier outrider \
+    --fallback-default-module-kind Library
+
+echo "The documentation is in $output. To read it, run"
+echo "  python3 -m http.server --directory $output 8000"
+echo "and open http://localhost:8000/documentation/outrider in a browser."

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing, and nothing else. Runs again at no cost.
+#
+#   scripts/setup.sh demo    what it takes to build the libraries, the tests and the examples
+#   scripts/setup.sh test    the same, plus Prometheus and the Python packages of the tests
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+goal="${1:-test}"
+case "$goal" in
+    demo | test) ;;
+    *)
+        echo "usage: scripts/setup.sh [demo|test]" >&2
+        exit 2
+        ;;
+esac
+
+packages=(libmicrohttpd-dev zlib1g-dev pkg-config)
+if [[ $goal == test ]]; then
+    packages+=(prometheus python3 python3-venv)
+fi
+
+say() {
+    echo "setup: $*" >&2
+}
+
+missing_packages() {
+    local installed package
+    # dpkg-query exits non-zero when it does not know one of the names.
+    # shellcheck disable=SC2016 # dpkg-query fills in the fields, not the shell
+    installed="$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' \
+        "${packages[@]}" 2>/dev/null || true)"
+    for package in "${packages[@]}"; do
+        grep -qxF "$package installed" <<<"$installed" || echo "$package"
+    done
+}
+
+# A new Debian service starts at once, and at every boot. The tests start their own Prometheus.
+policy=/usr/sbin/policy-rc.d
+forbid_services() {
+    if [[ ! -e $policy ]]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+}
+
+install_packages() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" </dev/null
+}
+
+set_up_debian() {
+    local missing
+    mapfile -t missing < <(missing_packages)
+    if [[ ${#missing[@]} -eq 0 ]]; then
+        return
+    fi
+    if [[ $(id -u) -ne 0 ]]; then
+        say "these Debian packages are missing. Install them, then try again:"
+        echo "sudo apt-get install -y --no-install-recommends ${missing[*]}"
+        exit 1
+    fi
+
+    say "installing ${missing[*]}"
+    forbid_services
+    # Package lists may be absent (a new container) or too old (a file that is gone by now).
+    if ! apt-cache show "${missing[@]}" >/dev/null 2>&1 || ! install_packages "${missing[@]}"; then
+        apt-get update
+        install_packages "${missing[@]}"
+    fi
+    if [[ " ${missing[*]} " == *" prometheus "* ]] && [[ -d /run/systemd/system ]]; then
+        systemctl disable --quiet prometheus.service || true
+    fi
+}
+
+set_up_elsewhere() {
+    if ! command -v pkg-config >/dev/null || ! pkg-config --exists libmicrohttpd; then
+        say "this system has no dpkg. Please install by its own means:"
+        say "  libmicrohttpd and zlib with their headers, and pkg-config that finds libmicrohttpd"
+        if [[ $goal == test ]]; then
+            say "  prometheus with promtool, and Python 3.10 or later with its venv module"
+        fi
+        exit 1
+    fi
+    if [[ $goal == test ]]; then
+        local tool
+        for tool in prometheus promtool python3; do
+            command -v "$tool" >/dev/null || say "the integration tests need $tool on PATH"
+        done
+    fi
+}
+
+set_up_python() {
+    local requirements=Tests/Integration/requirements.txt
+    local home=.build/python
+    local installed="$home/requirements.txt"
+    if [[ -x $home/bin/python ]] && cmp --silent "$requirements" "$installed"; then
+        return
+    fi
+
+    local python=/usr/bin/python3
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        python=python3
+    fi
+    say "making $home with the Python packages of the integration tests"
+    rm -rf "$home"
+    mkdir -p .build
+    "$python" -m venv "$home"
+    "$home/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
+        --requirement "$requirements"
+    cp "$requirements" "$installed"
+}
+
+if ! command -v swift >/dev/null; then
+    say "swift is not on PATH. Outrider needs Swift 6.3: https://www.swift.org/install"
+    exit 1
+fi
+if command -v dpkg-query >/dev/null; then
+    set_up_debian
+else
+    set_up_elsewhere
+fi
+if [[ $goal == test ]]; then
+    set_up_python
+fi
