@@ -48,6 +48,9 @@ let package = Package(
             ],
             swiftSettings: strict),
         // Tests
+        .executableTarget(
+            name: "outrider-probe", dependencies: ["Outrider"], path: "Tests/Probe",
+            swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(
             name: "TestSupport", dependencies: ["CTestSupport", "OutriderEndpoint"],

@@ -109,6 +109,8 @@ def main(arguments):
             graphs / f"{module}.symbols.json",
             *graphs.glob(f"{module}@*.symbols.json"),
         ]
+        if not files[0].exists():
+            sys.exit(f"api: the module {module} has no symbol graph")
         found = set(lines_of(module, [load(file) for file in files]))
         text = f"# The public declarations of {module}, as `make api` found them.\n"
         text += "".join(f"{line}\n" for _, line in sorted(found))

@@ -30,6 +30,10 @@ modules="$(python3 scripts/api.py --modules "$work/package.json")"
 
 mkdir "$work/graphs" "$work/Outrider.docc"
 for module in $modules; do
+    if [[ ! -f $graphs/$module.symbols.json ]]; then
+        echo "docs: the module $module has no symbol graph" >&2
+        exit 1
+    fi
     # <Module>@<Other>.symbols.json holds what the module adds to the types of another one.
     find "$graphs" \( -name "$module.symbols.json" -o -name "$module@*.symbols.json" \) \
         -exec cp {} "$work/graphs" \;

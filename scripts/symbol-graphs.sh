@@ -5,15 +5,21 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Symbols of a module or an extension that is gone by now would stay otherwise.
-rm -rf .build/*/symbolgraph
-
+# shellcheck disable=SC2206 # one flag for each word
+flags=(${SWIFT_BUILD_FLAGS:-})
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 
-# shellcheck disable=SC2086 # one flag for each word
-if ! swift package ${SWIFT_BUILD_FLAGS:-} dump-symbol-graph \
-    --minimum-access-level public --skip-synthesized-members >"$log" 2>&1; then
+# Symbols of a module or an extension that is gone by now would stay otherwise.
+rm -rf .build/*/symbolgraph
+
+swift build ${flags[@]+"${flags[@]}"} >&2
+
+# This asks for the test modules too and fails where they are not built. Nobody needs those here,
+# and who reads the folder fails when a library is missing in it.
+swift package ${flags[@]+"${flags[@]}"} dump-symbol-graph \
+    --minimum-access-level public --skip-synthesized-members >"$log" 2>&1 || true
+if ! grep -q '^Files written to ' "$log"; then
     cat "$log" >&2
     exit 1
 fi

@@ -80,12 +80,14 @@ internal import Dispatch
                 guard let raw = unsafe raw else { return 0 }
                 return unsafe reachServer(context)?.stage(ofTarget: raw) ?? 0
             },
-            request: { context, connection, path, method, _, stage in
+            request: { context, connection, path, method, version, stage in
                 guard let server = unsafe reachServer(context), let connection = unsafe connection,
-                    let path = unsafe path, let method = unsafe method, let stage = unsafe stage
+                    let path = unsafe path, let method = unsafe method,
+                    let version = unsafe version, let stage = unsafe stage
                 else { return 0 }
                 let goOn = unsafe server.handle(
-                    connection, path: path, method: method, stage: &stage.pointee)
+                    connection, path: path, method: method, version: version,
+                    stage: &stage.pointee)
                 return goOn ? 1 : 0
             },
             completed: { context, stage in

@@ -34,8 +34,8 @@ enum RequestGuard {
         unsafe rest.prefix(3).elementsEqual("%00".utf8)
     }
 
-    /// Judges a request by its method and headers.
-    static func judge(method: String, headers: [RawHeader]) -> Verdict {
+    /// Judges a request by its first line and headers.
+    static func judge(method: String, version: String, headers: [RawHeader]) -> Verdict {
         guard method == "GET" || method == "HEAD" else {
             return .refuse(status: 405, because: "This server answers GET and HEAD only.")
         }
@@ -59,6 +59,9 @@ enum RequestGuard {
                 }
             default: break
             }
+        }
+        if version != "HTTP/1.0", !seen.contains("host") {
+            return .refuse(status: 400, because: "A request names its Host (RFC 9112, 3.2).")
         }
         return .accept
     }

@@ -61,7 +61,7 @@ final class Server: Sendable {
     /// One call of the library's handler; returns whether to go on with the connection.
     func handle(
         _ connection: outrider_mhd_connection, path: UnsafePointer<CChar>,
-        method: UnsafePointer<CChar>, stage: inout Int
+        method: UnsafePointer<CChar>, version: UnsafePointer<CChar>, stage: inout Int
     ) -> Bool {
         switch stage {
         case Stage.fresh, Stage.malformed:
@@ -75,7 +75,8 @@ final class Server: Sendable {
                     .refuse(status: 400, because: "The request target is malformed.")
                 } else {
                     unsafe RequestGuard.judge(
-                        method: String(cString: method), headers: headers(of: connection))
+                        method: String(cString: method), version: String(cString: version),
+                        headers: headers(of: connection))
                 }
             guard case .refuse(let status, let reason) = verdict else { return true }
             stage = Stage.answered

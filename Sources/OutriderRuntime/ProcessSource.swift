@@ -139,10 +139,12 @@ package struct ProcessStatus: Sendable, Equatable {
         guard let threads = field(20), let start = field(22), let size = field(23),
             let pages = field(24)
         else { return nil }
+        let (resident, overflow) = pages.multipliedReportingOverflow(by: pageSize)
+        if overflow { return nil }
         self.threads = threads
         startTicks = start
         virtualBytes = size
-        residentBytes = pages * pageSize
+        residentBytes = resident
     }
 }
 

@@ -88,7 +88,7 @@ private func value(of sample: String, in text: String) -> Double? {
             let registry = Registry(reportsItself: false)
             try registry.register(ProcessCollector())
             let before = value(of: "process_open_fds", in: registry.text()) ?? -1
-            for _ in 0..<5 { _ = open("/dev/null", O_RDONLY) }
+            for _ in 0..<5 { _ = unsafe open("/dev/null", O_RDONLY) }
             let after = value(of: "process_open_fds", in: registry.text()) ?? -1
             exit(before > 0 && after == before + 5 ? 0 : 1)
         }

@@ -128,8 +128,8 @@ final class Lines: Sendable {
             let configuration = isolated()
             return (try address(of: Agent.start(configuration)), configuration.registry)
         }
-        let (address, _) = try begin()
-        #expect(try fetch("/healthz", from: address).status == 200)
+        let (left, _) = try begin()
+        #expect(try fetch("/healthz", from: left).status == 200)
     }
 
     @Test func `stopping again does nothing`() throws {

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fills a registry as a request wants it, the way a service would, and prints it.
+
+import Foundation
+import Outrider
+import Synchronization
+
+/// From a request's line to the bytes of a scrape.
+enum Exposition {
+    static func answer(to line: Data) throws -> Answer {
+        let request = try JSONDecoder().decode(ExpositionRequest.self, from: line)
+        let log = CollectedLog()
+        let registry = Registry(
+            reportsItself: request.reportsItself ?? false,
+            log: DiagnosticLog { level, message in log.add("\(level.rawValue): \(message)") })
+        for family in request.families { try family.fill(registry) }
+        let body = registry.respond().body
+        return Answer(exposition: Data(body), log: log.lines)
+    }
+}
+
+extension FamilyRequest {
+    func fill(_ registry: Registry) throws {
+        switch kind {
+        case .counter:
+            try record(
+                registry.counter(name, help: help),
+                registry.counter(name, help: help, labels: labels)
+            ) { $0.increment(by: $1) }
+        case .gauge:
+            try record(
+                registry.gauge(name, help: help),
+                registry.gauge(name, help: help, labels: labels)
+            ) { $0.set($1) }
+        case .histogram:
+            let bounds = buckets.map { Buckets($0.map(\.value)) } ?? .default
+            try record(
+                registry.histogram(name, help: help, buckets: bounds),
+                registry.histogram(name, help: help, labels: labels, buckets: bounds)
+            ) { $0.observe($1) }
+        case .info:
+            for one in series {
+                let pairs = zip(labels, one.values ?? [])
+                registry.info(name, help: help, Dictionary(pairs) { _, last in last })
+            }
+        case .callbackCounter:
+            let value = try callbackValue
+            registry.counter(name, help: help) { value }
+        case .callbackGauge:
+            let value = try callbackValue
+            registry.gauge(name, help: help) { value }
+        }
+    }
+
+    /// Records every series on the one instrument, or on the child that its labels name.
+    private func record<Instrument>(
+        _ single: @autoclosure () -> Instrument, _ family: @autoclosure () -> Family<Instrument>,
+        _ body: (Instrument, Double) -> Void
+    ) throws {
+        let instrument: (SeriesRequest) throws -> Instrument
+        if labels.isEmpty {
+            let one = single()
+            instrument = { _ in one }
+        } else {
+            let children = family()
+            instrument = { try $0.child(of: children) }
+        }
+        for one in series {
+            let child = try instrument(one)
+            for number in one.numbers { body(child, number.value) }
+        }
+    }
+
+    private var callbackValue: Double {
+        get throws {
+            guard let number = series.first?.numbers.first else {
+                throw ProbeError("the callback \(name) has no number to tell")
+            }
+            return number.value
+        }
+    }
+}
+
+extension SeriesRequest {
+    func child<Instrument>(of family: Family<Instrument>) throws -> Instrument {
+        if let values { return family.with(values) }
+        let bytes = (utf8 ?? []).map(Array.init)
+        return switch bytes.count {
+        case 1: family.with(utf8: bytes[0])
+        case 2: family.with(utf8: bytes[0], bytes[1])
+        case 3: family.with(utf8: bytes[0], bytes[1], bytes[2])
+        default: throw ProbeError("a series has values, or one to three byte strings")
+        }
+    }
+}
+
+/// Messages of a registry, in their order.
+private final class CollectedLog: Sendable {
+    private let state = Mutex([String]())
+
+    func add(_ line: String) { state.withLock { $0.append(line) } }
+
+    var lines: [String] { state.withLock { $0 } }
+}

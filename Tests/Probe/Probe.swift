@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The library behind a pipe, for tests that are written in another language.
+//
+//     outrider-probe         answers requests, one JSON object a line each way, to the end of input
+//     outrider-probe idle    starts an agent on a free port, prints its URL, waits for that end
+//
+// It stays alive between requests, so that a property test can ask thousands of them.
+
+import Foundation
+import Outrider
+
+@main
+struct Probe {
+    static func main() {
+        switch CommandLine.arguments.dropFirst() {
+        case []: answerRequests()
+        case ["idle"]: idle()
+        default:
+            FileHandle.standardError.write(Data("usage: outrider-probe [idle]\n".utf8))
+            exit(2)
+        }
+    }
+
+    private static func answerRequests() {
+        let encoder = JSONEncoder()
+        while let line = readLine() {
+            let answer: Answer
+            do {
+                answer = try Exposition.answer(to: Data(line.utf8))
+            } catch {
+                answer = Answer(error: "\(error)")
+            }
+            // An answer is text and bytes alone, which every encoder takes.
+            guard let json = try? encoder.encode(answer) else { return }
+            FileHandle.standardOutput.write(json + Data("\n".utf8))
+        }
+    }
+
+    /// A service with nothing to do: what moves then is the agent.
+    private static func idle() {
+        do {
+            let agent = try Agent.start(.init(address: .loopback(port: 0)), onFailure: .throw)
+            let url = agent.address?.url ?? ""
+            FileHandle.standardOutput.write(Data("\(url)\n".utf8))
+            while readLine() != nil {}
+            agent.stop()
+        } catch {
+            FileHandle.standardError.write(Data("\(error)\n".utf8))
+            exit(1)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a test asks for and what it is told.
+//
+//     {"families": [{"kind": "gauge", "name": "depth", "help": "Items.", "labels": ["queue"],
+//                    "series": [{"values": ["in"], "numbers": ["3ff0000000000000"]}]}]}
+//
+// A number is the sixteen hexadecimal digits of its bits, so that none is changed on its way, and
+// NaN and infinities have a spelling. Bytes are in base64.
+
+import Foundation
+
+/// The metrics that a fresh registry is to be filled with.
+struct ExpositionRequest: Decodable {
+    let families: [FamilyRequest]
+    /// Whether the registry also exposes what it refused; not if absent.
+    let reportsItself: Bool?
+}
+
+/// One metric family and its series.
+struct FamilyRequest: Decodable {
+    enum Kind: String, Decodable {
+        case counter
+        case gauge
+        case histogram
+        case info
+        case callbackCounter
+        case callbackGauge
+    }
+
+    let kind: Kind
+    let name: String
+    let help: String
+    /// None makes an instrument without labels; callbacks have none.
+    let labels: [String]
+    /// Upper bounds of a histogram; the library's own if absent.
+    let buckets: [Bits]?
+    let series: [SeriesRequest]
+}
+
+/// One series: its labels, and what is recorded on it, in this order.
+struct SeriesRequest: Decodable {
+    /// Label values as text, in the order of the family's labels.
+    let values: [String]?
+    /// Label values as bytes, instead of text: at most three.
+    let utf8: [Data]?
+    /// Increments of a counter, observations of a histogram, values of a gauge.
+    let numbers: [Bits]
+}
+
+/// A `Double`, written as its bits.
+struct Bits: Decodable {
+    let value: Double
+
+    init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard text.utf8.count == 16, let bits = UInt64(text, radix: 16) else {
+            throw ProbeError("a number is sixteen hexadecimal digits, not \"\(text)\"")
+        }
+        value = Double(bitPattern: bits)
+    }
+}
+
+/// What the registry exposes, and what it had to say; or why the request makes no sense.
+struct Answer: Encodable {
+    var exposition: Data?
+    var log: [String] = []
+    var error: String?
+}
+
+/// A request that cannot be carried out.
+struct ProbeError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
