@@ -13,7 +13,7 @@ let package = Package(
         .executableTarget(
             name: "outrider-bench",
             dependencies: ["CBench", .product(name: "OutriderMetrics", package: "outrider")],
-            swiftSettings: [.treatAllWarnings(as: .error)])
+            swiftSettings: [.treatAllWarnings(as: .error)]),
     ],
     swiftLanguageModes: [.v6]
 )

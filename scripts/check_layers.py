@@ -22,7 +22,7 @@ FLOORS = [
     },
     {
         "OutriderMetrics": SYSTEM | {"OutriderLocking"},
-        "OutriderEndpoint": SYSTEM | {"OutriderLocking", "CMicroHTTPD"},
+        "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderLocking", "CMicroHTTPD"},
     },
     {
         "OutriderRuntime": SYSTEM | {"OutriderLocking", "OutriderMetrics"},

@@ -5,8 +5,9 @@ public import OutriderEndpoint
 public import OutriderMetrics
 
 extension Agent {
-    /// How an agent starts. What is left alone here comes from the environment, then from the
-    /// defaults.
+    /// How an agent starts.
+    ///
+    /// What is left alone here comes from the environment, then from the defaults.
     ///
     /// | property | environment | default |
     /// |---|---|---|

@@ -59,7 +59,8 @@ struct HealthPage: Page {
 struct ReadinessPage: Page {
     let path = "/readyz"
     let aliases = ["/-/ready"]
-    let summary = "200 while the service wants traffic, 503 while it starts, drains or fails a check"
+    let summary =
+        "200 while the service wants traffic, 503 while it starts, drains or fails a check"
     let readiness: Readiness
 
     func respond(to request: Request) -> Response {

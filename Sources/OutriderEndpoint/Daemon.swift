@@ -12,7 +12,9 @@ internal import Dispatch
     internal import Darwin
 #endif
 
-/// A running daemon. Whoever holds it stops it, once.
+/// A running daemon.
+///
+/// Whoever holds it stops it, once.
 @safe struct Daemon: @unchecked Sendable {
     // SAFETY: the library's functions on a daemon may be called from any thread; `Endpoint` sees
     // to it that `stop` is called once.

@@ -61,7 +61,9 @@ public struct Request: Sendable {
 public struct Response: Sendable {
     /// The HTTP status.
     public var status: Int
-    /// Header fields. `Content-Length`, `Date` and `Connection` are added when it is sent.
+    /// Header fields.
+    ///
+    /// `Content-Length`, `Date` and `Connection` are added when it is sent.
     public var headers: [(name: String, value: String)]
     /// The whole body.
     public var body: [UInt8]

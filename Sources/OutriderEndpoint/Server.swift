@@ -20,7 +20,9 @@ internal import CMicroHTTPD
     internal import Darwin
 #endif
 
-/// What the library's callbacks reach: pages, rules and counts. Lives as long as its daemon.
+/// What the library's callbacks reach: pages, rules and counts.
+///
+/// Lives as long as its daemon.
 final class Server: Sendable {
     /// Where a request stands; kept by the library, so plain numbers.
     private enum Stage {
@@ -149,10 +151,9 @@ final class Server: Sendable {
             return false
         }
         let nosniff = (name: "X-Content-Type-Options", value: "nosniff")
-        for (name, value) in response.headers + [nosniff] {
-            if unsafe outrider_mhd_add_header(made, name, value) == 0 {
-                configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
-            }
+        for (name, value) in response.headers + [nosniff]
+        where unsafe outrider_mhd_add_header(made, name, value) == 0 {
+            configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
         }
         return unsafe outrider_mhd_answer(connection, UInt32(clamping: response.status), made) == 1
     }
@@ -208,7 +209,8 @@ private final class Values {
                 start: UnsafeRawPointer(start)?.assumingMemoryBound(to: UInt8.self),
                 count: start == nil ? 0 : count)
         }
-        unsafe headers.append(RawHeader(name: bytes(name, nameSize), value: bytes(value, valueSize)))
+        unsafe headers.append(
+            RawHeader(name: bytes(name, nameSize), value: bytes(value, valueSize)))
         return headers.count < Self.limit
     }
 }

@@ -5,18 +5,19 @@
 // sanitizer misses that one holder follows another and reports races that are none. One inlined
 // load and store per turn make the order visible to it; they cost less than a nanosecond.
 
-package import Synchronization
+public import Synchronization
 
 /// A value that only one thread at a time can reach.
 ///
 /// Meant for what is rare: registration, start and stop. Nothing that records a measurement
-/// waits here.
-package struct Guarded<Value: Sendable>: ~Copyable, Sendable {
-    @usableFromInline package let mutex: Mutex<Value>
-    @usableFromInline package let handOver = Atomic<UInt8>(0)
+/// waits here. Public, since only public code is inlined into other modules; no product offers
+/// this one, so it is not part of the API.
+public struct Guarded<Value: Sendable>: ~Copyable, Sendable {
+    @usableFromInline let mutex: Mutex<Value>
+    @usableFromInline let handOver = Atomic<UInt8>(0)
 
     /// Puts `value` behind a new, open lock.
-    package init(_ value: sending Value) {
+    public init(_ value: sending Value) {
         mutex = Mutex(value)
     }
 
@@ -24,7 +25,7 @@ package struct Guarded<Value: Sendable>: ~Copyable, Sendable {
     ///
     /// The lock is not recursive: `body` must not come back to the same `Guarded`.
     @inlinable
-    package borrowing func withLock<Result, Failure: Error>(
+    public borrowing func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try mutex.withLock { (value: inout Value) throws(Failure) -> Result in

@@ -9,7 +9,9 @@
     internal import Darwin
 #endif
 
-/// The kernel's account of this process. Thread-safe; every value is nil where its source is not.
+/// The kernel's account of this process.
+///
+/// Thread-safe; every value is nil where its source is not.
 package struct ProcessSource: Sendable {
     /// CPU time and events, from getrusage(2).
     struct Usage: Sendable {
@@ -177,7 +179,8 @@ enum ProcFile {
     static func number(after key: String, in text: [UInt8]) -> Int? {
         let key = Array(key.utf8)
         guard text.count > key.count else { return nil }
-        for start in 0..<(text.count - key.count) where text[start..<start + key.count] == key[...] {
+        for start in 0..<(text.count - key.count) where text[start..<start + key.count] == key[...]
+        {
             let digits = text[(start + key.count)...].prefix { (0x30...0x39).contains($0) }
             return Int(String(decoding: digits, as: UTF8.self))
         }

@@ -56,7 +56,8 @@ import Testing
         defer { endpoint.stop() }
         let landing = try fetch("/", from: endpoint.address)
         #expect(landing.header("Content-Type") == "text/html; charset=utf-8")
-        #expect(landing.text.contains(#"<a href="/a&amp;b">/a&amp;b</a> for &lt;tests&gt; &amp; more"#))
+        #expect(
+            landing.text.contains(#"<a href="/a&amp;b">/a&amp;b</a> for &lt;tests&gt; &amp; more"#))
         #expect(landing.text.contains(#"<a href="/c">"#))
     }
 

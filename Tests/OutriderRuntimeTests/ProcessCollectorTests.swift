@@ -120,7 +120,9 @@ private func value(of sample: String, in text: String) -> Double? {
         #expect(status.residentBytes == 321 * 4096)
     }
 
-    @Test(arguments: ["", "42", "42 (x)", "42 (x) S 1 2 3", "42 (x) S " + String(repeating: "y ", count: 40)])
+    @Test(arguments: [
+        "", "42", "42 (x)", "42 (x) S 1 2 3", "42 (x) S " + String(repeating: "y ", count: 40),
+    ])
     func `what is no such line is refused`(line: String) {
         #expect(ProcessStatus(stat: Array(line.utf8), pageSize: 4096) == nil)
     }

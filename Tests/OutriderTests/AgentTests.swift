@@ -44,7 +44,8 @@ final class Lines: Sendable {
 }
 
 @Suite struct AgentTests {
-    @Test func `a counter of the service is in the scrape, beside the process' own figures`() throws {
+    @Test func `a counter of the service is in the scrape, beside the process' own figures`() throws
+    {
         let configuration = isolated()
         let agent = Agent.start(configuration)
         defer { agent.stop() }

@@ -79,11 +79,14 @@ import Testing
                 "service.name=ignored, service.version = 1.2%2C3 ,deployment.environment=a=b",
         ])
         #expect(
-            info == #"target_info{deployment_environment="a=b",service_name="shop",service_version="1.2,3"} 1"#)
+            info
+                == #"target_info{deployment_environment="a=b",service_name="shop",service_version="1.2,3"} 1"#
+        )
     }
 
     @Test func `code goes before the environment in target_info`() {
-        let info = targetInfo(["OTEL_SERVICE_NAME": "shop", "OTEL_RESOURCE_ATTRIBUTES": "a=1,b=2"]) {
+        let info = targetInfo(["OTEL_SERVICE_NAME": "shop", "OTEL_RESOURCE_ATTRIBUTES": "a=1,b=2"])
+        {
             $0.serviceName = "till"
             $0.resource = ["a": "3"]
         }
@@ -96,7 +99,9 @@ import Testing
             "OTEL_RESOURCE_ATTRIBUTES": "1a=x,__b=y,le=z,h\u{e9}=v,c.d=1,c_d=2",
         ])
         #expect(
-            info == #"target_info{_b="y",c_d="1;2",h_="v",key_1a="x",key_le="z",service_name="s"} 1"#)
+            info
+                == #"target_info{_b="y",c_d="1;2",h_="v",key_1a="x",key_le="z",service_name="s"} 1"#
+        )
     }
 
     @Test func `a service without a name has its program's`() {

@@ -7,8 +7,11 @@ public import OutriderEndpoint
 
 /// One HTTP response as it was read.
 public struct RawResponse: Sendable {
+    /// The status of the first line.
     public let status: Int
+    /// Status line and header fields.
     public let head: String
+    /// The body.
     public let body: [UInt8]
 
     /// The value of a header field, or nil.
@@ -22,11 +25,13 @@ public struct RawResponse: Sendable {
         return nil
     }
 
+    /// The body as text.
     public var text: String { String(decoding: body, as: UTF8.self) }
 }
 
 /// What a test could not do.
 public struct ConnectionFailure: Error, CustomStringConvertible {
+    /// What went wrong, for a person.
     public let description: String
 }
 
@@ -190,7 +195,9 @@ public func eventually(
 
 /// What a process holds that must not grow.
 public struct Holdings: Equatable, Sendable {
+    /// Open file descriptors.
     public let descriptors: Int
+    /// Threads.
     public let threads: Int
 
     /// Of this process, now.

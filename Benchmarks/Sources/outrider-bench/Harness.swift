@@ -123,7 +123,9 @@ final class Harness {
             let start = threadTime()
             body(count)
             let time = threadTime() - start
-            if time >= burst / 8 { return max(1, Int(Double(count) * Double(burst) / Double(time))) }
+            if time >= burst / 8 {
+                return max(1, Int(Double(count) * Double(burst) / Double(time)))
+            }
             count *= 4
         }
     }

@@ -36,7 +36,9 @@ func creation() {
     _ = (Data.labelSets, Data.values)
     let registry = Registry(reportsItself: false)
     let line = { (op: String, value: Double) in
-        print("outrider\t\(op)\t1\t\((value * 100).rounded() / 100)\t\((value * 100).rounded() / 100)")
+        print(
+            "outrider\t\(op)\t1\t\((value * 100).rounded() / 100)\t\((value * 100).rounded() / 100)"
+        )
     }
     var (bytes, start) = (bench_heap_bytes(), threadTime())
     Data.counters(in: registry)

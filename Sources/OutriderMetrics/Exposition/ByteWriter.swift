@@ -22,7 +22,9 @@
 
     /// Bytes written so far.
     private(set) var count = 0
-    /// Whether something did not fit. What was written until then is whole.
+    /// Whether something did not fit.
+    ///
+    /// What was written until then is whole.
     private(set) var overflowed = false
 
     // SAFETY: marked safe, since every write below checks the room that is left. Whoever makes a

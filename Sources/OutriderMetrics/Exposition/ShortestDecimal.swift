@@ -68,8 +68,10 @@ package enum ShortestDecimal {
 
     // MARK: - Digits to bytes
 
-    /// A number of 17 digits, one a byte, zeros behind the last that counts. The 16 digits behind
-    /// the first start in the lowest byte of `rest`, and the exponent is that of the first.
+    /// A number of 17 digits, one a byte, zeros behind the last that counts.
+    ///
+    /// The 16 digits behind the first start in the lowest byte of `rest`, and the exponent is that
+    /// of the first.
     private typealias Decimal = (first: UInt8, rest: UInt128, exponent: Int)
 
     private static var eightZeros: UInt64 { 0x3030_3030_3030_3030 }
@@ -285,8 +287,10 @@ package enum ShortestDecimal {
         return (result &* (isShort ? 10 : 1), k &+ (isShort ? 15 : 16))
     }
 
-    /// The powers of five that fit into a word. Plain literals, so that the compiler lays the
-    /// table out in the binary and no access has to check whether it is initialised.
+    /// The powers of five that fit into a word.
+    ///
+    /// Plain literals, so that the compiler lays the table out in the binary and no access has to
+    /// check whether it is initialised.
     private static let fives: InlineArray<28, UInt64> = [
         1, 5, 25, 125, 625, 3_125, 15_625, 78_125, 390_625, 1_953_125, 9_765_625, 48_828_125,
         244_140_625, 1_220_703_125, 6_103_515_625, 30_517_578_125, 152_587_890_625,

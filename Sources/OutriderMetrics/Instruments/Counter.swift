@@ -6,7 +6,9 @@
 // their sum; it may catch one of the two a moment before the other, which no reader can tell from
 // a scrape a moment earlier.
 
-/// Something counted: requests, bytes, errors, seconds spent. It cannot go down; see ``Gauge``.
+/// Something counted: requests, bytes, errors, seconds spent.
+///
+/// It cannot go down; see ``Gauge``.
 ///
 /// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)``, and keep it:
 /// recording takes no lock, no allocation and no clock (cost: docs/performance.md).
@@ -52,7 +54,9 @@ public final class Counter: Sendable {
         cell.advanced(by: 1).add(amount)
     }
 
-    /// What was counted so far. For tests and logs; a scrape reads the cells themselves.
+    /// What was counted so far.
+    ///
+    /// For tests and logs; a scrape reads the cells themselves.
     public var value: Double {
         Double(cell.integer) + cell.advanced(by: 1).double
     }

@@ -70,7 +70,9 @@ public final class Histogram: Sendable {
         return try await body()
     }
 
-    /// Observations so far. For tests and logs; a scrape reads the cells themselves.
+    /// Observations so far.
+    ///
+    /// For tests and logs; a scrape reads the cells themselves.
     public var count: Int {
         (0...bounds.count).reduce(0) { $0 + Int(clamping: cell.advanced(by: $1).integer) }
     }

@@ -60,10 +60,12 @@ final class FamilyCore: Sendable {
         guard LabelBlock.bound(names: labelNames, values: values) <= Self.labelsLimit else {
             diagnostics.refuse(
                 .labelsTooLong,
-                "metric \"\(definition.name)\" was asked for a label set of over 500 kB; shorten it")
+                "metric \"\(definition.name)\" was asked for a label set of over 500 kB; shorten it"
+            )
             return makeInstrument().instrument
         }
-        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) { key in
+        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) {
+            key in
             unsafe table.findOrMake(key, make: makeInstrument)
         }
     }
@@ -71,7 +73,8 @@ final class FamilyCore: Sendable {
     /// Removes the series with these label values; tells whether there was one.
     func remove(_ values: Span<String>, order: [Int]?) -> Bool {
         guard values.count == labelNames.count else { return false }
-        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) { key in
+        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) {
+            key in
             unsafe table.remove(key)
         }
     }

@@ -44,7 +44,7 @@ final class CellArena: @unchecked Sendable {
 
     deinit {
         let chunks = unsafe state.withLock { unsafe $0.chunks }
-        for unsafe (number, chunk) in unsafe chunks.enumerated() {
+        for unsafe(number, chunk) in unsafe chunks.enumerated() {
             // SAFETY: instruments keep the arena alive, so no cell is in use any more.
             unsafe chunk.deinitialize(count: seriesCount(ofChunk: number) * cellsPerSeries)
             unsafe chunk.deallocate()
@@ -81,7 +81,7 @@ final class CellArena: @unchecked Sendable {
         }
     }
 
-    /// The series that a chunk holds: n, n, 2n, 4n, …
+    /// The number of series in a chunk: n, n, 2n, 4n and so on.
     private func seriesCount(ofChunk number: Int) -> Int {
         number == 0 ? firstCapacity : firstCapacity << (number - 1)
     }

@@ -198,7 +198,8 @@ extension SeriesTable {
         let average = last.map { $0.labelBytes / max(1, $0.count) + 8 } ?? 0
         return SeriesBlock(
             capacity: capacity,
-            labelsCapacity: max(key.count, min(max(average, key.count) * capacity, Self.roomForLabels)))
+            labelsCapacity: max(
+                key.count, min(max(average, key.count) * capacity, Self.roomForLabels)))
     }
 
     private func growSlots(_ state: inout State) {

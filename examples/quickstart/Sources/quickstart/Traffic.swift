@@ -11,7 +11,9 @@ struct Traffic {
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await every(.milliseconds(150)) { "POST /orders?kind=\(Self.kind())" } }
-            group.addTask { await every(.milliseconds(80)) { "GET /orders/\(Int.random(in: 1...60))" } }
+            group.addTask {
+                await every(.milliseconds(80)) { "GET /orders/\(Int.random(in: 1...60))" }
+            }
             group.addTask { await every(.milliseconds(700)) { "GET /report" } }
         }
     }
