@@ -28,7 +28,7 @@ extension Agent {
         public var startsReady = true
         /// Pages of the service's own, beside those of the agent.
         public var pages: [any Page] = []
-        /// Where the agent says what it has to say; ``DiagnosticLog/setHandler(_:)`` replaces
+        /// Where the agent says what it has to say; `DiagnosticLog.setHandler` replaces
         /// stderr.
         public var log: DiagnosticLog = .shared
         /// How long to wait between attempts to listen; doubles from the lower to the upper bound.
@@ -61,7 +61,7 @@ extension Agent {
 
 /// An agent that could not be started as it was told.
 public struct AgentError: Error, Sendable, CustomStringConvertible {
-    /// Why, for a program: the code of an ``EndpointError``, or `invalid_environment`.
+    /// Why, for a program: the code of an `EndpointError`, or `invalid_environment`.
     public let reason: String
     /// What happened and what to do, in sentences.
     public let description: String

@@ -110,8 +110,8 @@ public final class Endpoint: Sendable {
         let limit = DispatchTime.now() + Self.stopLimit
         daemon.stopListening()
         file?.remove()
-        let drain = Int(configuration.drainTimeout / .milliseconds(1))
-        server.inFlight.drain(until: min(limit, .now() + .milliseconds(drain)))
+        let drain = min(configuration.drainTimeout, .seconds(1)) / .milliseconds(1)
+        server.inFlight.drain(until: min(limit, .now() + .milliseconds(Int(max(0, drain)))))
         daemon.stop(until: limit)
     }
 }

@@ -10,7 +10,7 @@
 ///
 /// It cannot go down; see ``Gauge``.
 ///
-/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)``, and keep it:
+/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)-(String)``, and keep it:
 /// recording takes no lock, no allocation and no clock (cost: docs/performance.md).
 /// Safe from any thread, and valid even after its series was removed; then nobody sees it.
 ///

@@ -3,7 +3,7 @@
 
 /// The counters, gauges or histograms that share a name and differ in their label values.
 ///
-/// Resolve a child once with ``with(_:)`` and keep it: finding it takes a lock and a hash of the
+/// Resolve a child once with ``with(_:)-(String)`` and keep it: finding it takes a lock and a hash of the
 /// labels, recording on it takes neither. Thread-safe; a copy is the same family.
 ///
 /// ```swift

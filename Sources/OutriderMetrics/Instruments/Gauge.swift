@@ -3,7 +3,7 @@
 
 /// Something that is now so much: connections open, items queued, a temperature.
 ///
-/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)``, and keep it.
+/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)-(String)``, and keep it.
 /// ``set(_:)-(Double)`` is one store; ``increment(by:)`` and ``decrement(by:)`` are lock-free and
 /// repeat themselves when another thread came between. Safe from any thread, and valid even
 /// after its series was removed; then nobody sees it. Every `Double` is allowed, NaN too.

@@ -11,7 +11,7 @@
 
 /// A classic Prometheus histogram: of request durations, sizes, waits.
 ///
-/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)``, and keep it.
+/// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)-(String)``, and keep it.
 /// An observation finds its bucket, adds one to it and adds to the sum: no lock, no allocation
 /// (cost: docs/performance.md). Safe from any thread, and valid even after its series was
 /// removed; then nobody sees it.

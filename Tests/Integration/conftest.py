@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the integration tests share: the processes that live for a whole run, and Hypothesis."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from harness import Probe, Prometheus, Quickstart
+from hypothesis import settings
+
+# Examples differ from run to run; a failure prints the blob that repeats it.
+settings.register_profile(
+    "outrider",
+    max_examples=250,
+    deadline=timedelta(seconds=5),
+    derandomize=False,
+    print_blob=True,
+    database=None,
+)
+settings.load_profile("outrider")
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quickstart]:
+    """The example service, running."""
+    with Quickstart(tmp_path_factory.mktemp("quickstart") / "quickstart.log") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def prometheus(
+    quickstart: Quickstart, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the example service, and itself as a second job."""
+    jobs = {"quickstart": f"{quickstart.target}/metrics"}
+    folder = tmp_path_factory.mktemp("prometheus")
+    with Prometheus(folder, jobs, scrapes_itself=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def probe() -> Iterator[Probe]:
+    """The library behind a pipe."""
+    probe = Probe()
+    yield probe
+    probe.stop()

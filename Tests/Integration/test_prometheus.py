@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Prometheus scrapes the example service and answers questions about it."""
+
+import math
+
+from harness import Prometheus, Quickstart, poll
+
+
+def test_the_service_is_up(prometheus: Prometheus) -> None:
+    target = prometheus.await_scrapes()["quickstart"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    (sample,) = prometheus.query('up{job="quickstart"}')
+    assert sample["value"][1] == "1"
+
+
+def test_a_counter_comes_back_and_grows(prometheus: Prometheus) -> None:
+    orders = 'sum(orders_placed_total{job="quickstart"})'
+    (first,) = prometheus.await_samples(orders)
+    assert float(first["value"][1]) > 0
+    prometheus.await_samples(f"{orders} > {first['value'][1]}")
+
+
+def test_a_counter_has_the_value_that_the_service_shows(
+    prometheus: Prometheus, quickstart: Quickstart
+) -> None:
+    # The start of a process is a number with many digits that does not change between scrapes.
+    (sample,) = prometheus.await_samples('process_start_time_seconds{job="quickstart"}')
+    lines = quickstart.metrics().split("\n")
+    (shown,) = [line for line in lines if line.startswith("process_start_time_seconds ")]
+    assert float(sample["value"][1]) == float(shown.split(" ")[1])
+
+
+def test_a_quantile_of_the_request_durations_is_a_number(prometheus: Prometheus) -> None:
+    durations = "rate(http_server_request_duration_seconds_bucket[4s])"
+    quantile = f"histogram_quantile(0.95, sum by (le) ({durations}))"
+
+    def attempt() -> float | None:
+        values = [float(sample["value"][1]) for sample in prometheus.query(quantile)]
+        return values[0] if values and math.isfinite(values[0]) else None
+
+    assert 0 < poll("the quantile is finite", attempt) < 10
+
+
+def test_every_histogram_agrees_with_its_own_count(prometheus: Prometheus) -> None:
+    name = "http_server_request_duration_seconds"
+    prometheus.await_samples(f"{name}_count")
+    ends = f'sum without (le) ({name}_bucket{{le="+Inf"}})'
+    unequal = f"{ends} != on (instance, http_route, http_request_method, "
+    unequal += f"http_response_status_code) {name}_count"
+    assert prometheus.query(ends)
+    assert prometheus.query(unequal) == []
+
+
+def test_prometheus_takes_type_and_help_from_the_service(prometheus: Prometheus) -> None:
+    prometheus.await_scrapes()
+    (entry,) = poll(
+        "the metadata is there", lambda: prometheus.api("metadata").get("orders_placed_total")
+    )
+    assert (entry["type"], entry["help"]) == ("counter", "Orders accepted.")

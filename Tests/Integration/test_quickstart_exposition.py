@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exposition of a service in use, read by parsers that are not ours."""
+
+import subprocess
+
+from harness import Quickstart, poll, system_binary
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def sample_lines(exposition: str) -> list[str]:
+    """The lines that hold a sample."""
+    return [line for line in exposition.split("\n") if line and not line.startswith("#")]
+
+
+def busy_metrics(quickstart: Quickstart) -> str:
+    """An exposition with series of every kind in it."""
+
+    def attempt() -> str | None:
+        text = quickstart.metrics()
+        wanted = ("orders_placed_total{", "http_server_request_duration_seconds_bucket{")
+        return text if all(part in text for part in wanted) else None
+
+    return poll("the quickstart has had customers", attempt)
+
+
+def test_promtool_finds_nothing_to_say(quickstart: Quickstart) -> None:
+    checked = subprocess.run(
+        [system_binary("promtool"), "check", "metrics"],
+        input=busy_metrics(quickstart).encode(),
+        capture_output=True,
+        timeout=30,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_an_independent_parser_reads_every_sample(quickstart: Quickstart) -> None:
+    text = busy_metrics(quickstart)
+    families = list(text_string_to_metric_families(text))
+    assert sum(len(family.samples) for family in families) == len(sample_lines(text))
+    assert all(family.documentation for family in families)
+    assert all(family.type in ("counter", "gauge", "histogram") for family in families)
+
+
+def test_families_come_once_each_and_sorted_by_name(quickstart: Quickstart) -> None:
+    lines = busy_metrics(quickstart).split("\n")
+    names = [line.split(" ")[2] for line in lines if line.startswith("# TYPE ")]
+    assert len(names) > 10
+    assert names == sorted(set(names))
+
+
+def test_two_scrapes_have_their_series_in_the_same_order(quickstart: Quickstart) -> None:
+    first, second = (
+        [line.rsplit(" ", 1)[0] for line in sample_lines(text)]
+        for text in (busy_metrics(quickstart), quickstart.metrics())
+    )
+    assert len(set(first)) == len(first)
+    # Traffic may have made new series in between, but the old ones stay where they were.
+    assert [series for series in second if series in set(first)] == first
+
+
+def test_an_exposition_ends_with_a_line_feed(quickstart: Quickstart) -> None:
+    assert quickstart.metrics().endswith("\n")
