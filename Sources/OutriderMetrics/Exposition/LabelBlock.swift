@@ -7,8 +7,16 @@
 
 /// Renders and reads label blocks.
 enum LabelBlock {
+    /// Bytes that one series may reserve for its labels; more would bloat every scrape.
+    private static let limit = 1 << 20
+
+    /// Whether a series may have these labels at all.
+    static func isBearable(names: [[UInt8]], values: Span<String>) -> Bool {
+        bound(names: names, values: values) <= limit
+    }
+
     /// Bytes that rendering these labels takes at most.
-    static func bound(names: [[UInt8]], values: Span<String>) -> Int {
+    private static func bound(names: [[UInt8]], values: Span<String>) -> Int {
         var bytes = 0
         for name in names { bytes += name.count + 4 }
         for index in values.indices { bytes += values[index].utf8.count * 2 }

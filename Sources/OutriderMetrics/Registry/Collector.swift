@@ -104,6 +104,11 @@ public struct CollectedSamples {
                 value.isNaN ? .notANumber : .negative,
                 "collector \"\(plan.name)\" gives the counter \(family.name) the value \(value)")
         }
+        guard LabelBlock.isBearable(names: target.labelNames, values: labels.span) else {
+            return plan.diagnostics.refuse(
+                .labelsTooLong,
+                "collector \"\(plan.name)\" gives \(family.name) a label set of over 500 kB")
+        }
         if !labels.isEmpty {
             unsafe LabelBlock.withRendered(
                 names: target.labelNames, values: labels.span, order: target.order

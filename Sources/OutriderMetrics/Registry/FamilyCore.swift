@@ -8,9 +8,6 @@ internal import OutriderLocking
 /// Instruments refer to the arena, not to this, so a registry that is let go frees everything
 /// but the instruments that the service still holds.
 final class FamilyCore: Sendable {
-    /// Bytes that the rendered labels of one series may take; more would bloat every scrape.
-    static let labelsLimit = 1 << 20
-
     let definition: MetricDefinition
     let text: FamilyText
     let diagnostics: Diagnostics
@@ -57,7 +54,7 @@ final class FamilyCore: Sendable {
                 """)
             return makeInstrument().instrument
         }
-        guard LabelBlock.bound(names: labelNames, values: values) <= Self.labelsLimit else {
+        guard LabelBlock.isBearable(names: labelNames, values: values) else {
             diagnostics.refuse(
                 .labelsTooLong,
                 "metric \"\(definition.name)\" was asked for a label set of over 500 kB; shorten it"
