@@ -51,11 +51,11 @@ package struct ProcessSource: Sendable {
             let failed = unsafe getrusage(RUSAGE_SELF, &usage) != 0
         #endif
         if failed { return nil }
-        func seconds(_ time: timeval) -> Double {
-            Double(time.tv_sec) + Double(time.tv_usec) / 1_000_000
+        func microseconds(_ time: timeval) -> Double {
+            Double(time.tv_sec) * 1_000_000 + Double(time.tv_usec)
         }
         return Usage(
-            cpuSeconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+            cpuSeconds: (microseconds(usage.ru_utime) + microseconds(usage.ru_stime)) / 1_000_000,
             minorFaults: usage.ru_minflt, majorFaults: usage.ru_majflt,
             voluntarySwitches: usage.ru_nvcsw, involuntarySwitches: usage.ru_nivcsw)
     }

@@ -241,15 +241,22 @@ class Prometheus(Process):
         """The samples of an instant query, once it has any."""
         return poll(f"{expression} has samples", lambda: self.query(expression) or None)
 
-    def await_scrapes(self) -> dict[str, dict[str, Any]]:
-        """Every target by its job, once each was scraped."""
+    def await_up(self, job: str) -> None:
+        """Waits for a scrape of a job that succeeds; fails with the error of the last one."""
+        last = "none was tried"
 
-        def attempt() -> dict[str, dict[str, Any]] | None:
-            targets = self.api("targets", state="active")["activeTargets"]
-            settled = targets and all(target["health"] != "unknown" for target in targets)
-            return {target["labels"]["job"]: target for target in targets} if settled else None
+        def attempt() -> bool | None:
+            nonlocal last
+            for target in self.api("targets", state="active")["activeTargets"]:
+                if target["labels"]["job"] == job:
+                    last = f"{target['health']}, {target['lastError'] or 'no error'}"
+                    return target["health"] == "up" or None
+            return None
 
-        return poll("every target is scraped", attempt)
+        try:
+            poll(f"a scrape of {job} succeeds", attempt)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last scrape: {last}") from None
 
 
 def bits(number: float) -> str:

@@ -7,9 +7,8 @@ from harness import Prometheus, Quickstart, poll
 
 
 def test_the_service_is_up(prometheus: Prometheus) -> None:
-    target = prometheus.await_scrapes()["quickstart"]
-    assert (target["health"], target["lastError"]) == ("up", "")
-    (sample,) = prometheus.query('up{job="quickstart"}')
+    prometheus.await_up("quickstart")
+    (sample,) = prometheus.await_samples('up{job="quickstart"} == 1')
     assert sample["value"][1] == "1"
 
 
@@ -52,7 +51,6 @@ def test_every_histogram_agrees_with_its_own_count(prometheus: Prometheus) -> No
 
 
 def test_prometheus_takes_type_and_help_from_the_service(prometheus: Prometheus) -> None:
-    prometheus.await_scrapes()
     (entry,) = poll(
         "the metadata is there", lambda: prometheus.api("metadata").get("orders_placed_total")
     )

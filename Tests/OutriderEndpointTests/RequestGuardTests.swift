@@ -55,6 +55,16 @@ import Testing
         }
     }
 
+    @Test func `a client that has said all it will is answered, then its connection ends`() throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        try connection.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.finishSending()
+        #expect(try connection.response().text == "hello\n")
+        #expect(connection.isClosed())
+    }
+
     @Test func `an HTTP/1.0 client is answered and its connection ended`() throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }

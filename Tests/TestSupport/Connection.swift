@@ -89,6 +89,9 @@ public final class Connection {
         }
     }
 
+    /// Tells the other side that nothing more will be sent.
+    public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// Reads one response; `isHead` says that it has no body whatever its headers promise.
     public func response(isHead: Bool = false, within seconds: Int = 10) throws -> RawResponse {
         let limit = ContinuousClock.now + .seconds(seconds)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text that has broken parsers, or might: by hand, and by Hypothesis from that."""
+
+from hypothesis import strategies as st
+
+# Each stands for a way in which a value could be taken for something else.
+FRAGMENTS = [
+    *('"', "\\", "\n", "\r", "\r\n", "\t", " ", "\0", "\x1b", "\x7f", "\x85", "\x1c", "\x0b"),
+    *("\u2028", "\u2029", "\u00a0", "\u200b", "\u202e", "\ufeff", "\ufffd", "\uffff", "\U0010ffff"),
+    *("{", "}", ",", "=", "#", "'", "`", "_", "+Inf", "NaN", "-0", "1e309", "0x10", "1_000"),
+    *("\\n", "\\\\", '\\"', "\\x00", "\\", '"} 1\n', '",le="+Inf', 'a="b",c="d"', "} 1 2\n#"),
+    *("# HELP x y", "# TYPE x counter", "# EOF", " # {trace_id=\"1\"} 1", "__name__", "%00", "${x}"),
+    *("\U0001f600", "\U0001f469\u200d\U0001f680", "e\u0301", "\u00e9", "\u1e9b\u0323", "\u05d0"),
+]
+
+scalars = st.characters(exclude_categories=["Cs"])
+"""Any Unicode scalar value."""
+
+texts = st.one_of(
+    st.text(scalars),
+    st.lists(st.one_of(st.sampled_from(FRAGMENTS), scalars), max_size=30).map("".join),
+    st.builds(lambda part, count: part * count, st.sampled_from(FRAGMENTS), st.integers(0, 500)),
+)
+"""Any text, and hostile text more often than chance would have it."""
+
+VALUES = sorted(
+    {
+        *FRAGMENTS,
+        *(f"a{part}b" for part in FRAGMENTS),
+        *(part + part for part in FRAGMENTS),
+        *(f'"{part}' for part in FRAGMENTS),
+        *(f'{part}"' for part in FRAGMENTS),
+        *(f"\\{part}" for part in FRAGMENTS),
+        *(f"{part}\\" for part in FRAGMENTS),
+        *(f"\0{part}\0" for part in FRAGMENTS),
+        *(part * 1_000 for part in FRAGMENTS),
+    }
+)
+"""Every fragment alone, in company, at either end, and many times over."""

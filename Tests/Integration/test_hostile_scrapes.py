@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other parsers accept, a real Prometheus server has to accept too: no value loses a scrape."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+from harness import Probe, Prometheus, StaticPages, family
+from hostile import VALUES
+
+NUMBERS = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1, 1e21, 1e-7, 2.0**53]
+LONGEST = ["x" * 500_000, '"' * 500_000, "\U0001f600" * 125_000]
+SCALARS = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
+PER_VALUE = 500
+
+
+def labelled(probe: Probe, values: list[str]) -> bytes:
+    """A gauge with a series for each value of its label."""
+    series = [([value], [1.0]) for value in values]
+    return probe.expose(family("gauge", "hostile", series, ["value"]))
+
+
+def helped(probe: Probe) -> bytes:
+    """A gauge for each hostile text, which is its help text."""
+    gauges = [
+        family("gauge", f"hostile_{number:04}", [([], [1.0])], help_text=value)
+        for number, value in enumerate(VALUES)
+    ]
+    return probe.expose(*gauges)
+
+
+def every_scalar() -> list[str]:
+    """All Unicode scalar values, some hundred in each text."""
+    starts = range(0, len(SCALARS), PER_VALUE)
+    return ["".join(SCALARS[start : start + PER_VALUE]) for start in starts]
+
+
+@pytest.fixture(scope="module")
+def server(probe: Probe, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus with a job for each kind of hostility."""
+    numbers = [([str(number)], [value]) for number, value in enumerate([*NUMBERS, math.nan])]
+    pages = {
+        "/values": labelled(probe, VALUES),
+        "/longest": labelled(probe, LONGEST),
+        "/scalars": labelled(probe, every_scalar()),
+        "/helps": helped(probe),
+        "/numbers": probe.expose(family("gauge", "hostile", numbers, ["index"])),
+    }
+    with StaticPages(pages) as web:
+        jobs = {path[1:]: f"{web.target}{path}" for path in pages}
+        with Prometheus(tmp_path_factory.mktemp("hostile"), jobs) as prometheus:
+            yield prometheus
+
+
+def values_of(server: Prometheus, job: str) -> set[str]:
+    """The label values that the server has stored."""
+    samples = server.await_samples(f'hostile{{job="{job}"}}')
+    return {sample["metric"].get("value", "") for sample in samples}
+
+
+@pytest.mark.parametrize("job", ["values", "longest", "scalars", "helps", "numbers"])
+def test_prometheus_never_loses_a_hostile_scrape(server: Prometheus, job: str) -> None:
+    server.await_up(job)
+
+
+def test_hostile_label_values_come_back_equal_from_prometheus(server: Prometheus) -> None:
+    assert values_of(server, "values") == set(VALUES)
+
+
+def test_label_values_of_500_kb_come_back_equal_from_prometheus(server: Prometheus) -> None:
+    assert values_of(server, "longest") == set(LONGEST)
+
+
+def test_every_unicode_scalar_comes_back_equal_from_prometheus(server: Prometheus) -> None:
+    assert values_of(server, "scalars") == set(every_scalar())
+
+
+def test_a_hostile_help_text_hides_no_sample_from_prometheus(server: Prometheus) -> None:
+    stored = server.await_samples('{__name__=~"hostile_[0-9]+", job="helps"}')
+    assert len(stored) == len(VALUES)
+
+
+def test_special_numbers_come_back_equal_from_prometheus(server: Prometheus) -> None:
+    samples = server.await_samples('hostile{job="numbers"}')
+    shown = {int(sample["metric"]["index"]): sample["value"][1] for sample in samples}
+    for index, number in enumerate(NUMBERS):
+        assert float(shown[index]) == number
+        assert math.copysign(1, float(shown[index])) == math.copysign(1, number)
+    assert shown[len(NUMBERS)] == "NaN"

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A label value is any text: it cannot break a scrape, and it comes back as it was."""
+
+import subprocess
+
+from harness import Probe, family, system_binary
+from hostile import VALUES, texts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+LABELS = ["a", "b", "le_", "z"]
+
+
+def parsed(exposition: bytes) -> list[Metric]:
+    """The families of an exposition, read by a parser that is not ours."""
+    return list(text_string_to_metric_families(exposition.decode("utf-8")))
+
+
+def label_sets(exposition: bytes) -> list[dict[str, str]]:
+    """The labels of every sample."""
+    return [sample.labels for metric in parsed(exposition) for sample in metric.samples]
+
+
+@given(value=texts)
+def test_a_hostile_label_value_comes_back_equal(probe: Probe, value: str) -> None:
+    exposition = probe.expose(family("gauge", "depth", [([value], [1.0])], ["queue"]))
+    # For Prometheus, an empty value is the same as no label.
+    assert label_sets(exposition) == [{"queue": value} if value else {}]
+
+
+@given(st.lists(st.tuples(*[texts] * len(LABELS)), min_size=1, max_size=8, unique=True))
+def test_hostile_label_values_do_not_run_into_each_other(
+    probe: Probe, values: list[tuple[str, ...]]
+) -> None:
+    series = [(list(one), [float(number)]) for number, one in enumerate(values)]
+    exposition = probe.expose(family("gauge", "depth", series, LABELS))
+    wanted = [{k: v for k, v in zip(LABELS, one, strict=True) if v} for one in values]
+    assert label_sets(exposition) == wanted
+
+
+@given(value=texts)
+def test_a_hostile_label_value_leaves_the_buckets_of_a_histogram_alone(
+    probe: Probe, value: str
+) -> None:
+    request = family("histogram", "wait", [([value], [1.0])], ["queue"], buckets=[0.5, 2.0])
+    (metric,) = parsed(probe.expose(request))
+    own = {"queue": value} if value else {}
+    assert [(s.name, s.labels, s.value) for s in metric.samples] == [
+        ("wait_bucket", own | {"le": "0.5"}, 0),
+        ("wait_bucket", own | {"le": "2.0"}, 1),
+        ("wait_bucket", own | {"le": "+Inf"}, 1),
+        ("wait_sum", own, 1),
+        ("wait_count", own, 1),
+    ]
+
+
+@given(values=st.dictionaries(st.sampled_from(LABELS), texts, min_size=1))
+def test_a_hostile_value_of_an_info_comes_back_equal(probe: Probe, values: dict[str, str]) -> None:
+    series = [(list(values.values()), [])]
+    exposition = probe.expose(family("info", "build", series, values.keys()))
+    assert label_sets(exposition) == [{k: v for k, v in values.items() if v}]
+
+
+@settings(max_examples=20)
+@given(values=st.lists(texts, min_size=20, max_size=60, unique=True))
+def test_promtool_accepts_hostile_label_values(probe: Probe, values: list[str]) -> None:
+    series = [([value], [1.0]) for value in values + VALUES]
+    exposition = probe.expose(family("gauge", "depth", series, ["queue"]))
+    promtool = [system_binary("promtool"), "check", "metrics"]
+    checked = subprocess.run(promtool, input=exposition, capture_output=True, timeout=30)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_texts_that_only_look_alike_are_different_series(probe: Probe) -> None:
+    # Swift compares text by canonical equivalence, Prometheus by bytes.
+    values = ["\u00e9", "e\u0301", "\u212b", "\u00c5", "A\u030a", "\uac00", "\u1100\u1161"]
+    series = [([value], [float(number)]) for number, value in enumerate(values)]
+    exposition = probe.expose(family("gauge", "depth", series, ["queue"]))
+    assert [labels["queue"] for labels in label_sets(exposition)] == values
+
+
+def test_a_label_value_of_500_kb_comes_back_equal(probe: Probe) -> None:
+    value = "0123456789abcde\n" * 31_250
+    exposition = probe.expose(family("gauge", "depth", [([value], [1.0])], ["queue"]))
+    assert label_sets(exposition) == [{"queue": value}]
+
+
+def test_a_label_value_of_a_million_characters_is_refused_and_counted(probe: Probe) -> None:
+    series = [(["short"], [1.0]), (["x" * 1_000_000], [2.0])]
+    request = family("gauge", "depth", series, ["queue"])
+    metrics = {metric.name: metric for metric in parsed(probe.expose(request, reports_itself=True))}
+    assert [sample.labels for sample in metrics["depth"].samples] == [{"queue": "short"}]
+    refused = metrics["outrider_observations_refused"].samples
+    (count,) = [sample.value for sample in refused if sample.labels["reason"] == "labels_too_long"]
+    assert count == 1

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the example service begins and ends, and what it does when its agent's port is taken."""
+
+import signal
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from harness import Quickstart, fetch, poll
+
+
+def test_it_ends_by_itself_after_the_seconds_it_was_given(tmp_path: Path) -> None:
+    with Quickstart(tmp_path / "log", SECONDS_TO_RUN="2") as service:
+        assert service.wait(seconds=15) == 0
+        assert service.output.endswith("stopped\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_it_properly_within_five_seconds(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with Quickstart(tmp_path / "log") as service:
+        service.popen.send_signal(number)
+        assert service.wait(seconds=5) == 0
+        assert service.output.endswith("stopped\n")
+
+
+def test_a_second_service_on_a_taken_port_waits_for_it(tmp_path: Path) -> None:
+    with Quickstart(tmp_path / "first") as first:
+        with Quickstart(tmp_path / "second", agent=first.target) as second:
+            # It says what is wrong and what to do, once, in a line of its own.
+            advice = second.find(r"(?m)^outrider: error: (.*)$")
+            assert f"cannot listen on {first.target}: address in use" in advice
+            assert "OUTRIDER_ADDRESS" in advice
+            assert second.agent.startswith("(not listening")
+            # Its customers are served all the same, and the first one's scrapes go on.
+            assert fetch(f"{second.service}/").startswith(b"Try GET")
+            assert "orders_placed_total" in first.metrics()
+
+            start = started(first.agent)
+            first.stop()
+            poll("the second agent has the port", lambda: started(first.agent) != start or None)
+            assert fetch(f"{first.agent}/readyz")
+            assert fetch(f"{second.service}/").startswith(b"Try GET")
+
+
+def started(agent: str) -> str:
+    """When the process behind an agent started, as it says itself."""
+    name = "process_start_time_seconds"
+    query = urllib.parse.urlencode({"name[]": name})
+    lines = fetch(f"{agent}/metrics?{query}").decode("utf-8").split("\n")
+    (value,) = [line.split(" ")[1] for line in lines if line.startswith(f"{name} ")]
+    return value
