@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from harness import Probe, Prometheus, Quickstart
 from hypothesis import settings
+
+from harness import Quickstart
+from probing import Probe
+from prometheus_server import Prometheus
 
 # Examples differ from run to run; a failure prints the blob that repeats it.
 settings.register_profile(

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+
 from harness import ROOT
 
 BOARD: dict[str, Any] = json.loads((ROOT / "dashboards/outrider-service.json").read_text())
@@ -16,6 +17,8 @@ VARIABLES = {variable["name"]: variable for variable in BOARD["templating"]["lis
 # Units that Grafana knows, as far as this dashboard needs them.
 UNITS = {"s", "bytes", "short", "percentunit", "reqps"}
 COLUMNS = 24
+# Labels that a query may group or join by.
+LABELS = {"job", "instance", "le", "http_request_method", "http_route"}
 
 each_panel = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 each_expression = pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -112,6 +115,12 @@ def test_every_selector_of_a_query_follows_that_choice(expression: str) -> None:
 
 
 @each_expression
+def test_a_query_groups_by_labels_that_exist(expression: str) -> None:
+    for names in re.findall(r"\b(?:by|on|without|ignoring) \(([^)]*)\)", expression):
+        assert set(names.split(", ")) <= LABELS
+
+
+@each_expression
 def test_every_range_fits_the_scrape_interval(expression: str) -> None:
     assert set(re.findall(r"\[([^]]*)\]", expression)) <= {"$__rate_interval"}
 
@@ -124,5 +133,5 @@ def test_a_metric_that_others_export_too_is_limited_to_our_targets(expression: s
 
 @each_expression
 def test_a_counter_is_shown_as_a_rate(expression: str) -> None:
-    counters = r"\b\w+_(?:total|bucket|sum|count)\{"
-    assert len(re.findall(counters, expression)) == len(re.findall(rf"rate\({counters}", expression))
+    counter = r"\b\w+_(?:total|bucket|sum|count)\{"
+    assert re.findall(counter, expression) == re.findall(rf"rate\(({counter})", expression)

@@ -3,17 +3,21 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
-from harness import ROOT, Prometheus, poll
+
+from harness import ROOT, poll
+from prometheus_server import Prometheus
 
 BOARD: dict[str, Any] = json.loads((ROOT / "dashboards/outrider-service.json").read_text())
-QUERIES = {
-    f"{panel['title']}, {target['legendFormat']}": target["expr"]
+TARGETS = {
+    f"{panel['title']}, {target['legendFormat']}": target
     for panel in BOARD["panels"]
     for target in panel["targets"]
 }
+QUERIES = {name: target["expr"] for name, target in TARGETS.items()}
 PROCESS_METRICS = ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"]
 
 each_query = pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
@@ -42,6 +46,15 @@ def await_numbers(prometheus: Prometheus, query: str) -> list[dict[str, Any]]:
 @each_query
 def test_every_query_has_numbers_to_draw(prometheus: Prometheus, query: str) -> None:
     assert await_numbers(prometheus, query)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_every_name_in_a_legend_is_a_label_of_what_is_drawn(
+    prometheus: Prometheus, target: dict[str, Any]
+) -> None:
+    names = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+    for sample in await_numbers(prometheus, target["expr"]):
+        assert names == set(sample["metric"]) - {"__name__"}
 
 
 @each_query

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A help text is any text: it cannot break a scrape."""
 
-from harness import Probe, family
-from hostile import texts
 from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
+
+from hostile import texts
+from probing import Probe, family
 
 
 @given(text=texts)

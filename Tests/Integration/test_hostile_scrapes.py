@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What other parsers accept, a real Prometheus server has to accept too: no value loses a scrape."""
+"""No value loses a scrape of a real Prometheus server, whatever other parsers make of it."""
 
 import math
 from collections.abc import Iterator
 
 import pytest
-from harness import Probe, Prometheus, StaticPages, family
+
 from hostile import VALUES
+from probing import Probe, family
+from prometheus_server import Prometheus, StaticPages
 
 NUMBERS = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1, 1e21, 1e-7, 2.0**53]
 LONGEST = ["x" * 500_000, '"' * 500_000, "\U0001f600" * 125_000]

@@ -4,12 +4,13 @@
 import base64
 from typing import Any
 
-from harness import Probe, bits
-from hostile import texts
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+
+from hostile import texts
+from probing import Probe, bits
 
 # Bytes as they are, and text that lost some at either end.
 damaged = st.builds(

@@ -3,12 +3,14 @@
 
 import subprocess
 
-from harness import Probe, family, system_binary
-from hostile import VALUES, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+
+from harness import system_binary
+from hostile import VALUES, texts
+from probing import Probe, family
 
 LABELS = ["a", "b", "le_", "z"]
 
@@ -58,8 +60,8 @@ def test_a_hostile_label_value_leaves_the_buckets_of_a_histogram_alone(
 
 @given(values=st.dictionaries(st.sampled_from(LABELS), texts, min_size=1))
 def test_a_hostile_value_of_an_info_comes_back_equal(probe: Probe, values: dict[str, str]) -> None:
-    series = [(list(values.values()), [])]
-    exposition = probe.expose(family("info", "build", series, values.keys()))
+    request = family("info", "build", [(list(values.values()), [])], values.keys())
+    exposition = probe.expose(request)
     assert label_sets(exposition) == [{k: v for k, v in values.items() if v}]
 
 

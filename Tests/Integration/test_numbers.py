@@ -4,11 +4,12 @@
 import itertools
 import math
 
-from harness import Probe, bits, family
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+
+from probing import Probe, bits, family
 
 numbers = st.floats()
 finite = st.floats(allow_nan=False, allow_infinity=False)

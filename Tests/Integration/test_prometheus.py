@@ -3,7 +3,8 @@
 
 import math
 
-from harness import Prometheus, Quickstart, poll
+from harness import Quickstart, poll
+from prometheus_server import Prometheus
 
 
 def test_the_service_is_up(prometheus: Prometheus) -> None:

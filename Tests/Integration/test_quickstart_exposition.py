@@ -3,8 +3,9 @@
 
 import subprocess
 
-from harness import Quickstart, poll, system_binary
 from prometheus_client.parser import text_string_to_metric_families
+
+from harness import Quickstart, poll, system_binary
 
 
 def sample_lines(exposition: str) -> list[str]:

@@ -2,11 +2,13 @@
 """How the example service begins and ends, and what it does when its agent's port is taken."""
 
 import signal
+import subprocess
 import urllib.parse
 from pathlib import Path
 
 import pytest
-from harness import Quickstart, fetch, poll
+
+from harness import Lines, Quickstart, clean_environment, fetch, poll, quickstart_binary
 
 
 def test_it_ends_by_itself_after_the_seconds_it_was_given(tmp_path: Path) -> None:
@@ -16,32 +18,44 @@ def test_it_ends_by_itself_after_the_seconds_it_was_given(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_it_properly_within_five_seconds(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    with Quickstart(tmp_path / "log") as service:
-        service.popen.send_signal(number)
-        assert service.wait(seconds=5) == 0
-        assert service.output.endswith("stopped\n")
+def test_a_signal_ends_it_properly_within_five_seconds(number: signal.Signals) -> None:
+    # A pipe, so that the signal comes in the very moment in which it promises to heed it.
+    service = subprocess.Popen(
+        [quickstart_binary()],
+        stdout=subprocess.PIPE,
+        env=clean_environment(QUICKSTART_PORT="0", OUTRIDER_ADDRESS="127.0.0.1:0"),
+    )
+    try:
+        lines = Lines(service.stdout)
+        while b"Ctrl-C stops it" not in lines.read():
+            pass
+        service.send_signal(number)
+        output, _ = service.communicate(timeout=5)
+        assert (service.returncode, output) == (0, b"stopped\n")
+    finally:
+        service.kill()
+        service.communicate(timeout=10)
 
 
 def test_a_second_service_on_a_taken_port_waits_for_it(tmp_path: Path) -> None:
-    with Quickstart(tmp_path / "first") as first:
-        with Quickstart(tmp_path / "second", agent=first.target) as second:
-            # It says what is wrong and what to do, once, in a line of its own.
-            advice = second.find(r"(?m)^outrider: error: (.*)$")
-            assert f"cannot listen on {first.target}: address in use" in advice
-            assert "OUTRIDER_ADDRESS" in advice
-            assert second.agent.startswith("(not listening")
-            # Its customers are served all the same, and the first one's scrapes go on.
-            assert fetch(f"{second.service}/").startswith(b"Try GET")
-            assert "orders_placed_total" in first.metrics()
+    with (
+        Quickstart(tmp_path / "first") as first,
+        Quickstart(tmp_path / "second", agent=first.target) as second,
+    ):
+        # It says what is wrong and what to do, in one line.
+        advice = second.find(r"(?m)^outrider: error: (.*)$")
+        assert f"cannot listen on {first.target}: address in use" in advice
+        assert "OUTRIDER_ADDRESS" in advice
+        assert second.agent.startswith("(not listening")
+        # Its customers are served all the same, and the first one's scrapes go on.
+        assert fetch(f"{second.service}/").startswith(b"Try GET")
+        assert "outrider_build_info" in first.metrics()
 
-            start = started(first.agent)
-            first.stop()
-            poll("the second agent has the port", lambda: started(first.agent) != start or None)
-            assert fetch(f"{first.agent}/readyz")
-            assert fetch(f"{second.service}/").startswith(b"Try GET")
+        start = started(first.agent)
+        first.stop()
+        poll("the second agent has the port", lambda: started(first.agent) != start or None)
+        assert fetch(f"{first.agent}/readyz")
+        assert fetch(f"{second.service}/").startswith(b"Try GET")
 
 
 def started(agent: str) -> str:

@@ -96,8 +96,8 @@ struct Scrape {
                 let lines = max(1, core.text.bucketEnds.count + 2)
                 let perSeries = core.text.bucketEnds.isEmpty ? 1 : lines
                 bytes += core.text.head.count
-                for block in core.blocks {
-                    bytes += perSeries * (block.count * core.text.longestLine + block.labelBytes)
+                for run in core.runs {
+                    bytes += perSeries * (run.count * core.text.longestLine + run.block.labelBytes)
                 }
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }

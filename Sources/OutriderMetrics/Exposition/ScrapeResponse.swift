@@ -45,4 +45,9 @@ extension Registry {
     public func text() -> String {
         String(decoding: Scrape(self, names: []).render(), as: UTF8.self)
     }
+
+    /// The same, with room for so many bytes to start with.
+    package func text(capacity: Int) -> String {
+        String(decoding: Scrape(self, names: []).render(capacity: capacity), as: UTF8.self)
+    }
 }

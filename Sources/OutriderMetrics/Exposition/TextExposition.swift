@@ -15,8 +15,9 @@ enum TextExposition {
     /// Writes one family with all of its series; nothing if it has none.
     static func write(_ core: FamilyCore, into writer: inout ByteWriter) {
         var isFirst = true
-        for block in core.blocks {
-            for index in 0..<block.count where !block.isRemoved(at: index) {
+        for run in core.runs {
+            let block = run.block
+            for index in 0..<run.count where !block.isRemoved(at: index) {
                 if isFirst { writer.append(core.text.head) }
                 isFirst = false
                 let labels = unsafe block.labels(at: index)

@@ -41,8 +41,19 @@ public final class Counter: Sendable {
     /// Adds a whole number; a negative one is refused and counted.
     @inlinable
     public func increment(by amount: Int) {
-        guard amount >= 0 else { return refuse(Double(amount)) }
-        cell.add(UInt64(amount))
+        // One comparison for both ends: a negative amount has the highest bit set.
+        let bits = UInt64(bitPattern: Int64(amount))
+        guard bits < Self.exactLimit else { return incrementBeyondExact(by: amount) }
+        cell.add(bits)
+    }
+
+    /// From here on an amount is added as a fraction would be, so that no few of them can wrap the
+    /// integer around.
+    @inlinable static var exactLimit: UInt64 { 1 << 62 }
+
+    @usableFromInline
+    func incrementBeyondExact(by amount: Int) {
+        increment(by: Double(amount))
     }
 
     /// Adds a fraction; a negative, infinite or NaN one is refused and counted.

@@ -84,12 +84,29 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
     /// - Returns: Whether there was such a series.
     @discardableResult
     public func remove(_ values: String...) -> Bool {
+        remove(values)
+    }
+
+    /// Removes the series with these label values, in the order of the family's definition.
+    ///
+    /// - Returns: Whether there was such a series.
+    @discardableResult
+    public func remove(_ values: [String]) -> Bool {
         core.remove(values.span, order: order)
+    }
+
+    /// Removes the series with exactly these labels, by name, in any order.
+    ///
+    /// - Returns: Whether there was such a series.
+    @discardableResult
+    public func remove(_ labels: [String: String]) -> Bool {
+        remove(valuesInOrder(of: labels))
     }
 
     /// Removes every series that carries all of these labels: one, some or all of the family's.
     ///
-    /// - Returns: How many there were; zero if the family has no label of such a name.
+    /// - Returns: How many there were; zero if the family has no label of such a name, or if
+    ///   `labels` is empty (see ``removeAll()``).
     /// - Complexity: One look at each series of the family.
     @discardableResult
     public func removeAll(matching labels: [String: String]) -> Int {
@@ -98,7 +115,7 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
 
     /// Removes every series of the family.
     public func removeAll() {
-        _ = core.removeAll(matching: [:])
+        core.removeAll()
     }
 
     /// Series that exist now.

@@ -41,6 +41,18 @@ public final class Gauge: Sendable {
         cell.add(amount)
     }
 
+    /// Adds a whole number, which may be negative; exact up to 2^53.
+    @inlinable
+    public func increment(by amount: Int) {
+        cell.add(Double(amount))
+    }
+
+    /// Takes a whole number away, which may be negative; exact up to 2^53.
+    @inlinable
+    public func decrement(by amount: Int) {
+        cell.add(-Double(amount))
+    }
+
     /// Takes `amount` away, which may be negative.
     @inlinable
     public func decrement(by amount: Double = 1) {

@@ -6,6 +6,7 @@ final class CollectionPlan: Sendable {
     /// A declared family, ready to be printed.
     struct PlannedFamily: Sendable {
         let definition: MetricDefinition
+        let givenName: String
         let text: FamilyText
         let labelNames: [[UInt8]]
         let order: [Int]?
@@ -13,6 +14,7 @@ final class CollectionPlan: Sendable {
         init(_ family: CollectedFamily) throws(RegistrationError) {
             definition = try MetricDefinition(
                 family.kind, family.name, help: family.help, labels: family.labels)
+            givenName = family.name
             text = FamilyText(definition)
             labelNames = definition.labels.map { Array($0.utf8) }
             let positions = definition.labels.map { family.labels.firstIndex(of: $0) ?? 0 }

@@ -96,7 +96,7 @@ public struct CollectedSamples {
         let target = plan.families[index]
         guard labels.count == target.labelNames.count else {
             return plan.diagnostics.refuse(
-                .labelCount,
+                .wrongLabels,
                 "collector \"\(plan.name)\" gives \(labels.count) labels to \(family.name)")
         }
         if target.definition.kind == .counter, !(value >= 0) {

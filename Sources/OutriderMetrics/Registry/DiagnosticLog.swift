@@ -74,7 +74,14 @@ public final class DiagnosticLog: Sendable {
 
     /// Sends all further messages to `handler`; `nil` goes back to stderr.
     public func setHandler(_ handler: Handler?) {
-        state.withLock { $0.handler = handler ?? Self.writeToStandardError }
+        // The old handler goes when this returns, outside the lock: what it captured may have a
+        // `deinit` that has something to say.
+        let old = state.withLock { state in
+            let old = state.handler
+            state.handler = handler ?? Self.writeToStandardError
+            return old
+        }
+        withExtendedLifetime(old) {}
     }
 
     /// Says something, at most a few times a minute for each subject.
@@ -100,7 +107,9 @@ public final class DiagnosticLog: Sendable {
         passed.handler(level, Self.oneLine(message) + more)
     }
 
-    /// Says something once in the life of the process, however often it happens.
+    /// Says something once in the life of the log, however often it happens.
+    ///
+    /// After the first 1,000 different messages it is silent; what they tell of is counted anyway.
     package func sayOnce(_ level: Level, _ message: String) {
         let handler: Handler? = state.withLock { state in
             guard state.told.count < Self.subjectLimit, state.told.insert(message).inserted

@@ -8,14 +8,14 @@ internal import Synchronization
 
 /// Why an observation was refused.
 enum RefusedObservation: Int, CaseIterable {
-    case negative, notANumber, infinite, labelCount, undeclared, labelsTooLong
+    case negative, notANumber, infinite, wrongLabels, undeclared, labelsTooLong
 
     var label: String {
         switch self {
         case .negative: "negative"
         case .notANumber: "not_a_number"
         case .infinite: "infinite"
-        case .labelCount: "label_count"
+        case .wrongLabels: "wrong_labels"
         case .undeclared: "undeclared_family"
         case .labelsTooLong: "labels_too_long"
         }
@@ -43,9 +43,9 @@ final class Diagnostics: Sendable {
     }
 
     /// Counts a refused registration and tells its advice, once for each message.
-    func refuse(_ error: RegistrationError) {
+    func refuse(_ error: RegistrationError, _ consequence: String) {
         registrations.add(at: error.code.index)
-        log.sayOnce(.error, "\(error); the instrument works, but is not exposed")
+        log.sayOnce(.error, "\(error); \(consequence)")
     }
 
     /// Counts a label value that was not valid UTF-8.

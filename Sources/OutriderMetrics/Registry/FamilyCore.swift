@@ -33,7 +33,7 @@ final class FamilyCore: Sendable {
     }
 
     /// The series as they are now, for a scrape.
-    var blocks: [SeriesBlock] { table.blocks }
+    var runs: [SeriesRun] { table.runs }
 
     /// Series that exist now.
     var count: Int { table.count }
@@ -46,7 +46,7 @@ final class FamilyCore: Sendable {
         guard values.count == labelNames.count else {
             let count = values.count
             diagnostics.refuse(
-                .labelCount,
+                .wrongLabels,
                 """
                 metric "\(definition.name)" has \(labelNames.count) labels \
                 (\(definition.labels.joined(separator: ", "))), but was asked for \(count); \
@@ -67,6 +67,13 @@ final class FamilyCore: Sendable {
         }
     }
 
+    /// Makes the series with these label values, in the order of their names, the only one.
+    func keepOnly(_ values: [String]) {
+        unsafe LabelBlock.withRendered(names: labelNames, values: values.span, order: nil) { key in
+            unsafe table.keepOnly(key, make: makeInstrument)
+        }
+    }
+
     /// Removes the series with these label values; tells whether there was one.
     func remove(_ values: Span<String>, order: [Int]?) -> Bool {
         guard values.count == labelNames.count else { return false }
@@ -78,9 +85,14 @@ final class FamilyCore: Sendable {
 
     /// Removes every series that carries these labels; returns how many those were.
     func removeAll(matching labels: [String: String]) -> Int {
-        guard labels.keys.allSatisfy(definition.labels.contains) else { return 0 }
+        guard !labels.isEmpty, labels.keys.allSatisfy(definition.labels.contains) else { return 0 }
         let pairs = labels.map { (name: Array($0.utf8), value: escapedLabelValue($1)) }
         return unsafe table.removeAll { block in unsafe LabelBlock.contains(pairs, in: block) }
+    }
+
+    /// Removes every series.
+    func removeAll() {
+        _ = unsafe table.removeAll { _ in true }
     }
 
     private func makeInstrument() -> (instrument: AnyObject, cell: Cell) {

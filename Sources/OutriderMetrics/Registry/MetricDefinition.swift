@@ -40,6 +40,11 @@ struct MetricDefinition: Sendable {
         buckets: Buckets? = nil
     ) throws(RegistrationError) {
         try Self.check(name: name)
+        if name == Self.suffix(of: kind) {
+            throw RegistrationError(
+                code: .invalidMetricName, metric: name,
+                advice: "this is the suffix of every \(kind.rawValue); say what it is of")
+        }
         try Self.check(labels: labels, of: name)
         if let problem = buckets?.problem {
             throw RegistrationError(code: .invalidBuckets, metric: name, advice: problem)
@@ -117,6 +122,11 @@ struct MetricDefinition: Sendable {
             default: false
             }
         }
+    }
+
+    /// Whether both mean the same family by their names, whatever else they say.
+    func isNamed(like other: MetricDefinition) -> Bool {
+        name == other.name || baseName == other.baseName
     }
 
     /// Why `other` cannot share a family with this one; nil if they are the same.

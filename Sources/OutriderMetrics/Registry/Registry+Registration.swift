@@ -20,7 +20,8 @@ extension Registry {
 
     /// A counter whose value `read` tells at each scrape; it must never go down.
     ///
-    /// `read` runs on the scrape's thread, should be quick, and may register metrics.
+    /// `read` runs on the scrape's thread, should be quick, and may register metrics. A name has one
+    /// callback; a second one is refused.
     public func counter(
         _ name: String, help: String, read: @escaping @Sendable () -> Double
     ) {
@@ -39,7 +40,8 @@ extension Registry {
 
     /// A gauge whose value `read` tells at each scrape.
     ///
-    /// `read` runs on the scrape's thread, should be quick, and may register metrics.
+    /// `read` runs on the scrape's thread, should be quick, and may register metrics. A name has one
+    /// callback; a second one is refused.
     public func gauge(_ name: String, help: String, read: @escaping @Sendable () -> Double) {
         addOrRefuse(CallbackCollector(family: .gauge(name, help: help), read: read), false)
     }
@@ -158,7 +160,7 @@ extension Registry {
         do {
             try add(collector, isReported: isReported)
         } catch {
-            diagnostics.refuse(error)
+            diagnostics.refuse(error, "it will not be asked")
         }
     }
 }

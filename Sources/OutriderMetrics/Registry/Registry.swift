@@ -50,7 +50,10 @@ public final class Registry: Sendable {
     /// - Returns: Whether there was one.
     @discardableResult
     public func unregister(_ name: String) -> Bool {
-        state.withLock { $0.remove(name) }
+        // What was removed goes when this returns, outside the lock: a callback may have captured
+        // something whose `deinit` comes back here.
+        let removed = state.withLock { $0.remove(name) }
+        return removed != nil
     }
 
     /// Whether a collector of this name is registered.
@@ -88,7 +91,7 @@ public final class Registry: Sendable {
         do {
             return try core(kind, name, help, labels, buckets)
         } catch {
-            diagnostics.refuse(error)
+            diagnostics.refuse(error, "the instrument works, but is not exposed")
             let definition = MetricDefinition(
                 unchecked: kind, name, help: help, labels: labels, buckets: buckets)
             return FamilyCore(definition, diagnostics: diagnostics)

@@ -3,9 +3,20 @@
 
 /// What a registry holds behind its lock.
 struct RegistryState: Sendable {
-    private enum Owner: Sendable {
+    enum Owner: Sendable {
         case instruments(FamilyCore)
         case collector(CollectionPlan)
+    }
+
+    /// What a removal took away; only there to be let go at the right moment.
+    struct Removed: Sendable {
+        private let owner: Owner
+        private let snapshot: RegistrySnapshot?
+
+        fileprivate init(owner: Owner, snapshot: RegistrySnapshot?) {
+            self.owner = owner
+            self.snapshot = snapshot
+        }
     }
 
     /// Who exposes a family, by the family's name in the text format.
@@ -24,9 +35,9 @@ struct RegistryState: Sendable {
                     code: .nameTaken, metric: name,
                     advice: "a callback or collector exposes \(taken) already; choose another name")
             }
+            guard core.definition.isNamed(like: definition) else { throw clash(name, with: taken) }
             if let error = core.definition.conflict(with: definition, given: name) { throw error }
-            if core.definition.name == definition.name { return core }
-            throw clash(name, with: taken)
+            return core
         }
         let core = FamilyCore(definition, diagnostics: diagnostics)
         claim(definition, for: .instruments(core))
@@ -35,52 +46,66 @@ struct RegistryState: Sendable {
 
     /// Adds a collector and its families; all of them or, if one is refused, none.
     mutating func add(_ plan: CollectionPlan) throws(RegistrationError) {
+        if plan.isReported, plans.contains(where: { $0.isReported && $0.name == plan.name }) {
+            throw RegistrationError(
+                code: .nameTaken, metric: plan.name,
+                advice: "another collector has this name; give each its own")
+        }
         var own: Set<String> = []
         for family in plan.families {
             let definition = family.definition
-            if let taken = taken(by: definition) { throw clash(definition.name, with: taken) }
+            if let taken = taken(by: definition) { throw clash(family.givenName, with: taken) }
             for sample in Set(definition.sampleNames) where !own.insert(sample).inserted {
-                throw clash(definition.name, with: sample)
+                throw clash(family.givenName, with: sample)
             }
         }
         for family in plan.families { claim(family.definition, for: .collector(plan)) }
     }
 
     /// Removes a family, or all families of the collector that fills it.
-    mutating func remove(_ name: String) -> Bool {
-        guard let family = families[name], let owner = owners[family] else { return false }
+    ///
+    /// - Returns: What was removed, to be let go where no lock is held: the last reference to a
+    ///   callback may free what has a `deinit` of its own. Nil if there was no such family.
+    mutating func remove(_ name: String) -> Removed? {
+        guard let family = families[name], let owner = owners[family] else { return nil }
+        let removed = Removed(owner: owner, snapshot: sorted)
         let definitions =
             switch owner {
             case .instruments(let core): [core.definition]
             case .collector(let plan): plan.families.map(\.definition)
             }
+        guard definitions.contains(where: { $0.name == name || $0.baseName == name }) else {
+            return nil
+        }
         for definition in definitions {
             owners[definition.name] = nil
             for sample in definition.sampleNames { families[sample] = nil }
         }
         sorted = nil
-        return true
+        return removed
     }
 
     /// All families by name; computed anew only after a change.
     mutating func snapshot() -> RegistrySnapshot {
         if let sorted { return sorted }
         var entries: [RegistrySnapshot.Entry] = []
-        var plans: [CollectionPlan] = []
-        for (_, owner) in owners.sorted(by: { $0.key < $1.key }) {
-            switch owner {
-            case .instruments(let core): entries.append(.instruments(core))
-            case .collector(let plan):
-                if plans.contains(where: { $0 === plan }) { continue }
-                for family in plan.families.indices {
-                    entries.append(.collected(plan: plans.count, family: family))
-                }
-                plans.append(plan)
+        let plans = self.plans
+        for case .instruments(let core) in owners.values { entries.append(.instruments(core)) }
+        for (number, plan) in plans.enumerated() {
+            for family in plan.families.indices {
+                entries.append(.collected(plan: number, family: family))
             }
         }
         let snapshot = RegistrySnapshot(entries: entries, plans: plans)
         sorted = snapshot
         return snapshot
+    }
+
+    /// The collectors, each once.
+    private var plans: [CollectionPlan] {
+        var found: [ObjectIdentifier: CollectionPlan] = [:]
+        for case .collector(let plan) in owners.values { found[ObjectIdentifier(plan)] = plan }
+        return Array(found.values)
     }
 
     private func taken(by definition: MetricDefinition) -> String? {

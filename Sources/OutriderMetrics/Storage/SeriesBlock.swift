@@ -113,3 +113,9 @@ struct SeriesRecord {
         unsafe removed[index].load(ordering: .relaxed)
     }
 }
+
+/// The series of a block up to a moment.
+struct SeriesRun: Sendable {
+    let block: SeriesBlock
+    let count: Int
+}

@@ -46,9 +46,12 @@ final class SeriesTable: Sendable {
         var dead = 0
     }
 
-    /// The blocks as they are now, for a scrape to read at leisure.
-    var blocks: [SeriesBlock] {
-        state.withLock { $0.blocks }
+    /// The series as they are now, for a scrape to read at leisure.
+    ///
+    /// The counts are taken together: a series that is removed and made again while the scrape
+    /// reads stands in a place that this scrape does not come to, so it is never printed twice.
+    var runs: [SeriesRun] {
+        state.withLock { state in state.blocks.map { SeriesRun(block: $0, count: $0.count) } }
     }
 
     /// Series that exist now.
@@ -70,6 +73,29 @@ final class SeriesTable: Sendable {
             let (instrument, cell) = make()
             unsafe append(instrument, cell: cell, key: key, hash: hash, to: &state)
             return instrument
+        }
+    }
+
+    /// Makes the series with these rendered labels the only one.
+    func keepOnly(
+        _ key: UnsafeBufferPointer<UInt8>, make: () -> (instrument: AnyObject, cell: Cell)
+    ) {
+        let hash = unsafe Slot.hash(of: key)
+        state.withLock { state in
+            let kept = unsafe Self.find(key, hash: hash, in: state)
+            for (number, block) in state.blocks.enumerated() {
+                for index in 0..<block.count where !block.isRemoved(at: index) {
+                    if number == kept?.block && index == kept?.index { continue }
+                    let other = unsafe block.labels(at: index)
+                    if let place = unsafe Self.find(other, hash: Slot.hash(of: other), in: state) {
+                        bury(place, in: &state)
+                    }
+                }
+            }
+            rebuildIfWorthwhile(&state)
+            if kept != nil { return }
+            let (instrument, cell) = make()
+            unsafe append(instrument, cell: cell, key: key, hash: hash, to: &state)
         }
     }
 

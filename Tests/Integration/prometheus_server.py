@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Prometheus server, and pages for it to scrape."""
+
+import http.server
+import json
+import threading
+import urllib.error
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness import Process, fetch, free_port, poll, system_binary
+
+
+class Prometheus(Process):
+    """A Prometheus server with a configuration and a database of its own."""
+
+    INTERVAL = "500ms"
+
+    def __init__(self, folder: Path, jobs: Mapping[str, str], scrapes_itself: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        own = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{own}"
+        scrapes = [self._job(name, place) for name, place in jobs.items()]
+        if scrapes_itself:
+            scrapes.append(self._job("prometheus", f"{own}/metrics"))
+        times = {"scrape_interval": self.INTERVAL, "scrape_timeout": self.INTERVAL}
+        # JSON is YAML as well.
+        config = folder / "prometheus.yml"
+        config.write_text(json.dumps({"global": times, "scrape_configs": scrapes}))
+        super().__init__(
+            [
+                system_binary("prometheus"),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={own}",
+            ],
+            folder / "prometheus.log",
+        )
+
+    @staticmethod
+    def _job(name: str, place: str) -> dict[str, Any]:
+        target, _, path = place.partition("/")
+        return {
+            "job_name": name,
+            "metrics_path": f"/{path}",
+            "static_configs": [{"targets": [target]}],
+        }
+
+    def api(self, path: str, **arguments: str) -> Any:
+        """The data of an answer of the HTTP API; a refused query is an error of the test."""
+        url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
+        try:
+            return json.loads(fetch(url))["data"]
+        except urllib.error.HTTPError as error:
+            if error.code == 400:
+                raise AssertionError(f"{arguments} is refused: {error.read().decode()}") from None
+            raise
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an instant query."""
+        samples: list[dict[str, Any]] = self.api("query", query=expression)["result"]
+        return samples
+
+    def await_samples(self, expression: str) -> list[dict[str, Any]]:
+        """The samples of an instant query, once it has any."""
+        return poll(f"{expression} has samples", lambda: self.query(expression) or None)
+
+    def await_up(self, job: str) -> None:
+        """Waits for a scrape of a job that succeeds; fails with the error of the last one."""
+        last = "none was tried"
+
+        def attempt() -> bool | None:
+            nonlocal last
+            for target in self.api("targets", state="active")["activeTargets"]:
+                if target["labels"]["job"] == job:
+                    last = f"{target['health']}, {target['lastError'] or 'no error'}"
+                    return target["health"] == "up" or None
+            return None
+
+        try:
+            poll(f"a scrape of {job} succeeds", attempt)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last scrape: {last}") from None
+
+
+class StaticPages:
+    """A web server on a free port of 127.0.0.1 that serves expositions by their paths."""
+
+    def __init__(self, pages: Mapping[str, bytes]) -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = pages[self.path]
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Keeps quiet."""
+
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Keeps quiet when a scraper hangs up, as Prometheus does when it stops."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.target = f"127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "StaticPages":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Buckets are spelled out, linear or exponential; those that make no sense are refused by name.
+
+import OutriderMetrics
+import Testing
+
+@Suite struct BucketsTests {
+    @Test func `linear buckets are a width apart`() {
+        #expect(Buckets.linear(start: -5, width: 2.5, count: 4) == [-5, -2.5, 0, 2.5])
+    }
+
+    @Test func `linear buckets do not gather rounding errors`() {
+        #expect(bounds(of: .linear(start: 0, width: 0.1, count: 101)).last == "10.0")
+    }
+
+    @Test func `exponential buckets are a factor apart`() {
+        #expect(Buckets.exponential(start: 64, factor: 4, count: 4) == [64, 256, 1_024, 4_096])
+    }
+
+    @Test func `a last bucket of +Inf may be given or left out`() {
+        #expect(Buckets([1, 2, .infinity]) == Buckets([1, 2]))
+        #expect(bounds(of: [1, 2, .infinity]) == ["1.0", "2.0"])
+    }
+
+    @Test func `low latency buckets begin below a millisecond`() {
+        #expect(
+            bounds(of: .lowLatency) == [
+                "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.075", "0.1",
+                "0.25", "0.5", "0.75", "1.0", "2.5", "5.0", "7.5", "10.0",
+            ])
+    }
+
+    @Test(arguments: [
+        [], [.infinity], [2, 1], [1, 1], [0, -0.0], [.nan], [1, .nan, 2], [-.infinity, 1],
+        [1, .infinity, .infinity], [1, .infinity, 2], Array(repeating: 1, count: 3),
+        (0..<501).map(Double.init),
+    ])
+    func `bounds that make no sense are refused`(bounds: [Double]) {
+        #expect(code(of: Buckets(bounds)) == .invalidBuckets)
+    }
+
+    @Test(arguments: [
+        Buckets.linear(start: 0, width: 0, count: 3), .linear(start: 0, width: -1, count: 3),
+        .linear(start: 0, width: .nan, count: 3), .linear(start: .nan, width: 1, count: 3),
+        .linear(start: 0, width: 1, count: 0), .linear(start: 0, width: 1, count: -1),
+        .linear(start: 0, width: 1, count: .max), .linear(start: 0, width: 1, count: .min),
+        .linear(start: 1e308, width: 1e308, count: 3),
+        .exponential(start: 0, factor: 2, count: 3), .exponential(start: 1, factor: 1, count: 3),
+        .exponential(start: 1, factor: 0.5, count: 3), .exponential(start: 1, factor: 2, count: -1),
+        .exponential(start: 1, factor: 2, count: .max),
+        .exponential(start: 1, factor: .nan, count: 2),
+        .exponential(start: 1e308, factor: 10, count: 3),
+    ])
+    func `a series of bounds that makes no sense is refused`(buckets: Buckets) {
+        #expect(code(of: buckets) == .invalidBuckets)
+    }
+
+    @Test func `as many buckets as are allowed are accepted`() {
+        let count = Buckets.maximumCount
+        #expect(bounds(of: .linear(start: 0, width: 1, count: count)).count == count)
+    }
+
+    /// What registering a histogram with these buckets throws; nil if it does not.
+    private func code(of buckets: Buckets) -> RegistrationError.Code? {
+        do {
+            _ = try Registry.bare.register(histogram: "x", help: "X.", buckets: buckets)
+            return nil
+        } catch {
+            return error.code
+        }
+    }
+
+    /// The upper bounds as they are printed, without `+Inf`.
+    private func bounds(of buckets: Buckets) -> [Substring] {
+        let registry = Registry.bare
+        _ = registry.histogram("x", help: "X.", buckets: buckets)
+        return registry.text().split(separator: "\n").compactMap { line in
+            let parts = line.split(separator: "\"")
+            return parts.count == 3 && parts[1] != "+Inf" ? parts[1] : nil
+        }
+    }
+}

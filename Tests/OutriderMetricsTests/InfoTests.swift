@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text about a service is one series of value 1, whose labels can be replaced.
+
+import OutriderMetrics
+import Testing
+
+@Suite struct InfoTests {
+    @Test func `an info is a gauge of value 1`() {
+        let registry = Registry.bare
+        registry.info("build", help: "The build.", ["version": "1.2", "commit": "abc"])
+        #expect(
+            registry.text() == """
+                # HELP build_info The build.
+                # TYPE build_info gauge
+                build_info{commit="abc",version="1.2"} 1
+
+                """)
+    }
+
+    @Test func `the suffix may be given or left out`() {
+        let registry = Registry.bare
+        registry.info("build_info", help: "The build.", ["version": "1"])
+        registry.info("build", help: "The build.", ["version": "1"])
+        #expect(
+            registry.text() == """
+                # HELP build_info The build.
+                # TYPE build_info gauge
+                build_info{version="1"} 1
+
+                """)
+    }
+
+    @Test func `values that are set replace the old ones`() {
+        let registry = Registry.bare
+        let leader = registry.info("leader", help: "Who leads.", ["node": "a", "zone": "x"])
+        leader.set(["node": "b", "zone": "y"])
+        #expect(lines(registry) == [#"leader_info{node="b",zone="y"} 1"#])
+    }
+
+    @Test func `the same values may be set again`() {
+        let registry = Registry.bare
+        let leader = registry.info("leader", help: "Who leads.", ["node": "a"])
+        leader.set(["node": "a"])
+        leader.set(["node": "b"])
+        leader.set(["node": "a"])
+        #expect(lines(registry) == [#"leader_info{node="a"} 1"#])
+    }
+
+    @Test func `a value that is missing becomes empty`() {
+        let registry = Registry.bare
+        let leader = registry.info("leader", help: "Who leads.", ["node": "a", "zone": "x"])
+        leader.set(["zone": "y"])
+        #expect(lines(registry) == [#"leader_info{zone="y"} 1"#])
+        leader.set([:])
+        #expect(lines(registry) == ["leader_info 1"])
+    }
+
+    @Test func `an unknown label is refused and counted`() {
+        let registry = Registry(log: .silent)
+        let leader = registry.info("leader", help: "Who leads.", ["node": "a"])
+        leader.set(["node": "b", "planet": "mars"])
+        #expect(registry.observationsRefused("wrong_labels") == "1")
+        #expect(!registry.text().contains("mars"))
+    }
+
+    @Test func `registered again with other values it takes the new ones`() {
+        let registry = Registry.bare
+        registry.info("leader", help: "Who leads.", ["node": "a"])
+        registry.info("leader", help: "Who leads.", ["node": "b"])
+        #expect(lines(registry) == [#"leader_info{node="b"} 1"#])
+    }
+
+    @Test func `two holders of one info replace each other's values`() {
+        let registry = Registry.bare
+        let first = registry.info("leader", help: "Who leads.", ["node": "a"])
+        let second = registry.info("leader", help: "Who leads.", ["node": "a"])
+        second.set(["node": "b"])
+        first.set(["node": "c"])
+        #expect(lines(registry) == [#"leader_info{node="c"} 1"#])
+    }
+
+    @Test func `an info may have no labels at all`() {
+        let registry = Registry.bare
+        registry.info("build", help: "The build.", [:])
+        #expect(lines(registry) == ["build_info 1"])
+    }
+
+    @Test func `many changes leave one series`() {
+        let registry = Registry.bare
+        let leader = registry.info("leader", help: "Who leads.", ["node": ""])
+        for term in 0..<1_000 { leader.set(["node": "n\(term)"]) }
+        #expect(lines(registry) == [#"leader_info{node="n999"} 1"#])
+    }
+
+    /// The samples of the registry, without comments.
+    private func lines(_ registry: Registry) -> [Substring] {
+        registry.text().split(separator: "\n").filter { !$0.hasPrefix("#") }
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// A family under a random run of everything that can be done to it, beside a plain dictionary.
+
+import OutriderMetrics
+import Testing
+
+@Suite struct SeriesModelTests {
+    private static let names = ["a", "ab", "b"]
+    private static let values = [
+        "", "1", "11", "\"", "\\", "\\\"", "\n", "\\n", "1\",ab=\"1", "=", ",", "é", "🐦", "{}",
+    ]
+
+    /// The family as it should be.
+    private struct Model {
+        struct Series {
+            var generation: Int
+            var count: Int
+        }
+
+        var living: [[String]: Series] = [:]
+        var generation = 0
+
+        mutating func touch(_ key: [String]) -> Int {
+            if let found = living[key] { return found.generation }
+            generation += 1
+            living[key] = Series(generation: generation, count: 0)
+            return generation
+        }
+
+        mutating func removeAll(matching labels: [String: String]) -> Int {
+            let before = living.count
+            living = living.filter { key, _ in
+                !labels.allSatisfy { name, value in
+                    names.firstIndex(of: name).map { key[$0] == value } == true
+                }
+            }
+            return before - living.count
+        }
+
+        /// The samples, sorted; order is another test's concern.
+        var lines: [String] {
+            living.map { key, series in
+                let labels = zip(names, key).filter { !$0.1.isEmpty }
+                    .map { "\($0)=\"\(escaped($1))\"" }.joined(separator: ",")
+                return "m_total" + (labels.isEmpty ? "" : "{\(labels)}") + " \(series.count)"
+            }.sorted()
+        }
+    }
+
+    private static func escaped(_ value: String) -> String {
+        value.map { $0 == "\n" ? "\\n" : "\\\"".contains($0) ? "\\\($0)" : "\($0)" }.joined()
+    }
+
+    @Test(arguments: 0..<8)
+    func `a random run leaves what a dictionary would hold`(turn: Int) {
+        let seed = UInt64.random(in: .min ... .max)
+        var generator = SeededGenerator(seed: seed)
+        let registry = Registry.bare
+        let family = registry.counter("m", help: "M.", labels: Self.names)
+        var model = Model()
+        var kept: [(counter: Counter, key: [String], generation: Int)] = []
+
+        for step in 0..<4_000 {
+            let key = Self.names.map { _ in Self.values.randomElement(using: &generator) ?? "" }
+            switch Int.random(in: 0..<100, using: &generator) {
+            case 0..<50:
+                let counter = family.with(key)
+                let generation = model.touch(key)
+                if kept.count < 300 { kept.append((counter, key, generation)) }
+                counter.increment()
+                model.living[key]?.count += 1
+            case 50..<75:
+                guard let one = kept.randomElement(using: &generator) else { continue }
+                one.counter.increment(by: 1_000)
+                if model.living[one.key]?.generation == one.generation {
+                    model.living[one.key]?.count += 1_000
+                }
+            case 75..<90:
+                let victim = model.living.keys.sorted { $0.lexicographicallyPrecedes($1) }
+                    .randomElement(using: &generator)
+                let target = Bool.random(using: &generator) ? victim ?? key : key
+                let wasThere = model.living.removeValue(forKey: target) != nil
+                let removed = family.remove(target[0], target[1], target[2])
+                #expect(removed == wasThere, "step \(step), seed \(seed)")
+            case 90..<98:
+                var labels: [String: String] = [:]
+                for (name, value) in zip(Self.names, key) where Bool.random(using: &generator) {
+                    labels[name] = value
+                }
+                if labels.isEmpty { continue }
+                let removed = family.removeAll(matching: labels)
+                #expect(
+                    removed == model.removeAll(matching: labels),
+                    "step \(step), \(labels), seed \(seed)")
+            case 98 where step % 10 == 0:
+                family.removeAll()
+                model.living = [:]
+            default:
+                if !kept.isEmpty {
+                    kept.remove(at: Int.random(in: kept.indices, using: &generator))
+                }
+            }
+            if step % 40 == 0 || step == 3_999 {
+                let lines = registry.text().split(separator: "\n").map(String.init)
+                #expect(lines.dropFirst(2).sorted() == model.lines, "step \(step), seed \(seed)")
+                #expect(family.count == model.living.count, "step \(step), seed \(seed)")
+            }
+        }
+    }
+}
