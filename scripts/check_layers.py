@@ -31,7 +31,6 @@ FLOORS = [
         "Outrider": SYSTEM
         | {
             "OutriderLocking",
-            "CMicroHTTPD",
             "OutriderMetrics",
             "OutriderEndpoint",
             "OutriderRuntime",

@@ -59,8 +59,11 @@ public final class Agent: Sendable {
     ) -> Agent {
         let environment = Environment(configuration.environment ?? Environment.ofProcess())
         let agent = Agent(configuration, environment)
-        for problem in environment.problems { agent.note(problem) }
-        agent.listen(nextDelay: configuration.retryDelay.lowerBound)
+        for problem in environment.problems {
+            agent.failures.with(problem.reason).increment()
+            agent.log.say(.error, about: "start:\(problem.reason)", "\(problem)")
+        }
+        agent.listen(lastDelay: .zero)
         return agent
     }
 
@@ -106,43 +109,59 @@ public final class Agent: Sendable {
 
     /// Opens the endpoint; returns why it could not.
     private func open() -> EndpointError? {
-        var endpoint = Endpoint.Configuration(address: wantedAddress)
-        let log = self.log
-        endpoint.log = { message in log.say(.warning, about: "endpoint", message) }
-        let answers = self.answers
-        endpoint.onAnswer = { page, status in answers.with(page, String(status)).increment() }
-        let pages: [any Page] =
-            [
-                MetricsPage(registry: registry), HealthPage(),
-                ReadinessPage(readiness: readiness),
-            ] + configuration.pages
-        let configuration = endpoint
-        return state.withLock { state in
-            guard !state.isStopped, state.endpoint == nil else { return nil }
-            do throws(EndpointError) {
-                state.endpoint = try Endpoint(configuration, pages: pages)
-                return nil
-            } catch {
-                return error
+        let (log, answers) = (self.log, self.answers)
+        var settings = Endpoint.Configuration(address: wantedAddress)
+        settings.log = { message in log.say(.warning, about: "endpoint", message) }
+        settings.onAnswer = { page, status in answers.with(page, String(status)).increment() }
+        let own: [any Page] = [
+            MetricsPage(registry: registry), HealthPage(), ReadinessPage(readiness: readiness),
+        ]
+        do throws(EndpointError) {
+            // Outside the lock: it asks the service's pages for their paths.
+            let endpoint = try Endpoint(settings, pages: own + configuration.pages)
+            let isWanted = state.withLock { state in
+                if !state.isStopped { state.endpoint = endpoint }
+                return !state.isStopped
             }
+            if !isWanted { endpoint.stop() }
+            return nil
+        } catch {
+            return error
         }
     }
 
-    private func listen(nextDelay: Duration) {
-        guard let error = open() else { return }
-        note(AgentError(error))
+    /// Opens the endpoint, now or as soon as it can be; `delay` is how long the last wait
+    /// was.
+    private func listen(lastDelay delay: Duration, after failure: AgentError? = nil) {
+        if state.withLock({ $0.isStopped }) { return }
+        guard let error = open().map(AgentError.init) else {
+            if failure != nil, let address {
+                log.say(.info, about: "listening", "listening on \(address) now")
+            }
+            return
+        }
+        failures.with(error.reason).increment()
+        // Each outage is told once, not at each attempt.
+        if error.reason != failure?.reason {
+            log.say(.error, about: "start:\(error.reason)", "\(error)")
+        }
+        let next = Self.delay(after: delay, in: configuration.retryDelay)
         state.withLock { state in
             guard !state.isStopped else { return }
             state.retry = Task.detached(priority: .utility) { [self] in
-                guard (try? await Task.sleep(for: nextDelay)) != nil else { return }
-                listen(nextDelay: min(nextDelay * 2, configuration.retryDelay.upperBound))
+                guard (try? await Task.sleep(for: next)) != nil else { return }
+                listen(lastDelay: next, after: error)
             }
         }
     }
 
-    private func note(_ problem: AgentError) {
-        failures.with(problem.reason).increment()
-        log.say(.error, about: "start:\(problem.reason)", "\(problem)")
+    /// The wait that follows one of `delay`.
+    private static func delay(
+        after delay: Duration, in range: ClosedRange<Duration>
+    ) -> Duration {
+        let shortest = min(max(range.lowerBound, .milliseconds(10)), .seconds(3600))
+        let longest = min(max(range.upperBound, shortest), .seconds(3600))
+        return delay == .zero ? shortest : min(delay * 2, longest)
     }
 
     // MARK: - Running
@@ -166,8 +185,8 @@ public final class Agent: Sendable {
 
     /// Asks `isPassing` at each request for `/readyz`; one `false` makes it 503.
     ///
-    /// It should answer within a second, as kubelet gives up after that; a check of the same name
-    /// is replaced.
+    /// It should answer within a second, as kubelet gives up after that. While it has not answered
+    /// one request, others are told so instead of waiting. A check of the same name is replaced.
     public func addReadinessCheck(
         _ name: String, _ isPassing: @escaping @Sendable () -> Bool
     ) {

@@ -32,6 +32,8 @@ extension Agent {
         /// stderr.
         public var log: DiagnosticLog = .shared
         /// How long to wait between attempts to listen; doubles from the lower to the upper bound.
+        ///
+        /// Less than 10 ms counts as 10 ms, more than an hour as an hour.
         public var retryDelay: ClosedRange<Duration> = .milliseconds(250) ... .seconds(15)
 
         /// The variables to read instead of the process' own.
@@ -56,22 +58,5 @@ extension Agent {
     public struct ThrowOnFailure: Sendable {
         /// Throws the ``AgentError``, and starts nothing.
         public static let `throw` = ThrowOnFailure()
-    }
-}
-
-/// An agent that could not be started as it was told.
-public struct AgentError: Error, Sendable, CustomStringConvertible {
-    /// Why, for a program: the code of an `EndpointError`, or `invalid_environment`.
-    public let reason: String
-    /// What happened and what to do, in sentences.
-    public let description: String
-
-    init(reason: String, description: String) {
-        self.reason = reason
-        self.description = description
-    }
-
-    init(_ error: EndpointError) {
-        self.init(reason: error.code.description, description: error.description)
     }
 }

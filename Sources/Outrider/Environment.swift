@@ -25,7 +25,11 @@ struct Environment {
     /// One sentence for each variable that was refused.
     private(set) var problems: [AgentError] = []
 
-    private static let known: Set<String> = ["OUTRIDER_ADDRESS"]
+    /// Every variable that is read.
+    private static let names = [
+        "OUTRIDER_ADDRESS", "OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT",
+        "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
+    ]
 
     init(_ variables: [String: String]) {
         // An empty variable is the same as none (OpenTelemetry says so too).
@@ -33,10 +37,6 @@ struct Environment {
         readAddress(variables)
         serviceName = variables["OTEL_SERVICE_NAME"]
         if let text = variables["OTEL_RESOURCE_ATTRIBUTES"] { readResource(text) }
-        for name in variables.keys.sorted()
-        where name.hasPrefix("OUTRIDER_") && !Self.known.contains(name) {
-            refuse(name, "is not a variable of Outrider (\(Self.known.sorted())); check its name")
-        }
     }
 
     private mutating func readAddress(_ variables: [String: String]) {
@@ -108,18 +108,14 @@ struct Environment {
         return String(validating: bytes, as: UTF8.self)
     }
 
-    /// The variables of this process.
-    ///
-    /// `environ` is read without a lock that C does not have: call it while starting up.
+    /// The variables of this process, those that concern an agent.
     static func ofProcess() -> [String: String] {
         var variables: [String: String] = [:]
-        var entry = unsafe environ
-        // SAFETY: `environ` is an array of C strings that ends with a null pointer (environ(7)).
-        while let text = unsafe entry.pointee {
-            let pair = unsafe String(cString: text)
-                .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if pair.count == 2 { variables[String(pair[0])] = String(pair[1]) }
-            unsafe entry += 1
+        for name in names {
+            // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread,
+            // as everywhere; an agent starts when the service does.
+            guard let value = unsafe getenv(name) else { continue }
+            variables[name] = unsafe String(cString: value)
         }
         return variables
     }

@@ -3,6 +3,7 @@
 
 internal import OutriderEndpoint
 internal import OutriderLocking
+internal import Synchronization
 
 /// What an agent knows about the service's readiness; thread-safe.
 final class Readiness: Sendable {
@@ -11,7 +12,7 @@ final class Readiness: Sendable {
 
     private struct State: Sendable {
         var phase: Phase
-        var checks: [(name: String, isPassing: @Sendable () -> Bool)] = []
+        var checks: [ReadinessCheck] = []
     }
 
     private let state: Guarded<State>
@@ -29,18 +30,45 @@ final class Readiness: Sendable {
 
     /// Asks `isPassing` whenever somebody asks for readiness; one of the same name is replaced.
     func addCheck(_ name: String, _ isPassing: @escaping @Sendable () -> Bool) {
-        state.withLock { state in
-            state.checks.removeAll { $0.name == name }
-            state.checks.append((name, isPassing))
+        let check = ReadinessCheck(name, isPassing)
+        // What is replaced goes when this returns, outside the lock: it is the service's own.
+        let replaced = state.withLock { state in
+            let before = state.checks
+            state.checks = before.filter { $0.name != name } + [check]
+            return before
         }
+        withExtendedLifetime(replaced) {}
     }
 
     /// Why the service wants no traffic; empty if it does.
     func obstacles() -> [String] {
-        let state = self.state.withLock { $0 }
-        if state.phase != .ready { return [state.phase.rawValue] }
+        let (phase, checks) = state.withLock { ($0.phase, $0.checks) }
+        if phase != .ready { return [phase.rawValue] }
         // Outside the lock: a check is the service's own code and may take its time.
-        return state.checks.filter { !$0.isPassing() }.map { "failing: \($0.name)" }
+        return checks.compactMap { $0.obstacle() }
+    }
+}
+
+/// A question to the service, asked by one request at a time.
+private final class ReadinessCheck: Sendable {
+    let name: String
+    private let isPassing: @Sendable () -> Bool
+    private let isBeingAsked = Atomic<Bool>(false)
+
+    init(_ name: String, _ isPassing: @escaping @Sendable () -> Bool) {
+        self.name = name
+        self.isPassing = isPassing
+    }
+
+    /// Why this check stands in the way; nil if it does not.
+    ///
+    /// A check that has not answered an earlier request is not asked again, so that one that hangs
+    /// costs one thread and not every one there is.
+    func obstacle() -> String? {
+        // ORDERING: acquire and release; whoever asks next sees what the last one did.
+        if isBeingAsked.exchange(true, ordering: .acquiring) { return "still asking: \(name)" }
+        defer { isBeingAsked.store(false, ordering: .releasing) }
+        return isPassing() ? nil : "failing: \(name)"
     }
 }
 

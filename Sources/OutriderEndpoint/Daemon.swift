@@ -31,6 +31,8 @@ internal import Dispatch
     private let server: Unmanaged<Server>
 
     /// Serves an already listening socket; nil if the library cannot start its threads.
+    ///
+    /// The library takes the descriptor over in either case.
     static func start(_ server: Server, listening: Int32, limits: Limits) -> Daemon? {
         let retained = unsafe Unmanaged.passRetained(server)
         let callbacks = UnsafeMutablePointer<outrider_mhd_callbacks>.allocate(capacity: 1)
@@ -50,19 +52,25 @@ internal import Dispatch
     }
 
     /// Gives the port back; open connections go on.
-    func stopListening() {
+    ///
+    /// - Returns: The listening socket, shut down. Its descriptor must stay open until ``stop`` is
+    ///   done: a thread of the library may be about to accept from that number.
+    func stopListening() -> Int32 {
         let descriptor = unsafe outrider_mhd_quiesce(handle)
-        if descriptor >= 0 { close(descriptor) }
+        // Shut down, the port is free even if a forked child has a copy of the descriptor.
+        if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        return descriptor
     }
 
     /// Ends every connection and frees everything; waits for that until `deadline` at most.
     ///
     /// The library joins its threads, one of which may be in a page that takes its time, or may be
     /// the caller's own. So a thread of our own does it.
-    func stop(until deadline: DispatchTime) {
+    func stop(closing listening: Int32, until deadline: DispatchTime) {
         let done = DispatchSemaphore(value: 0)
         let isStarted = Self.detachThread { [self] in
             unsafe outrider_mhd_stop(handle)
+            if listening >= 0 { close(listening) }
             unsafe callbacks.deallocate()
             unsafe server.release()
             done.signal()
@@ -80,20 +88,21 @@ internal import Dispatch
             context: context,
             target: { context, raw in
                 guard let raw = unsafe raw else { return 0 }
-                return unsafe reachServer(context)?.stage(ofTarget: raw) ?? 0
+                return unsafe reachServer(context)?.stage(ofTarget: raw).word ?? 0
             },
             request: { context, connection, path, method, version, stage in
                 guard let server = unsafe reachServer(context), let connection = unsafe connection,
                     let path = unsafe path, let method = unsafe method,
                     let version = unsafe version, let stage = unsafe stage
                 else { return 0 }
+                var now = unsafe Stage(word: stage.pointee)
+                defer { unsafe stage.pointee = now.word }
                 let goOn = unsafe server.handle(
-                    connection, path: path, method: method, version: version,
-                    stage: &stage.pointee)
+                    connection, path: path, method: method, version: version, stage: &now)
                 return goOn ? 1 : 0
             },
             completed: { context, stage in
-                unsafe reachServer(context)?.complete(stage: stage)
+                unsafe reachServer(context)?.complete(Stage(word: stage))
             },
             log: { context, message in
                 if let message = unsafe message { unsafe reachServer(context)?.log(message) }

@@ -33,6 +33,8 @@ public final class Endpoint: Sendable {
         /// Connections at one time from one address; more are reset at once.
         public var connectionsPerAddress = 32
         /// A connection on which nothing moves for this long is closed, in whole seconds.
+        ///
+        /// A client that sends a byte now and then keeps its connection, one of those above.
         public var idleTimeout: Duration = .seconds(30)
         /// How long ``Endpoint/stop()`` waits for requests in flight.
         public var drainTimeout: Duration = .milliseconds(700)
@@ -73,21 +75,24 @@ public final class Endpoint: Sendable {
     public init(_ configuration: Configuration, pages: [any Page]) throws(EndpointError) {
         let socket = try ListeningSocket(configuration.address)
         server = Server(pages: pages, configuration: configuration)
-        guard
-            let daemon = Daemon.start(
-                server, listening: socket.descriptor,
-                limits: .init(
-                    connections: configuration.connectionLimit,
-                    perAddress: configuration.connectionsPerAddress,
-                    idleSeconds: max(1, Int(configuration.idleTimeout.components.seconds)),
-                    memory: Self.connectionMemory, stack: Self.stackSize))
-        else {
+        // The library gets a descriptor of its own: whether it closes it when it fails depends on
+        // how far it came, and closing a number twice could hit a file of the host.
+        let copy = fcntl(socket.descriptor, F_DUPFD_CLOEXEC, 0)
+        let limits = Daemon.Limits(
+            connections: configuration.connectionLimit,
+            perAddress: configuration.connectionsPerAddress,
+            idleSeconds: Int(clamping: max(1, configuration.idleTimeout.components.seconds)),
+            memory: Self.connectionMemory, stack: Self.stackSize)
+        let daemon = copy < 0 ? nil : Daemon.start(server, listening: copy, limits: limits)
+        guard let daemon else {
             let failure = errno
+            shutdown(socket.descriptor, Int32(SHUT_RDWR))
             close(socket.descriptor)
             socket.file?.remove()
             throw EndpointError(
                 .systemFailure, context: "\(configuration.address)", errno: failure)
         }
+        close(socket.descriptor)
         address = socket.address
         file = socket.file
         self.configuration = configuration
@@ -108,10 +113,10 @@ public final class Endpoint: Sendable {
         }
         guard let daemon else { return }
         let limit = DispatchTime.now() + Self.stopLimit
-        daemon.stopListening()
+        let listening = daemon.stopListening()
         file?.remove()
         let drain = min(configuration.drainTimeout, .seconds(1)) / .milliseconds(1)
         server.inFlight.drain(until: min(limit, .now() + .milliseconds(Int(max(0, drain)))))
-        daemon.stop(until: limit)
+        daemon.stop(closing: listening, until: limit)
     }
 }

@@ -30,7 +30,9 @@ public struct ListenAddress: Hashable, Sendable {
         ListenAddress(kind: .ipv4(host: "127.0.0.1", port: port))
     }
 
-    /// A Unix socket at this path.
+    /// A Unix socket at this path, which is absolute and has at most 107 bytes.
+    ///
+    /// An ``Endpoint`` refuses another path when it is to listen there.
     public static func unix(path: String) -> ListenAddress {
         ListenAddress(kind: .unix(path: path))
     }
@@ -53,8 +55,7 @@ public struct ListenAddress: Hashable, Sendable {
     private static func parse(_ text: String) -> Kind? {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst(5))
-            let isUsable = path.hasPrefix("/") && path.utf8.count <= longestUnixPath
-            return isUsable && !path.utf8.contains(0) ? .unix(path: path) : nil
+            return isUsable(path) ? .unix(path: path) : nil
         }
         guard let colon = text.lastIndex(of: ":") else { return nil }
         let digits = text[text.index(after: colon)...]
@@ -67,6 +68,15 @@ public struct ListenAddress: Hashable, Sendable {
         }
         if host == "localhost" { host = "127.0.0.1" }
         return SocketAddress.isValid(host, isIPv6: false) ? .ipv4(host: host, port: port) : nil
+    }
+
+    /// Whether one can listen there, as far as the text tells.
+    var isUsable: Bool {
+        if case .unix(let path) = kind { Self.isUsable(path) } else { true }
+    }
+
+    private static func isUsable(_ path: String) -> Bool {
+        path.hasPrefix("/") && path.utf8.count <= longestUnixPath && !path.utf8.contains(0)
     }
 
     /// The same address with another port; a Unix socket as it is.

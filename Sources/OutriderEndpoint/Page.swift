@@ -13,6 +13,12 @@ public protocol Page: Sendable {
     /// What one finds there, in a few words, for the landing page.
     var summary: String { get }
 
+    /// Requests that it answers at one time, to their last byte; more are told 503.
+    ///
+    /// This bounds the memory of answers that wait for slow clients, and keeps threads for the
+    /// other pages should this one hang.
+    var concurrencyLimit: Int { get }
+
     /// Answers a GET or a HEAD; for a HEAD the body is left out when it is sent.
     func respond(to request: Request) -> Response
 }
@@ -20,6 +26,9 @@ public protocol Page: Sendable {
 extension Page {
     /// None.
     public var aliases: [String] { [] }
+
+    /// Eight.
+    public var concurrencyLimit: Int { 8 }
 }
 
 /// A GET or HEAD that has passed the guard.

@@ -35,7 +35,7 @@ enum RequestGuard {
     }
 
     /// Judges a request by its first line and headers.
-    static func judge(method: String, version: String, headers: [RawHeader]) -> Verdict {
+    static func judge(method: String, version: String, headers: [IncomingField]) -> Verdict {
         guard method == "GET" || method == "HEAD" else {
             return .refuse(status: 405, because: "This server answers GET and HEAD only.")
         }
@@ -64,28 +64,5 @@ enum RequestGuard {
             return .refuse(status: 400, because: "A request names its Host (RFC 9112, 3.2).")
         }
         return .accept
-    }
-}
-
-/// A header field as it came.
-struct RawHeader {
-    let name: String
-    let value: String
-    /// Whether the name is a token and the value has no control bytes (RFC 9110 §5.1, §5.5).
-    let isWellFormed: Bool
-
-    init(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
-        unsafe isWellFormed =
-            !name.isEmpty && name.allSatisfy(Self.isToken)
-            && value.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
-        unsafe self.name = String(decoding: name, as: UTF8.self)
-        unsafe self.value = String(decoding: value, as: UTF8.self)
-    }
-
-    private static func isToken(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
     }
 }

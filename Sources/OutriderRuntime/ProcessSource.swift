@@ -38,9 +38,26 @@ package struct ProcessSource: Sendable {
         directory = proc
         pageSize = max(1, sysconf(Int32(_SC_PAGESIZE)))
         ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
-        bootSeconds = ProcFile.read("\(proc)/stat").flatMap {
-            ProcFile.number(after: "\nbtime ", in: $0).map(Double.init)
-        }
+        bootSeconds = Self.secondsAtBoot()
+    }
+
+    /// When the machine booted, in seconds since the epoch.
+    ///
+    /// The difference of two clocks; `/proc/stat` has it too, but behind a line for every interrupt.
+    private static func secondsAtBoot() -> Double? {
+        #if os(Linux)
+            func seconds(_ clock: clockid_t) -> Double? {
+                var time = timespec()
+                guard unsafe clock_gettime(clock, &time) == 0 else { return nil }
+                return Double(time.tv_sec) + Double(time.tv_nsec) / 1_000_000_000
+            }
+            guard let now = seconds(CLOCK_REALTIME), let up = seconds(CLOCK_BOOTTIME) else {
+                return nil
+            }
+            return ((now - up) * 100).rounded() / 100
+        #else
+            return nil
+        #endif
     }
 
     func usage() -> Usage? {
@@ -74,7 +91,9 @@ package struct ProcessSource: Sendable {
 
     /// When the process started, in seconds since the epoch, to a hundredth.
     func startSeconds(of status: ProcessStatus) -> Double? {
-        bootSeconds.map { $0 + Double(status.startTicks) / ticksPerSecond }
+        bootSeconds.map { boot in
+            ((boot + Double(status.startTicks) / ticksPerSecond) * 100).rounded() / 100
+        }
     }
 
     /// Open file descriptors, without those of this very look.
@@ -115,81 +134,4 @@ package struct ProcessSource: Sendable {
         guard unsafe getrlimit(number, &limit) == 0 else { return nil }
         return limit.rlim_cur == rlim_t.max ? .infinity : Double(limit.rlim_cur)
     }
-}
-
-/// What `/proc/self/stat` tells.
-package struct ProcessStatus: Sendable, Equatable {
-    /// Threads of the process; field 20, `num_threads`.
-    package let threads: Int
-    /// Start after boot, in clock ticks; field 22, `starttime`.
-    package let startTicks: Int
-    /// Size of the address space; field 23, `vsize`.
-    package let virtualBytes: Int
-    /// Resident memory; field 24, `rss`, in pages there.
-    package let residentBytes: Int
-
-    /// Reads the one line of the file; nil if it is not what the man page says.
-    package init?(stat line: [UInt8], pageSize: Int) {
-        // The second field is the name in parentheses and may hold anything, parentheses too.
-        guard let close = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-        let fields = line[(close + 1)...].split(separator: UInt8(ascii: " "))
-        func field(_ number: Int) -> Int? {
-            let index = number - 3
-            guard fields.indices.contains(index) else { return nil }
-            return Int(String(decoding: fields[index], as: UTF8.self))
-        }
-        guard let threads = field(20), let start = field(22), let size = field(23),
-            let pages = field(24)
-        else { return nil }
-        let (resident, overflow) = pages.multipliedReportingOverflow(by: pageSize)
-        if overflow { return nil }
-        self.threads = threads
-        startTicks = start
-        virtualBytes = size
-        residentBytes = resident
-    }
-}
-
-/// Small files of procfs, read whole.
-enum ProcFile {
-    /// More than any file that is read here has; what is beyond is left unread.
-    private static let limit = 16 << 10
-
-    /// The file's content; nil if it cannot be opened or read.
-    static func read(_ path: String) -> [UInt8]? {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var failed = false
-        let content = unsafe [UInt8](unsafeUninitializedCapacity: limit) { memory, count in
-            while count < memory.count {
-                // SAFETY: read(2) writes at most what is left of the memory.
-                let part = unsafe systemRead(
-                    descriptor, memory.baseAddress.map { unsafe $0 + count }, memory.count - count)
-                if part < 0 && errno == EINTR { continue }
-                failed = part < 0
-                if part <= 0 { break }
-                count += part
-            }
-        }
-        return failed ? nil : content
-    }
-
-    /// The number that follows `key`; nil if it is not there.
-    static func number(after key: String, in text: [UInt8]) -> Int? {
-        let key = Array(key.utf8)
-        guard text.count > key.count else { return nil }
-        for start in 0..<(text.count - key.count) where text[start..<start + key.count] == key[...]
-        {
-            let digits = text[(start + key.count)...].prefix { (0x30...0x39).contains($0) }
-            return Int(String(decoding: digits, as: UTF8.self))
-        }
-        return nil
-    }
-}
-
-private func systemRead(_ descriptor: Int32, _ place: UnsafeMutablePointer<UInt8>?, _ size: Int)
-    -> Int
-{
-    unsafe read(descriptor, place, size)
 }

@@ -19,3 +19,17 @@ int test_in_forked_child(void (*body)(void *), void *argument) {
   if (waitpid(child, &status, 0) != child) return -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+int test_fork_waiting_child(int descriptor, int other_end) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  signal(SIGALRM, SIG_DFL);
+  alarm(10);
+  close(other_end);
+  char byte;
+  while (read(descriptor, &byte, 1) > 0) {
+  }
+  _exit(0);
+}
+
+void test_join_child(int pid) { waitpid(pid, NULL, 0); }

@@ -117,6 +117,32 @@ import Testing
         #expect(inForkedChild { endpoint.stop() } == 0)
         #expect(try fetch("/hello", from: endpoint.address).status == 200)
     }
+
+    @Test func `a forked child that lives on does not keep its parent's port`() throws {
+        let endpoint = try startEndpoint()
+        try besideForkedChild {
+            endpoint.stop()
+            #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
+            let next = try startEndpoint(at: endpoint.address)
+            #expect(try fetch("/hello", from: next.address).status == 200)
+            next.stop()
+        }
+    }
+
+    @Test func `without memory for a thread, starting fails and leaves nothing behind`() async {
+        // In a process of its own, which is then short of address space.
+        await #expect(processExitsWith: .success) {
+            let before = Holdings.now()
+            var limit = rlimit()
+            unsafe getrlimit(Int32(RLIMIT_AS.rawValue), &limit)
+            limit.rlim_cur = 1 << 20
+            unsafe setrlimit(Int32(RLIMIT_AS.rawValue), &limit)
+            let endpoint = try? startEndpoint()
+            limit.rlim_cur = limit.rlim_max
+            unsafe setrlimit(Int32(RLIMIT_AS.rawValue), &limit)
+            exit(endpoint == nil && Holdings.now() == before ? 0 : 1)
+        }
+    }
 }
 
 /// Hands an endpoint to its own page.

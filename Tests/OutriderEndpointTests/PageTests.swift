@@ -126,6 +126,54 @@ import Testing
         }
     }
 
+    @Test func `a page that is busy with as many as it bears tells the next one so`() throws {
+        let door = Door()
+        let endpoint = try startEndpoint([
+            TestPage(path: "/slow") { _ in
+                door.pass()
+                return .text("slow")
+            }, TestPage(path: "/quick"),
+        ])
+        defer { endpoint.stop() }
+        let waiting = try (0..<8).map { _ in
+            let connection = try Connection(endpoint.address)
+            try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(door.waitForVisitor())
+            return connection
+        }
+        let refused = try fetch("/slow", from: endpoint.address)
+        #expect(refused.status == 503)
+        #expect(refused.header("Retry-After") == "1")
+        #expect(try fetch("/quick", from: endpoint.address).status == 200)
+        for connection in waiting {
+            door.open()
+            _ = connection
+        }
+        for connection in waiting { #expect(try connection.response().text == "slow") }
+        door.open()
+        #expect(try eventually { try fetch("/slow", from: endpoint.address).status == 200 })
+    }
+
+    @Test func `a path that two pages want is the first one's, and the log says so`() throws {
+        let logged = Mutex<[String]>([])
+        let endpoint = try startEndpoint([
+            TestPage(path: "/a") { _ in .text("first") }, TestPage(path: "/a") { _ in .text("2") },
+            TestPage(path: "b"),
+        ]) { $0.log = { line in logged.withLock { $0.append(line) } } }
+        defer { endpoint.stop() }
+        #expect(try fetch("/a", from: endpoint.address).text == "first")
+        #expect(logged.withLock { $0.count } == 2)
+        let links = try fetch("/", from: endpoint.address).text.split(separator: "href=").count - 1
+        #expect(links == 1)
+    }
+
+    @Test func `a quote with a combining mark cannot leave its attribute`() throws {
+        let endpoint = try startEndpoint([TestPage(path: "/a\"\u{301} onmouseover=x")])
+        defer { endpoint.stop() }
+        let landing = try fetch("/", from: endpoint.address).text
+        #expect(landing.contains("href=\"/a&quot;\u{301} onmouseover=x\""))
+    }
+
     @Test func `a page that takes its time holds up nobody else`() throws {
         let door = Door()
         let endpoint = try startEndpoint([

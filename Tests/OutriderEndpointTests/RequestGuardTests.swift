@@ -39,6 +39,19 @@ import Testing
         #expect(connection.isClosed())
     }
 
+    @Test(arguments: [98, 99, 100, 255, 256, 400])
+    func `no number of headers hides one that is judged`(padding: Int) throws {
+        let endpoint = try startEndpoint()
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        try connection.send(
+            "GET /hello HTTP/1.1\r\nHost: a\r\n" + String(repeating: "a:b\r\n", count: padding)
+                + "Content-Length: 36\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect((400...499).contains(try connection.response().status))
+        #expect(connection.isClosed())
+    }
+
     @Test(arguments: [
         "GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
         "GET /hello?a=//b&c=.. HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -56,6 +56,14 @@ import Testing
         #expect(mode(of: path).map { $0 & S_IFMT } == S_IFREG)
     }
 
+    @Test(arguments: ["", "relative", "/a\0b", "/tmp/" + String(repeating: "x", count: 150)])
+    func `a path that no socket can have is refused`(path: String) {
+        let error = #expect(throws: EndpointError.self) {
+            try startEndpoint(at: .unix(path: path))
+        }
+        #expect(error?.code == .invalidAddress)
+    }
+
     @Test func `a missing directory is an error that says so`() throws {
         let error = #expect(throws: EndpointError.self) {
             try startEndpoint(at: .unix(path: "/nonexistent/a.sock"))

@@ -43,6 +43,22 @@ import Testing
         #expect(registry.sample(#"x{area="a",kind="k",zone="z"}"#) == "1")
     }
 
+    @Test func `a second sample with the same labels is refused and counted`() {
+        let registry = Registry(log: .silent)
+        registry.add(
+            TestCollector(families: [Self.depth, Self.done]) { samples in
+                samples.add(Self.depth, 1, "mail")
+                samples.add(Self.depth, 2, "mail")
+                samples.add(Self.done, 3)
+                samples.add(Self.done, 4)
+            })
+        #expect(registry.sample(#"queue_depth{queue="mail"}"#) == "1")
+        #expect(registry.sample("queue_done_total") == "3")
+        let text = registry.text()
+        #expect(text.split(separator: "\n").filter { $0.hasPrefix("queue_d") }.count == 2)
+        #expect(registry.observationsRefused("duplicate").flatMap(Int.init) ?? 0 >= 2)
+    }
+
     @Test func `a family without samples is not printed`() {
         let registry = Registry.bare
         registry.add(TestCollector(families: [Self.depth, Self.done]) { $0.add(Self.done, 1) })

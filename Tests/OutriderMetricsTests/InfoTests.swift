@@ -5,6 +5,14 @@ import OutriderMetrics
 import Testing
 
 @Suite struct InfoTests {
+    @Test func `values beyond all measure are refused, and the old ones stay`() {
+        let registry = Registry(log: .silent)
+        let info = registry.info("app", help: "App.", ["v": "1"])
+        info.set(["v": String(repeating: "x", count: 600_000)])
+        #expect(registry.sample("app_info{v=\"1\"}") == "1")
+        #expect(registry.observationsRefused("labels_too_long") == "1")
+    }
+
     @Test func `an info is a gauge of value 1`() {
         let registry = Registry.bare
         registry.info("build", help: "The build.", ["version": "1.2", "commit": "abc"])

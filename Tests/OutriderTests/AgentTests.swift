@@ -110,6 +110,40 @@ final class Lines: Sendable {
         #expect(error?.description.contains("choose another") == true)
     }
 
+    @Test func `an outage is told once, and its end too`() throws {
+        let lines = Lines()
+        let first = Agent.start(isolated())
+        var configuration = isolated(log: lines.log)
+        configuration.address = try address(of: first)
+        configuration.retryDelay = .milliseconds(-5) ... .milliseconds(10)
+        let second = Agent.start(configuration)
+        defer { second.stop() }
+        let attempts = {
+            second.registry.text().split(separator: "\n")
+                .first { $0.hasPrefix("outrider_start_failures_total{") }
+                .flatMap { Int($0.split(separator: " ").last ?? "") } ?? 0
+        }
+        #expect(eventually { attempts() >= 3 })
+        first.stop()
+        #expect(eventually { second.address != nil && lines.all.count == 2 })
+        #expect(lines.all.first?.hasPrefix("error: cannot listen on") == true)
+        #expect(lines.all.last?.hasPrefix("info: listening on") == true)
+    }
+
+    @Test func `a log handler may ask the agent that has something to say`() throws {
+        let first = Agent.start(isolated())
+        defer { first.stop() }
+        let box = AgentBox()
+        let log = DiagnosticLog { _, _ in _ = box.agent.withLock { $0 }?.address }
+        var configuration = isolated(log: log)
+        configuration.address = try address(of: first)
+        let second = Agent.start(configuration)
+        box.agent.withLock { $0 = second }
+        first.stop()
+        #expect(eventually { second.address != nil })
+        second.stop()
+    }
+
     @Test func `an agent that waits for its port can be stopped`() throws {
         let first = Agent.start(isolated())
         defer { first.stop() }
@@ -183,7 +217,33 @@ final class Lines: Sendable {
     }
 }
 
+private final class AgentBox: Sendable {
+    let agent = Mutex<Agent?>(nil)
+}
+
 @Suite struct ReadinessTests {
+    @Test func `a check that hangs costs one request, not all of them`() throws {
+        let entered = DispatchSemaphore(value: 0)
+        let release = DispatchSemaphore(value: 0)
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        agent.addReadinessCheck("database") {
+            entered.signal()
+            return release.wait(timeout: .now() + 10) == .success
+        }
+        let hanging = try Connection(address(of: agent))
+        try hanging.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(entered.wait(timeout: .now() + 10) == .success)
+        for _ in 0..<20 {
+            let response = try fetch("/readyz", from: address(of: agent))
+            #expect(response.status == 503)
+            #expect(response.text == "still asking: database\n")
+        }
+        #expect(try fetch("/healthz", from: address(of: agent)).status == 200)
+        release.signal()
+        #expect(try hanging.response().status == 200)
+    }
+
     @Test func `a service is ready from the start unless it says otherwise`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }

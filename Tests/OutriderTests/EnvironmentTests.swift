@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ["OUTRIDER_ADDRESS": "9464"], ["OUTRIDER_ADRESS": "127.0.0.1:0"],
+        ["OUTRIDER_ADDRESS": "9464"],
         ["OTEL_EXPORTER_PROMETHEUS_PORT": "65536"], ["OTEL_EXPORTER_PROMETHEUS_HOST": "a b"],
         ["OTEL_RESOURCE_ATTRIBUTES": "a"], ["OTEL_RESOURCE_ATTRIBUTES": "a=%zz"],
         ["OTEL_RESOURCE_ATTRIBUTES": "=b"], ["OTEL_RESOURCE_ATTRIBUTES": "a=%ff"],
@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test func `an empty variable is the same as none`() throws {
-        let empty = ["OUTRIDER_ADDRESS": "", "OTEL_SERVICE_NAME": "", "OUTRIDER_NONSENSE": ""]
+        let empty = ["OUTRIDER_ADDRESS": "", "OTEL_SERVICE_NAME": ""]
         let agent = try Agent.start(isolated(empty), onFailure: .throw)
         agent.stop()
     }

@@ -184,6 +184,19 @@ public func inForkedChild(_ body: @escaping () -> Void) -> Int32 {
         }, Unmanaged.passUnretained(work).toOpaque())
 }
 
+/// Runs `body` while a forked child lives that holds a copy of every open descriptor.
+public func besideForkedChild(_ body: () throws -> Void) throws {
+    var ends: [Int32] = [-1, -1]
+    guard unsafe pipe(&ends) == 0 else { throw ConnectionFailure(description: "pipe") }
+    let child = test_fork_waiting_child(ends[0], ends[1])
+    defer {
+        close(ends[1])
+        close(ends[0])
+        test_join_child(child)
+    }
+    try body()
+}
+
 /// Looks again and again until `condition` holds or time is up; tells whether it held.
 public func eventually(
     within seconds: Int = 10, _ condition: () throws -> Bool

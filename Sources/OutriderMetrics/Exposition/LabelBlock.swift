@@ -47,6 +47,15 @@ enum LabelBlock {
         }
     }
 
+    /// A label value as it stands between the quotes.
+    static func escaped(_ value: String) -> [UInt8] {
+        unsafe [UInt8](unsafeUninitializedCapacity: value.utf8.count * 2) { memory, count in
+            var writer = unsafe ByteWriter(memory)
+            writer.appendEscaped(value)
+            count = writer.count
+        }
+    }
+
     /// Whether a block carries each of these pairs, whose values are already escaped.
     ///
     /// A pair with an empty value matches where the label is absent.
@@ -75,18 +84,4 @@ enum LabelBlock {
         }
         return unsafe rest[rest.endIndex...]
     }
-}
-
-/// A label value as it stands between the quotes: `\`, `"` and line feed escaped.
-func escapedLabelValue(_ value: String) -> [UInt8] {
-    var bytes: [UInt8] = []
-    for byte in value.utf8 {
-        switch byte {
-        case UInt8(ascii: "\\"): bytes += "\\\\".utf8
-        case UInt8(ascii: "\""): bytes += "\\\"".utf8
-        case UInt8(ascii: "\n"): bytes += "\\n".utf8
-        default: bytes.append(byte)
-        }
-    }
-    return bytes
 }

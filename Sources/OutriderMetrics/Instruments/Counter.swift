@@ -19,6 +19,8 @@
 public final class Counter: Sendable {
     static let cellCount = 2
 
+    // SAFETY: the cell is valid while `self` is, whose `deinit` gives it back. Inlined into another
+    // module, nothing but `withExtendedLifetime` says that `self` must outlive the access.
     @usableFromInline let cell: Cell
     private let arena: CellArena
     private let index: Int
@@ -36,6 +38,7 @@ public final class Counter: Sendable {
     @inlinable
     public func increment() {
         cell.add(1 as UInt64)
+        withExtendedLifetime(self) {}
     }
 
     /// Adds a whole number; a negative one is refused and counted.
@@ -45,6 +48,7 @@ public final class Counter: Sendable {
         let bits = UInt64(bitPattern: Int64(amount))
         guard bits < Self.exactLimit else { return incrementBeyondExact(by: amount) }
         cell.add(bits)
+        withExtendedLifetime(self) {}
     }
 
     /// From here on an amount is added as a fraction would be, so that no few of them can wrap the
@@ -63,6 +67,7 @@ public final class Counter: Sendable {
     public func increment(by amount: Double) {
         guard amount >= 0, amount < .infinity else { return refuse(amount) }
         cell.advanced(by: 1).add(amount)
+        withExtendedLifetime(self) {}
     }
 
     /// What was counted so far.

@@ -10,6 +10,7 @@
 public final class Gauge: Sendable {
     static let cellCount = 1
 
+    // SAFETY: as in Counter.
     @usableFromInline let cell: Cell
     private let arena: CellArena
     private let index: Int
@@ -27,36 +28,42 @@ public final class Gauge: Sendable {
     @inlinable
     public func set(_ value: Double) {
         cell.set(value)
+        withExtendedLifetime(self) {}
     }
 
     /// Makes it `value`; exact up to 2^53.
     @inlinable
     public func set(_ value: Int) {
         cell.set(Double(value))
+        withExtendedLifetime(self) {}
     }
 
     /// Adds `amount`, which may be negative.
     @inlinable
     public func increment(by amount: Double = 1) {
         cell.add(amount)
+        withExtendedLifetime(self) {}
     }
 
     /// Adds a whole number, which may be negative; exact up to 2^53.
     @inlinable
     public func increment(by amount: Int) {
         cell.add(Double(amount))
+        withExtendedLifetime(self) {}
     }
 
     /// Takes a whole number away, which may be negative; exact up to 2^53.
     @inlinable
     public func decrement(by amount: Int) {
         cell.add(-Double(amount))
+        withExtendedLifetime(self) {}
     }
 
     /// Takes `amount` away, which may be negative.
     @inlinable
     public func decrement(by amount: Double = 1) {
         cell.add(-amount)
+        withExtendedLifetime(self) {}
     }
 
     /// What it is now.

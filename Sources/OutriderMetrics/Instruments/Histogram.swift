@@ -16,7 +16,7 @@
 /// (cost: docs/performance.md). Safe from any thread, and valid even after its series was
 /// removed; then nobody sees it.
 ///
-/// An infinite or NaN observation would spoil the sum for good; it is refused and counted in
+/// An infinite or NaN observation is refused, since it would spoil the sum for good, and counted in
 /// `outrider_observations_refused_total{reason}`.
 public final class Histogram: Sendable {
     let cell: Cell

@@ -61,8 +61,17 @@ public struct CollectedFamily: Hashable, Sendable {
 public struct CollectedSamples {
     /// The samples of one family: rendered labels in one run of bytes, a value for each.
     struct Series {
-        var labels: [UInt8] = []
-        var samples: [(labelsEnd: Int, value: Double)] = []
+        private(set) var labels: [UInt8] = []
+        private(set) var samples: [(labelsEnd: Int, value: Double)] = []
+        private var seen: Set<[UInt8]> = []
+
+        /// Adds a sample; false if there is one with the same labels.
+        mutating func add(_ value: Double, labels key: UnsafeBufferPointer<UInt8>) -> Bool {
+            guard unsafe seen.insert(Array(key)).inserted else { return false }
+            unsafe labels.append(contentsOf: key)
+            samples.append((labels.count, value))
+            return true
+        }
     }
 
     private let plan: CollectionPlan
@@ -77,7 +86,7 @@ public struct CollectedSamples {
     ///
     /// A family that the collector did not declare, or a wrong number of labels, is refused and
     /// counted in `outrider_observations_refused_total{reason}`; so is a counter's value that is
-    /// negative or NaN.
+    /// negative or NaN, and a second sample with the same labels.
     public mutating func add(_ family: CollectedFamily, _ value: Double, _ labels: String...) {
         add(family, value, labels: labels)
     }
@@ -109,13 +118,15 @@ public struct CollectedSamples {
                 .labelsTooLong,
                 "collector \"\(plan.name)\" gives \(family.name) a label set of over 500 kB")
         }
-        if !labels.isEmpty {
-            unsafe LabelBlock.withRendered(
-                names: target.labelNames, values: labels.span, order: target.order
-            ) { key in
-                unsafe series[index].labels.append(contentsOf: key)
-            }
+        let isNew = unsafe LabelBlock.withRendered(
+            names: target.labelNames, values: labels.span, order: target.order
+        ) { key in
+            unsafe series[index].add(value, labels: key)
         }
-        series[index].samples.append((series[index].labels.count, value))
+        if !isNew {
+            plan.diagnostics.refuse(
+                .duplicate,
+                "collector \"\(plan.name)\" gives \(family.name) the labels \(labels) twice")
+        }
     }
 }

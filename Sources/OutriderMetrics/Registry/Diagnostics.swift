@@ -8,7 +8,7 @@ internal import Synchronization
 
 /// Why an observation was refused.
 enum RefusedObservation: Int, CaseIterable {
-    case negative, notANumber, infinite, wrongLabels, undeclared, labelsTooLong
+    case negative, notANumber, infinite, wrongLabels, undeclared, labelsTooLong, duplicate
 
     var label: String {
         switch self {
@@ -18,11 +18,14 @@ enum RefusedObservation: Int, CaseIterable {
         case .wrongLabels: "wrong_labels"
         case .undeclared: "undeclared_family"
         case .labelsTooLong: "labels_too_long"
+        case .duplicate: "duplicate"
         }
     }
 }
 
-/// The counts of one registry; thread-safe, lock-free.
+/// The counts of one registry; thread-safe.
+///
+/// Counting takes no lock; telling the log does, a microsecond or so.
 final class Diagnostics: Sendable {
     let log: DiagnosticLog
 

@@ -55,10 +55,7 @@ final class FamilyCore: Sendable {
             return makeInstrument().instrument
         }
         guard LabelBlock.isBearable(names: labelNames, values: values) else {
-            diagnostics.refuse(
-                .labelsTooLong,
-                "metric \"\(definition.name)\" was asked for a label set of over 500 kB; shorten it"
-            )
+            refuseLabels()
             return makeInstrument().instrument
         }
         return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) {
@@ -69,9 +66,18 @@ final class FamilyCore: Sendable {
 
     /// Makes the series with these label values, in the order of their names, the only one.
     func keepOnly(_ values: [String]) {
+        guard LabelBlock.isBearable(names: labelNames, values: values.span) else {
+            return refuseLabels()
+        }
         unsafe LabelBlock.withRendered(names: labelNames, values: values.span, order: nil) { key in
             unsafe table.keepOnly(key, make: makeInstrument)
         }
+    }
+
+    private func refuseLabels() {
+        diagnostics.refuse(
+            .labelsTooLong,
+            "metric \"\(definition.name)\" was asked for a label set of over 500 kB; shorten it")
     }
 
     /// Removes the series with these label values; tells whether there was one.
@@ -86,7 +92,7 @@ final class FamilyCore: Sendable {
     /// Removes every series that carries these labels; returns how many those were.
     func removeAll(matching labels: [String: String]) -> Int {
         guard !labels.isEmpty, labels.keys.allSatisfy(definition.labels.contains) else { return 0 }
-        let pairs = labels.map { (name: Array($0.utf8), value: escapedLabelValue($1)) }
+        let pairs = labels.map { (name: Array($0.utf8), value: LabelBlock.escaped($1)) }
         return unsafe table.removeAll { block in unsafe LabelBlock.contains(pairs, in: block) }
     }
 

@@ -53,7 +53,7 @@ public final class Registry: Sendable {
         // What was removed goes when this returns, outside the lock: a callback may have captured
         // something whose `deinit` comes back here.
         let removed = state.withLock { $0.remove(name) }
-        return removed != nil
+        return withExtendedLifetime(removed) { removed != nil }
     }
 
     /// Whether a collector of this name is registered.

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sockaddr` and its relatives, in one place.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Addresses as the system calls want them.
+enum SocketAddress {
+    /// A stream socket that does not block and is not inherited by programs the service starts.
+    static var streamType: Int32 {
+        #if os(Linux)
+            Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        #else
+            SOCK_STREAM
+        #endif
+    }
+
+    /// Whether `host` is an address in numbers (inet_pton(3)).
+    static func isValid(_ host: String, isIPv6: Bool) -> Bool {
+        if isIPv6 {
+            var address = in6_addr()
+            return unsafe inet_pton(AF_INET6, host, &address) == 1
+        }
+        var address = in_addr()
+        return unsafe inet_pton(AF_INET, host, &address) == 1
+    }
+
+    /// Calls `body` with the address as the system wants it.
+    static func with(
+        _ address: ListenAddress, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        switch address.kind {
+        case .ipv4(let host, let port):
+            var storage = sockaddr_in()
+            storage.sin_family = sa_family_t(AF_INET)
+            storage.sin_port = port.bigEndian
+            unsafe inet_pton(AF_INET, host, &storage.sin_addr)
+            return unsafe rebound(&storage, body)
+        case .ipv6(let host, let port):
+            var storage = sockaddr_in6()
+            storage.sin6_family = sa_family_t(AF_INET6)
+            storage.sin6_port = port.bigEndian
+            unsafe inet_pton(AF_INET6, host, &storage.sin6_addr)
+            return unsafe rebound(&storage, body)
+        case .unix(let path):
+            var storage = sockaddr_un()
+            storage.sun_family = sa_family_t(AF_UNIX)
+            unsafe withUnsafeMutableBytes(of: &storage.sun_path) { place in
+                // The path is shorter than the place, which is zero: `ListenAddress` saw to it.
+                unsafe place.copyBytes(from: Array(path.utf8).prefix(place.count - 1))
+            }
+            return unsafe rebound(&storage, body)
+        }
+    }
+
+    /// The port that a TCP socket is bound to; nil for a Unix socket.
+    static func port(of descriptor: Int32) -> UInt16? {
+        var storage = sockaddr_in6()
+        var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let failed = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+            // SAFETY: getsockname(2) writes at most `length` bytes; IPv4's fits into IPv6's, with
+            // family and port at the same place.
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &length)
+            }
+        }
+        let family = Int32(storage.sin6_family)
+        guard failed == 0, family == AF_INET || family == AF_INET6 else { return nil }
+        return UInt16(bigEndian: storage.sin6_port)
+    }
+
+    /// Whether somebody accepts connections there.
+    static func answers(_ address: ListenAddress) -> Bool {
+        let descriptor = socket(AF_UNIX, streamType, 0)
+        guard descriptor >= 0 else { return true }
+        defer { close(descriptor) }
+        let failure = unsafe with(address) { pointer, length in
+            unsafe connect(descriptor, pointer, length) == 0 ? 0 : errno
+        }
+        // A full backlog (EAGAIN) is somebody too; when in doubt it is not ours to remove.
+        return failure != ECONNREFUSED
+    }
+
+    private static func rebound<Storage>(
+        _ storage: inout Storage, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        unsafe withUnsafePointer(to: &storage) { pointer in
+            // SAFETY: every sockaddr_… starts like sockaddr, and its true size goes along.
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe body($0, socklen_t(MemoryLayout<Storage>.size))
+            }
+        }
+    }
+}
