@@ -80,9 +80,8 @@
         var value = value
         value.withUTF8 { bytes in
             var rest = 0
-            for index in bytes.indices {
+            while let index = unsafe EscapedByte.first(in: bytes, from: rest) {
                 let byte = unsafe bytes[index]
-                guard byte == 0x5C || byte == 0x22 || byte == 0x0A else { continue }
                 unsafe append(UnsafeBufferPointer(rebasing: bytes[rest..<index]))
                 append(UInt8(ascii: "\\"))
                 append(byte == 0x0A ? UInt8(ascii: "n") : byte)
@@ -131,5 +130,34 @@ enum DecimalDigits {
             limit = next
         }
         return count
+    }
+}
+
+/// The bytes of a label value that need a backslash: `\`, `"` and line feed.
+enum EscapedByte {
+    /// Where the first one stands, from `start` on; eight bytes are looked at in one step.
+    static func first(in bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
+        guard let base = bytes.baseAddress else { return nil }
+        var index = start
+        while index + 8 <= bytes.count {
+            // SAFETY: the eight bytes lie within the buffer.
+            let word = unsafe UnsafeRawPointer(base + index).loadUnaligned(as: UInt64.self)
+            let found = hasZero(word ^ every(0x5C)) || hasZero(word ^ every(0x22))
+            if found || hasZero(word ^ every(0x0A)) { break }
+            index += 8
+        }
+        while index < bytes.count {
+            let byte = unsafe bytes[index]
+            if byte == 0x5C || byte == 0x22 || byte == 0x0A { return index }
+            index += 1
+        }
+        return nil
+    }
+
+    private static func every(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
+
+    /// Whether a byte of the word is zero, or nearly so: a false alarm only costs a closer look.
+    private static func hasZero(_ word: UInt64) -> Bool {
+        (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080 != 0
     }
 }

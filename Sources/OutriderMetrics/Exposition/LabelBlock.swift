@@ -10,36 +10,34 @@ enum LabelBlock {
     /// Bytes that one series may reserve for its labels; more would bloat every scrape.
     private static let limit = 1 << 20
 
-    /// Whether a series may have these labels at all.
-    static func isBearable(names: [[UInt8]], values: Span<String>) -> Bool {
-        bound(names: names, values: values) <= limit
-    }
-
-    /// Bytes that rendering these labels takes at most.
-    private static func bound(names: [[UInt8]], values: Span<String>) -> Int {
-        var bytes = 0
-        for name in names { bytes += name.count + 4 }
-        for index in values.indices { bytes += values[index].utf8.count * 2 }
-        return bytes
+    /// What stands before each value: `,method="`, with the comma that the first one goes without.
+    static func heads(_ names: [String]) -> [[UInt8]] {
+        names.map { Array(",\($0)=\"".utf8) }
     }
 
     /// Calls `body` with the rendered block; short ones live on the stack.
     ///
     /// `order[i]` is where in `values` the value of the i-th name stands.
+    ///
+    /// - Returns: What `body` returns; nil if there are more labels than a series may have.
+    @inline(__always)
     static func withRendered<Result>(
-        names: [[UInt8]], values: Span<String>, order: [Int]?,
+        heads: [[UInt8]], values: Span<String>, order: [Int]?,
         _ body: (UnsafeBufferPointer<UInt8>) -> Result
-    ) -> Result {
-        let bound = bound(names: names, values: values)
-        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(1, bound)) {
-            memory in
+    ) -> Result? {
+        var bound = 1
+        for index in heads.indices { bound += heads[index].count + 1 }
+        for index in values.indices { bound += values[index].utf8.count * 2 }
+        if bound > limit { return nil }
+        return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bound) { memory in
             var writer = unsafe ByteWriter(memory)
-            for (position, name) in names.enumerated() {
+            for position in heads.indices {
                 let value = values[order?[position] ?? position]
                 if value.isEmpty { continue }
-                if writer.count > 0 { writer.append(UInt8(ascii: ",")) }
-                writer.append(name)
-                writer.append("=\"")
+                unsafe heads[position].withUnsafeBufferPointer { head in
+                    let skipped = writer.count == 0 ? 1 : 0
+                    unsafe writer.append(UnsafeBufferPointer(rebasing: head[skipped...]))
+                }
                 writer.appendEscaped(value)
                 writer.append(UInt8(ascii: "\""))
             }

@@ -103,7 +103,7 @@ public struct CollectedSamples {
                 "collector \"\(plan.name)\" fills \(family.name) but does not declare it")
         }
         let target = plan.families[index]
-        guard labels.count == target.labelNames.count else {
+        guard labels.count == target.labelHeads.count else {
             return plan.diagnostics.refuse(
                 .wrongLabels,
                 "collector \"\(plan.name)\" gives \(labels.count) labels to \(family.name)")
@@ -113,20 +113,21 @@ public struct CollectedSamples {
                 value.isNaN ? .notANumber : .negative,
                 "collector \"\(plan.name)\" gives the counter \(family.name) the value \(value)")
         }
-        guard LabelBlock.isBearable(names: target.labelNames, values: labels.span) else {
-            return plan.diagnostics.refuse(
-                .labelsTooLong,
-                "collector \"\(plan.name)\" gives \(family.name) a label set of over 500 kB")
-        }
         let isNew = unsafe LabelBlock.withRendered(
-            names: target.labelNames, values: labels.span, order: target.order
+            heads: target.labelHeads, values: labels.span, order: target.order
         ) { key in
             unsafe series[index].add(value, labels: key)
         }
-        if !isNew {
+        switch isNew {
+        case true: break
+        case false:
             plan.diagnostics.refuse(
                 .duplicate,
                 "collector \"\(plan.name)\" gives \(family.name) the labels \(labels) twice")
+        case nil:
+            plan.diagnostics.refuse(
+                .labelsTooLong,
+                "collector \"\(plan.name)\" gives \(family.name) a label set of over 500 kB")
         }
     }
 }

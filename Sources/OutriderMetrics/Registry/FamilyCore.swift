@@ -11,7 +11,7 @@ final class FamilyCore: Sendable {
     let definition: MetricDefinition
     let text: FamilyText
     let diagnostics: Diagnostics
-    private let labelNames: [[UInt8]]
+    private let labelHeads: [[UInt8]]
     private let arena: CellArena
     private let table: SeriesTable
 
@@ -19,7 +19,7 @@ final class FamilyCore: Sendable {
         self.definition = definition
         self.diagnostics = diagnostics
         text = FamilyText(definition)
-        labelNames = definition.labels.map { Array($0.utf8) }
+        labelHeads = LabelBlock.heads(definition.labels)
         let cells =
             switch definition.kind {
             case .counter: Counter.cellCount
@@ -43,35 +43,35 @@ final class FamilyCore: Sendable {
     /// A wrong number of values, or values beyond all measure, give an instrument that works but
     /// is not exposed; that is counted.
     func instrument(for values: Span<String>, order: [Int]?) -> AnyObject {
-        guard values.count == labelNames.count else {
+        guard values.count == labelHeads.count else {
             let count = values.count
             diagnostics.refuse(
                 .wrongLabels,
                 """
-                metric "\(definition.name)" has \(labelNames.count) labels \
+                metric "\(definition.name)" has \(labelHeads.count) labels \
                 (\(definition.labels.joined(separator: ", "))), but was asked for \(count); \
                 give one value for each
                 """)
             return makeInstrument().instrument
         }
-        guard LabelBlock.isBearable(names: labelNames, values: values) else {
-            refuseLabels()
-            return makeInstrument().instrument
-        }
-        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) {
-            key in
+        let found = unsafe LabelBlock.withRendered(
+            heads: labelHeads, values: values, order: order
+        ) { key in
             unsafe table.findOrMake(key, make: makeInstrument)
         }
+        if let found { return found }
+        refuseLabels()
+        return makeInstrument().instrument
     }
 
     /// Makes the series with these label values, in the order of their names, the only one.
     func keepOnly(_ values: [String]) {
-        guard LabelBlock.isBearable(names: labelNames, values: values.span) else {
-            return refuseLabels()
-        }
-        unsafe LabelBlock.withRendered(names: labelNames, values: values.span, order: nil) { key in
+        let kept: Void? = unsafe LabelBlock.withRendered(
+            heads: labelHeads, values: values.span, order: nil
+        ) { key in
             unsafe table.keepOnly(key, make: makeInstrument)
         }
+        if kept == nil { refuseLabels() }
     }
 
     private func refuseLabels() {
@@ -82,11 +82,13 @@ final class FamilyCore: Sendable {
 
     /// Removes the series with these label values; tells whether there was one.
     func remove(_ values: Span<String>, order: [Int]?) -> Bool {
-        guard values.count == labelNames.count else { return false }
-        return unsafe LabelBlock.withRendered(names: labelNames, values: values, order: order) {
-            key in
+        guard values.count == labelHeads.count else { return false }
+        let removed = unsafe LabelBlock.withRendered(
+            heads: labelHeads, values: values, order: order
+        ) { key in
             unsafe table.remove(key)
         }
+        return removed ?? false
     }
 
     /// Removes every series that carries these labels; returns how many those were.

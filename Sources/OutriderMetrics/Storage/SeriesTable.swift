@@ -141,11 +141,8 @@ private enum Slot {
     private static let indexBits: UInt64 = 12
     private static let blockBits: UInt64 = 20
 
-    /// 32 bits, seeded per process, so that nobody can choose label values that collide.
     static func hash(of key: UnsafeBufferPointer<UInt8>) -> UInt64 {
-        var hasher = Hasher()
-        unsafe hasher.combine(bytes: UnsafeRawBufferPointer(key))
-        return UInt64(truncatingIfNeeded: hasher.finalize()) >> 32
+        unsafe LabelHash.of(key) >> 32
     }
 
     static func pack(hash: UInt64, block: Int, index: Int) -> UInt64 {
