@@ -30,6 +30,7 @@ FLOORS = [
     {
         "Outrider": SYSTEM
         | {
+            "Dispatch",
             "OutriderLocking",
             "OutriderMetrics",
             "OutriderEndpoint",

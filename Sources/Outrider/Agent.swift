@@ -4,6 +4,7 @@
 // It holds no logic of its own about any of them. What it adds is patience: a port that is taken,
 // as in every rolling deploy on one machine, is tried again until it is free.
 
+internal import Dispatch
 public import OutriderEndpoint
 internal import OutriderLocking
 public import OutriderMetrics
@@ -34,13 +35,15 @@ public final class Agent: Sendable {
     private let readiness: Readiness
     private let log: DiagnosticLog
     private let process = getpid()
+    /// Where attempts to listen are made: not a task, since a service whose tasks are all stuck is
+    /// just the one that must be seen.
+    private let queue = DispatchQueue(label: "outrider.agent")
     private let answers: Family<Counter>
     private let failures: Family<Counter>
     private let state = Guarded(State())
 
     private struct State: Sendable {
         var endpoint: Endpoint?
-        var retry: Task<Void, Never>?
         var isStopped = false
     }
 
@@ -146,12 +149,10 @@ public final class Agent: Sendable {
             log.say(.error, about: "start:\(error.reason)", "\(error)")
         }
         let next = Self.delay(after: delay, in: configuration.retryDelay)
-        state.withLock { state in
-            guard !state.isStopped else { return }
-            state.retry = Task.detached(priority: .utility) { [self] in
-                guard (try? await Task.sleep(for: next)) != nil else { return }
-                listen(lastDelay: next, after: error)
-            }
+        // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
+        let milliseconds = Int(next / .milliseconds(1))
+        queue.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [self] in
+            listen(lastDelay: next, after: error)
         }
     }
 
@@ -201,11 +202,10 @@ public final class Agent: Sendable {
         // After fork(2) our own locks may be held for ever, by threads that are not there.
         guard getpid() == process else { return }
         markDraining()
-        let (endpoint, retry) = state.withLock { state in
-            defer { state = State(endpoint: nil, retry: nil, isStopped: true) }
-            return (state.endpoint, state.retry)
+        let endpoint = state.withLock { state in
+            defer { state = State(endpoint: nil, isStopped: true) }
+            return state.endpoint
         }
-        retry?.cancel()
         endpoint?.stop()
     }
 }

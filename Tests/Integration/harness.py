@@ -38,11 +38,13 @@ def poll(fact: str, attempt: Callable[[], Value | None], seconds: float = 20) ->
             value = attempt()
             if value is not None:
                 return value
+            problem = None
         except (OSError, http.client.HTTPException) as error:
             # Nobody listens yet, or the answer was cut off: both may be better in a moment.
             problem = error
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {fact}. Last problem: {problem}")
+            reason = f": {problem}" if problem else ""
+            raise AssertionError(f"not within {seconds:g} s: {fact}{reason}")
         time.sleep(0.05)
 
 

@@ -3,7 +3,7 @@
 
 import subprocess
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -65,7 +65,8 @@ def test_a_hostile_value_of_an_info_comes_back_equal(probe: Probe, values: dict[
     assert label_sets(exposition) == [{k: v for k, v in values.items() if v}]
 
 
-@settings(max_examples=20)
+# Each example runs a program, so there are few, and a failure is shown as it was found.
+@settings(max_examples=20, phases=[Phase.generate])
 @given(values=st.lists(texts, min_size=20, max_size=60, unique=True))
 def test_promtool_accepts_hostile_label_values(probe: Probe, values: list[str]) -> None:
     series = [([value], [1.0]) for value in values + VALUES]

@@ -4,6 +4,7 @@
 import Dispatch
 import Glibc
 import OutriderEndpoint
+import Synchronization
 import TestSupport
 import Testing
 
@@ -59,23 +60,24 @@ import Testing
     }
 
     @Test func `a request in flight is answered before the endpoint is gone`() throws {
-        let door = Door()
+        let entered = DispatchSemaphore(value: 0)
+        let box = EndpointBox()
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { _ in
-                door.pass()
-                return .text("done")
+                entered.signal()
+                // The listener goes first, so a refused connection tells that the stop is under way.
+                let isStopping = eventually {
+                    box.address.withLock { $0 }.map { (try? Connection($0)) == nil } ?? false
+                }
+                return .text(isStopping ? "done" : "too early")
             }
         ])
+        box.address.withLock { $0 = endpoint.address }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(door.waitForVisitor())
-        let stopping = DispatchGroup()
-        DispatchQueue.global().async(group: stopping) { endpoint.stop() }
-        // The listener goes first, so a refused connection tells that the stop is under way.
-        #expect(eventually { (try? Connection(endpoint.address)) == nil })
-        door.open()
+        #expect(entered.wait(timeout: .now() + 10) == .success)
+        endpoint.stop()
         #expect(try connection.response().text == "done")
-        #expect(stopping.wait(timeout: .now() + 5) == .success)
     }
 
     @Test func `a page that does not end cannot hold up a stop`() throws {
@@ -100,11 +102,11 @@ import Testing
         let box = EndpointBox()
         let endpoint = try startEndpoint([
             TestPage(path: "/quit") { _ in
-                box.endpoint?.stop()
+                box.endpoint.withLock { $0 }?.stop()
                 return .text("bye")
             }
         ]) { $0.drainTimeout = .milliseconds(50) }
-        box.endpoint = endpoint
+        box.endpoint.withLock { $0 = endpoint }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /quit HTTP/1.1\r\nHost: a\r\n\r\n")
         _ = try? connection.response()
@@ -146,7 +148,7 @@ import Testing
 }
 
 /// Hands an endpoint to its own page.
-private final class EndpointBox: @unchecked Sendable {
-    // Written once, before the first request.
-    var endpoint: Endpoint?
+private final class EndpointBox: Sendable {
+    let endpoint = Mutex<Endpoint?>(nil)
+    let address = Mutex<ListenAddress?>(nil)
 }
