@@ -8,8 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-swift build -c release --package-path Benchmarks --product outrider-bench >&2
-bench=$(swift build -c release --package-path Benchmarks --show-bin-path)/outrider-bench
+bench="$(scripts/build-release.sh Benchmarks outrider-bench)"
 
 if [[ ${1:-} != --check ]]; then
   prefix=()

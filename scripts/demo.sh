@@ -6,7 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh demo
 
-# shellcheck disable=SC2206 # one flag for each word
-build=(swift build -c release --package-path examples/quickstart ${SWIFT_BUILD_FLAGS:-})
-"${build[@]}" --product quickstart
-exec "$("${build[@]}" --show-bin-path)/quickstart"
+program="$(scripts/build-release.sh examples/quickstart quickstart)"
+exec "$program"

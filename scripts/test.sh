@@ -89,7 +89,7 @@ stage_bench-check() {
 }
 
 stage_demo() {
-    swift build ${flags[@]+"${flags[@]}"} -c release --package-path examples/quickstart
+    scripts/build-release.sh examples/quickstart quickstart
 }
 
 stage_integration() {

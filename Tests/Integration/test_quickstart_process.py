@@ -46,7 +46,7 @@ def test_a_second_service_on_a_taken_port_waits_for_it(tmp_path: Path) -> None:
         advice = second.find(r"(?m)^outrider: error: (.*)$")
         assert f"cannot listen on {first.target}: address in use" in advice
         assert "OUTRIDER_ADDRESS" in advice
-        assert second.agent.startswith("(not listening")
+        assert second.agent.startswith("not listening yet")
         # Its customers are served all the same, and the first one's scrapes go on.
         assert fetch(f"{second.service}/").startswith(b"Try GET")
         assert "outrider_build_info" in first.metrics()

@@ -13,6 +13,18 @@ struct OrderService {
         server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port), logger: .disabled)
     }
 
+    /// Serves until the server is stopped; ends the program if it cannot.
+    func run() async {
+        do {
+            try await server.run()
+        } catch is CancellationError {
+            // The way in which a stopped server ends.
+        } catch {
+            print("cannot serve: \(error); QUICKSTART_PORT chooses another port (0: any)")
+            exit(1)
+        }
+    }
+
     func addRoutes() async {
         await route("GET", "/") { _ in
             .text("Try GET /orders/1, POST /orders?kind=book, GET /report\n")

@@ -3,13 +3,13 @@
 //
 // SECONDS_TO_RUN ends it by itself; QUICKSTART_PORT and OUTRIDER_ADDRESS move it (0: any port).
 
-import Dispatch
 import Foundation
 import Outrider
 
 @main
 struct Quickstart {
     static func main() async throws {
+        let signals = await Signals()
         let agent = Agent.start()
 
         let variables = ProcessInfo.processInfo.environment
@@ -18,57 +18,40 @@ struct Quickstart {
 
         let service = try OrderService(port: port)
         await service.addRoutes()
-        let serving = Task { try await service.server.run() }
+        let serving = Task { await service.run() }
         try await service.server.waitUntilListening()
         let actualPort = await service.port ?? port
         let traffic = Task { await Traffic(port: actualPort).run() }
 
         welcome(service: "http://127.0.0.1:\(actualPort)", agent: agent.address?.url)
-        await end(after: seconds)
+        await signals.wait(atMost: seconds)
 
         agent.markDraining()
         traffic.cancel()
         await traffic.value
-        await service.server.stop(timeout: 2)
-        try? await serving.value
+        await service.server.stop(timeout: 0.5)
+        await serving.value
         agent.stop()
         say("stopped")
     }
 
     private static func welcome(service: String, agent: String?) {
-        let agent = agent ?? "(not listening yet: see the message above)"
-        say(
-            """
-            service   \(service)
-            agent     \(agent)
+        say("service   \(service)")
+        if let agent {
+            say(
+                """
+                agent     \(agent)
 
-            try       curl -s \(agent)/metrics | grep orders_placed
-                      curl -s -X POST '\(service)/orders?kind=book'
-                      curl -s \(agent)/readyz
-                      open \(agent)/ in a browser
-            Grafana   import dashboards/outrider-service.json; README has the scrape config
-            Ctrl-C stops it.
-            """)
-    }
-
-    /// Waits for SIGINT or SIGTERM, or until `seconds` have passed.
-    private static func end(after seconds: Double?) async {
-        let (signals, signalled) = AsyncStream.makeStream(of: Void.self)
-        let sources = [SIGINT, SIGTERM].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number)
-            source.setEventHandler { signalled.yield() }
-            source.resume()
-            return source
+                try       curl -s \(agent)/metrics | grep orders_placed
+                          curl -s -X POST '\(service)/orders?kind=book'
+                          curl -s \(agent)/readyz
+                          open \(agent)/ in a browser
+                Grafana   import dashboards/outrider-service.json; README has the scrape config
+                """)
+        } else {
+            say("agent     not listening yet; the message above says why, and it tries again")
         }
-        let timer = Task {
-            guard let seconds else { return }
-            try await Task.sleep(for: .seconds(seconds))
-            signalled.yield()
-        }
-        for await _ in signals { break }
-        timer.cancel()
-        for source in sources { source.cancel() }
+        say("Ctrl-C stops it.")
     }
 
     private static func say(_ text: String) {
