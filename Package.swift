@@ -62,7 +62,8 @@ let package = Package(
             dependencies: ["OutriderEndpoint", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "OutriderRuntimeTests",
-            dependencies: ["OutriderRuntime", "OutriderMetrics"], swiftSettings: strict),
+            dependencies: ["OutriderRuntime", "OutriderMetrics", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "OutriderTests", dependencies: ["Outrider", "TestSupport"],
             swiftSettings: strict),

@@ -12,7 +12,10 @@ let package = Package(
         .target(name: "CBench"),
         .executableTarget(
             name: "outrider-bench",
-            dependencies: ["CBench", .product(name: "OutriderMetrics", package: "outrider")],
+            dependencies: [
+                "CBench", .product(name: "OutriderMetrics", package: "outrider"),
+                .product(name: "OutriderRuntime", package: "outrider"),
+            ],
             swiftSettings: [.treatAllWarnings(as: .error)]),
     ],
     swiftLanguageModes: [.v6]

@@ -105,6 +105,14 @@ static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbac
                           MHD_OPTION_END);
 }
 
+/* What to do, for every daemon of the process, where the library would abort the process: for one,
+ * when it finds a descriptor closed that it has open. `panic` must not return. */
+typedef void (*outrider_mhd_panic)(void *context, const char *file, unsigned int line,
+                                   const char *reason);
+static inline void outrider_mhd_set_panic(outrider_mhd_panic panic) {
+  MHD_set_panic_func(panic, NULL);
+}
+
 /* Stops accepting; returns the listening socket, which is the caller's again, or -1. */
 static inline int outrider_mhd_quiesce(void *daemon) {
   return MHD_quiesce_daemon((struct MHD_Daemon *)daemon);

@@ -34,6 +34,7 @@ internal import Dispatch
     ///
     /// The library takes the descriptor over in either case.
     static func start(_ server: Server, listening: Int32, limits: Limits) -> Daemon? {
+        Panic.disarm(log: server.configuration.log)
         let retained = unsafe Unmanaged.passRetained(server)
         let callbacks = UnsafeMutablePointer<outrider_mhd_callbacks>.allocate(capacity: 1)
         unsafe callbacks.initialize(to: makeCallbacks(unsafe retained.toOpaque()))

@@ -26,7 +26,7 @@ internal import CMicroHTTPD
 final class Server: Sendable {
     let inFlight = InFlight()
     private let pages: PageTable
-    private let configuration: Endpoint.Configuration
+    let configuration: Endpoint.Configuration
 
     init(pages: [any Page], configuration: Endpoint.Configuration) {
         self.pages = PageTable(pages, title: configuration.title, report: configuration.log)

@@ -131,6 +131,23 @@ import Testing
         }
     }
 
+    @Test func `a host that closes the endpoint's sockets lives on`() async {
+        // In a process of its own, whose descriptors may be closed at will.
+        await #expect(processExitsWith: .success) {
+            let told = DispatchSemaphore(value: 0)
+            let endpoint = try startEndpoint { $0.log = { _ in told.signal() } }
+            let client = try Connection(endpoint.address)
+            try client.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            _ = try client.response()
+            for descriptor in descriptors(boundTo: endpoint.address) { close(descriptor) }
+            // The library tries to close what is closed already, which it takes for a reason to
+            // abort.
+            client.finishSending()
+            DispatchQueue.global().async { endpoint.stop() }
+            exit(told.wait(timeout: .now() + 10) == .success ? 0 : 1)
+        }
+    }
+
     @Test func `without memory for a thread, starting fails and leaves nothing behind`() async {
         // In a process of its own, which is then short of address space.
         await #expect(processExitsWith: .success) {

@@ -69,8 +69,9 @@ public final class Connection {
             failed = connect(descriptor, to: &storage)
         }
         if failed != 0 {
+            // `deinit` closes the descriptor: it runs for an object that is whole, even if its
+            // initialiser throws.
             let number = errno
-            close(descriptor)
             throw ConnectionFailure(description: "connect to \(text): errno \(number)")
         }
     }
@@ -195,6 +196,28 @@ public func besideForkedChild(_ body: () throws -> Void) throws {
         test_join_child(child)
     }
     try body()
+}
+
+/// Descriptors of this process that are connected at this address, on the endpoint's side.
+public func descriptors(boundTo address: ListenAddress) -> [Int32] {
+    (3..<1024).filter { descriptor in
+        var name = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        var peerLength = length
+        var peer = sockaddr_in()
+        // SAFETY: both calls write at most the size they are given.
+        let isConnected = unsafe withUnsafeMutablePointer(to: &name) { name in
+            unsafe withUnsafeMutablePointer(to: &peer) { peer in
+                unsafe name.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe getsockname(descriptor, $0, &length)
+                } == 0
+                    && peer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        unsafe getpeername(descriptor, $0, &peerLength)
+                    } == 0
+            }
+        }
+        return isConnected && UInt16(bigEndian: name.sin_port) == UInt16(address.port ?? 0)
+    }
 }
 
 /// Looks again and again until `condition` holds or time is up; tells whether it held.

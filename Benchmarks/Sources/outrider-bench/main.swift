@@ -10,6 +10,7 @@
 import CBench
 import Glibc
 import OutriderMetrics
+import OutriderRuntime
 
 let arguments = CommandLine.arguments
 if arguments.contains("--allocations") {
@@ -116,6 +117,9 @@ func scrapes(_ harness: Harness) {
         harness.each(op) { size = registry.respond().body.count }
         harness.report("\(op)_bytes", [Double(size)])
     }
+    let process = Registry(reportsItself: false)
+    process.add(ProcessCollector())
+    harness.each("scrape_process") { _ = process.respond() }
 }
 
 func runLoop(_ op: String, _ count: Int) -> Bool {
