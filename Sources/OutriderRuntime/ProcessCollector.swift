@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The process as the kernel sees it, under the names that every Prometheus client uses.
 //
-// Read at each scrape: a handful of system calls, 20 µs in all (docs/performance.md). A source
+// Read at each scrape: a handful of system calls, some 40 µs in all (docs/performance.md). A source
 // that is not there (no /proc, another system) leaves its metrics out and harms nothing else.
 
 public import OutriderMetrics

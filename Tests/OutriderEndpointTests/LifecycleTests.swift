@@ -35,6 +35,20 @@ import Testing
         #expect(error?.description.contains("127.0.0.1") == true)
     }
 
+    @Test func `a place that is not ours to listen at is an error that says what to do`() async {
+        // In a process of its own, which gives its privileges away.
+        await #expect(processExitsWith: .success) {
+            if getuid() == 0 { guard setuid(65_534) == 0 else { exit(2) } }
+            do throws(EndpointError) {
+                _ = try startEndpoint(at: .unix(path: "/etc/outrider-test.sock"))
+                exit(3)
+            } catch {
+                let tells = error.description.contains("permission denied")
+                exit(error.code == .permissionDenied && tells ? 0 : 4)
+            }
+        }
+    }
+
     @Test func `after a stop the port is free and connections are refused`() throws {
         let endpoint = try startEndpoint()
         _ = try fetch("/hello", from: endpoint.address)

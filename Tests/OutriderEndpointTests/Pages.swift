@@ -36,7 +36,7 @@ func startEndpoint(
     _ pages: [any Page] = [TestPage(path: "/hello")],
     at address: ListenAddress = .loopback(port: 0),
     _ change: (inout Endpoint.Configuration) -> Void = { _ in }
-) throws -> Endpoint {
+) throws(EndpointError) -> Endpoint {
     var configuration = Endpoint.Configuration(address: address)
     change(&configuration)
     return try Endpoint(configuration, pages: pages)
