@@ -76,18 +76,19 @@
     }
 
     /// Appends a label value with `\`, `"` and line feed escaped.
-    mutating func appendEscaped(_ value: String) {
-        var value = value
-        value.withUTF8 { bytes in
+    mutating func appendEscaped(_ value: borrowing String) {
+        let text = value.utf8.span
+        unsafe text.withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return }
             var rest = 0
             while let index = unsafe EscapedByte.first(in: bytes, from: rest) {
                 let byte = unsafe bytes[index]
-                unsafe append(UnsafeBufferPointer(rebasing: bytes[rest..<index]))
+                unsafe append(UnsafeBufferPointer(start: base + rest, count: index - rest))
                 append(UInt8(ascii: "\\"))
                 append(byte == 0x0A ? UInt8(ascii: "n") : byte)
                 rest = index + 1
             }
-            unsafe append(UnsafeBufferPointer(rebasing: bytes[rest...]))
+            unsafe append(UnsafeBufferPointer(start: base + rest, count: bytes.count - rest))
         }
     }
 

@@ -10,11 +10,6 @@ enum LabelBlock {
     /// Bytes that one series may reserve for its labels; more would bloat every scrape.
     private static let limit = 1 << 20
 
-    /// What stands before each value: `,method="`, with the comma that the first one goes without.
-    static func heads(_ names: [String]) -> [[UInt8]] {
-        names.map { Array(",\($0)=\"".utf8) }
-    }
-
     /// Calls `body` with the rendered block; short ones live on the stack.
     ///
     /// `order[i]` is where in `values` the value of the i-th name stands.
@@ -22,24 +17,26 @@ enum LabelBlock {
     /// - Returns: What `body` returns; nil if there are more labels than a series may have.
     @inline(__always)
     static func withRendered<Result>(
-        heads: [[UInt8]], values: Span<String>, order: [Int]?,
+        heads: LabelHeads, values: Span<String>, order: [Int]?,
         _ body: (UnsafeBufferPointer<UInt8>) -> Result
     ) -> Result? {
-        var bound = 1
-        for index in heads.indices { bound += heads[index].count + 1 }
+        var bound = heads.bytes.count + heads.count + 1
         for index in values.indices { bound += values[index].utf8.count * 2 }
         if bound > limit { return nil }
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bound) { memory in
             var writer = unsafe ByteWriter(memory)
-            for position in heads.indices {
-                let value = values[order?[position] ?? position]
-                if value.isEmpty { continue }
-                unsafe heads[position].withUnsafeBufferPointer { head in
+            unsafe heads.bytes.withUnsafeBufferPointer { bytes in
+                var start = 0
+                for position in 0..<heads.count {
+                    let end = heads.ends[position]
+                    let index = order?[position] ?? position
+                    defer { start = end }
+                    if values[index].isEmpty { continue }
                     let skipped = writer.count == 0 ? 1 : 0
-                    unsafe writer.append(UnsafeBufferPointer(rebasing: head[skipped...]))
+                    unsafe writer.append(.init(rebasing: bytes[start + skipped..<end]))
+                    writer.appendEscaped(values[index])
+                    writer.append(UInt8(ascii: "\""))
                 }
-                writer.appendEscaped(value)
-                writer.append(UInt8(ascii: "\""))
             }
             return unsafe body(UnsafeBufferPointer(rebasing: memory[..<writer.count]))
         }
@@ -82,4 +79,24 @@ enum LabelBlock {
         }
         return unsafe rest[rest.endIndex...]
     }
+}
+
+/// What stands before each value, in one run of bytes: `,method="`, `,route="`.
+///
+/// The first label that has a value goes without the comma.
+struct LabelHeads: Sendable {
+    let bytes: [UInt8]
+    let ends: [Int]
+
+    init(_ names: [String]) {
+        var bytes: [UInt8] = []
+        ends = names.map { name in
+            bytes += ",\(name)=\"".utf8
+            return bytes.count
+        }
+        self.bytes = bytes
+    }
+
+    /// The number of labels.
+    var count: Int { ends.count }
 }

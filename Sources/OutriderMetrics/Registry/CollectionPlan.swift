@@ -8,7 +8,7 @@ final class CollectionPlan: Sendable {
         let definition: MetricDefinition
         let givenName: String
         let text: FamilyText
-        let labelHeads: [[UInt8]]
+        let labelHeads: LabelHeads
         let order: [Int]?
 
         init(_ family: CollectedFamily) throws(RegistrationError) {
@@ -16,7 +16,7 @@ final class CollectionPlan: Sendable {
                 family.kind, family.name, help: family.help, labels: family.labels)
             givenName = family.name
             text = FamilyText(definition)
-            labelHeads = LabelBlock.heads(definition.labels)
+            labelHeads = LabelHeads(definition.labels)
             let positions = definition.labels.map { family.labels.firstIndex(of: $0) ?? 0 }
             order = positions == Array(family.labels.indices) ? nil : positions
         }

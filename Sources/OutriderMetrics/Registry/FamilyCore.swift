@@ -11,7 +11,7 @@ final class FamilyCore: Sendable {
     let definition: MetricDefinition
     let text: FamilyText
     let diagnostics: Diagnostics
-    private let labelHeads: [[UInt8]]
+    private let labelHeads: LabelHeads
     private let arena: CellArena
     private let table: SeriesTable
 
@@ -19,7 +19,7 @@ final class FamilyCore: Sendable {
         self.definition = definition
         self.diagnostics = diagnostics
         text = FamilyText(definition)
-        labelHeads = LabelBlock.heads(definition.labels)
+        labelHeads = LabelHeads(definition.labels)
         let cells =
             switch definition.kind {
             case .counter: Counter.cellCount
