@@ -17,8 +17,10 @@ def test_it_ends_by_itself_after_the_seconds_it_was_given(tmp_path: Path) -> Non
         assert service.output.endswith("stopped\n")
 
 
+# Several times, since the server ends in one way or another as the moment will have it.
+@pytest.mark.parametrize("turn", range(4))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_it_properly_within_five_seconds(number: signal.Signals) -> None:
+def test_a_signal_ends_it_properly_within_five_seconds(number: signal.Signals, turn: int) -> None:
     # A pipe, so that the signal comes in the very moment in which it promises to heed it.
     service = subprocess.Popen(
         [quickstart_binary()],
@@ -35,6 +37,19 @@ def test_a_signal_ends_it_properly_within_five_seconds(number: signal.Signals) -
     finally:
         service.kill()
         service.communicate(timeout=10)
+
+
+def test_a_service_whose_own_port_is_taken_says_so_and_ends(tmp_path: Path) -> None:
+    with Quickstart(tmp_path / "first") as first:
+        port = first.service.rsplit(":", 1)[1]
+        second = subprocess.run(
+            [quickstart_binary()],
+            capture_output=True,
+            env=clean_environment(QUICKSTART_PORT=port, OUTRIDER_ADDRESS="127.0.0.1:0"),
+            timeout=20,
+        )
+        assert second.returncode == 1
+        assert b"QUICKSTART_PORT" in second.stdout
 
 
 def test_a_second_service_on_a_taken_port_waits_for_it(tmp_path: Path) -> None:

@@ -4,25 +4,37 @@
 import FlyingFox
 import Foundation
 import Outrider
+import Synchronization
 
 struct OrderService {
     let server: HTTPServer
     private let book = OrderBook()
+    private let stopping = Stopping()
+
+    private final class Stopping: Sendable {
+        let isAsked = Atomic<Bool>(false)
+    }
 
     init(port: UInt16) throws {
         server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port), logger: .disabled)
     }
 
-    /// Serves until the server is stopped; ends the program if it cannot.
+    /// Serves until ``stop()``; ends the program if it cannot.
     func run() async {
         do {
             try await server.run()
-        } catch is CancellationError {
-            // The way in which a stopped server ends.
         } catch {
+            // A server that is stopped ends with an error too.
+            if stopping.isAsked.load(ordering: .relaxed) { return }
             print("cannot serve: \(error); QUICKSTART_PORT chooses another port (0: any)")
             exit(1)
         }
+    }
+
+    /// Takes no more requests, and gives those in flight half a second.
+    func stop() async {
+        stopping.isAsked.store(true, ordering: .relaxed)
+        await server.stop(timeout: 0.5)
     }
 
     func addRoutes() async {

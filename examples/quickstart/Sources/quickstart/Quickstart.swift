@@ -29,7 +29,7 @@ struct Quickstart {
         agent.markDraining()
         traffic.cancel()
         await traffic.value
-        await service.server.stop(timeout: 0.5)
+        await service.stop()
         await serving.value
         agent.stop()
         say("stopped")
