@@ -133,9 +133,12 @@ public final class Agent: Sendable {
         }
     }
 
-    /// Opens the endpoint, now or as soon as it can be; `delay` is how long the last wait
-    /// was.
-    private func listen(lastDelay delay: Duration, after failure: AgentError? = nil) {
+    /// Opens the endpoint, now or as soon as it can be.
+    ///
+    /// - Parameters:
+    ///   - lastDelay: How long the wait before this attempt was.
+    ///   - failure: Why the attempt before this one failed.
+    private func listen(lastDelay: Duration, after failure: AgentError? = nil) {
         if state.withLock({ $0.isStopped }) { return }
         guard let error = open().map(AgentError.init) else {
             if failure != nil, let address {
@@ -148,7 +151,7 @@ public final class Agent: Sendable {
         if error.reason != failure?.reason {
             log.say(.error, about: "start:\(error.reason)", "\(error)")
         }
-        let next = Self.delay(after: delay, in: configuration.retryDelay)
+        let next = Self.delay(after: lastDelay, in: configuration.retryDelay)
         // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
         let milliseconds = Int(next / .milliseconds(1))
         queue.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [self] in

@@ -51,7 +51,7 @@ enum SocketAddress {
             var storage = sockaddr_un()
             storage.sun_family = sa_family_t(AF_UNIX)
             unsafe withUnsafeMutableBytes(of: &storage.sun_path) { place in
-                // The path is shorter than the place, which is zero: `ListenAddress` saw to it.
+                // The path is shorter than the place, which is zero: `ListeningSocket` saw to it.
                 unsafe place.copyBytes(from: Array(path.utf8).prefix(place.count - 1))
             }
             return unsafe rebound(&storage, body)

@@ -20,8 +20,7 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
     init(_ core: FamilyCore, labels: [String]) {
         self.core = core
         names = labels
-        let positions = core.definition.labels.map { labels.firstIndex(of: $0) ?? 0 }
-        order = positions == Array(labels.indices) ? nil : positions
+        order = core.definition.order(of: labels)
     }
 
     /// The instrument with this value of the one label, made with zero if there is none yet.

@@ -17,8 +17,7 @@ final class CollectionPlan: Sendable {
             givenName = family.name
             text = FamilyText(definition)
             labelHeads = LabelHeads(definition.labels)
-            let positions = definition.labels.map { family.labels.firstIndex(of: $0) ?? 0 }
-            order = positions == Array(family.labels.indices) ? nil : positions
+            order = definition.order(of: family.labels)
         }
     }
 

@@ -124,6 +124,14 @@ struct MetricDefinition: Sendable {
         }
     }
 
+    /// Where each of the sorted labels stands in the order in which a caller names them.
+    ///
+    /// - Returns: Nil if the caller's order is the sorted one.
+    func order(of given: [String]) -> [Int]? {
+        let positions = labels.map { given.firstIndex(of: $0) ?? 0 }
+        return positions == Array(given.indices) ? nil : positions
+    }
+
     /// Whether both mean the same family by their names, whatever else they say.
     func isNamed(like other: MetricDefinition) -> Bool {
         name == other.name || baseName == other.baseName

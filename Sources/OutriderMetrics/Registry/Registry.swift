@@ -22,7 +22,8 @@ public final class Registry: Sendable {
 
     let diagnostics: Diagnostics
     private let state: Guarded<RegistryState>
-    private let figures: ScrapeFigures
+    /// What scrapes of this registry cost.
+    let scrapeFigures: ScrapeFigures
 
     /// An empty registry.
     ///
@@ -33,7 +34,8 @@ public final class Registry: Sendable {
     public init(reportsItself: Bool = true, log: DiagnosticLog = .shared) {
         let diagnostics = Diagnostics(log: log)
         var state = RegistryState()
-        figures = ScrapeFigures(in: &state, isExposed: reportsItself, diagnostics: diagnostics)
+        scrapeFigures = ScrapeFigures(
+            in: &state, isExposed: reportsItself, diagnostics: diagnostics)
         if reportsItself {
             try? state.add(
                 CollectionPlan(diagnostics, isReported: false, diagnostics: diagnostics))
@@ -65,9 +67,6 @@ public final class Registry: Sendable {
     var snapshot: RegistrySnapshot {
         state.withLock { $0.snapshot() }
     }
-
-    /// What scrapes of this registry cost.
-    var scrapeFigures: ScrapeFigures { figures }
 
     // MARK: - What every way of registering comes down to
 
