@@ -4,7 +4,7 @@
 //
 // The targets are floors of a house; imports only point down (scripts/check_layers.py proves it).
 // The core fetches no other package. libmicrohttpd is needed by those who build `Outrider` or
-// `OutriderEndpoint`; `OutriderMetrics` alone needs nothing but the standard library.
+// `OutriderEndpoint`; `OutriderMetrics` alone needs zlib, which Swift's own installation asks for.
 
 import PackageDescription
 
@@ -27,15 +27,18 @@ let package = Package(
     ],
     targets: [
         // Floor 1
-        .target(name: "OutriderLocking", swiftSettings: strict),
+        .target(name: "OutriderThreading", swiftSettings: strict),
         .systemLibrary(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
+        .systemLibrary(
+            name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // Floor 2
         .target(
-            name: "OutriderMetrics", dependencies: ["OutriderLocking"], swiftSettings: strict),
+            name: "OutriderMetrics", dependencies: ["OutriderThreading", "CZlib"],
+            swiftSettings: strict),
         .target(
-            name: "OutriderEndpoint", dependencies: ["OutriderLocking", "CMicroHTTPD"],
+            name: "OutriderEndpoint", dependencies: ["OutriderThreading", "CMicroHTTPD"],
             swiftSettings: strict),
         // Floor 3
         .target(
@@ -44,7 +47,7 @@ let package = Package(
         .target(
             name: "Outrider",
             dependencies: [
-                "OutriderMetrics", "OutriderRuntime", "OutriderEndpoint", "OutriderLocking",
+                "OutriderMetrics", "OutriderRuntime", "OutriderEndpoint", "OutriderThreading",
             ],
             swiftSettings: strict),
         // Tests

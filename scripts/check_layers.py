@@ -17,21 +17,22 @@ SYSTEM = LIBC | {"Synchronization"}
 # From the ground up: the targets of each floor, and what each one may import.
 FLOORS = [
     {
-        "OutriderLocking": SYSTEM,
+        "OutriderThreading": SYSTEM | {"Dispatch"},
         "CMicroHTTPD": set(),
+        "CZlib": set(),
     },
     {
-        "OutriderMetrics": SYSTEM | {"OutriderLocking"},
-        "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderLocking", "CMicroHTTPD"},
+        "OutriderMetrics": SYSTEM | {"OutriderThreading", "CZlib"},
+        "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
     },
     {
-        "OutriderRuntime": SYSTEM | {"OutriderLocking", "OutriderMetrics"},
+        "OutriderRuntime": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
     },
     {
         "Outrider": SYSTEM
         | {
             "Dispatch",
-            "OutriderLocking",
+            "OutriderThreading",
             "OutriderMetrics",
             "OutriderEndpoint",
             "OutriderRuntime",

@@ -6,9 +6,9 @@
 
 internal import Dispatch
 public import OutriderEndpoint
-internal import OutriderLocking
 public import OutriderMetrics
 internal import OutriderRuntime
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc

@@ -2,7 +2,7 @@
 // Whether the service wants traffic, and the two pages that tell it.
 
 internal import OutriderEndpoint
-internal import OutriderLocking
+internal import OutriderThreading
 internal import Synchronization
 
 /// What an agent knows about the service's readiness; thread-safe.

@@ -3,6 +3,7 @@
 
 internal import CMicroHTTPD
 internal import Dispatch
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc
@@ -69,7 +70,7 @@ internal import Dispatch
     /// the caller's own. So a thread of our own does it.
     func stop(closing listening: Int32, until deadline: DispatchTime) {
         let done = DispatchSemaphore(value: 0)
-        let isStarted = Self.detachThread { [self] in
+        let isStarted = DetachedThread.start { [self] in
             unsafe outrider_mhd_stop(handle)
             if listening >= 0 { close(listening) }
             unsafe callbacks.deallocate()
@@ -109,56 +110,9 @@ internal import Dispatch
                 if let message = unsafe message { unsafe reachServer(context)?.log(message) }
             })
     }
-
-    /// Runs `body` on a new thread that nobody joins; false if there is none to be had.
-    private static func detachThread(_ body: @escaping @Sendable () -> Void) -> Bool {
-        final class Work: Sendable {
-            let body: @Sendable () -> Void
-            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-        }
-        let work = unsafe Unmanaged.passRetained(Work(body))
-        var attributes = pthread_attr_t()
-        unsafe pthread_attr_init(&attributes)
-        defer { unsafe pthread_attr_destroy(&attributes) }
-        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        #if os(Linux)
-            var thread = pthread_t()
-        #else
-            var thread: pthread_t?
-        #endif
-        let failed = withSignalsBlocked {
-            unsafe pthread_create(
-                &thread, &attributes,
-                { argument in
-                    #if os(Linux)
-                        guard let argument = unsafe argument else { return nil }
-                    #endif
-                    unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
-                    return nil
-                }, work.toOpaque())
-        }
-        if failed != 0 { unsafe work.release() }
-        return failed == 0
-    }
 }
 
 private func reachServer(_ context: UnsafeMutableRawPointer?) -> Server? {
     guard let context = unsafe context else { return nil }
     return unsafe Unmanaged<Server>.fromOpaque(context).takeUnretainedValue()
-}
-
-/// Runs `body` with the host's signals blocked, so that threads it starts never handle them.
-///
-/// Signals that tell of a fault in the thread itself stay open: blocked, they would end the process
-/// before a crash reporter of the host could speak.
-private func withSignalsBlocked<Result>(_ body: () -> Result) -> Result {
-    var blocked = sigset_t()
-    var before = sigset_t()
-    unsafe sigfillset(&blocked)
-    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] {
-        unsafe sigdelset(&blocked, fault)
-    }
-    unsafe pthread_sigmask(SIG_BLOCK, &blocked, &before)
-    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
-    return body()
 }

@@ -7,7 +7,7 @@
 
 internal import CMicroHTTPD
 internal import Dispatch
-internal import OutriderLocking
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc

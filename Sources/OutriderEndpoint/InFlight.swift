@@ -2,7 +2,7 @@
 // The requests that are being answered, so that a stop can wait for them.
 
 internal import Dispatch
-internal import OutriderLocking
+internal import OutriderThreading
 
 /// Counts requests from their headers to their last byte; thread-safe.
 final class InFlight: Sendable {

@@ -7,7 +7,7 @@
 // and a thread; `Endpoint.stop` does not wait for it beyond its limit.
 
 internal import CMicroHTTPD
-internal import OutriderLocking
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc

@@ -35,10 +35,10 @@ import Testing
     @Test(
         arguments: [
             (nil, nil), ("*/*", "gzip"), ("text/plain;version=0.0.4", nil),
-            ("application/openmetrics-text; version=1.0.0,text/plain;q=0.5", "gzip, zstd"),
+            ("application/openmetrics-text; version=2.0.0,text/plain;q=0.5", "gzip, zstd"),
             ("application/json", "identity;q=0"), ("", ""), ("garbage;;;q=nine\n", "\u{0}"),
         ] as [(String?, String?)])
-    func `whatever is accepted, the answer is 200 in the text format`(
+    func `whoever does not ask for OpenMetrics gets the text format`(
         accept: String?, encoding: String?
     ) {
         let response = registry.respond(accept: accept, acceptEncoding: encoding)

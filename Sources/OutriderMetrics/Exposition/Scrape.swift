@@ -4,29 +4,36 @@
 /// A scrape of a registry, from the first collector to the last byte.
 struct Scrape {
     private let registry: Registry
+    private let style: ExpositionStyle
     private let snapshot: RegistrySnapshot
     private let entries: [RegistrySnapshot.Entry]
 
-    init(_ registry: Registry, names: [String]) {
+    /// A scrape of all families, or of those that have one of these names.
+    init(_ registry: Registry, style: ExpositionStyle, names: [String]) {
         self.registry = registry
+        self.style = style
         let snapshot = registry.snapshot
         self.snapshot = snapshot
-        entries =
-            names.isEmpty
-            ? snapshot.entries
-            : snapshot.entries.filter { entry in
-                let own = snapshot.definition(of: entry).sampleNames
-                return names.contains(where: own.contains)
+        if names.isEmpty {
+            entries = snapshot.entries
+        } else {
+            let wanted = Set(names)
+            entries = snapshot.entries.filter { entry in
+                snapshot.definition(of: entry).sampleNames.contains(where: wanted.contains)
             }
+        }
     }
 
     /// The exposition in bytes.
     ///
-    /// - Parameter capacity: Room to start with; an estimate from the series if nil. Should it
-    ///   not do, everything is printed again with twice the room.
-    func render(capacity: Int? = nil) -> [UInt8] {
-        let start = ContinuousClock.now
-        let collected = collect()
+    /// - Parameters:
+    ///   - limit: How long collectors may take.
+    ///   - capacity: Room to start with; an estimate from the series if nil. Should it not do,
+    ///     everything is printed again with twice the room.
+    func render(within limit: Duration = ScrapeTimeout.own, capacity: Int? = nil) -> [UInt8] {
+        let clock = registry.surroundings.clock
+        let start = clock.uptime
+        let collected = collect(within: limit)
         var room = capacity ?? estimate(collected)
         while true {
             var overflowed = false
@@ -37,7 +44,7 @@ struct Scrape {
                 overflowed = writer.overflowed
             }
             if !overflowed {
-                registry.scrapeFigures.duration.observe(ContinuousClock.now - start)
+                registry.scrapeFigures.duration.observe(clock.uptime - start)
                 registry.scrapeFigures.bytes.set(bytes.count)
                 return bytes
             }
@@ -46,63 +53,63 @@ struct Scrape {
     }
 
     /// What each collector has to say; nil for those that failed or are not wanted.
-    private func collect() -> [[CollectedSamples.Series]?] {
+    private func collect(within limit: Duration) -> [[CollectedSamples.Series]?] {
         var wanted = Array(repeating: false, count: snapshot.plans.count)
         for case .collected(let plan, _) in entries { wanted[plan] = true }
-        return zip(snapshot.plans, wanted).map { plan, isWanted in
-            isWanted ? ask(plan) : nil
-        }
-    }
-
-    private func ask(_ plan: CollectionPlan) -> [CollectedSamples.Series]? {
-        let figures = registry.scrapeFigures
-        let start = ContinuousClock.now
-        defer {
-            if plan.isReported {
-                figures.collectorDuration.with(plan.name)
-                    .set((ContinuousClock.now - start) / .seconds(1))
+        var collected: [[CollectedSamples.Series]?] = Array(repeating: nil, count: wanted.count)
+        var foreign: [Int] = []
+        for (number, plan) in snapshot.plans.enumerated() where wanted[number] {
+            if plan.origin == .own {
+                collected[number] = plan.collectReporting(to: registry.scrapeFigures)
+            } else if plan.isStuck {
+                plan.fail("it has not returned from an earlier scrape", registry.scrapeFigures)
+            } else {
+                foreign.append(number)
             }
         }
-        do {
-            return try plan.collect()
-        } catch {
-            figures.collectorFailures.with(plan.name).increment()
-            registry.diagnostics.log.say(
-                .warning, about: "collector:\(plan.name)",
-                "collector \"\(plan.name)\" was left out of a scrape: \(error)")
-            return nil
+        let round = CollectionRound(
+            foreign.map { snapshot.plans[$0] }, figures: registry.scrapeFigures,
+            clock: registry.surroundings.clock)
+        for (number, answer) in zip(foreign, round.run(within: limit)) {
+            collected[number] = answer
         }
+        return collected
     }
 
     private func write(_ collected: [[CollectedSamples.Series]?], into writer: inout ByteWriter) {
+        let familyWriter = FamilyWriter(style)
+        let taken = style.showsCreationTimes ? snapshot.sampleNames : []
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                TextExposition.write(core, into: &writer)
+                let isCreatedFree = !taken.contains("\(core.definition.baseName)_created")
+                familyWriter.write(core, isCreatedFree: isCreatedFree, into: &writer)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
                 let text = snapshot.plans[plan].families[family].text
-                TextExposition.write(series, as: text, into: &writer)
+                familyWriter.write(series, as: text, into: &writer)
             }
         }
+        familyWriter.writeEnd(into: &writer)
     }
 
     /// A size that the exposition will hardly exceed: each line as long as it can become.
     private func estimate(_ collected: [[CollectedSamples.Series]?]) -> Int {
         var bytes = 1024
+        let createdLines = style.showsCreationTimes ? 1 : 0
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                let lines = max(1, core.text.bucketEnds.count + 2)
-                let perSeries = core.text.bucketEnds.isEmpty ? 1 : lines
-                bytes += core.text.head.count
+                let buckets = core.text.bucketEnds.count
+                let perSeries = (buckets == 0 ? 1 : buckets + 2) + createdLines
+                bytes += core.text.head(style).count
                 for run in core.runs {
                     bytes += perSeries * (run.count * core.text.longestLine + run.block.labelBytes)
                 }
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
                 let text = snapshot.plans[plan].families[family].text
-                bytes += text.head.count + series.labels.count
+                bytes += text.head(style).count + series.labels.count
                 bytes += series.samples.count * text.longestLine
             }
         }

@@ -5,7 +5,8 @@
 ///
 /// ```swift
 /// router.get("/metrics") { request, _ in
-///     let scrape = Registry.shared.respond(accept: request.headers[.accept])
+///     let scrape = Registry.shared.respond(
+///         accept: request.headers[.accept], acceptEncoding: request.headers[.acceptEncoding])
 ///     return Response(status: .init(code: scrape.status), …, body: .init(bytes: scrape.body))
 /// }
 /// ```
@@ -14,40 +15,70 @@ public struct ScrapeResponse: Sendable {
     public let status: Int
     /// Header fields, `Content-Type` always among them; without `Content-Length`.
     public let headers: [(name: String, value: String)]
-    /// The exposition.
+    /// The exposition, compressed if the headers say so.
     public let body: [UInt8]
 }
 
 extension Registry {
     /// Scrapes this registry, for a server of the service's own.
     ///
-    /// Runs the collectors and prints every family on the calling thread. Thread-safe; writers
-    /// never wait for it. Cost: docs/performance.md.
+    /// Runs the collectors, prints every family and, if asked, compresses it. Blocks for as long as
+    /// the collectors take, at most for the limit. Thread-safe; writers never wait for it, and calls
+    /// that come together share one render. Cost: docs/performance.md.
     ///
     /// - Parameters:
-    ///   - accept: The request's `Accept`. The answer is the text format 0.0.4, which every
-    ///     scraper reads, whatever this says.
-    ///   - acceptEncoding: The request's `Accept-Encoding`. The answer is not compressed.
+    ///   - accept: The request's `Accept`: OpenMetrics for those who prefer it, else the text
+    ///     format 0.0.4. Never a refusal: whoever asks for neither gets the text format.
+    ///   - acceptEncoding: The request's `Accept-Encoding`; gzip if that is wanted, and pays.
     ///   - names: The values of the query's `name[]`: families to be printed, by the name of the
     ///     family or of one of its samples. None means all; unknown ones are passed over.
+    ///   - scrapeTimeout: The request's `X-Prometheus-Scrape-Timeout-Seconds`. A collector that
+    ///     has not answered half a second before that, or within 9.5 s, is left out and counted.
+    ///   - creationTimes: Whether OpenMetrics has `_created` samples, which tell when each counter
+    ///     and histogram was made. They double the lines of counters.
     public func respond(
-        accept: String? = nil, acceptEncoding: String? = nil, names: [String] = []
+        accept: String? = nil, acceptEncoding: String? = nil, names: [String] = [],
+        scrapeTimeout: String? = nil, creationTimes: Bool = false
     ) -> ScrapeResponse {
-        ScrapeResponse(
-            status: 200,
-            headers: [
-                ("Content-Type", TextExposition.contentType), ("Cache-Control", "no-store"),
-            ],
-            body: Scrape(self, names: names).render())
+        let negotiated = NegotiatedFormat.best(for: accept)
+        let style = ExpositionStyle(
+            isOpenMetrics: negotiated.format.isOpenMetrics, showsCreationTimes: creationTimes)
+        let key = SharedRenders.Key(
+            style: style, isCompressed: ContentCoding.allowsGzip(acceptEncoding), names: names)
+        let rendered = renders.share(key, within: ScrapeTimeout.limit(scrapeTimeout)) { limit in
+            let body = Scrape(self, style: style, names: names).render(within: limit)
+            let compressed = key.isCompressed ? ContentCoding.gzip(body) : nil
+            return SharedRenders.Rendered(
+                body: compressed ?? body, isCompressed: compressed != nil)
+        }
+        var headers = [
+            (name: "Content-Type", value: negotiated.contentType),
+            (name: "Vary", value: "Accept, Accept-Encoding"),
+            (name: "Cache-Control", value: "no-store"),
+        ]
+        if rendered.isCompressed { headers.append((name: "Content-Encoding", value: "gzip")) }
+        return ScrapeResponse(status: 200, headers: headers, body: rendered.body)
     }
 
     /// The whole exposition in the text format, for tests and logs.
     public func text() -> String {
-        String(decoding: Scrape(self, names: []).render(), as: UTF8.self)
+        String(decoding: scrape(ExpositionStyle()).render(), as: UTF8.self)
     }
 
     /// The same, with room for so many bytes to start with.
     package func text(capacity: Int) -> String {
-        String(decoding: Scrape(self, names: []).render(capacity: capacity), as: UTF8.self)
+        String(decoding: scrape(ExpositionStyle()).render(capacity: capacity), as: UTF8.self)
+    }
+
+    /// The whole exposition in OpenMetrics, for tests and logs.
+    ///
+    /// - Parameter creationTimes: As in ``respond(accept:acceptEncoding:names:scrapeTimeout:creationTimes:)``.
+    public func openMetricsText(creationTimes: Bool = false) -> String {
+        let style = ExpositionStyle(isOpenMetrics: true, showsCreationTimes: creationTimes)
+        return String(decoding: scrape(style).render(), as: UTF8.self)
+    }
+
+    private func scrape(_ style: ExpositionStyle) -> Scrape {
+        Scrape(self, style: style, names: [])
     }
 }

@@ -23,15 +23,15 @@ public final class Counter: Sendable {
     // module, nothing but `withExtendedLifetime` says that `self` must outlive the access.
     @usableFromInline let cell: Cell
     private let arena: CellArena
-    private let index: Int
+    private let exemplars = LazyExemplars()
 
     init(in arena: CellArena) {
-        (index, cell) = arena.allocate()
+        cell = arena.allocate()
         self.arena = arena
     }
 
     deinit {
-        arena.release(index)
+        arena.release(cell)
     }
 
     /// Adds one.
@@ -70,6 +70,26 @@ public final class Counter: Sendable {
         withExtendedLifetime(self) {}
     }
 
+    /// Adds one, and offers an example of what was counted.
+    ///
+    /// `exemplar` is asked for at most once a second; `nil` gives none. See ``Exemplar``.
+    public func increment(exemplar: @autoclosure () -> Exemplar?) {
+        increment()
+        exemplars.offer(exemplar, value: 1, at: 0, of: 1, arena.surroundings)
+    }
+
+    /// Adds a fraction or a whole number, and offers an example of what was counted.
+    ///
+    /// What is refused of the amount is refused of the exemplar too.
+    public func increment(by amount: Double, exemplar: @autoclosure () -> Exemplar?) {
+        increment(by: amount)
+        guard amount >= 0, amount < .infinity else { return }
+        exemplars.offer(exemplar, value: amount, at: 0, of: 1, arena.surroundings)
+    }
+
+    /// The end of the series' line in OpenMetrics; nil if it never had an exemplar.
+    var exemplarSlots: ExemplarSlots? { exemplars.made }
+
     /// What was counted so far.
     ///
     /// For tests and logs; a scrape reads the cells themselves.
@@ -81,7 +101,7 @@ public final class Counter: Sendable {
     func refuse(_ amount: Double) {
         let reason: RefusedObservation =
             amount.isNaN ? .notANumber : amount < 0 ? .negative : .infinite
-        arena.diagnostics.refuse(
+        arena.surroundings.diagnostics.refuse(
             reason, "a counter was asked to grow by \(amount); a counter only grows, use a gauge")
     }
 }

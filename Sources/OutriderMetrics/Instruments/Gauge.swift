@@ -13,15 +13,14 @@ public final class Gauge: Sendable {
     // SAFETY: as in Counter.
     @usableFromInline let cell: Cell
     private let arena: CellArena
-    private let index: Int
 
     init(in arena: CellArena) {
-        (index, cell) = arena.allocate()
+        cell = arena.allocate()
         self.arena = arena
     }
 
     deinit {
-        arena.release(index)
+        arena.release(cell)
     }
 
     /// Makes it `value`.

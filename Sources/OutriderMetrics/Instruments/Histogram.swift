@@ -17,30 +17,53 @@
 /// removed; then nobody sees it.
 ///
 /// An infinite or NaN observation is refused, since it would spoil the sum for good, and counted in
-/// `outrider_observations_refused_total{reason}`.
+/// `outrider_observations_refused_total{reason}`. Negative ones are allowed, but OpenMetrics, in
+/// which a sum only grows, then has neither `_sum` nor `_count`; the text format has both.
 public final class Histogram: Sendable {
     let cell: Cell
     private let bounds: [Double]
     private let arena: CellArena
-    private let index: Int
+    private let exemplars = LazyExemplars()
 
     static func cellCount(bounds: Int) -> Int { bounds + 2 }
 
     init(in arena: CellArena, bounds: [Double]) {
-        (index, cell) = arena.allocate()
+        cell = arena.allocate()
         self.arena = arena
         self.bounds = bounds
     }
 
     deinit {
-        arena.release(index)
+        arena.release(cell)
     }
 
     /// Counts one observation, in the family's unit (seconds for durations).
     public func observe(_ value: Double) {
         guard value.isFinite else { return refuse(value) }
+        count(value, in: bucket(of: value))
+    }
+
+    /// Counts one observation, and offers an example of it to its bucket.
+    ///
+    /// `exemplar` is asked for at most once a second for each bucket; `nil` gives none. See
+    /// ``Exemplar``.
+    public func observe(_ value: Double, exemplar: @autoclosure () -> Exemplar?) {
+        guard value.isFinite else { return refuse(value) }
+        let bucket = bucket(of: value)
+        count(value, in: bucket)
+        exemplars.offer(
+            exemplar, value: value, at: bucket, of: bounds.count + 1, arena.surroundings)
+    }
+
+    @inline(__always)
+    private func bucket(of value: Double) -> Int {
         var bucket = 0
         while bucket < bounds.count, value > bounds[bucket] { bucket += 1 }
+        return bucket
+    }
+
+    @inline(__always)
+    private func count(_ value: Double, in bucket: Int) {
         cell.advanced(by: bucket).add(1 as UInt64)
         cell.advanced(by: bounds.count + 1).add(value)
     }
@@ -50,12 +73,18 @@ public final class Histogram: Sendable {
         observe(duration / .seconds(1))
     }
 
+    /// Counts one duration, in seconds, and offers an example of it to its bucket.
+    public func observe(_ duration: Duration, exemplar: @autoclosure () -> Exemplar?) {
+        observe(duration / .seconds(1), exemplar: exemplar())
+    }
+
     /// Runs `body` and counts how long it took, in seconds, whether it returns or throws.
     public func time<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        let start = ContinuousClock.now
-        defer { observe(ContinuousClock.now - start) }
+        let clock = arena.surroundings.clock
+        let start = clock.uptime
+        defer { observe(clock.uptime - start) }
         return try body()
     }
 
@@ -65,8 +94,9 @@ public final class Histogram: Sendable {
             _ body: nonisolated(nonsending) () async throws(Failure) -> Result
         ) async throws(Failure) -> Result
     {
-        let start = ContinuousClock.now
-        defer { observe(ContinuousClock.now - start) }
+        let clock = arena.surroundings.clock
+        let start = clock.uptime
+        defer { observe(clock.uptime - start) }
         return try await body()
     }
 
@@ -80,8 +110,11 @@ public final class Histogram: Sendable {
     /// The sum of all observations so far.
     public var sum: Double { cell.advanced(by: bounds.count + 1).double }
 
+    /// The ends of the buckets' lines in OpenMetrics; nil if there never was an exemplar.
+    var exemplarSlots: ExemplarSlots? { exemplars.made }
+
     private func refuse(_ value: Double) {
-        arena.diagnostics.refuse(
+        arena.surroundings.diagnostics.refuse(
             value.isNaN ? .notANumber : .infinite,
             "a histogram was given \(value), which would spoil its sum")
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A registered collector: its families, checked once, and how to ask it.
 
+internal import Synchronization
+
 /// One collector of a registry and the families it declared.
 final class CollectionPlan: Sendable {
     /// A declared family, ready to be printed.
@@ -26,12 +28,23 @@ final class CollectionPlan: Sendable {
     /// Where in `families` a family stands, by the name that the collector gave it.
     let indices: [String: Int]
     let diagnostics: Diagnostics
-    /// Whether its duration and failures are exposed; not for what is merely a closure.
-    let isReported: Bool
+    let origin: Origin
     private let collector: any Collector
+    private let isFailing = Atomic<Bool>(false)
+    private let abandonedCalls = Atomic<Int>(0)
+
+    /// Whose a collector is.
+    enum Origin {
+        /// The registry's: it cannot fail or hang.
+        case own
+        /// A closure of the service's, under the name of its one family.
+        case callback
+        /// The service's, with a name of its own.
+        case collector
+    }
 
     init(
-        _ collector: any Collector, isReported: Bool, diagnostics: Diagnostics
+        _ collector: any Collector, origin: Origin, diagnostics: Diagnostics
     ) throws(RegistrationError) {
         let declared = collector.families
         var planned: [PlannedFamily] = []
@@ -41,16 +54,41 @@ final class CollectionPlan: Sendable {
             zip(declared.map(\.name), declared.indices), uniquingKeysWith: { first, _ in first })
         name = collector.name
         self.collector = collector
-        self.isReported = isReported
+        self.origin = origin
         self.diagnostics = diagnostics
     }
 
-    /// Asks the collector.
-    func collect() throws -> [CollectedSamples.Series] {
+    /// Asks the collector; nil if it throws, which is counted and told.
+    func collectReporting(to figures: ScrapeFigures) -> [CollectedSamples.Series]? {
         var samples = CollectedSamples(self)
-        try collector.collect(into: &samples)
+        do {
+            try collector.collect(into: &samples)
+        } catch {
+            fail("\(error)", figures)
+            return nil
+        }
+        // ORDERING: relaxed, here and below; the flag and the count guard no memory.
+        if origin != .own { isFailing.store(false, ordering: .relaxed) }
         return samples.series
     }
+
+    /// Counts that the collector was left out of a scrape, and says why, once until it works again.
+    func fail(_ reason: String, _ figures: ScrapeFigures) {
+        figures.collectorFailures.with(name).increment()
+        if isFailing.exchange(true, ordering: .relaxed) { return }
+        diagnostics.log.say(
+            .warning, about: "collector:\(name)",
+            "collector \"\(name)\" was left out of a scrape: \(reason)")
+    }
+
+    /// Whether a call that a scrape did not wait for has not come back yet.
+    var isStuck: Bool { abandonedCalls.load(ordering: .relaxed) > 0 }
+
+    /// A scrape waits no longer for a call.
+    func noteAbandoned() { abandonedCalls.wrappingAdd(1, ordering: .relaxed) }
+
+    /// A call came back that a scrape had abandoned.
+    func noteReturn() { abandonedCalls.wrappingSubtract(1, ordering: .relaxed) }
 }
 
 /// A counter or gauge whose value a closure tells.

@@ -4,9 +4,11 @@
 /// A source of numbers that is asked at each scrape: `/proc`, a pool, a cache.
 ///
 /// Register it with ``Registry/add(_:)`` or ``Registry/register(_:)``. From then on, each scrape
-/// calls ``collect(into:)`` on its own thread; scrapes may overlap, so it must be thread-safe and
-/// should be quick. A collector that throws is left out of that scrape, counted in
-/// `outrider_collector_failures_total{collector}` and logged; all else is served.
+/// calls ``collect(into:)`` on a thread made for it, with a stack of 512 KiB; scrapes may overlap,
+/// so it must be thread-safe and should be quick. A collector that throws, or that has not returned
+/// at the scrape's limit, is left out of that scrape, counted in
+/// `outrider_collector_failures_total{collector}` and logged once until it works again; all else is
+/// served. One that hangs is not asked again before it has returned.
 ///
 /// A conforming type passes this test: after registration, a scrape shows each declared family
 /// once, with the values added, and no label set of a family twice.

@@ -4,7 +4,7 @@
 // A guest does not flood its host's log. A message about one subject comes once, or a few times
 // a minute; what is left out is counted and told with the next one.
 
-internal import OutriderLocking
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc

@@ -9,6 +9,7 @@ internal import Synchronization
 /// Why an observation was refused.
 enum RefusedObservation: Int, CaseIterable {
     case negative, notANumber, infinite, wrongLabels, undeclared, labelsTooLong, duplicate
+    case exemplarTooLong, invalidExemplar
 
     var label: String {
         switch self {
@@ -19,6 +20,8 @@ enum RefusedObservation: Int, CaseIterable {
         case .undeclared: "undeclared_family"
         case .labelsTooLong: "labels_too_long"
         case .duplicate: "duplicate"
+        case .exemplarTooLong: "exemplar_too_long"
+        case .invalidExemplar: "invalid_exemplar"
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A metric family as the registry and the scrape know it: its definition, cells and series.
 
-internal import OutriderLocking
+internal import OutriderThreading
 
 /// What stands behind a ``Family`` or a single instrument; thread-safe.
 ///
@@ -10,14 +10,14 @@ internal import OutriderLocking
 final class FamilyCore: Sendable {
     let definition: MetricDefinition
     let text: FamilyText
-    let diagnostics: Diagnostics
+    let surroundings: Surroundings
     private let labelHeads: LabelHeads
     private let arena: CellArena
     private let table: SeriesTable
 
-    init(_ definition: MetricDefinition, diagnostics: Diagnostics) {
+    init(_ definition: MetricDefinition, _ surroundings: Surroundings) {
         self.definition = definition
-        self.diagnostics = diagnostics
+        self.surroundings = surroundings
         text = FamilyText(definition)
         labelHeads = LabelHeads(definition.labels)
         let cells =
@@ -28,12 +28,19 @@ final class FamilyCore: Sendable {
             }
         let isLabelled = !definition.labels.isEmpty
         arena = CellArena(
-            cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, diagnostics: diagnostics)
-        table = SeriesTable(expectsMany: isLabelled)
+            cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, surroundings: surroundings)
+        table = SeriesTable(expectsMany: isLabelled, clock: surroundings.clock)
     }
+
+    var diagnostics: Diagnostics { surroundings.diagnostics }
 
     /// The series as they are now, for a scrape.
     var runs: [SeriesRun] { table.runs }
+
+    /// When the series of a run was made, in seconds since the epoch.
+    func secondsAtCreation(of index: Int, in run: SeriesRun) -> Double {
+        table.secondsAtCreation(of: index, in: run)
+    }
 
     /// Series that exist now.
     var count: Int { table.count }

@@ -113,7 +113,7 @@ struct MetricDefinition: Sendable {
         }
     }
 
-    private static func isValid(_ name: String, allowingColon: Bool) -> Bool {
+    static func isValid(_ name: String, allowingColon: Bool) -> Bool {
         guard let first = name.utf8.first, !(0x30...0x39).contains(first) else { return false }
         return name.utf8.allSatisfy { byte in
             switch byte {

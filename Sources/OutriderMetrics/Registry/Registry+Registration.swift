@@ -25,7 +25,7 @@ extension Registry {
     public func counter(
         _ name: String, help: String, read: @escaping @Sendable () -> Double
     ) {
-        addOrRefuse(CallbackCollector(family: .counter(name, help: help), read: read), false)
+        addOrRefuse(CallbackCollector(family: .counter(name, help: help), read: read), .callback)
     }
 
     /// A gauge without labels.
@@ -43,7 +43,7 @@ extension Registry {
     /// `read` runs on the scrape's thread, should be quick, and may register metrics. A name has one
     /// callback; a second one is refused.
     public func gauge(_ name: String, help: String, read: @escaping @Sendable () -> Double) {
-        addOrRefuse(CallbackCollector(family: .gauge(name, help: help), read: read), false)
+        addOrRefuse(CallbackCollector(family: .gauge(name, help: help), read: read), .callback)
     }
 
     /// A histogram without labels.
@@ -75,7 +75,7 @@ extension Registry {
 
     /// Asks `collector` at each scrape from now on.
     public func add(_ collector: some Collector) {
-        addOrRefuse(collector, true)
+        addOrRefuse(collector, .collector)
     }
 
     // MARK: - Throws
@@ -97,7 +97,7 @@ extension Registry {
         counter name: String, help: String, read: @escaping @Sendable () -> Double
     ) throws(RegistrationError) {
         let family = CollectedFamily.counter(name, help: help)
-        try add(CallbackCollector(family: family, read: read), isReported: false)
+        try add(CallbackCollector(family: family, read: read), .callback)
     }
 
     /// A gauge without labels.
@@ -117,7 +117,7 @@ extension Registry {
         gauge name: String, help: String, read: @escaping @Sendable () -> Double
     ) throws(RegistrationError) {
         let family = CollectedFamily.gauge(name, help: help)
-        try add(CallbackCollector(family: family, read: read), isReported: false)
+        try add(CallbackCollector(family: family, read: read), .callback)
     }
 
     /// A histogram without labels; see ``histogram(_:help:buckets:)``.
@@ -144,7 +144,7 @@ extension Registry {
 
     /// Asks `collector` at each scrape from now on; all of its families are accepted, or none.
     public func register(_ collector: some Collector) throws(RegistrationError) {
-        try add(collector, isReported: true)
+        try add(collector, .collector)
     }
 
     // MARK: - Common ground
@@ -156,9 +156,9 @@ extension Registry {
         return Family<Instrument>(core, labels: core.definition.labels).with(values)
     }
 
-    private func addOrRefuse(_ collector: any Collector, _ isReported: Bool) {
+    private func addOrRefuse(_ collector: any Collector, _ origin: CollectionPlan.Origin) {
         do {
-            try add(collector, isReported: isReported)
+            try add(collector, origin)
         } catch {
             diagnostics.refuse(error, "it will not be asked")
         }

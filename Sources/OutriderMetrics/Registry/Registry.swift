@@ -4,7 +4,7 @@
 // The lock is for registration. A scrape takes it for as long as it takes to copy one array
 // reference; recording never takes it.
 
-internal import OutriderLocking
+internal import OutriderThreading
 
 /// A set of metrics that is scraped as one.
 ///
@@ -20,7 +20,9 @@ public final class Registry: Sendable {
     /// The registry that an agent exposes by default.
     public static let shared = Registry()
 
-    let diagnostics: Diagnostics
+    let surroundings: Surroundings
+    /// Scrapes that are under way.
+    let renders = SharedRenders()
     private let state: Guarded<RegistryState>
     /// What scrapes of this registry cost.
     let scrapeFigures: ScrapeFigures
@@ -31,18 +33,22 @@ public final class Registry: Sendable {
     ///   - reportsItself: Whether it exposes what it refused and what its scrapes cost
     ///     (`outrider_…`). Off is for comparing a whole exposition in a test.
     ///   - log: Where its advice goes.
-    public init(reportsItself: Bool = true, log: DiagnosticLog = .shared) {
+    ///   - clock: Where it gets the time from; for tests.
+    public init(
+        reportsItself: Bool = true, log: DiagnosticLog = .shared,
+        clock: any MetricClock = SystemMetricClock()
+    ) {
         let diagnostics = Diagnostics(log: log)
+        surroundings = Surroundings(diagnostics: diagnostics, clock: clock)
         var state = RegistryState()
-        scrapeFigures = ScrapeFigures(
-            in: &state, isExposed: reportsItself, diagnostics: diagnostics)
+        scrapeFigures = ScrapeFigures(in: &state, isExposed: reportsItself, surroundings)
         if reportsItself {
-            try? state.add(
-                CollectionPlan(diagnostics, isReported: false, diagnostics: diagnostics))
+            try? state.add(CollectionPlan(diagnostics, origin: .own, diagnostics: diagnostics))
         }
-        self.diagnostics = diagnostics
         self.state = Guarded(state)
     }
+
+    var diagnostics: Diagnostics { surroundings.diagnostics }
 
     /// Removes a metric family, or the whole collector that fills it.
     ///
@@ -63,6 +69,9 @@ public final class Registry: Sendable {
         snapshot.plans.contains { $0.name == name }
     }
 
+    /// Scrapes that wait for a render which they will share.
+    package var waitingScrapes: Int { renders.waiting }
+
     /// The families of this moment, in the order in which they are printed.
     var snapshot: RegistrySnapshot {
         state.withLock { $0.snapshot() }
@@ -78,7 +87,7 @@ public final class Registry: Sendable {
         let definition = try MetricDefinition(
             kind, name, help: help, labels: labels, buckets: buckets)
         return try state.withLock { (state) throws(RegistrationError) in
-            try state.findOrAdd(definition, given: name, diagnostics: diagnostics)
+            try state.findOrAdd(definition, given: name, surroundings)
         }
     }
 
@@ -93,12 +102,14 @@ public final class Registry: Sendable {
             diagnostics.refuse(error, "the instrument works, but is not exposed")
             let definition = MetricDefinition(
                 unchecked: kind, name, help: help, labels: labels, buckets: buckets)
-            return FamilyCore(definition, diagnostics: diagnostics)
+            return FamilyCore(definition, surroundings)
         }
     }
 
-    func add(_ collector: any Collector, isReported: Bool) throws(RegistrationError) {
-        let plan = try CollectionPlan(collector, isReported: isReported, diagnostics: diagnostics)
+    func add(
+        _ collector: any Collector, _ origin: CollectionPlan.Origin
+    ) throws(RegistrationError) {
+        let plan = try CollectionPlan(collector, origin: origin, diagnostics: diagnostics)
         try state.withLock { (state) throws(RegistrationError) in try state.add(plan) }
     }
 }

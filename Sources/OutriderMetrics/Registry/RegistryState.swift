@@ -27,7 +27,7 @@ struct RegistryState: Sendable {
 
     /// The family with this definition, new or there already.
     mutating func findOrAdd(
-        _ definition: MetricDefinition, given name: String, diagnostics: Diagnostics
+        _ definition: MetricDefinition, given name: String, _ surroundings: Surroundings
     ) throws(RegistrationError) -> FamilyCore {
         if let taken = taken(by: definition) {
             guard case .instruments(let core) = owners[taken] else {
@@ -39,14 +39,16 @@ struct RegistryState: Sendable {
             if let error = core.definition.conflict(with: definition, given: name) { throw error }
             return core
         }
-        let core = FamilyCore(definition, diagnostics: diagnostics)
+        let core = FamilyCore(definition, surroundings)
         claim(definition, for: .instruments(core))
         return core
     }
 
     /// Adds a collector and its families; all of them or, if one is refused, none.
     mutating func add(_ plan: CollectionPlan) throws(RegistrationError) {
-        if plan.isReported, plans.contains(where: { $0.isReported && $0.name == plan.name }) {
+        if plan.origin == .collector,
+            plans.contains(where: { $0.origin == .collector && $0.name == plan.name })
+        {
             throw RegistrationError(
                 code: .nameTaken, metric: plan.name,
                 advice: "another collector has this name; give each its own")
@@ -136,6 +138,11 @@ struct RegistrySnapshot: Sendable {
 
     let entries: [Entry]
     let plans: [CollectionPlan]
+
+    /// The names of all samples that there may be.
+    var sampleNames: Set<String> {
+        Set(entries.flatMap { definition(of: $0).sampleNames })
+    }
 
     init(entries: [Entry], plans: [CollectionPlan]) {
         self.plans = plans

@@ -8,8 +8,15 @@ struct ScrapeFigures: Sendable {
     let collectorDuration: Family<Gauge>
     let collectorFailures: Family<Counter>
 
+    /// Tells how long a collector took; not for what is merely a closure.
+    func note(_ plan: CollectionPlan, took duration: Duration) {
+        if plan.origin == .collector {
+            collectorDuration.with(plan.name).set(duration / .seconds(1))
+        }
+    }
+
     /// Registers the figures in `state`, or keeps them unseen.
-    init(in state: inout RegistryState, isExposed: Bool, diagnostics: Diagnostics) {
+    init(in state: inout RegistryState, isExposed: Bool, _ surroundings: Surroundings) {
         func core(
             _ kind: MetricKind, _ name: String, _ help: String, labels: [String] = [],
             buckets: Buckets? = nil
@@ -18,8 +25,8 @@ struct ScrapeFigures: Sendable {
                 unchecked: kind, name, help: help, labels: labels, buckets: buckets)
             let registered =
                 isExposed
-                ? try? state.findOrAdd(definition, given: name, diagnostics: diagnostics) : nil
-            return registered ?? FamilyCore(definition, diagnostics: diagnostics)
+                ? try? state.findOrAdd(definition, given: name, surroundings) : nil
+            return registered ?? FamilyCore(definition, surroundings)
         }
         let durationCore = core(
             .histogram, "outrider_scrape_duration_seconds",
@@ -37,7 +44,7 @@ struct ScrapeFigures: Sendable {
         collectorFailures = Family(
             core(
                 .counter, "outrider_collector_failures_total",
-                "Scrapes that a collector was left out of, because it failed.",
+                "Scrapes that a collector was left out of: it failed, or took too long.",
                 labels: ["collector"]),
             labels: ["collector"])
     }

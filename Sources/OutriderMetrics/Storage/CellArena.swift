@@ -10,19 +10,19 @@
 // Chunks double, so that a million series need twenty allocations and an unlabelled one needs
 // eight or sixteen bytes.
 
-internal import OutriderLocking
+internal import OutriderThreading
 internal import Synchronization
 
 /// The cells of one family; thread-safe.
 ///
-/// It also knows whom to tell when an observation is refused, since every instrument of the
-/// family keeps a reference to it and to nothing else.
+/// It also knows whom to tell when an observation is refused and what time it is, since every
+/// instrument of the family keeps a reference to it and to nothing else.
 @usableFromInline
 final class CellArena: @unchecked Sendable {
     /// Cells that each series has, side by side.
     let cellsPerSeries: Int
-    /// Where refused observations are counted.
-    let diagnostics: Diagnostics
+    /// Where refused observations are counted, and what time it is.
+    let surroundings: Surroundings
 
     private let firstCapacity: Int
     private let state = Guarded(State())
@@ -36,10 +36,10 @@ final class CellArena: @unchecked Sendable {
     }
 
     /// An empty arena; memory comes with the first series.
-    init(cellsPerSeries: Int, firstCapacity: Int, diagnostics: Diagnostics) {
+    init(cellsPerSeries: Int, firstCapacity: Int, surroundings: Surroundings) {
         self.cellsPerSeries = cellsPerSeries
         self.firstCapacity = max(1, firstCapacity)
-        self.diagnostics = diagnostics
+        self.surroundings = surroundings
     }
 
     deinit {
@@ -51,12 +51,10 @@ final class CellArena: @unchecked Sendable {
         }
     }
 
-    /// Hands out the cells of one series, all zero, and the index to give them back by.
-    func allocate() -> (index: Int, cell: Cell) {
+    /// Hands out the cells of one series, all zero.
+    func allocate() -> Cell {
         state.withLock { state in
-            if let index = state.free.popLast() {
-                return (index, cell(at: index, in: state))
-            }
+            if let index = state.free.popLast() { return cell(at: index, in: state) }
             if state.used == state.capacity {
                 let count = seriesCount(ofChunk: unsafe state.chunks.count)
                 unsafe state.chunks.append(makeChunk(series: count))
@@ -64,21 +62,36 @@ final class CellArena: @unchecked Sendable {
             }
             let index = state.used
             state.used += 1
-            return (index, cell(at: index, in: state))
+            return cell(at: index, in: state)
         }
     }
 
     /// Takes a series' cells back, for the next series to use.
     ///
     /// Called when the last reference to its instrument is gone, so nobody writes to them.
-    func release(_ index: Int) {
-        state.withLock { state in
-            let first = cell(at: index, in: state)
-            for offset in 0..<cellsPerSeries {
-                first.advanced(by: offset).set(0)
-            }
-            state.free.append(index)
+    func release(_ first: Cell) {
+        for offset in 0..<cellsPerSeries {
+            first.advanced(by: offset).set(0)
         }
+        state.withLock { state in
+            if let index = index(of: first, in: state) { state.free.append(index) }
+        }
+    }
+
+    /// Which series has these cells: looked up in the few chunks there are, so that no instrument
+    /// needs a word to remember it.
+    private func index(of cell: Cell, in state: State) -> Int? {
+        var start = 0
+        for unsafe(number, chunk) in unsafe state.chunks.enumerated() {
+            let count = seriesCount(ofChunk: number)
+            // SAFETY: only addresses are compared; the distance is taken within one chunk.
+            let end = unsafe chunk + count * cellsPerSeries
+            if unsafe cell.word >= chunk, unsafe cell.word < end {
+                return unsafe start + (cell.word - chunk) / cellsPerSeries
+            }
+            start += count
+        }
+        return nil
     }
 
     /// The number of series in a chunk: n, n, 2n, 4n and so on.

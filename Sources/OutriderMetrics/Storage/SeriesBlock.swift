@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A run of series that grows at its end only, so that a scrape can read it without a lock.
 //
-// A series is a record (where its labels lie, which cell it has), its rendered labels, and its
-// instrument. One thread at a time appends, under the table's lock. Everything below `published`
+// A series is a record (where its labels end, which cell it has, when it was made), its rendered
+// labels, which start where those before it end, and its instrument. One thread at a time appends, under the table's lock. Everything below `published`
 // never changes again but for the mark that a series was removed; `published` is stored with
 // release and loaded with acquire, so a reader sees whole series only.
 //
@@ -14,8 +14,9 @@ internal import Synchronization
 /// What a scrape needs to print one series.
 struct SeriesRecord {
     let cell: Cell
-    let labelsStart: Int32
-    let labelsCount: Int32
+    let labelsEnd: Int32
+    /// When it was made, as the table counts time.
+    let created: UInt32
 }
 
 /// A fixed number of places for series, filled from the front.
@@ -61,8 +62,10 @@ struct SeriesRecord {
     }
 
     /// Adds a series, or returns `false` when the block has no place for it.
-    func append(_ instrument: AnyObject, cell: Cell, labels key: UnsafeBufferPointer<UInt8>) -> Bool
-    {
+    func append(
+        _ instrument: AnyObject, cell: Cell, labels key: UnsafeBufferPointer<UInt8>,
+        created: UInt32
+    ) -> Bool {
         let index = published.load(ordering: .relaxed)
         let start = labelBytes
         guard index < capacity, start + key.count <= labelsCapacity else { return false }
@@ -71,7 +74,7 @@ struct SeriesRecord {
             unsafe (labels + start).initialize(from: source, count: key.count)
         }
         let record = SeriesRecord(
-            cell: cell, labelsStart: Int32(start), labelsCount: Int32(key.count))
+            cell: cell, labelsEnd: Int32(start + key.count), created: created)
         // SAFETY: `index` is below the capacity, and its place was never initialised.
         unsafe (records + index).initialize(to: record)
         unsafe (instruments + index).initialize(to: instrument)
@@ -85,15 +88,21 @@ struct SeriesRecord {
     /// The rendered labels of a series, without braces; valid while the block is.
     func labels(at index: Int) -> UnsafeBufferPointer<UInt8> {
         // SAFETY: callers pass an index below `count`.
-        let record = unsafe records[index]
-        return unsafe UnsafeBufferPointer(
-            start: labels + Int(record.labelsStart), count: Int(record.labelsCount))
+        let end = unsafe Int(records[index].labelsEnd)
+        let start = index == 0 ? 0 : unsafe Int(records[index - 1].labelsEnd)
+        return unsafe UnsafeBufferPointer(start: labels + start, count: end - start)
     }
 
     /// The first cell of a series.
     func cell(at index: Int) -> Cell {
         // SAFETY: callers pass an index below `count`.
         unsafe records[index].cell
+    }
+
+    /// When a series was made, as the table counts time.
+    func created(at index: Int) -> UInt32 {
+        // SAFETY: callers pass an index below `count`.
+        unsafe records[index].created
     }
 
     /// The instrument of a series.

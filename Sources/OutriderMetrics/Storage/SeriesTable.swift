@@ -10,7 +10,7 @@
 // A removed series leaves a tombstone and its record. Once the dead outnumber the living the
 // table is built anew from the living, so memory stays within twice what is in use.
 
-internal import OutriderLocking
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc
@@ -29,12 +29,20 @@ final class SeriesTable: Sendable {
     /// Bytes of labels for which a block makes room at most, unless one series alone needs more.
     private static let roomForLabels = 128 << 10
 
+    /// Steps of a second in which a series remembers when it was made: 32 bits last for 8 years.
+    private static let stepsPerSecond = 16.0
+
     private let expectsMany: Bool
+    private let clock: any MetricClock
+    /// When the table was made, in seconds since the epoch.
+    private let epoch: Double
     private let state: Guarded<State>
 
     /// `expectsMany` is false for a family without labels, which has one series for good.
-    init(expectsMany: Bool) {
+    init(expectsMany: Bool, clock: any MetricClock) {
         self.expectsMany = expectsMany
+        self.clock = clock
+        epoch = clock.secondsSinceEpoch
         state = Guarded(State(slots: Array(repeating: Slot.empty, count: expectsMany ? 8 : 2)))
     }
 
@@ -59,6 +67,17 @@ final class SeriesTable: Sendable {
         state.withLock { $0.living }
     }
 
+    /// When a series was made, in seconds since the epoch, to a sixteenth.
+    func secondsAtCreation(of index: Int, in run: SeriesRun) -> Double {
+        epoch + Double(run.block.created(at: index)) / Self.stepsPerSecond
+    }
+
+    /// The steps that have passed since the table was made; a clock that was set back gives none.
+    private var now: UInt32 {
+        let steps = (clock.secondsSinceEpoch - epoch) * Self.stepsPerSecond
+        return UInt32(min(max(0, steps), Double(UInt32.max)))
+    }
+
     /// The instrument with these rendered labels, made by `make` if there is none yet.
     ///
     /// `make` runs under the table's lock, once for each series.
@@ -71,7 +90,8 @@ final class SeriesTable: Sendable {
                 return state.blocks[place.block].instrument(at: place.index)
             }
             let (instrument, cell) = make()
-            unsafe append(instrument, cell: cell, key: key, hash: hash, to: &state)
+            unsafe append(
+                instrument, cell: cell, key: key, hash: hash, created: now, to: &state)
             return instrument
         }
     }
@@ -95,7 +115,8 @@ final class SeriesTable: Sendable {
             rebuildIfWorthwhile(&state)
             if kept != nil { return }
             let (instrument, cell) = make()
-            unsafe append(instrument, cell: cell, key: key, hash: hash, to: &state)
+            unsafe append(
+                instrument, cell: cell, key: key, hash: hash, created: now, to: &state)
         }
     }
 
@@ -196,13 +217,16 @@ extension SeriesTable {
 
     private func append(
         _ instrument: AnyObject, cell: Cell, key: UnsafeBufferPointer<UInt8>, hash: UInt64,
-        to state: inout State
+        created: UInt32, to state: inout State
     ) {
         if (state.occupied + 1) * 4 > state.slots.count * 3 { growSlots(&state) }
         var block = state.blocks.last
-        if unsafe block?.append(instrument, cell: cell, labels: key) != true {
+        if unsafe block?.append(
+            instrument, cell: cell, labels: key, created: created) != true
+        {
             let next = unsafe makeBlock(after: block, for: key)
-            _ = unsafe next.append(instrument, cell: cell, labels: key)
+            _ = unsafe next.append(
+                instrument, cell: cell, labels: key, created: created)
             state.blocks.append(next)
             block = next
         }
@@ -254,7 +278,7 @@ extension SeriesTable {
                 let key = unsafe block.labels(at: index)
                 unsafe append(
                     block.instrument(at: index), cell: block.cell(at: index), key: key,
-                    hash: Slot.hash(of: key), to: &state)
+                    hash: Slot.hash(of: key), created: block.created(at: index), to: &state)
             }
         }
     }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metric families as bytes: in the Prometheus text format 0.0.4, and in OpenMetrics 1.0.
+//
+// Names and escaped labels were rendered when the metric was made, so a scrape copies them and
+// prints numbers. Nothing here allocates for a series (but one that has exemplars), takes a lock
+// that a writer could wait for, or builds a String.
+//
+// Sources: "Exposition formats" of the Prometheus documentation; the OpenMetrics 1.0 specification.
+
+/// What differs from one exposition to another.
+struct ExpositionStyle: Hashable, Sendable {
+    /// OpenMetrics rather than the text format.
+    var isOpenMetrics = false
+    /// Whether OpenMetrics tells when counters and histograms were made.
+    var showsCreationTimes = false
+}
+
+/// Writes metric families in a style.
+struct FamilyWriter {
+    private let style: ExpositionStyle
+
+    init(_ style: ExpositionStyle) {
+        self.style = style
+    }
+
+    /// Writes one family with all of its series; nothing if it has none.
+    ///
+    /// - Parameter isCreatedFree: Whether no other family has the name of this one's `_created`.
+    func write(_ core: FamilyCore, isCreatedFree: Bool, into writer: inout ByteWriter) {
+        let kind = core.definition.kind
+        let showsExemplars = style.isOpenMetrics && (kind == .counter || kind == .histogram)
+        let showsCreated =
+            style.isOpenMetrics && style.showsCreationTimes && isCreatedFree
+            && !core.text.created.isEmpty
+        var isFirst = true
+        for run in core.runs {
+            let block = run.block
+            for index in 0..<run.count where !block.isRemoved(at: index) {
+                if isFirst { writer.append(core.text.head(style)) }
+                isFirst = false
+                let labels = unsafe block.labels(at: index)
+                let cell = block.cell(at: index)
+                let exemplars = showsExemplars ? exemplars(of: block, at: index, kind) : nil
+                switch kind {
+                case .counter:
+                    unsafe writeName(core.text.sample, labels, into: &writer)
+                    writeCounter(cell, into: &writer)
+                    if let exemplars { writer.append(exemplars.rendered(at: 0)) }
+                case .gauge, .info:
+                    unsafe writeName(core.text.sample, labels, into: &writer)
+                    writer.append(cell.double)
+                case .histogram:
+                    unsafe writeHistogram(core.text, labels, cell, exemplars, into: &writer)
+                }
+                writer.append(UInt8(ascii: "\n"))
+                if showsCreated {
+                    unsafe writeName(core.text.created, labels, into: &writer)
+                    writer.append(core.secondsAtCreation(of: index, in: run))
+                    writer.append(UInt8(ascii: "\n"))
+                }
+                if writer.overflowed { return }
+            }
+        }
+    }
+
+    /// Writes one family of a collector; nothing if it has no samples.
+    func write(
+        _ samples: CollectedSamples.Series, as text: FamilyText, into writer: inout ByteWriter
+    ) {
+        if samples.samples.isEmpty { return }
+        writer.append(text.head(style))
+        unsafe samples.labels.withUnsafeBufferPointer { bytes in
+            var start = 0
+            for (end, value) in samples.samples {
+                let labels = unsafe UnsafeBufferPointer(rebasing: bytes[start..<end])
+                unsafe writeName(text.sample, labels, into: &writer)
+                writer.append(value)
+                writer.append(UInt8(ascii: "\n"))
+                start = end
+            }
+        }
+    }
+
+    /// Writes what stands behind the last family.
+    func writeEnd(into writer: inout ByteWriter) {
+        if style.isOpenMetrics { writer.append("# EOF\n") }
+    }
+
+    @inline(__always)
+    private func exemplars(
+        of block: SeriesBlock, at index: Int, _ kind: MetricKind
+    ) -> ExemplarSlots? {
+        // SAFETY: a family of a kind has instruments of that kind alone.
+        let instrument = block.instrument(at: index)
+        return kind == .counter
+            ? unsafe unsafeDowncast(instrument, to: Counter.self).exemplarSlots
+            : unsafe unsafeDowncast(instrument, to: Histogram.self).exemplarSlots
+    }
+
+    /// `name{labels} ` or `name `.
+    @inline(__always)
+    private func writeName(
+        _ name: [UInt8], _ labels: UnsafeBufferPointer<UInt8>, into writer: inout ByteWriter
+    ) {
+        writer.append(name)
+        if !labels.isEmpty {
+            writer.append(UInt8(ascii: "{"))
+            unsafe writer.append(labels)
+            writer.append(UInt8(ascii: "}"))
+        }
+        writer.append(UInt8(ascii: " "))
+    }
+
+    @inline(__always)
+    private func writeCounter(_ cell: Cell, into writer: inout ByteWriter) {
+        let whole = cell.integer
+        let fraction = cell.advanced(by: 1).double
+        if fraction == 0 {
+            writer.append(whole)
+        } else {
+            writer.append(Double(whole) + fraction)
+        }
+    }
+
+    /// The buckets, cumulative, then `_sum` and `_count`, without the last line feed.
+    private func writeHistogram(
+        _ text: FamilyText, _ labels: UnsafeBufferPointer<UInt8>, _ cell: Cell,
+        _ exemplars: ExemplarSlots?, into writer: inout ByteWriter
+    ) {
+        var total: UInt64 = 0
+        let sum = cell.advanced(by: text.bucketEnds.count).double
+        // In OpenMetrics a sum only grows, and there is no count without one. Of negative
+        // observations it has the buckets alone, the last of which is the count.
+        let hasSum = !style.isOpenMetrics || (sum >= 0 && !text.hasNegativeBounds)
+        for (bucket, end) in text.bucketEnds.enumerated() {
+            total &+= cell.advanced(by: bucket).integer
+            writer.append(text.bucket)
+            unsafe writer.append(labels)
+            unsafe end.withUnsafeBufferPointer { bytes in
+                // Without labels of its own, a bucket has no comma before `le`.
+                unsafe writer.append(labels.isEmpty ? .init(rebasing: bytes.dropFirst()) : bytes)
+            }
+            writer.append(total)
+            if let exemplars { writer.append(exemplars.rendered(at: bucket)) }
+            let isLast = bucket + 1 == text.bucketEnds.count
+            if hasSum || !isLast { writer.append(UInt8(ascii: "\n")) }
+        }
+        guard hasSum else { return }
+        unsafe writeName(text.sum, labels, into: &writer)
+        writer.append(sum)
+        writer.append(UInt8(ascii: "\n"))
+        unsafe writeName(text.count, labels, into: &writer)
+        // The total of the buckets just printed: `_count` cannot differ from `+Inf`.
+        writer.append(total)
+    }
+}

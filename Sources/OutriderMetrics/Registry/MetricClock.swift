@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the time comes from, so that a test can move it by hand.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Where a registry gets the time from: for timers, exemplars, and when a series was made.
+///
+/// ``SystemMetricClock`` unless a test gives a registry another one. Asked from any thread; must not
+/// block.
+public protocol MetricClock: Sendable {
+    /// Time since some moment in the past, which never goes back.
+    var uptime: Duration { get }
+    /// Wall time, in seconds since the epoch.
+    var secondsSinceEpoch: Double { get }
+}
+
+/// The clocks of the system: `CLOCK_MONOTONIC` and `CLOCK_REALTIME` (clock_gettime(2)).
+public struct SystemMetricClock: MetricClock {
+    /// The system's time.
+    public init() {}
+
+    /// Time since the machine was started, without the time that it slept.
+    public var uptime: Duration {
+        let now = Self.read(CLOCK_MONOTONIC)
+        return .seconds(now.tv_sec) + .nanoseconds(now.tv_nsec)
+    }
+
+    /// Wall time, in seconds since the epoch; it may be set back by hand or by NTP.
+    public var secondsSinceEpoch: Double {
+        let now = Self.read(CLOCK_REALTIME)
+        return Double(now.tv_sec) + Double(now.tv_nsec) / 1_000_000_000
+    }
+
+    private static func read(_ clock: clockid_t) -> timespec {
+        var time = timespec()
+        unsafe clock_gettime(clock, &time)
+        return time
+    }
+}
+
+/// What every family of a registry shares: whom to tell, and what time it is.
+struct Surroundings: Sendable {
+    let diagnostics: Diagnostics
+    let clock: any MetricClock
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads of our own, for work that may hang: none of the host's pools must be able to starve it,
+// and it must not take a thread of theirs away.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A thread that nobody joins.
+public enum DetachedThread {
+    /// Room for code of the service's own, such as a collector or a callback.
+    private static let stackSize = 512 << 10
+
+    /// Runs `body` on a new thread, with the host's signals blocked; false if there is none to be
+    /// had, in which case `body` does not run.
+    public static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+        final class Work: Sendable {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+        let work = unsafe Unmanaged.passRetained(Work(body))
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        unsafe pthread_attr_setstacksize(&attributes, stackSize)
+        #if os(Linux)
+            var thread = pthread_t()
+        #else
+            var thread: pthread_t?
+        #endif
+        let failed = withSignalsBlocked {
+            unsafe pthread_create(
+                &thread, &attributes,
+                { argument in
+                    #if os(Linux)
+                        guard let argument = unsafe argument else { return nil }
+                    #endif
+                    // SAFETY: the reference was retained for this thread alone.
+                    unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
+                    return nil
+                }, work.toOpaque())
+        }
+        if failed != 0 { unsafe work.release() }
+        return failed == 0
+    }
+}
+
+/// Runs `body` with the host's signals blocked, so that threads it starts never handle them.
+///
+/// Signals that tell of a fault in the thread itself stay open: blocked, they would end the process
+/// before a crash reporter of the host could speak.
+public func withSignalsBlocked<Result>(_ body: () -> Result) -> Result {
+    var blocked = sigset_t()
+    var before = sigset_t()
+    unsafe sigfillset(&blocked)
+    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] {
+        unsafe sigdelset(&blocked, fault)
+    }
+    unsafe pthread_sigmask(SIG_BLOCK, &blocked, &before)
+    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
+    return body()
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Something that happens once, and that any number of threads may wait for.
+
+internal import Dispatch
+
+/// Shut at first, then open for good.
+public final class Latch: Sendable {
+    private let semaphore = DispatchSemaphore(value: 0)
+
+    /// A latch that is shut.
+    public init() {}
+
+    /// Opens it; everybody who waits goes on, and nobody waits any more.
+    ///
+    /// Opening it again does nothing.
+    public func open() {
+        semaphore.signal()
+    }
+
+    /// Waits until it is open, at most for `limit`; tells whether it is.
+    ///
+    /// What was done before ``open()`` is only seen through a ``Guarded`` or an atomic.
+    public func wait(for limit: Duration) -> Bool {
+        let milliseconds = Int(clamping: Int64(max(0, limit / .milliseconds(1)).rounded(.up)))
+        let isOpen = semaphore.wait(timeout: .now() + .milliseconds(milliseconds)) == .success
+        // A turnstile: who comes through lets in the next one.
+        if isOpen { semaphore.signal() }
+        return isOpen
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// A collector that hangs costs its own numbers and nobody else's; scrapes that come together share.
+
+import Dispatch
+import OutriderMetrics
+import Synchronization
+import Testing
+
+/// A door that collectors wait at until the test opens it for good.
+private final class Door: Sendable {
+    private let visitors = DispatchSemaphore(value: 0)
+    private let opened = DispatchSemaphore(value: 0)
+
+    func pass() {
+        visitors.signal()
+        _ = opened.wait(timeout: .now() + 60)
+        opened.signal()
+    }
+
+    func open() { opened.signal() }
+
+    func waitForVisitor() -> Bool { visitors.wait(timeout: .now() + 30) == .success }
+}
+
+@Suite struct ScrapeDeadlineConcurrencyTests {
+    private static let value = CollectedFamily.gauge("value", help: "V.")
+    private let failures = #"outrider_collector_failures_total{collector="hung"}"#
+
+    private func body(_ response: ScrapeResponse) -> String {
+        String(decoding: response.body, as: UTF8.self)
+    }
+
+    @Test func `a collector that hangs is left out at the limit, and all others are there`() {
+        let recorded = RecordedLog()
+        let registry = Registry(log: recorded.log)
+        let door = Door()
+        defer { door.open() }
+        registry.gauge("instrument", help: "I.").set(1)
+        // Before and behind the one that hangs, by name and by registration.
+        registry.gauge("before", help: "B.") { 1 }
+        registry.add(
+            TestCollector(name: "hung", families: [Self.value]) { samples in
+                door.pass()
+                samples.add(Self.value, 1)
+            })
+        registry.gauge("zz_behind", help: "B.") { 1 }
+        let first = body(registry.respond(scrapeTimeout: "1"))
+        #expect(!first.contains("\nvalue "))
+        for name in ["instrument", "before", "zz_behind"] {
+            #expect(first.contains("\n\(name) 1\n"))
+        }
+        // Not asked again while it hangs, so this scrape does not wait.
+        let second = body(registry.respond(scrapeTimeout: "3600"))
+        #expect(second.contains("\nzz_behind 1\n"))
+        #expect(registry.sample(failures) == "3")
+        #expect(recorded.lines.count == 1)
+        #expect(recorded.lines.first?.contains("hung") == true)
+        door.open()
+        // It returns, and is asked again.
+        let limit = ContinuousClock.now + .seconds(30)
+        while !body(registry.respond()).contains("\nvalue 1\n"), ContinuousClock.now < limit {}
+        #expect(body(registry.respond()).contains("\nvalue 1\n"))
+    }
+
+    @Test func `a callback that hangs is left out and counted by the name of its metric`() {
+        let registry = Registry(log: .silent)
+        let door = Door()
+        defer { door.open() }
+        registry.gauge("hung", help: "H.") {
+            door.pass()
+            return 1
+        }
+        #expect(!body(registry.respond(scrapeTimeout: "0.1")).contains("\nhung "))
+        #expect(registry.sample(failures) == "2")
+    }
+
+    @Test(arguments: ["junk", "", "-1", "0", "nan", "1e400", "0x"])
+    func `a timeout that makes no sense is passed over`(timeout: String) {
+        let registry = Registry.bare
+        registry.gauge("value", help: "") { 1 }
+        #expect(body(registry.respond(scrapeTimeout: timeout)).contains("value 1\n"))
+    }
+
+    @Test func `scrapes that come together share a render`() {
+        let registry = Registry.bare
+        let door = Door()
+        let renders = Tally()
+        registry.gauge("value", help: "") {
+            renders.add()
+            door.pass()
+            return 1
+        }
+        let done = DispatchGroup()
+        let answers = Tally()
+        func scrape() {
+            // A queue of its own is a thread of its own.
+            DispatchQueue(label: "scrape").async(group: done) {
+                if body(registry.respond()).contains("value 1\n") { answers.add() }
+            }
+        }
+        scrape()
+        #expect(door.waitForVisitor())
+        for _ in 0..<7 { scrape() }
+        let limit = ContinuousClock.now + .seconds(30)
+        while registry.waitingScrapes < 7, ContinuousClock.now < limit {}
+        door.open()
+        #expect(done.wait(timeout: .now() + 30) == .success)
+        #expect(answers.count == 8)
+        #expect(renders.count == 2, "one for the first, one for all who came meanwhile")
+    }
+
+    @Test func `a scrape shows all that was counted before it came`() {
+        let registry = Registry.bare
+        let orders = registry.counter("orders", help: "", labels: ["thread"])
+        DispatchQueue.concurrentPerform(iterations: 4) { thread in
+            let own = orders.with("\(thread)")
+            for count in 1...200 {
+                own.increment()
+                let line = "orders_total{thread=\"\(thread)\"} \(count)\n"
+                if !body(registry.respond()).contains(line) {
+                    Issue.record("\(line) is missing")
+                    return
+                }
+            }
+        }
+    }
+
+    @Test func `those who want different things do not share`() {
+        let registry = Registry.bare
+        _ = registry.gauge("long", help: String(repeating: "A long text. ", count: 200))
+        _ = registry.gauge("other", help: "O.")
+        DispatchQueue.concurrentPerform(iterations: 200) { number in
+            switch number % 4 {
+            case 0: #expect(body(registry.respond()).hasSuffix("other 0\n"))
+            case 1:
+                let answer = registry.respond(accept: "application/openmetrics-text")
+                #expect(body(answer).hasSuffix("# EOF\n"))
+            case 2: #expect(registry.respond(acceptEncoding: "gzip").body.first == 0x1F)
+            default: #expect(body(registry.respond(names: ["other"])).hasPrefix("# HELP other"))
+            }
+        }
+    }
+
+    @Test func `exemplars may be given while they are printed`() {
+        let registry = Registry.bare
+        let wait = registry.histogram("wait", help: "", buckets: [1])
+        DispatchQueue.concurrentPerform(iterations: 4) { thread in
+            for _ in 0..<500 {
+                if thread == 0 {
+                    let text = registry.openMetricsText()
+                    #expect(text.hasSuffix("# EOF\n"))
+                } else {
+                    wait.observe(0.5, exemplar: .trace("\(thread)"))
+                }
+            }
+        }
+        #expect(wait.count == 1_500)
+    }
+}
