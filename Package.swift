@@ -24,6 +24,7 @@ let package = Package(
         .library(name: "OutriderMetrics", targets: ["OutriderMetrics"]),
         .library(name: "OutriderRuntime", targets: ["OutriderRuntime"]),
         .library(name: "OutriderEndpoint", targets: ["OutriderEndpoint"]),
+        .library(name: "OutriderTesting", targets: ["OutriderTesting"]),
     ],
     targets: [
         // Floor 1
@@ -50,25 +51,34 @@ let package = Package(
                 "OutriderMetrics", "OutriderRuntime", "OutriderEndpoint", "OutriderThreading",
             ],
             swiftSettings: strict),
+        .target(
+            name: "OutriderTesting", dependencies: ["OutriderMetrics"], swiftSettings: strict),
         // Tests
         .executableTarget(
-            name: "outrider-probe", dependencies: ["Outrider"], path: "Tests/Probe",
+            name: "outrider-probe", dependencies: ["Outrider", "CTestSupport", "TestSupport"],
+            path: "Tests/Probe",
             swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(
             name: "TestSupport", dependencies: ["CTestSupport", "OutriderEndpoint"],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "OutriderMetricsTests", dependencies: ["OutriderMetrics"], swiftSettings: strict),
+            name: "OutriderMetricsTests", dependencies: ["OutriderMetrics", "OutriderTesting"],
+            swiftSettings: strict),
         .testTarget(
             name: "OutriderEndpointTests",
             dependencies: ["OutriderEndpoint", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "OutriderRuntimeTests",
-            dependencies: ["OutriderRuntime", "OutriderMetrics", "TestSupport"],
+            dependencies: [
+                "OutriderRuntime", "OutriderMetrics", "OutriderTesting", "TestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
-            name: "OutriderTests", dependencies: ["Outrider", "TestSupport"],
+            name: "OutriderTestingTests", dependencies: ["OutriderTesting", "OutriderMetrics"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OutriderTests", dependencies: ["Outrider", "OutriderTesting", "TestSupport"],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -37,6 +37,7 @@ FLOORS = [
             "OutriderEndpoint",
             "OutriderRuntime",
         },
+        "OutriderTesting": SYSTEM | {"OutriderMetrics"},
     },
 ]
 

@@ -13,10 +13,12 @@
 #define OUTRIDER_CMICROHTTPD_SHIM_H
 
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* One request as the library sees it; opaque to Swift. */
@@ -26,20 +28,25 @@ typedef void *outrider_mhd_connection;
  * to outrider_mhd_start. The struct must outlive the daemon. */
 typedef struct outrider_mhd_callbacks {
   void *context;
-  /* Looks at the request target as it came, before any decoding. What it returns becomes the
-   * request's `state`. */
-  intptr_t (*target)(void *context, const char *raw);
+  /* A connection was accepted, from an address of 4 or 16 bytes, or none. What it returns names the
+   * connection from then on. */
+  intptr_t (*opened)(void *context, int descriptor, const uint8_t *address, size_t address_size);
+  /* A connection is about to be closed; its descriptor is still open. */
+  void (*closed)(void *context, intptr_t client);
+  /* Looks at the request target as it came, before any decoding; NULL if there is none. What it
+   * returns becomes the request's `state`. */
+  void *(*target)(void *context, intptr_t client, const char *raw);
   /* Called once with the headers only, then (if it returned 1 without queueing an answer) once
    * more. Returns 1 to go on, 0 to cut the connection. */
   int (*request)(void *context, outrider_mhd_connection connection, const char *path,
-                 const char *method, const char *version, intptr_t *state);
+                 const char *method, const char *version, void *state);
   /* The request is over, answered or not. */
-  void (*completed)(void *context, intptr_t state);
+  void (*completed)(void *context, void *state);
   /* Something the library has to say. */
   void (*log)(void *context, const char *message);
 } outrider_mhd_callbacks;
 
-/* A header or query argument; returns 1 to go on, 0 to stop. `value` is NULL if there is none. */
+/* A header; returns 1 to go on, 0 to stop. `value` is NULL if there is none. */
 typedef int (*outrider_mhd_visit)(void *visitor, const char *name, size_t name_size,
                                   const char *value, size_t value_size);
 
@@ -49,16 +56,26 @@ static inline enum MHD_Result outrider_mhd_on_request(
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
   (void)upload;
   (void)upload_size;
-  intptr_t value = (intptr_t)*state;
-  int go_on = callbacks->request(callbacks->context, connection, url, method, version, &value);
-  *state = (void *)value;
-  return go_on ? MHD_YES : MHD_NO;
+  return callbacks->request(callbacks->context, connection, url, method, version, *state) ? MHD_YES
+                                                                                          : MHD_NO;
 }
 
-static inline void *outrider_mhd_on_target(void *cls, const char *uri, struct MHD_Connection *connection) {
+static inline intptr_t outrider_mhd_client(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info == NULL ? 0 : (intptr_t)info->socket_context;
+}
+
+static inline void *outrider_mhd_on_target(void *cls, const char *uri,
+                                           struct MHD_Connection *connection) {
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
-  (void)connection;
-  return (void *)callbacks->target(callbacks->context, uri);
+  void *state = callbacks->target(callbacks->context, outrider_mhd_client(connection), uri);
+  /* The library would now read the query into records of its own, and when its memory for those
+   * runs out (at some 500 arguments) 0.9.75 never answers. We have read the query already, so it is
+   * shown an empty one. The bytes are in its own receive buffer, which it changes as well. */
+  char *query = uri == NULL ? NULL : strchr((char *)(uintptr_t)uri, '?');
+  if (query != NULL && query[1] != '\0') query[1] = '\0';
+  return state;
 }
 
 static inline void outrider_mhd_on_completed(void *cls, struct MHD_Connection *connection,
@@ -66,7 +83,33 @@ static inline void outrider_mhd_on_completed(void *cls, struct MHD_Connection *c
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
   (void)connection;
   (void)code;
-  callbacks->completed(callbacks->context, (intptr_t)*state);
+  callbacks->completed(callbacks->context, *state);
+  *state = NULL;
+}
+
+static inline void outrider_mhd_on_connection(void *cls, struct MHD_Connection *connection,
+                                              void **client,
+                                              enum MHD_ConnectionNotificationCode code) {
+  const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
+  if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+    callbacks->closed(callbacks->context, (intptr_t)*client);
+    return;
+  }
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  int descriptor = info == NULL ? -1 : info->connect_fd;
+  info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const struct sockaddr *peer = info == NULL ? NULL : info->client_addr;
+  const uint8_t *address = NULL;
+  size_t size = 0;
+  if (peer != NULL && peer->sa_family == AF_INET) {
+    address = (const uint8_t *)&((const struct sockaddr_in *)(const void *)peer)->sin_addr;
+    size = 4;
+  } else if (peer != NULL && peer->sa_family == AF_INET6) {
+    address = (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
+    size = 16;
+  }
+  *client = (void *)callbacks->opened(callbacks->context, descriptor, address, size);
 }
 
 static inline void outrider_mhd_on_log(void *cls, const char *format, va_list arguments) {
@@ -80,7 +123,6 @@ static inline void outrider_mhd_on_log(void *cls, const char *format, va_list ar
  * The daemon owns the socket from then on. */
 static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbacks *callbacks,
                                        unsigned int connection_limit,
-                                       unsigned int connections_per_address,
                                        unsigned int idle_seconds, size_t connection_memory,
                                        size_t stack_size) {
   void *cls = (void *)callbacks;
@@ -90,8 +132,8 @@ static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbac
       {MHD_OPTION_LISTEN_SOCKET, listening, NULL},
       {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&outrider_mhd_on_target, cls},
       {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&outrider_mhd_on_completed, cls},
+      {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)&outrider_mhd_on_connection, cls},
       {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connection_limit, NULL},
-      {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)connections_per_address, NULL},
       {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)idle_seconds, NULL},
       {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory, NULL},
       {MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)stack_size, NULL},
@@ -142,12 +184,49 @@ static inline void outrider_mhd_headers(outrider_mhd_connection connection,
                               &outrider_mhd_on_value, &walk);
 }
 
-/* Visits each decoded argument of a request's query, in order. */
-static inline void outrider_mhd_arguments(outrider_mhd_connection connection,
-                                          outrider_mhd_visit visit, void *visitor) {
-  outrider_mhd_walk walk = {visit, visitor};
-  MHD_get_connection_values_n((struct MHD_Connection *)connection, MHD_GET_ARGUMENT_KIND,
-                              &outrider_mhd_on_value, &walk);
+typedef struct outrider_mhd_layout {
+  uintptr_t next;
+  int is_whole;
+} outrider_mhd_layout;
+
+static inline enum MHD_Result outrider_mhd_on_field(void *cls, enum MHD_ValueKind kind,
+                                                    const char *name, size_t name_size,
+                                                    const char *value, size_t value_size) {
+  outrider_mhd_layout *layout = (outrider_mhd_layout *)cls;
+  (void)kind;
+  (void)name_size;
+  layout->is_whole = layout->is_whole && (uintptr_t)name == layout->next && value != NULL;
+  layout->next = (uintptr_t)value + value_size + 2;
+  return layout->is_whole ? MHD_YES : MHD_NO;
+}
+
+/* Whether a request has bytes that the library does not show: behind a NUL in its first line or in
+ * a header, which the library takes for the end of a string, or where a line ends without CR LF or
+ * is continued on the next. `path`, `method` and `version` are those of the first call of the
+ * handler, and `target_size` is what strlen told of the target.
+ *
+ * 0.9 keeps a request where it received it and overwrites each separator with a NUL. So in a clean
+ * request each part begins right behind the one before it. Newer versions refuse such bytes, and
+ * may keep a request otherwise, so there we do not look. */
+static inline int outrider_mhd_hides_bytes(outrider_mhd_connection connection, const char *path,
+                                           size_t target_size, const char *method,
+                                           const char *version) {
+  if (strncmp(MHD_get_version(), "0.", 2) != 0) return 0;
+  if ((uintptr_t)version != (uintptr_t)path + target_size + 1) return 1;
+  outrider_mhd_layout layout = {(uintptr_t)version + strlen(version) + 2, 1};
+  MHD_get_connection_values_n((struct MHD_Connection *)connection, MHD_HEADER_KIND,
+                              &outrider_mhd_on_field, &layout);
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+      (struct MHD_Connection *)connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  return !layout.is_whole || info == NULL ||
+         (uintptr_t)method + info->header_size != layout.next + 2;
+}
+
+/* The descriptor of a connection; -1 if there is none. */
+static inline int outrider_mhd_descriptor(outrider_mhd_connection connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+      (struct MHD_Connection *)connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  return info == NULL ? -1 : info->connect_fd;
 }
 
 /* Copies up to `size` bytes of a body from `position` on; returns how many. */

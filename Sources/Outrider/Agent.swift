@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent: it ties metrics, collectors and pages together and keeps the port open.
 //
-// It holds no logic of its own about any of them. What it adds is patience: a port that is taken,
-// as in every rolling deploy on one machine, is tried again until it is free.
+// It holds no logic of its own about any of them.
 
-internal import Dispatch
 public import OutriderEndpoint
 public import OutriderMetrics
 internal import OutriderRuntime
@@ -30,22 +28,15 @@ public final class Agent: Sendable {
     /// The metrics that this agent exposes.
     public let registry: Registry
 
-    private let configuration: Configuration
-    private let wantedAddress: ListenAddress
     private let readiness: Readiness
     private let log: DiagnosticLog
-    private let process = getpid()
-    /// Where attempts to listen are made: not a task, since a service whose tasks are all stuck is
-    /// just the one that must be seen.
-    private let queue = DispatchQueue(label: "outrider.agent")
-    private let answers: Family<Counter>
     private let failures: Family<Counter>
-    private let state = Guarded(State())
-
-    private struct State: Sendable {
-        var endpoint: Endpoint?
-        var isStopped = false
-    }
+    private let process = getpid()
+    private let listener: PatientListener
+    /// For `/debug` alone, where the first one can be reached by others.
+    private let debugListener: PatientListener?
+    /// Whether somebody asked for it, rather than our defaults.
+    private let isDebugListenerWanted: Bool
 
     // MARK: - Start
 
@@ -66,7 +57,8 @@ public final class Agent: Sendable {
             agent.failures.with(problem.reason).increment()
             agent.log.say(.error, about: "start:\(problem.reason)", "\(problem)")
         }
-        agent.listen(lastDelay: .zero)
+        agent.listener.keepTrying()
+        agent.debugListener?.keepTrying()
         return agent
     }
 
@@ -81,25 +73,61 @@ public final class Agent: Sendable {
         let environment = Environment(configuration.environment ?? Environment.ofProcess())
         if let problem = environment.problems.first { throw problem }
         let agent = Agent(configuration, environment)
-        if let error = agent.open() { throw AgentError(error) }
+        if let error = agent.listener.open() { throw AgentError(error) }
+        if agent.isDebugListenerWanted, let error = agent.debugListener?.open() {
+            agent.listener.stop()
+            throw AgentError(error)
+        }
+        if !agent.isDebugListenerWanted { agent.debugListener?.keepTrying() }
         return agent
     }
 
     private init(_ configuration: Configuration, _ environment: Environment) {
-        self.configuration = configuration
         registry = configuration.registry
         log = configuration.log
-        wantedAddress = configuration.address ?? environment.address ?? .loopback(port: 9464)
         readiness = Readiness(configuration.startsReady ? .ready : .starting)
-        answers = registry.counter(
+        let answers = registry.counter(
             "outrider_http_requests_total",
             help: "Requests that the agent's own endpoint answered.", labels: ["page", "code"])
-        failures = registry.counter(
+        let failures = registry.counter(
             "outrider_start_failures_total",
             help: "Attempts to listen that failed and settings that were refused.",
             labels: ["reason"])
+        self.failures = failures
         Identity.register(in: registry, configuration, environment)
         Self.addProcessCollector(to: registry)
+
+        let addresses = Addresses(configuration, environment)
+        let pages = Self.pages(configuration, readiness)
+        func makeListener(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
+            let log = configuration.log
+            var settings = Endpoint.Configuration(address: address)
+            settings.limits = configuration.limits
+            settings.access.hostNames = configuration.debugHostNames
+            settings.access.tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
+            settings.log = { message in log.say(.warning, about: "endpoint", message) }
+            settings.onAnswer = { page, status in answers.with(page, String(status)).increment() }
+            if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }
+            return PatientListener(
+                settings, pages: pages, retryDelay: configuration.retryDelay, log: log,
+                failures: failures)
+        }
+        listener = makeListener(at: addresses.main, pages)
+        debugListener = addresses.debug.map { makeListener(at: $0, pages.filter(\.isForOperators)) }
+        isDebugListenerWanted = addresses.isDebugWanted
+        if let warning = addresses.warning { log.sayOnce(.warning, warning) }
+    }
+
+    private static func pages(
+        _ configuration: Configuration, _ readiness: Readiness
+    ) -> [any Page] {
+        let own: [any Page] = [
+            MetricsPage(
+                registry: configuration.registry,
+                showsCreationTimes: configuration.showsCreationTimes),
+            HealthPage(), ReadinessPage(readiness: readiness), DebugPage(configuration.pages),
+        ]
+        return own + configuration.pages
     }
 
     /// Two agents may share a registry; the process is collected once.
@@ -108,72 +136,13 @@ public final class Agent: Sendable {
         if !registry.isCollecting(process.name) { registry.add(process) }
     }
 
-    // MARK: - Listening
-
-    /// Opens the endpoint; returns why it could not.
-    private func open() -> EndpointError? {
-        let (log, answers) = (self.log, self.answers)
-        var settings = Endpoint.Configuration(address: wantedAddress)
-        settings.log = { message in log.say(.warning, about: "endpoint", message) }
-        settings.onAnswer = { page, status in answers.with(page, String(status)).increment() }
-        let own: [any Page] = [
-            MetricsPage(registry: registry), HealthPage(), ReadinessPage(readiness: readiness),
-        ]
-        do throws(EndpointError) {
-            // Outside the lock: it asks the service's pages for their paths.
-            let endpoint = try Endpoint(settings, pages: own + configuration.pages)
-            let isWanted = state.withLock { state in
-                if !state.isStopped { state.endpoint = endpoint }
-                return !state.isStopped
-            }
-            if !isWanted { endpoint.stop() }
-            return nil
-        } catch {
-            return error
-        }
-    }
-
-    /// Opens the endpoint, now or as soon as it can be.
-    ///
-    /// - Parameters:
-    ///   - lastDelay: How long the wait before this attempt was.
-    ///   - failure: Why the attempt before this one failed.
-    private func listen(lastDelay: Duration, after failure: AgentError? = nil) {
-        if state.withLock({ $0.isStopped }) { return }
-        guard let error = open().map(AgentError.init) else {
-            if failure != nil, let address {
-                log.say(.info, about: "listening", "listening on \(address) now")
-            }
-            return
-        }
-        failures.with(error.reason).increment()
-        // Each outage is told once, not at each attempt.
-        if error.reason != failure?.reason {
-            log.say(.error, about: "start:\(error.reason)", "\(error)")
-        }
-        let next = Self.delay(after: lastDelay, in: configuration.retryDelay)
-        // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
-        let milliseconds = Int(next / .milliseconds(1))
-        queue.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [self] in
-            listen(lastDelay: next, after: error)
-        }
-    }
-
-    /// The wait that follows one of `delay`.
-    private static func delay(
-        after delay: Duration, in range: ClosedRange<Duration>
-    ) -> Duration {
-        let shortest = min(max(range.lowerBound, .milliseconds(10)), .seconds(3600))
-        let longest = min(max(range.upperBound, shortest), .seconds(3600))
-        return delay == .zero ? shortest : min(delay * 2, longest)
-    }
-
     // MARK: - Running
 
     /// Where it listens, with the port that was chosen if 0 was asked for; nil while it does not.
-    public var address: ListenAddress? {
-        state.withLock { $0.endpoint?.address }
-    }
+    public var address: ListenAddress? { listener.address }
+
+    /// Where the second listener, the one for `/debug`, listens; nil while there is none.
+    public var debugAddress: ListenAddress? { debugListener?.address }
 
     /// Lets `/readyz` say that the service wants traffic, as far as its checks agree.
     public func markReady() {
@@ -199,16 +168,21 @@ public final class Agent: Sendable {
 
     /// Stops listening and ends every connection; requests in flight are answered.
     ///
-    /// Takes less than a second. Calling it again does nothing. In a forked child it leaves the
+    /// First `/readyz` answers 503, then the listeners go, then requests in flight are answered, or
+    /// told 503 if they ask for more. Takes about a second at most. Calling it again does nothing. In a forked child it leaves the
     /// parent's listener alone.
     public func stop() {
         // After fork(2) our own locks may be held for ever, by threads that are not there.
         guard getpid() == process else { return }
         markDraining()
-        let endpoint = state.withLock { state in
-            defer { state = State(endpoint: nil, isStopped: true) }
-            return state.endpoint
+        let isDebugStopped = Latch()
+        // Side by side: each takes as long as its slowest request, at most a second.
+        let isParallel = DetachedThread.start { [debugListener] in
+            debugListener?.stop()
+            isDebugStopped.open()
         }
-        endpoint?.stop()
+        if !isParallel { debugListener?.stop() }
+        listener.stop()
+        if isParallel { _ = isDebugStopped.wait(for: .seconds(1)) }
     }
 }

@@ -12,11 +12,28 @@ extension Agent {
     /// | property | environment | default |
     /// |---|---|---|
     /// | ``address`` | `OUTRIDER_ADDRESS`, or `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` | `127.0.0.1:9464` |
+    /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`, `none` for none | `127.0.0.1:9465` if `address` is not local, else none |
+    /// | ``debugTokenFile`` | `OUTRIDER_DEBUG_TOKEN_FILE` | none |
     /// | ``serviceName`` | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |
     /// | ``resource`` | `OTEL_RESOURCE_ATTRIBUTES` | none |
     public struct Configuration: Sendable {
         /// Where to listen; nil asks the environment.
         public var address: ListenAddress?
+        /// A second listener, for `/debug` alone; nil asks the environment.
+        public var debugAddress: ListenAddress?
+        /// Whether there may be a second listener.
+        public var opensDebugListener = true
+        /// A file whose first line is the bearer token that opens `/debug` where other machines can
+        /// reach it; nil asks the environment.
+        ///
+        /// Read at each request, so the token can be changed while the service runs.
+        public var debugTokenFile: String?
+        /// Names, besides `localhost` and addresses, by which browsers may ask for `/debug`.
+        public var debugHostNames: [String] = []
+        /// What clients may take of connections and time, for each listener.
+        public var limits = Endpoint.Limits()
+        /// Whether OpenMetrics has `_created` samples, which double the lines of counters.
+        public var showsCreationTimes = false
         /// `service_name` in `target_info`; nil asks the environment.
         public var serviceName: String?
         /// More attributes for `target_info`, by their OpenTelemetry names (`service.version`);

@@ -18,6 +18,12 @@ internal import OutriderEndpoint
 struct Environment {
     /// Where to listen, if a variable says so.
     private(set) var address: ListenAddress?
+    /// Where to listen for `/debug`, if a variable says so.
+    private(set) var debugListener: DebugListener?
+    /// `OUTRIDER_DEBUG_TOKEN_FILE`.
+    private(set) var debugTokenFile: String?
+    /// Whether this is a pod of Kubernetes, which gives each one its service variables.
+    private(set) var isInKubernetes = false
     /// `OTEL_SERVICE_NAME`.
     private(set) var serviceName: String?
     /// `OTEL_RESOURCE_ATTRIBUTES`, by the names given there.
@@ -25,9 +31,17 @@ struct Environment {
     /// One sentence for each variable that was refused.
     private(set) var problems: [AgentError] = []
 
+    /// What a variable says about the second listener.
+    enum DebugListener: Equatable {
+        case none
+        case at(ListenAddress)
+    }
+
     /// Every variable that is read.
     private static let names = [
-        "OUTRIDER_ADDRESS", "OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT",
+        "OUTRIDER_ADDRESS", "OUTRIDER_DEBUG_ADDRESS", "OUTRIDER_DEBUG_TOKEN_FILE",
+        "KUBERNETES_SERVICE_HOST",
+        "OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT",
         "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
     ]
 
@@ -35,6 +49,9 @@ struct Environment {
         // An empty variable is the same as none (OpenTelemetry says so too).
         let variables = variables.filter { !$0.value.isEmpty }
         readAddress(variables)
+        readDebugAddress(variables)
+        debugTokenFile = variables["OUTRIDER_DEBUG_TOKEN_FILE"]
+        isInKubernetes = variables["KUBERNETES_SERVICE_HOST"] != nil
         serviceName = variables["OTEL_SERVICE_NAME"]
         if let text = variables["OTEL_RESOURCE_ATTRIBUTES"] { readResource(text) }
     }
@@ -61,6 +78,15 @@ struct Environment {
             address = try ListenAddress("\(bracketed):\(port ?? "9464")")
         } catch {
             refuse("OTEL_EXPORTER_PROMETHEUS_HOST", "is refused: \(error)")
+        }
+    }
+
+    private mutating func readDebugAddress(_ variables: [String: String]) {
+        guard let text = variables["OUTRIDER_DEBUG_ADDRESS"] else { return }
+        do throws(EndpointError) {
+            debugListener = text == "none" ? DebugListener.none : .at(try ListenAddress(text))
+        } catch {
+            refuse("OUTRIDER_DEBUG_ADDRESS", "is refused: \(error)")
         }
     }
 

@@ -8,12 +8,17 @@ internal import OutriderMetrics
 struct MetricsPage: Page {
     let path = "/metrics"
     let summary = "metrics for Prometheus"
+    /// A render is shared and its size known, so more may be on their way than of other pages.
+    let concurrencyLimit = 32
     let registry: Registry
+    let showsCreationTimes: Bool
 
     func respond(to request: Request) -> Response {
         let scrape = registry.respond(
             accept: request.header("Accept"), acceptEncoding: request.header("Accept-Encoding"),
-            names: request.arguments("name[]"))
+            names: request.arguments("name[]"),
+            scrapeTimeout: request.header("X-Prometheus-Scrape-Timeout-Seconds"),
+            creationTimes: showsCreationTimes)
         return Response(status: scrape.status, headers: scrape.headers, body: scrape.body)
     }
 }

@@ -99,7 +99,8 @@ struct ReadinessPage: Page {
 }
 
 extension Response {
-    fileprivate static func uncached(_ text: String, status: Int) -> Response {
+    /// An answer that no cache keeps.
+    static func uncached(_ text: String, status: Int) -> Response {
         var response = Response.text(text, status: status)
         response.headers.append(("Cache-Control", "no-store"))
         return response

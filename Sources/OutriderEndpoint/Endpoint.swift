@@ -22,33 +22,6 @@ internal import OutriderThreading
 /// It lives on when the last reference to it is gone: only ``stop()``, or the end of the process,
 /// ends it. Thread-safe. After fork(2), the child's copy can neither serve nor stop the parent's.
 public final class Endpoint: Sendable {
-    /// How an endpoint listens and what it bounds.
-    public struct Configuration: Sendable {
-        /// Where to listen.
-        public var address: ListenAddress
-        /// The heading of the landing page.
-        public var title = "Outrider"
-        /// Connections at one time; more wait in the kernel's backlog.
-        public var connectionLimit = 64
-        /// Connections at one time from one address; more are reset at once.
-        public var connectionsPerAddress = 32
-        /// A connection on which nothing moves for this long is closed, in whole seconds.
-        ///
-        /// A client that sends a byte now and then keeps its connection, one of those above.
-        public var idleTimeout: Duration = .seconds(30)
-        /// How long ``Endpoint/stop()`` waits for requests in flight.
-        public var drainTimeout: Duration = .milliseconds(700)
-        /// Receives what the library says about bad requests and failures, not rate-limited.
-        public var log: @Sendable (String) -> Void = { _ in }
-        /// Told of each answer: the page's path, or `_UNMATCHED` or `_REFUSED`, and the status.
-        public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
-
-        /// The defaults, on this address.
-        public init(address: ListenAddress) {
-            self.address = address
-        }
-    }
-
     /// Where it listens, with the port that was chosen if 0 was asked for.
     public let address: ListenAddress
 
@@ -74,24 +47,26 @@ public final class Endpoint: Sendable {
     /// - Throws: ``EndpointError`` if the address cannot be had. Nothing is left behind then.
     public init(_ configuration: Configuration, pages: [any Page]) throws(EndpointError) {
         let socket = try ListeningSocket(configuration.address)
-        server = Server(pages: pages, configuration: configuration)
+        func failed(_ errno: Int32) -> EndpointError {
+            shutdown(socket.descriptor, Int32(SHUT_RDWR))
+            close(socket.descriptor)
+            socket.file?.remove()
+            return EndpointError(
+                .systemFailure, context: "\(configuration.address)", errno: errno)
+        }
+        guard let stopSignal = StopSignal() else { throw failed(errno) }
+        var configuration = configuration
+        configuration.limits = configuration.limits.sane
+        server = Server(pages: pages, configuration: configuration, stopSignal: stopSignal)
         // The library gets a descriptor of its own: whether it closes it when it fails depends on
         // how far it came, and closing a number twice could hit a file of the host.
         let copy = fcntl(socket.descriptor, F_DUPFD_CLOEXEC, 0)
         let limits = Daemon.Limits(
-            connections: configuration.connectionLimit,
-            perAddress: configuration.connectionsPerAddress,
-            idleSeconds: Int(clamping: max(1, configuration.idleTimeout.components.seconds)),
+            connections: configuration.limits.connections * 2,
+            idleSeconds: Int(clamping: configuration.limits.idleTimeout.components.seconds),
             memory: Self.connectionMemory, stack: Self.stackSize)
         let daemon = copy < 0 ? nil : Daemon.start(server, listening: copy, limits: limits)
-        guard let daemon else {
-            let failure = errno
-            shutdown(socket.descriptor, Int32(SHUT_RDWR))
-            close(socket.descriptor)
-            socket.file?.remove()
-            throw EndpointError(
-                .systemFailure, context: "\(configuration.address)", errno: failure)
-        }
+        guard let daemon else { throw failed(errno) }
         close(socket.descriptor)
         address = socket.address
         file = socket.file
@@ -101,8 +76,10 @@ public final class Endpoint: Sendable {
 
     /// Stops listening, lets requests in flight be answered, then ends every connection.
     ///
-    /// Returns within a second. A page that takes longer goes on in the background and is cut from
-    /// its client. Calling it again does nothing; any thread may call it, a page's too.
+    /// First the listener goes. Pages in ``Request/pause(for:)`` are woken to answer; whoever asks
+    /// over an open connection is told 503. Returns within a second. A page that takes longer goes
+    /// on in the background and is cut from its client. Calling it again does nothing; any thread
+    /// may call it, a page's too.
     public func stop() {
         // In a forked child the threads are gone and the socket is the parent's as well; the
         // library would shut it down for both. Even our lock may be held for ever there.
@@ -115,8 +92,10 @@ public final class Endpoint: Sendable {
         let limit = DispatchTime.now() + Self.stopLimit
         let listening = daemon.stopListening()
         file?.remove()
-        let drain = min(configuration.drainTimeout, .seconds(1)) / .milliseconds(1)
-        server.inFlight.drain(until: min(limit, .now() + .milliseconds(Int(max(0, drain)))))
+        // Pages that wait for something answer now.
+        server.stopSignal.raise()
+        let drain = Int(configuration.limits.drainTimeout / .milliseconds(1))
+        server.inFlight.drain(until: min(limit, .now() + .milliseconds(drain)))
         daemon.stop(closing: listening, until: limit)
     }
 }

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The requests of one endpoint, from the library's callbacks to a page and back.
 //
-// Everything here runs on the library's threads, one for each connection. A request passes through
-// these stages, kept in the one word that the library lends us for each request:
-//
-//     fresh, or malformed  (its target was seen)
-//       → accepted         (first call: headers judged; second call: a page answers)
-//       → answered         (waiting to be sent, or sent), with the number of the page that did it
-//
-// A request is in flight from its first call to `complete`, whatever became of it.
+// Everything here runs on the library's threads, one for each connection. A request is in flight
+// from its first call to `complete`, whatever became of it.
 
 internal import CMicroHTTPD
 
@@ -25,146 +19,171 @@ internal import CMicroHTTPD
 /// Lives as long as its daemon.
 final class Server: Sendable {
     let inFlight = InFlight()
-    private let pages: PageTable
+    let connections: ConnectionTable
+    let stopSignal: StopSignal
     let configuration: Endpoint.Configuration
+    private let pages: PageTable
 
-    init(pages: [any Page], configuration: Endpoint.Configuration) {
+    /// How long a request waits for its place on a busy page, in steps of 25 ms.
+    private static let stepsToWait = 20
+    private static let stepMicroseconds: UInt32 = 25_000
+
+    init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
         self.pages = PageTable(pages, title: configuration.title, report: configuration.log)
         self.configuration = configuration
-    }
-
-    /// Judges a target as it came, before the library decodes it.
-    ///
-    /// What stands behind a raw NUL is not seen: the library hands out a C string.
-    func stage(ofTarget raw: UnsafePointer<CChar>) -> Stage {
-        let length = unsafe strlen(raw)
-        // SAFETY: the library hands out a C string; its bytes are read as unsigned.
-        let isAccepted = unsafe raw.withMemoryRebound(to: UInt8.self, capacity: length) { bytes in
-            unsafe RequestGuard.accepts(target: UnsafeBufferPointer(start: bytes, count: length))
-        }
-        return isAccepted ? .fresh : .malformed
+        self.stopSignal = stopSignal
+        connections = ConnectionTable(limits: configuration.limits)
     }
 
     /// One call of the library's handler; returns whether to go on with the connection.
     func handle(
         _ connection: outrider_mhd_connection, path: UnsafePointer<CChar>,
-        method: UnsafePointer<CChar>, version: UnsafePointer<CChar>, stage: inout Stage
+        method: UnsafePointer<CChar>, version: UnsafePointer<CChar>, _ exchange: Exchange
     ) -> Bool {
-        switch stage {
-        case .fresh, .malformed:
+        switch exchange.stage {
+        case .fresh:
+            connections.noteRequest(exchange.connection)
+            let hidesBytes = unsafe outrider_mhd_hides_bytes(
+                connection, path, exchange.targetSize, method, version)
             let verdict = unsafe judge(
                 connection, method: String(cString: method), version: String(cString: version),
-                isMalformed: stage == .malformed)
+                hidesBytes: hidesBytes != 0, exchange)
             guard case .refuse(let status, let reason) = verdict else {
-                stage = .accepted
+                exchange.stage = .accepted
                 return true
             }
-            stage = .answered
-            return unsafe refuse(connection, status, reason, page: "_REFUSED")
+            exchange.stage = .answered
+            return unsafe refuse(connection, status, reason, page: "_REFUSED", exchange)
         case .accepted:
-            stage = .answered
-            return unsafe respond(
-                to: connection, path: String(cString: path), method: String(cString: method),
-                stage: &stage)
-        default:
+            exchange.stage = .answered
+            return unsafe respond(to: connection, method: String(cString: method), exchange)
+        case .answered:
             // The answer could not be queued, since the daemon is stopping.
             return false
         }
     }
 
     /// The request is over.
-    func complete(_ stage: Stage) {
+    func complete(_ exchange: Exchange) {
+        if let page = exchange.page { pages.leave(page) }
         // A target may have been seen without a call of the handler: such a one never entered.
-        if stage == .fresh || stage == .malformed { return }
-        if let number = stage.page { pages.leave(number) }
-        inFlight.leave()
+        if exchange.isCounted { inFlight.leave() }
+        connections.noteCompletion(exchange.connection)
     }
 
-    /// Passes on what the library has to say.
+    /// Passes on what the library has to say, and counts the answers that it gives by itself.
     func log(_ message: UnsafePointer<CChar>) {
         let text = unsafe String(cString: message)
+        if let status = Self.status(in: text) { configuration.onAnswer("_REFUSED", status) }
         configuration.log("the listener on \(configuration.address) says: \(text)")
     }
 
-    // MARK: - Judging and answering
+    /// The status of an answer that the library says it gives: "… (HTTP response code is 431 …".
+    private static func status(in text: String) -> Int? {
+        let key = Array("HTTP response code is ".utf8)
+        let bytes = Array(text.utf8)
+        for start in bytes.indices.dropLast(key.count)
+        where bytes[start..<start + key.count] == key[...] {
+            let digits = bytes[(start + key.count)...].prefix { (0x30...0x39).contains($0) }
+            return Int(String(decoding: digits, as: UTF8.self))
+        }
+        return nil
+    }
+
+    // MARK: - Judging
 
     private func judge(
-        _ connection: outrider_mhd_connection, method: String, version: String, isMalformed: Bool
+        _ connection: outrider_mhd_connection, method: String, version: String, hidesBytes: Bool,
+        _ exchange: Exchange
     ) -> RequestGuard.Verdict {
+        exchange.isCounted = true
         if !inFlight.enter() { return .refuse(status: 503, because: "This agent is stopping.") }
-        if isMalformed {
+        let target: RequestTarget
+        switch exchange.target {
+        case .success(let read): target = read
+        case .failure(.malformed):
             return .refuse(status: 400, because: "The request target is malformed.")
+        case .failure(.tooManyArguments):
+            return .refuse(status: 414, because: "There are too many arguments in the query.")
         }
-        let headers = unsafe IncomingFields.headers(of: connection)
+        let headers = unsafe IncomingFields.of(connection)
         if headers.isCut {
             return .refuse(status: 431, because: "There are too many header fields.")
         }
-        if unsafe IncomingFields.arguments(of: connection).isCut {
-            return .refuse(status: 414, because: "There are too many arguments in the query.")
+        if hidesBytes { return .refuse(status: 400, because: "A line is malformed.") }
+        let verdict = RequestGuard.judge(method: method, version: version, headers: headers.all)
+        guard verdict == .accept, pages.audience(of: target.path) == .operators else {
+            return verdict
         }
-        return RequestGuard.judge(method: method, version: version, headers: headers.all)
+        return configuration.access.judge(
+            headers.all, isLocal: configuration.address.isLocal)
     }
 
+    // MARK: - Answering
+
     private func respond(
-        to connection: outrider_mhd_connection, path: String, method: String, stage: inout Stage
+        to connection: outrider_mhd_connection, method: String, _ exchange: Exchange
     ) -> Bool {
-        guard let number = pages.number(at: path) else {
+        guard case .success(let target) = exchange.target,
+            let number = pages.number(at: target.path)
+        else {
             let text = "There is no such page; / lists what there is.\n"
-            return unsafe answer(connection, .text(text, status: 404), page: "_UNMATCHED")
+            return unsafe answer(
+                connection, .text(text, status: 404), page: "_UNMATCHED", exchange)
         }
         let page = pages.page(number)
-        stage = .answered(by: number)
-        guard pages.enter(number) else {
+        guard enter(number) else {
             return unsafe refuse(
-                connection, 503, "This page is busy with other requests.", page: page.path)
+                connection, 503, "This page is busy with other requests.", page: page.path, exchange
+            )
         }
-        let query = unsafe IncomingFields.arguments(of: connection).all
-        let headers = unsafe IncomingFields.headers(of: connection).all
+        exchange.page = number
         let request = Request(
-            method: method, path: path, query: query.map { ($0.name, $0.value) },
-            headers: headers.map { ($0.name, $0.value) })
-        return unsafe answer(connection, page.respond(to: request), page: page.path)
+            method: method, target: target, headers: unsafe IncomingFields.of(connection).all,
+            stopSignal: stopSignal, client: unsafe outrider_mhd_descriptor(connection))
+        return unsafe answer(connection, page.respond(to: request), page: page.path, exchange)
+    }
+
+    /// Takes a place on a page, for which a client that has stalled may lose its own.
+    private func enter(_ number: Int) -> Bool {
+        for _ in 0..<Self.stepsToWait {
+            if pages.enter(number) { return true }
+            if inFlight.isClosed { return false }
+            _ = connections.cutStalled(on: number)
+            // Only this client waits: the thread is its own.
+            usleep(Self.stepMicroseconds)
+        }
+        return pages.enter(number)
     }
 
     private func refuse(
-        _ connection: outrider_mhd_connection, _ status: Int, _ reason: String, page: String
+        _ connection: outrider_mhd_connection, _ status: Int, _ reason: String, page: String,
+        _ exchange: Exchange
     ) -> Bool {
-        var response = Response.text(reason + "\n", status: status)
+        var response =
+            status == 503 ? .unavailable(reason) : Response.text(reason + "\n", status: status)
         if status == 405 { response.headers.append(("Allow", "GET, HEAD")) }
-        if status == 503 { response.headers.append(("Retry-After", "1")) }
-        return unsafe answer(connection, response, page: page)
+        if status == 401 { response.headers.append(("WWW-Authenticate", "Bearer")) }
+        return unsafe answer(connection, response, page: page, exchange)
     }
 
     /// Queues an answer; returns whether the connection can go on.
     private func answer(
-        _ connection: outrider_mhd_connection, _ response: Response, page: String
+        _ connection: outrider_mhd_connection, _ response: Response, page: String,
+        _ exchange: Exchange
     ) -> Bool {
         configuration.onAnswer(page, response.status)
-        guard let outgoing = OutgoingResponse(response.body) else {
+        let (connections, client) = (self.connections, exchange.connection)
+        let outgoing = OutgoingResponse(response.body) { connections.noteProgress(client) }
+        guard let outgoing else {
             configuration.log("no memory for an answer of \(response.body.count) bytes")
             return false
         }
-        let nosniff = (name: "X-Content-Type-Options", value: "nosniff")
-        for (name, value) in response.headers + [nosniff] where !outgoing.add(name, value) {
+        for (name, value) in response.allHeaders where !outgoing.add(name, value) {
             configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
         }
+        connections.noteAnswer(client, by: exchange.page)
         let status = UInt32(clamping: response.status)
         return unsafe outrider_mhd_answer(connection, status, outgoing.handle) == 1
     }
-}
-
-/// Where a request stands: a plain number, since the library keeps it.
-struct Stage: Equatable {
-    let word: Int
-
-    static let fresh = Stage(word: 0)
-    static let malformed = Stage(word: 1)
-    static let accepted = Stage(word: 2)
-    static let answered = Stage(word: 3)
-
-    /// Answered, or being answered, by the page of this number.
-    static func answered(by page: Int) -> Stage { Stage(word: 4 + page) }
-
-    /// The number of the page that is busy with it.
-    var page: Int? { word >= 4 ? word - 4 : nil }
 }

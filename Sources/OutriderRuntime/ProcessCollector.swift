@@ -17,12 +17,12 @@ public struct ProcessCollector: Collector {
     private let source: ProcessSource
 
     /// A collector for this process.
-    public init() {
-        self.init(source: ProcessSource())
-    }
-
-    package init(source: ProcessSource) {
-        self.source = source
+    ///
+    /// - Parameter proc: Where procfs is mounted; a test may give a tree of its own. What it does
+    ///   not have is left out. CPU time, faults, context switches and limits come from system
+    ///   calls, whatever this says.
+    public init(proc: String = "/proc") {
+        source = ProcessSource(proc: proc)
     }
 
     /// `process`.

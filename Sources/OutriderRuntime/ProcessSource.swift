@@ -32,10 +32,13 @@ package struct ProcessSource: Sendable {
     private let pageSize: Int
     private let ticksPerSecond: Double
     private let bootSeconds: Double?
+    /// Whether `directory` is what the kernel tells, and no tree of a test.
+    private let isProcfs: Bool
 
     /// - Parameter proc: Where procfs is mounted; a test may give a tree of its own.
-    package init(proc: String = "/proc") {
+    init(proc: String) {
         directory = proc
+        isProcfs = Self.isProcfs(proc)
         pageSize = max(1, sysconf(Int32(_SC_PAGESIZE)))
         ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
         bootSeconds = Self.secondsAtBoot()
@@ -58,6 +61,12 @@ package struct ProcessSource: Sendable {
         #else
             return nil
         #endif
+    }
+
+    /// Whether a procfs is mounted there: only there, `self` is a link (proc(5)).
+    private static func isProcfs(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe lstat("\(path)/self", &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
     func usage() -> Usage? {
@@ -99,18 +108,19 @@ package struct ProcessSource: Sendable {
     /// Open file descriptors, without those of this very look.
     ///
     /// Since Linux 6.2 stat(2) of the directory tells the number at once. Before, the entries have
-    /// to be counted: 0.7 ms for each thousand.
+    /// to be counted: 0.7 ms for each thousand. In other file systems the size means another thing,
+    /// and the descriptor of this look is not among the entries.
     func openDescriptors() -> Int? {
         let path = "\(directory)/self/fd"
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }
-        if status.st_size > 0 { return Int(status.st_size) }
+        if isProcfs && status.st_size > 0 { return Int(status.st_size) }
         guard let listing = unsafe opendir(path) else { return nil }
         defer { unsafe closedir(listing) }
         var entries = 0
         while unsafe readdir(listing) != nil { entries += 1 }
-        // Neither ".", ".." nor the descriptor of the listing itself.
-        return max(0, entries - 3)
+        // Neither ".", ".." nor, in a procfs, the descriptor of the listing itself.
+        return max(0, entries - (isProcfs ? 3 : 2))
     }
 
     /// Bytes that went from and to storage, from `/proc/self/io` (proc_pid_io(5)).

@@ -2,10 +2,11 @@
 // An exemplar stands with what it is an example of, and a bad one spoils nothing.
 
 import OutriderMetrics
+import OutriderTesting
 import Testing
 
 @Suite struct ExemplarTests {
-    private let clock = SteppedClock(secondsSinceEpoch: 1_700_000_000.25)
+    private let clock = ManualClock(secondsSinceEpoch: 1_700_000_000.25)
     private let registry: Registry
 
     init() {
@@ -54,11 +55,11 @@ import Testing
             return .trace(trace)
         }
         wait.observe(0.1, exemplar: next("first"))
-        clock.move(by: .milliseconds(999))
+        clock.advance(by: .milliseconds(999))
         wait.observe(0.2, exemplar: next("too soon"))
         wait.observe(3, exemplar: next("another bucket"))
         #expect(asked.count == 2)
-        clock.move(by: .milliseconds(1))
+        clock.advance(by: .milliseconds(1))
         wait.observe(0.3, exemplar: next("second"))
         #expect(asked.count == 3)
         #expect(lines("wait_bucket{le=\"1.0\"}").first?.contains("\"second\"} 0.3") == true)
@@ -69,7 +70,7 @@ import Testing
         let orders = registry.counter("orders", help: "")
         orders.increment(exemplar: nil)
         orders.increment(exemplar: .trace("a"))
-        clock.move(by: .seconds(2))
+        clock.advance(by: .seconds(2))
         orders.increment(exemplar: nil)
         orders.increment(exemplar: .trace("b"))
         #expect(lines("orders_total").first?.contains("trace_id=\"b\"") == true)

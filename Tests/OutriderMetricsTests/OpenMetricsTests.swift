@@ -2,6 +2,7 @@
 // OpenMetrics 1.0: the same numbers as in the text format, with units, exemplars and an end.
 
 import OutriderMetrics
+import OutriderTesting
 import Testing
 
 @Suite struct OpenMetricsTests {
@@ -70,11 +71,11 @@ import Testing
     }
 
     @Test func `creation times are shown on request, to a sixteenth of a second`() {
-        let clock = SteppedClock(secondsSinceEpoch: 1000)
+        let clock = ManualClock(secondsSinceEpoch: 1000)
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let orders = registry.counter("orders", help: "", labels: ["kind"])
         orders.with("old").increment()
-        clock.move(by: .milliseconds(1_270))
+        clock.advance(by: .milliseconds(1_270))
         orders.with("new").increment()
         registry.histogram("wait", help: "", buckets: [1]).observe(2)
         registry.gauge("depth", help: "").set(1)
@@ -101,11 +102,11 @@ import Testing
     }
 
     @Test func `a creation time stays when other series are removed`() {
-        let clock = SteppedClock(secondsSinceEpoch: 1000)
+        let clock = ManualClock(secondsSinceEpoch: 1000)
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let family = registry.counter("orders", help: "", labels: ["n"])
         family.with("kept").increment()
-        clock.move(by: .seconds(5))
+        clock.advance(by: .seconds(5))
         for n in 0..<200 {
             family.with("\(n)").increment()
             family.remove("\(n)")

@@ -103,22 +103,3 @@ struct TestCollector: Collector {
 struct TestFailure: Error, CustomStringConvertible {
     var description: String { "the disk is on fire" }
 }
-
-/// A clock that a test moves.
-final class SteppedClock: MetricClock {
-    private let state: Mutex<(uptime: Duration, wall: Double)>
-
-    init(secondsSinceEpoch: Double) {
-        state = Mutex((.seconds(5), secondsSinceEpoch))
-    }
-
-    var uptime: Duration { state.withLock { $0.uptime } }
-    var secondsSinceEpoch: Double { state.withLock { $0.wall } }
-
-    func move(by step: Duration) {
-        state.withLock { state in
-            state.uptime += step
-            state.wall += step / .seconds(1)
-        }
-    }
-}

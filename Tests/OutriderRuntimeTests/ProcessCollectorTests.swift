@@ -102,7 +102,7 @@ private func value(of sample: String, in text: String) -> Double? {
 
     @Test func `without /proc the rest is still there`() throws {
         let registry = Registry(reportsItself: false)
-        try registry.register(ProcessCollector(source: ProcessSource(proc: "/nonexistent")))
+        try registry.register(ProcessCollector(proc: "/nonexistent"))
         let text = registry.text()
         #expect(value(of: "process_cpu_seconds_total", in: text) != nil)
         #expect(value(of: "process_max_fds", in: text) != nil)

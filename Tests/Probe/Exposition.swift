@@ -14,8 +14,13 @@ enum Exposition {
             reportsItself: request.reportsItself ?? false,
             log: DiagnosticLog { level, message in log.add("\(level.rawValue): \(message)") })
         for family in request.families { try family.fill(registry) }
-        let body = registry.respond().body
-        return Answer(exposition: Data(body), log: log.lines)
+        let response = registry.respond(
+            accept: request.accept, acceptEncoding: request.acceptEncoding,
+            creationTimes: request.creationTimes ?? false)
+        let headers = response.headers.map { ($0.name, $0.value) }
+        return Answer(
+            exposition: Data(response.body),
+            headers: Dictionary(headers) { "\($0), \($1)" }, log: log.lines)
     }
 }
 
@@ -26,18 +31,30 @@ extension FamilyRequest {
             try record(
                 registry.counter(name, help: help),
                 registry.counter(name, help: help, labels: labels)
-            ) { $0.increment(by: $1) }
+            ) { counter, value, exemplar in
+                if let exemplar {
+                    counter.increment(by: value, exemplar: exemplar)
+                } else {
+                    counter.increment(by: value)
+                }
+            }
         case .gauge:
             try record(
                 registry.gauge(name, help: help),
                 registry.gauge(name, help: help, labels: labels)
-            ) { $0.set($1) }
+            ) { gauge, value, _ in gauge.set(value) }
         case .histogram:
             let bounds = buckets.map { Buckets($0.map(\.value)) } ?? .default
             try record(
                 registry.histogram(name, help: help, buckets: bounds),
                 registry.histogram(name, help: help, labels: labels, buckets: bounds)
-            ) { $0.observe($1) }
+            ) { histogram, value, exemplar in
+                if let exemplar {
+                    histogram.observe(value, exemplar: exemplar)
+                } else {
+                    histogram.observe(value)
+                }
+            }
         case .info:
             for one in series {
                 let pairs = zip(labels, one.values ?? [])
@@ -55,7 +72,7 @@ extension FamilyRequest {
     /// Records every series on the one instrument, or on the child that its labels name.
     private func record<Instrument>(
         _ single: @autoclosure () -> Instrument, _ family: @autoclosure () -> Family<Instrument>,
-        _ body: (Instrument, Double) -> Void
+        _ body: (Instrument, Double, Exemplar?) -> Void
     ) throws {
         let instrument: (SeriesRequest) throws -> Instrument
         if labels.isEmpty {
@@ -67,7 +84,9 @@ extension FamilyRequest {
         }
         for one in series {
             let child = try instrument(one)
-            for number in one.numbers { body(child, number.value) }
+            for number in one.numbers {
+                body(child, number.value, one.exemplar.map { Exemplar($0) })
+            }
         }
     }
 

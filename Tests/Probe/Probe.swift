@@ -3,6 +3,7 @@
 //
 //     outrider-probe         answers requests, one JSON object a line each way, to the end of input
 //     outrider-probe idle    starts an agent on a free port, prints its URL, waits for that end
+//     outrider-probe serve   starts an agent with pages for tests, and does what it reads (Serve.swift)
 //
 // It stays alive between requests, so that a property test can ask thousands of them.
 
@@ -15,8 +16,9 @@ struct Probe {
         switch CommandLine.arguments.dropFirst() {
         case []: answerRequests()
         case ["idle"]: idle()
+        case ["serve"]: Serve.run()
         default:
-            FileHandle.standardError.write(Data("usage: outrider-probe [idle]\n".utf8))
+            FileHandle.standardError.write(Data("usage: outrider-probe [idle | serve]\n".utf8))
             exit(2)
         }
     }

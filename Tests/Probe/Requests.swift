@@ -14,6 +14,11 @@ struct ExpositionRequest: Decodable {
     let families: [FamilyRequest]
     /// Whether the registry also exposes what it refused; not if absent.
     let reportsItself: Bool?
+    /// The scrape's `Accept` and `Accept-Encoding`.
+    let accept: String?
+    let acceptEncoding: String?
+    /// Whether the scrape asks for `_created` samples.
+    let creationTimes: Bool?
 }
 
 /// One metric family and its series.
@@ -45,6 +50,8 @@ struct SeriesRequest: Decodable {
     let utf8: [Data]?
     /// Increments of a counter, observations of a histogram, values of a gauge.
     let numbers: [Bits]
+    /// Labels of an exemplar that goes with each number.
+    let exemplar: [String: String]?
 }
 
 /// A `Double`, written as its bits.
@@ -63,6 +70,7 @@ struct Bits: Decodable {
 /// What the registry exposes, and what it had to say; or why the request makes no sense.
 struct Answer: Encodable {
     var exposition: Data?
+    var headers: [String: String] = [:]
     var log: [String] = []
     var error: String?
 }

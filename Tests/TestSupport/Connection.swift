@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client that sends bytes as they are and tells exactly what came back.
 
-internal import CTestSupport
 internal import Glibc
 public import OutriderEndpoint
 
@@ -169,86 +168,4 @@ public func fetch(
     let connection = try Connection(address)
     try connection.send("\(method) \(target) HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return try connection.response(isHead: method == "HEAD")
-}
-
-/// Runs `body` in a forked child; returns its exit code, 0 unless it crashed or hung.
-public func inForkedChild(_ body: @escaping () -> Void) -> Int32 {
-    final class Work {
-        let body: () -> Void
-        init(_ body: @escaping () -> Void) { self.body = body }
-    }
-    let work = Work(body)
-    return unsafe test_in_forked_child(
-        { argument in
-            guard let argument = unsafe argument else { return }
-            unsafe Unmanaged<Work>.fromOpaque(argument).takeUnretainedValue().body()
-        }, Unmanaged.passUnretained(work).toOpaque())
-}
-
-/// Runs `body` while a forked child lives that holds a copy of every open descriptor.
-public func besideForkedChild(_ body: () throws -> Void) throws {
-    var ends: [Int32] = [-1, -1]
-    guard unsafe pipe(&ends) == 0 else { throw ConnectionFailure(description: "pipe") }
-    let child = test_fork_waiting_child(ends[0], ends[1])
-    defer {
-        close(ends[1])
-        close(ends[0])
-        test_join_child(child)
-    }
-    try body()
-}
-
-/// Descriptors of this process that are connected at this address, on the endpoint's side.
-public func descriptors(boundTo address: ListenAddress) -> [Int32] {
-    (3..<1024).filter { descriptor in
-        var name = sockaddr_in()
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        var peerLength = length
-        var peer = sockaddr_in()
-        // SAFETY: both calls write at most the size they are given.
-        let isConnected = unsafe withUnsafeMutablePointer(to: &name) { name in
-            unsafe withUnsafeMutablePointer(to: &peer) { peer in
-                unsafe name.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    unsafe getsockname(descriptor, $0, &length)
-                } == 0
-                    && peer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                        unsafe getpeername(descriptor, $0, &peerLength)
-                    } == 0
-            }
-        }
-        return isConnected && UInt16(bigEndian: name.sin_port) == UInt16(address.port ?? 0)
-    }
-}
-
-/// Looks again and again until `condition` holds or time is up; tells whether it held.
-public func eventually(
-    within seconds: Int = 10, _ condition: () throws -> Bool
-) rethrows -> Bool {
-    let limit = ContinuousClock.now + .seconds(seconds)
-    while ContinuousClock.now < limit {
-        if try condition() { return true }
-        sched_yield()
-    }
-    return try condition()
-}
-
-/// What a process holds that must not grow.
-public struct Holdings: Equatable, Sendable {
-    /// Open file descriptors.
-    public let descriptors: Int
-    /// Threads.
-    public let threads: Int
-
-    /// Of this process, now.
-    public static func now() -> Holdings {
-        Holdings(descriptors: entries("/proc/self/fd"), threads: entries("/proc/self/task"))
-    }
-
-    private static func entries(_ path: String) -> Int {
-        guard let listing = unsafe opendir(path) else { return -1 }
-        defer { unsafe closedir(listing) }
-        var count = 0
-        while unsafe readdir(listing) != nil { count += 1 }
-        return count
-    }
 }

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// `/debug`: what there is for operators.
+
+internal import OutriderEndpoint
+
+/// The list of the pages for operators.
+struct DebugPage: Page {
+    let path = "/debug"
+    let aliases = ["/debug/"]
+    let summary = "for operators: what there is below it"
+    private let text: String
+
+    /// Lists `pages`, of which those for others are left out.
+    init(_ pages: [any Page]) {
+        let lines = pages.filter(\.isForOperators).map { "\($0.path)  \($0.summary)\n" }
+        text = """
+            Outrider \(Version.outrider), Swift \(Version.swift)
+
+            \(lines.isEmpty ? "There are no pages below /debug yet.\n" : lines.joined())
+            """
+    }
+
+    func respond(to request: Request) -> Response {
+        .uncached(text, status: 200)
+    }
+}
+
+extension Page {
+    /// Whether it is for operators, by its word or by its path.
+    var isForOperators: Bool { audience == .operators || path.hasPrefix("/debug/") }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// An endpoint that is opened as soon as it can be.
+//
+// A port may be taken for a while, as in every rolling deploy on one machine. That is told once,
+// counted at each attempt, and tried again until it is free.
+
+internal import Dispatch
+internal import OutriderEndpoint
+internal import OutriderMetrics
+internal import OutriderThreading
+
+/// Opens an endpoint, again and again if need be; thread-safe.
+final class PatientListener: Sendable {
+    private let settings: Endpoint.Configuration
+    private let pages: [any Page]
+    private let retryDelay: ClosedRange<Duration>
+    private let log: DiagnosticLog
+    private let failures: Family<Counter>
+    /// Where attempts to listen are made: not a task, since a service whose tasks are all stuck is
+    /// just the one that must be seen.
+    private let queue = DispatchQueue(label: "outrider.listener")
+    private let state = Guarded(State())
+
+    private struct State: Sendable {
+        var endpoint: Endpoint?
+        var isStopped = false
+    }
+
+    init(
+        _ settings: Endpoint.Configuration, pages: [any Page], retryDelay: ClosedRange<Duration>,
+        log: DiagnosticLog, failures: Family<Counter>
+    ) {
+        self.settings = settings
+        self.pages = pages
+        self.retryDelay = retryDelay
+        self.log = log
+        self.failures = failures
+    }
+
+    /// Where it listens, with the port that was chosen if 0 was asked for; nil while it does not.
+    var address: ListenAddress? {
+        state.withLock { $0.endpoint?.address }
+    }
+
+    /// Opens the endpoint once; returns why it could not.
+    func open() -> EndpointError? {
+        do throws(EndpointError) {
+            // Outside the lock: it asks the service's pages for their paths.
+            let endpoint = try Endpoint(settings, pages: pages)
+            let isWanted = state.withLock { state in
+                if !state.isStopped { state.endpoint = endpoint }
+                return !state.isStopped
+            }
+            if !isWanted { endpoint.stop() }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Opens the endpoint, now or as soon as it can be.
+    func keepTrying() {
+        keepTrying(lastDelay: .zero, after: nil)
+    }
+
+    /// - Parameters:
+    ///   - lastDelay: How long the wait before this attempt was.
+    ///   - failure: Why the attempt before this one failed.
+    private func keepTrying(lastDelay: Duration, after failure: AgentError?) {
+        if state.withLock({ $0.isStopped }) { return }
+        guard let error = open().map(AgentError.init) else {
+            if failure != nil, let address {
+                log.say(.info, about: "listening", "listening on \(address) now")
+            }
+            return
+        }
+        failures.with(error.reason).increment()
+        // Each outage is told once, not at each attempt.
+        if error.reason != failure?.reason {
+            log.say(.error, about: "start:\(error.reason)", "\(error)")
+        }
+        let next = Self.delay(after: lastDelay, in: retryDelay)
+        // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
+        let milliseconds = Int(next / .milliseconds(1))
+        queue.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [self] in
+            keepTrying(lastDelay: next, after: error)
+        }
+    }
+
+    /// The wait that follows one of `delay`.
+    private static func delay(
+        after delay: Duration, in range: ClosedRange<Duration>
+    ) -> Duration {
+        let shortest = min(max(range.lowerBound, .milliseconds(10)), .seconds(3600))
+        let longest = min(max(range.upperBound, shortest), .seconds(3600))
+        return delay == .zero ? shortest : min(delay * 2, longest)
+    }
+
+    /// Stops the endpoint, within a second, and tries no more.
+    func stop() {
+        let endpoint = state.withLock { state in
+            defer { state = State(endpoint: nil, isStopped: true) }
+            return state.endpoint
+        }
+        endpoint?.stop()
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every open connection, what it is doing, and until when it may.
+//
+//     accepted ─▶ waiting ──request complete──▶ answering ──first bytes──▶ sending ──done──▶ waiting
+//                 10 s (then 30 + 10 s)          the page's time            300 s, and not
+//                                                                           stalled when its place
+//                                                                           is needed
+//
+// The library ends connections on which nothing moves. It does not end one on which a byte moves now
+// and then, and it turns newcomers away when all places are taken. So this table ends connections
+// too: those past their time, and when room is short, the one that has waited longest without
+// asking for anything, first of the address that has the most. A scraper comes, asks and goes, so
+// it always finds a place, however many others hold theirs.
+//
+// A connection is ended by shutdown(2), under the lock that its removal takes: so its descriptor is
+// still its own. Its thread then wakes and cleans up.
+
+internal import Dispatch
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// The connections of one endpoint; thread-safe.
+final class ConnectionTable: Sendable {
+    /// Names a connection; never used again for another one.
+    typealias ID = Int
+
+    /// A client that has read nothing for this long may lose its place to one that would.
+    static let stallTime: Duration = .milliseconds(250)
+
+    private enum Phase: Sendable {
+        case waiting
+        case answering
+        case sending(page: Int?)
+    }
+
+    private struct Entry: Sendable {
+        let descriptor: Int32
+        /// The client's IP address; empty for a Unix socket.
+        let address: [UInt8]
+        var phase = Phase.waiting
+        /// When it last moved on.
+        var since: ContinuousClock.Instant
+        /// When it is ended; nil while a page answers.
+        var deadline: ContinuousClock.Instant?
+        var isCut = false
+
+        var isWaiting: Bool { if case .waiting = phase { true } else { false } }
+    }
+
+    private struct State: Sendable {
+        var entries: [ID: Entry] = [:]
+        var lastID = 0
+        /// When the table will look for those past their time.
+        var nextLook: ContinuousClock.Instant?
+    }
+
+    private let limits: Endpoint.Limits
+    private let state = Guarded(State())
+    /// A queue of its own has a thread of its own, even if the host has blocked all others.
+    private let queue = DispatchQueue(label: "outrider.connections")
+
+    init(limits: Endpoint.Limits) {
+        self.limits = limits
+    }
+
+    // MARK: - A connection's way
+
+    /// A connection was accepted; makes room for it if there are too many.
+    func open(_ descriptor: Int32, from address: [UInt8]) -> ID {
+        let now = ContinuousClock.now
+        return state.withLock { state in
+            state.lastID += 1
+            let id = state.lastID
+            let entry = Entry(
+                descriptor: descriptor, address: address, since: now,
+                deadline: now + limits.headerTimeout)
+            state.entries[id] = entry
+            makeRoom(for: id, address, now, in: &state)
+            look(at: entry.deadline, &state)
+            return id
+        }
+    }
+
+    /// A connection is about to be closed.
+    func close(_ id: ID) {
+        state.withLock { _ = $0.entries.removeValue(forKey: id) }
+    }
+
+    /// A whole request has come.
+    func noteRequest(_ id: ID) {
+        change(id) { entry, _ in
+            entry.phase = .answering
+            entry.deadline = nil
+        }
+    }
+
+    /// An answer is ready to be sent.
+    func noteAnswer(_ id: ID, by page: Int?) {
+        change(id) { entry, now in
+            entry.phase = .sending(page: page)
+            entry.deadline = now + limits.answerTimeout
+        }
+    }
+
+    /// The client takes more of an answer.
+    func noteProgress(_ id: ID) {
+        state.withLock { $0.entries[id]?.since = .now }
+    }
+
+    /// An answer is sent; the next request may come.
+    func noteCompletion(_ id: ID) {
+        change(id) { entry, now in
+            entry.phase = .waiting
+            entry.deadline = now + limits.idleTimeout + limits.headerTimeout
+        }
+    }
+
+    private func change(_ id: ID, _ body: (inout Entry, ContinuousClock.Instant) -> Void) {
+        let now = ContinuousClock.now
+        state.withLock { state in
+            guard var entry = state.entries[id] else { return }
+            entry.since = now
+            body(&entry, now)
+            state.entries[id] = entry
+            look(at: entry.deadline, &state)
+        }
+    }
+
+    // MARK: - Room
+
+    /// Ends the connection that has stalled longest in an answer of a page; tells whether there was
+    /// one.
+    func cutStalled(on page: Int) -> Bool {
+        state.withLock { state in
+            let stalled = Self.stalled(in: state, at: .now).filter { _, entry in
+                if case .sending(page) = entry.phase { true } else { false }
+            }
+            return cutOldest(of: stalled, in: &state)
+        }
+    }
+
+    private func makeRoom(
+        for id: ID, _ address: [UInt8], _ now: ContinuousClock.Instant, in state: inout State
+    ) {
+        let open = state.entries.filter { !$0.value.isCut }
+        let counts = Dictionary(grouping: open.values, by: \.address).mapValues(\.count)
+        // Clients of a Unix socket have no addresses to tell them apart.
+        let ownCount = address.isEmpty ? 0 : counts[address] ?? 0
+        guard open.count > limits.connections || ownCount > limits.connectionsPerAddress else {
+            return
+        }
+        let crowd =
+            ownCount > limits.connectionsPerAddress
+            ? address : counts.max { $0.value < $1.value }?.key ?? address
+        let others = open.filter { $0.key != id }
+        for candidates in [others.filter { $0.value.address == crowd }, others] {
+            let waiting = candidates.filter { $0.value.isWaiting }
+            if cutOldest(of: waiting, in: &state) { return }
+            let stalled = Self.stalled(in: state, at: now).filter { candidates[$0.key] != nil }
+            if cutOldest(of: stalled, in: &state) { return }
+        }
+    }
+
+    private static func stalled(
+        in state: State, at now: ContinuousClock.Instant
+    ) -> [ID: Entry] {
+        state.entries.filter { _, entry in
+            guard !entry.isCut, case .sending = entry.phase else { return false }
+            return now - entry.since >= stallTime
+        }
+    }
+
+    private func cutOldest(of entries: [ID: Entry], in state: inout State) -> Bool {
+        guard let oldest = entries.min(by: { $0.value.since < $1.value.since })?.key else {
+            return false
+        }
+        cut(oldest, in: &state)
+        return true
+    }
+
+    private func cut(_ id: ID, in state: inout State) {
+        guard let entry = state.entries[id], !entry.isCut else { return }
+        state.entries[id]?.isCut = true
+        state.entries[id]?.deadline = nil
+        shutdown(entry.descriptor, Int32(SHUT_RDWR))
+    }
+
+    // MARK: - Time
+
+    /// Sees to it that somebody looks at `moment`; nobody does while there is nothing to look at.
+    private func look(at moment: ContinuousClock.Instant?, _ state: inout State) {
+        guard let moment else { return }
+        if let planned = state.nextLook, planned <= moment { return }
+        state.nextLook = moment
+        let milliseconds = Int(clamping: Int64(((moment - .now) / .milliseconds(1)).rounded(.up)))
+        queue.asyncAfter(deadline: .now() + .milliseconds(max(0, milliseconds))) { [weak self] in
+            self?.cutExpired(planned: moment)
+        }
+    }
+
+    private func cutExpired(planned: ContinuousClock.Instant) {
+        let now = ContinuousClock.now
+        state.withLock { state in
+            // Somebody else looks earlier, and then again.
+            guard state.nextLook == planned else { return }
+            state.nextLook = nil
+            for (id, entry) in state.entries {
+                if let deadline = entry.deadline, deadline <= now { cut(id, in: &state) }
+            }
+            look(at: state.entries.values.compactMap(\.deadline).min(), &state)
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tells every page that waits that the endpoint is stopping: a pipe with a byte in it that nobody
+// reads, since a page waits for its client too, and poll(2) can do both at once.
+
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Raised once, seen by all.
+final class StopSignal: Sendable {
+    /// The client has shut its side down. Elsewhere only a broken connection is seen.
+    #if os(Linux)
+        private static let clientLeft: Int16 = 0x2000  // POLLRDHUP, which Glibc hides
+    #else
+        private static let clientLeft: Int16 = 0
+    #endif
+
+    private let readEnd: Int32
+    private let writeEnd: Int32
+
+    /// A signal that is not raised; nil if there are no descriptors left.
+    init?() {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe pipe(&ends) == 0 else { return nil }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        (readEnd, writeEnd) = (ends[0], ends[1])
+    }
+
+    deinit {
+        close(readEnd)
+        close(writeEnd)
+    }
+
+    /// Wakes everybody who waits, now and later.
+    func raise() {
+        var byte: UInt8 = 1
+        // One byte always fits. A second raise writes a second byte, which changes nothing.
+        _ = unsafe write(writeEnd, &byte, 1)
+    }
+
+    /// Waits for `duration`, for the client of a connection to go, or for the signal.
+    func wait(for duration: Duration, client: Int32) -> Request.PauseEnd {
+        let deadline = ContinuousClock.now + duration
+        while true {
+            let left = max(.zero, deadline - .now)
+            let milliseconds = Int32(clamping: Int64((left / .milliseconds(1)).rounded(.up)))
+            var waiting = [
+                pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: client, events: Self.clientLeft, revents: 0),
+            ]
+            let found = unsafe poll(&waiting, nfds_t(waiting.count), milliseconds)
+            if found < 0 && errno == EINTR { continue }
+            if waiting[0].revents != 0 { return .stopping }
+            if waiting[1].revents != 0 { return .clientLeft }
+            if found <= 0 && ContinuousClock.now >= deadline { return .elapsed }
+            if found < 0 { return .elapsed }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// How an endpoint listens, what it bounds, and whom it lets in.
+
+extension Endpoint {
+    /// How an endpoint listens, what it bounds, and whom it lets in.
+    public struct Configuration: Sendable {
+        /// Where to listen.
+        public var address: ListenAddress
+        /// The heading of the landing page.
+        public var title = "Outrider"
+        /// What clients may take of connections and time.
+        public var limits = Limits()
+        /// Who may see the pages for operators.
+        public var access = AccessRules()
+        /// Receives what the library says about bad requests and failures, not rate-limited.
+        public var log: @Sendable (String) -> Void = { _ in }
+        /// Told of each answer: the page's path, or `_UNMATCHED` or `_REFUSED`, and the status.
+        public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
+
+        /// The defaults, on this address.
+        public init(address: ListenAddress) {
+            self.address = address
+        }
+    }
+
+    /// What clients may take of connections and time.
+    ///
+    /// A value that makes no sense counts as the nearest one that does.
+    public struct Limits: Sendable {
+        /// Connections at one time.
+        ///
+        /// One more costs the place of the connection that has waited longest without a request,
+        /// first of the address with the most. Should none be waiting, as many again are let in;
+        /// more stay in the kernel's backlog.
+        public var connections = 64
+        /// Connections at one time from one address; one more costs that address its oldest.
+        public var connectionsPerAddress = 32
+        /// How long a client may take to send a whole request after it has connected.
+        public var headerTimeout: Duration = .seconds(10)
+        /// A connection on which nothing moves for this long is closed, in whole seconds.
+        public var idleTimeout: Duration = .seconds(30)
+        /// How long a client may take to read a whole answer.
+        public var answerTimeout: Duration = .seconds(300)
+        /// How long ``Endpoint/stop()`` waits for requests in flight, at most a second.
+        public var drainTimeout: Duration = .milliseconds(700)
+
+        /// The defaults.
+        public init() {}
+
+        /// The same, with every value in a range that works.
+        var sane: Limits {
+            func sane(_ duration: Duration) -> Duration {
+                min(max(duration, .milliseconds(10)), .seconds(86_400))
+            }
+            var limits = self
+            limits.connections = min(max(connections, 1), 10_000)
+            limits.connectionsPerAddress = min(max(connectionsPerAddress, 1), 10_000)
+            limits.headerTimeout = sane(headerTimeout)
+            limits.idleTimeout = max(sane(idleTimeout), .seconds(1))
+            limits.answerTimeout = sane(answerTimeout)
+            limits.drainTimeout = min(max(drainTimeout, .zero), .seconds(1))
+            return limits
+        }
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// libmicrohttpd's daemon, and what Swift has to keep alive for it.
+
+internal import CMicroHTTPD
+internal import Dispatch
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A running daemon.
+///
+/// Whoever holds it stops it, once.
+@safe struct Daemon: @unchecked Sendable {
+    // SAFETY: the library's functions on a daemon may be called from any thread; `Endpoint` sees
+    // to it that `stop` is called once.
+    struct Limits {
+        let connections: Int
+        let idleSeconds: Int
+        let memory: Int
+        let stack: Int
+    }
+
+    private let handle: UnsafeMutableRawPointer
+    private let callbacks: UnsafeMutablePointer<outrider_mhd_callbacks>
+    private let server: Unmanaged<Server>
+
+    /// Serves an already listening socket; nil if the library cannot start its threads.
+    ///
+    /// The library takes the descriptor over in either case.
+    static func start(_ server: Server, listening: Int32, limits: Limits) -> Daemon? {
+        Panic.disarm(log: server.configuration.log)
+        let retained = unsafe Unmanaged.passRetained(server)
+        let callbacks = UnsafeMutablePointer<outrider_mhd_callbacks>.allocate(capacity: 1)
+        unsafe callbacks.initialize(to: makeCallbacks(unsafe retained.toOpaque()))
+        let handle = unsafe withSignalsBlocked {
+            unsafe outrider_mhd_start(
+                listening, callbacks, UInt32(clamping: limits.connections),
+                UInt32(clamping: limits.idleSeconds), limits.memory, limits.stack)
+        }
+        guard let handle = unsafe handle else {
+            unsafe callbacks.deallocate()
+            unsafe retained.release()
+            return nil
+        }
+        return unsafe Daemon(handle: handle, callbacks: callbacks, server: retained)
+    }
+
+    /// Gives the port back; open connections go on.
+    ///
+    /// - Returns: The listening socket, shut down. Its descriptor must stay open until ``stop`` is
+    ///   done: a thread of the library may be about to accept from that number.
+    func stopListening() -> Int32 {
+        let descriptor = unsafe outrider_mhd_quiesce(handle)
+        // Shut down, the port is free even if a forked child has a copy of the descriptor.
+        if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        return descriptor
+    }
+
+    /// Ends every connection and frees everything; waits for that until `deadline` at most.
+    ///
+    /// The library joins its threads, one of which may be in a page that takes its time, or may be
+    /// the caller's own. So a thread of our own does it.
+    func stop(closing listening: Int32, until deadline: DispatchTime) {
+        let done = DispatchSemaphore(value: 0)
+        let isStarted = DetachedThread.start { [self] in
+            unsafe outrider_mhd_stop(handle)
+            if listening >= 0 { close(listening) }
+            unsafe callbacks.deallocate()
+            unsafe server.release()
+            done.signal()
+        }
+        // Without a thread to spare, the daemon is left quiesced: it harms nobody.
+        if isStarted { _ = done.wait(timeout: deadline) }
+    }
+
+    private static func makeCallbacks(
+        _ context: UnsafeMutableRawPointer
+    ) -> outrider_mhd_callbacks {
+        // SAFETY (of every `reachServer(…)` below): the daemon keeps its server retained until the
+        // library has joined all of its threads, so none of these comes later.
+        unsafe outrider_mhd_callbacks(
+            context: context,
+            opened: { context, descriptor, address, size in
+                // SAFETY: the library's address is valid during the call.
+                let bytes = unsafe Array(UnsafeBufferPointer(start: address, count: size))
+                let table = unsafe reachServer(context)?.connections
+                return table?.open(descriptor, from: bytes) ?? 0
+            },
+            closed: { context, client in
+                unsafe reachServer(context)?.connections.close(client)
+            },
+            target: { context, client, raw in
+                guard unsafe reachServer(context) != nil, let raw = unsafe raw else { return nil }
+                // SAFETY: the library hands out a C string; its bytes are read as unsigned.
+                let size = unsafe strlen(raw)
+                let exchange = unsafe raw.withMemoryRebound(to: UInt8.self, capacity: size) {
+                    unsafe Exchange(
+                        target: UnsafeBufferPointer(start: $0, count: size), connection: client)
+                }
+                return unsafe Unmanaged.passRetained(exchange).toOpaque()
+            },
+            request: { context, connection, path, method, version, state in
+                guard let server = unsafe reachServer(context), let connection = unsafe connection,
+                    let path = unsafe path, let method = unsafe method,
+                    let version = unsafe version, let state = unsafe state
+                else { return 0 }
+                // SAFETY: what `target` retained, until `completed` releases it.
+                let exchange = unsafe Unmanaged<Exchange>.fromOpaque(state).takeUnretainedValue()
+                let goOn = unsafe server.handle(
+                    connection, path: path, method: method, version: version, exchange)
+                return goOn ? 1 : 0
+            },
+            completed: { context, state in
+                guard let state = unsafe state else { return }
+                // SAFETY: called once for each request whose target was seen.
+                let exchange = unsafe Unmanaged<Exchange>.fromOpaque(state).takeRetainedValue()
+                unsafe reachServer(context)?.complete(exchange)
+            },
+            log: { context, message in
+                if let message = unsafe message { unsafe reachServer(context)?.log(message) }
+            })
+    }
+}
+
+private func reachServer(_ context: UnsafeMutableRawPointer?) -> Server? {
+    guard let context = unsafe context else { return nil }
+    return unsafe Unmanaged<Server>.fromOpaque(context).takeUnretainedValue()
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// A response as the library wants it: it asks for the body piece by piece while it sends.
+
+internal import CMicroHTTPD
+
+/// A response of the library; whoever holds it hands it to `outrider_mhd_answer`, once.
+@safe struct OutgoingResponse {
+    let handle: UnsafeMutableRawPointer
+
+    /// Wraps a body, which the library keeps until the last byte is sent; nil if memory is short.
+    ///
+    /// `onProgress` is called each time the client has taken a piece.
+    init?(_ bytes: [UInt8], onProgress: @escaping @Sendable () -> Void) {
+        let body = unsafe Unmanaged.passRetained(OutgoingBody(bytes, onProgress))
+        let made = unsafe outrider_mhd_response(
+            UInt64(bytes.count),
+            { body, position, into, size in
+                guard let body = unsafe body, let into = unsafe into else { return -1 }
+                return unsafe Unmanaged<OutgoingBody>.fromOpaque(body).takeUnretainedValue()
+                    .copy(from: position, to: into, size)
+            }, body.toOpaque(),
+            { body in
+                if let body = unsafe body {
+                    unsafe Unmanaged<OutgoingBody>.fromOpaque(body).release()
+                }
+            })
+        guard let made = unsafe made else {
+            unsafe body.release()
+            return nil
+        }
+        unsafe handle = made
+    }
+
+    /// Adds a header field; false if its name or value cannot be sent.
+    func add(_ name: String, _ value: String) -> Bool {
+        unsafe outrider_mhd_add_header(handle, name, value) == 1
+    }
+}
+
+/// A body that the library reads in pieces while it sends them.
+private final class OutgoingBody: Sendable {
+    private let bytes: [UInt8]
+    private let onProgress: @Sendable () -> Void
+
+    init(_ bytes: [UInt8], _ onProgress: @escaping @Sendable () -> Void) {
+        self.bytes = bytes
+        self.onProgress = onProgress
+    }
+
+    func copy(from position: UInt64, to place: UnsafeMutablePointer<CChar>, _ size: Int) -> Int {
+        let start = min(Int(clamping: position), bytes.count)
+        let count = min(size, bytes.count - start)
+        onProgress()
+        unsafe bytes.withUnsafeBytes { source in
+            // SAFETY: `count` fits into both, and the library owns `place`.
+            unsafe UnsafeMutableRawBufferPointer(start: place, count: count)
+                .copyBytes(from: source[start..<start + count])
+        }
+        return count
+    }
+}

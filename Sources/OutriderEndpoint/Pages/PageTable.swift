@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which page is where, and how many requests each is busy with.
+
+internal import Synchronization
+
+/// The pages of an endpoint by path; thread-safe.
+final class PageTable: Sendable {
+    private let entries: [Entry]
+    private let numbers: [String: Int]
+
+    /// A page and the requests that it answers now, to their last byte.
+    private final class Entry: Sendable {
+        let page: any Page
+        let busy = Atomic<Int>(0)
+
+        init(_ page: any Page) {
+            self.page = page
+        }
+    }
+
+    /// A table of `pages`, with a landing page at `/` unless one of them is there.
+    ///
+    /// `report` hears of each path that cannot be served: taken by an earlier page, or without a
+    /// slash at its start.
+    init(_ pages: [any Page], title: String, report: (String) -> Void) {
+        var served: [any Page] = []
+        var numbers: [String: Int] = [:]
+        func add(_ page: any Page) {
+            for path in [page.path] + page.aliases {
+                if !path.hasPrefix("/") {
+                    report("a page wants the path \"\(path)\"; a path starts with /")
+                } else if numbers[path] != nil {
+                    report("two pages want the path \(path); the first has it, rename the other")
+                } else {
+                    numbers[path] = served.count
+                }
+            }
+            served.append(page)
+        }
+        for page in pages { add(page) }
+        if numbers["/"] == nil {
+            let reachable = pages.enumerated().filter { numbers[$1.path] == $0 }.map(\.element)
+            add(LandingPage(title: title, pages: reachable))
+        }
+        entries = served.map(Entry.init)
+        self.numbers = numbers
+    }
+
+    /// The number of the page at a path.
+    func number(at path: String) -> Int? { numbers[path] }
+
+    /// A page by its number.
+    func page(_ number: Int) -> any Page { entries[number].page }
+
+    /// Counts a request in; false if the page is busy with as many as it bears.
+    func enter(_ number: Int) -> Bool {
+        // ORDERING: relaxed; the count guards no memory.
+        let busy = entries[number].busy.wrappingAdd(1, ordering: .relaxed).newValue
+        if busy <= entries[number].page.concurrencyLimit { return true }
+        leave(number)
+        return false
+    }
+
+    /// Whom a path is for, whether there is a page or not.
+    func audience(of path: String) -> PageAudience {
+        if PageAudience.ofPath(path) == .operators { return .operators }
+        return number(at: path).map { page($0).audience } ?? .everyone
+    }
+
+    /// Counts a request out.
+    func leave(_ number: Int) {
+        entries[number].busy.wrappingSubtract(1, ordering: .relaxed)
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a page is asked.
+
+/// A GET or HEAD that has passed the guard.
+public struct Request: Sendable {
+    /// `GET` or `HEAD`.
+    public let method: String
+    /// The decoded path, the one that chose the page.
+    public let path: String
+    /// Decoded arguments of the query, in order; a name may come more than once.
+    public let query: [(name: String, value: String)]
+    private let headers: [(name: String, value: String)]
+    private let stopSignal: StopSignal
+    private let client: Int32
+
+    /// How a pause ended.
+    public enum PauseEnd: Sendable {
+        /// The time is up.
+        case elapsed
+        /// The client has closed its connection, or at least its side of it; nobody may be reading.
+        case clientLeft
+        /// The endpoint is stopping; answer at once, with 503 if there is nothing better.
+        case stopping
+    }
+
+    init(
+        method: String, target: RequestTarget, headers: [IncomingField], stopSignal: StopSignal,
+        client: Int32
+    ) {
+        self.method = method
+        path = target.path
+        query = target.query.map { ($0.name, $0.value) }
+        self.headers = headers.map { ($0.name, $0.value) }
+        self.stopSignal = stopSignal
+        self.client = client
+    }
+
+    /// The value of a header field; several of one name are joined by commas (RFC 9110 §5.3).
+    ///
+    /// - Parameter name: The field's name in any case.
+    public func header(_ name: String) -> String? {
+        let name = name.lowercased()
+        let values = headers.lazy.filter { $0.name.lowercased() == name }.map(\.value)
+        return values.isEmpty ? nil : values.joined(separator: ", ")
+    }
+
+    /// Every value of an argument of the query.
+    public func arguments(_ name: String) -> [String] {
+        query.filter { $0.name == name }.map(\.value)
+    }
+
+    /// Blocks the page for a while, as a profile does that samples for some seconds.
+    ///
+    /// Ends early when the client leaves or the endpoint stops. Call it from ``Page/respond(to:)``
+    /// only. Costs one poll(2).
+    public func pause(for duration: Duration) -> PauseEnd {
+        stopSignal.wait(for: duration, client: client)
+    }
+}

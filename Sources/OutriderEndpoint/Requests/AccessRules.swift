@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may see the pages that are for operators.
+//
+// | where the endpoint listens | who is let in |
+// |---|---|
+// | loopback address, Unix socket | requests whose Host is this machine, an address, or configured, and that no foreign site's page has sent |
+// | any other address | requests with the bearer token; without a token file nobody |
+
+/// Who may see the pages for operators, ``PageAudience/operators``.
+public struct AccessRules: Sendable {
+    /// Names by which browsers may ask for them, besides `localhost` and addresses in numbers.
+    ///
+    /// Without a port, in any case.
+    public var hostNames: [String] = []
+    /// A file whose first line is the bearer token; nil if there is none.
+    ///
+    /// Read at each request, so that the token can be changed while the service runs. It only
+    /// matters where other machines can reach the endpoint.
+    public var tokenFile: String?
+
+    /// No other names, and no token.
+    public init() {}
+
+    /// Judges a request for a page for operators.
+    func judge(_ headers: [IncomingField], isLocal: Bool) -> RequestGuard.Verdict {
+        isLocal ? judgeLocal(headers) : judgeRemote(headers)
+    }
+
+    private func judgeLocal(_ headers: [IncomingField]) -> RequestGuard.Verdict {
+        let site = headers.value("sec-fetch-site")
+        if headers.value("origin") != nil || !["same-origin", "none", nil].contains(site) {
+            return .refuse(status: 403, because: "This page is not for other sites' pages.")
+        }
+        guard let host = headers.value("host").flatMap(HostField.init), isAllowed(host) else {
+            return .refuse(
+                status: 403,
+                because:
+                    "This page is served for localhost, for addresses and for configured names.")
+        }
+        return .accept
+    }
+
+    private func isAllowed(_ host: HostField) -> Bool {
+        host.kind != .name || hostNames.contains { HostField($0)?.host == host.host }
+    }
+
+    private func judgeRemote(_ headers: [IncomingField]) -> RequestGuard.Verdict {
+        guard let tokenFile else {
+            return .refuse(
+                status: 403,
+                because: "This page is served on the loopback address, or with a token.")
+        }
+        guard let content = TokenFile.read(tokenFile), let token = BearerToken(file: content) else {
+            return .refuse(status: 403, because: "There is no token that would open this page.")
+        }
+        let given = headers.value("authorization").flatMap(BearerToken.init(authorization:))
+        guard let given, given.matches(token) else {
+            return .refuse(status: 401, because: "This page wants the bearer token.")
+        }
+        return .accept
+    }
+}
+
+extension Endpoint.Configuration {
+    /// Why the token file opens nothing at this moment; nil if it does, or is not needed.
+    package var tokenProblem: String? {
+        guard !address.isLocal, let path = access.tokenFile else { return nil }
+        if let content = TokenFile.read(path), BearerToken(file: content) != nil { return nil }
+        return """
+            the token file \(path) cannot be read, or its first line is no token of visible ASCII; \
+            /debug on \(address) answers 403 until it is
+            """
+    }
+}
+
+extension [IncomingField] {
+    /// The value of the first field of this name, which is in lower case.
+    func value(_ name: String) -> String? {
+        first { $0.name.lowercased() == name }?.value
+    }
+}

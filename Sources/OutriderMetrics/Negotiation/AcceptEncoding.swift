@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether a scraper wants its answer compressed.
+
+/// The Accept-Encoding of a request.
+enum AcceptEncoding {
+    /// Whether `field` prefers gzip to nothing, or likes both as much (RFC 9110, 12.5.3).
+    static func allowsGzip(_ field: String?) -> Bool {
+        guard let field else { return false }
+        let items = WeightedItem.list(field)
+        func quality(of names: String...) -> Int? {
+            items.first { names.contains($0.name) }?.quality
+        }
+        let gzip = quality(of: "gzip", "x-gzip") ?? quality(of: "*") ?? 0
+        return gzip > 0 && gzip >= quality(of: "identity") ?? 0
+    }
+}

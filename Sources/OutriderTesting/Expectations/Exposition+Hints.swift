@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a failure tells about an exposition that lacks what a test looked for.
+
+extension Exposition {
+    /// The most lines that a hint has; a scrape may have thousands of series.
+    private static let hintLimit = 10
+
+    /// What there is in place of a sample that is not there, as the rest of a sentence.
+    func whatIsThere(instead name: String) -> String {
+        let siblings = families.flatMap(\.samples).filter { $0.name == name }
+        if !siblings.isEmpty {
+            let lines = siblings.map { "\($0.series) \(NumberText.of($0.value))" }
+            return "\(name) is there only with other labels:" + Self.list(lines)
+        }
+        if let family = families.first(where: { $0.name == name }) {
+            let names = Self.unique(family.samples.map(\.name))
+            return names.isEmpty
+                ? "\(name) has no samples"
+                : "\(name) is a \(family.type.word(in: format)) with the samples:"
+                    + Self.list(names)
+        }
+        let names = Self.unique(families.flatMap { [$0.name] + $0.samples.map(\.name) })
+        if names.isEmpty { return "nothing is exposed at all" }
+        let near = names.filter { Self.areNear($0, name) }
+        return near.isEmpty
+            ? "there is no such name. There are:" + Self.list(names)
+            : "there is no such name. Similar ones are:" + Self.list(near)
+    }
+
+    private static func list(_ lines: [String]) -> String {
+        let shown = lines.prefix(hintLimit).map { "\n    \($0)" }.joined()
+        let rest = lines.count - hintLimit
+        return rest > 0 ? "\(shown)\n    and \(rest) more" : shown
+    }
+
+    private static func unique(_ names: [String]) -> [String] {
+        var seen: Set<String> = []
+        return names.filter { seen.insert($0).inserted }
+    }
+
+    /// Whether somebody may have meant one name and written the other.
+    private static func areNear(_ one: String, _ other: String) -> Bool {
+        one.hasPrefix(other) || other.hasPrefix(one)
+            || distance(Array(one.utf8), Array(other.utf8)) <= max(2, other.utf8.count / 5)
+    }
+
+    /// How many letters have to be put in, taken out or replaced to make one name the other.
+    private static func distance(_ one: [UInt8], _ other: [UInt8]) -> Int {
+        var row = Array(0...other.count)
+        for (index, letter) in one.enumerated() {
+            var diagonal = row[0]
+            row[0] = index + 1
+            for (place, otherLetter) in other.enumerated() {
+                let replaced = diagonal + (letter == otherLetter ? 0 : 1)
+                diagonal = row[place + 1]
+                row[place + 1] = min(replaced, row[place] + 1, diagonal + 1)
+            }
+        }
+        return row[other.count]
+    }
+}

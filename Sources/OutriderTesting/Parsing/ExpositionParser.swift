@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// From bytes to families: cuts the text into lines and hands each to the family it belongs to.
+
+/// Reads whole expositions.
+enum ExpositionParser {
+    /// The families of an exposition whose bytes are valid UTF-8.
+    static func families(
+        in bytes: [UInt8], as format: Exposition.Format
+    ) throws(ExpositionError) -> [Exposition.Family] {
+        var assembly = FamilyAssembly(format)
+        var rest = bytes[...]
+        var number = 0
+        var isEnded = false
+        while !rest.isEmpty {
+            number += 1
+            let line = rest.prefix { $0 != 0x0A }
+            let isWhole = line.count < rest.count
+            rest = rest.dropFirst(line.count + 1)
+            if isEnded {
+                throw ExpositionError(line: number, problem: "nothing may follow # EOF")
+            }
+            let scanner = LineScanner(line, number: number, format: format)
+            switch try ExpositionLine(scanner) {
+            case .nothing: break
+            case .help(let name, let text): try assembly.add(help: text, of: name, number)
+            case .type(let name, let type): try assembly.add(type: type, of: name, number)
+            case .unit(let name, let unit): try assembly.add(unit: unit, of: name, number)
+            case .sample(let sample): try assembly.add(sample, number)
+            case .end: isEnded = true
+            }
+            // OpenMetrics lets the line feed behind # EOF go.
+            if !isWhole && !isEnded {
+                throw ExpositionError(
+                    line: number, problem: "the last line does not end in a line feed")
+            }
+        }
+        if format == .openMetrics && !isEnded {
+            throw ExpositionError(line: number + 1, problem: "# EOF is missing at the end")
+        }
+        return try assembly.families()
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// An agent with pages that are large, slow or stuck, for tests of what clients can do to it.
+//
+// Prints its address, and on a second line that of its listener for /debug, or nothing. Then it does
+// what it reads, a word a line:
+//
+//     record        counts something, with an exemplar            ok
+//     drain         marks the agent as draining                   ok
+//     stop          stops it                                      stopped SECONDS
+//     holdings      tells what the process holds                  FDS THREADS RESIDENT_BYTES
+//     second        starts another agent                          its URL
+//     stop-second   stops that one                                stopped
+//     fork          forks a child that holds all descriptors      its pid
+//     exit          ends the process at once
+
+import CTestSupport
+import Foundation
+import Outrider
+import TestSupport
+
+enum Serve {
+    static func run() {
+        let registry = Registry()
+        let metrics = ServedMetrics(in: registry)
+        do {
+            let agent = try Agent.start(configuration(registry), onFailure: .throw)
+            say(agent.address.map { $0.url ?? "\($0)" } ?? "")
+            say(agent.debugAddress?.url ?? "")
+            obey(agent, metrics)
+        } catch {
+            FileHandle.standardError.write(Data("\(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func say(_ text: String) {
+        FileHandle.standardOutput.write(Data("\(text)\n".utf8))
+    }
+
+    private static func configuration(_ registry: Registry) -> Agent.Configuration {
+        let environment = ProcessInfo.processInfo.environment
+        func seconds(_ name: String, _ change: (Duration) -> Void) {
+            if let seconds = environment[name].flatMap(Double.init) { change(.seconds(seconds)) }
+        }
+        var configuration = Agent.Configuration()
+        if environment["OUTRIDER_ADDRESS"] == nil { configuration.address = .loopback(port: 0) }
+        configuration.registry = registry
+        seconds("PROBE_HEADER_SECONDS") { configuration.limits.headerTimeout = $0 }
+        seconds("PROBE_IDLE_SECONDS") { configuration.limits.idleTimeout = $0 }
+        seconds("PROBE_ANSWER_SECONDS") { configuration.limits.answerTimeout = $0 }
+        let hosts = environment["PROBE_HOSTS"] ?? ""
+        configuration.debugHostNames = hosts.split(separator: ",").map(String.init)
+        let size = environment["PROBE_LARGE_BYTES"].flatMap { Int($0) } ?? 20 << 20
+        configuration.pages = [
+            LargePage(size: size), SlowPage(), StuckPage(), OperatorsPage(),
+        ]
+        return configuration
+    }
+
+    private static func obey(_ agent: Agent, _ metrics: ServedMetrics) {
+        var second: Agent?
+        while let word = readLine() {
+            switch word {
+            case "record":
+                metrics.record()
+                say("ok")
+            case "drain":
+                agent.markDraining()
+                say("ok")
+            case "stop":
+                let start = ContinuousClock.now
+                agent.stop()
+                say("stopped \((ContinuousClock.now - start) / .seconds(1))")
+            case "holdings":
+                let now = Holdings.now()
+                say("\(now.descriptors) \(now.threads) \(residentBytes())")
+            case "second":
+                var configuration = Agent.Configuration(address: .loopback(port: 0))
+                configuration.registry = Registry()
+                second = Agent.start(configuration)
+                say(second?.address?.url ?? "")
+            case "stop-second":
+                second?.stop()
+                say("stopped")
+            case "fork":
+                var ends: [Int32] = [-1, -1]
+                let failed = unsafe pipe(&ends) != 0
+                say(failed ? "-1" : "\(test_fork_waiting_child(ends[0], ends[1]))")
+            case "exit": exit(0)
+            default: say("unknown: \(word)")
+            }
+        }
+        agent.stop()
+        second?.stop()
+    }
+
+    private static func residentBytes() -> Int {
+        let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?
+            .split(separator: " ")
+        return (fields?.dropFirst().first.flatMap { Int($0) } ?? 0) * Int(getpagesize())
+    }
+}
+
+/// What the agent of `serve` exposes besides itself.
+private struct ServedMetrics {
+    private let requests: Family<Counter>
+    private let durations: Histogram
+
+    init(in registry: Registry) {
+        requests = registry.counter(
+            "probe_requests_total", help: "Requests of a \"test\".", labels: ["route"])
+        durations = registry.histogram(
+            "probe_duration_seconds", help: "Time that requests took.", buckets: [0.1, 0.25, 1])
+        registry.info("probe", help: "The probe.", ["kind": "serve"])
+        let count = ProcessInfo.processInfo.environment["PROBE_SERIES"].flatMap { Int($0) } ?? 0
+        if count > 0 {
+            let filler = registry.gauge("probe_filler", help: "Fills the page.", labels: ["n"])
+            for number in 0..<count { filler.with("\(number)").set(number) }
+        }
+        record()
+    }
+
+    func record() {
+        let trace = Exemplar.trace("0af7651916cd43dd8448eb211c80319c")
+        requests.with("/a").increment(exemplar: trace)
+        requests.with("/b").increment()
+        durations.observe(0.05, exemplar: trace)
+        durations.observe(0.2, exemplar: .trace("4bf92f3577b34da6a3ce929d0e0e4736"))
+        durations.observe(3, exemplar: trace)
+    }
+}
+
+private struct LargePage: Page {
+    let path = "/large"
+    let summary = "a large body"
+    private let body: [UInt8]
+
+    init(size: Int) {
+        body = Array(repeating: UInt8(ascii: "x"), count: size)
+    }
+
+    func respond(to request: Request) -> Response {
+        Response(status: 200, headers: [("Content-Type", "text/plain")], body: body)
+    }
+}
+
+private struct SlowPage: Page {
+    let path = "/slow"
+    let summary = "answers after 20 s"
+
+    func respond(to request: Request) -> Response {
+        switch request.pause(for: .seconds(20)) {
+        case .elapsed: .text("slow\n")
+        case .clientLeft: .text("nobody reads this\n")
+        case .stopping: .unavailable("This agent is stopping.")
+        }
+    }
+}
+
+private struct StuckPage: Page {
+    let path = "/stuck"
+    let summary = "blocks for 20 s, whatever happens"
+
+    func respond(to request: Request) -> Response {
+        sleep(20)
+        return .text("stuck\n")
+    }
+}
+
+private struct OperatorsPage: Page {
+    let path = "/debug/probe"
+    let summary = "a page for operators"
+
+    func respond(to request: Request) -> Response { .text("debug\n") }
+}

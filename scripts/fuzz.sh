@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Fuzzes what reads a client's bytes: Accept, Accept-Encoding, Authorization, Host, request targets.
+#
+#   scripts/fuzz.sh            each for 60 s, or for FUZZ_SECONDS
+#   scripts/fuzz.sh --check    each for a bounded number of inputs: a part of `make test`
+#
+# The readers are plain Swift without imports, so each fuzzer is compiled from their files alone,
+# with libFuzzer's coverage and the address sanitizer. Seeds are in Tests/Fuzz/seeds; what is found
+# on the way is kept in .build/fuzz.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+limits=(-max_total_time="${FUZZ_SECONDS:-60}")
+case "${1:-}" in
+    --check) limits=(-runs=50000 -max_total_time=60 -seed=1) ;;
+    "") ;;
+    *)
+        echo "usage: scripts/fuzz.sh [--check]" >&2
+        exit 2
+        ;;
+esac
+
+negotiation=Sources/OutriderMetrics/Negotiation
+requests=Sources/OutriderEndpoint/Requests
+declare -A readers
+readers[accept]="$negotiation/WeightedItem.swift $negotiation/ExpositionFormat.swift"
+readers[accept-encoding]="$negotiation/WeightedItem.swift $negotiation/AcceptEncoding.swift"
+readers[authorization]="$requests/BearerToken.swift"
+readers[host]="$requests/HostField.swift"
+readers[target]="$requests/RequestTarget.swift"
+
+for name in accept accept-encoding authorization host target; do
+    place=.build/fuzz/$name
+    mkdir -p "$place/corpus" "$place/findings"
+    # shellcheck disable=SC2086 # one file for each word
+    swiftc -swift-version 6 -O -parse-as-library -sanitize=fuzzer,address \
+        "Tests/Fuzz/$name.swift" ${readers[$name]} -o "$place/fuzzer" >"$place/build.log" 2>&1 || {
+        cat "$place/build.log"
+        exit 1
+    }
+    echo "fuzz: $name"
+    "$place/fuzzer" "$place/corpus" "Tests/Fuzz/seeds/$name" "${limits[@]}" \
+        -max_len=4096 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+        -artifact_prefix="$place/findings/" >"$place/log" 2>&1 || {
+        tail -n 40 "$place/log"
+        echo "fuzz: $name failed; the input is in $place/findings"
+        exit 1
+    }
+    grep -E '^Done' "$place/log"
+done
