@@ -25,6 +25,7 @@ closing_lines=()
 
 stage_setup() {
     scripts/setup.sh test
+    scripts/newer-prometheus.sh
     swift --version 2>/dev/null | head -n 1
     prometheus --version 2>&1 | head -n 1
     .build/python/bin/python --version

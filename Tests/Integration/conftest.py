@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from harness import Quickstart
 from probing import Probe
+from prometheus_releases import SUITES, Release, absence, release
 from prometheus_server import Prometheus
 
 # Examples differ from run to run; a failure prints the blob that repeats it.
@@ -39,6 +40,18 @@ def prometheus(
     folder = tmp_path_factory.mktemp("prometheus")
     with Prometheus(folder, jobs, scrapes_itself=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def prometheus_release(request: pytest.FixtureRequest) -> Release:
+    """Every Prometheus that there is, one after the other; those that are missing are skipped."""
+    return release(request.param)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was not tested with, since a quiet run does not show why a test was skipped."""
+    for reason in filter(None, map(absence, SUITES)):
+        terminalreporter.write_line(reason, yellow=True, bold=True)
 
 
 @pytest.fixture(scope="session")

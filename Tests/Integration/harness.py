@@ -70,6 +70,14 @@ def system_binary(name: str) -> str:
     pytest.fail(f"{name} is not on PATH; `make setup` installs it", pytrace=False)
 
 
+def promtool_findings(exposition: bytes) -> str:
+    """What promtool has to say about an exposition in the text format; nothing if it is good."""
+    promtool = [system_binary("promtool"), "check", "metrics"]
+    checked = subprocess.run(promtool, input=exposition, capture_output=True, timeout=30)
+    said = (checked.stdout + checked.stderr).decode("utf-8", errors="replace")
+    return said or ("" if checked.returncode == 0 else f"status {checked.returncode}")
+
+
 @functools.cache
 def built_binary(product: str, variable: str, *flags: str) -> str:
     """A product of SwiftPM: where an environment variable says, or where the build puts it."""
@@ -101,8 +109,8 @@ def probe_binary() -> str:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without anything that an agent or the quickstart would listen to."""
-    ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "SECONDS_TO_RUN")
+    """The environment without anything that an agent, the quickstart or the probe listens to."""
+    ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "PROBE_", "SECONDS_TO_RUN")
     return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | more
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text that has broken parsers, or might: by hand, and by Hypothesis from that."""
 
+import math
+
 from hypothesis import strategies as st
 
 # Each stands for a way in which a value could be taken for something else.
@@ -37,3 +39,15 @@ VALUES = sorted(
     }
 )
 """Every fragment alone, in company, at either end, and many times over."""
+
+LONGEST = ["x" * 500_000, '"' * 500_000, "\U0001f600" * 125_000]
+"""Label values as long as a series may well have."""
+
+NUMBERS = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1, 1e21, 1e-7, 2.0**53]
+"""Numbers of every kind but the one that equals no other."""
+
+
+def every_scalar() -> list[str]:
+    """All Unicode scalar values, some hundred in each text."""
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
+    return ["".join(every[start : start + 500]) for start in range(0, len(every), 500)]

@@ -5,10 +5,14 @@ import base64
 import json
 import struct
 import subprocess
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, TypeVar
 
+from exposition import Exposition
 from harness import Lines, clean_environment, probe_binary
+
+Own = TypeVar("Own", bound="ProbeProcess")
 
 
 class ProbeProcess:
@@ -23,6 +27,18 @@ class ProbeProcess:
         )
         self.lines = Lines(self.popen.stdout)
 
+    def __enter__(self: Own) -> Own:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def say(self, line: str) -> None:
+        """Writes a line to the probe."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(line.encode("ascii") + b"\n")
+        self.popen.stdin.flush()
+
     def stop(self) -> None:
         """Ends the probe: with the end of its input, and by force after ten seconds."""
         try:
@@ -32,36 +48,80 @@ class ProbeProcess:
             self.popen.communicate(timeout=10)
 
 
-class IdleAgent(ProbeProcess):
-    """A process that does nothing but have an agent."""
+class ProbeAgent(ProbeProcess):
+    """A probe that has an agent, and says first where that listens."""
 
-    def __init__(self, **environment: str) -> None:
-        super().__init__("idle", **environment)
+    def __init__(self, mode: str, **environment: str) -> None:
+        super().__init__(mode, **environment)
         try:
             self.url = self.lines.read().decode("ascii").strip()
         except BaseException:
             self.stop()
             raise
 
-    def __enter__(self) -> "IdleAgent":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+class IdleAgent(ProbeAgent):
+    """A process that does nothing but have an agent."""
+
+    def __init__(self, **environment: str) -> None:
+        super().__init__("idle", **environment)
+
+
+class ServingProbe(ProbeAgent):
+    """An agent with metrics of every kind, some with exemplars.
+
+    Its registry holds the counter `probe_requests_total{route}`, the histogram
+    `probe_duration_seconds`, `probe_info`, and the gauge `probe_filler{n}` with as many series as
+    it is started with.
+    """
+
+    def __init__(self, filler: int = 0, **environment: str) -> None:
+        if filler:
+            environment["PROBE_SERIES"] = str(filler)
+        super().__init__("serve", **environment)
+
+    @property
+    def target(self) -> str:
+        """Host and port of the agent, as Prometheus wants them."""
+        return self.url.removeprefix("http://")
+
+    def record(self) -> None:
+        """Makes it record once more, with an exemplar that it has not had before."""
+        self.say("record")
+        answer = self.lines.read()
+        assert answer == b"ok\n", answer
 
 
 class Probe(ProbeProcess):
     """The library behind a pipe: metrics in, the bytes of a scrape out."""
 
-    def expose(self, *families: dict[str, Any], reports_itself: bool = False) -> bytes:
-        """What a registry with these families exposes."""
-        request = {"families": families, "reportsItself": reports_itself}
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(json.dumps(request).encode("ascii") + b"\n")
-        self.popen.stdin.flush()
+    def respond(
+        self,
+        *families: dict[str, Any],
+        reports_itself: bool = False,
+        accept: str | None = None,
+        accept_encoding: str | None = None,
+        creation_times: bool = False,
+    ) -> Exposition:
+        """The answer to a scrape of a registry with these families."""
+        request: dict[str, Any] = {"families": families, "reportsItself": reports_itself}
+        if accept is not None:
+            request["accept"] = accept
+        if accept_encoding is not None:
+            request["acceptEncoding"] = accept_encoding
+        if creation_times:
+            request["creationTimes"] = True
+        self.say(json.dumps(request))
         answer = json.loads(self.lines.read())
         assert "error" not in answer, answer["error"]
-        return base64.b64decode(answer["exposition"])
+        headers = answer.get("headers", {}).items()
+        return Exposition(base64.b64decode(answer["exposition"]), list(headers))
+
+    def expose(
+        self, *families: dict[str, Any], reports_itself: bool = False, accept: str | None = None
+    ) -> bytes:
+        """What a registry with these families exposes."""
+        return self.respond(*families, reports_itself=reports_itself, accept=accept).body
 
 
 def bits(number: float) -> str:
@@ -76,11 +136,18 @@ def family(
     labels: Iterable[str] = (),
     help_text: str = "A metric of a test.",
     buckets: list[float] | None = None,
+    exemplars: Sequence[Mapping[str, str] | None] = (),
 ) -> dict[str, Any]:
-    """A metric family as the probe reads it; each series is its label values and its numbers."""
+    """A metric family as the probe reads it; each series is its label values and its numbers.
+
+    The exemplars are those of the series, in their order; one goes with each number of its series.
+    """
     request: dict[str, Any] = {"kind": kind, "name": name, "help": help_text}
     request["labels"] = list(labels)
     request["series"] = [{"values": v, "numbers": [bits(n) for n in ns]} for v, ns in series]
+    for one, exemplar in zip_longest(request["series"], exemplars):
+        if exemplar is not None:
+            one["exemplar"] = dict(exemplar)
     if buckets is not None:
         request["buckets"] = [bits(bound) for bound in buckets]
     return request

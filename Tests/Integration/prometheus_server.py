@@ -4,13 +4,16 @@
 import http.server
 import json
 import threading
+import time
 import urllib.error
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import Process, fetch, free_port, poll, system_binary
+from exposition import TEXT, Exposition
+from harness import Process, fetch, free_port, poll
+from prometheus_releases import SYSTEM, Release, release
 
 
 class Prometheus(Process):
@@ -18,23 +21,40 @@ class Prometheus(Process):
 
     INTERVAL = "500ms"
 
-    def __init__(self, folder: Path, jobs: Mapping[str, str], scrapes_itself: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        jobs: Mapping[str, str],
+        scrapes_itself: bool = False,
+        *,
+        of: Release | None = None,
+        flags: Sequence[str] = (),
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        interval: str = INTERVAL,
+    ) -> None:
+        """Starts the system's server, or that of another release, with flags of its own.
+
+        The jobs are places to scrape by name; `options` has more of a job's scrape configuration.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        self.release = of or release(SYSTEM)
         own = f"127.0.0.1:{free_port()}"
         self.url = f"http://{own}"
-        scrapes = [self._job(name, place) for name, place in jobs.items()]
+        more = options or {}
+        scrapes = [self._job(name, place) | more.get(name, {}) for name, place in jobs.items()]
         if scrapes_itself:
             scrapes.append(self._job("prometheus", f"{own}/metrics"))
-        times = {"scrape_interval": self.INTERVAL, "scrape_timeout": self.INTERVAL}
+        times = {"scrape_interval": interval, "scrape_timeout": interval}
         # JSON is YAML as well.
         config = folder / "prometheus.yml"
         config.write_text(json.dumps({"global": times, "scrape_configs": scrapes}))
         super().__init__(
             [
-                system_binary("prometheus"),
+                self.release.binary,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address={own}",
+                *flags,
             ],
             folder / "prometheus.log",
         )
@@ -67,6 +87,17 @@ class Prometheus(Process):
         """The samples of an instant query, once it has any."""
         return poll(f"{expression} has samples", lambda: self.query(expression) or None)
 
+    def exemplars(self, expression: str) -> list[dict[str, Any]]:
+        """The exemplars of some series within an hour, each with the labels of its series."""
+        now = time.time()
+        span = {"start": f"{now - 1800:.3f}", "end": f"{now + 1800:.3f}"}
+        found = self.api("query_exemplars", query=expression, **span)
+        return [
+            {"series": series["seriesLabels"], **one}
+            for series in found
+            for one in series["exemplars"]
+        ]
+
     def await_up(self, job: str) -> None:
         """Waits for a scrape of a job that succeeds; fails with the error of the last one."""
         last = "none was tried"
@@ -86,14 +117,19 @@ class Prometheus(Process):
 
 
 class StaticPages:
-    """A web server on a free port of 127.0.0.1 that serves expositions by their paths."""
+    """A web server on a free port of 127.0.0.1 that serves expositions by their paths.
 
-    def __init__(self, pages: Mapping[str, bytes]) -> None:
+    Bytes are served as the text format, an exposition as what it says that it is.
+    """
+
+    def __init__(self, pages: Mapping[str, bytes | Exposition]) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = pages[self.path]
+                page = pages[self.path]
+                body = page if isinstance(page, bytes) else page.body
                 self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+                content_type = TEXT if isinstance(page, bytes) else page.content_type
+                self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -6,14 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hostile import VALUES
+from hostile import LONGEST, NUMBERS, VALUES, every_scalar
 from probing import Probe, family
 from prometheus_server import Prometheus, StaticPages
-
-NUMBERS = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1, 1e21, 1e-7, 2.0**53]
-LONGEST = ["x" * 500_000, '"' * 500_000, "\U0001f600" * 125_000]
-SCALARS = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
-PER_VALUE = 500
 
 
 def labelled(probe: Probe, values: list[str]) -> bytes:
@@ -29,12 +24,6 @@ def helped(probe: Probe) -> bytes:
         for number, value in enumerate(VALUES)
     ]
     return probe.expose(*gauges)
-
-
-def every_scalar() -> list[str]:
-    """All Unicode scalar values, some hundred in each text."""
-    starts = range(0, len(SCALARS), PER_VALUE)
-    return ["".join(SCALARS[start : start + PER_VALUE]) for start in starts]
 
 
 @pytest.fixture(scope="module")

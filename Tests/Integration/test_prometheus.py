@@ -52,7 +52,10 @@ def test_every_histogram_agrees_with_its_own_count(prometheus: Prometheus) -> No
 
 
 def test_prometheus_takes_type_and_help_from_the_service(prometheus: Prometheus) -> None:
-    (entry,) = poll(
-        "the metadata is there", lambda: prometheus.api("metadata").get("orders_placed_total")
-    )
+    def attempt() -> list[dict[str, str]] | None:
+        # In OpenMetrics, for which Prometheus asks, the family goes without the suffix.
+        entries = prometheus.api("metadata")
+        return entries.get("orders_placed") or entries.get("orders_placed_total")
+
+    (entry,) = poll("the metadata is there", attempt)
     assert (entry["type"], entry["help"]) == ("counter", "Orders accepted.")

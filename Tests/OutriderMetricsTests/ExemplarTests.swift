@@ -82,6 +82,7 @@ import Testing
             (["trace_id": "1", "trace_id": "2"], "invalid_exemplar"),
             (["trace id": "1"], "invalid_exemplar"), (["": "1"], "invalid_exemplar"),
             (["a}": "1"], "invalid_exemplar"), (["é": "1"], "invalid_exemplar"),
+            (["a": "b\0c"], "invalid_exemplar"),
         ] as [(Exemplar, String)])
     func `a bad exemplar is refused and counted, and its observation counts`(
         exemplar: Exemplar, reason: String

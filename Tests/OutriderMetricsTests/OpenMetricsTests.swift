@@ -115,12 +115,27 @@ import Testing
         #expect(text.contains("orders_created{n=\"kept\"} 1000\n"))
     }
 
-    @Test func `a creation time gives way to a family that has its name`() {
+    @Test func `a counter of things created is a family of its own, of no type`() {
         let registry = Registry.bare
         registry.counter("connections_total", help: "").increment()
-        registry.counter("connections_created_total", help: "").increment()
-        let text = registry.openMetricsText(creationTimes: true)
-        #expect(!text.contains("\nconnections_created 1"))
-        #expect(text.contains("connections_created_total 1\nconnections_created_created "))
+        registry.counter("connections_created_total", help: "").increment(exemplar: .trace("a"))
+        #expect(
+            registry.openMetricsText() == """
+                # TYPE connections_created_total unknown
+                connections_created_total 1
+                # TYPE connections counter
+                connections_total 1
+                # EOF
+
+                """)
+    }
+
+    @Test func `a name that would be taken for a creation time is refused`() {
+        let registry = Registry.bare
+        _ = try? registry.register(counter: "orders_total", help: "")
+        let error = #expect(throws: RegistrationError.self) {
+            try registry.register(gauge: "orders_created", help: "")
+        }
+        #expect(error?.code == .nameTaken)
     }
 }

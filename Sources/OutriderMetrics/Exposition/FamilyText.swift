@@ -17,6 +17,8 @@ struct FamilyText: Sendable {
     let bucketEnds: [[UInt8]]
     /// Whether a histogram has a bucket below zero.
     let hasNegativeBounds: Bool
+    /// Whether OpenMetrics takes it for something that only grows: then it may have exemplars.
+    let isCumulative: Bool
     /// The name of the sample that tells when a series was made; empty for those without one.
     let created: [UInt8]
 
@@ -33,7 +35,9 @@ struct FamilyText: Sendable {
         textHead = Self.textHead(definition)
         openMetricsHead = Self.openMetricsHead(definition)
         hasNegativeBounds = definition.bounds.contains { $0 < 0 }
-        let isCumulative = definition.kind == .counter || definition.kind == .histogram
+        isCumulative =
+            definition.kind == .histogram
+            || definition.kind == .counter && !definition.isUnknownInOpenMetrics
         created = isCumulative ? Array("\(definition.baseName)_created".utf8) : []
         sample = Array(name.utf8)
         guard definition.kind == .histogram else {
@@ -65,8 +69,9 @@ struct FamilyText: Sendable {
     }
 
     private static func openMetricsHead(_ definition: MetricDefinition) -> [UInt8] {
-        let name = definition.baseName
-        var head = "# TYPE \(name) \(definition.kind.rawValue)\n"
+        let isUnknown = definition.isUnknownInOpenMetrics
+        let name = isUnknown ? definition.name : definition.baseName
+        var head = "# TYPE \(name) \(isUnknown ? "unknown" : definition.kind.rawValue)\n"
         let words = name.split(separator: "_")
         if definition.kind != .info, words.count > 1, let last = words.last, units.contains(last),
             name.hasSuffix("_\(last)")

@@ -24,14 +24,10 @@ struct FamilyWriter {
     }
 
     /// Writes one family with all of its series; nothing if it has none.
-    ///
-    /// - Parameter isCreatedFree: Whether no other family has the name of this one's `_created`.
-    func write(_ core: FamilyCore, isCreatedFree: Bool, into writer: inout ByteWriter) {
+    func write(_ core: FamilyCore, into writer: inout ByteWriter) {
         let kind = core.definition.kind
-        let showsExemplars = style.isOpenMetrics && (kind == .counter || kind == .histogram)
-        let showsCreated =
-            style.isOpenMetrics && style.showsCreationTimes && isCreatedFree
-            && !core.text.created.isEmpty
+        let showsExemplars = style.isOpenMetrics && core.text.isCumulative
+        let showsCreated = showsExemplars && style.showsCreationTimes
         var isFirst = true
         for run in core.runs {
             let block = run.block

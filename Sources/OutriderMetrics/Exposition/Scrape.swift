@@ -78,12 +78,10 @@ struct Scrape {
 
     private func write(_ collected: [[CollectedSamples.Series]?], into writer: inout ByteWriter) {
         let familyWriter = FamilyWriter(style)
-        let taken = style.showsCreationTimes ? snapshot.sampleNames : []
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                let isCreatedFree = !taken.contains("\(core.definition.baseName)_created")
-                familyWriter.write(core, isCreatedFree: isCreatedFree, into: &writer)
+                familyWriter.write(core, into: &writer)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
                 let text = snapshot.plans[plan].families[family].text

@@ -9,7 +9,7 @@
 /// ```
 ///
 /// Shown in OpenMetrics only. Names and values together have at most 128 characters; a longer
-/// exemplar, or one with a bad label name, is refused and counted in
+/// exemplar, or one with a bad label name or a NUL, is refused and counted in
 /// `outrider_observations_refused_total{reason}`, while the observation itself counts.
 ///
 /// Source: OpenMetrics 1.0, "Exemplars".
@@ -53,8 +53,9 @@ public struct Exemplar: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         var names: Set<String> = []
         var length = 0
         for label in labels {
+            // A NUL in an exemplar costs Prometheus the whole scrape (2.42 to 3.5).
             guard MetricDefinition.isValid(label.name, allowingColon: false),
-                names.insert(label.name).inserted
+                names.insert(label.name).inserted, !label.value.utf8.contains(0)
             else { return .invalidExemplar }
             length += label.name.unicodeScalars.count + label.value.unicodeScalars.count
             if length > Self.lengthLimit { return .exemplarTooLong }

@@ -23,14 +23,23 @@ struct MetricDefinition: Sendable {
     /// The name of the family in the text format, suffix included.
     var name: String { baseName + Self.suffix(of: kind) }
 
-    /// Every name that a sample of the family may have, in any format.
+    /// Every name that a sample or the family itself may have, in any format.
     var sampleNames: [String] {
         switch kind {
-        case .counter, .info: [baseName, name]
+        case .counter where isUnknownInOpenMetrics: [name]
+        case .counter: [baseName, name, baseName + "_created"]
+        case .info: [baseName, name]
         case .gauge: [name]
-        case .histogram: [name, name + "_bucket", name + "_sum", name + "_count"]
+        case .histogram:
+            [name, name + "_bucket", name + "_sum", name + "_count", name + "_created"]
         }
     }
+
+    /// Whether OpenMetrics has no type for it: `connections_created_total` would be the family
+    /// `connections_created` there, a name that belongs to `connections`.
+    ///
+    /// It is shown under its whole name, as a family of unknown type.
+    var isUnknownInOpenMetrics: Bool { kind == .counter && baseName.hasSuffix("_created") }
 
     /// Checks a definition as a caller gave it.
     ///

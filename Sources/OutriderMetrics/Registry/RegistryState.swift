@@ -139,11 +139,6 @@ struct RegistrySnapshot: Sendable {
     let entries: [Entry]
     let plans: [CollectionPlan]
 
-    /// The names of all samples that there may be.
-    var sampleNames: Set<String> {
-        Set(entries.flatMap { definition(of: $0).sampleNames })
-    }
-
     init(entries: [Entry], plans: [CollectionPlan]) {
         self.plans = plans
         self.entries = entries.sorted { first, second in

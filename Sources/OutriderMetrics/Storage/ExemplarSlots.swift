@@ -41,7 +41,7 @@ final class ExemplarSlots: Sendable {
                 problem,
                 """
                 an exemplar was refused: it has at most \(Exemplar.lengthLimit) characters, and \
-                label names of ASCII letters, digits and "_", each once
+                label names of ASCII letters, digits and "_", each once, and no NUL
                 """)
             return
         }

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Prometheus servers that there are to test with: the system's, and newer ones beside it."""
+
+import functools
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from harness import ROOT, system_binary
+
+SYSTEM = "system"
+SUITES = [SYSTEM, "trixie", "sid"]
+"""Where servers come from: PATH, and Debian's newer suites by their names."""
+
+NEWER = ROOT / ".build" / "newer-prometheus"
+"""Where scripts/newer-prometheus.sh puts them."""
+
+SINCE = {
+    "scrape_protocols": (2, 49),
+    "enable_compression": (2, 49),
+    "metric_name_escaping_scheme": (3, 4),
+}
+"""The first version of a server that knows an option of a scrape configuration."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One Prometheus server: where it comes from, its program and its version."""
+
+    suite: str
+    binary: str
+    version: tuple[int, int]
+
+    def knows(self, option: str) -> bool:
+        """Whether an option may stand in a scrape configuration of this server."""
+        return self.version >= SINCE[option]
+
+    def known(self, **options: Any) -> dict[str, Any]:
+        """Those of some options that this server knows."""
+        return {name: value for name, value in options.items() if self.knows(name)}
+
+    def __str__(self) -> str:
+        return f"Prometheus {self.version[0]}.{self.version[1]} ({self.suite})"
+
+
+def absence(suite: str) -> str | None:
+    """Why there is no server of a suite; None if there is one."""
+    if suite == SYSTEM or os.access(newer_binary(suite), os.X_OK):
+        return None
+    return (
+        f"NOT TESTED WITH THE PROMETHEUS OF DEBIAN {suite.upper()}, which is not in "
+        f"{NEWER.relative_to(ROOT)}: scripts/newer-prometheus.sh fetches it, or says why it cannot"
+    )
+
+
+def newer_binary(suite: str) -> str:
+    """Where the server of a suite would be."""
+    return str(NEWER / suite / "usr" / "bin" / "prometheus")
+
+
+@functools.cache
+def release(suite: str) -> Release:
+    """The server of a suite; skips the test, loudly, if there is none."""
+    if reason := absence(suite):
+        pytest.skip(reason)
+    binary = system_binary("prometheus") if suite == SYSTEM else newer_binary(suite)
+    shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30)
+    found = re.search(r"version (\d+)\.(\d+)", shown.stdout + shown.stderr)
+    assert found, f"{binary} does not say its version: {shown.stdout}{shown.stderr}"
+    return Release(suite, binary, (int(found[1]), int(found[2])))

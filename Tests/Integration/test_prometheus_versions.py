@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every Prometheus that there is scrapes every format, packed and plain, and loses nothing."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from accept_headers import ESCAPINGS
+from exposition import OPENMETRICS, TEXT, TEXT_1, sample_lines
+from harness import fetch, poll
+from probing import ServingProbe
+from prometheus_releases import Release
+from prometheus_server import Prometheus
+from recording_proxy import Exchange, RecordingProxy
+
+FILLER = 200
+# A second leaves time for the proxy on a machine that is busy with other tests.
+INTERVAL = "1s"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A way to scrape, and the `Content-Type` and the packing that come of it."""
+
+    content_type: str
+    packs: bool
+    protocol: str | None = None
+    """What the server is told to ask for; its own choice if None."""
+    accept: str | None = None
+    """What a server that cannot be told is made to ask for."""
+
+    def options(self, release: Release) -> dict[str, Any]:
+        """The part of the scrape configuration that this server knows."""
+        wanted: dict[str, Any] = {}
+        if self.protocol:
+            wanted["scrape_protocols"] = [self.protocol]
+        if not self.packs:
+            wanted["enable_compression"] = False
+        return release.known(**wanted)
+
+    def instead(self, release: Release) -> dict[str, str]:
+        """What the proxy has to ask for in the place of this server."""
+        fields = {}
+        if self.accept and not release.knows("scrape_protocols"):
+            fields["Accept"] = self.accept
+        if not self.packs and not release.knows("enable_compression"):
+            fields["Accept-Encoding"] = "identity"
+        return fields
+
+
+JOBS = {
+    "own choice": Job(OPENMETRICS, packs=True),
+    "openmetrics, packed": Job(OPENMETRICS, True, "OpenMetricsText1.0.0"),
+    "openmetrics, plain": Job(OPENMETRICS, False, "OpenMetricsText1.0.0"),
+    "text, packed": Job(TEXT, True, "PrometheusText0.0.4", "text/plain;version=0.0.4"),
+    "text, plain": Job(TEXT, False, "PrometheusText0.0.4", "text/plain;version=0.0.4"),
+}
+TEXT_1_JOBS = {"text 1.0.0, packed": Job(TEXT_1, True, "PrometheusText1.0.0")}
+each_job = pytest.mark.parametrize("name", JOBS)
+
+
+class Scraped:
+    """A Prometheus that scrapes one agent in every way it can, through a proxy for each."""
+
+    def __init__(self, stack: ExitStack, release: Release, folder: Any, target: str) -> None:
+        self.release = release
+        self.jobs = dict(JOBS)
+        if release.version >= (3, 0):
+            self.jobs |= TEXT_1_JOBS
+        schemes = ESCAPINGS if release.knows("metric_name_escaping_scheme") else []
+        self.escapings = {f"escaping {scheme}": scheme for scheme in schemes}
+
+        options = {name: job.options(release) for name, job in self.jobs.items()}
+        for name, scheme in self.escapings.items():
+            options[name] = {"metric_name_escaping_scheme": scheme}
+        instead = {name: job.instead(release) for name, job in self.jobs.items()}
+        self.proxies = {
+            name: stack.enter_context(RecordingProxy(target, instead.get(name)))
+            for name in options
+        }
+        places = {name: f"{proxy.target}/metrics" for name, proxy in self.proxies.items()}
+        self.server = stack.enter_context(
+            Prometheus(folder, places, of=release, options=options, interval=INTERVAL)
+        )
+
+    def exchange(self, name: str) -> Exchange:
+        """The last scrape of a job, once there is one."""
+        return poll(f"{name} is scraped", lambda: self.proxies[name].last)
+
+
+@pytest.fixture(scope="module")
+def scraped(
+    prometheus_release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scraped]:
+    """An agent and a Prometheus of each release."""
+    with ExitStack() as stack:
+        agent = stack.enter_context(ServingProbe(FILLER))
+        folder = tmp_path_factory.mktemp("versions")
+        yield Scraped(stack, prometheus_release, folder, agent.target)
+
+
+@each_job
+def test_each_format_is_scraped_as_what_was_asked_for(scraped: Scraped, name: str) -> None:
+    check_format(scraped, name)
+
+
+def test_the_text_format_1_0_0_is_scraped_by_those_who_know_it(scraped: Scraped) -> None:
+    names = scraped.jobs.keys() & TEXT_1_JOBS.keys()
+    if not names:
+        pytest.skip(f"{scraped.release} does not know it")
+    for name in names:
+        check_format(scraped, name)
+
+
+def check_format(scraped: Scraped, name: str) -> None:
+    """A job's last scrape was asked for, and answered, as the job says."""
+    job = scraped.jobs[name]
+    scraped.server.await_up(name)
+    exchange = scraped.exchange(name)
+    # Versions from 3.0 on also ask for an escaping, and are told it.
+    shown, escaping = split_escaping(exchange.answer.content_type)
+    assert shown == job.content_type
+    assert escaping == split_escaping(exchange.accept or "")[1]
+    assert exchange.answer.header("Content-Encoding") == ("gzip" if job.packs else None)
+    assert exchange.accept_encoding == ("gzip" if job.packs else "identity")
+
+
+def split_escaping(value: str) -> tuple[str, str | None]:
+    """A field's value without the escaping at its end, and the first escaping in it."""
+    found = re.search(r"escaping=([a-z0-9-]+)", value)
+    return re.sub(r"; escaping=[a-z0-9-]+$", "", value), found[1] if found else None
+
+
+def test_each_escaping_is_asked_for_and_told(scraped: Scraped) -> None:
+    if not scraped.escapings:
+        pytest.skip(f"{scraped.release} cannot be told how to escape")
+    for name, scheme in scraped.escapings.items():
+        scraped.server.await_up(name)
+        exchange = scraped.exchange(name)
+        assert f"escaping={scheme}" in (exchange.accept or "")
+        assert exchange.answer.content_type == f"{OPENMETRICS}; escaping={scheme}"
+
+
+def test_every_way_to_scrape_brings_the_same_number_of_samples(scraped: Scraped) -> None:
+    def attempt() -> set[int] | None:
+        shown = {}
+        for name, proxy in scraped.proxies.items():
+            samples = scraped.server.query(f'scrape_samples_scraped{{job="{name}"}}')
+            if not samples or not proxy.last:
+                return None
+            shown[name] = int(samples[0]["value"][1])
+            # A scrape may lie between the two, so they are compared until they agree.
+            if shown[name] != len(sample_lines(proxy.last.answer.text)):
+                return None
+        return set(shown.values()) if len(set(shown.values())) == 1 else None
+
+    (number,) = poll("all jobs have scraped the same number of samples", attempt)
+    assert number > FILLER
+
+
+def test_every_way_to_scrape_brings_the_same_values(scraped: Scraped) -> None:
+    for expression in ("probe_requests_total", "probe_duration_seconds_bucket", "probe_info"):
+        seen = {}
+        for name in scraped.proxies:
+            samples = scraped.server.await_samples(f'{expression}{{job="{name}"}}')
+            seen[name] = {
+                frozenset((k, v) for k, v in one["metric"].items() if k not in ("job", "instance")):
+                one["value"][1]
+                for one in samples
+            }
+        assert seen["own choice"]
+        assert all(one == seen["own choice"] for one in seen.values()), expression
+
+
+def test_every_filler_series_is_stored(scraped: Scraped) -> None:
+    for name in scraped.proxies:
+        (sample,) = scraped.server.await_samples(f'count(probe_filler{{job="{name}"}})')
+        assert sample["value"][1] == str(FILLER)
+
+
+def test_no_scrape_fails_and_no_sample_is_refused(scraped: Scraped) -> None:
+    server = scraped.server
+    for name in scraped.proxies:
+        server.await_samples(f'count_over_time(up{{job="{name}"}}[1m]) >= 3')
+        (sample,) = server.query(f'min_over_time(up{{job="{name}"}}[1m])')
+        assert sample["value"][1] == "1", f"a scrape of {name} failed"
+        assert set(scraped.proxies[name].statuses) == {200}
+    lost = "scrape_samples_scraped - scrape_samples_post_metric_relabeling != 0"
+    assert server.query(lost) == []
+    for target in server.api("targets", state="active")["activeTargets"]:
+        assert target["lastError"] == ""
+    # What the server counts itself: samples out of order, twice, out of bounds, and the like.
+    own = fetch(f"{server.url}/metrics").decode("utf-8")
+    counted = re.findall(
+        r"(?m)^(prometheus_target_scrapes_(?:sample|exemplar|exceeded)\w*_total) (\S+)$", own
+    )
+    assert len(counted) >= 4
+    assert [name for name, value in counted if float(value) != 0] == []
