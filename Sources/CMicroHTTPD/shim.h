@@ -212,6 +212,9 @@ static inline int outrider_mhd_hides_bytes(outrider_mhd_connection connection, c
                                            size_t target_size, const char *method,
                                            const char *version) {
   if (strncmp(MHD_get_version(), "0.", 2) != 0) return 0;
+  /* The library skips spaces before the target. */
+  for (const char *byte = method + strlen(method) + 1; byte < path; byte++)
+    if (*byte != ' ') return 1;
   if ((uintptr_t)version != (uintptr_t)path + target_size + 1) return 1;
   outrider_mhd_layout layout = {(uintptr_t)version + strlen(version) + 2, 1};
   MHD_get_connection_values_n((struct MHD_Connection *)connection, MHD_HEADER_KIND,

@@ -27,6 +27,8 @@ final class Server: Sendable {
     /// How long a request waits for its place on a busy page, in steps of 25 ms.
     private static let stepsToWait = 20
     private static let stepMicroseconds: UInt32 = 25_000
+    /// How long nobody is accepted when there are no descriptors left, in microseconds.
+    private static let acceptPause: UInt32 = 50_000
 
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
         self.pages = PageTable(pages, title: configuration.title, report: configuration.log)
@@ -71,11 +73,26 @@ final class Server: Sendable {
         connections.noteCompletion(exchange.connection)
     }
 
-    /// Passes on what the library has to say, and counts the answers that it gives by itself.
+    /// Passes on what the library has to say.
+    ///
+    /// When it says that it refuses a request by itself, that is counted, and answered before it can
+    /// do so: 0.9.75 sends the head of some of its refusals twice, and none has our header fields.
+    /// It speaks on the connection's thread, after the answer to the request before is sent. Before
+    /// the first line of a connection is read, we do not know that thread, and the library answers.
     func log(_ message: UnsafePointer<CChar>) {
         let text = unsafe String(cString: message)
-        if let status = Self.status(in: text) { configuration.onAnswer("_REFUSED", status) }
+        if let status = Self.status(in: text) {
+            configuration.onAnswer("_REFUSED", status)
+            let refusal = Response.text("The request cannot be read.\n", status: status)
+            connections.endCurrent(with: refusal.asLastAnswer)
+        }
         configuration.log("the listener on \(configuration.address) says: \(text)")
+        if text.hasPrefix("Error accepting connection") || text.hasPrefix("Hit process") {
+            // It would try again at once, for as long as there are no descriptors. This thread does
+            // nothing but accept, so it may wait; and a client that waits for nothing may go.
+            connections.cutLongestWaiting()
+            usleep(Self.acceptPause)
+        }
     }
 
     /// The status of an answer that the library says it gives: "… (HTTP response code is 431 …".

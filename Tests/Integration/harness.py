@@ -110,7 +110,7 @@ def probe_binary() -> str:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment without anything that an agent, the quickstart or the probe listens to."""
-    ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "PROBE_", "SECONDS_TO_RUN")
+    ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "PROBE_", "KUBERNETES_", "SECONDS_TO_RUN")
     return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | more
 
 

@@ -2,11 +2,13 @@
 """The library behind a pipe, and an agent with nothing to do: what Tests/Probe offers."""
 
 import base64
+import contextlib
 import json
 import struct
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, TypeVar
 
 from exposition import Exposition
@@ -16,15 +18,17 @@ Own = TypeVar("Own", bound="ProbeProcess")
 
 
 class ProbeProcess:
-    """The probe, running; the end of its input ends it."""
+    """The probe, running; the end of its input ends it. What it logs may go to a file."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
-        self.popen = subprocess.Popen(
-            [probe_binary(), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=clean_environment(**environment),
-        )
+    def __init__(self, *arguments: str, log: Path | None = None, **environment: str) -> None:
+        with log.open("wb") if log else contextlib.nullcontext() as sink:
+            self.popen = subprocess.Popen(
+                [probe_binary(), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=sink,
+                env=clean_environment(**environment),
+            )
         self.lines = Lines(self.popen.stdout)
 
     def __enter__(self: Own) -> Own:

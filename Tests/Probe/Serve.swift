@@ -22,15 +22,14 @@ enum Serve {
     static func run() {
         let registry = Registry()
         let metrics = ServedMetrics(in: registry)
-        do {
-            let agent = try Agent.start(configuration(registry), onFailure: .throw)
-            say(agent.address.map { $0.url ?? "\($0)" } ?? "")
-            say(agent.debugAddress?.url ?? "")
-            obey(agent, metrics)
-        } catch {
-            FileHandle.standardError.write(Data("\(error)\n".utf8))
-            exit(1)
-        }
+        let agent = Agent.start(configuration(registry))
+        say(spelled(agent.address))
+        say(spelled(agent.debugAddress))
+        obey(agent, metrics)
+    }
+
+    private static func spelled(_ address: ListenAddress?) -> String {
+        address.map { $0.url ?? "\($0)" } ?? ""
     }
 
     private static func say(_ text: String) {

@@ -33,6 +33,8 @@ final class ConnectionTable: Sendable {
 
     /// A client that has read nothing for this long may lose its place to one that would.
     static let stallTime: Duration = .milliseconds(250)
+    /// How long nobody is accepted while many connections are on their way out.
+    private static let restMicroseconds: UInt32 = 2_000
 
     private enum Phase: Sendable {
         case waiting
@@ -50,6 +52,8 @@ final class ConnectionTable: Sendable {
         /// When it is ended; nil while a page answers.
         var deadline: ContinuousClock.Instant?
         var isCut = false
+        /// The thread that serves it, known from its first request on.
+        var thread: UInt?
 
         var isWaiting: Bool { if case .waiting = phase { true } else { false } }
     }
@@ -75,7 +79,7 @@ final class ConnectionTable: Sendable {
     /// A connection was accepted; makes room for it if there are too many.
     func open(_ descriptor: Int32, from address: [UInt8]) -> ID {
         let now = ContinuousClock.now
-        return state.withLock { state in
+        let (id, isCrowded) = state.withLock { state in
             state.lastID += 1
             let id = state.lastID
             let entry = Entry(
@@ -84,13 +88,49 @@ final class ConnectionTable: Sendable {
             state.entries[id] = entry
             makeRoom(for: id, address, now, in: &state)
             look(at: entry.deadline, &state)
-            return id
+            return (id, state.entries.count > limits.connections * 3 / 2)
         }
+        // Connections that were cut are still on their way out. This is the thread that accepts; a
+        // moment's rest lets theirs run, before the library turns newcomers away.
+        if isCrowded { usleep(Self.restMicroseconds) }
+        return id
     }
 
     /// A connection is about to be closed.
     func close(_ id: ID) {
         state.withLock { _ = $0.entries.removeValue(forKey: id) }
+    }
+
+    /// The first line of a request has come, on the thread that serves its connection.
+    func noteTarget(_ id: ID) {
+        state.withLock { $0.entries[id]?.thread = Self.currentThread }
+    }
+
+    /// Sends a last answer over the connection that this thread serves, and nothing after it.
+    ///
+    /// What does not fit into the socket's buffer is lost.
+    func endCurrent(with answer: [UInt8]) {
+        state.withLock { state in
+            let own = state.entries.first {
+                !$0.value.isCut && $0.value.thread == Self.currentThread
+            }
+            guard let (id, entry) = own else { return }
+            unsafe answer.withUnsafeBytes { bytes in
+                // SAFETY: the bytes are borrowed for one call that does not block.
+                _ = unsafe send(
+                    entry.descriptor, bytes.baseAddress, bytes.count, SocketAddress.quietSend)
+            }
+            shutdown(entry.descriptor, Int32(SHUT_WR))
+            state.entries[id]?.isCut = true
+        }
+    }
+
+    private static var currentThread: UInt {
+        #if os(Linux)
+            UInt(pthread_self())
+        #else
+            UInt(bitPattern: pthread_self())
+        #endif
     }
 
     /// A whole request has come.
@@ -143,6 +183,14 @@ final class ConnectionTable: Sendable {
                 if case .sending(page) = entry.phase { true } else { false }
             }
             return cutOldest(of: stalled, in: &state)
+        }
+    }
+
+    /// Ends the connection that has waited longest for nothing, if there is one.
+    func cutLongestWaiting() {
+        state.withLock { state in
+            let waiting = state.entries.filter { !$0.value.isCut && $0.value.isWaiting }
+            _ = cutOldest(of: waiting, in: &state)
         }
     }
 

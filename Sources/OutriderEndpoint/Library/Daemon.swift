@@ -96,12 +96,13 @@ internal import OutriderThreading
                 unsafe reachServer(context)?.connections.close(client)
             },
             target: { context, client, raw in
-                guard unsafe reachServer(context) != nil, let raw = unsafe raw else { return nil }
-                // SAFETY: the library hands out a C string; its bytes are read as unsigned.
-                let size = unsafe strlen(raw)
-                let exchange = unsafe raw.withMemoryRebound(to: UInt8.self, capacity: size) {
-                    unsafe Exchange(
-                        target: UnsafeBufferPointer(start: $0, count: size), connection: client)
+                unsafe reachServer(context)?.connections.noteTarget(client)
+                // SAFETY: the library hands out a C string, or nothing; its bytes are read as
+                // unsigned.
+                let size = unsafe raw.map { unsafe strlen($0) } ?? 0
+                let bytes = unsafe UnsafeRawBufferPointer(start: raw, count: size)
+                let exchange = unsafe bytes.withMemoryRebound(to: UInt8.self) {
+                    unsafe Exchange(target: $0, connection: client)
                 }
                 return unsafe Unmanaged.passRetained(exchange).toOpaque()
             },

@@ -20,7 +20,9 @@ struct ListeningSocket: Sendable {
     let file: SocketFile?
 
     /// Connections that the kernel holds until they are accepted.
-    private static let backlog: Int32 = 128
+    ///
+    /// Linux drops what does not fit, and a client tries again only after a second.
+    private static let backlog: Int32 = 1024
 
     init(_ address: ListenAddress) throws(EndpointError) {
         let family: Int32 =

@@ -20,6 +20,15 @@ enum SocketAddress {
         #endif
     }
 
+    /// send(2) that neither blocks nor raises SIGPIPE.
+    static var quietSend: Int32 {
+        #if os(Linux)
+            Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+        #else
+            Int32(MSG_DONTWAIT)
+        #endif
+    }
+
     /// Whether `host` is an address in numbers (inet_pton(3)).
     static func isValid(_ host: String, isIPv6: Bool) -> Bool {
         if isIPv6 {

@@ -45,6 +45,14 @@ public struct Response: Sendable {
         ),
     ]
 
+    /// The bytes of a whole HTTP answer after which the connection ends.
+    var asLastAnswer: [UInt8] {
+        let fields =
+            allHeaders + [("Content-Length", "\(body.count)"), ("Connection", "close")]
+        let lines = fields.map { "\($0.name): \($0.value)\r\n" }
+        return Array("HTTP/1.1 \(status) Refused\r\n\(lines.joined())\r\n".utf8) + body
+    }
+
     /// Its header fields, and those that go with every answer.
     var allHeaders: [(name: String, value: String)] {
         let own = Set(headers.map { $0.name.lowercased() })

@@ -3,8 +3,10 @@
 //
 // | where the endpoint listens | who is let in |
 // |---|---|
-// | loopback address, Unix socket | requests whose Host is this machine, an address, or configured, and that no foreign site's page has sent |
+// | loopback address, Unix socket | requests whose Host is this machine, an address, or configured |
 // | any other address | requests with the bearer token; without a token file nobody |
+//
+// Wherever it listens, nobody who was sent by a page of another site.
 
 /// Who may see the pages for operators, ``PageAudience/operators``.
 public struct AccessRules: Sendable {
@@ -23,14 +25,16 @@ public struct AccessRules: Sendable {
 
     /// Judges a request for a page for operators.
     func judge(_ headers: [IncomingField], isLocal: Bool) -> RequestGuard.Verdict {
-        isLocal ? judgeLocal(headers) : judgeRemote(headers)
+        let isForeign = headers.values("sec-fetch-site").contains {
+            $0 != "same-origin" && $0 != "none"
+        }
+        if isForeign || headers.value("origin") != nil {
+            return .refuse(status: 403, because: "This page is not for other sites' pages.")
+        }
+        return isLocal ? judgeLocal(headers) : judgeRemote(headers)
     }
 
     private func judgeLocal(_ headers: [IncomingField]) -> RequestGuard.Verdict {
-        let site = headers.value("sec-fetch-site")
-        if headers.value("origin") != nil || !["same-origin", "none", nil].contains(site) {
-            return .refuse(status: 403, because: "This page is not for other sites' pages.")
-        }
         guard let host = headers.value("host").flatMap(HostField.init), isAllowed(host) else {
             return .refuse(
                 status: 403,
@@ -74,8 +78,11 @@ extension Endpoint.Configuration {
 }
 
 extension [IncomingField] {
-    /// The value of the first field of this name, which is in lower case.
-    func value(_ name: String) -> String? {
-        first { $0.name.lowercased() == name }?.value
+    /// The values of the fields of this name, which is in lower case.
+    func values(_ name: String) -> [String] {
+        filter { $0.name.lowercased() == name }.map(\.value)
     }
+
+    /// The value of the first field of this name, which is in lower case.
+    func value(_ name: String) -> String? { values(name).first }
 }

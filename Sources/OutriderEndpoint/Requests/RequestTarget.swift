@@ -41,8 +41,11 @@ struct RequestTarget: Equatable {
         _ bytes: some BidirectionalCollection<UInt8>
     ) throws(Problem) -> [Argument] {
         var arguments: [Argument] = []
-        for part in bytes.split(separator: UInt8(ascii: "&")) {
-            if arguments.count == argumentLimit { throw .tooManyArguments }
+        var count = 0
+        for part in bytes.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false) {
+            count += 1
+            if count > argumentLimit { throw .tooManyArguments }
+            if part.isEmpty { continue }
             let equals = part.firstIndex(of: UInt8(ascii: "=")) ?? part.endIndex
             guard let name = decoded(part[..<equals], plusIsSpace: true),
                 let value = decoded(part[equals...].dropFirst(), plusIsSpace: true)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent that is given a hard time: the probe as a server, and somebody who keeps scraping it."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from harness import poll
+from probing import ProbeProcess
+from raw import Client, Malformed, get
+
+SAMPLE = re.compile(r"(?m)^outrider_http_requests_total\{([^}]*)\} ([0-9]+)$")
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a process has of the system."""
+
+    descriptors: int
+    threads: int
+    memory: int
+    """Resident, in bytes."""
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """What is compared to the last one."""
+        return self.descriptors, self.threads
+
+
+class Serving(ProbeProcess):
+    """A process with an agent that takes orders."""
+
+    def __init__(self, log: Path, address: str = "127.0.0.1:0", **environment: str) -> None:
+        super().__init__("serve", log=log, OUTRIDER_ADDRESS=address, **environment)
+        self.log = log
+        try:
+            self.url = self._line()
+            """Where the agent listens: `http://127.0.0.1:port` or `unix:/path`."""
+            self.debug_url = self._line()
+            """Where its second listener is; empty if there is none."""
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> "Serving":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: object, __: TracebackType | None
+    ) -> None:
+        self.stop()
+        # Another failure says more.
+        if kind is None:
+            assert self.popen.returncode == 0, f"it ended badly and said:\n{self.said}"
+
+    def _line(self) -> str:
+        return self.lines.read().decode("utf-8").strip()
+
+    @property
+    def said(self) -> str:
+        """What it has logged so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def order(self, command: str) -> None:
+        """Gives an order, and does not wait until it is carried out."""
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(f"{command}\n".encode("ascii"))
+        self.popen.stdin.flush()
+
+    def tell(self, command: str) -> str:
+        """Gives an order and returns what the process answers."""
+        self.order(command)
+        return self._line()
+
+    def await_stopped(self) -> float:
+        """The seconds that the stop took which was ordered before."""
+        word, seconds = self._line().split()
+        assert word == "stopped"
+        return float(seconds)
+
+    def stop_agent(self) -> float:
+        """Stops the agent, and returns the seconds it took."""
+        self.order("stop")
+        return self.await_stopped()
+
+    def holdings(self) -> Holdings:
+        """What it has at this moment."""
+        return Holdings(*map(int, self.tell("holdings").split()))
+
+    def rested_holdings(self) -> Holdings:
+        """What it has once nothing comes or goes any more: with its lazy beginnings behind it."""
+        scrape(self.url)
+        before: list[Holdings] = []
+
+        def attempt() -> Holdings | None:
+            before.append(self.holdings())
+            is_still = len(before) > 3 and len({one.counted for one in before[-4:]}) == 1
+            return before[-1] if is_still else None
+
+        return poll("the process has come to rest", attempt)
+
+    def await_return_to(self, before: Holdings, memory: int, seconds: float = 20) -> None:
+        """Waits until it has no more than before, and at most so many more bytes of memory."""
+        last: list[Holdings] = []
+
+        def attempt() -> bool | None:
+            last[:] = [now := self.holdings()]
+            is_back = now.descriptors <= before.descriptors and now.threads <= before.threads
+            return is_back and now.memory <= before.memory + memory or None
+
+        try:
+            poll("its descriptors, threads and memory are back", attempt, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {before} became {last}") from None
+
+    def answered(self) -> dict[tuple[str, int], int]:
+        """How many answers it has counted, by page and status."""
+        counts: dict[tuple[str, int], int] = {}
+        for labels, value in SAMPLE.findall(scrape(self.url)):
+            pairs = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+            counts[pairs["page"], int(pairs["code"])] = int(value)
+        return counts
+
+    def refusals(self) -> int:
+        """How many requests it has refused before a page saw them."""
+        return sum(count for (page, _), count in self.answered().items() if page == "_REFUSED")
+
+
+def scrape(address: str, seconds: float = 10) -> str:
+    """A scrape on a connection of its own, as Prometheus would lose it or not."""
+    with Client(address) as client:
+        answer = client.ask(get("/metrics", "Connection: close"), seconds=seconds)
+    assert answer.status == 200, f"a scrape was answered with {answer.status}"
+    text = answer.body.decode("utf-8")
+    assert "\noutrider_build_info" in text and text.endswith("\n"), "a scrape was cut"
+    return text
+
+
+class Scraper:
+    """Scrapes again and again in the background, and keeps a list of what it saw.
+
+    It asks more often than a scraper would, so that a short trouble is not missed.
+    """
+
+    def __init__(self, address: str, period: float = 0.25) -> None:
+        self.seconds: list[float] = []
+        """How long each scrape took."""
+        self.lost: list[str] = []
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(address, period), daemon=True)
+
+    def _run(self, address: str, period: float) -> None:
+        while not self._end.is_set():
+            start = time.monotonic()
+            try:
+                scrape(address)
+            except (OSError, Malformed, AssertionError) as problem:
+                self.lost.append(f"after {time.monotonic() - start:.2f} s: {problem}")
+            self.seconds.append(time.monotonic() - start)
+            self._end.wait(max(0, period - self.seconds[-1]))
+
+    def __enter__(self) -> "Scraper":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(30)
+
+    def await_more(self, count: int, seconds: float = 60) -> None:
+        """Waits until so many more scrapes are through."""
+        goal = len(self.seconds) + count
+        poll(f"{count} more scrapes", lambda: len(self.seconds) >= goal or None, seconds)
+
+    def assert_none_lost(self, limit: float) -> None:
+        """Fails if a scrape was lost, or took longer than a limit in seconds."""
+        assert not self.lost, f"{len(self.lost)} of {len(self.seconds)}: {self.lost[:5]}"
+        assert self.seconds, "nobody has scraped"
+        slowest = max(self.seconds)
+        assert slowest < limit, f"the slowest of {len(self.seconds)} scrapes took {slowest:.2f} s"
+
+
+def observed(fact: str, holds: Callable[[], bool], seconds: float) -> None:
+    """Watches for some seconds that something stays as it is."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert holds(), f"no longer: {fact}"
+        time.sleep(0.02)

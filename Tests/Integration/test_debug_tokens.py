@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""On an address that others can reach, /debug is closed, or open to those who have the token."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import poll
+from raw import Answer, ask, get
+from serving import Serving, scrape
+
+PAGE = "/debug/probe"
+TOKEN = "s3cret-T0ken_of.~+/this=="
+WRONG = [
+    *("Bearer", "Bearer ", "Bearer wrong", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}"),
+    *(f"Bearer {TOKEN.lower()}", f"Bearer {TOKEN[1:]}", f"Bearer {TOKEN} {TOKEN}", TOKEN),
+    *(f"Bearer {TOKEN},", f"Bearer x{TOKEN}", f'Bearer "{TOKEN}"', f"Bearer{TOKEN}"),
+    *(f"Basic {TOKEN}", f"Token {TOKEN}", f"Bearer {'x' * 5_000}", "Bearer \xff\xfe"),
+]
+
+
+def ask_with(address: str, *authorization: str, path: str = PAGE) -> Answer:
+    """The answer to a request with these credentials."""
+    return ask(address, get(path, *(f"Authorization: {value}" for value in authorization)))
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Path:
+    """A file with the token, as an editor leaves it."""
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    return file
+
+
+@contextlib.contextmanager
+def open_to_all(folder: Path, **environment: str) -> Iterator[Serving]:
+    """An agent on every interface, which is asked through 127.0.0.1."""
+    environment = {"OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"} | environment
+    with Serving(folder / "log", "0.0.0.0:0", **environment) as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        yield server
+
+
+def test_without_a_token_debug_is_forbidden_to_everyone(tmp_path: Path) -> None:
+    with open_to_all(tmp_path) as server:
+        assert ask_with(server.url).status == 403
+        for value in ("Bearer", "Bearer ", f"Bearer {TOKEN}"):
+            assert ask_with(server.url, value).status == 403
+        scrape(server.url)
+        assert ask(server.url, get("/healthz")).status == 200
+
+
+def test_with_a_token_debug_is_for_those_who_have_it(tmp_path: Path, token: Path) -> None:
+    with open_to_all(tmp_path, OUTRIDER_DEBUG_TOKEN_FILE=str(token)) as server:
+        for values in ([], *([value] for value in WRONG)):
+            answer = ask_with(server.url, *values)
+            assert answer.status == 401, values
+            assert answer.value("www-authenticate").startswith("Bearer"), values
+            assert answer.value("x-content-type-options") == "nosniff"
+        for value in (f"Bearer {TOKEN}", f"bearer {TOKEN}"):
+            answer = ask_with(server.url, value)
+            assert (answer.status, answer.body) == (200, b"debug\n"), value
+        # Nobody can tell which of two would be believed.
+        both = [f"Bearer {TOKEN}", "Bearer wrong"]
+        assert ask_with(server.url, *both).status in (400, 401)
+        assert ask_with(server.url, *reversed(both)).status in (400, 401)
+        assert ask(server.url, get(f"{PAGE}?access_token={TOKEN}")).status == 401
+        assert ask_with(server.url, path="/%64ebug/probe").status == 401
+        # A browser that has the token is still not to be used by another site.
+        fields = [f"Authorization: Bearer {TOKEN}", "Origin: http://evil.example"]
+        assert ask(server.url, get(PAGE, *fields)).status == 403
+        # The token is for /debug alone, and it is never told.
+        scrape(server.url)
+        assert TOKEN not in server.said
+
+
+def test_a_token_can_be_exchanged_while_the_agent_runs(tmp_path: Path, token: Path) -> None:
+    with open_to_all(tmp_path, OUTRIDER_DEBUG_TOKEN_FILE=str(token)) as server:
+        assert ask_with(server.url, f"Bearer {TOKEN}").status == 200
+        # As Kubernetes does it: another file takes its place.
+        other = tmp_path / "other"
+        other.write_text("another")
+        other.rename(token)
+        poll(
+            "the new token is good",
+            lambda: ask_with(server.url, "Bearer another").status == 200 or None,
+        )
+        assert ask_with(server.url, f"Bearer {TOKEN}").status == 401
+        token.unlink()
+        poll(
+            "the old one is gone with its file",
+            lambda: ask_with(server.url, "Bearer another").status in (401, 403) or None,
+        )
+        scrape(server.url)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "blank", "directory", "NUL", "huge"])
+def test_a_token_file_that_holds_no_token_lets_nobody_in(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "token"
+    match kind:
+        case "empty":
+            file.write_bytes(b"")
+        case "blank":
+            file.write_bytes(b" \r\n\n")
+        case "directory":
+            file.mkdir()
+        case "NUL":
+            file.write_bytes(b"\0secret\n")
+        case "huge":
+            file.write_bytes(b"x" * (5 << 20))
+    with open_to_all(tmp_path, OUTRIDER_DEBUG_TOKEN_FILE=str(file)) as server:
+        for values in ([], ["Bearer"], ["Bearer "], ["Bearer x"], ["Bearer \t"], ["Bearer secret"]):
+            assert ask_with(server.url, *values).status in (401, 403), values
+        scrape(server.url)
+        # Whoever has configured it wants to know.
+        poll("it says so", lambda: str(file) in server.said or None)
+
+
+def test_on_loopback_nobody_needs_a_token(tmp_path: Path) -> None:
+    with Serving(tmp_path / "log") as server:
+        assert server.debug_url == ""
+        assert ask_with(server.url).status == 200
+        assert ask_with(server.url, "Bearer whatever").status == 200
+
+
+def test_a_second_listener_is_there_for_debug_by_default(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            other.bind(("127.0.0.1", 9465))
+        except OSError as error:
+            pytest.skip(f"NEEDS PORT 9465 OF 127.0.0.1: {error}")
+    with open_to_all(tmp_path, OUTRIDER_DEBUG_ADDRESS="") as server:
+        assert server.debug_url == "http://127.0.0.1:9465"
+        assert ask_with(server.debug_url).status == 200
+        assert ask_with(server.url).status == 403
+
+
+def test_a_second_listener_that_cannot_be_had_does_not_cost_the_first(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        with open_to_all(tmp_path, OUTRIDER_DEBUG_ADDRESS=taken) as server:
+            assert server.debug_url == ""
+            scrape(server.url)
+            assert ask_with(server.url).status == 403
+            poll("it says so", lambda: taken in server.said or None)
+
+
+@pytest.mark.parametrize("main", ["127.0.0.1:0", "0.0.0.0:0"])
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_second_listener_is_where_it_is_wanted(tmp_path: Path, main: str, kind: str) -> None:
+    wanted = f"unix:{tmp_path}/debug.sock" if kind == "unix" else "127.0.0.1:0"
+    with Serving(tmp_path / "log", main, OUTRIDER_DEBUG_ADDRESS=wanted) as server:
+        assert server.debug_url.startswith("unix:" if kind == "unix" else "http://127.0.0.1:")
+        assert server.debug_url != server.url
+        assert ask_with(server.debug_url).status == 200
+        scrape(server.url)
+        server.stop_agent()
+        # It has gone with the first.
+        for address in (server.url, server.debug_url):
+            with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+                ask_with(address)
+
+
+def test_a_second_listener_that_others_can_reach_wants_the_token_too(
+    tmp_path: Path, token: Path
+) -> None:
+    with open_to_all(tmp_path, OUTRIDER_DEBUG_ADDRESS="0.0.0.0:0") as server:
+        assert ask_with(server.debug_url).status == 403
+    more = {"OUTRIDER_DEBUG_ADDRESS": "0.0.0.0:0", "OUTRIDER_DEBUG_TOKEN_FILE": str(token)}
+    with open_to_all(tmp_path, **more) as server:
+        assert ask_with(server.debug_url).status == 401
+        assert ask_with(server.debug_url, f"Bearer {TOKEN}").status == 200

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host runs out of descriptors, or leaves in the middle: the agent does not make it worse."""
+
+import os
+import re
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness import poll
+from raw import Client, get
+from serving import Serving, observed, scrape
+
+SPARE = 12
+"""Descriptors that the host has left; fewer than the connections that the agent would take."""
+CROWD = 100
+"""Connections that come then; the kernel's queue holds those that are not accepted."""
+OBSERVED_SECONDS = 1.5
+TURNS = 20
+CRASH = re.compile(r"(?i)fatal|crash|abort|panic|segmentation|sanitizer|assert|backtrace|corrupt")
+
+
+def processor_seconds(server: Serving) -> float:
+    """The processor time that the process has used so far (proc(5), utime and stime)."""
+    text = Path(f"/proc/{server.popen.pid}/stat").read_text()
+    user, system = text.rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serving]:
+    """An agent on either kind of socket."""
+    address = "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/agent.sock"
+    with Serving(tmp_path / "log", address) as server:
+        yield server
+
+
+def test_without_descriptors_the_agent_waits_and_recovers(server: Serving) -> None:
+    before = server.rested_holdings()
+    # As many as it has, and a few: what a host does that has leaked its files.
+    limits = resource.prlimit(server.popen.pid, resource.RLIMIT_NOFILE)
+    highest = max(int(fd.name) for fd in Path(f"/proc/{server.popen.pid}/fd").iterdir())
+    narrow = (highest + 1 + SPARE, limits[1])
+    resource.prlimit(server.popen.pid, resource.RLIMIT_NOFILE, narrow)
+    with ExitStack() as stack:
+        for _ in range(CROWD):
+            stack.enter_context(Client(server.url))
+
+        def used_processor_seconds() -> float:
+            start = processor_seconds(server)
+            observed("it runs", lambda: server.popen.poll() is None, OBSERVED_SECONDS)
+            return processor_seconds(server) - start
+
+        poll("some are accepted", lambda: holds_more_than(server, before.descriptors) or None)
+        # A spin would use all of it. Trying again now and then uses next to nothing.
+        assert used_processor_seconds() < OBSERVED_SECONDS / 5
+    # Those who have left are the only ones who were in the way.
+    poll("a scrape works again", lambda: scrape(server.url) or None)
+    server.await_return_to(before, memory=32 << 20)
+
+
+def holds_more_than(server: Serving, count: int) -> bool:
+    """Whether it has more open than that; seen from outside, as it can open nothing itself."""
+    return len(list(Path(f"/proc/{server.popen.pid}/fd").iterdir())) > count
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_a_host_that_exits_in_the_middle_ends_as_it_wants(tmp_path: Path, turn: int) -> None:
+    # Half of them on a Unix socket, and each with the requests at another point.
+    address = f"unix:{tmp_path}/agent.sock" if turn % 2 else "127.0.0.1:0"
+    server = Serving(tmp_path / "log", address, PROBE_SERIES="2000")
+    try:
+        with ExitStack() as stack:
+            for path in ("/slow", "/large", "/stuck", "/metrics", "/metrics", "/healthz"):
+                client = stack.enter_context(Client(server.url, window=4096))
+                client.send(get() + get(path))
+                assert client.answer().status == 200
+            half = stack.enter_context(Client(server.url))
+            half.send(get()[:-2])
+            started = time.monotonic()
+            if turn % 4 == 3:
+                # With a stop that has not got rid of the page that hangs.
+                server.order("stop")
+            server.order("exit")
+            assert server.popen.wait(10) == 0, server.said
+            assert time.monotonic() - started < 10
+            half.read_to_end()
+        assert not CRASH.search(server.said), server.said
+        assert not list(Path.cwd().glob("core*"))
+    finally:
+        server.stop()
