@@ -30,8 +30,8 @@ extension Endpoint {
         /// Connections at one time.
         ///
         /// One more costs the place of the connection that has waited longest without a request,
-        /// first of the address with the most. Should none be waiting, as many again are let in;
-        /// more stay in the kernel's backlog.
+        /// first of the address with the most. Should none be waiting, up to four times as
+        /// many are let in; more are closed at once.
         public var connections = 64
         /// Connections at one time from one address; one more costs that address its oldest.
         public var connectionsPerAddress = 32

@@ -62,7 +62,7 @@ public final class Endpoint: Sendable {
         // how far it came, and closing a number twice could hit a file of the host.
         let copy = fcntl(socket.descriptor, F_DUPFD_CLOEXEC, 0)
         let limits = Daemon.Limits(
-            connections: configuration.limits.connections * 2,
+            connections: configuration.limits.connections * 4,
             idleSeconds: Int(clamping: configuration.limits.idleTimeout.components.seconds),
             memory: Self.connectionMemory, stack: Self.stackSize)
         let daemon = copy < 0 ? nil : Daemon.start(server, listening: copy, limits: limits)

@@ -25,7 +25,7 @@ final class Server: Sendable {
     private let pages: PageTable
 
     /// How long a request waits for its place on a busy page, in steps of 25 ms.
-    private static let stepsToWait = 20
+    private static let stepsToWait = 60
     private static let stepMicroseconds: UInt32 = 25_000
     /// How long nobody is accepted when there are no descriptors left, in microseconds.
     private static let acceptPause: UInt32 = 50_000

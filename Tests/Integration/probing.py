@@ -55,8 +55,8 @@ class ProbeProcess:
 class ProbeAgent(ProbeProcess):
     """A probe that has an agent, and says first where that listens."""
 
-    def __init__(self, mode: str, **environment: str) -> None:
-        super().__init__(mode, **environment)
+    def __init__(self, mode: str, *, log: Path | None = None, **environment: str) -> None:
+        super().__init__(mode, log=log, **environment)
         try:
             self.url = self.lines.read().decode("ascii").strip()
         except BaseException:
@@ -79,10 +79,12 @@ class ServingProbe(ProbeAgent):
     it is started with.
     """
 
-    def __init__(self, filler: int = 0, **environment: str) -> None:
+    def __init__(self, filler: int = 0, *, log: Path | None = None, **environment: str) -> None:
         if filler:
             environment["PROBE_SERIES"] = str(filler)
-        super().__init__("serve", **environment)
+        super().__init__("serve", log=log, **environment)
+        self.debug_url = self.lines.read().decode("utf-8").strip()
+        """Where its second listener is; empty if there is none."""
 
     @property
     def target(self) -> str:

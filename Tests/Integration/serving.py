@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from harness import poll
-from probing import ProbeProcess
+from probing import ServingProbe
 from raw import Client, Malformed, get
 
 SAMPLE = re.compile(r"(?m)^outrider_http_requests_total\{([^}]*)\} ([0-9]+)$")
@@ -31,23 +31,12 @@ class Holdings:
         return self.descriptors, self.threads
 
 
-class Serving(ProbeProcess):
-    """A process with an agent that takes orders."""
+class Serving(ServingProbe):
+    """A process with an agent that takes orders, and must end well."""
 
     def __init__(self, log: Path, address: str = "127.0.0.1:0", **environment: str) -> None:
-        super().__init__("serve", log=log, OUTRIDER_ADDRESS=address, **environment)
+        super().__init__(log=log, OUTRIDER_ADDRESS=address, **environment)
         self.log = log
-        try:
-            self.url = self._line()
-            """Where the agent listens: `http://127.0.0.1:port` or `unix:/path`."""
-            self.debug_url = self._line()
-            """Where its second listener is; empty if there is none."""
-        except BaseException:
-            self.stop()
-            raise
-
-    def __enter__(self) -> "Serving":
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, _: object, __: TracebackType | None
@@ -67,9 +56,7 @@ class Serving(ProbeProcess):
 
     def order(self, command: str) -> None:
         """Gives an order, and does not wait until it is carried out."""
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(f"{command}\n".encode("ascii"))
-        self.popen.stdin.flush()
+        self.say(command)
 
     def tell(self, command: str) -> str:
         """Gives an order and returns what the process answers."""

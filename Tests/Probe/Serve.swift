@@ -116,11 +116,10 @@ private struct ServedMetrics {
             let filler = registry.gauge("probe_filler", help: "Fills the page.", labels: ["n"])
             for number in 0..<count { filler.with("\(number)").set(number) }
         }
-        record()
+        record(.trace("0af7651916cd43dd8448eb211c80319c"))
     }
 
-    func record() {
-        let trace = Exemplar.trace("0af7651916cd43dd8448eb211c80319c")
+    func record(_ trace: Exemplar = .trace(String(UInt64.random(in: 0 ... .max), radix: 16))) {
         requests.with("/a").increment(exemplar: trace)
         requests.with("/b").increment()
         durations.observe(0.05, exemplar: trace)

@@ -32,9 +32,11 @@ final class ConnectionTable: Sendable {
     typealias ID = Int
 
     /// A client that has read nothing for this long may lose its place to one that would.
-    static let stallTime: Duration = .milliseconds(250)
-    /// How long nobody is accepted while many connections are on their way out.
-    private static let restMicroseconds: UInt32 = 2_000
+    static let stallTime: Duration = .milliseconds(100)
+    /// A client that has not asked for anything for this long has had the time to do so.
+    private static let timeToAsk: Duration = .milliseconds(100)
+    /// How long nobody is accepted after one of a flood.
+    private static let restMicroseconds: UInt32 = 500
 
     private enum Phase: Sendable {
         case waiting
@@ -56,6 +58,12 @@ final class ConnectionTable: Sendable {
         var thread: UInt?
 
         var isWaiting: Bool { if case .waiting = phase { true } else { false } }
+
+        /// Whether its client has read nothing for a while.
+        func isStalled(at now: ContinuousClock.Instant) -> Bool {
+            guard !isCut, case .sending = phase else { return false }
+            return now - since >= ConnectionTable.stallTime
+        }
     }
 
     private struct State: Sendable {
@@ -79,20 +87,21 @@ final class ConnectionTable: Sendable {
     /// A connection was accepted; makes room for it if there are too many.
     func open(_ descriptor: Int32, from address: [UInt8]) -> ID {
         let now = ContinuousClock.now
-        let (id, isCrowded) = state.withLock { state in
+        let (id, mustRest) = state.withLock { state in
             state.lastID += 1
             let id = state.lastID
             let entry = Entry(
                 descriptor: descriptor, address: address, since: now,
                 deadline: now + limits.headerTimeout)
             state.entries[id] = entry
-            makeRoom(for: id, address, now, in: &state)
+            let wasHarsh = makeRoom(for: id, address, now, in: &state)
             look(at: entry.deadline, &state)
-            return (id, state.entries.count > limits.connections * 3 / 2)
+            return (id, wasHarsh || state.entries.count > limits.connections * 2)
         }
-        // Connections that were cut are still on their way out. This is the thread that accepts; a
-        // moment's rest lets theirs run, before the library turns newcomers away.
-        if isCrowded { usleep(Self.restMicroseconds) }
+        // This is the thread that accepts, and nothing else. In a flood it takes its time: so that
+        // each newcomer has a moment to ask before it is the oldest, and those that were cut a
+        // moment to leave before the library turns newcomers away.
+        if mustRest { usleep(Self.restMicroseconds) }
         return id
     }
 
@@ -138,6 +147,8 @@ final class ConnectionTable: Sendable {
         change(id) { entry, _ in
             entry.phase = .answering
             entry.deadline = nil
+            // It was in hand when its connection was cut, and is answered still.
+            entry.isCut = false
         }
     }
 
@@ -179,10 +190,11 @@ final class ConnectionTable: Sendable {
     /// one.
     func cutStalled(on page: Int) -> Bool {
         state.withLock { state in
-            let stalled = Self.stalled(in: state, at: .now).filter { _, entry in
-                if case .sending(page) = entry.phase { true } else { false }
+            let now = ContinuousClock.now
+            return cutOldest(of: state.entries, in: &state) { entry in
+                guard case .sending(page) = entry.phase else { return false }
+                return entry.isStalled(at: now)
             }
-            return cutOldest(of: stalled, in: &state)
         }
     }
 
@@ -194,42 +206,58 @@ final class ConnectionTable: Sendable {
         }
     }
 
+    /// Ends a connection if there are too many.
+    ///
+    /// - Returns: Whether none could be found but those that had no time to ask.
     private func makeRoom(
         for id: ID, _ address: [UInt8], _ now: ContinuousClock.Instant, in state: inout State
-    ) {
+    ) -> Bool {
         let open = state.entries.filter { !$0.value.isCut }
         let counts = Dictionary(grouping: open.values, by: \.address).mapValues(\.count)
         // Clients of a Unix socket have no addresses to tell them apart.
         let ownCount = address.isEmpty ? 0 : counts[address] ?? 0
         guard open.count > limits.connections || ownCount > limits.connectionsPerAddress else {
-            return
-        }
-        let crowd =
-            ownCount > limits.connectionsPerAddress
-            ? address : counts.max { $0.value < $1.value }?.key ?? address
-        let others = open.filter { $0.key != id }
-        for candidates in [others.filter { $0.value.address == crowd }, others] {
-            let waiting = candidates.filter { $0.value.isWaiting }
-            if cutOldest(of: waiting, in: &state) { return }
-            let stalled = Self.stalled(in: state, at: now).filter { candidates[$0.key] != nil }
-            if cutOldest(of: stalled, in: &state) { return }
-        }
-    }
-
-    private static func stalled(
-        in state: State, at now: ContinuousClock.Instant
-    ) -> [ID: Entry] {
-        state.entries.filter { _, entry in
-            guard !entry.isCut, case .sending = entry.phase else { return false }
-            return now - entry.since >= stallTime
-        }
-    }
-
-    private func cutOldest(of entries: [ID: Entry], in state: inout State) -> Bool {
-        guard let oldest = entries.min(by: { $0.value.since < $1.value.since })?.key else {
             return false
         }
-        cut(oldest, in: &state)
+        // First those of the address that has too many, or of all that have as many as any.
+        let crowd = ownCount > limits.connectionsPerAddress ? ownCount : counts.values.max() ?? 0
+        let others = open.filter { $0.key != id }
+        let crowded = others.filter { counts[$0.value.address] == crowd }
+        for candidates in [crowded, others] {
+            let waiting = candidates.filter { $0.value.isWaiting }
+            let patient = waiting.filter { now - $0.value.since >= Self.timeToAsk }
+            // Who asks just now is spared for as long as there is anybody else.
+            let stalled = candidates.filter { $0.value.isStalled(at: now) }
+            if cutOldest(of: patient, in: &state, where: Self.isSilent)
+                || cutOldest(of: stalled, in: &state)
+            {
+                return false
+            }
+            if cutOldest(of: waiting, in: &state, where: Self.isSilent)
+                || cutOldest(of: waiting, in: &state)
+            {
+                return true
+            }
+        }
+        return true
+    }
+
+    /// Whether a client has sent nothing that its thread has not read yet.
+    private static func isSilent(_ entry: Entry) -> Bool {
+        var byte: UInt8 = 0
+        let flags = SocketAddress.quietPeek
+        return unsafe recv(entry.descriptor, &byte, 1, flags) <= 0
+    }
+
+    private func cutOldest(
+        of entries: [ID: Entry], in state: inout State,
+        where condition: (Entry) -> Bool = { _ in true }
+    ) -> Bool {
+        let oldestFirst = entries.sorted { $0.value.since < $1.value.since }
+        guard let victim = oldestFirst.first(where: { condition($0.value) })?.key else {
+            return false
+        }
+        cut(victim, in: &state)
         return true
     }
 
@@ -237,7 +265,9 @@ final class ConnectionTable: Sendable {
         guard let entry = state.entries[id], !entry.isCut else { return }
         state.entries[id]?.isCut = true
         state.entries[id]?.deadline = nil
-        shutdown(entry.descriptor, Int32(SHUT_RDWR))
+        // Of a client that waits, only what it may yet send is cut off: should its thread have a whole
+        // request in hand at this moment, the answer still goes out.
+        shutdown(entry.descriptor, Int32(entry.isWaiting ? SHUT_RD : SHUT_RDWR))
     }
 
     // MARK: - Time

@@ -29,6 +29,9 @@ enum SocketAddress {
         #endif
     }
 
+    /// recv(2) that neither blocks nor takes what it sees.
+    static var quietPeek: Int32 { Int32(MSG_DONTWAIT) | Int32(MSG_PEEK) }
+
     /// Whether `host` is an address in numbers (inet_pton(3)).
     static func isValid(_ host: String, isIPv6: Bool) -> Bool {
         if isIPv6 {
