@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup demo test unit bench lint format api docs clean help
+.PHONY: setup demo test unit bench fuzz lint format api docs clean help
 
 setup: ## Install what the tests need; quick when nothing is missing.
 	@scripts/setup.sh test
@@ -23,6 +23,10 @@ unit: ## Build and run the Swift tests only: the inner loop.
 bench: ## Measure what recording and scraping cost.
 	@scripts/setup.sh demo
 	@exec scripts/bench.sh
+
+fuzz: ## Fuzz what reads a client's bytes; FUZZ_SECONDS=60 for each reader.
+	@scripts/setup.sh demo
+	@exec scripts/fuzz.sh
 
 lint: ## Check the form of all Swift files and the direction of the imports.
 	@scripts/lint.sh

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-stages=(setup lint build layers api unit thread-sanitizer bench-check demo integration)
+stages=(setup lint build layers api unit thread-sanitizer sanitize fuzz bench-check demo integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")
 fi
@@ -74,7 +74,7 @@ verify_unit() {
 stage_thread-sanitizer() {
     TSAN_OPTIONS="halt_on_error=0 exitcode=66" \
         swift test ${flags[@]+"${flags[@]}"} --sanitize thread \
-        --scratch-path .build/thread-sanitizer --filter Concurrency
+        --scratch-path .build/thread-sanitizer --filter "Concurrency|OutriderEndpointTests"
 }
 
 verify_thread-sanitizer() {
@@ -83,6 +83,14 @@ verify_thread-sanitizer() {
         return 1
     fi
     verify_unit "$1"
+}
+
+stage_sanitize() {
+    scripts/sanitize.sh
+}
+
+stage_fuzz() {
+    scripts/fuzz.sh --check
 }
 
 stage_bench-check() {

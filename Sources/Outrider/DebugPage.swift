@@ -24,8 +24,3 @@ struct DebugPage: Page {
         .uncached(text, status: 200)
     }
 }
-
-extension Page {
-    /// Whether it is for operators, by its word or by its path.
-    var isForOperators: Bool { audience == .operators || path.hasPrefix("/debug/") }
-}

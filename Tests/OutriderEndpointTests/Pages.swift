@@ -10,6 +10,7 @@ struct TestPage: Page {
     let path: String
     var aliases: [String] = []
     var summary = "for <tests> & more"
+    var audience = PageAudience.everyone
     var answer: @Sendable (Request) -> Response = { _ in .text("hello\n") }
 
     func respond(to request: Request) -> Response { answer(request) }

@@ -119,8 +119,8 @@ public final class Connection {
     }
 
     /// Whether the other side ends the connection in time, with nothing more to read.
-    public func isClosed(within seconds: Int = 5) -> Bool {
-        let limit = ContinuousClock.now + .seconds(seconds)
+    public func isClosed(withinMilliseconds milliseconds: Int = 5_000) -> Bool {
+        let limit = ContinuousClock.now + .milliseconds(milliseconds)
         return buffer.isEmpty && (try? fill(until: limit)) == false
     }
 

@@ -35,6 +35,11 @@ extension Page {
 
     /// Everyone, unless it is below `/debug`.
     public var audience: PageAudience { .everyone }
+
+    /// Whether it is for operators, by its word or by its path.
+    package var isForOperators: Bool {
+        audience == .operators || PageAudience.ofPath(path) == .operators
+    }
 }
 
 /// Whom a page is for.

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// However many clients there are and whatever they do not do, one that asks is answered.
+
+import OutriderEndpoint
+import TestSupport
+import Testing
+
+@Suite struct CrowdTests {
+    @Test func `clients that wait for nothing make room for one that asks`() throws {
+        let endpoint = try startEndpoint { $0.limits.connections = 4 }
+        defer { endpoint.stop() }
+        var idle: [Connection] = []
+        for _ in 0..<40 {
+            idle.append(try Connection(endpoint.address))
+            #expect(try fetch("/hello", from: endpoint.address).status == 200)
+        }
+        #expect(idle[0].isClosed())
+    }
+
+    @Test func `one address may not have all places`() throws {
+        let endpoint = try startEndpoint {
+            $0.limits.connections = 50
+            $0.limits.connectionsPerAddress = 2
+        }
+        defer { endpoint.stop() }
+        let first = try Connection(endpoint.address)
+        var others: [Connection] = []
+        for _ in 0..<3 {
+            others.append(try Connection(endpoint.address))
+            #expect(try fetch("/hello", from: endpoint.address).status == 200)
+        }
+        #expect(first.isClosed())
+    }
+
+    @Test func `a request that drips is cut at its deadline`() throws {
+        let endpoint = try startEndpoint { $0.limits.headerTimeout = .milliseconds(200) }
+        defer { endpoint.stop() }
+        let slow = try Connection(endpoint.address)
+        var isCut = false
+        for _ in 0..<200 where !isCut {
+            do { try slow.send("X") } catch { isCut = true }
+            isCut = isCut || slow.isClosed(withinMilliseconds: 50)
+        }
+        #expect(isCut)
+        #expect(try fetch("/hello", from: endpoint.address).status == 200)
+    }
+
+    @Test func `a client that reads nothing loses its place on a page to one that would`() throws {
+        let body = [UInt8](repeating: 0x78, count: 8 << 20)
+        let endpoint = try startEndpoint([
+            TestPage(path: "/large") { _ in Response(status: 200, headers: [], body: body) }
+        ])
+        defer { endpoint.stop() }
+        // As many as the page bears.
+        let stalled = try (0..<8).map { _ in
+            let connection = try Connection(endpoint.address)
+            try connection.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            return connection
+        }
+        #expect(try fetch("/large", from: endpoint.address).body.count == body.count)
+        withExtendedLifetime(stalled) {}
+    }
+
+    @Test func `limits that make no sense count as the nearest that do`() throws {
+        let endpoint = try startEndpoint {
+            $0.limits.connections = -1
+            $0.limits.connectionsPerAddress = 0
+            $0.limits.headerTimeout = .seconds(Int64.max)
+            $0.limits.idleTimeout = .seconds(-5)
+            $0.limits.answerTimeout = .seconds(Int64.max)
+            $0.limits.drainTimeout = .seconds(Int64.max)
+        }
+        #expect(try fetch("/hello", from: endpoint.address).status == 200)
+        endpoint.stop()
+    }
+}
