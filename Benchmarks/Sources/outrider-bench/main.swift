@@ -65,6 +65,9 @@ func recording(_ harness: Harness) {
     harness.operation("histogram_observe") {
         for index in 0..<$0 { histogram.observe(values[index & 1023]) }
     }
+    harness.operation("histogram_observe_exemplar") {
+        for index in 0..<$0 { histogram.observe(values[index & 1023], exemplar: .trace("4bf9")) }
+    }
     harness.pair("counter_inc") { for _ in 0..<$0 { counter.increment() } }
     harness.pair("gauge_set") { for index in 0..<$0 { gauge.set(Double(index)) } }
     harness.pair("histogram_observe") {
@@ -117,6 +120,13 @@ func scrapes(_ harness: Harness) {
         harness.each(op) { size = registry.respond().body.count }
         harness.report("\(op)_bytes", [Double(size)])
     }
+    let openMetrics = "application/openmetrics-text;version=1.0.0"
+    harness.each("scrape_counters_openmetrics") { _ = counters.respond(accept: openMetrics) }
+    var compressed = 0
+    harness.each("scrape_counters_gzip") {
+        compressed = counters.respond(acceptEncoding: "gzip").body.count
+    }
+    harness.report("scrape_counters_gzip_bytes", [Double(compressed)])
     let process = Registry(reportsItself: false)
     process.add(ProcessCollector())
     harness.each("scrape_process") { _ = process.respond() }

@@ -26,8 +26,9 @@ struct FamilyWriter {
     /// Writes one family with all of its series; nothing if it has none.
     func write(_ core: FamilyCore, into writer: inout ByteWriter) {
         let kind = core.definition.kind
-        let showsExemplars = style.isOpenMetrics && core.text.isCumulative
-        let showsCreated = showsExemplars && style.showsCreationTimes
+        let isCumulative = style.isOpenMetrics && core.text.isCumulative
+        let showsExemplars = isCumulative && core.hasExemplars
+        let showsCreated = isCumulative && style.showsCreationTimes
         var isFirst = true
         for run in core.runs {
             let block = run.block

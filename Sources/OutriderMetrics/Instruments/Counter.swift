@@ -75,7 +75,7 @@ public final class Counter: Sendable {
     /// `exemplar` is asked for at most once a second; `nil` gives none. See ``Exemplar``.
     public func increment(exemplar: @autoclosure () -> Exemplar?) {
         increment()
-        exemplars.offer(exemplar, value: 1, at: 0, of: 1, arena.surroundings)
+        exemplars.offer(exemplar, value: 1, at: 0, of: 1, in: arena)
     }
 
     /// Adds a fraction or a whole number, and offers an example of what was counted.
@@ -84,7 +84,7 @@ public final class Counter: Sendable {
     public func increment(by amount: Double, exemplar: @autoclosure () -> Exemplar?) {
         increment(by: amount)
         guard amount >= 0, amount < .infinity else { return }
-        exemplars.offer(exemplar, value: amount, at: 0, of: 1, arena.surroundings)
+        exemplars.offer(exemplar, value: amount, at: 0, of: 1, in: arena)
     }
 
     /// The end of the series' line in OpenMetrics; nil if it never had an exemplar.

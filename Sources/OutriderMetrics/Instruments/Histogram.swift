@@ -52,7 +52,7 @@ public final class Histogram: Sendable {
         let bucket = bucket(of: value)
         count(value, in: bucket)
         exemplars.offer(
-            exemplar, value: value, at: bucket, of: bounds.count + 1, arena.surroundings)
+            exemplar, value: value, at: bucket, of: bounds.count + 1, in: arena)
     }
 
     @inline(__always)

@@ -34,6 +34,9 @@ final class FamilyCore: Sendable {
 
     var diagnostics: Diagnostics { surroundings.diagnostics }
 
+    /// Whether a series may have an exemplar, so that a scrape has to look for one.
+    var hasExemplars: Bool { arena.mayHaveExemplars }
+
     /// The series as they are now, for a scrape.
     var runs: [SeriesRun] { table.runs }
 

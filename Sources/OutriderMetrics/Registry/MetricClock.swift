@@ -37,7 +37,7 @@ public struct SystemMetricClock: MetricClock {
         return Double(now.tv_sec) + Double(now.tv_nsec) / 1_000_000_000
     }
 
-    private static func read(_ clock: clockid_t) -> timespec {
+    fileprivate static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
         unsafe clock_gettime(clock, &time)
         return time
@@ -48,4 +48,23 @@ public struct SystemMetricClock: MetricClock {
 struct Surroundings: Sendable {
     let diagnostics: Diagnostics
     let clock: any MetricClock
+    private let isSystemClock: Bool
+
+    init(diagnostics: Diagnostics, clock: any MetricClock) {
+        self.diagnostics = diagnostics
+        self.clock = clock
+        isSystemClock = clock is SystemMetricClock
+    }
+
+    /// The clock's uptime in milliseconds; of the system's clock, as it was at its last tick, which
+    /// costs a tenth.
+    var coarseMilliseconds: UInt64 {
+        #if os(Linux)
+            if isSystemClock {
+                let now = SystemMetricClock.read(CLOCK_MONOTONIC_COARSE)
+                return UInt64(clamping: now.tv_sec * 1_000 + now.tv_nsec / 1_000_000)
+            }
+        #endif
+        return UInt64(max(0, clock.uptime / .milliseconds(1)))
+    }
 }

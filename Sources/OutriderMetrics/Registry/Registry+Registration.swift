@@ -20,8 +20,9 @@ extension Registry {
 
     /// A counter whose value `read` tells at each scrape; it must never go down.
     ///
-    /// `read` runs on the scrape's thread, should be quick, and may register metrics. A name has one
-    /// callback; a second one is refused.
+    /// `read` runs on a thread made for the scrape, should be quick, and may register metrics. One
+    /// that has not answered at the scrape's limit is left out, as a ``Collector`` is. A name has
+    /// one callback; a second one is refused.
     public func counter(
         _ name: String, help: String, read: @escaping @Sendable () -> Double
     ) {
@@ -40,8 +41,9 @@ extension Registry {
 
     /// A gauge whose value `read` tells at each scrape.
     ///
-    /// `read` runs on the scrape's thread, should be quick, and may register metrics. A name has one
-    /// callback; a second one is refused.
+    /// `read` runs on a thread made for the scrape, should be quick, and may register metrics. One
+    /// that has not answered at the scrape's limit is left out, as a ``Collector`` is. A name has
+    /// one callback; a second one is refused.
     public func gauge(_ name: String, help: String, read: @escaping @Sendable () -> Double) {
         addOrRefuse(CallbackCollector(family: .gauge(name, help: help), read: read), .callback)
     }

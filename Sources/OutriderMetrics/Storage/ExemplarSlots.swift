@@ -12,7 +12,7 @@ internal import Synchronization
 /// Exemplars of one series; thread-safe.
 final class ExemplarSlots: Sendable {
     /// How long an exemplar stays at least.
-    static let interval: Duration = .seconds(1)
+    private static let intervalMilliseconds: UInt64 = 1_000
 
     private final class Slot: Sendable {
         /// When the exemplar was taken, in milliseconds of the clock's uptime and one; 0 for never.
@@ -31,10 +31,10 @@ final class ExemplarSlots: Sendable {
         _ exemplar: () -> Exemplar?, value: Double, at index: Int, _ surroundings: Surroundings
     ) {
         let slot = slots[index]
-        let now = UInt64(max(0, surroundings.clock.uptime / .milliseconds(1))) + 1
+        let now = surroundings.coarseMilliseconds + 1
         // ORDERING: relaxed; the time guards no memory, the text has its own lock.
         let last = slot.taken.load(ordering: .relaxed)
-        if last != 0, now < last + UInt64(Self.interval / .milliseconds(1)) { return }
+        if last != 0, now < last + Self.intervalMilliseconds { return }
         guard let exemplar = exemplar() else { return }
         if let problem = exemplar.problem {
             surroundings.diagnostics.refuse(
@@ -66,15 +66,16 @@ struct LazyExemplars: ~Copyable, Sendable {
     /// Offers an exemplar to the slot at `index` of `count`.
     func offer(
         _ exemplar: () -> Exemplar?, value: Double, at index: Int, of count: Int,
-        _ surroundings: Surroundings
+        in arena: CellArena
     ) {
         if let slots = slots.load() {
-            return slots.offer(exemplar, value: value, at: index, surroundings)
+            return slots.offer(exemplar, value: value, at: index, arena.surroundings)
         }
         // A service that never has an exemplar to give pays for none.
         guard let first = exemplar() else { return }
         slots.storeIfNil(ExemplarSlots(count))
-            .offer({ first }, value: value, at: index, surroundings)
+            .offer({ first }, value: value, at: index, arena.surroundings)
+        arena.noteExemplar()
     }
 
     /// The slots, if an exemplar was ever given.
