@@ -4,7 +4,7 @@
 //
 // The targets are floors of a house; imports only point down (scripts/check_layers.py proves it).
 // The core fetches no other package. libmicrohttpd is needed by those who build `Outrider` or
-// `OutriderEndpoint`; `OutriderMetrics` alone needs zlib, which Swift's own installation asks for.
+// `OutriderEndpoint`; `OutriderMetrics` alone needs zlib (zlib1g-dev).
 
 import PackageDescription
 

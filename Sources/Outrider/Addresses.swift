@@ -31,12 +31,12 @@ struct Addresses {
         }
         isDebugWanted = given != nil
         // A sidecar can share a Unix socket; a loopback address cannot be reached from outside.
+        let port = main.port.flatMap { $0 == 0 ? nil : $0 } ?? 9464
         warning =
             environment.isInKubernetes && main.isLocal && main.port != nil
             ? """
             this is a pod of Kubernetes, but the agent listens on \(main), where neither kubelet nor \
-            Prometheus can reach it; set OUTRIDER_ADDRESS=0.0.0.0:\(main.port ?? 9464) and a \
-            NetworkPolicy. /debug then stays on 127.0.0.1:9465 (kubectl port-forward)
+            Prometheus can reach it; set OUTRIDER_ADDRESS=0.0.0.0:\(port) and a NetworkPolicy. /debug then has a loopback listener of its own (kubectl port-forward)
             """ : nil
     }
 }

@@ -169,8 +169,8 @@ public final class Agent: Sendable {
     /// Stops listening and ends every connection; requests in flight are answered.
     ///
     /// First `/readyz` answers 503, then the listeners go, then requests in flight are answered, or
-    /// told 503 if they ask for more. Takes about a second at most. Calling it again does nothing. In a forked child it leaves the
-    /// parent's listener alone.
+    /// told 503 if they ask for more. Takes about a second at most. Calling it again does nothing.
+    /// In a forked child it leaves the parent's listener alone.
     public func stop() {
         // After fork(2) our own locks may be held for ever, by threads that are not there.
         guard getpid() == process else { return }

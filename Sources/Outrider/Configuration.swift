@@ -19,7 +19,7 @@ extension Agent {
     public struct Configuration: Sendable {
         /// Where to listen; nil asks the environment.
         public var address: ListenAddress?
-        /// A second listener, for `/debug` alone; nil asks the environment.
+        /// A second listener, for pages for operators alone; nil asks the environment.
         public var debugAddress: ListenAddress?
         /// Whether there may be a second listener.
         public var opensDebugListener = true

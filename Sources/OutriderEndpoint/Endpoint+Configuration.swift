@@ -33,7 +33,8 @@ extension Endpoint {
         /// first of the address with the most. Should none be waiting, up to four times as
         /// many are let in; more are closed at once.
         public var connections = 64
-        /// Connections at one time from one address; one more costs that address its oldest.
+        /// Connections at one time from one address; one more costs that address the one that has
+        /// waited longest. Those that are being answered stay.
         public var connectionsPerAddress = 32
         /// How long a client may take to send a whole request after it has connected.
         public var headerTimeout: Duration = .seconds(10)
@@ -41,7 +42,7 @@ extension Endpoint {
         public var idleTimeout: Duration = .seconds(30)
         /// How long a client may take to read a whole answer.
         public var answerTimeout: Duration = .seconds(300)
-        /// How long ``Endpoint/stop()`` waits for requests in flight, at most a second.
+        /// How long ``Endpoint/stop()`` waits for requests in flight, at most 0.9 s.
         public var drainTimeout: Duration = .milliseconds(700)
 
         /// The defaults.

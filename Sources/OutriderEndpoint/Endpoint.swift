@@ -56,6 +56,7 @@ public final class Endpoint: Sendable {
         }
         guard let stopSignal = StopSignal() else { throw failed(errno) }
         var configuration = configuration
+        configuration.address = socket.address
         configuration.limits = configuration.limits.sane
         server = Server(pages: pages, configuration: configuration, stopSignal: stopSignal)
         // The library gets a descriptor of its own: whether it closes it when it fails depends on

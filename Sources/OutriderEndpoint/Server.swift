@@ -31,7 +31,9 @@ final class Server: Sendable {
     private static let acceptPause: UInt32 = 50_000
 
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
-        self.pages = PageTable(pages, title: configuration.title, report: configuration.log)
+        self.pages = PageTable(
+            pages, title: configuration.title,
+            isLocal: configuration.address.isLocal, report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
         connections = ConnectionTable(limits: configuration.limits)

@@ -59,6 +59,25 @@ import Testing
         #expect(try status("/hello", of: endpoint) == 200)
     }
 
+    @Test func `the landing page tells of them only where they may be seen`() throws {
+        let local = try startEndpoint(Self.pages)
+        defer { local.stop() }
+        #expect(try fetch("/", from: local.address).text.contains("/debug/x"))
+        let remote = try startEndpoint(Self.pages, at: try ListenAddress("0.0.0.0:0"))
+        defer { remote.stop() }
+        let page = try fetch("/", from: remote.address).text
+        #expect(page.contains("/hello") && !page.contains("/debug") && !page.contains("/private"))
+    }
+
+    @Test func `the loopback address is local in every spelling`() throws {
+        for text in ["[::1]:0", "[0:0:0:0:0:0:0:1]:0", "127.1.2.3:0", "localhost:0", "unix:/a"] {
+            #expect(try ListenAddress(text).isLocal, "\(text)")
+        }
+        for text in ["[::]:0", "[::2]:0", "[1::1]:0", "0.0.0.0:0", "[::ffff:127.0.0.1]:0"] {
+            #expect(try !ListenAddress(text).isLocal, "\(text)")
+        }
+    }
+
     @Test func `on any other address without a token file, nobody`() throws {
         let endpoint = try startEndpoint(Self.pages, at: try ListenAddress("0.0.0.0:0"))
         defer { endpoint.stop() }

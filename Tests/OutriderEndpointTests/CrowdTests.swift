@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // However many clients there are and whatever they do not do, one that asks is answered.
 
+import Dispatch
 import OutriderEndpoint
 import TestSupport
 import Testing
@@ -30,6 +31,35 @@ import Testing
             #expect(try fetch("/hello", from: endpoint.address).status == 200)
         }
         #expect(first.isClosed())
+    }
+
+    @Test func `an address whose connections are all in use costs no other address its own`() throws
+    {
+        let entered = DispatchSemaphore(value: 0)
+        let endpoint = try startEndpoint([
+            TestPage(path: "/hello"),
+            TestPage(path: "/busy") { request in
+                entered.signal()
+                _ = request.pause(for: .seconds(60))
+                return .text("")
+            },
+        ]) {
+            $0.limits.connections = 50
+            $0.limits.connectionsPerAddress = 2
+        }
+        defer { endpoint.stop() }
+        let other = try Connection(endpoint.address, from: "127.0.0.2")
+        try other.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try other.response().status == 200)
+        let busy = try (0..<4).map { _ in
+            let connection = try Connection(endpoint.address)
+            try connection.send("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(entered.wait(timeout: .now() + 10) == .success)
+            return connection
+        }
+        try other.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try other.response().status == 200)
+        withExtendedLifetime(busy) {}
     }
 
     @Test func `a request that drips is cut at its deadline`() throws {

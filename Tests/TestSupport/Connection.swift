@@ -40,7 +40,9 @@ public final class Connection {
     private var buffer: [UInt8] = []
 
     /// Connects, or throws with errno's number.
-    public init(_ address: ListenAddress) throws {
+    ///
+    /// - Parameter source: The loopback address to come from, where it is IPv4.
+    public init(_ address: ListenAddress, from source: String = "127.0.0.1") throws {
         let text = "\(address)"
         let isUnix = text.hasPrefix("unix:")
         let isIPv6 = text.hasPrefix("[")
@@ -61,6 +63,10 @@ public final class Connection {
             unsafe storage.sin6_addr.__in6_u.__u6_addr8.15 = 1
             failed = connect(descriptor, to: &storage)
         } else {
+            var own = sockaddr_in()
+            own.sin_family = sa_family_t(AF_INET)
+            unsafe inet_pton(AF_INET, source, &own.sin_addr)
+            if source != "127.0.0.1" { bind(descriptor, to: &own) }
             var storage = sockaddr_in()
             storage.sin_family = sa_family_t(AF_INET)
             storage.sin_port = UInt16(address.port ?? 0).bigEndian
@@ -149,6 +155,15 @@ public final class Connection {
         }
         buffer += part.prefix(max(0, count))
         return count > 0
+    }
+}
+
+private func bind<Storage>(_ descriptor: Int32, to storage: inout Storage) {
+    unsafe withUnsafePointer(to: &storage) { pointer in
+        // SAFETY: as in `connect`.
+        unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            _ = unsafe Glibc.bind(descriptor, $0, socklen_t(MemoryLayout<Storage>.size))
+        }
     }
 }
 

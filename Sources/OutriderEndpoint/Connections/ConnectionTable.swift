@@ -75,8 +75,9 @@ final class ConnectionTable: Sendable {
 
     private let limits: Endpoint.Limits
     private let state = Guarded(State())
-    /// A queue of its own has a thread of its own, even if the host has blocked all others.
-    private let queue = DispatchQueue(label: "outrider.connections")
+    /// A queue of its own has a thread of its own, even if the host has blocked all others; one for
+    /// all endpoints, since what runs here takes microseconds.
+    private static let queue = DispatchQueue(label: "outrider.connections")
 
     init(limits: Endpoint.Limits) {
         self.limits = limits
@@ -219,11 +220,16 @@ final class ConnectionTable: Sendable {
         guard open.count > limits.connections || ownCount > limits.connectionsPerAddress else {
             return false
         }
-        // First those of the address that has too many, or of all that have as many as any.
-        let crowd = ownCount > limits.connectionsPerAddress ? ownCount : counts.values.max() ?? 0
         let others = open.filter { $0.key != id }
-        let crowded = others.filter { counts[$0.value.address] == crowd }
-        for candidates in [crowded, others] {
+        var groups: [[ID: Entry]]
+        if ownCount > limits.connectionsPerAddress {
+            groups = [others.filter { $0.value.address == address }]
+        } else {
+            let most = counts.values.max() ?? 0
+            groups = [others.filter { counts[$0.value.address] == most }]
+        }
+        if open.count > limits.connections { groups.append(others) }
+        for candidates in groups {
             let waiting = candidates.filter { $0.value.isWaiting }
             let patient = waiting.filter { now - $0.value.since >= Self.timeToAsk }
             // Who asks just now is spared for as long as there is anybody else.
@@ -278,7 +284,8 @@ final class ConnectionTable: Sendable {
         if let planned = state.nextLook, planned <= moment { return }
         state.nextLook = moment
         let milliseconds = Int(clamping: Int64(((moment - .now) / .milliseconds(1)).rounded(.up)))
-        queue.asyncAfter(deadline: .now() + .milliseconds(max(0, milliseconds))) { [weak self] in
+        Self.queue.asyncAfter(deadline: .now() + .milliseconds(max(0, milliseconds))) {
+            [weak self] in
             self?.cutExpired(planned: moment)
         }
     }

@@ -33,7 +33,9 @@ internal import CMicroHTTPD
 
     /// Adds a header field; false if its name or value cannot be sent.
     func add(_ name: String, _ value: String) -> Bool {
-        unsafe outrider_mhd_add_header(handle, name, value) == 1
+        // The library takes C strings.
+        if name.utf8.contains(0) || value.utf8.contains(0) { return false }
+        return unsafe outrider_mhd_add_header(handle, name, value) == 1
     }
 }
 

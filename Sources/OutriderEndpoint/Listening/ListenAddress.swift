@@ -100,7 +100,7 @@ public struct ListenAddress: Hashable, Sendable {
     public var isLocal: Bool {
         switch kind {
         case .ipv4(let host, _): host.hasPrefix("127.")
-        case .ipv6(let host, _): host == "::1"
+        case .ipv6(let host, _): SocketAddress.isLoopback(ipv6: host)
         case .unix: true
         }
     }

@@ -42,6 +42,15 @@ enum SocketAddress {
         return unsafe inet_pton(AF_INET, host, &address) == 1
     }
 
+    /// Whether `host`, in whatever spelling, is `::1`.
+    static func isLoopback(ipv6 host: String) -> Bool {
+        var address = in6_addr()
+        guard unsafe inet_pton(AF_INET6, host, &address) == 1 else { return false }
+        return unsafe withUnsafeBytes(of: &address) { bytes in
+            unsafe bytes.last == 1 && bytes.dropLast().allSatisfy { $0 == 0 }
+        }
+    }
+
     /// Calls `body` with the address as the system wants it.
     static func with(
         _ address: ListenAddress, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32

@@ -22,7 +22,8 @@ final class PageTable: Sendable {
     ///
     /// `report` hears of each path that cannot be served: taken by an earlier page, or without a
     /// slash at its start.
-    init(_ pages: [any Page], title: String, report: (String) -> Void) {
+    /// Where others can reach the endpoint, the landing page does not tell of pages for operators.
+    init(_ pages: [any Page], title: String, isLocal: Bool, report: (String) -> Void) {
         var served: [any Page] = []
         var numbers: [String: Int] = [:]
         func add(_ page: any Page) {
@@ -40,7 +41,8 @@ final class PageTable: Sendable {
         for page in pages { add(page) }
         if numbers["/"] == nil {
             let reachable = pages.enumerated().filter { numbers[$1.path] == $0 }.map(\.element)
-            add(LandingPage(title: title, pages: reachable))
+            let told = reachable.filter { isLocal || !$0.isForOperators }
+            add(LandingPage(title: title, pages: told))
         }
         entries = served.map(Entry.init)
         self.numbers = numbers

@@ -8,7 +8,8 @@ public struct Response: Sendable {
     /// Header fields.
     ///
     /// `Content-Length`, `Date` and `Connection` are added when it is sent, and
-    /// `X-Content-Type-Options: nosniff` and a strict `Content-Security-Policy` unless they are here.
+    /// `X-Content-Type-Options: nosniff` and a strict `Content-Security-Policy` unless they are
+    /// here. One that has a control character is left out and logged.
     public var headers: [(name: String, value: String)]
     /// The whole body.
     public var body: [UInt8]

@@ -2,8 +2,9 @@
 // The collectors of one scrape, asked within its limit.
 //
 // A collector is code of the service's own and may hang: on a lock, on a dead network file system.
-// So none runs on the scrape's thread. A thread asks one after the other; should one take its time,
-// another thread goes on with those behind it. At the limit, whoever has not answered is left out.
+// So none runs on the scrape's thread, unless there is no other to be had. A thread asks one after
+// the other; should one take its time, another goes on with those behind it. At the limit, whoever
+// has not answered is left out.
 //
 //     scrape ──start──▶ thread 1: a ✓  b ………………………………… (abandoned; says so when it returns)
 //        │ waits            no answer for a moment
@@ -118,7 +119,9 @@ final class CollectionRound: Sendable {
             figures.note(over.plans[index], took: clock.uptime - start)
             over.plans[index].fail("it did not answer in time", figures)
         }
-        for plan in over.plans[over.next...] { plan.fail("there was no time left to ask it", figures) }
+        for plan in over.plans[over.next...] {
+            plan.fail("there was no time left to ask it", figures)
+        }
         return over.answers
     }
 }

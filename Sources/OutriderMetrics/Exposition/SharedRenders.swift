@@ -4,7 +4,7 @@
 // Whoever comes while nothing is rendered starts at once. Whoever comes while a render runs waits
 // for the next one, together with all others that want the same: what it began before they asked
 // could be older than their question. So no scrape shows less than was counted before it came, and
-// a crowd of scrapers costs two renders.
+// a crowd of scrapers that want the same costs two renders.
 //
 //     A ─▶ render 1 ────────▶
 //        B ─▶ wait ─────────▶ render 2 ───▶
