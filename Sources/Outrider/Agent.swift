@@ -89,6 +89,10 @@ public final class Agent: Sendable {
         let answers = registry.counter(
             "outrider_http_requests_total",
             help: "Requests that the agent's own endpoint answered.", labels: ["page", "code"])
+        let cuts = registry.counter(
+            "outrider_connections_cut_total",
+            help: "Connections that the agent's own endpoint ended before their clients did.",
+            labels: ["reason"])
         let failures = registry.counter(
             "outrider_start_failures_total",
             help: "Attempts to listen that failed and settings that were refused.",
@@ -106,6 +110,7 @@ public final class Agent: Sendable {
             settings.access.hostNames = configuration.debugHostNames
             settings.access.tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
             settings.log = { message in log.say(.warning, about: "endpoint", message) }
+            settings.onCut = { reason in cuts.with("\(reason)").increment() }
             settings.onAnswer = { page, status in answers.with(page, String(status)).increment() }
             if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }
             return PatientListener(

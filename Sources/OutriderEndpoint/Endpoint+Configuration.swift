@@ -16,6 +16,8 @@ extension Endpoint {
         public var log: @Sendable (String) -> Void = { _ in }
         /// Told of each answer: the page's path, or `_UNMATCHED` or `_REFUSED`, and the status.
         public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
+        /// Told of each connection that is ended before its client ends it.
+        public var onCut: @Sendable (CutReason) -> Void = { _ in }
 
         /// The defaults, on this address.
         public init(address: ListenAddress) {
@@ -33,8 +35,10 @@ extension Endpoint {
         /// first of the address with the most. Should none be waiting, up to four times as
         /// many are let in; more are closed at once.
         public var connections = 64
-        /// Connections at one time from one address; one more costs that address the one that has
-        /// waited longest. Those that are being answered stay.
+        /// Connections at one time from one address.
+        ///
+        /// One more costs that address the one that has waited longest. Those that are being
+        /// answered stay.
         public var connectionsPerAddress = 32
         /// How long a client may take to send a whole request after it has connected.
         public var headerTimeout: Duration = .seconds(10)

@@ -36,7 +36,7 @@ final class Server: Sendable {
             isLocal: configuration.address.isLocal, report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
-        connections = ConnectionTable(limits: configuration.limits)
+        connections = ConnectionTable(limits: configuration.limits, onCut: configuration.onCut)
     }
 
     /// One call of the library's handler; returns whether to go on with the connection.

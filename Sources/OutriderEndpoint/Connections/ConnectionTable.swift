@@ -71,16 +71,31 @@ final class ConnectionTable: Sendable {
         var lastID = 0
         /// When the table will look for those past their time.
         var nextLook: ContinuousClock.Instant?
+        /// Why connections were ended, not told yet.
+        var cuts: [CutReason] = []
     }
 
     private let limits: Endpoint.Limits
+    private let onCut: @Sendable (CutReason) -> Void
     private let state = Guarded(State())
     /// A queue of its own has a thread of its own, even if the host has blocked all others; one for
     /// all endpoints, since what runs here takes microseconds.
     private static let queue = DispatchQueue(label: "outrider.connections")
 
-    init(limits: Endpoint.Limits) {
+    init(limits: Endpoint.Limits, onCut: @escaping @Sendable (CutReason) -> Void) {
         self.limits = limits
+        self.onCut = onCut
+    }
+
+    /// Runs `body` with the state, then tells which connections it ended, without the lock.
+    private func cutting<Result>(_ body: (inout State) -> Result) -> Result {
+        let (result, cuts) = state.withLock { state in
+            defer { state.cuts = [] }
+            let result = body(&state)
+            return (result, state.cuts)
+        }
+        for reason in cuts { onCut(reason) }
+        return result
     }
 
     // MARK: - A connection's way
@@ -88,7 +103,7 @@ final class ConnectionTable: Sendable {
     /// A connection was accepted; makes room for it if there are too many.
     func open(_ descriptor: Int32, from address: [UInt8]) -> ID {
         let now = ContinuousClock.now
-        let (id, mustRest) = state.withLock { state in
+        let (id, mustRest) = cutting { state in
             state.lastID += 1
             let id = state.lastID
             let entry = Entry(
@@ -190,7 +205,7 @@ final class ConnectionTable: Sendable {
     /// Ends the connection that has stalled longest in an answer of a page; tells whether there was
     /// one.
     func cutStalled(on page: Int) -> Bool {
-        state.withLock { state in
+        cutting { state in
             let now = ContinuousClock.now
             return cutOldest(of: state.entries, in: &state) { entry in
                 guard case .sending(page) = entry.phase else { return false }
@@ -201,7 +216,7 @@ final class ConnectionTable: Sendable {
 
     /// Ends the connection that has waited longest for nothing, if there is one.
     func cutLongestWaiting() {
-        state.withLock { state in
+        cutting { state in
             let waiting = state.entries.filter { !$0.value.isCut && $0.value.isWaiting }
             _ = cutOldest(of: waiting, in: &state)
         }
@@ -260,15 +275,14 @@ final class ConnectionTable: Sendable {
         where condition: (Entry) -> Bool = { _ in true }
     ) -> Bool {
         let oldestFirst = entries.sorted { $0.value.since < $1.value.since }
-        guard let victim = oldestFirst.first(where: { condition($0.value) })?.key else {
-            return false
-        }
-        cut(victim, in: &state)
+        guard let victim = oldestFirst.first(where: { condition($0.value) }) else { return false }
+        cut(victim.key, victim.value.isWaiting ? .crowded : .stalled, in: &state)
         return true
     }
 
-    private func cut(_ id: ID, in state: inout State) {
+    private func cut(_ id: ID, _ reason: CutReason, in state: inout State) {
         guard let entry = state.entries[id], !entry.isCut else { return }
+        state.cuts.append(reason)
         state.entries[id]?.isCut = true
         state.entries[id]?.deadline = nil
         // Of a client that waits, only what it may yet send is cut off: should its thread have a whole
@@ -292,12 +306,13 @@ final class ConnectionTable: Sendable {
 
     private func cutExpired(planned: ContinuousClock.Instant) {
         let now = ContinuousClock.now
-        state.withLock { state in
+        cutting { state in
             // Somebody else looks earlier, and then again.
             guard state.nextLook == planned else { return }
             state.nextLook = nil
             for (id, entry) in state.entries {
-                if let deadline = entry.deadline, deadline <= now { cut(id, in: &state) }
+                guard let deadline = entry.deadline, deadline <= now else { continue }
+                cut(id, entry.isWaiting ? .tooSlowToAsk : .tooSlowToRead, in: &state)
             }
             look(at: state.entries.values.compactMap(\.deadline).min(), &state)
         }
