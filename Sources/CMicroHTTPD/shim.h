@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -40,7 +41,8 @@ typedef struct outrider_mhd_callbacks {
    * more. Returns 1 to go on, 0 to cut the connection. */
   int (*request)(void *context, outrider_mhd_connection connection, const char *path,
                  const char *method, const char *version, void *state);
-  /* The request is over, answered or not. */
+  /* The request is over, answered or not: once for each whose target was seen, at the latest before
+   * its connection is closed, and then on another thread, when that of the connection is gone. */
   void (*completed)(void *context, void *state);
   /* Something the library has to say. */
   void (*log)(void *context, const char *message);
@@ -60,30 +62,47 @@ static inline enum MHD_Result outrider_mhd_on_request(
                                                                                           : MHD_NO;
 }
 
-static inline intptr_t outrider_mhd_client(struct MHD_Connection *connection) {
+/* A connection, from `opened` to `closed`. */
+typedef struct outrider_mhd_client {
+  intptr_t name;
+  /* That of its request, from `target` to `completed`. */
+  void *state;
+} outrider_mhd_client;
+
+static inline outrider_mhd_client *outrider_mhd_client_of(struct MHD_Connection *connection) {
   const union MHD_ConnectionInfo *info =
       MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  return info == NULL ? 0 : (intptr_t)info->socket_context;
+  return info == NULL ? NULL : (outrider_mhd_client *)info->socket_context;
+}
+
+static inline void outrider_mhd_complete(const outrider_mhd_callbacks *callbacks,
+                                         outrider_mhd_client *client) {
+  if (client == NULL || client->state == NULL) return;
+  void *state = client->state;
+  client->state = NULL;
+  callbacks->completed(callbacks->context, state);
 }
 
 static inline void *outrider_mhd_on_target(void *cls, const char *uri,
                                            struct MHD_Connection *connection) {
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
-  void *state = callbacks->target(callbacks->context, outrider_mhd_client(connection), uri);
+  outrider_mhd_client *client = outrider_mhd_client_of(connection);
+  if (client == NULL) return NULL;
+  outrider_mhd_complete(callbacks, client);
+  client->state = callbacks->target(callbacks->context, client->name, uri);
   /* The library would now read the query into records of its own, and when its memory for those
    * runs out (at some 500 arguments) 0.9.75 never answers. We have read the query already, so it is
    * shown an empty one. The bytes are in its own receive buffer, which it changes as well. */
   char *query = uri == NULL ? NULL : strchr((char *)(uintptr_t)uri, '?');
   if (query != NULL && query[1] != '\0') query[1] = '\0';
-  return state;
+  return client->state;
 }
 
 static inline void outrider_mhd_on_completed(void *cls, struct MHD_Connection *connection,
                                              void **state, enum MHD_RequestTerminationCode code) {
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
-  (void)connection;
   (void)code;
-  callbacks->completed(callbacks->context, *state);
+  outrider_mhd_complete(callbacks, outrider_mhd_client_of(connection));
   *state = NULL;
 }
 
@@ -92,7 +111,14 @@ static inline void outrider_mhd_on_connection(void *cls, struct MHD_Connection *
                                               enum MHD_ConnectionNotificationCode code) {
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-    callbacks->closed(callbacks->context, (intptr_t)*client);
+    outrider_mhd_client *known = (outrider_mhd_client *)*client;
+    if (known == NULL) return;
+    /* Where 0.9.75 refuses a request for a second reason, it ends the connection and does not say
+     * that the request is over. */
+    outrider_mhd_complete(callbacks, known);
+    callbacks->closed(callbacks->context, known->name);
+    free(known);
+    *client = NULL;
     return;
   }
   const union MHD_ConnectionInfo *info =
@@ -109,7 +135,11 @@ static inline void outrider_mhd_on_connection(void *cls, struct MHD_Connection *
     address = (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
     size = 16;
   }
-  *client = (void *)callbacks->opened(callbacks->context, descriptor, address, size);
+  outrider_mhd_client *known = (outrider_mhd_client *)calloc(1, sizeof *known);
+  *client = known;
+  /* Without memory its first request is cut. */
+  if (known != NULL)
+    known->name = callbacks->opened(callbacks->context, descriptor, address, size);
 }
 
 static inline void outrider_mhd_on_log(void *cls, const char *format, va_list arguments) {
@@ -202,7 +232,8 @@ static inline enum MHD_Result outrider_mhd_on_field(void *cls, enum MHD_ValueKin
 
 /* Whether a request has bytes that the library does not show: behind a NUL in its first line or in
  * a header, which the library takes for the end of a string, or where a line ends without CR LF or
- * is continued on the next. `path`, `method` and `version` are those of the first call of the
+ * is continued on the next. Three things leave no trace: NUL LF for CR LF, a line of `:` and a bare
+ * LF (which 0.9.75 takes for the end of the head), and lines before the first one that it skips. `path`, `method` and `version` are those of the first call of the
  * handler, and `target_size` is what strlen told of the target.
  *
  * 0.9 keeps a request where it received it and overwrites each separator with a NUL. So in a clean

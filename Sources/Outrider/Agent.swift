@@ -180,13 +180,14 @@ public final class Agent: Sendable {
         // After fork(2) our own locks may be held for ever, by threads that are not there.
         guard getpid() == process else { return }
         markDraining()
+        guard let debugListener else { return listener.stop() }
         let isDebugStopped = Latch()
         // Side by side: each takes as long as its slowest request, at most a second.
-        let isParallel = DetachedThread.start { [debugListener] in
-            debugListener?.stop()
+        let isParallel = DetachedThread.start {
+            debugListener.stop()
             isDebugStopped.open()
         }
-        if !isParallel { debugListener?.stop() }
+        if !isParallel { debugListener.stop() }
         listener.stop()
         if isParallel { _ = isDebugStopped.wait(for: .seconds(1)) }
     }

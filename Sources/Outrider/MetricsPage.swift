@@ -8,8 +8,8 @@ internal import OutriderMetrics
 struct MetricsPage: Page {
     let path = "/metrics"
     let summary = "metrics for Prometheus"
-    /// A render is shared and its size known, so more may be on their way than of other pages.
-    let concurrencyLimit = 32
+    /// Equal scrapes share their bytes, so more may be on their way than of other pages.
+    let concurrencyLimit = 16
     let registry: Registry
     let showsCreationTimes: Bool
 

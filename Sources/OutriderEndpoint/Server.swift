@@ -89,15 +89,18 @@ final class Server: Sendable {
             connections.endCurrent(with: refusal.asLastAnswer)
         }
         configuration.log("the listener on \(configuration.address) says: \(text)")
-        if text.hasPrefix("Error accepting connection") || text.hasPrefix("Hit process") {
+        if text.hasPrefix("Error accepting connection") {
             // It would try again at once, for as long as there are no descriptors. This thread does
             // nothing but accept, so it may wait; and a client that waits for nothing may go.
-            connections.cutLongestWaiting()
+            connections.cutOne()
             usleep(Self.acceptPause)
         }
     }
 
     /// The status of an answer that the library says it gives: "… (HTTP response code is 431 …".
+    ///
+    /// Its messages are never translated: nobody sets a text domain for it. Should another version
+    /// word them differently, it answers by itself and is not counted.
     private static func status(in text: String) -> Int? {
         let key = Array("HTTP response code is ".utf8)
         let bytes = Array(text.utf8)

@@ -12,8 +12,9 @@
 
 /// A thread that nobody joins.
 public enum DetachedThread {
-    /// Room for code of the service's own, such as a collector or a callback.
-    private static let stackSize = 512 << 10
+    /// Room for code of the service's own, such as a collector or a callback; what is not touched
+    /// costs address space alone.
+    private static let stackSize = 2 << 20
 
     /// Runs `body` on a new thread, with the host's signals blocked; false if there is none to be
     /// had, in which case `body` does not run.
@@ -28,7 +29,7 @@ public enum DetachedThread {
         defer { unsafe pthread_attr_destroy(&attributes) }
         unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         unsafe pthread_attr_setstacksize(&attributes, stackSize)
-        #if os(Linux)
+        #if canImport(Glibc)
             var thread = pthread_t()
         #else
             var thread: pthread_t?

@@ -17,11 +17,12 @@ public final class Latch: Sendable {
         semaphore.signal()
     }
 
-    /// Waits until it is open, at most for `limit`; tells whether it is.
+    /// Waits until it is open, at most for `limit` or a day; tells whether it is.
     ///
     /// What was done before ``open()`` is only seen through a ``Guarded`` or an atomic.
     public func wait(for limit: Duration) -> Bool {
-        let milliseconds = Int(clamping: Int64(max(0, limit / .milliseconds(1)).rounded(.up)))
+        let bounded = min(max(limit, .zero), .seconds(86_400))
+        let milliseconds = Int((bounded / .milliseconds(1)).rounded(.up))
         let isOpen = semaphore.wait(timeout: .now() + .milliseconds(milliseconds)) == .success
         // A turnstile: who comes through lets in the next one.
         if isOpen { semaphore.signal() }

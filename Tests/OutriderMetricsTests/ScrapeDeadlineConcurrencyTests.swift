@@ -2,7 +2,9 @@
 // A collector that hangs costs its own numbers and nobody else's; scrapes that come together share.
 
 import Dispatch
+import Glibc
 import OutriderMetrics
+import OutriderTesting
 import Synchronization
 import Testing
 
@@ -22,9 +24,18 @@ private final class Door: Sendable {
     func waitForVisitor() -> Bool { visitors.wait(timeout: .now() + 30) == .success }
 }
 
+/// Threads of this process.
+private func threadCount() -> Int {
+    guard let listing = unsafe opendir("/proc/self/task") else { return -1 }
+    defer { unsafe closedir(listing) }
+    var count = 0
+    while unsafe readdir(listing) != nil { count += 1 }
+    return count
+}
+
 @Suite struct ScrapeDeadlineConcurrencyTests {
     private static let value = CollectedFamily.gauge("value", help: "V.")
-    private let failures = #"outrider_collector_failures_total{collector="hung"}"#
+    private let failed = "outrider_collector_failures_total"
 
     private func body(_ response: ScrapeResponse) -> String {
         String(decoding: response.body, as: UTF8.self)
@@ -35,11 +46,13 @@ private final class Door: Sendable {
         let registry = Registry(log: recorded.log)
         let door = Door()
         defer { door.open() }
+        let calls = Tally()
         registry.gauge("instrument", help: "I.").set(1)
         // Before and behind the one that hangs, by name and by registration.
         registry.gauge("before", help: "B.") { 1 }
         registry.add(
             TestCollector(name: "hung", families: [Self.value]) { samples in
+                calls.add()
                 door.pass()
                 samples.add(Self.value, 1)
             })
@@ -49,10 +62,11 @@ private final class Door: Sendable {
         for name in ["instrument", "before", "zz_behind"] {
             #expect(first.contains("\n\(name) 1\n"))
         }
-        // Not asked again while it hangs, so this scrape does not wait.
-        let second = body(registry.respond(scrapeTimeout: "3600"))
+        // Not asked again before it has returned.
+        let second = body(registry.respond(scrapeTimeout: "1"))
         #expect(second.contains("\nzz_behind 1\n"))
-        #expect(registry.sample(failures) == "3")
+        #expect(calls.count == 1)
+        #expect(registry.value(failed, ["collector": "hung"]) == 2)
         #expect(recorded.lines.count == 1)
         #expect(recorded.lines.first?.contains("hung") == true)
         door.open()
@@ -71,7 +85,42 @@ private final class Door: Sendable {
             return 1
         }
         #expect(!body(registry.respond(scrapeTimeout: "0.1")).contains("\nhung "))
-        #expect(registry.sample(failures) == "2")
+        #expect(registry.value(failed, ["collector": "hung"]) == 1)
+    }
+
+    @Test func `a scraper that gives no time takes none from others`() {
+        let registry = Registry.bare
+        registry.gauge("slow", help: "S.") {
+            usleep(20_000)
+            return 1
+        }
+        DispatchQueue.concurrentPerform(iterations: 32) { number in
+            let timeout = number % 2 == 0 ? "0.000001" : "10"
+            let text = body(registry.respond(scrapeTimeout: timeout))
+            if timeout == "10" { #expect(text.contains("\nslow 1\n")) }
+        }
+    }
+
+    @Test func `callbacks that wait for one lock do not become a crowd of threads`() async {
+        // In a process of its own, to count its threads.
+        await #expect(processExitsWith: .success) {
+            let registry = Registry(log: .silent)
+            let door = Door()
+            for number in 0..<100 {
+                registry.gauge("g\(number)", help: "G.") {
+                    door.pass()
+                    return 1
+                }
+            }
+            let before = threadCount()
+            DispatchQueue.concurrentPerform(iterations: 2) { number in
+                _ = registry.respond(names: number == 0 ? [] : ["g1", "g2"], scrapeTimeout: "2.5")
+            }
+            // One for each of the two scrapes, and eight more for the registry.
+            let isBounded = threadCount() - before <= 2 + 8 + 4
+            door.open()
+            exit(isBounded ? 0 : 1)
+        }
     }
 
     @Test(arguments: ["junk", "", "-1", "0", "nan", "1e400", "0x"])

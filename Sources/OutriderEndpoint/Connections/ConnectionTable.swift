@@ -147,11 +147,12 @@ final class ConnectionTable: Sendable {
             }
             shutdown(entry.descriptor, Int32(SHUT_WR))
             state.entries[id]?.isCut = true
+            state.entries[id]?.deadline = nil
         }
     }
 
     private static var currentThread: UInt {
-        #if os(Linux)
+        #if canImport(Glibc)
             UInt(pthread_self())
         #else
             UInt(bitPattern: pthread_self())
@@ -185,7 +186,7 @@ final class ConnectionTable: Sendable {
     func noteCompletion(_ id: ID) {
         change(id) { entry, now in
             entry.phase = .waiting
-            entry.deadline = now + limits.idleTimeout + limits.headerTimeout
+            entry.deadline = entry.isCut ? nil : now + limits.idleTimeout + limits.headerTimeout
         }
     }
 
@@ -214,11 +215,14 @@ final class ConnectionTable: Sendable {
         }
     }
 
-    /// Ends the connection that has waited longest for nothing, if there is one.
-    func cutLongestWaiting() {
+    /// Ends the connection that has waited longest for nothing; if there is none, the one that has
+    /// stalled longest.
+    func cutOne() {
         cutting { state in
+            let now = ContinuousClock.now
             let waiting = state.entries.filter { !$0.value.isCut && $0.value.isWaiting }
-            _ = cutOldest(of: waiting, in: &state)
+            if cutOldest(of: waiting, in: &state) { return }
+            _ = cutOldest(of: state.entries.filter { $0.value.isStalled(at: now) }, in: &state)
         }
     }
 
@@ -260,6 +264,8 @@ final class ConnectionTable: Sendable {
                 return true
             }
         }
+        // Everybody is being answered. One address does not get to fill the house with that.
+        if ownCount > limits.connectionsPerAddress * 2 { cut(id, .crowded, in: &state) }
         return true
     }
 

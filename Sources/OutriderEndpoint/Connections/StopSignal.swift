@@ -21,6 +21,9 @@ final class StopSignal: Sendable {
         private static let clientLeft: Int16 = 0
     #endif
 
+    /// More than anybody waits for, and less than a clock can hold.
+    private static let longest: Duration = .seconds(86_400)
+
     private let readEnd: Int32
     private let writeEnd: Int32
 
@@ -46,7 +49,7 @@ final class StopSignal: Sendable {
 
     /// Waits for `duration`, for the client of a connection to go, or for the signal.
     func wait(for duration: Duration, client: Int32) -> Request.PauseEnd {
-        let deadline = ContinuousClock.now + duration
+        let deadline = ContinuousClock.now + min(max(duration, .zero), Self.longest)
         while true {
             let left = max(.zero, deadline - .now)
             let milliseconds = Int32(clamping: Int64((left / .milliseconds(1)).rounded(.up)))

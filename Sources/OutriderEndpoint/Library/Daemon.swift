@@ -119,7 +119,7 @@ internal import OutriderThreading
             },
             completed: { context, state in
                 guard let state = unsafe state else { return }
-                // SAFETY: called once for each request whose target was seen.
+                // SAFETY: the shim calls this once for each request whose target was seen.
                 let exchange = unsafe Unmanaged<Exchange>.fromOpaque(state).takeRetainedValue()
                 unsafe reachServer(context)?.complete(exchange)
             },

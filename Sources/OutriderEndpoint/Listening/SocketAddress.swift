@@ -13,8 +13,10 @@
 enum SocketAddress {
     /// A stream socket that does not block and is not inherited by programs the service starts.
     static var streamType: Int32 {
-        #if os(Linux)
+        #if canImport(Glibc)
             Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        #elseif canImport(Musl)
+            SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK
         #else
             SOCK_STREAM
         #endif

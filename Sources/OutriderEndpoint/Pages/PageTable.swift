@@ -66,7 +66,7 @@ final class PageTable: Sendable {
     /// Whom a path is for, whether there is a page or not.
     func audience(of path: String) -> PageAudience {
         if PageAudience.ofPath(path) == .operators { return .operators }
-        return number(at: path).map { page($0).audience } ?? .everyone
+        return number(at: path).map { page($0).isForOperators } ?? false ? .operators : .everyone
     }
 
     /// Counts a request out.

@@ -51,7 +51,7 @@ public struct Request: Sendable {
 
     /// Blocks the page for a while, as a profile does that samples for some seconds.
     ///
-    /// Ends early when the client leaves or the endpoint stops. Call it from ``Page/respond(to:)``
+    /// A day at most. Ends early when the client leaves or the endpoint stops. Call it from ``Page/respond(to:)``
     /// only. Costs one poll(2).
     public func pause(for duration: Duration) -> PauseEnd {
         stopSignal.wait(for: duration, client: client)

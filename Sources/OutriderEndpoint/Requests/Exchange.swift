@@ -6,7 +6,7 @@
 //     fresh ─first call: judged─▶ accepted ─second call: a page answers─▶ answered ─▶ completed
 //        └──────────── refused, in the first call ─────────────────────────▲
 //
-// Only the connection's own thread touches it.
+// Only the connection's own thread touches it, and whoever ends it, once that thread is gone.
 
 /// A request that is under way.
 final class Exchange {

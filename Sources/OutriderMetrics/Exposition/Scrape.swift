@@ -61,15 +61,15 @@ struct Scrape {
         for (number, plan) in snapshot.plans.enumerated() where wanted[number] {
             if plan.origin == .own {
                 collected[number] = plan.collectReporting(to: registry.scrapeFigures)
-            } else if plan.isStuck {
+            } else if plan.isHung(at: registry.surroundings.clock.uptime) {
                 plan.fail("it has not returned from an earlier scrape", registry.scrapeFigures)
             } else {
                 foreign.append(number)
             }
         }
-        let round = CollectionRound(
-            foreign.map { snapshot.plans[$0] }, figures: registry.scrapeFigures,
-            clock: registry.surroundings.clock)
+        // Those that another scrape has given up come last: they may be back by then.
+        foreign.sort { !snapshot.plans[$0].isStuck && snapshot.plans[$1].isStuck }
+        let round = CollectionRound(foreign.map { snapshot.plans[$0] }, in: registry)
         for (number, answer) in zip(foreign, round.run(within: limit)) {
             collected[number] = answer
         }

@@ -44,8 +44,9 @@ extension Registry {
         let style = ExpositionStyle(
             isOpenMetrics: negotiated.format.isOpenMetrics, showsCreationTimes: creationTimes)
         let key = SharedRenders.Key(
-            style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names)
-        let rendered = renders.share(key, within: ScrapeTimeout.limit(scrapeTimeout)) { limit in
+            style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names,
+            limit: ScrapeTimeout.limit(scrapeTimeout))
+        let rendered = renders.share(key) { limit in
             let body = Scrape(self, style: style, names: names).render(within: limit)
             let compressed = key.isCompressed ? ContentCoding.gzip(body) : nil
             return SharedRenders.Rendered(

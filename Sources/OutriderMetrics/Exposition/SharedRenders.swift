@@ -19,6 +19,8 @@ final class SharedRenders: Sendable {
         let style: ExpositionStyle
         let isCompressed: Bool
         let names: [String]
+        /// Whoever gives collectors more time must not get what was left out for lack of it.
+        let limit: Duration
     }
 
     /// What they share.
@@ -48,14 +50,13 @@ final class SharedRenders: Sendable {
 
     /// The result of `render`, or of one that another scrape started after this call.
     ///
-    /// - Parameters:
-    ///   - limit: How long this may take. Half of it may pass in waiting for others; then this
-    ///     scrape goes its own way.
-    ///   - render: Renders within the limit that it is given.
-    func share(
-        _ key: Key, within limit: Duration, _ render: (Duration) -> Rendered
-    ) -> Rendered {
+    /// Half of the limit may pass in waiting for a render before this one. Who shares one waits for
+    /// it to the end: it has the same limit and began earlier.
+    ///
+    /// - Parameter render: Renders within the limit that it is given.
+    func share(_ key: Key, _ render: (Duration) -> Rendered) -> Rendered {
         let start = ContinuousClock.now
+        let limit = key.limit
         switch role(for: key) {
         case .lead(let flight):
             return fly(flight, key) { render(limit) }
@@ -68,7 +69,7 @@ final class SharedRenders: Sendable {
             }
             return fly(flight, key) { render(limit - (ContinuousClock.now - start)) }
         case .follow(let flight):
-            let hasLanded = flight.landed.wait(for: limit / 2)
+            let hasLanded = flight.landed.wait(for: limit)
             state.withLock { $0.waiting -= 1 }
             if hasLanded, let result = flight.result.withLock({ $0 }) { return result }
             return render(limit - (ContinuousClock.now - start))

@@ -32,6 +32,8 @@ final class CollectionPlan: Sendable {
     private let collector: any Collector
     private let isFailing = Atomic<Bool>(false)
     private let abandonedCalls = Atomic<Int>(0)
+    /// When the first of them began, in milliseconds of the clock's uptime.
+    private let abandonedSince = Atomic<Int64>(0)
 
     /// Whose a collector is.
     enum Origin {
@@ -67,10 +69,13 @@ final class CollectionPlan: Sendable {
             fail("\(error)", figures)
             return nil
         }
-        // ORDERING: relaxed, here and below; the flag and the count guard no memory.
-        if origin != .own { isFailing.store(false, ordering: .relaxed) }
         return samples.series
     }
+
+    // ORDERING: relaxed, here and below; the flag and the counts guard no memory.
+
+    /// An answer came in time.
+    func noteSuccess() { isFailing.store(false, ordering: .relaxed) }
 
     /// Counts that the collector was left out of a scrape, and says why, once until it works again.
     func fail(_ reason: String, _ figures: ScrapeFigures) {
@@ -84,8 +89,18 @@ final class CollectionPlan: Sendable {
     /// Whether a call that a scrape did not wait for has not come back yet.
     var isStuck: Bool { abandonedCalls.load(ordering: .relaxed) > 0 }
 
-    /// A scrape waits no longer for a call.
-    func noteAbandoned() { abandonedCalls.wrappingAdd(1, ordering: .relaxed) }
+    /// Whether such a call has had more time than any scrape gives.
+    func isHung(at uptime: Duration) -> Bool {
+        let since = Duration.milliseconds(abandonedSince.load(ordering: .relaxed))
+        return isStuck && uptime - since > ScrapeTimeout.own
+    }
+
+    /// A scrape waits no longer for a call that began then.
+    func noteAbandoned(since uptime: Duration) {
+        if abandonedCalls.wrappingAdd(1, ordering: .relaxed).oldValue == 0 {
+            abandonedSince.store(Int64(uptime / .milliseconds(1)), ordering: .relaxed)
+        }
+    }
 
     /// A call came back that a scrape had abandoned.
     func noteReturn() { abandonedCalls.wrappingSubtract(1, ordering: .relaxed) }

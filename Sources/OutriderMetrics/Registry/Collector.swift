@@ -4,7 +4,7 @@
 /// A source of numbers that is asked at each scrape: `/proc`, a pool, a cache.
 ///
 /// Register it with ``Registry/add(_:)`` or ``Registry/register(_:)``. From then on, each scrape
-/// calls ``collect(into:)`` on a thread made for it, with a stack of 512 KiB; scrapes may overlap,
+/// calls ``collect(into:)`` on a thread made for it, with a stack of 2 MiB; scrapes may overlap,
 /// so it must be thread-safe and should be quick. A collector that throws, or that has not returned
 /// at the scrape's limit, is left out of that scrape, counted in
 /// `outrider_collector_failures_total{collector}` and logged once until it works again; all else is

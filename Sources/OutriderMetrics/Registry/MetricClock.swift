@@ -12,7 +12,7 @@
 /// Where a registry gets the time from: for timers, exemplars, and when a series was made.
 ///
 /// ``SystemMetricClock`` unless a test gives a registry another one. Asked from any thread; must not
-/// block.
+/// block or use the registry.
 public protocol MetricClock: Sendable {
     /// Time since some moment in the past, which never goes back.
     var uptime: Duration { get }

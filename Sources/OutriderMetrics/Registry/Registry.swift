@@ -5,6 +5,7 @@
 // reference; recording never takes it.
 
 internal import OutriderThreading
+internal import Synchronization
 
 /// A set of metrics that is scraped as one.
 ///
@@ -23,6 +24,8 @@ public final class Registry: Sendable {
     let surroundings: Surroundings
     /// Scrapes that are under way.
     let renders = SharedRenders()
+    /// Threads that ask collectors, beyond the first of each scrape.
+    let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>
     /// What scrapes of this registry cost.
     let scrapeFigures: ScrapeFigures

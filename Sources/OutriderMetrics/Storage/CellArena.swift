@@ -23,16 +23,9 @@ final class CellArena: @unchecked Sendable {
     let cellsPerSeries: Int
     /// Where refused observations are counted, and what time it is.
     let surroundings: Surroundings
-    /// Whether an instrument of the family was ever given an exemplar.
-    ///
-    /// ORDERING: relaxed; a scrape that does not see it yet leaves the exemplar for the next.
-    var mayHaveExemplars: Bool { exemplarsGiven.load(ordering: .relaxed) }
-    private let exemplarsGiven = Atomic<Bool>(false)
-
-    /// An instrument of the family was given an exemplar.
-    func noteExemplar() { exemplarsGiven.store(true, ordering: .relaxed) }
 
     private let firstCapacity: Int
+    private let exemplarsGiven = Atomic<Bool>(false)
     private let state = Guarded(State())
 
     @safe private struct State: @unchecked Sendable {
@@ -58,6 +51,14 @@ final class CellArena: @unchecked Sendable {
             unsafe chunk.deallocate()
         }
     }
+
+    /// Whether an instrument of the family was ever given an exemplar.
+    ///
+    /// ORDERING: relaxed; a scrape that does not see it yet leaves the exemplar for the next.
+    var mayHaveExemplars: Bool { exemplarsGiven.load(ordering: .relaxed) }
+
+    /// An instrument of the family was given an exemplar.
+    func noteExemplar() { exemplarsGiven.store(true, ordering: .relaxed) }
 
     /// Hands out the cells of one series, all zero.
     func allocate() -> Cell {

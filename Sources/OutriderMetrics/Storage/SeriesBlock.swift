@@ -2,9 +2,10 @@
 // A run of series that grows at its end only, so that a scrape can read it without a lock.
 //
 // A series is a record (where its labels end, which cell it has, when it was made), its rendered
-// labels, which start where those before it end, and its instrument. One thread at a time appends, under the table's lock. Everything below `published`
-// never changes again but for the mark that a series was removed; `published` is stored with
-// release and loaded with acquire, so a reader sees whole series only.
+// labels, which start where those before it end, and its instrument. One thread at a time appends,
+// under the table's lock. Everything below `published` never changes again but for the mark that a
+// series was removed; `published` is stored with release and loaded with acquire, so a reader sees
+// whole series only.
 //
 // The block owns its instruments until it is freed, removed ones too. So whoever can still print
 // a series keeps its cells from being given to another one.
