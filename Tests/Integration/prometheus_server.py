@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Prometheus server, and pages for it to scrape."""
 
-import http.server
 import json
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -13,6 +11,7 @@ from typing import Any
 
 from exposition import TEXT, Exposition
 from harness import Process, fetch, free_port, poll
+from local_server import LocalServer, QuietHandler
 from prometheus_releases import SYSTEM, Release, release
 
 
@@ -116,14 +115,14 @@ class Prometheus(Process):
             raise AssertionError(f"{error}; last scrape: {last}") from None
 
 
-class StaticPages:
-    """A web server on a free port of 127.0.0.1 that serves expositions by their paths.
+class StaticPages(LocalServer):
+    """Serves expositions by their paths.
 
     Bytes are served as the text format, an exposition as what it says that it is.
     """
 
     def __init__(self, pages: Mapping[str, bytes | Exposition]) -> None:
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 page = pages[self.path]
                 body = page if isinstance(page, bytes) else page.body
@@ -134,22 +133,4 @@ class StaticPages:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None:
-                """Keeps quiet."""
-
-        class Server(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: object) -> None:
-                """Keeps quiet when a scraper hangs up, as Prometheus does when it stops."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.target = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> "StaticPages":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        super().__init__(Handler)

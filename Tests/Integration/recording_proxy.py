@@ -2,12 +2,12 @@
 """A proxy in front of an agent that keeps what a scraper asked for and what it was answered."""
 
 import http.client
-import http.server
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exposition import Exposition
+from local_server import LocalServer, QuietHandler
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
@@ -21,7 +21,7 @@ class Exchange:
     answer: Exposition
 
 
-class RecordingProxy:
+class RecordingProxy(LocalServer):
     """Passes each GET on to an agent, and remembers the last exchange and how many there were.
 
     The fields in `instead` take the place of those that the scraper sent, for scrapers that cannot
@@ -35,7 +35,7 @@ class RecordingProxy:
         replaced = dict(instead or {})
         proxy = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
             timeout = 30
 
@@ -53,25 +53,7 @@ class RecordingProxy:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            def log_message(self, *_: object) -> None:
-                """Keeps quiet."""
-
-        class Server(http.server.ThreadingHTTPServer):
-            def handle_error(self, *_: object) -> None:
-                """Keeps quiet when a scraper hangs up, as Prometheus does when it stops."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.target = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> "RecordingProxy":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        super().__init__(Handler)
 
     def _keep(self, exchange: Exchange) -> None:
         with self._lock:

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A web server of a test's own, on a free port of 127.0.0.1, for as long as a `with` lasts."""
+
+import http.server
+import threading
+from typing import TypeVar
+
+Own = TypeVar("Own", bound="LocalServer")
+
+
+class QuietHandler(http.server.BaseHTTPRequestHandler):
+    """A handler of requests that keeps its thoughts to itself."""
+
+    def log_message(self, *_: object) -> None:
+        """Keeps quiet."""
+
+
+class LocalServer:
+    """Serves in the background what a handler answers."""
+
+    def __init__(self, handler: type[QuietHandler]) -> None:
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Keeps quiet when a scraper hangs up, as Prometheus does when it stops."""
+
+        self._server = Server(("127.0.0.1", 0), handler)
+        self.target = f"127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def __enter__(self: Own) -> Own:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)

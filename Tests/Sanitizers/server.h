@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A server on the shim of libmicrohttpd that does in small what the endpoint does, and counts what
+ * it makes and what it releases. Part of microhttpd.c. */
+#ifndef OUTRIDER_SANITIZERS_SERVER_H
+#define OUTRIDER_SANITIZERS_SERVER_H
+
+#include "CMicroHTTPD/shim.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  connection_limit = 48,
+  idle_seconds = 30,
+  connection_memory = 32 << 10,
+  stack_size = 1 << 20,
+  most_fields = 100,
+  large_size = 4 << 20,
+  /* What anything may take before it counts as hanging, in milliseconds; and the whole, in seconds.
+   */
+  patience = 10 * 1000,
+  whole_limit = 100
+};
+
+static atomic_long opened, closed, targets, completions, bodies, releases, waiting;
+static atomic_ulong checks, handled;
+static unsigned long sent;
+static const char *subject = "";
+static int is_unix;
+
+#define CHECK(condition, ...)                                                                      \
+  do {                                                                                             \
+    atomic_fetch_add(&checks, 1);                                                                  \
+    if (!(condition)) fail(__LINE__, #condition, __VA_ARGS__);                                     \
+  } while (0)
+
+__attribute__((format(printf, 3, 4))) static _Noreturn void fail(int line, const char *what,
+                                                                const char *format, ...) {
+  va_list arguments;
+  fprintf(stderr, "microhttpd.c:%d: %s, over %s: %s: ", line, subject, is_unix ? "Unix" : "TCP",
+          what);
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputc('\n', stderr);
+  _Exit(1);
+}
+
+static void on_alarm(int number) {
+  static const char text[] = "microhttpd.c: it hangs\n";
+  (void)number;
+  if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _Exit(3);
+  _Exit(2);
+}
+
+static long now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* ---- The server ---- */
+
+/* A connection, from `opened` to `closed`. */
+struct client {
+  int descriptor;
+  uint8_t *address;
+};
+
+/* A request, from `target` to `completed`. */
+struct exchange {
+  struct client *client;
+  size_t target_size;
+  enum { fresh, accepted, answered } stage;
+  int hides;
+};
+
+/* A body, from `outrider_mhd_response` to its release. */
+struct body {
+  size_t size;
+  char bytes[];
+};
+
+/* The connection that this thread of the library serves, once a first line has come. */
+static _Thread_local int current = -1;
+static int server_context;
+
+static intptr_t on_opened(void *context, int descriptor, const uint8_t *address, size_t size) {
+  CHECK(context == &server_context, "another context");
+  CHECK(fcntl(descriptor, F_GETFD) >= 0, "no descriptor %d", descriptor);
+  CHECK(size == (is_unix ? 0 : 4), "an address of %zu bytes", size);
+  struct client *client = malloc(sizeof *client);
+  client->descriptor = descriptor;
+  client->address = malloc(size + 1);
+  if (size > 0) memcpy(client->address, address, size);
+  client->address[size] = 0;
+  CHECK(size == 0 || client->address[0] == 127, "not from here");
+  atomic_fetch_add(&opened, 1);
+  return (intptr_t)client;
+}
+
+static void on_closed(void *context, intptr_t name) {
+  struct client *client = (struct client *)name;
+  CHECK(context == &server_context, "another context");
+  CHECK(fcntl(client->descriptor, F_GETFD) >= 0, "the descriptor went first");
+  if (current == client->descriptor) current = -1;
+  free(client->address);
+  free(client);
+  atomic_fetch_add(&closed, 1);
+}
+
+static void *on_target(void *context, intptr_t name, const char *raw) {
+  struct exchange *exchange = calloc(1, sizeof *exchange);
+  CHECK(context == &server_context, "another context");
+  exchange->client = (struct client *)name;
+  exchange->target_size = raw == NULL ? 0 : strlen(raw);
+  current = exchange->client->descriptor;
+  atomic_fetch_add(&targets, 1);
+  return exchange;
+}
+
+static void on_completed(void *context, void *state) {
+  CHECK(context == &server_context, "another context");
+  CHECK(state != NULL, "a request without its state");
+  free(state);
+  atomic_fetch_add(&completions, 1);
+}
+
+/* As the endpoint does: the library's own refusals are answered before it can. */
+static void on_log(void *context, const char *message) {
+  CHECK(context == &server_context, "another context");
+  CHECK(strlen(message) < 512, "a long message");
+  if (strstr(message, "HTTP response code is ") == NULL || current < 0) return;
+  static const char answer[] =
+      "HTTP/1.1 400 Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+  send(current, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  shutdown(current, SHUT_WR);
+}
+
+static ssize_t read_body(void *from, uint64_t position, char *into, size_t size) {
+  const struct body *body = from;
+  size_t start = position < body->size ? (size_t)position : body->size;
+  size_t count = body->size - start < size ? body->size - start : size;
+  memcpy(into, body->bytes + start, count);
+  return (ssize_t)count;
+}
+
+static void release_body(void *body) {
+  free(body);
+  atomic_fetch_add(&releases, 1);
+}
+
+static int answer(void *connection, unsigned int status, size_t size, int hides) {
+  struct body *body = malloc(sizeof *body + size);
+  body->size = size;
+  memset(body->bytes, 'x', size);
+  atomic_fetch_add(&bodies, 1);
+  void *response = outrider_mhd_response(size, read_body, body, release_body);
+  CHECK(response != NULL, "no response");
+  CHECK(outrider_mhd_add_header(response, "X-Hides", hides ? "1" : "0"), "no header");
+  CHECK(!outrider_mhd_add_header(response, "X-Bad", "a\r\nb: c"), "a header that is two");
+  return outrider_mhd_answer(connection, status, response);
+}
+
+struct fields {
+  size_t count;
+  int is_refused;
+};
+
+static int visit(void *visitor, const char *name, size_t name_size, const char *value,
+                 size_t value_size) {
+  struct fields *fields = visitor;
+  if (fields->count == most_fields) {
+    fields->is_refused = 1;
+    return 0;
+  }
+  fields->count++;
+  CHECK(value != NULL || value_size == 0, "a size of nothing");
+  for (size_t each = 0; each < value_size; each++)
+    if ((uint8_t)value[each] < 0x20 && value[each] != '\t') fields->is_refused = 1;
+  for (size_t each = 0; each < name_size; each++)
+    if ((uint8_t)name[each] <= 0x20 || name[each] == ':') fields->is_refused = 1;
+  if (name_size == 0) fields->is_refused = 1;
+  if (name_size == 14 && strncasecmp(name, "content-length", 14) == 0) fields->is_refused = 1;
+  if (name_size == 17 && strncasecmp(name, "transfer-encoding", 17) == 0) fields->is_refused = 1;
+  return 1;
+}
+
+/* Until the connection is ended by somebody. */
+static void wait_for_end(void *connection) {
+  struct pollfd end = {outrider_mhd_descriptor(connection), POLLRDHUP, 0};
+  atomic_fetch_add(&waiting, 1);
+  CHECK(poll(&end, 1, patience) == 1, "nobody ended the connection");
+}
+
+static int on_request(void *context, outrider_mhd_connection connection, const char *path,
+                      const char *method, const char *version, void *state) {
+  struct exchange *exchange = state;
+  CHECK(context == &server_context, "another context");
+  CHECK(outrider_mhd_descriptor(connection) == exchange->client->descriptor, "another client");
+  if (exchange->stage == fresh) {
+    struct fields fields = {0};
+    atomic_fetch_add(&handled, 1);
+    exchange->hides =
+        outrider_mhd_hides_bytes(connection, path, exchange->target_size, method, version);
+    outrider_mhd_headers(connection, visit, &fields);
+    unsigned int refusal = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 ? 405
+                           : exchange->hides || fields.is_refused                    ? 400
+                           : strcmp(path, "/refused") == 0                           ? 403
+                                                                                     : 0;
+    exchange->stage = refusal == 0 ? accepted : answered;
+    return refusal == 0 ? 1 : answer(connection, refusal, 20, exchange->hides);
+  }
+  if (exchange->stage == answered) return 0;
+  exchange->stage = answered;
+  if (strcmp(path, "/cut") == 0) return 0;
+  if (strcmp(path, "/slow") == 0) wait_for_end(connection);
+  /* What cannot be answered is released all the same. */
+  if (strcmp(path, "/no-status") == 0)
+    CHECK(!answer(connection, 99, 10, 0), "a status of two digits");
+  size_t size = strcmp(path, "/large") == 0 ? large_size : strcmp(path, "/empty") == 0 ? 0 : 5;
+  int queued = answer(connection, 200, size, exchange->hides);
+  if (strcmp(path, "/twice") == 0) CHECK(!answer(connection, 200, 10, 0), "a second answer");
+  return queued;
+}
+
+static _Noreturn void on_panic(void *context, const char *file, unsigned int line,
+                               const char *reason) {
+  (void)context;
+  fail(__LINE__, "the library panics", "%s:%u: %s", file, line, reason);
+}
+
+static const outrider_mhd_callbacks callbacks = {.context = &server_context,
+                                                 .opened = on_opened,
+                                                 .closed = on_closed,
+                                                 .target = on_target,
+                                                 .request = on_request,
+                                                 .completed = on_completed,
+                                                 .log = on_log};
+
+static struct sockaddr_storage place;
+static socklen_t place_size;
+
+/* A socket that listens, on a free port or at an abstract name. */
+static int listener(void) {
+  int listening = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK(listening >= 0, "no socket");
+  memset(&place, 0, sizeof place);
+  if (is_unix) {
+    place.ss_family = AF_UNIX;
+    place_size = sizeof(sa_family_t);
+  } else {
+    struct sockaddr_in *address = (struct sockaddr_in *)&place;
+    address->sin_family = AF_INET;
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    place_size = sizeof *address;
+  }
+  CHECK(bind(listening, (struct sockaddr *)&place, place_size) == 0, "%s", strerror(errno));
+  CHECK(listen(listening, 128) == 0, "%s", strerror(errno));
+  place_size = sizeof place;
+  CHECK(getsockname(listening, (struct sockaddr *)&place, &place_size) == 0, "no name");
+  return listening;
+}
+
+static void *start(unsigned int idle) {
+  void *daemon = outrider_mhd_start(listener(), &callbacks, connection_limit, idle,
+                                    connection_memory, stack_size);
+  CHECK(daemon != NULL, "no daemon");
+  return daemon;
+}
+
+static void stop(void *daemon) {
+  int listening = outrider_mhd_quiesce(daemon);
+  CHECK(listening >= 0, "no socket is given back");
+  shutdown(listening, SHUT_RDWR);
+  outrider_mhd_stop(daemon);
+  CHECK(close(listening) == 0, "the socket was not ours");
+}
+
+static int is_even(void) {
+  return opened == closed && targets == completions && bodies == releases;
+}
+
+/* Until everything that was made is released; once, since more would not be even. */
+static void settle(void) {
+  for (long end = now() + patience; !is_even() && now() < end;) poll(NULL, 0, 1);
+  CHECK(is_even(), "%ld/%ld connections, %ld/%ld requests, %ld/%ld bodies", closed, opened,
+        completions, targets, releases, bodies);
+}
+
+#endif
