@@ -37,17 +37,19 @@ struct FamilyWriter {
                 isFirst = false
                 let labels = unsafe block.labels(at: index)
                 let cell = block.cell(at: index)
-                let exemplars = showsExemplars ? exemplars(of: block, at: index, kind) : nil
                 switch kind {
                 case .counter:
                     unsafe writeName(core.text.sample, labels, into: &writer)
                     writeCounter(cell, into: &writer)
-                    if let exemplars { writer.append(exemplars.rendered(at: 0)) }
+                    if showsExemplars, let slots = exemplars(of: block, at: index, kind) {
+                        writer.append(slots.rendered(at: 0))
+                    }
                 case .gauge, .info:
                     unsafe writeName(core.text.sample, labels, into: &writer)
                     writer.append(cell.double)
                 case .histogram:
-                    unsafe writeHistogram(core.text, labels, cell, exemplars, into: &writer)
+                    let slots = showsExemplars ? exemplars(of: block, at: index, kind) : nil
+                    unsafe writeHistogram(core.text, labels, cell, slots, into: &writer)
                 }
                 writer.append(UInt8(ascii: "\n"))
                 if showsCreated {
