@@ -16,6 +16,9 @@ if [[ $# -gt 1 || ! ${1:-1} =~ ^[0-9]+$ ]]; then
     exit 2
 fi
 
+# Swift brings a clang, which need not be on PATH.
+compiler="${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
+
 place=.build/sanitizers
 mkdir -p "$place"
 read -ra libraries <<<"$(pkg-config --cflags --libs libmicrohttpd zlib)"
@@ -28,7 +31,7 @@ unset LSAN_OPTIONS
 
 for name in zlib microhttpd; do
     # Some linkers warn about the sanitizers' own symbols; nobody needs to see that.
-    "${CLANG:-clang}" "${flags[@]}" "Tests/Sanitizers/$name.c" "${libraries[@]}" \
+    "$compiler" "${flags[@]}" "Tests/Sanitizers/$name.c" "${libraries[@]}" \
         -o "$place/$name" >"$place/$name.build.log" 2>&1 || {
         cat "$place/$name.build.log"
         echo "sanitize: $name does not compile"
