@@ -207,11 +207,15 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "OutriderServiceLifecycleTests",
-            dependencies: ["OutriderServiceLifecycle", "Outrider", "OutriderTesting", "TestSupport"],
+            dependencies: [
+                "OutriderServiceLifecycle", "Outrider", "OutriderTesting", "TestSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderTracingTests",
-            dependencies: ["OutriderTracing", "OutriderHTTP", "OutriderMetrics", "OutriderTesting"],
+            dependencies: [
+                "OutriderTracing", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderLoggingTests",

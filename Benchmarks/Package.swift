@@ -14,6 +14,7 @@ let package = Package(
             name: "outrider-bench",
             dependencies: [
                 "CBench", .product(name: "OutriderMetrics", package: "outrider"),
+                .product(name: "OutriderHTTP", package: "outrider"),
                 .product(name: "OutriderRuntime", package: "outrider"),
             ],
             swiftSettings: [.treatAllWarnings(as: .error)]),

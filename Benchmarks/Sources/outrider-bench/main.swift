@@ -9,6 +9,7 @@
 
 import CBench
 import Glibc
+import OutriderHTTP
 import OutriderMetrics
 import OutriderRuntime
 
@@ -29,6 +30,7 @@ func runTimings(isQuick: Bool) {
     let harness = Harness(isQuick: isQuick)
     recording(harness)
     lookUps(harness)
+    requests(harness)
     scrapes(harness)
 }
 
@@ -145,6 +147,10 @@ func runLoop(_ op: String, _ count: Int) -> Bool {
         for index in 0..<count { histogram.observe(Data.values[index & 1023]) }
     case "counter_lookup":
         for _ in 0..<count { counters.with("MPUT", "/api/v1/resource7/items", "200").increment() }
+    case "request_floor": RequestBench.floor(count)
+    case "request_token": RequestBench.resolved(HTTPRequestRecorder(registry: registry), count)
+    case "request_token_template":
+        RequestBench.byTemplate(HTTPRequestRecorder(registry: registry), count)
     case "scrape_counters":
         Data.counters(in: registry)
         for _ in 0..<count { _ = registry.respond() }

@@ -55,6 +55,21 @@ public final class Histogram: Sendable {
             exemplar, value: value, at: bucket, of: bounds.count + 1, in: arena)
     }
 
+    /// Counts one observation and offers an example of it, for callers that have read the clock.
+    ///
+    /// - Parameters:
+    ///   - value: The observation, in the family's unit.
+    ///   - uptime: What the registry's clock says now, in nanoseconds.
+    ///   - exemplar: As in ``observe(_:exemplar:)-(Double,_)``.
+    package func observe(_ value: Double, at uptime: UInt64, exemplar: () -> Exemplar?) {
+        guard value.isFinite else { return refuse(value) }
+        let bucket = bucket(of: value)
+        count(value, in: bucket)
+        exemplars.offer(
+            exemplar, value: value, at: bucket, of: bounds.count + 1, in: arena,
+            milliseconds: uptime / 1_000_000)
+    }
+
     @inline(__always)
     private func bucket(of value: Double) -> Int {
         var bucket = 0

@@ -44,6 +44,30 @@ public struct SystemMetricClock: MetricClock {
     }
 }
 
+/// A registry's clock, read as cheaply as it can be.
+package final class UptimeReader: Sendable {
+    /// Nil for the system's, which is read without a detour.
+    private let clock: (any MetricClock)?
+    private let isSystem: Bool
+
+    fileprivate init(_ clock: any MetricClock) {
+        isSystem = clock is SystemMetricClock
+        self.clock = isSystem ? nil : clock
+    }
+
+    /// Nanoseconds since some moment in the past; never goes back.
+    package var nanoseconds: UInt64 {
+        if !isSystem, let clock { return UInt64(max(0, clock.uptime / .nanoseconds(1))) }
+        let now = SystemMetricClock.read(CLOCK_MONOTONIC)
+        return UInt64(bitPattern: Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec))
+    }
+}
+
+extension Registry {
+    /// Reads this registry's clock; keep it rather than ask for it again.
+    package var uptime: UptimeReader { UptimeReader(surroundings.clock) }
+}
+
 /// What every family of a registry shares: whom to tell, and what time it is.
 struct Surroundings: Sendable {
     let diagnostics: Diagnostics

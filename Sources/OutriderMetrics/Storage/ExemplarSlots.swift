@@ -27,11 +27,14 @@ final class ExemplarSlots: Sendable {
     }
 
     /// Takes `exemplar` if it is time for a new one; asks for it only then.
+    ///
+    /// `milliseconds` is the clock's uptime, for those who know it already.
     func offer(
-        _ exemplar: () -> Exemplar?, value: Double, at index: Int, _ surroundings: Surroundings
+        _ exemplar: () -> Exemplar?, value: Double, at index: Int, _ surroundings: Surroundings,
+        milliseconds: UInt64?
     ) {
         let slot = slots[index]
-        let now = surroundings.coarseMilliseconds + 1
+        let now = (milliseconds ?? surroundings.coarseMilliseconds) + 1
         // ORDERING: relaxed; the time guards no memory, the text has its own lock.
         let last = slot.taken.load(ordering: .relaxed)
         if last != 0, now < last + Self.intervalMilliseconds { return }
@@ -61,20 +64,22 @@ final class ExemplarSlots: Sendable {
 
 /// The exemplars of an instrument, made when the first one is given.
 struct LazyExemplars: ~Copyable, Sendable {
-    private let slots = AtomicLazyReference<ExemplarSlots>()
+    private let slots = OnceReference<ExemplarSlots>()
 
     /// Offers an exemplar to the slot at `index` of `count`.
     func offer(
         _ exemplar: () -> Exemplar?, value: Double, at index: Int, of count: Int,
-        in arena: CellArena
+        in arena: CellArena, milliseconds: UInt64? = nil
     ) {
         if let slots = slots.load() {
-            return slots.offer(exemplar, value: value, at: index, arena.surroundings)
+            return slots.offer(
+                exemplar, value: value, at: index, arena.surroundings, milliseconds: milliseconds)
         }
         // A service that never has an exemplar to give pays for none.
         guard let first = exemplar() else { return }
         slots.storeIfNil(ExemplarSlots(count))
-            .offer({ first }, value: value, at: index, arena.surroundings)
+            .offer(
+                { first }, value: value, at: index, arena.surroundings, milliseconds: milliseconds)
         arena.noteExemplar()
     }
 

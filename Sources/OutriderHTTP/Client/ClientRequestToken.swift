@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// One outgoing request, from its first byte to the end of its answer.
+
+internal import OutriderMetrics
+internal import Synchronization
+
+/// A request that was sent.
+///
+/// It ends exactly once, with the first call of ``finish(_:)`` or when the last reference to it
+/// goes. Thread-safe.
+public final class ClientRequestToken: Sendable {
+    /// How a request ended.
+    public enum Outcome: Sendable {
+        /// Answered, with the status that was set.
+        ///
+        /// A status from 400 on is an error for who asked, and stands in `error_type` too.
+        case completed
+        /// By an error: no connection, a timeout, an answer that broke off.
+        case failed(any Error)
+        /// Given up by the caller.
+        case cancelled
+    }
+
+    private let recorder: HTTPClientRecorder
+    private let peer: HTTPClientRecorder.PeerSeries
+    private let method: Int
+    private let start: UInt64
+    private let status = Atomic<Int>(0)
+    private let isEnded = Atomic<Bool>(false)
+
+    init(_ recorder: HTTPClientRecorder, method: Int, _ peer: HTTPClientRecorder.PeerSeries) {
+        self.recorder = recorder
+        self.peer = peer
+        self.method = method
+        start = recorder.uptime.nanoseconds
+    }
+
+    deinit {
+        end(error: ErrorKind.abandoned)
+    }
+
+    /// Sets the status of the answer; what is not between 100 and 999 is none.
+    public func setStatus(_ code: Int) {
+        // ORDERING: relaxed; who hands the token on orders what was set before.
+        status.store((100...999).contains(code) ? code : 0, ordering: .relaxed)
+    }
+
+    /// Ends it; only the first call counts.
+    public func finish(_ outcome: Outcome = .completed) {
+        switch outcome {
+        case .completed: end(error: ErrorKind.none)
+        case .failed(let error): end(error: recorder.errorTypes.number(of: error))
+        case .cancelled: end(error: ErrorKind.cancelled)
+        }
+    }
+
+    private func end(error: Int) {
+        // ORDERING: acquiring and releasing, so that whoever ends it sees what others set.
+        if isEnded.exchange(true, ordering: .acquiringAndReleasing) { return }
+        let status = status.load(ordering: .relaxed)
+        let shown = error == ErrorKind.none && status >= 400 ? ErrorKind.status : error
+        let key = SeriesKey(method: method, status: status, error: shown)
+        let now = recorder.uptime.nanoseconds
+        let seconds = Double(now - min(now, start)) / 1_000_000_000
+        recorder.withSeries(of: peer, key) { series in
+            series.duration.observe(seconds, at: now) {
+                recorder.traceparent?().flatMap(Traceparent.init)?.exemplar
+            }
+        }
+    }
+}

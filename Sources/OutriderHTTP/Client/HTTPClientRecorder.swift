@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Outgoing requests, counted and timed by the server that they go to.
+//
+// By server and not by path: a client seldom knows the template of what it asks for, and paths
+// are without end.
+
+public import OutriderMetrics
+internal import OutriderThreading
+
+/// Records the requests that a service sends: how long they took and how they ended, in
+/// `http_client_request_duration_seconds`.
+///
+/// Thread-safe.
+///
+/// ```swift
+/// let outgoing = HTTPClientRecorder()
+/// let stock = outgoing.peer("stock.internal", port: 8080)
+/// let reply = try await outgoing.record(method: "GET", to: stock) { token in
+///     let reply = try await client.execute(request, timeout: .seconds(1))
+///     token.setStatus(Int(reply.status.code))
+///     return reply
+/// }
+/// ```
+public final class HTTPClientRecorder: Sendable {
+    /// What a recorder of outgoing requests records.
+    public struct Configuration: Sendable {
+        /// Upper bounds of the buckets of durations, in seconds.
+        public var buckets: Buckets = .default
+        /// Methods to tell apart beside the nine; the first six count.
+        public var additionalMethods: [String] = []
+        /// How many label sets, and how many peers, there may be.
+        public var limit = SeriesLimit(count: 1_000)
+        /// As in ``HTTPRequestRecorder/Configuration/traceparent``.
+        public var traceparent: (@Sendable () -> String?)?
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// A server that requests go to, looked up once.
+    public struct Peer: Sendable {
+        let series: PeerSeries
+    }
+
+    /// A peer and its series.
+    final class PeerSeries: Sendable {
+        let address: String
+        let port: String
+        let slots = SeriesSlots<Durations>()
+
+        init(_ address: String, port: String) {
+            self.address = address
+            self.port = port
+        }
+    }
+
+    /// The instrument of one label set.
+    final class Durations: Sendable {
+        let duration: DurationSeries
+
+        init(_ duration: DurationSeries) {
+            self.duration = duration
+        }
+    }
+
+    private struct Name: Hashable, Sendable {
+        let address: String
+        let port: Int
+    }
+
+    let uptime: UptimeReader
+    let errorTypes = ErrorTypes()
+    let traceparent: (@Sendable () -> String?)?
+    private let durations: Family<Histogram>
+    private let methods: MethodTable
+    private let limit: Int
+    private let peers = Guarded<[Name: PeerSeries]>([:])
+    private let overflow = PeerSeries("_OVERFLOW", port: "_OVERFLOW")
+
+    /// A recorder that registers its metrics in `registry`.
+    public init(registry: Registry = .shared, configuration: Configuration = Configuration()) {
+        durations = registry.histogram(
+            "http_client_request_duration_seconds", help: "Time until a request was answered.",
+            labels: [
+                "http_request_method", "server_address", "server_port",
+                "http_response_status_code", "error_type",
+            ], buckets: configuration.buckets, limit: configuration.limit)
+        methods = MethodTable(additional: configuration.additionalMethods)
+        limit = max(1, configuration.limit.count)
+        traceparent = configuration.traceparent
+        uptime = registry.uptime
+    }
+
+    /// The server with this name or address and port; keep it where that is easy.
+    ///
+    /// Beyond ``Configuration/limit`` peers, all others are `_OVERFLOW`.
+    public func peer(_ address: String, port: Int) -> Peer {
+        let name = Name(address: address, port: port)
+        let series = peers.withLock { peers in
+            if let known = peers[name] { return known }
+            guard peers.count < limit else { return overflow }
+            let made = PeerSeries(address, port: String(port))
+            peers[name] = made
+            return made
+        }
+        return Peer(series: series)
+    }
+
+    /// A request to `peer` is being sent.
+    public func begin(method: String, to peer: Peer) -> ClientRequestToken {
+        ClientRequestToken(self, method: methods.number(of: method), peer.series)
+    }
+
+    /// Records the request that `body` sends: its status if the token was told, else its error.
+    ///
+    /// The time ends when `body` returns or throws. A `CancellationError` counts as `cancelled`.
+    nonisolated(nonsending)
+        public func record<Result, Failure: Error>(
+            method: String, to peer: Peer,
+            _ body: nonisolated(nonsending) (ClientRequestToken) async throws(Failure) -> Result
+        ) async throws(Failure) -> Result
+    {
+        let token = begin(method: method, to: peer)
+        do throws(Failure) {
+            let result = try await body(token)
+            token.finish(.completed)
+            return result
+        } catch {
+            token.finish(error is CancellationError ? .cancelled : .failed(error))
+            throw error
+        }
+    }
+
+    func withSeries(of peer: PeerSeries, _ key: SeriesKey, _ body: (Durations) -> Void) {
+        peer.slots.with(key) {
+            let (histogram, isOverflow) = durations.resolve([
+                methods.label(key.method), peer.address, peer.port, key.statusLabel,
+                errorTypes.label(key.error, status: key.status),
+            ])
+            return (Durations(DurationSeries(histogram)), !isOverflow)
+        } body: { series in
+            body(series)
+        }
+    }
+}

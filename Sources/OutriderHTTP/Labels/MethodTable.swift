@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Request methods as label values: a known few, and one word for everything else.
+//
+// The method of a request is what its client says it is. A scanner that tries a thousand of them
+// must not make a thousand series.
+
+/// The methods that a recorder tells apart, by number.
+struct MethodTable: Sendable {
+    /// Methods beyond the nine that a recorder may be told.
+    static let additionalLimit = 6
+    /// Numbers that a method can have: nine, one for the rest, and the additional ones.
+    static let count = 10 + additionalLimit
+
+    private static let other = 9
+    private static let known = [
+        "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "_OTHER",
+    ]
+
+    private let additional: [String]
+    private let labels: [String]
+
+    init(additional: [String] = []) {
+        let more = additional.filter { !$0.isEmpty && !Self.known.contains($0) }
+        self.additional = Array(more.prefix(Self.additionalLimit))
+        labels = Self.known + self.additional
+    }
+
+    /// The number of a method; methods are case-sensitive (RFC 9110, section 9.1).
+    func number(of method: String) -> Int {
+        switch method {
+        case "GET": 0
+        case "POST": 1
+        case "PUT": 2
+        case "DELETE": 3
+        case "HEAD": 4
+        case "PATCH": 5
+        case "OPTIONS": 6
+        case "CONNECT": 7
+        case "TRACE": 8
+        default: numberBeyondKnown(method)
+        }
+    }
+
+    /// The label value for a number.
+    func label(_ number: Int) -> String { labels[number] }
+
+    private func numberBeyondKnown(_ method: String) -> Int {
+        guard let position = additional.firstIndex(of: method) else { return Self.other }
+        return Self.other + 1 + position
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// The metric families of incoming requests.
+//
+// Source of the names: OpenTelemetry's semantic conventions for HTTP metrics, in the spelling of
+// Prometheus.
+
+internal import OutriderMetrics
+
+/// The gauges of requests in flight with one method and scheme.
+final class InFlight: Sendable {
+    private let first: Gauge?
+    private let second: Gauge?
+
+    init(_ first: Gauge?, _ second: Gauge?) {
+        self.first = first
+        self.second = second
+    }
+
+    func enter() {
+        first?.increment()
+        second?.increment()
+    }
+
+    func leave() {
+        first?.decrement()
+        second?.decrement()
+    }
+}
+
+/// The families that a recorder fills.
+struct ServerFamilies: Sendable {
+    let aborted: Family<Counter>
+    let protocolErrors: Family<Counter>
+    private let duration: Family<Histogram>
+    private let secondDuration: Family<Histogram>?
+    private let naming: HTTPRequestRecorder.Naming
+    private let total: Family<Counter>?
+    private let requestSizes: Family<Histogram>?
+    private let responseSizes: Family<Histogram>?
+    private let firstBytes: Family<Histogram>?
+    private let active: Family<Gauge>?
+    private let inFlight: Gauge?
+
+    private static let labels = [
+        "http_request_method", "url_scheme", "http_route", "http_response_status_code",
+        "error_type",
+    ]
+    private static let prometheusLabels = ["method", "route", "code"]
+    /// Sizes in bytes: 64 B to 64 MiB.
+    private static let sizes = Buckets.exponential(start: 64, factor: 4, count: 11)
+
+    init(in registry: Registry, _ configuration: HTTPRequestRecorder.Configuration) {
+        let limit = configuration.limit
+        func histogram(
+            _ name: String, _ help: String, _ labels: [String], _ buckets: Buckets
+        ) -> Family<Histogram> {
+            registry.histogram(name, help: help, labels: labels, buckets: buckets, limit: limit)
+        }
+        let naming = configuration.naming
+        self.naming = naming
+        func durations(_ name: String, _ labels: [String]) -> Family<Histogram> {
+            histogram(name, "Time to answer a request.", labels, configuration.buckets)
+        }
+        if naming.hasOpenTelemetry {
+            duration = durations("http_server_request_duration_seconds", Self.labels)
+            secondDuration =
+                naming.hasPrometheus
+                ? durations("http_request_duration_seconds", Self.prometheusLabels) : nil
+        } else {
+            duration = durations("http_request_duration_seconds", Self.prometheusLabels)
+            secondDuration = nil
+        }
+        total =
+            naming.hasPrometheus
+            ? registry.counter(
+                "http_requests_total", help: "Requests answered.", labels: Self.prometheusLabels,
+                limit: limit) : nil
+        active =
+            naming.hasOpenTelemetry
+            ? registry.gauge(
+                "http_server_active_requests", help: "Requests being answered.",
+                labels: ["http_request_method", "url_scheme"]) : nil
+        inFlight =
+            naming.hasPrometheus
+            ? registry.gauge("http_requests_in_flight", help: "Requests being answered.") : nil
+        let hasSizes = configuration.recordsBodySizes
+        requestSizes =
+            hasSizes
+            ? histogram(
+                "http_server_request_body_size_bytes", "Bytes read of a request's body.",
+                Self.labels, Self.sizes) : nil
+        responseSizes =
+            hasSizes
+            ? histogram(
+                "http_server_response_body_size_bytes", "Bytes written of an answer's body.",
+                Self.labels, Self.sizes) : nil
+        firstBytes =
+            configuration.recordsTimeToFirstByte
+            ? histogram(
+                "http_server_time_to_first_byte_seconds", "Time to the head of an answer.",
+                Self.labels, configuration.buckets) : nil
+        aborted = registry.counter(
+            "http_server_aborted_requests_total",
+            help: "Answers that were cut off after their head.", labels: ["http_route"],
+            limit: limit)
+        protocolErrors = registry.counter(
+            "http_server_protocol_errors_total",
+            help: "What came over connections and was no request.", labels: ["reason"])
+    }
+
+    /// The gauges of requests in flight with this method and scheme.
+    func gauges(method: String, scheme: URLScheme) -> InFlight {
+        InFlight(active?.with(method, scheme.label), inFlight)
+    }
+
+    /// The instruments for one label set, and whether they are its own or those of the overflow.
+    func series(
+        method: String, scheme: URLScheme, route: String, status: String, error: String
+    ) -> (series: RequestSeries, isKept: Bool) {
+        var isKept = true
+        func find<Instrument>(_ family: Family<Instrument>, _ values: [String]) -> Instrument {
+            let (instrument, isOverflow) = family.resolve(values)
+            if isOverflow { isKept = false }
+            return instrument
+        }
+        let values = [method, scheme.label, route, status, error]
+        let prometheusValues = [method, route, status]
+        let series = RequestSeries(
+            duration: DurationSeries(
+                find(duration, naming.hasOpenTelemetry ? values : prometheusValues)),
+            secondDuration: secondDuration.map { DurationSeries(find($0, prometheusValues)) },
+            total: total.map { find($0, prometheusValues) },
+            requestSize: requestSizes.map { find($0, values) },
+            responseSize: responseSizes.map { find($0, values) },
+            firstByte: firstBytes.map { find($0, values) })
+        return (series, isKept)
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a request became that was no request any more: a WebSocket, mostly.
+
+internal import OutriderMetrics
+internal import Synchronization
+
+/// The families of upgraded connections, registered when there is the first one.
+final class UpgradeFamilies: Sendable {
+    /// One second to more than a day.
+    private static let buckets: Buckets = [1, 10, 60, 600, 3_600, 21_600, 86_400]
+    private static let labels = ["http_route", "network_protocol_name"]
+
+    private let registry: Registry
+    private let limit: SeriesLimit
+
+    init(in registry: Registry, limit: SeriesLimit) {
+        self.registry = registry
+        self.limit = limit
+    }
+
+    func connections(_ route: String, _ protocolName: String) -> Gauge {
+        registry.gauge(
+            "http_server_upgraded_connections",
+            help: "Connections that are no HTTP any more, such as WebSockets.",
+            labels: Self.labels, limit: limit
+        ).with(route, protocolName)
+    }
+
+    func durations(_ route: String, _ protocolName: String) -> Histogram {
+        registry.histogram(
+            "http_server_upgraded_connection_duration_seconds",
+            help: "Life of a connection after its upgrade.", labels: Self.labels,
+            buckets: Self.buckets, limit: limit
+        ).with(route, protocolName)
+    }
+}
+
+/// A connection that a request was upgraded to.
+///
+/// Counted in `http_server_upgraded_connections{http_route,network_protocol_name}` until
+/// ``end()`` or until the last reference to it goes; then its life counts in
+/// `http_server_upgraded_connection_duration_seconds`. Thread-safe.
+public final class UpgradedConnection: Sendable {
+    private static let protocols: Set<String> = ["websocket", "h2c"]
+
+    private let connections: Gauge
+    private let durations: Histogram
+    private let uptime: UptimeReader
+    private let start: UInt64
+    private let isEnded = Atomic<Bool>(false)
+
+    init(
+        _ families: UpgradeFamilies, _ protocolName: String, route: String, uptime: UptimeReader
+    ) {
+        // The name comes from the client.
+        let name = protocolName.lowercased()
+        let known = Self.protocols.contains(name) ? name : "_OTHER"
+        connections = families.connections(route, known)
+        durations = families.durations(route, known)
+        self.uptime = uptime
+        connections.increment()
+        start = uptime.nanoseconds
+    }
+
+    deinit {
+        end()
+    }
+
+    /// The connection has ended; only the first call counts.
+    public func end() {
+        // ORDERING: relaxed; the flag guards no memory.
+        if isEnded.exchange(true, ordering: .relaxed) { return }
+        connections.decrement()
+        let now = uptime.nanoseconds
+        durations.observe(Double(now - min(now, start)) / 1_000_000_000)
+    }
+}

@@ -1,0 +1,18 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+// A service that uses the core and no adapter: it fetches swift-metrics and nothing else, which
+// scripts/traits.sh checks.
+
+import PackageDescription
+
+let package = Package(
+    name: "consumer",
+    platforms: [.macOS(.v26)],
+    dependencies: [.package(name: "outrider", path: "../..")],
+    targets: [
+        .executableTarget(
+            name: "consumer", dependencies: [.product(name: "Outrider", package: "outrider")],
+            swiftSettings: [.treatAllWarnings(as: .error)])
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scanner comes by: tens of thousands of paths and a thousand methods that nobody serves."""
+
+import socket
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from harness import Quickstart
+
+PATHS = 50_000
+METHODS = 1_000
+BATCH = 250
+"""Requests that are sent before their answers are read."""
+
+FAMILY = "http_server_request_duration_seconds"
+ROUTES = {"/", "/orders", "/orders/:id", "/report", "_UNMATCHED"}
+
+
+def test_a_scanner_makes_no_series_and_each_of_its_requests_counts(tmp_path: Path) -> None:
+    with Quickstart(tmp_path / "log") as service:
+        address = urllib.parse.urlsplit(service.service)
+        before = counts(service)
+        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+            paths = [("GET", f"/scan/{number}/.env?x={number}") for number in range(PATHS)]
+            assert send(connection, paths) == PATHS
+            methods = [(f"SCAN{number}", "/wp-login.php") for number in range(METHODS)]
+            assert send(connection, methods) == METHODS
+        after = counts(service)
+
+        labels = {"http_route": "_UNMATCHED", "http_response_status_code": "404"}
+        assert total(after, http_request_method="GET", **labels) - total(
+            before, http_request_method="GET", **labels
+        ) == PATHS
+        assert total(after, http_request_method="_OTHER", **labels) == METHODS
+        # The traffic of the example's own customers goes on, on routes that it has.
+        assert {dict(series)["http_route"] for series in after} <= ROUTES
+        new = set(after) - set(before)
+        assert len([series for series in new if dict(series)["http_route"] == "_UNMATCHED"]) <= 2
+        assert active(service) <= 3, "the example's own customers are three"
+
+
+def send(connection: socket.socket, requests: list[tuple[str, str]]) -> int:
+    """Sends requests, some at a time, and counts the answers that say 404."""
+    answered = 0
+    for start in range(0, len(requests), BATCH):
+        batch = requests[start : start + BATCH]
+        connection.sendall(
+            b"".join(
+                f"{method} {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode("ascii")
+                for method, path in batch
+            )
+        )
+        answers = b""
+        while answers.count(b"HTTP/1.1 ") < len(batch) or not answers.endswith(b"\r\n\r\n"):
+            received = connection.recv(1 << 16)
+            assert received, f"the server hung up after {answered} answers"
+            answers += received
+        answered += answers.count(b"HTTP/1.1 404 ")
+    return answered
+
+
+def counts(service: Quickstart) -> dict[tuple[tuple[str, str], ...], float]:
+    """How many requests there were in each series of the durations."""
+    return {
+        tuple(sorted(sample.labels.items())): sample.value
+        for sample in samples(service, FAMILY)
+        if sample.name == f"{FAMILY}_count"
+    }
+
+
+def active(service: Quickstart) -> float:
+    """Requests that are being answered."""
+    return sum(sample.value for sample in samples(service, "http_server_active_requests"))
+
+
+def samples(service: Quickstart, name: str) -> Iterator:
+    for family in text_string_to_metric_families(service.metrics()):
+        if family.name == name:
+            yield from family.samples
+
+
+def total(series: dict[tuple[tuple[str, str], ...], float], **labels: str) -> float:
+    """The sum over all series with these labels."""
+    return sum(
+        count for of, count in series.items() if labels.items() <= dict(of).items()
+    )

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What recording each request costs a Hummingbird service: its CPU time per request under wrk.
+
+    scripts/bench-middleware.py [--rounds 24] [--seconds 2]
+
+One server for each variant runs all the time; idle ones cost nothing. A round loads each of them in
+turn, in another order each time, so that a slow minute of the machine meets all alike. The ratio of a
+variant to `none` is taken within a round; its median and the 95 % interval of that median (binomial,
+so no distribution is assumed) are what counts.
+"""
+
+import argparse
+import contextlib
+import math
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VARIANTS = ["none", "outrider", "hummingbird-noop", "hummingbird"]
+
+
+def cpu_nanoseconds(pid):
+    """CPU time of a process so far, by the scheduler's account of each of its threads."""
+    total = 0
+    for schedstat in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(FileNotFoundError):
+            total += int(schedstat.read_text().split()[0])
+    return total
+
+
+def load(port, seconds):
+    """Requests that wrk had answered, and how many were errors."""
+    output = subprocess.run(
+        ["wrk", "-t1", "-c16", f"-d{seconds}s", f"http://127.0.0.1:{port}/hello/42"],
+        capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise SystemExit(f"wrk met errors:\n{output}")
+    return int(re.search(r"(\d+) requests in", output)[1])
+
+
+def interval(values):
+    """The ranks between which the median lies with 95 % confidence, and the values there."""
+    ordered = sorted(values)
+    count = len(ordered)
+    low, below = 0, 0.0
+    for rank in range(count):
+        below += math.comb(count, rank) / 2**count
+        if below > 0.025:
+            low = rank
+            break
+    return ordered[low], ordered[count - 1 - low]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--seconds", type=int, default=2)
+    options = parser.parse_args()
+
+    build = subprocess.run(
+        [ROOT / "scripts/build-release.sh", "Benchmarks/Middleware", "middleware-server"],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    server = build.stdout.strip().splitlines()[-1]
+    figures = {variant: [] for variant in VARIANTS}
+    with contextlib.ExitStack() as stack:
+        servers = {}
+        for variant in VARIANTS:
+            process = stack.enter_context(
+                subprocess.Popen([server, variant], stdout=subprocess.PIPE, text=True))
+            stack.callback(process.kill)
+            servers[variant] = (process.pid, int(process.stdout.readline()))
+            load(servers[variant][1], 1)
+        for number in range(options.rounds):
+            shift = number % len(VARIANTS)
+            order = VARIANTS[shift:] + VARIANTS[:shift]
+            for variant in order if number % 2 == 0 else reversed(order):
+                pid, port = servers[variant]
+                before = cpu_nanoseconds(pid)
+                requests = load(port, options.seconds)
+                figures[variant].append((cpu_nanoseconds(pid) - before) / requests / 1000)
+            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+
+    print(f"server CPU per request, {options.rounds} rounds of {options.seconds} s each")
+    for variant in VARIANTS:
+        ratios = [own / none for own, none in zip(figures[variant], figures["none"])]
+        low, high = interval(ratios)
+        print(
+            f"{variant:18} {statistics.median(figures[variant]):7.2f} µs   "
+            f"{statistics.median(ratios):.3f} × none   [{low:.3f}, {high:.3f}]")
+
+
+if __name__ == "__main__":
+    main()

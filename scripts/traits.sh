@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and tests the adapters: all traits together, then each alone, then none, in one .build.
+#
+# In this order the frameworks are built once: with all traits on, each of them has what any single
+# trait needs. The last step leaves .build as a plain `swift build` would have it.
+#
+#   scripts/traits.sh              everything
+#   scripts/traits.sh together     only all of them at once
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# shellcheck disable=SC2206 # one flag for each word
+flags=(${SWIFT_BUILD_FLAGS:-})
+
+# The names of the package's traits, one a line.
+traits() {
+    swift package dump-package | python3 -c '
+import json, sys
+for trait in json.load(sys.stdin)["traits"]:
+    if trait["name"] != "default":
+        print(trait["name"])'
+}
+
+# Builds with these traits and runs the tests whose names match.
+check() {
+    local names="$1" filter="$2"
+    printf '\n-- traits: %s\n' "${names:-none}"
+    local chosen=()
+    if [[ -n $names ]]; then
+        chosen=(--traits "$names")
+    fi
+    swift build ${flags[@]+"${flags[@]}"} ${chosen[@]+"${chosen[@]}"} --build-tests
+    swift test ${flags[@]+"${flags[@]}"} ${chosen[@]+"${chosen[@]}"} --skip-build --filter "$filter"
+}
+
+# The tests of one adapter.
+tests_of() {
+    case "$1" in
+        HTTPTypes) echo OutriderNIOTests ;;
+        *) echo "Outrider$1Tests" ;;
+    esac
+}
+
+mapfile -t names < <(traits)
+if [[ ${#names[@]} -eq 0 ]]; then
+    echo "traits.sh: the package has no traits" >&2
+    exit 1
+fi
+
+check "$(IFS=,; echo "${names[*]}")" 'Outrider(Hummingbird|NIO|FlyingFox|ServiceLifecycle|Tracing|Logging)Tests'
+if [[ ${1:-} == together ]]; then
+    exit 0
+fi
+for name in "${names[@]}"; do
+    check "$name" "$(tests_of "$name")"
+done
+check "" 'OutriderHTTPTests'
+
+printf '\n-- what a user of the core fetches\n'
+consumer=(--package-path Tests/Consumer --scratch-path .build/consumer)
+rm -rf .build/consumer
+swift package "${consumer[@]}" show-dependencies --format json | python3 -c '
+import json, sys
+
+def names(package):
+    for dependency in package["dependencies"]:
+        yield dependency["name"]
+        yield from names(dependency)
+
+fetched = sorted(set(names(json.load(sys.stdin))) - {"outrider"})
+print(*fetched)
+sys.exit(fetched != ["swift-metrics"])'
+checkouts="$(ls .build/consumer/checkouts)"
+if [[ $checkouts != swift-metrics ]]; then
+    echo "traits.sh: a user of the core fetches: $checkouts" >&2
+    exit 1
+fi
