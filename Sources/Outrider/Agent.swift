@@ -106,6 +106,7 @@ public final class Agent: Sendable {
         func makeListener(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
             let log = configuration.log
             var settings = Endpoint.Configuration(address: address)
+            settings.notices = { [registry = configuration.registry] in registry.overflowNotices }
             settings.limits = configuration.limits
             settings.access.hostNames = configuration.debugHostNames
             settings.access.tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile

@@ -32,7 +32,7 @@ final class Server: Sendable {
 
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
         self.pages = PageTable(
-            pages, title: configuration.title,
+            pages, title: configuration.title, notices: configuration.notices,
             isLocal: configuration.address.isLocal, report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal

@@ -61,6 +61,36 @@ import Testing
         #expect(landing.text.contains(#"<a href="/c">"#))
     }
 
+    @Test func `the landing page shows what there is to know now, escaped and cut`() throws {
+        let count = Atomic<Int>(0)
+        let endpoint = try startEndpoint { configuration in
+            configuration.notices = { [text = String(repeating: "x", count: 1_005)] in
+                let number = count.wrappingAdd(1, ordering: .relaxed).newValue
+                return ["<script>alert(\"\(number)\")</script> & more", text]
+            }
+        }
+        defer { endpoint.stop() }
+        for number in 1...2 {
+            let landing = try fetch("/", from: endpoint.address)
+            #expect(landing.header("Cache-Control") == "no-store")
+            #expect(
+                landing.text.contains(
+                    "<p>&lt;script&gt;alert(&quot;\(number)&quot;)&lt;/script&gt; &amp; more</p>"))
+            #expect(landing.text.contains("<p>" + String(repeating: "x", count: 1_000) + "</p>"))
+            #expect(landing.text.contains(#"<a href="/hello">"#))
+        }
+    }
+
+    @Test func `the landing page shows fifty notices and no more`() throws {
+        let endpoint = try startEndpoint { configuration in
+            configuration.notices = { (0..<10_000).map { "notice \($0)" } }
+        }
+        defer { endpoint.stop() }
+        let text = try fetch("/", from: endpoint.address).text
+        #expect(text.contains("<p>notice 49</p>"))
+        #expect(!text.contains("notice 50"))
+    }
+
     @Test func `a page sees the query decoded and the headers by any case`() throws {
         let endpoint = try startEndpoint([
             TestPage(path: "/echo") { request in

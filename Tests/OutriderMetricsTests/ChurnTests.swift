@@ -80,7 +80,8 @@ import Testing
 
     @Test func `20,000 series of one family are told apart`() {
         let registry = Registry.bare
-        let family = registry.counter("c", help: "C.", labels: ["id", "kind"])
+        let family = registry.counter(
+            "c", help: "C.", labels: ["id", "kind"], limit: SeriesLimit(count: 20_000))
         let children = (0..<20_000).map { family.with("\($0)", "k\($0 % 3)") }
         for (n, child) in children.enumerated() { child.increment(by: n) }
         var expected = "# HELP c_total C.\n# TYPE c_total counter\n"

@@ -4,6 +4,7 @@
 //     outrider-probe         answers requests, one JSON object a line each way, to the end of input
 //     outrider-probe idle    starts an agent on a free port, prints its URL, waits for that end
 //     outrider-probe serve   starts an agent with pages for tests, and does what it reads (Serve.swift)
+//     outrider-probe flood   gives a label a million values, and tells what that took (Flood.swift)
 //
 // It stays alive between requests, so that a property test can ask thousands of them.
 
@@ -17,8 +18,10 @@ struct Probe {
         case []: answerRequests()
         case ["idle"]: idle()
         case ["serve"]: Serve.run()
+        case ["flood"]: Flood.run(count: 1_000_000)
         default:
-            FileHandle.standardError.write(Data("usage: outrider-probe [idle | serve]\n".utf8))
+            FileHandle.standardError.write(
+                Data("usage: outrider-probe [idle | serve | flood]\n".utf8))
             exit(2)
         }
     }

@@ -93,7 +93,7 @@ enum Serve {
         second?.stop()
     }
 
-    private static func residentBytes() -> Int {
+    static func residentBytes() -> Int {
         let fields = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?
             .split(separator: " ")
         return (fields?.dropFirst().first.flatMap { Int($0) } ?? 0) * Int(getpagesize())

@@ -40,7 +40,9 @@ func reportAllocations() -> Bool {
 }
 
 private func recordEverything(_ allocations: (() -> Void) -> Int) -> Int {
-    let registry = Registry()
+    let registry = Registry(log: DiagnosticLog { _, _ in })
+    let full = registry.counter(
+        "full_total", help: "Full.", labels: ["x", "y"], limit: SeriesLimit(count: 1))
     let counters = registry.counter("a_total", help: "A.", labels: ["x", "y"])
     let counter = counters.with("x", "y")
     let gauge = registry.gauge("b", help: "B.")
@@ -50,6 +52,7 @@ private func recordEverything(_ allocations: (() -> Void) -> Int) -> Int {
             counter.increment()
             counter.increment(by: 0.5)
             counters.with("x", "y").increment(by: index)
+            full.with("x", index % 2 == 0 ? "y" : "z").increment()
             gauge.set(Double(index))
             gauge.increment()
             histogram.observe(Double(index))

@@ -35,10 +35,13 @@ enum Data {
     static let buckets = Buckets.linear(start: 1, width: 1, count: 12)
 
     /// Ten families of 1,000 counters each, filled with values that differ.
-    static func counters(in registry: Registry, families: Int = 10) {
+    static func counters(
+        in registry: Registry, families: Int = 10, limit: SeriesLimit = .standard
+    ) {
         for family in 0..<families {
             let counters = registry.counter(
-                "bench_requests_\(family)_total", help: "Total requests.", labels: labels)
+                "bench_requests_\(family)_total", help: "Total requests.", labels: labels,
+                limit: limit)
             for (index, set) in labelSets.enumerated() {
                 counters.with(set.method, set.route, set.status).increment(by: index * 37 + family)
             }

@@ -102,6 +102,15 @@ func lookUps(_ harness: Harness) {
             counters.with(set.method, set.route, set.status).increment()
         }
     }
+    let full = Registry(log: DiagnosticLog { _, _ in }).counter(
+        "bench_full_total", help: "Bench.", labels: Data.labels, limit: SeriesLimit(count: 500))
+    for set in sets { full.with(set.method, set.route, set.status).increment() }
+    harness.operation("counter_lookup_overflow") {
+        for index in 0..<$0 {
+            let set = sets[500 + index % 500]
+            full.with(set.method, set.route, set.status).increment()
+        }
+    }
     harness.operation("histogram_lookup", observe)
     harness.pair("counter_lookup", count)
     harness.pair("histogram_lookup", observe)
@@ -110,12 +119,15 @@ func lookUps(_ harness: Harness) {
 func scrapes(_ harness: Harness) {
     let counters = Registry(reportsItself: false)
     Data.counters(in: counters)
+    let expiring = Registry(reportsItself: false)
+    Data.counters(in: expiring, limit: SeriesLimit(idleTime: .seconds(86_400)))
     let histograms = Registry(reportsItself: false)
     Data.histograms(in: histograms)
     let gauges = Registry(reportsItself: false)
     Data.gauges(in: gauges, count: 10_000)
     for (op, registry) in [
-        ("scrape_counters", counters), ("scrape_histograms", histograms),
+        ("scrape_counters", counters), ("scrape_counters_expiring", expiring),
+        ("scrape_histograms", histograms),
         ("scrape_gauges_17_digits", gauges),
     ] {
         var size = 0

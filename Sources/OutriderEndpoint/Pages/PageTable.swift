@@ -23,7 +23,10 @@ final class PageTable: Sendable {
     /// `report` hears of each path that cannot be served: taken by an earlier page, or without a
     /// slash at its start.
     /// Where others can reach the endpoint, the landing page does not tell of pages for operators.
-    init(_ pages: [any Page], title: String, isLocal: Bool, report: (String) -> Void) {
+    init(
+        _ pages: [any Page], title: String, notices: @escaping @Sendable () -> [String],
+        isLocal: Bool, report: (String) -> Void
+    ) {
         var served: [any Page] = []
         var numbers: [String: Int] = [:]
         func add(_ page: any Page) {
@@ -42,7 +45,7 @@ final class PageTable: Sendable {
         if numbers["/"] == nil {
             let reachable = pages.enumerated().filter { numbers[$1.path] == $0 }.map(\.element)
             let told = reachable.filter { isLocal || !$0.isForOperators }
-            add(LandingPage(title: title, pages: told))
+            add(LandingPage(title: title, pages: told, notices: notices))
         }
         entries = served.map(Entry.init)
         self.numbers = numbers

@@ -25,6 +25,10 @@ struct FamilyWriter {
 
     /// Writes one family with all of its series; nothing if it has none.
     func write(_ core: FamilyCore, into writer: inout ByteWriter) {
+        core.whileNothingExpires { writeSeries(of: core, into: &writer) }
+    }
+
+    private func writeSeries(of core: FamilyCore, into writer: inout ByteWriter) {
         let kind = core.definition.kind
         let isCumulative = style.isOpenMetrics && core.text.isCumulative
         let showsExemplars = isCumulative && core.hasExemplars
@@ -32,7 +36,7 @@ struct FamilyWriter {
         var isFirst = true
         for run in core.runs {
             let block = run.block
-            for index in 0..<run.count where !block.isRemoved(at: index) {
+            for index in 0..<run.count where block.isShown(at: index) {
                 if isFirst { writer.append(core.text.head(style)) }
                 isFirst = false
                 let labels = unsafe block.labels(at: index)

@@ -62,6 +62,43 @@ enum LabelBlock {
         }
     }
 
+    /// Calls `body` with each label of a block: the bytes of its name and of its escaped value.
+    static func forEachLabel(
+        in block: UnsafeBufferPointer<UInt8>,
+        _ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void
+    ) {
+        var start = 0
+        while start < block.count {
+            guard let equals = unsafe block[start...].firstIndex(of: UInt8(ascii: "=")) else {
+                return
+            }
+            let first = equals + 2
+            var end = first
+            while unsafe end < block.count && block[end] != UInt8(ascii: "\"") {
+                end += unsafe block[end] == UInt8(ascii: "\\") ? 2 : 1
+            }
+            if end > block.count { return }
+            unsafe body(
+                .init(rebasing: block[start..<equals]), .init(rebasing: block[first..<end]))
+            start = end + 2
+        }
+    }
+
+    /// The text of an escaped label value.
+    static func unescaped(_ value: some Sequence<UInt8>) -> String {
+        var bytes: [UInt8] = []
+        var isEscaped = false
+        for byte in value {
+            if !isEscaped, byte == UInt8(ascii: "\\") {
+                isEscaped = true
+                continue
+            }
+            bytes.append(isEscaped && byte == UInt8(ascii: "n") ? UInt8(ascii: "\n") : byte)
+            isEscaped = false
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     /// The escaped value of a label in a block; empty where the label is absent.
     private static func value(
         of name: [UInt8], in block: UnsafeBufferPointer<UInt8>

@@ -27,7 +27,8 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
     ///
     /// Never fails: a family with another number of labels gives an instrument that works but is
     /// not exposed, and that is logged and counted in `outrider_observations_refused_total`.
-    /// Any text is allowed as a value; an empty one is the same as none.
+    /// Any text is allowed as a value; an empty one is the same as none. Past the family's
+    /// ``SeriesLimit``, a value that is new gives the overflow series, and that is counted.
     public func with(_ value: String) -> Instrument {
         let values: InlineArray<1, String> = [value]
         return child(values.span)
@@ -117,8 +118,16 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
         core.removeAll()
     }
 
-    /// Series that exist now.
+    /// Series that exist now, the overflow series and those that are hidden while idle included.
     public var count: Int { core.count }
+
+    /// The overflow series, in which every label is `_OVERFLOW`; counted as a look-up past the limit.
+    ///
+    /// For those that have a bound of their own on what they look up.
+    package func overflow() -> Instrument {
+        // SAFETY: as in `child`.
+        unsafe unsafeDowncast(core.overflow(), to: Instrument.self)
+    }
 
     private func child(_ values: Span<String>) -> Instrument {
         // SAFETY: the registry makes a `Family<Counter>` for a core of counters only, and so on.

@@ -2,6 +2,7 @@
 // A metric family as the registry and the scrape know it: its definition, cells and series.
 
 internal import OutriderThreading
+internal import Synchronization
 
 /// What stands behind a ``Family`` or a single instrument; thread-safe.
 ///
@@ -11,12 +12,18 @@ final class FamilyCore: Sendable {
     let definition: MetricDefinition
     let text: FamilyText
     let surroundings: Surroundings
+    let limit: SeriesLimit
     private let labelHeads: LabelHeads
     private let arena: CellArena
     private let table: SeriesTable
+    private let overflows = Atomic<Int>(0)
 
-    init(_ definition: MetricDefinition, _ surroundings: Surroundings) {
+    init(
+        _ definition: MetricDefinition, limit: SeriesLimit = .standard,
+        _ surroundings: Surroundings
+    ) {
         self.definition = definition
+        self.limit = limit
         self.surroundings = surroundings
         text = FamilyText(definition)
         labelHeads = LabelHeads(definition.labels)
@@ -29,7 +36,25 @@ final class FamilyCore: Sendable {
         let isLabelled = !definition.labels.isEmpty
         arena = CellArena(
             cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, surroundings: surroundings)
-        table = SeriesTable(expectsMany: isLabelled, clock: surroundings.clock)
+        let isLimited = isLabelled && definition.kind != .info
+        let isCumulative = definition.kind == .counter || definition.kind == .histogram
+        let expiry = limit.idleTime.flatMap { idleTime in
+            isLimited && isCumulative
+                ? IdleExpiry(
+                    idleTime: idleTime, kind: definition.kind, cellsPerSeries: cells) : nil
+        }
+        table = SeriesTable(
+            expectsMany: isLabelled, limit: isLimited ? limit.saneCount : .max,
+            overflowKey: isLimited ? Self.overflowKey(labelHeads) : [], expiry: expiry,
+            clock: surroundings.clock)
+    }
+
+    private static func overflowKey(_ heads: LabelHeads) -> [UInt8] {
+        let values = Array(repeating: SeriesLimit.overflowValue, count: heads.count)
+        let key = unsafe LabelBlock.withRendered(
+            heads: heads, values: values.span, order: nil
+        ) { unsafe Array($0) }
+        return key ?? []
     }
 
     var diagnostics: Diagnostics { surroundings.diagnostics }
@@ -47,6 +72,27 @@ final class FamilyCore: Sendable {
 
     /// Series that exist now.
     var count: Int { table.count }
+
+    /// The rendered labels of the overflow series; empty if there is none.
+    var overflowKey: [UInt8] { table.overflowKey }
+
+    /// Runs `body`, which prints the series, after those that were idle were forgotten.
+    func whileNothingExpires<Result>(_ body: () -> Result) -> Result {
+        table.whileNothingExpires(forget: forgetExemplars, body)
+    }
+
+    private func forgetExemplars(of instrument: AnyObject) {
+        guard hasExemplars else { return }
+        // SAFETY: a family of a kind has instruments of that kind alone.
+        switch definition.kind {
+        case .counter: unsafe unsafeDowncast(instrument, to: Counter.self).exemplarSlots?.clear()
+        case .histogram:
+            unsafe unsafeDowncast(instrument, to: Histogram.self).exemplarSlots?.clear()
+        case .gauge, .info: break
+        }
+    }
+
+    // MARK: - Look-ups
 
     /// The instrument for these label values, made if there is none yet.
     ///
@@ -69,10 +115,33 @@ final class FamilyCore: Sendable {
         ) { key in
             unsafe table.findOrMake(key, make: makeInstrument)
         }
-        if let found { return found }
-        refuseLabels()
-        return makeInstrument().instrument
+        guard let found else {
+            refuseLabels()
+            return makeInstrument().instrument
+        }
+        if found.isOverflow { noteOverflow() }
+        return found.instrument
     }
+
+    /// The instrument of the overflow series, counted as an overflow.
+    func overflow() -> AnyObject {
+        let instrument = table.overflow(make: makeInstrument)
+        noteOverflow()
+        return instrument
+    }
+
+    /// Look-ups that were given the overflow series.
+    var overflowCount: Int { overflows.load(ordering: .relaxed) }
+
+    private func noteOverflow() {
+        // ORDERING: relaxed; the count guards no memory.
+        if overflows.wrappingAdd(1, ordering: .relaxed).oldValue == 0 {
+            diagnostics.log.say(
+                .warning, about: "overflow:\(definition.name)", overflowAdvice)
+        }
+    }
+
+    // MARK: - Removal
 
     /// Makes the series with these label values, in the order of their names, the only one.
     func keepOnly(_ values: [String]) {

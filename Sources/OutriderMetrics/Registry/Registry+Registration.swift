@@ -14,8 +14,12 @@ extension Registry {
     }
 
     /// A counter for each set of values of `labels`.
-    public func counter(_ name: String, help: String, labels: [String]) -> Family<Counter> {
-        Family(coreOrDetached(.counter, name, help, labels), labels: labels)
+    ///
+    /// `limit` tells how many there may be; the first to register the family settles it.
+    public func counter(
+        _ name: String, help: String, labels: [String], limit: SeriesLimit = .standard
+    ) -> Family<Counter> {
+        Family(coreOrDetached(.counter, name, help, labels, limit: limit), labels: labels)
     }
 
     /// A counter whose value `read` tells at each scrape; it must never go down.
@@ -35,8 +39,12 @@ extension Registry {
     }
 
     /// A gauge for each set of values of `labels`.
-    public func gauge(_ name: String, help: String, labels: [String]) -> Family<Gauge> {
-        Family(coreOrDetached(.gauge, name, help, labels), labels: labels)
+    ///
+    /// `limit` tells how many there may be; the first to register the family settles it.
+    public func gauge(
+        _ name: String, help: String, labels: [String], limit: SeriesLimit = .standard
+    ) -> Family<Gauge> {
+        Family(coreOrDetached(.gauge, name, help, labels, limit: limit), labels: labels)
     }
 
     /// A gauge whose value `read` tells at each scrape.
@@ -61,10 +69,14 @@ extension Registry {
     }
 
     /// A histogram for each set of values of `labels`.
+    ///
+    /// `limit` tells how many there may be; the first to register the family settles it.
     public func histogram(
-        _ name: String, help: String, labels: [String], buckets: Buckets = .default
+        _ name: String, help: String, labels: [String], buckets: Buckets = .default,
+        limit: SeriesLimit = .standard
     ) -> Family<Histogram> {
-        Family(coreOrDetached(.histogram, name, help, labels, buckets), labels: labels)
+        Family(
+            coreOrDetached(.histogram, name, help, labels, buckets, limit: limit), labels: labels)
     }
 
     /// Facts that are text: `_info` is added to the name if it is missing.
@@ -89,9 +101,9 @@ extension Registry {
 
     /// A counter for each set of values of `labels`.
     public func register(
-        counter name: String, help: String, labels: [String]
+        counter name: String, help: String, labels: [String], limit: SeriesLimit = .standard
     ) throws(RegistrationError) -> Family<Counter> {
-        Family(try core(.counter, name, help, labels), labels: labels)
+        Family(try core(.counter, name, help, labels, limit: limit), labels: labels)
     }
 
     /// A counter whose value `read` tells at each scrape; see ``counter(_:help:read:)``.
@@ -109,9 +121,9 @@ extension Registry {
 
     /// A gauge for each set of values of `labels`.
     public func register(
-        gauge name: String, help: String, labels: [String]
+        gauge name: String, help: String, labels: [String], limit: SeriesLimit = .standard
     ) throws(RegistrationError) -> Family<Gauge> {
-        Family(try core(.gauge, name, help, labels), labels: labels)
+        Family(try core(.gauge, name, help, labels, limit: limit), labels: labels)
     }
 
     /// A gauge whose value `read` tells at each scrape; see ``gauge(_:help:read:)``.
@@ -131,9 +143,10 @@ extension Registry {
 
     /// A histogram for each set of values of `labels`.
     public func register(
-        histogram name: String, help: String, labels: [String], buckets: Buckets = .default
+        histogram name: String, help: String, labels: [String], buckets: Buckets = .default,
+        limit: SeriesLimit = .standard
     ) throws(RegistrationError) -> Family<Histogram> {
-        Family(try core(.histogram, name, help, labels, buckets), labels: labels)
+        Family(try core(.histogram, name, help, labels, buckets, limit: limit), labels: labels)
     }
 
     /// Facts that are text; see ``info(_:help:_:)``.

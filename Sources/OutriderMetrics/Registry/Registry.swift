@@ -17,6 +17,9 @@ internal import Synchronization
 /// but is not exposed, and that is logged once with advice and counted in
 /// `outrider_registrations_refused_total{reason}`. `register(counter: …)` and its siblings throw
 /// the ``RegistrationError`` instead. The same definition twice gives the same instrument.
+///
+/// A family with labels has a ``SeriesLimit``, of 10,000 series unless it is told otherwise. It
+/// is not part of the definition: who registers a family first settles it.
 public final class Registry: Sendable {
     /// The registry that an agent exposes by default.
     public static let shared = Registry()
@@ -49,6 +52,7 @@ public final class Registry: Sendable {
             try? state.add(CollectionPlan(diagnostics, origin: .own, diagnostics: diagnostics))
         }
         self.state = Guarded(state)
+        if reportsItself { try? add(OverflowCollector(registry: self), .own) }
     }
 
     var diagnostics: Diagnostics { surroundings.diagnostics }
@@ -85,27 +89,27 @@ public final class Registry: Sendable {
     /// Registers a family, or finds the one that is there with the same definition.
     func core(
         _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
-        _ buckets: Buckets? = nil
+        _ buckets: Buckets? = nil, limit: SeriesLimit = .standard
     ) throws(RegistrationError) -> FamilyCore {
         let definition = try MetricDefinition(
             kind, name, help: help, labels: labels, buckets: buckets)
         return try state.withLock { (state) throws(RegistrationError) in
-            try state.findOrAdd(definition, given: name, surroundings)
+            try state.findOrAdd(definition, given: name, limit: limit, surroundings)
         }
     }
 
     /// Registers a family, or makes one that is not exposed and says why.
     func coreOrDetached(
         _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
-        _ buckets: Buckets? = nil
+        _ buckets: Buckets? = nil, limit: SeriesLimit = .standard
     ) -> FamilyCore {
         do {
-            return try core(kind, name, help, labels, buckets)
+            return try core(kind, name, help, labels, buckets, limit: limit)
         } catch {
             diagnostics.refuse(error, "the instrument works, but is not exposed")
             let definition = MetricDefinition(
                 unchecked: kind, name, help: help, labels: labels, buckets: buckets)
-            return FamilyCore(definition, surroundings)
+            return FamilyCore(definition, limit: limit, surroundings)
         }
     }
 

@@ -25,9 +25,10 @@ struct RegistryState: Sendable {
     private var families: [String: String] = [:]
     private var sorted: RegistrySnapshot?
 
-    /// The family with this definition, new or there already.
+    /// The family with this definition, new or there already; one that is there keeps its limit.
     mutating func findOrAdd(
-        _ definition: MetricDefinition, given name: String, _ surroundings: Surroundings
+        _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .standard,
+        _ surroundings: Surroundings
     ) throws(RegistrationError) -> FamilyCore {
         if let taken = taken(by: definition) {
             guard case .instruments(let core) = owners[taken] else {
@@ -39,7 +40,7 @@ struct RegistryState: Sendable {
             if let error = core.definition.conflict(with: definition, given: name) { throw error }
             return core
         }
-        let core = FamilyCore(definition, surroundings)
+        let core = FamilyCore(definition, limit: limit, surroundings)
         claim(definition, for: .instruments(core))
         return core
     }

@@ -64,6 +64,11 @@ public import Synchronization
         ).exchanged
     }
 
+    /// Makes it zero; returns the bits that it had.
+    func take() -> UInt64 {
+        unsafe word.pointee.exchange(0, ordering: .relaxed)
+    }
+
     /// The number as an integer.
     @inlinable
     var integer: UInt64 {

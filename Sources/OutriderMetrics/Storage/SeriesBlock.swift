@@ -4,8 +4,9 @@
 // A series is a record (where its labels end, which cell it has, when it was made), its rendered
 // labels, which start where those before it end, and its instrument. One thread at a time appends,
 // under the table's lock. Everything below `published` never changes again but for the mark that a
-// series was removed; `published` is stored with release and loaded with acquire, so a reader sees
-// whole series only.
+// series was removed or hidden; `published` is stored with release and loaded with acquire, so a
+// reader sees whole series only. In a family that forgets idle series, a hidden one also gets a new
+// creation time; SeriesTable+Expiry.swift tells why nobody reads it at that moment.
 //
 // The block owns its instruments until it is freed, removed ones too. So whoever can still print
 // a series keeps its cells from being given to another one.
@@ -16,8 +17,16 @@ internal import Synchronization
 struct SeriesRecord {
     let cell: Cell
     let labelsEnd: Int32
-    /// When it was made, as the table counts time.
-    let created: UInt32
+    /// When it began to count from zero, as the table counts time.
+    var created: UInt32
+}
+
+/// Whether scrapes print a series.
+enum SeriesMark: UInt8, AtomicRepresentable {
+    case shown
+    /// It was idle and is at zero again; its instrument is in somebody's hands.
+    case hidden
+    case removed
 }
 
 /// A fixed number of places for series, filled from the front.
@@ -29,17 +38,20 @@ struct SeriesRecord {
 
     private let records: UnsafeMutablePointer<SeriesRecord>
     private let instruments: UnsafeMutablePointer<AnyObject>
-    private let removed: UnsafeMutablePointer<Atomic<Bool>>
+    private let marks: UnsafeMutablePointer<Atomic<SeriesMark>>
+    /// What the last scrape saw of each series; only in a family that forgets idle ones.
+    private let watches: UnsafeMutablePointer<IdleWatch>?
     private let labels: UnsafeMutablePointer<UInt8>
     private let published = Atomic<Int>(0)
     private let labelsUsed = Atomic<Int>(0)
 
-    init(capacity: Int, labelsCapacity: Int) {
+    init(capacity: Int, labelsCapacity: Int, isWatched: Bool) {
         self.capacity = capacity
         self.labelsCapacity = labelsCapacity
         unsafe records = .allocate(capacity: capacity)
         unsafe instruments = .allocate(capacity: capacity)
-        unsafe removed = .allocate(capacity: capacity)
+        unsafe marks = .allocate(capacity: capacity)
+        unsafe watches = isWatched ? .allocate(capacity: capacity) : nil
         unsafe labels = .allocate(capacity: labelsCapacity)
     }
 
@@ -48,7 +60,8 @@ struct SeriesRecord {
         // SAFETY: the first `count` places were initialised by `append`, and nobody reads now.
         unsafe records.deinitialize(count: count).deallocate()
         unsafe instruments.deinitialize(count: count).deallocate()
-        unsafe removed.deinitialize(count: count).deallocate()
+        unsafe marks.deinitialize(count: count).deallocate()
+        unsafe watches?.deinitialize(count: count).deallocate()
         unsafe labels.deallocate()
     }
 
@@ -79,7 +92,10 @@ struct SeriesRecord {
         // SAFETY: `index` is below the capacity, and its place was never initialised.
         unsafe (records + index).initialize(to: record)
         unsafe (instruments + index).initialize(to: instrument)
-        unsafe (removed + index).initialize(to: Atomic(false))
+        unsafe (marks + index).initialize(to: Atomic(.shown))
+        if let watches = unsafe watches {
+            unsafe (watches + index).initialize(to: IdleWatch())
+        }
         labelsUsed.store(start + key.count, ordering: .relaxed)
         // ORDERING: release, so that a scrape that sees the new count sees the series behind it.
         published.store(index + 1, ordering: .releasing)
@@ -100,7 +116,7 @@ struct SeriesRecord {
         unsafe records[index].cell
     }
 
-    /// When a series was made, as the table counts time.
+    /// When a series began to count from zero, as the table counts time.
     func created(at index: Int) -> UInt32 {
         // SAFETY: callers pass an index below `count`.
         unsafe records[index].created
@@ -112,15 +128,62 @@ struct SeriesRecord {
         unsafe instruments[index]
     }
 
-    /// Tells scrapes to pass over a series from now on.
-    func markRemoved(at index: Int) {
-        // ORDERING: relaxed; a scrape that runs now may print the series once more.
-        unsafe removed[index].store(true, ordering: .relaxed)
+    // ORDERING: relaxed, here and below; a scrape that runs now may print the series once more.
+
+    /// Whether scrapes print a series.
+    func mark(of index: Int) -> SeriesMark {
+        unsafe marks[index].load(ordering: .relaxed)
     }
 
+    /// Whether scrapes print a series.
+    func isShown(at index: Int) -> Bool { mark(of: index) == .shown }
+
     /// Whether a series was removed.
-    func isRemoved(at index: Int) -> Bool {
-        unsafe removed[index].load(ordering: .relaxed)
+    func isRemoved(at index: Int) -> Bool { mark(of: index) == .removed }
+
+    /// Tells scrapes to print a series from now on, or to pass over it.
+    func setMark(of index: Int, to mark: SeriesMark) {
+        unsafe marks[index].store(mark, ordering: .relaxed)
+    }
+}
+
+// MARK: - What expiry needs
+
+// Called under the table's lock only.
+extension SeriesBlock {
+    /// What the last scrape saw of a series; of a family that does not look, nothing.
+    func watch(of index: Int) -> IdleWatch {
+        // SAFETY: callers pass an index below `count`.
+        unsafe watches?[index] ?? IdleWatch()
+    }
+
+    /// Remembers what a scrape saw of a series.
+    func setWatch(of index: Int, to watch: IdleWatch) {
+        // SAFETY: callers pass an index below `count`.
+        unsafe watches?[index] = watch
+    }
+
+    /// Hides a series that counts from zero since `created`.
+    func hide(at index: Int, created: UInt32) {
+        // SAFETY: callers pass an index below `count`, and keep every reader of the time away.
+        unsafe records[index].created = created
+        setMark(of: index, to: .hidden)
+    }
+
+    /// Whether this block holds the only reference to an instrument, which is of this class.
+    ///
+    /// Weak references do not count. If it does, nobody records on it and nobody can come by it but
+    /// through the table; what was recorded before is seen by whoever asked.
+    func isUnheld<Instrument: AnyObject>(at index: Int, as _: Instrument.Type) -> Bool {
+        // Of an `AnyObject`, the runtime cannot tell in a build without optimization.
+        // SAFETY: callers pass an index below `count`, and the class of the family's instruments.
+        let isUnheld = unsafe (instruments + index).withMemoryRebound(
+            to: Instrument.self, capacity: 1
+        ) { unsafe isKnownUniquelyReferenced(&$0.pointee) }
+        // ORDERING: pairs with the release in the runtime's decrement of the count, so that the last
+        // numbers of whoever let go are seen.
+        if isUnheld { atomicMemoryFence(ordering: .acquiring) }
+        return isUnheld
     }
 }
 

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What there is to tell of families that reached their limit: counts, and which label grows.
+//
+// The counts live in the families themselves. So there are no more of them than families, and with
+// a family that is unregistered goes its count.
+
+/// The label of a family that has the most values.
+struct WidestLabel: Sendable {
+    let name: String
+    /// Different values that were found.
+    let count: Int
+    /// Some of them, of the newest series, cut to a length that can be shown.
+    let examples: [String]
+}
+
+extension FamilyCore {
+    /// Series that are looked at, beginning with the newest: the growing label shows in those.
+    private static let seriesLooked = 10_000
+    private static let exampleCount = 3
+    private static let exampleLength = 60
+
+    /// The label with the most values; nil if no series has one.
+    ///
+    /// - Complexity: one look at each label of up to 10,000 series, without a lock: about 0.1 µs
+    ///   for each.
+    var widestLabel: WidestLabel? {
+        let names = definition.labels.map { Array($0.utf8) }
+        var values = Array(repeating: Set<UInt64>(), count: names.count)
+        var examples = Array(repeating: [String](), count: names.count)
+        unsafe forEachNewestSeries { labels in
+            var position = 0
+            unsafe LabelBlock.forEachLabel(in: labels) { name, value in
+                // Labels stand in the order of the definition; empty ones are left out.
+                while position < names.count, unsafe !name.elementsEqual(names[position]) {
+                    position += 1
+                }
+                guard position < names.count,
+                    values[position].insert(unsafe LabelHash.of(value)).inserted,
+                    examples[position].count < Self.exampleCount
+                else { return }
+                examples[position].append(unsafe Self.example(value))
+            }
+        }
+        let counts = values.map(\.count)
+        guard let most = counts.max(), most > 0, let widest = counts.firstIndex(of: most) else {
+            return nil
+        }
+        return WidestLabel(
+            name: definition.labels[widest], count: most, examples: examples[widest])
+    }
+
+    private func forEachNewestSeries(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {
+        var left = Self.seriesLooked
+        for run in runs.reversed() {
+            for index in (0..<run.count).reversed() where run.block.isShown(at: index) {
+                let labels = unsafe run.block.labels(at: index)
+                if unsafe labels.elementsEqual(overflowKey) { continue }
+                if left == 0 { return }
+                left -= 1
+                unsafe body(labels)
+            }
+        }
+    }
+
+    /// A label value in a form that can be shown: short, and without what changes the text around it.
+    private static func example(_ escaped: UnsafeBufferPointer<UInt8>) -> String {
+        // Four bytes of a scalar at most, and twice as many once escaped.
+        let text = unsafe LabelBlock.unescaped(escaped.prefix(exampleLength * 8))
+        var shown = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars.prefix(exampleLength) {
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator: shown.append("\u{FFFD}")
+            default: shown.append(scalar)
+            }
+        }
+        let isCut =
+            escaped.count > exampleLength * 8 || text.unicodeScalars.count > exampleLength
+        return String(shown) + (isCut ? "…" : "")
+    }
+
+    /// What the log says when the family first gives out its overflow series.
+    var overflowAdvice: String {
+        let widest = widestLabel.map {
+            " The label \"\($0.name)\" has the most values (\($0.count)): give it fewer, or none."
+        }
+        return """
+            metric "\(definition.name)" may have \(limit.saneCount) series; further label values \
+            share one in which every label is "\(SeriesLimit.overflowValue)", so totals stay \
+            right.\(widest ?? "") If it needs more series, register it with a higher SeriesLimit; \
+            outrider_series_overflowed_total counts
+            """
+    }
+
+    /// What the page at `/` says of it.
+    fileprivate var overflowNotice: String {
+        let widest = widestLabel.map { widest in
+            let examples = widest.examples.map { "\"\($0)\"" }.joined(separator: ", ")
+            return " The label \(widest.name) has the most values (\(widest.count)): \(examples)"
+                + (widest.count > widest.examples.count ? ", …" : "")
+        }
+        return """
+            \(definition.name) may have \(limit.saneCount) series. \(overflowCount) look-ups were \
+            given its overflow series instead.\(widest ?? "")
+            """
+    }
+}
+
+extension Registry {
+    /// Notices at most; families beyond that are only counted.
+    private static let noticeLimit = 20
+
+    /// The families that gave out their overflow series, by name.
+    fileprivate var overflowedFamilies: [FamilyCore] {
+        snapshot.entries.compactMap { entry in
+            guard case .instruments(let core) = entry, core.overflowCount > 0 else { return nil }
+            return core
+        }
+    }
+
+    /// A sentence or two on each family that gave out its overflow series: its limit, how many
+    /// look-ups it was, and the label with the most values; not escaped for any format.
+    ///
+    /// - Complexity: a millisecond or so for each of them; at most twenty are described.
+    package var overflowNotices: [String] {
+        let families = overflowedFamilies
+        let notices = families.prefix(Self.noticeLimit).map(\.overflowNotice)
+        let more = families.count - notices.count
+        return more > 0 ? notices + ["\(more) more families reached their limits."] : notices
+    }
+}
+
+/// Counts the look-ups that were given an overflow series, by family.
+struct OverflowCollector: Collector {
+    private static let overflowed = CollectedFamily.counter(
+        "outrider_series_overflowed_total",
+        help: "Look-ups of label values that were given a family's overflow series, by family.",
+        labels: ["family"])
+
+    weak let registry: Registry?
+
+    var name: String { "overflows" }
+    var families: [CollectedFamily] { [Self.overflowed] }
+
+    func collect(into samples: inout CollectedSamples) {
+        for core in registry?.overflowedFamilies ?? [] {
+            samples.add(Self.overflowed, core.overflowCount, core.definition.name)
+        }
+    }
+}

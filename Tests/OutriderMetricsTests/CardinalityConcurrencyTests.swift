@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many make series past the limit, or record on series that expire: nothing is lost, no bound broken.
+
+import OutriderMetrics
+import OutriderTesting
+import Synchronization
+import Testing
+
+/// A clock that moves a second for each scrape, without a lock.
+private final class ScrapeClock: MetricClock {
+    private let seconds = Tally()
+
+    var uptime: Duration { .seconds(seconds.count) }
+    var secondsSinceEpoch: Double { 1_700_000_000 + Double(seconds.count) }
+
+    func tick() { seconds.add() }
+}
+
+@Suite struct CardinalityConcurrencyTests {
+    /// Scrapes until the tasks have ended, and once more.
+    private func scrape(
+        _ look: @escaping @Sendable () -> Void, scrapers: Int = 1,
+        during tasks: [@Sendable () async -> Void]
+    ) async {
+        let working = Tally(tasks.count)
+        await withTaskGroup { group in
+            for task in tasks {
+                group.addTask {
+                    await task()
+                    working.add(-1)
+                }
+            }
+            for _ in 0..<scrapers {
+                group.addTask {
+                    while working.count > 0 {
+                        look()
+                        await Task.yield()
+                    }
+                }
+            }
+        }
+        look()
+    }
+
+    /// The samples of a text, by their names and labels.
+    private static func samples(_ text: String) -> [Substring: Double] {
+        var samples: [Substring: Double] = [:]
+        for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+            guard let blank = line.lastIndex(of: " ") else { continue }
+            samples[line[..<blank]] = Double(line[line.index(after: blank)...])
+        }
+        return samples
+    }
+
+    @Test func `no scrape sees more series than the limit allows, and every increment counts`()
+        async
+    {
+        let registry = Registry(log: .silent)
+        let hits = registry.counter(
+            "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 100))
+        await scrape(
+            {
+                let count = Self.samples(registry.text()).keys.count { $0.hasPrefix("hits") }
+                #expect(count <= 101)
+                #expect(hits.count <= 101)
+            },
+            during: (0..<4).map { task -> @Sendable () async -> Void in
+                {
+                    for n in 0..<5_000 {
+                        hits.with("\(task).\(n)").increment()
+                        if n % 100 == 0 { await Task.yield() }
+                    }
+                }
+            })
+        let samples = Self.samples(registry.text())
+        let total = samples.filter { $0.key.hasPrefix("hits") }.values.reduce(0, +)
+        #expect(total == 20_000)
+        #expect(hits.count == 101)
+        #expect(samples[#"outrider_series_overflowed_total{family="hits_total"}"#] == 19_900)
+    }
+
+    @Test func `the limit holds while others remove series`() async {
+        let registry = Registry.bare
+        let hits = registry.counter("hits", help: "", labels: ["n"], limit: .init(count: 50))
+        await scrape(
+            { #expect(hits.count <= 51) },
+            during: (0..<3).map { task -> @Sendable () async -> Void in
+                {
+                    for n in 0..<5_000 {
+                        hits.with("\(n % 80)").increment()
+                        if n % 3 == task { hits.remove("\((n + task * 20) % 80)") }
+                        if n % 1_000 == 0 { hits.remove("_OVERFLOW") }
+                        if n % 100 == 0 { await Task.yield() }
+                    }
+                }
+            })
+    }
+
+    /// The increase of each sample as somebody adds it up who scrapes again and again.
+    private final class Increase: Sendable {
+        private struct State: Sendable {
+            var last: [String: Double] = [:]
+            var total: [String: Double] = [:]
+        }
+
+        private let state = Mutex(State())
+
+        /// Scrapes, and adds what each sample has grown by; one that was not there began at zero.
+        func add(_ scrape: () -> String) {
+            // Scraping and adding are one step, as they are for one scraper.
+            state.withLock { state in
+                var now: [String: Double] = [:]
+                for (name, value) in CardinalityConcurrencyTests.samples(scrape()) {
+                    let name = String(name)
+                    let before = state.last[name] ?? 0
+                    state.total[name, default: 0] += value < before ? value : value - before
+                    now[name] = value
+                }
+                state.last = now
+            }
+        }
+
+        func total(of name: String) -> Double { state.withLock { $0.total[name] ?? 0 } }
+    }
+
+    @Test func `increments of a kept counter that expires again and again are all seen`() async {
+        let clock = ScrapeClock()
+        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let hits = registry.counter(
+            "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .seconds(1)))
+        let kept = (0..<4).map { hits.with("\($0)") }
+        let increase = Increase()
+        let scrapes = Tally()
+        await scrape(
+            {
+                clock.tick()
+                increase.add { registry.text() }
+                scrapes.add()
+            },
+            during: (0..<4).map { task -> @Sendable () async -> Void in
+                {
+                    for n in 0..<4_000 {
+                        kept[task].increment()
+                        kept[(task + 1) % 4].increment(by: 0.5)
+                        // A pause of a few scrapes, so that it expires now and then.
+                        let until = scrapes.count + (n % 40 == 0 ? 3 : 0)
+                        var patience = 1_000
+                        while scrapes.count < until, patience > 0 {
+                            patience -= 1
+                            await Task.yield()
+                        }
+                    }
+                }
+            })
+        increase.add { registry.text() }
+        for n in 0..<4 { #expect(increase.total(of: "hits_total{n=\"\(n)\"}") == 6_000) }
+    }
+
+    @Test func `observations of a kept histogram that expires are all seen, sums and buckets`()
+        async
+    {
+        let clock = ScrapeClock()
+        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let waits = registry.histogram(
+            "wait", help: "", labels: ["n"], buckets: [1, 2],
+            limit: SeriesLimit(idleTime: .seconds(1)))
+        let kept = waits.with("a")
+        let increase = Increase()
+        await scrape(
+            {
+                clock.tick()
+                increase.add { registry.text() }
+            },
+            during: (0..<2).map { task -> @Sendable () async -> Void in
+                {
+                    for n in 0..<5_000 {
+                        kept.observe(task == 0 ? 0.5 : 1.5, exemplar: .trace("\(n)"))
+                        if n % 3 == 0 { await Task.yield() }
+                    }
+                }
+            })
+        increase.add { registry.text() }
+        #expect(increase.total(of: #"wait_count{n="a"}"#) == 10_000)
+        #expect(increase.total(of: #"wait_bucket{n="a",le="1.0"}"#) == 5_000)
+        #expect(increase.total(of: #"wait_sum{n="a"}"#) == 10_000)
+    }
+
+    @Test func `series that are looked up each time and expire lose nothing`() async {
+        let clock = ScrapeClock()
+        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let hits = registry.counter(
+            "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 6, idleTime: .seconds(1)))
+        let increase = Increase()
+        await scrape(
+            {
+                clock.tick()
+                increase.add { registry.text() }
+            },
+            during: (0..<3).map { task -> @Sendable () async -> Void in
+                {
+                    for n in 0..<4_000 {
+                        hits.with("\((n / 50 + task) % 9)").increment()
+                        if n % 10 == 0 { await Task.yield() }
+                    }
+                }
+            })
+        increase.add { registry.text() }
+        let names = (0..<9).map(String.init) + ["_OVERFLOW"]
+        let total = names.map { increase.total(of: "hits_total{n=\"\($0)\"}") }.reduce(0, +)
+        #expect(total == 12_000)
+    }
+
+    @Test func `no scrape of several shows a series that is being set back`() async {
+        let clock = ScrapeClock()
+        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let waits = registry.histogram(
+            "wait", help: "", labels: ["n"], buckets: [1, 2],
+            limit: SeriesLimit(idleTime: .seconds(5)))
+        let kept = waits.with("a")
+        // Odd while nothing is recorded. Only then does time pass, so no life ends within a batch.
+        let turn = Tally()
+        let (whole, hidden) = (Tally(), Tally())
+        await scrape(
+            {
+                let before = turn.count
+                if before % 2 == 1 { clock.tick() }
+                let samples = Self.samples(registry.text())
+                guard before % 2 == 1, turn.count == before else { return }
+                guard let count = samples[#"wait_count{n="a"}"#] else {
+                    hidden.add()
+                    return
+                }
+                whole.add()
+                #expect(count.remainder(dividingBy: 20) == 0 && count > 0)
+                #expect(samples[#"wait_bucket{n="a",le="1.0"}"#] == count / 2)
+                #expect(samples[#"wait_sum{n="a"}"#] == count)
+            }, scrapers: 2,
+            during: [
+                {
+                    for _ in 0..<200 {
+                        for _ in 0..<10 {
+                            kept.observe(0.5)
+                            kept.observe(1.5)
+                        }
+                        let seen = hidden.count
+                        turn.add()
+                        var patience = 10_000
+                        while hidden.count < seen + 2, patience > 0 {
+                            patience -= 1
+                            await Task.yield()
+                        }
+                        turn.add()
+                    }
+                }
+            ])
+        #expect(whole.count > 0 && hidden.count > 0)
+    }
+}

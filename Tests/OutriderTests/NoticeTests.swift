@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page at `/` tells what an operator should know.
+
+import Outrider
+import TestSupport
+import Testing
+
+@Suite struct NoticeTests {
+    @Test func `the landing page names a family past its limit, and the label that grows`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        let hits = agent.registry.counter(
+            "hits", help: "Hits.", labels: ["path"], limit: SeriesLimit(count: 2))
+        #expect(try !fetch("/", from: address(of: agent)).text.contains("<p>"))
+        for path in ["/", "/<b>", "/c", "/d"] { hits.with(path).increment() }
+        let landing = try fetch("/", from: address(of: agent)).text
+        #expect(
+            landing.contains(
+                "<p>hits_total may have 2 series. 2 look-ups were given its overflow series "
+                    + "instead. The label path has the most values (2): &quot;/&lt;b&gt;&quot;, "
+                    + "&quot;/&quot;</p>"))
+        let scrape = try fetch("/metrics", from: address(of: agent)).text
+        #expect(
+            scrape.contains(#"outrider_series_overflowed_total{family="hits_total"} 2"# + "\n"))
+    }
+}
