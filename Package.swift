@@ -156,7 +156,11 @@ let package = Package(
             swiftSettings: strict),
         // Tests
         .executableTarget(
-            name: "outrider-probe", dependencies: ["Outrider", "CTestSupport", "TestSupport"],
+            name: "outrider-probe",
+            dependencies: [
+                "Outrider", "CTestSupport", "TestSupport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
             path: "Tests/Probe",
             swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
@@ -164,7 +168,11 @@ let package = Package(
             name: "TestSupport", dependencies: ["CTestSupport", "OutriderEndpoint"],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "OutriderMetricsTests", dependencies: ["OutriderMetrics", "OutriderTesting"],
+            name: "OutriderMetricsTests",
+            dependencies: [
+                "OutriderMetrics", "OutriderTesting",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderEndpointTests",
@@ -180,10 +188,18 @@ let package = Package(
             dependencies: ["OutriderHTTP", "OutriderMetrics", "OutriderTesting"],
             swiftSettings: strict),
         .testTarget(
-            name: "OutriderTestingTests", dependencies: ["OutriderTesting", "OutriderMetrics"],
+            name: "OutriderTestingTests",
+            dependencies: [
+                "OutriderTesting", "OutriderMetrics",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
             swiftSettings: strict),
         .testTarget(
-            name: "OutriderTests", dependencies: ["Outrider", "OutriderTesting", "TestSupport"],
+            name: "OutriderTests",
+            dependencies: [
+                "Outrider", "OutriderTesting", "TestSupport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderHummingbirdTests",

@@ -7,7 +7,10 @@ import PackageDescription
 let package = Package(
     name: "outrider-bench",
     platforms: [.macOS(.v26)],
-    dependencies: [.package(name: "outrider", path: "..")],
+    dependencies: [
+        .package(name: "outrider", path: ".."),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+    ],
     targets: [
         .target(name: "CBench"),
         .executableTarget(
@@ -16,6 +19,7 @@ let package = Package(
                 "CBench", .product(name: "OutriderMetrics", package: "outrider"),
                 .product(name: "OutriderHTTP", package: "outrider"),
                 .product(name: "OutriderRuntime", package: "outrider"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: [.treatAllWarnings(as: .error)]),
     ],

@@ -24,6 +24,7 @@ LD_PRELOAD=$PWD/.build/liballocations.so "$bench" --allocations
 rows=$("$bench" --quick)
 printf '%s\n' "$rows"
 for op in counter_inc gauge_set histogram_observe counter_lookup histogram_lookup \
+  swift_metrics_counter_inc swift_metrics_counter_make_inc \
   scrape_counters scrape_histograms register_counter register_histogram; do
   grep -qP "^outrider\t$op\t1\t[0-9.]+\t[0-9.]+$" <<<"$rows" ||
     { echo "bench.sh: no line for $op" >&2; exit 1; }

@@ -22,7 +22,7 @@ FLOORS = [
         "CZlib": set(),
     },
     {
-        "OutriderMetrics": SYSTEM | {"OutriderThreading", "CZlib"},
+        "OutriderMetrics": SYSTEM | {"OutriderThreading", "CZlib", "CoreMetrics"},
         "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
     },
     {

@@ -27,6 +27,15 @@ internal import OutriderThreading
 public final class Agent: Sendable {
     /// The metrics that this agent exposes.
     public let registry: Registry
+    /// A backend for swift-metrics, which records in ``registry``.
+    ///
+    /// ```swift
+    /// MetricsSystem.bootstrap(agent.metricsFactory)
+    /// ```
+    ///
+    /// `bootstrap` can be called once in a process. The factory may be one of several, in a
+    /// `MultiplexMetricsHandler`, and works whether or not the agent listens.
+    public let metricsFactory: OutriderMetricsFactory
 
     private let readiness: Readiness
     private let log: DiagnosticLog
@@ -84,6 +93,8 @@ public final class Agent: Sendable {
 
     private init(_ configuration: Configuration, _ environment: Environment) {
         registry = configuration.registry
+        metricsFactory = OutriderMetricsFactory(
+            registry: configuration.registry, configuration: configuration.metricsFactory)
         log = configuration.log
         readiness = Readiness(configuration.startsReady ? .ready : .starting)
         let answers = registry.counter(

@@ -41,6 +41,8 @@ extension Agent {
         public var resource: [String: String] = [:]
         /// The metrics to expose.
         public var registry: Registry = .shared
+        /// Names and buckets of what swift-metrics records; see ``Agent/metricsFactory``.
+        public var metricsFactory = OutriderMetricsFactory.Configuration()
         /// Whether `/readyz` says so from the start; if not, call ``Agent/markReady()``.
         public var startsReady = true
         /// Pages of the service's own, beside those of the agent.

@@ -66,6 +66,19 @@ extension FamilyRequest {
         case .callbackGauge:
             let value = try callbackValue
             registry.gauge(name, help: help) { value }
+        case .swiftMetrics: recordThroughSwiftMetrics(in: registry, .init())
+        case .swiftMetricsVerbatim: recordThroughSwiftMetrics(in: registry, .swiftPrometheus)
+        }
+    }
+
+    private func recordThroughSwiftMetrics(
+        in registry: Registry, _ configuration: OutriderMetricsFactory.Configuration
+    ) {
+        let factory = OutriderMetricsFactory(registry: registry, configuration: configuration)
+        for one in series {
+            let dimensions = Array(zip(labels, one.values ?? []))
+            (type ?? .counter).record(
+                one.numbers.map(\.value), name, dimensions, through: factory)
         }
     }
 

@@ -30,6 +30,8 @@ struct FamilyRequest: Decodable {
         case info
         case callbackCounter
         case callbackGauge
+        case swiftMetrics
+        case swiftMetricsVerbatim
     }
 
     let kind: Kind
@@ -40,6 +42,8 @@ struct FamilyRequest: Decodable {
     /// Upper bounds of a histogram; the library's own if absent.
     let buckets: [Bits]?
     let series: [SeriesRequest]
+    /// Which type of swift-metrics records it; a counter if absent.
+    let type: SwiftMetricsKind?
 }
 
 /// One series: its labels, and what is recorded on it, in this order.

@@ -31,6 +31,7 @@ func runTimings(isQuick: Bool) {
     recording(harness)
     lookUps(harness)
     requests(harness)
+    swiftMetrics(harness)
     scrapes(harness)
 }
 
@@ -163,6 +164,7 @@ func runLoop(_ op: String, _ count: Int) -> Bool {
     case "request_token": RequestBench.resolved(HTTPRequestRecorder(registry: registry), count)
     case "request_token_template":
         RequestBench.byTemplate(HTTPRequestRecorder(registry: registry), count)
+    case "swift_metrics_counter_make_inc": remakeCounters(count)
     case "scrape_counters":
         Data.counters(in: registry)
         for _ in 0..<count { _ = registry.respond() }

@@ -90,6 +90,12 @@ public final class Counter: Sendable {
     /// The end of the series' line in OpenMetrics; nil if it never had an exemplar.
     var exemplarSlots: ExemplarSlots? { exemplars.made }
 
+    /// Makes it zero, for swift-metrics; an addition at this moment may be lost or stay.
+    func reset() {
+        cell.set(0)
+        cell.advanced(by: 1).set(0)
+    }
+
     /// What was counted so far.
     ///
     /// For tests and logs; a scrape reads the cells themselves.

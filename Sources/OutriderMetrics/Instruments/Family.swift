@@ -129,6 +129,12 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
         unsafe unsafeDowncast(core.overflow(), to: Instrument.self)
     }
 
+    /// The instrument with these label values, and whether it is that of the overflow series.
+    package func resolve(_ values: [String]) -> (instrument: Instrument, isOverflow: Bool) {
+        let instrument = child(values.span)
+        return (instrument, core.isOverflow(instrument))
+    }
+
     private func child(_ values: Span<String>) -> Instrument {
         // SAFETY: the registry makes a `Family<Counter>` for a core of counters only, and so on.
         unsafe unsafeDowncast(core.instrument(for: values, order: order), to: Instrument.self)

@@ -17,6 +17,9 @@ final class FamilyCore: Sendable {
     private let arena: CellArena
     private let table: SeriesTable
     private let overflows = Atomic<Int>(0)
+    /// How often series were removed by the direct API, and the family with them.
+    private let removals = Atomic<Int>(0)
+    private let isUnregistered = Atomic<Bool>(false)
 
     init(
         _ definition: MetricDefinition, limit: SeriesLimit = .standard,
@@ -26,14 +29,15 @@ final class FamilyCore: Sendable {
         self.limit = limit
         self.surroundings = surroundings
         text = FamilyText(definition)
-        labelHeads = LabelHeads(definition.labels)
+        // Of open labels none is known before; what stands for all that do not fit has its own.
+        labelHeads = LabelHeads(definition.hasOpenLabels ? ["overflow"] : definition.labels)
         let cells =
             switch definition.kind {
             case .counter: Counter.cellCount
             case .gauge, .info: Gauge.cellCount
             case .histogram: Histogram.cellCount(bounds: definition.bounds.count)
             }
-        let isLabelled = !definition.labels.isEmpty
+        let isLabelled = !definition.labels.isEmpty || definition.hasOpenLabels
         arena = CellArena(
             cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, surroundings: surroundings)
         let isLimited = isLabelled && definition.kind != .info
@@ -130,6 +134,9 @@ final class FamilyCore: Sendable {
         return instrument
     }
 
+    /// Whether an instrument is that of the overflow series.
+    func isOverflow(_ instrument: AnyObject) -> Bool { table.isOverflow(instrument) }
+
     /// Look-ups that were given the overflow series.
     var overflowCount: Int { overflows.load(ordering: .relaxed) }
 
@@ -150,6 +157,7 @@ final class FamilyCore: Sendable {
         ) { key in
             unsafe table.keepOnly(key, make: makeInstrument)
         }
+        noteRemoval()
         if kept == nil { refuseLabels() }
     }
 
@@ -167,6 +175,7 @@ final class FamilyCore: Sendable {
         ) { key in
             unsafe table.remove(key)
         }
+        noteRemoval()
         return removed ?? false
     }
 
@@ -174,13 +183,60 @@ final class FamilyCore: Sendable {
     func removeAll(matching labels: [String: String]) -> Int {
         guard !labels.isEmpty, labels.keys.allSatisfy(definition.labels.contains) else { return 0 }
         let pairs = labels.map { (name: Array($0.utf8), value: LabelBlock.escaped($1)) }
+        defer { noteRemoval() }
         return unsafe table.removeAll { block in unsafe LabelBlock.contains(pairs, in: block) }
     }
 
     /// Removes every series.
     func removeAll() {
         _ = unsafe table.removeAll { _ in true }
+        noteRemoval()
     }
+
+    // MARK: - Series by their rendered labels, for swift-metrics
+
+    /// Changes whenever the direct API may have removed a series, or the whole family.
+    ///
+    /// ORDERING: release and acquire; whoever sees the number of a removal sees the removal.
+    var removalCount: Int { removals.load(ordering: .acquiring) }
+
+    /// Whether the registry still has the family.
+    var isRegistered: Bool { !isUnregistered.load(ordering: .acquiring) }
+
+    private func noteRemoval() { removals.wrappingAdd(1, ordering: .releasing) }
+
+    /// The registry let the family go.
+    func noteUnregistration() {
+        isUnregistered.store(true, ordering: .releasing)
+        noteRemoval()
+    }
+
+    /// The instrument with these rendered labels, made if there is none yet.
+    func instrument(rendered key: [UInt8]) -> AnyObject {
+        let found = unsafe key.withUnsafeBufferPointer { key in
+            unsafe table.findOrMake(key, make: makeInstrument)
+        }
+        if found.isOverflow { noteOverflow() }
+        return found.instrument
+    }
+
+    /// Whether this instrument is the one of the series with these rendered labels.
+    func has(_ instrument: AnyObject, rendered key: [UInt8]) -> Bool {
+        unsafe key.withUnsafeBufferPointer { key in unsafe table.find(key) === instrument }
+    }
+
+    /// Removes the series with these rendered labels, without a note of it.
+    func remove(rendered key: [UInt8]) {
+        unsafe key.withUnsafeBufferPointer { key in _ = unsafe table.remove(key) }
+    }
+
+    /// Makes the series with these rendered labels as young as if it was made now.
+    func restart(rendered key: [UInt8]) {
+        unsafe key.withUnsafeBufferPointer { key in unsafe table.restart(key) }
+    }
+
+    /// An instrument of the family's kind that belongs to no series.
+    func detachedInstrument() -> AnyObject { makeInstrument().instrument }
 
     private func makeInstrument() -> (instrument: AnyObject, cell: Cell) {
         switch definition.kind {

@@ -14,14 +14,18 @@ struct MetricDefinition: Sendable {
     let kind: MetricKind
     /// The name without the suffix of its type (`_total`, `_info`).
     let baseName: String
+    /// What the name has besides: the suffix of its type, or nothing if the name is kept as given.
+    let suffix: String
     let help: String
     /// Label names in the order in which they are printed: sorted.
     let labels: [String]
     /// Upper bounds of a histogram; empty for the others.
     let bounds: [Double]
+    /// Whether each series names its own labels, as those of swift-metrics do.
+    let hasOpenLabels: Bool
 
     /// The name of the family in the text format, suffix included.
-    var name: String { baseName + Self.suffix(of: kind) }
+    var name: String { baseName + suffix }
 
     /// Every name that a sample or the family itself may have, in any format.
     var sampleNames: [String] {
@@ -38,8 +42,11 @@ struct MetricDefinition: Sendable {
     /// Whether OpenMetrics has no type for it: `connections_created_total` would be the family
     /// `connections_created` there, a name that belongs to `connections`.
     ///
-    /// It is shown under its whole name, as a family of unknown type.
-    var isUnknownInOpenMetrics: Bool { kind == .counter && baseName.hasSuffix("_created") }
+    /// It is shown under its whole name, as a family of unknown type. So is a counter that keeps
+    /// a name without `_total`.
+    var isUnknownInOpenMetrics: Bool {
+        kind == .counter && (suffix.isEmpty || baseName.hasSuffix("_created"))
+    }
 
     /// Checks a definition as a caller gave it.
     ///
@@ -61,17 +68,33 @@ struct MetricDefinition: Sendable {
         self.init(unchecked: kind, name, help: help, labels: labels, buckets: buckets)
     }
 
+    /// Checks a definition of a family whose series each name their own labels.
+    ///
+    /// - Parameter keepsName: Whether a counter goes without `_total` if the name does.
+    init(
+        openLabels kind: MetricKind, _ name: String, keepsName: Bool, help: String,
+        buckets: Buckets?
+    ) throws(RegistrationError) {
+        // The rules are those of any definition; only what comes of the name and labels differs.
+        _ = try Self(kind, name, help: help, buckets: buckets)
+        self.init(
+            unchecked: kind, name, help: help, labels: [], buckets: buckets, hasOpenLabels: true,
+            keepsName: keepsName)
+    }
+
     /// A definition that is not checked, for an instrument that will not be exposed.
     init(
         unchecked kind: MetricKind, _ name: String, help: String, labels: [String],
-        buckets: Buckets?
+        buckets: Buckets?, hasOpenLabels: Bool = false, keepsName: Bool = false
     ) {
         let suffix = Self.suffix(of: kind)
         let isSuffixed = !suffix.isEmpty && name.hasSuffix(suffix) && name != suffix
         self.kind = kind
         self.baseName = isSuffixed ? String(name.dropLast(suffix.count)) : name
+        self.suffix = keepsName && !isSuffixed ? "" : suffix
         self.help = help
         self.labels = labels.sorted()
+        self.hasOpenLabels = hasOpenLabels
         if let buckets {
             bounds = buckets.problem == nil ? buckets.bounds : Buckets.default.bounds
         } else {
@@ -154,6 +177,12 @@ struct MetricDefinition: Sendable {
                 advice: "it is registered already, \(what); use that definition or another name")
         }
         if kind != other.kind { return error(.differentType, "as a \(kind.rawValue)") }
+        if self.name != other.name { return error(.nameTaken, "as \(self.name)") }
+        // Whoever names labels series by series takes the help and the buckets that are there.
+        if other.hasOpenLabels { return nil }
+        if hasOpenLabels {
+            return error(.differentLabels, "by swift-metrics, which names labels series by series")
+        }
         if help != other.help { return error(.differentHelp, "with the help text \"\(help)\"") }
         if labels != other.labels {
             let list = labels.isEmpty ? "no labels" : "the labels \(labels.joined(separator: ", "))"

@@ -16,6 +16,8 @@ struct WidestLabel: Sendable {
 extension FamilyCore {
     /// Series that are looked at, beginning with the newest: the growing label shows in those.
     private static let seriesLooked = 10_000
+    /// Different label names that are looked at, of a family whose series name their own.
+    private static let namesLooked = 50
     private static let exampleCount = 3
     private static let exampleLength = 60
 
@@ -24,29 +26,31 @@ extension FamilyCore {
     /// - Complexity: one look at each label of up to 10,000 series, without a lock: about 0.1 µs
     ///   for each.
     var widestLabel: WidestLabel? {
-        let names = definition.labels.map { Array($0.utf8) }
-        var values = Array(repeating: Set<UInt64>(), count: names.count)
-        var examples = Array(repeating: [String](), count: names.count)
+        // Of open labels a definition has no names, so they are those that are found.
+        var found: [(name: [UInt8], values: Set<UInt64>, examples: [String])] =
+            definition.labels.map { (Array($0.utf8), [], []) }
         unsafe forEachNewestSeries { labels in
-            var position = 0
             unsafe LabelBlock.forEachLabel(in: labels) { name, value in
-                // Labels stand in the order of the definition; empty ones are left out.
-                while position < names.count, unsafe !name.elementsEqual(names[position]) {
+                var position = 0
+                while position < found.count, unsafe !name.elementsEqual(found[position].name) {
                     position += 1
                 }
-                guard position < names.count,
-                    values[position].insert(unsafe LabelHash.of(value)).inserted,
-                    examples[position].count < Self.exampleCount
+                if position == found.count {
+                    guard definition.hasOpenLabels, position < Self.namesLooked else { return }
+                    found.append((unsafe Array(name), [], []))
+                }
+                guard found[position].values.insert(unsafe LabelHash.of(value)).inserted,
+                    found[position].examples.count < Self.exampleCount
                 else { return }
-                examples[position].append(unsafe Self.example(value))
+                found[position].examples.append(unsafe Self.example(value))
             }
         }
-        let counts = values.map(\.count)
-        guard let most = counts.max(), most > 0, let widest = counts.firstIndex(of: most) else {
-            return nil
-        }
+        guard let widest = found.max(by: { $0.values.count < $1.values.count }),
+            !widest.values.isEmpty
+        else { return nil }
         return WidestLabel(
-            name: definition.labels[widest], count: most, examples: examples[widest])
+            name: String(decoding: widest.name, as: UTF8.self), count: widest.values.count,
+            examples: widest.examples)
     }
 
     private func forEachNewestSeries(_ body: (UnsafeBufferPointer<UInt8>) -> Void) {

@@ -36,10 +36,13 @@ public struct RegistrationError: Error, Hashable, Sendable {
         public static let invalidBuckets = Code(index: 7, label: "invalid_buckets")
         /// Another family already exposes a sample of this name, or a callback has it.
         public static let nameTaken = Code(index: 8, label: "name_taken")
+        /// swift-metrics was asked for more names than a registry takes from it.
+        public static let tooManyNames = Code(index: 9, label: "too_many_names")
 
         static let all: [Code] = [
             .invalidMetricName, .invalidLabelName, .reservedLabelName, .differentType,
             .differentHelp, .differentLabels, .differentBuckets, .invalidBuckets, .nameTaken,
+            .tooManyNames,
         ]
 
         /// The code as it stands in the label `reason`.

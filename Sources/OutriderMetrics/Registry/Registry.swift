@@ -32,6 +32,8 @@ public final class Registry: Sendable {
     private let state: Guarded<RegistryState>
     /// What scrapes of this registry cost.
     let scrapeFigures: ScrapeFigures
+    /// What swift-metrics records here, whatever factory it came through.
+    let handlers: HandlerStore
 
     /// An empty registry.
     ///
@@ -52,6 +54,7 @@ public final class Registry: Sendable {
             try? state.add(CollectionPlan(diagnostics, origin: .own, diagnostics: diagnostics))
         }
         self.state = Guarded(state)
+        handlers = HandlerStore(diagnostics)
         if reportsItself { try? add(OverflowCollector(registry: self), .own) }
     }
 
@@ -76,6 +79,9 @@ public final class Registry: Sendable {
         snapshot.plans.contains { $0.name == name }
     }
 
+    /// Handlers of swift-metrics that have an owner.
+    package var handlerCount: Int { handlers.count }
+
     /// Scrapes that wait for a render which they will share.
     package var waitingScrapes: Int { renders.waiting }
 
@@ -93,7 +99,14 @@ public final class Registry: Sendable {
     ) throws(RegistrationError) -> FamilyCore {
         let definition = try MetricDefinition(
             kind, name, help: help, labels: labels, buckets: buckets)
-        return try state.withLock { (state) throws(RegistrationError) in
+        return try core(definition, given: name, limit: limit)
+    }
+
+    /// Registers a family, or finds the one that is there with the same definition.
+    func core(
+        _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .standard
+    ) throws(RegistrationError) -> FamilyCore {
+        try state.withLock { (state) throws(RegistrationError) in
             try state.findOrAdd(definition, given: name, limit: limit, surroundings)
         }
     }

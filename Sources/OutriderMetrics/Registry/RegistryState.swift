@@ -80,6 +80,7 @@ struct RegistryState: Sendable {
         guard definitions.contains(where: { $0.name == name || $0.baseName == name }) else {
             return nil
         }
+        if case .instruments(let core) = owner { core.noteUnregistration() }
         for definition in definitions {
             owners[definition.name] = nil
             for sample in definition.sampleNames { families[sample] = nil }

@@ -14,6 +14,13 @@ enum LabelHash {
 
     /// 64 well mixed bits.
     static func of(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
+        unsafe of(bytes, keys)
+    }
+
+    @inline(__always)
+    private static func of(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ keys: (UInt64, UInt64)
+    ) -> UInt64 {
         let (first, second) = keys
         var hash = first ^ UInt64(truncatingIfNeeded: bytes.count)
         guard let base = bytes.baseAddress else { return fold(hash, second) }
@@ -36,6 +43,21 @@ enum LabelHash {
             index += 1
         }
         return fold(fold(low ^ second, high ^ hash), first ^ second)
+    }
+
+    /// A hash of a label and of pairs of texts, the same for each order of the pairs.
+    static func of(_ label: String, _ pairs: [(String, String)], seed: UInt64) -> UInt64 {
+        let keys = keys
+        var sum: UInt64 = 0
+        for (name, value) in pairs {
+            sum &+= fold(of(name, keys) ^ keys.0, of(value, keys) ^ keys.1)
+        }
+        return fold((of(label, keys) &+ seed) ^ keys.0, sum ^ keys.1)
+    }
+
+    @inline(__always)
+    private static func of(_ text: borrowing String, _ keys: (UInt64, UInt64)) -> UInt64 {
+        unsafe text.utf8.span.withUnsafeBufferPointer { unsafe of($0, keys) }
     }
 
     private static func fold(_ first: UInt64, _ second: UInt64) -> UInt64 {

@@ -14,11 +14,13 @@
 internal import Synchronization
 
 /// What a scrape needs to print one series.
-struct SeriesRecord {
+struct SeriesRecord: ~Copyable {
     let cell: Cell
     let labelsEnd: Int32
     /// When it began to count from zero, as the table counts time.
-    var created: UInt32
+    ///
+    /// ORDERING: relaxed; it stands for itself.
+    let created: Atomic<UInt32>
 }
 
 /// Whether scrapes print a series.
@@ -88,7 +90,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
             unsafe (labels + start).initialize(from: source, count: key.count)
         }
         let record = SeriesRecord(
-            cell: cell, labelsEnd: Int32(start + key.count), created: created)
+            cell: cell, labelsEnd: Int32(start + key.count), created: Atomic(created))
         // SAFETY: `index` is below the capacity, and its place was never initialised.
         unsafe (records + index).initialize(to: record)
         unsafe (instruments + index).initialize(to: instrument)
@@ -119,7 +121,13 @@ enum SeriesMark: UInt8, AtomicRepresentable {
     /// When a series began to count from zero, as the table counts time.
     func created(at index: Int) -> UInt32 {
         // SAFETY: callers pass an index below `count`.
-        unsafe records[index].created
+        unsafe records[index].created.load(ordering: .relaxed)
+    }
+
+    /// Changes when a series counts as made.
+    func setCreated(at index: Int, to created: UInt32) {
+        // SAFETY: callers pass an index below `count`.
+        unsafe records[index].created.store(created, ordering: .relaxed)
     }
 
     /// The instrument of a series.
@@ -165,8 +173,7 @@ extension SeriesBlock {
 
     /// Hides a series that counts from zero since `created`.
     func hide(at index: Int, created: UInt32) {
-        // SAFETY: callers pass an index below `count`, and keep every reader of the time away.
-        unsafe records[index].created = created
+        setCreated(at: index, to: created)
         setMark(of: index, to: .hidden)
     }
 

@@ -97,6 +97,11 @@ final class SeriesTable: Sendable {
         state.withLock { overflow(in: &$0, make: make) }
     }
 
+    /// Whether an instrument is that of the overflow series.
+    func isOverflow(_ instrument: AnyObject) -> Bool {
+        state.withLock { $0.overflow === instrument }
+    }
+
     private func overflow(in state: inout SeriesIndex, make: SeriesIndex.Maker) -> AnyObject {
         if let overflow = state.overflow { return overflow }
         return unsafe overflowKey.withUnsafeBufferPointer { key in
@@ -113,6 +118,23 @@ final class SeriesTable: Sendable {
         let (instrument, cell) = make()
         unsafe state.append(instrument, cell: cell, key: key, hash: hash, created: now)
         return instrument
+    }
+
+    /// The instrument with these rendered labels; nil if there is none.
+    func find(_ key: UnsafeBufferPointer<UInt8>) -> AnyObject? {
+        let hash = unsafe SeriesIndex.hash(of: key)
+        return state.withLock { state in
+            unsafe state.find(key, hash: hash).map { state.instrument(at: $0) }
+        }
+    }
+
+    /// Lets the series with these rendered labels have begun to count now.
+    func restart(_ key: UnsafeBufferPointer<UInt8>) {
+        let hash = unsafe SeriesIndex.hash(of: key)
+        state.withLock { state in
+            guard let place = unsafe state.find(key, hash: hash) else { return }
+            state.blocks[place.block].setCreated(at: place.index, to: now)
+        }
     }
 
     /// Makes the series with these rendered labels the only one.

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// From labels and dimensions of swift-metrics, which may be any text, to names of Prometheus.
+
+/// What swift-metrics asks for: one form for each way in which a name is made.
+enum HandlerForm: UInt8, Hashable, Sendable {
+    case counter, gauge, timer, recorder
+
+    var kind: MetricKind {
+        switch self {
+        case .counter: .counter
+        case .gauge: .gauge
+        case .timer, .recorder: .histogram
+        }
+    }
+}
+
+/// The configuration of a factory, checked.
+struct NamingRules: Sendable {
+    /// A label that is longer, in bytes, is refused.
+    static let longestLabel = 1_000
+
+    let naming: OutriderMetricsFactory.Naming
+    private let buckets: [OutriderMetricsFactory.BucketRule]
+    private let timerBuckets: Buckets
+    private let recorderBuckets: Buckets
+
+    /// Calls `refuse` with a name and what is wrong for each set of buckets that makes no sense.
+    init(
+        _ configuration: OutriderMetricsFactory.Configuration,
+        refuse: (_ name: String, _ problem: String) -> Void
+    ) {
+        let defaults = OutriderMetricsFactory.Configuration()
+        func checked(_ buckets: Buckets, _ name: String, else others: Buckets) -> Buckets {
+            guard let problem = buckets.problem else { return buckets }
+            refuse(name, problem)
+            return others
+        }
+        naming = configuration.naming
+        buckets = configuration.buckets.filter { rule in
+            guard let problem = rule.buckets.problem else { return true }
+            refuse(rule.pattern, problem)
+            return false
+        }
+        timerBuckets = checked(
+            configuration.defaultTimerBuckets, "defaultTimerBuckets",
+            else: defaults.defaultTimerBuckets)
+        recorderBuckets = checked(
+            configuration.defaultRecorderBuckets, "defaultRecorderBuckets",
+            else: defaults.defaultRecorderBuckets)
+    }
+
+    /// The family that a label of swift-metrics belongs to.
+    func definition(
+        _ form: HandlerForm, _ label: String
+    ) throws(RegistrationError) -> MetricDefinition {
+        if label.utf8.count > Self.longestLabel {
+            throw RegistrationError(
+                code: .invalidMetricName, metric: Self.shown(label),
+                advice:
+                    "a label of swift-metrics has at most \(Self.longestLabel) bytes; shorten it")
+        }
+        var name = sanitised(label, allowingColon: true)
+        if form == .timer, !naming.keepsNames, !name.hasSuffix("_seconds") { name += "_seconds" }
+        return try MetricDefinition(
+            openLabels: form.kind, name, keepsName: naming.keepsNames,
+            help: Self.help(form, label),
+            buckets: form.kind == .histogram ? buckets(form, label, name) : nil)
+    }
+
+    private func buckets(_ form: HandlerForm, _ label: String, _ name: String) -> Buckets {
+        let rule = buckets.first { $0.matches(label) || $0.matches(name) }
+        return rule?.buckets ?? (form == .timer ? timerBuckets : recorderBuckets)
+    }
+
+    private static func help(_ form: HandlerForm, _ label: String) -> String {
+        let what =
+            switch form {
+            case .counter: "Counter"
+            case .gauge: "Gauge"
+            case .timer: "Timer"
+            case .recorder: "Recorder"
+            }
+        return "\(what) \(shown(label)) of swift-metrics."
+    }
+
+    /// A label as it can stand in a line of text.
+    static func shown(_ label: String) -> String {
+        var text = String.UnicodeScalarView()
+        for scalar in label.unicodeScalars.prefix(200) {
+            text.append(scalar.properties.generalCategory == .control ? " " : scalar)
+        }
+        return String(text)
+    }
+
+    /// A name that Prometheus takes: every other character becomes `_`, and so an empty one is `_`.
+    func sanitised(_ name: String, allowingColon: Bool) -> String {
+        if MetricDefinition.isValid(name, allowingColon: allowingColon) { return name }
+        var valid = ""
+        for character in name {
+            switch character.asciiValue ?? 0 {
+            case 0x30...0x39 where valid.isEmpty:
+                // Kept names are those of swift-prometheus, which drops the digit.
+                valid += naming.keepsNames ? "_" : "_\(character)"
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: valid.append(character)
+            case UInt8(ascii: ":") where allowingColon: valid.append(character)
+            default: valid.append("_")
+            }
+        }
+        return valid.isEmpty ? "_" : valid
+    }
+
+    /// The dimensions as labels, sorted by name.
+    ///
+    /// Of two with one name the last wins. Where two names become one only here, the values stand
+    /// side by side, in the order of the names that were given: `a.b` and `a-b` may be two facts.
+    func labels(of dimensions: [(String, String)]) -> SeriesLabels {
+        var given: [String: String] = [:]
+        for (name, value) in dimensions { given[name] = value }
+        let sorted = given.map { name, value in
+            (name: labelName(name), given: name, value: value)
+        }.sorted { ($0.name, $0.given) < ($1.name, $1.given) }
+        var labels = SeriesLabels(hasDuplicates: given.count != dimensions.count)
+        for (name, _, value) in sorted {
+            if name == labels.names.last {
+                labels.values[labels.values.count - 1] += ";" + value
+            } else {
+                labels.names.append(name)
+                labels.values.append(value)
+            }
+        }
+        return labels
+    }
+
+    private func labelName(_ name: String) -> String {
+        let valid = sanitised(name, allowingColon: false)
+        let isReserved = valid == "le" || valid == "quantile" || valid.hasPrefix("__")
+        return isReserved ? "exported_" + valid : valid
+    }
+}
+
+/// The labels of a series, sorted by name; an empty value is still there.
+struct SeriesLabels {
+    var names: [String] = []
+    var values: [String] = []
+    /// Whether the dimensions had a name twice, so that their order matters.
+    let hasDuplicates: Bool
+
+    /// The labels as they stand between the braces; nil if they are beyond all measure.
+    var rendered: [UInt8]? {
+        unsafe LabelBlock.withRendered(heads: LabelHeads(names), values: values.span, order: nil) {
+            unsafe Array($0)
+        }
+    }
+}
