@@ -185,12 +185,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "OutriderHTTPTests",
-            dependencies: ["OutriderHTTP", "OutriderMetrics", "OutriderTesting"],
+            dependencies: ["OutriderHTTP", "OutriderMetrics", "OutriderTesting", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderTestingTests",
             dependencies: [
-                "OutriderTesting", "OutriderMetrics",
+                "OutriderTesting", "OutriderMetrics", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),

@@ -3,6 +3,7 @@
 
 import OutriderMetrics
 import OutriderTesting
+import TestSupport
 import Testing
 
 @Suite struct NamingTests {

@@ -4,6 +4,7 @@
 import CoreMetrics
 import OutriderMetrics
 import OutriderTesting
+import TestSupport
 import Testing
 
 @Suite struct SwiftMetricsHostileTests {

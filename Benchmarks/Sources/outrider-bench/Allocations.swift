@@ -2,6 +2,7 @@
 // Counts allocations, with a counter that is preloaded into the process.
 
 import CBench
+import OutriderHTTP
 import OutriderMetrics
 
 /// Prints the allocations of scrapes and of recording; false if a promise does not hold.
@@ -25,6 +26,10 @@ func reportAllocations() -> Bool {
     }
 
     let recorded = recordEverything(allocations)
+    let recorder = HTTPRequestRecorder(registry: Registry())
+    let tokens = allocations { RequestBench.resolved(recorder, 1_000) }
+    let tokensByTemplate = allocations { RequestBench.byTemplate(recorder, 1_000) }
+    let exemplars = allocations { RequestBench.withoutExemplar(recorder, 1_000) }
     let few = scrape { Data.gauges(in: $0, count: 10) }
     let many = scrape { Data.gauges(in: $0, count: 10_000) }
     let counters = scrape { Data.counters(in: $0) }
@@ -32,11 +37,14 @@ func reportAllocations() -> Bool {
     for (name, value) in [
         ("recording", recorded), ("scrape_10_gauges", few), ("scrape_10000_gauges", many),
         ("scrape_10000_counters", counters), ("scrape_1000_histograms", histograms),
+        ("1000_request_tokens", tokens), ("1000_request_tokens_by_template", tokensByTemplate),
+        ("1000_request_tokens_without_exemplar", exemplars),
     ] {
         print("outrider\tallocations_\(name)\t1\t\(value)\t\(value)")
     }
-    // Families cost a few each; series cost none.
-    return recorded == 0 && many == few && counters < 60 && histograms < 30
+    // Families cost a few each; series cost none. A request costs its token and nothing else.
+    return recorded == 0 && many == few && counters < 60 && histograms < 30 && tokens == 1_000
+        && tokensByTemplate == 1_000 && exemplars == 1_000
 }
 
 private func recordEverything(_ allocations: (() -> Void) -> Int) -> Int {

@@ -34,6 +34,18 @@ enum RequestBench {
         }
     }
 
+    /// A request that had no header to take an exemplar from, to a head and a body.
+    static func withoutExemplar(_ recorder: HTTPRequestRecorder, _ count: Int) {
+        let route = recorder.route("/api/v1/resource7/{id}")
+        let header: String? = nil
+        for _ in 0..<count {
+            let token = recorder.begin(method: "POST", route: route)
+            token.noteHead(status: 201)
+            token.addResponseBytes(100)
+            token.finish(traceparent: header)
+        }
+    }
+
     /// A request whose route becomes known by its template.
     static func byTemplate(_ recorder: HTTPRequestRecorder, _ count: Int) {
         let templates = templates

@@ -6,6 +6,7 @@
 
 public import OutriderMetrics
 internal import OutriderThreading
+internal import Synchronization
 
 /// Records the requests that a service sends: how long they took and how they ended, in
 /// `http_client_request_duration_seconds`.
@@ -38,6 +39,8 @@ public final class HTTPClientRecorder: Sendable {
     }
 
     /// A server that requests go to, looked up once.
+    ///
+    /// Only of use to the recorder that gave it; another one looks it up anew.
     public struct Peer: Sendable {
         let series: PeerSeries
     }
@@ -46,11 +49,24 @@ public final class HTTPClientRecorder: Sendable {
     final class PeerSeries: Sendable {
         let address: String
         let port: String
+        /// Nil for all those beyond the limit.
+        let number: Int?
+        /// Which recorder it belongs to.
+        let owner: UInt64
         let slots = SeriesSlots<Durations>()
 
-        init(_ address: String, port: String) {
+        init(_ address: String, port: Int, owner: UInt64) {
             self.address = address
-            self.port = port
+            self.port = String(port)
+            number = port
+            self.owner = owner
+        }
+
+        init(overflowOf owner: UInt64) {
+            address = "_OVERFLOW"
+            port = "_OVERFLOW"
+            number = nil
+            self.owner = owner
         }
     }
 
@@ -75,10 +91,15 @@ public final class HTTPClientRecorder: Sendable {
     private let methods: MethodTable
     private let limit: Int
     private let peers = Guarded<[Name: PeerSeries]>([:])
-    private let overflow = PeerSeries("_OVERFLOW", port: "_OVERFLOW")
+    private let overflow: PeerSeries
+    private let identity: UInt64
+
+    private static let identities = Atomic<UInt64>(0)
 
     /// A recorder that registers its metrics in `registry`.
     public init(registry: Registry = .shared, configuration: Configuration = Configuration()) {
+        identity = Self.identities.wrappingAdd(1, ordering: .relaxed).newValue
+        overflow = PeerSeries(overflowOf: identity)
         durations = registry.histogram(
             "http_client_request_duration_seconds", help: "Time until a request was answered.",
             labels: [
@@ -99,7 +120,7 @@ public final class HTTPClientRecorder: Sendable {
         let series = peers.withLock { peers in
             if let known = peers[name] { return known }
             guard peers.count < limit else { return overflow }
-            let made = PeerSeries(address, port: String(port))
+            let made = PeerSeries(address, port: port, owner: identity)
             peers[name] = made
             return made
         }
@@ -108,7 +129,14 @@ public final class HTTPClientRecorder: Sendable {
 
     /// A request to `peer` is being sent.
     public func begin(method: String, to peer: Peer) -> ClientRequestToken {
-        ClientRequestToken(self, method: methods.number(of: method), peer.series)
+        ClientRequestToken(self, method: methods.number(of: method), own(peer.series))
+    }
+
+    /// A peer of this recorder, whoever made the one given.
+    private func own(_ series: PeerSeries) -> PeerSeries {
+        if series.owner == identity { return series }
+        guard let port = series.number else { return overflow }
+        return peer(series.address, port: port).series
     }
 
     /// Records the request that `body` sends: its status if the token was told, else its error.

@@ -20,7 +20,10 @@ struct MethodTable: Sendable {
     private let labels: [String]
 
     init(additional: [String] = []) {
-        let more = additional.filter { !$0.isEmpty && !Self.known.contains($0) }
+        var more: [String] = []
+        for method in additional where !method.isEmpty && !(Self.known + more).contains(method) {
+            more.append(method)
+        }
         self.additional = Array(more.prefix(Self.additionalLimit))
         labels = Self.known + self.additional
     }

@@ -26,7 +26,7 @@ final class RouteTable: Sendable {
         }
     }
 
-    private let routes = Guarded<[String: RouteSeries]>([:])
+    private let routes: Guarded<[String: RouteSeries]>
     private let aliases = InlineArray<256, OnceReference<Alias>> { _ in
         OnceReference()
     }
@@ -34,11 +34,15 @@ final class RouteTable: Sendable {
     private let overflow: RouteSeries
     private let make: @Sendable (String) -> RouteSeries
 
-    /// A table of at most `limit` routes; `overflow` stands for all beyond.
+    /// A table of at most `limit` routes beside those that are `known` from the start; `overflow`
+    /// stands for all beyond.
     init(
-        limit: Int, overflow: RouteSeries, make: @escaping @Sendable (String) -> RouteSeries
+        limit: Int, known: [RouteSeries], overflow: RouteSeries,
+        make: @escaping @Sendable (String) -> RouteSeries
     ) {
-        self.limit = limit
+        let first = Dictionary(known.map { ($0.template, $0) }) { one, _ in one }
+        routes = Guarded(first)
+        self.limit = limit + first.count
         self.overflow = overflow
         self.make = make
     }
@@ -49,16 +53,23 @@ final class RouteTable: Sendable {
         let place = Self.place(of: identity)
         let alias = aliases[place].load()
         if let alias, alias.identity == identity { return alias.route }
+        let text = Self.shown(template)
         let route = routes.withLock { routes -> RouteSeries? in
-            if let known = routes[template] { return known }
+            if let known = routes[text] { return known }
             guard routes.count < limit else { return nil }
-            let new = make(template)
-            routes[template] = new
+            let new = make(text)
+            routes[text] = new
             return new
         }
         guard let route else { return overflow }
         if alias == nil { _ = aliases[place].storeIfNil(Alias(template, identity, route)) }
         return route
+    }
+
+    /// A template as it stands in a label: an empty one is that of the root, and would be no label
+    /// at all.
+    static func shown(_ template: String) -> String {
+        template.isEmpty ? "/" : template
     }
 
     /// What a `String` is made of: where its text lies, or the text itself if it is short.

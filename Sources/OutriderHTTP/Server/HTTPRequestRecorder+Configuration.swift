@@ -27,8 +27,8 @@ extension HTTPRequestRecorder {
         public var limit = SeriesLimit(count: 1_000)
         /// The `traceparent` of the trace that runs now; nil if there is none.
         ///
-        /// Asked on the thread or in the task that finishes a request, at most once a second for
-        /// each bucket, before the request's own header is looked at. The product
+        /// Asked on the thread or in the task that finishes a request, before the request's own
+        /// header is looked at, and not within a second of the bucket's last exemplar. The product
         /// `OutriderTracing` has one for swift-distributed-tracing.
         public var traceparent: (@Sendable () -> String?)?
 

@@ -70,21 +70,23 @@ public final class HTTPRequestRecorder: Sendable {
         traceparent = configuration.traceparent
         unmatched = Route(series: RouteSeries("_UNMATCHED", .timed, owner: identity))
         let (excluded, streaming) = (configuration.excludedRoutes, configuration.streamingRoutes)
+        // Known from the start, so that they are what they are past the limit too.
+        let special =
+            excluded.map { RouteSeries(RouteTable.shown($0), .excluded, owner: identity) }
+            + streaming.subtracting(excluded).map {
+                RouteSeries(RouteTable.shown($0), .timedToHead, owner: identity)
+            }
         routes = RouteTable(
-            limit: max(1, configuration.limit.count),
+            limit: max(1, configuration.limit.count), known: special,
             overflow: RouteSeries("_OVERFLOW", .timed, owner: identity)
-        ) { template in
-            let treatment: RouteSeries.Treatment =
-                excluded.contains(template)
-                ? .excluded : streaming.contains(template) ? .timedToHead : .timed
-            return RouteSeries(template, treatment, owner: identity)
-        }
+        ) { RouteSeries($0, .timed, owner: identity) }
     }
 
     /// The route with this template, such as `/orders/{id}`; keep it where that is easy.
     ///
-    /// Give templates only and never paths: each is a series for good. Beyond
-    /// ``Configuration/limit`` templates, all others are `_OVERFLOW`. Costs a few nanoseconds for a
+    /// Give templates only and never paths: each is a series for good. An empty one is `/`. Beyond
+    /// ``Configuration/limit`` templates, not counting those that the configuration names, all
+    /// others are `_OVERFLOW`. Costs a few nanoseconds for a
     /// `String` that is handed out again and again, a lock and a hash for one made anew.
     public func route(_ template: String) -> Route {
         Route(series: routes.route(template))

@@ -29,6 +29,21 @@ public final class RequestToken: Sendable {
         case clientDisconnected
     }
 
+    /// What ended it.
+    private enum Ending {
+        case finished(Outcome)
+        case upgraded
+        case abandoned
+
+        /// Whether the answer was not cut off.
+        var isComplete: Bool {
+            switch self {
+            case .finished(.completed), .upgraded: true
+            case .finished, .abandoned: false
+            }
+        }
+    }
+
     private enum State {
         static let ended: UInt8 = 1
         static let isInFlight: UInt8 = 2
@@ -72,7 +87,7 @@ public final class RequestToken: Sendable {
     }
 
     deinit {
-        end(error: ErrorKind.abandoned, traceparent: { nil })
+        end(.abandoned, traceparent: { nil })
     }
 
     // MARK: - What becomes known
@@ -97,14 +112,21 @@ public final class RequestToken: Sendable {
     }
 
     /// Sets the status of the answer; one that is not between 100 and 999 counts as 500.
+    ///
+    /// Ignored once the head was sent: that is what the client has.
     public func setStatus(_ code: Int) {
+        guard state.load(ordering: .relaxed) & State.headSent == 0 else { return }
         status.store((100...999).contains(code) ? UInt16(code) : 500, ordering: .relaxed)
     }
 
-    /// The head of the answer has been sent, with this status; not for 1xx, which come before it.
+    /// The head of the answer has been sent, with this status.
+    ///
+    /// Only the first one counts. Those before it, which are 1xx but for 101, are ignored.
     public func noteHead(status code: Int) {
+        if (100..<200).contains(code), code != 101 { return }
         setStatus(code)
-        state.bitwiseOr(State.headSent, ordering: .relaxed)
+        // ORDERING: releasing, so that who sees the bit at the end sees the status too.
+        state.bitwiseOr(State.headSent, ordering: .releasing)
         if recorder.recordsTimeToFirstByte || route.value.treatment == .timedToHead {
             // Only the first counts; it is taken as 1 at least, since 0 is none.
             _ = headTime.compareExchange(
@@ -137,19 +159,12 @@ public final class RequestToken: Sendable {
     /// - Parameters:
     ///   - outcome: How it ended.
     ///   - traceparent: The header of the request, for an exemplar. Looked at only if one is
-    ///     wanted, at most once a second for each bucket; anything but a valid `traceparent`
+    ///     wanted: not within a second of the bucket's last. Anything but a valid `traceparent`
     ///     (W3C Trace Context) of a sampled trace is ignored.
     public func finish(
         _ outcome: Outcome = .completed, traceparent: @autoclosure () -> String? = nil
     ) {
-        switch outcome {
-        case .completed: end(error: ErrorKind.none, traceparent: traceparent)
-        case .failed(let error):
-            if status.load(ordering: .relaxed) == 0 { setStatus(500) }
-            end(error: recorder.errorTypes.number(of: error), traceparent: traceparent)
-        case .clientDisconnected:
-            end(error: ErrorKind.clientDisconnect, traceparent: traceparent)
-        }
+        end(.finished(outcome), traceparent: traceparent)
     }
 
     /// Ends it as a handshake with status 101, and counts the connection that it has become.
@@ -157,46 +172,47 @@ public final class RequestToken: Sendable {
     /// Hours of WebSocket do not belong among the durations of requests.
     ///
     /// - Parameter protocolName: Such as `websocket`, `h2c`; any other is `_OTHER`.
-    /// - Returns: The connection: call its ``UpgradedConnection/end()``, or let go of it.
+    /// - Returns: The connection: call its ``UpgradedConnection/end()``, or let go of it. It is not
+    ///   counted if the request had ended before or if its route is excluded.
     public func upgrade(to protocolName: String) -> UpgradedConnection {
-        setStatus(101)
-        let template = route.value.template
-        end(error: ErrorKind.none, traceparent: { nil })
+        let isOurs = end(.upgraded, traceparent: { nil })
+        let route = route.value
+        guard isOurs, route.treatment != .excluded else { return UpgradedConnection() }
         return UpgradedConnection(
-            recorder.upgrades, protocolName, route: template, uptime: recorder.uptime)
+            recorder.upgrades, protocolName, route: route.template, uptime: recorder.uptime)
     }
 
     private func leave() {
         recorder.leave(method: Int(method), scheme)
     }
 
-    private func end(error: Int, traceparent: () -> String?) {
+    /// Ends it and tells whether it had not ended before.
+    @discardableResult
+    private func end(_ ending: Ending, traceparent: () -> String?) -> Bool {
         // ORDERING: acquiring and releasing, so that whoever ends it sees what others set.
         let old = state.bitwiseOr(State.ended, ordering: .acquiringAndReleasing).oldValue
-        guard old & State.ended == 0 else { return }
+        guard old & State.ended == 0 else { return false }
         // Not `old`: the route may have been excluded in between.
         let inFlight = state.bitwiseAnd(~State.isInFlight, ordering: .relaxed).oldValue
         if inFlight & State.isInFlight != 0 { leave() }
         route.with { route in
             guard route.treatment != .excluded else { return }
             record(
-                in: route, error: error, headSent: old & State.headSent != 0,
-                traceparent: traceparent)
+                in: route, ending, headSent: old & State.headSent != 0, traceparent: traceparent)
         }
+        return true
     }
 
     private func record(
-        in route: RouteSeries, error: Int, headSent: Bool, traceparent: () -> String?
+        in route: RouteSeries, _ ending: Ending, headSent: Bool, traceparent: () -> String?
     ) {
-        let status = finalStatus(error, headSent: headSent)
-        let key = SeriesKey(
-            method: Int(method), scheme: scheme, status: status,
-            error: shownError(error, status: status, headSent: headSent))
+        let (status, error) = verdict(ending, headSent: headSent)
+        let key = SeriesKey(method: Int(method), scheme: scheme, status: status, error: error)
         let now = recorder.uptime.nanoseconds
         recorder.withSeries(of: route, key) { series in
             count(in: series, at: now, isTimedToHead: route.treatment == .timedToHead, traceparent)
         }
-        if error != ErrorKind.none, headSent {
+        if headSent, !ending.isComplete {
             recorder.families.aborted.with(route.template).increment()
         }
     }
@@ -210,26 +226,29 @@ public final class RequestToken: Sendable {
         series.duration.observe(time, at: now) { exemplar(traceparent) }
         series.secondDuration?.observe(time, at: now) { exemplar(traceparent) }
         series.total?.increment()
-        series.requestSize?.observe(Double(requestBytes.load(ordering: .relaxed)))
-        series.responseSize?.observe(Double(responseBytes.load(ordering: .relaxed)))
+        // Nonsense may have wrapped them around; a sum must not go down for it.
+        series.requestSize?.observe(Double(max(0, requestBytes.load(ordering: .relaxed))))
+        series.responseSize?.observe(Double(max(0, responseBytes.load(ordering: .relaxed))))
         if head != 0 { series.firstByte?.observe(seconds(to: head)) }
     }
 
-    /// The status to count under: of an answer that never began, what the client did not wait for.
-    private func finalStatus(_ error: Int, headSent: Bool) -> Int {
+    /// The status and the error to count under.
+    ///
+    /// An answer below 500 is no error, unless it was cut off; one that never began has what the
+    /// client did not wait for as its status.
+    private func verdict(_ ending: Ending, headSent: Bool) -> (status: Int, error: Int) {
         let known = Int(status.load(ordering: .relaxed))
-        switch error {
-        case ErrorKind.clientDisconnect, ErrorKind.abandoned: return headSent ? known : 499
-        default: return known == 0 ? 200 : known
-        }
-    }
-
-    /// The error to count under: an answer below 500 is none, unless it was cut off.
-    private func shownError(_ error: Int, status: Int, headSent: Bool) -> Int {
-        switch error {
-        case ErrorKind.none: status >= 500 ? ErrorKind.status : ErrorKind.none
-        case ErrorKind.clientDisconnect, ErrorKind.abandoned: error
-        default: status >= 500 || headSent ? error : ErrorKind.none
+        switch ending {
+        case .finished(.completed):
+            return (known == 0 ? 200 : known, known >= 500 ? ErrorKind.status : ErrorKind.none)
+        case .finished(.failed(let error)):
+            let status = known == 0 ? 500 : known
+            let isShown = status >= 500 || headSent
+            return (status, isShown ? recorder.errorTypes.number(of: error) : ErrorKind.none)
+        case .finished(.clientDisconnected):
+            return (headSent ? known : 499, ErrorKind.clientDisconnect)
+        case .abandoned: return (headSent ? known : 499, ErrorKind.abandoned)
+        case .upgraded: return (101, ErrorKind.none)
         }
     }
 

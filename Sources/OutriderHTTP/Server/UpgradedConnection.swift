@@ -43,10 +43,15 @@ final class UpgradeFamilies: Sendable {
 public final class UpgradedConnection: Sendable {
     private static let protocols: Set<String> = ["websocket", "h2c"]
 
-    private let connections: Gauge
-    private let durations: Histogram
-    private let uptime: UptimeReader
-    private let start: UInt64
+    /// What it counts in; nil if it is not counted.
+    private struct Counting: Sendable {
+        let connections: Gauge
+        let durations: Histogram
+        let uptime: UptimeReader
+        let start: UInt64
+    }
+
+    private let counting: Counting?
     private let isEnded = Atomic<Bool>(false)
 
     init(
@@ -55,11 +60,16 @@ public final class UpgradedConnection: Sendable {
         // The name comes from the client.
         let name = protocolName.lowercased()
         let known = Self.protocols.contains(name) ? name : "_OTHER"
-        connections = families.connections(route, known)
-        durations = families.durations(route, known)
-        self.uptime = uptime
+        let connections = families.connections(route, known)
         connections.increment()
-        start = uptime.nanoseconds
+        counting = Counting(
+            connections: connections, durations: families.durations(route, known), uptime: uptime,
+            start: uptime.nanoseconds)
+    }
+
+    /// One that is not counted.
+    init() {
+        counting = nil
     }
 
     deinit {
@@ -70,8 +80,9 @@ public final class UpgradedConnection: Sendable {
     public func end() {
         // ORDERING: relaxed; the flag guards no memory.
         if isEnded.exchange(true, ordering: .relaxed) { return }
-        connections.decrement()
-        let now = uptime.nanoseconds
-        durations.observe(Double(now - min(now, start)) / 1_000_000_000)
+        guard let counting else { return }
+        counting.connections.decrement()
+        let now = counting.uptime.nanoseconds
+        counting.durations.observe(Double(now - min(now, counting.start)) / 1_000_000_000)
     }
 }

@@ -57,9 +57,16 @@ package final class UptimeReader: Sendable {
 
     /// Nanoseconds since some moment in the past; never goes back.
     package var nanoseconds: UInt64 {
-        if !isSystem, let clock { return UInt64(max(0, clock.uptime / .nanoseconds(1))) }
+        if !isSystem, let clock { return clock.uptime.wholeNanoseconds }
         let now = SystemMetricClock.read(CLOCK_MONOTONIC)
         return UInt64(bitPattern: Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec))
+    }
+}
+
+extension Duration {
+    /// Nanoseconds, exactly; zero for a negative duration, the end of the range for one beyond it.
+    fileprivate var wholeNanoseconds: UInt64 {
+        UInt64(clamping: max(0, attoseconds) / 1_000_000_000)
     }
 }
 
@@ -89,6 +96,6 @@ struct Surroundings: Sendable {
                 return UInt64(clamping: now.tv_sec * 1_000 + now.tv_nsec / 1_000_000)
             }
         #endif
-        return UInt64(max(0, clock.uptime / .milliseconds(1)))
+        return clock.uptime.wholeNanoseconds / 1_000_000
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the real promtool, if there is one.
 
-import Glibc
+internal import Glibc
 
 /// The command `promtool`.
-enum Promtool {
+public enum Promtool {
     /// Where it is; nil if no directory of PATH has it.
-    static let path: String? = {
+    public static let path: String? = {
         guard let variable = unsafe getenv("PATH") else { return nil }
         // SAFETY: nothing here changes the environment, and the text is copied at once.
         let directories = unsafe String(cString: variable).split(separator: ":")
@@ -14,12 +14,13 @@ enum Promtool {
     }()
 
     /// What a run of promtool could not do.
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
+    public struct Failure: Error, CustomStringConvertible {
+        /// What went wrong.
+        public let description: String
     }
 
     /// The lines that `promtool check metrics` prints about an exposition.
-    static func checkMetrics(_ text: String) throws -> [String] {
+    public static func checkMetrics(_ text: String) throws -> [String] {
         guard let path else { throw Failure(description: "there is no promtool") }
         // One socket is all three of its streams. Nobody else's child inherits our end.
         var ends: [Int32] = [-1, -1]

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a request ended: its status, why it failed, and whether its answer was cut off.
+
+import OutriderHTTP
+import OutriderTesting
+import Testing
+
+@Suite struct OutcomeTests {
+    private let recording = Recording()
+
+    @Test func `an answer counts under its method, scheme, route and status`() throws {
+        let token = recording.recorder.begin(method: "PUT", scheme: .https)
+        token.setRoute(template: "/orders/{id}")
+        token.setStatus(204)
+        token.finish()
+        try recording.expectOne("204", method: "PUT", scheme: "https")
+    }
+
+    @Test func `an answer without a status is 200`() throws {
+        recording.begin().finish()
+        try recording.expectOne("200")
+    }
+
+    @Test(arguments: [400, 404, 429, 499])
+    func `a status below 500 is no error of the server's`(status: Int) throws {
+        let token = recording.begin()
+        token.setStatus(status)
+        token.finish()
+        try recording.expectOne("\(status)")
+    }
+
+    @Test(arguments: [500, 503, 599, 999])
+    func `a status from 500 on is its own error type`(status: Int) throws {
+        let token = recording.begin()
+        token.setStatus(status)
+        token.finish()
+        try recording.expectOne("\(status)", error: "\(status)")
+    }
+
+    @Test(arguments: [Int.min, -1, 0, 99, 1_000, 65_736, Int.max])
+    func `a status out of range is 500`(status: Int) throws {
+        let token = recording.begin()
+        token.setStatus(status)
+        token.finish()
+        try recording.expectOne("500", error: "500")
+    }
+
+    @Test(arguments: [100, 101, 199, 999])
+    func `a status at the edge of the range is kept`(status: Int) throws {
+        let token = recording.begin()
+        token.setStatus(status)
+        token.finish()
+        #expect(try recording.counted(where: ["http_response_status_code": "\(status)"]) == 1)
+    }
+
+    // MARK: - Errors
+
+    @Test func `a thrown error without a status is 500 with the type of the error`() throws {
+        recording.begin().finish(.failed(OutOfStock()))
+        try recording.expectOne("500", error: "OutOfStock")
+    }
+
+    @Test func `a thrown error keeps the status that it stands for`() throws {
+        let token = recording.begin()
+        token.setStatus(502)
+        token.finish(.failed(OutOfStock()))
+        try recording.expectOne("502", error: "OutOfStock")
+    }
+
+    @Test func `a thrown error that stands for a status below 500 is none of the server's`() throws
+    {
+        let token = recording.begin()
+        token.setStatus(404)
+        token.finish(.failed(OutOfStock()))
+        try recording.expectOne("404")
+        #expect(try recording.total(Recording.aborted) == 0)
+    }
+
+    @Test func `an error after the head keeps the status, tells the type and counts as aborted`()
+        throws
+    {
+        let token = recording.begin()
+        token.noteHead(status: 200)
+        token.finish(.failed(OutOfStock()))
+        try recording.expectOne("200", error: "OutOfStock")
+        try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
+    }
+
+    // MARK: - Clients that go away
+
+    @Test func `a client that goes before the head makes 499`() throws {
+        let token = recording.begin()
+        token.setStatus(200)
+        token.finish(.clientDisconnected)
+        try recording.expectOne("499", error: "client_disconnect")
+        #expect(try recording.total(Recording.aborted) == 0)
+    }
+
+    @Test func `a client that goes after the head leaves the status, and the answer is aborted`()
+        throws
+    {
+        let token = recording.begin()
+        token.noteHead(status: 206)
+        token.finish(.clientDisconnected)
+        try recording.expectOne("206", error: "client_disconnect")
+        try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
+    }
+
+    @Test func `after the head the status stays what was sent`() throws {
+        let token = recording.begin()
+        token.noteHead(status: 200)
+        token.setStatus(500)
+        token.finish(.failed(OutOfStock()))
+        try recording.expectOne("200", error: "OutOfStock")
+    }
+
+    @Test(arguments: [100, 102, 103, 199])
+    func `what comes before the head is no head`(status: Int) throws {
+        let token = recording.begin()
+        token.noteHead(status: status)
+        token.noteHead(status: 204)
+        token.finish()
+        try recording.expectOne("204")
+    }
+
+    @Test func `an interim answer to a client that goes is no head`() throws {
+        let token = recording.begin()
+        token.noteHead(status: 103)
+        token.finish(.clientDisconnected)
+        try recording.expectOne("499", error: "client_disconnect")
+    }
+
+    @Test func `a second head changes nothing`() throws {
+        let token = recording.begin()
+        token.noteHead(status: 200)
+        token.noteHead(status: 503)
+        token.finish()
+        try recording.expectOne("200")
+    }
+
+    // MARK: - Tokens that are dropped
+
+    @Test func `a token that is dropped before the head counts once, as 499 and abandoned`() throws
+    {
+        do {
+            let token = recording.begin()
+            token.setStatus(200)
+            #expect(try recording.inFlight() == 1)
+        }
+        try recording.expectOne("499", error: "abandoned")
+        #expect(try recording.total(Recording.aborted) == 0)
+    }
+
+    @Test func `a token that is dropped after the head keeps its status and counts as aborted`()
+        throws
+    {
+        recording.begin().noteHead(status: 200)
+        try recording.expectOne("200", error: "abandoned")
+        try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
+    }
+
+    @Test func `a token may outlive everybody else who knows its recorder`() throws {
+        let registry = recording.registry
+        func begun() -> RequestToken {
+            HTTPRequestRecorder(registry: registry).begin(method: "GET")
+        }
+        do {
+            let token = begun()
+            token.setRoute(template: "/orders/{id}")
+        }
+        try recording.expectOne("499", error: "abandoned")
+    }
+
+    // MARK: - Exactly once
+
+    @Test func `a request that ends twice counts as it ended first`() throws {
+        let token = recording.begin()
+        token.setStatus(201)
+        token.finish()
+        token.setStatus(500)
+        token.finish(.failed(OutOfStock()))
+        token.finish(.clientDisconnected)
+        try recording.expectOne("201")
+        #expect(try recording.total(Recording.aborted) == 0)
+    }
+
+    @Test func `what is told after the end changes nothing`() throws {
+        let token = recording.begin()
+        token.finish()
+        token.setRoute(template: "/late")
+        token.noteHead(status: 500)
+        token.addRequestBytes(1)
+        token.addResponseBytes(1)
+        token.captureTrace()
+        try recording.expectOne("200")
+    }
+
+    @Test func `a request that is in flight stands in the gauge until it ends`() throws {
+        let labels = ["http_request_method": "GET", "url_scheme": "http"]
+        let one = recording.begin()
+        let other = recording.begin()
+        try recording.registry.expect(Recording.active, labels, 2)
+        one.finish()
+        one.finish()
+        try recording.registry.expect(Recording.active, labels, 1)
+        other.finish(.failed(OutOfStock()))
+        try recording.registry.expect(Recording.active, labels, 0)
+    }
+
+    // MARK: - Time
+
+    @Test func `a stream is timed to its last byte`() throws {
+        let token = recording.begin()
+        recording.clock.advance(by: .milliseconds(250))
+        token.noteHead(status: 200)
+        recording.clock.advance(by: .milliseconds(1_750))
+        token.finish()
+        let labels = Recording.labels("200")
+        try recording.registry.expect("\(Recording.durations)_sum", labels, 2)
+    }
+
+    @Test func `an answer that takes no time at all counts as zero seconds`() throws {
+        recording.begin().finish()
+        try recording.registry.expect("\(Recording.durations)_sum", Recording.labels("200"), 0)
+    }
+
+    // MARK: - Protocol errors
+
+    @Test func `what was no request counts under its reason`() throws {
+        for reason in HTTPRequestRecorder.ProtocolError.allCases {
+            recording.recorder.noteProtocolError(reason)
+            recording.recorder.noteProtocolError(reason)
+            let labels = ["reason": reason.rawValue]
+            try recording.registry.expect("http_server_protocol_errors_total", labels, 2)
+        }
+        #expect(try recording.counted() == 0)
+    }
+}

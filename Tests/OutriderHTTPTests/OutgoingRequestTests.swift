@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// Outgoing requests: the same promises, by server instead of by route.
+
+import OutriderHTTP
+import OutriderMetrics
+import OutriderTesting
+import Testing
+
+@Suite struct OutgoingRequestTests {
+    private static let durations = "http_client_request_duration_seconds"
+    private let clock = ManualClock()
+    private let registry: Registry
+    private let recorder: HTTPClientRecorder
+    private let stock: HTTPClientRecorder.Peer
+
+    init() {
+        registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        recorder = HTTPClientRecorder(registry: registry)
+        stock = recorder.peer("stock.internal", port: 8080)
+    }
+
+    private static func labels(
+        _ status: String, error: String = "", method: String = "GET",
+        address: String = "stock.internal", port: String = "8080"
+    ) -> [String: String] {
+        [
+            "http_request_method": method, "server_address": address, "server_port": port,
+            "http_response_status_code": status, "error_type": error,
+        ]
+    }
+
+    /// Expects that one request was counted, with these labels and no others.
+    private func expectOne(_ status: String, error: String = "", method: String = "GET") throws {
+        let samples = try registry.samples("\(Self.durations)_count")
+        #expect(
+            samples.map(\.labels) == [Self.labels(status, error: error, method: method).printed])
+        #expect(samples.map(\.value) == [1])
+    }
+
+    private func counted() throws -> Double {
+        try registry.samples("\(Self.durations)_count").reduce(0) { $0 + $1.value }
+    }
+
+    @Test func `an answer counts under its method, server, port and status`() throws {
+        let token = recorder.begin(method: "POST", to: stock)
+        token.setStatus(201)
+        clock.advance(by: .milliseconds(125))
+        token.finish()
+        try expectOne("201", method: "POST")
+        try registry.expect("\(Self.durations)_sum", Self.labels("201", method: "POST"), 0.125)
+    }
+
+    @Test(arguments: [400, 404, 500, 999])
+    func `a status from 400 on is an error for who asked`(status: Int) throws {
+        let token = recorder.begin(method: "GET", to: stock)
+        token.setStatus(status)
+        token.finish()
+        try expectOne("\(status)", error: "\(status)")
+    }
+
+    @Test(arguments: [100, 204, 302, 399])
+    func `a status below 400 is none`(status: Int) throws {
+        let token = recorder.begin(method: "GET", to: stock)
+        token.setStatus(status)
+        token.finish()
+        try expectOne("\(status)")
+    }
+
+    @Test(arguments: [Int.min, -1, 0, 99, 1_000, Int.max])
+    func `a status out of range is none`(status: Int) throws {
+        let token = recorder.begin(method: "GET", to: stock)
+        token.setStatus(status)
+        token.finish()
+        try expectOne("")
+    }
+
+    @Test func `a request that failed has the type of its error and no status`() throws {
+        recorder.begin(method: "GET", to: stock).finish(.failed(OutOfStock()))
+        try expectOne("", error: "OutOfStock")
+    }
+
+    @Test func `an answer that broke off has its status and the type of the error`() throws {
+        let token = recorder.begin(method: "GET", to: stock)
+        token.setStatus(200)
+        token.finish(.failed(OutOfStock()))
+        try expectOne("200", error: "OutOfStock")
+    }
+
+    @Test func `a request that was given up is cancelled`() throws {
+        recorder.begin(method: "GET", to: stock).finish(.cancelled)
+        try expectOne("", error: "cancelled")
+    }
+
+    @Test func `a token that is dropped counts once, as abandoned`() throws {
+        _ = recorder.begin(method: "GET", to: stock)
+        try expectOne("", error: "abandoned")
+    }
+
+    @Test func `a request that ends twice counts as it ended first`() throws {
+        do {
+            let token = recorder.begin(method: "GET", to: stock)
+            token.setStatus(200)
+            token.finish()
+            token.setStatus(500)
+            token.finish(.failed(OutOfStock()))
+            token.finish(.cancelled)
+        }
+        try expectOne("200")
+    }
+
+    // MARK: - record
+
+    @Test func `record returns what its body returns, and counts the status`() async throws {
+        let clock = clock
+        let answer = await recorder.record(method: "GET", to: stock) { token in
+            clock.advance(by: .milliseconds(500))
+            token.setStatus(200)
+            return "forty-two"
+        }
+        #expect(answer == "forty-two")
+        try expectOne("200")
+        try registry.expect("\(Self.durations)_sum", Self.labels("200"), 0.5)
+    }
+
+    @Test func `record throws what its body throws, and counts its type`() async throws {
+        await #expect(throws: OutOfStock.self) {
+            try await recorder.record(method: "GET", to: stock) { _ in throw OutOfStock() }
+        }
+        try expectOne("", error: "OutOfStock")
+    }
+
+    @Test func `record keeps the type of what it throws`() async {
+        do throws(OutOfStock) {
+            try await recorder.record(method: "GET", to: stock) {
+                _ throws(OutOfStock) in throw OutOfStock()
+            }
+        } catch {
+            let known: OutOfStock = error
+            _ = known
+        }
+    }
+
+    @Test func `a body that throws for cancellation counts as cancelled`() async throws {
+        await #expect(throws: CancellationError.self) {
+            try await recorder.record(method: "GET", to: stock) { _ in throw CancellationError() }
+        }
+        try expectOne("", error: "cancelled")
+    }
+
+    @Test func `a body that ended its token has decided`() async throws {
+        await recorder.record(method: "GET", to: stock) { token in
+            token.setStatus(204)
+            token.finish(.cancelled)
+        }
+        try expectOne("204", error: "cancelled")
+    }
+
+    // MARK: - Bounds
+
+    @Test func `methods that nobody knows are one`() throws {
+        for number in 0..<1_000 { recorder.begin(method: "X\(number)", to: stock).finish() }
+        let samples = try registry.samples("\(Self.durations)_count")
+        #expect(samples.map(\.labels) == [Self.labels("", method: "_OTHER").printed])
+        #expect(samples.map(\.value) == [1_000])
+    }
+
+    @Test func `beyond the limit all other servers are one, and every request counts`() throws {
+        var configuration = HTTPClientRecorder.Configuration()
+        configuration.limit = SeriesLimit(count: 10)
+        let recorder = HTTPClientRecorder(registry: registry, configuration: configuration)
+        for _ in 0..<2 {
+            for number in 0..<30 {
+                recorder.begin(method: "GET", to: recorder.peer("h\(number)", port: 1)).finish()
+            }
+        }
+        let overflow = Self.labels("", address: "_OVERFLOW", port: "_OVERFLOW")
+        try registry.expect("\(Self.durations)_count", overflow, 40)
+        #expect(try registry.samples("\(Self.durations)_count").count == 11)
+        #expect(try counted() == 60)
+    }
+
+    @Test func `one server at two ports is two`() throws {
+        recorder.begin(method: "GET", to: recorder.peer("a", port: 1)).finish()
+        recorder.begin(method: "GET", to: recorder.peer("a", port: 2)).finish()
+        recorder.begin(method: "GET", to: recorder.peer("a", port: 2)).finish()
+        try registry.expect("\(Self.durations)_count", Self.labels("", address: "a", port: "1"), 1)
+        try registry.expect("\(Self.durations)_count", Self.labels("", address: "a", port: "2"), 2)
+    }
+
+    @Test(arguments: ["", "a\"b\\c\nd", "\0", "h\u{1F600}", String(repeating: "x", count: 100_000)])
+    func `a hostile name of a server breaks nothing`(address: String) throws {
+        recorder.begin(method: "GET", to: recorder.peer(address, port: Int.min)).finish()
+        recorder.begin(method: "GET", to: stock).finish()
+        #expect(try counted() == 2)
+        _ = try registry.openMetrics()
+    }
+
+    @Test func `a server that another recorder gave counts in the one that is asked`() throws {
+        let other = Registry(reportsItself: false, log: .silent, clock: clock)
+        let theirs = HTTPClientRecorder(registry: other)
+        let foreign = theirs.peer("stock.internal", port: 8080)
+        for _ in 0..<3 { theirs.begin(method: "GET", to: foreign).finish(.failed(OutOfStock())) }
+        recorder.begin(method: "GET", to: foreign).finish(.failed(OutOfStock()))
+        try expectOne("", error: "OutOfStock")
+        let labels = Self.labels("", error: "OutOfStock")
+        try other.expect("\(Self.durations)_count", labels, 3)
+    }
+
+    @Test func `more combinations than a server has slots for all count`() throws {
+        for status in 100..<160 {
+            for method in ["GET", "POST"] {
+                for _ in 0..<2 {
+                    let token = recorder.begin(method: method, to: stock)
+                    token.setStatus(status)
+                    token.finish()
+                }
+            }
+        }
+        let samples = try registry.samples("\(Self.durations)_count")
+        #expect(samples.count == 120)
+        #expect(samples.allSatisfy { $0.value == 2 })
+    }
+
+    // MARK: - Exemplars
+
+    @Test func `the trace that runs now is the exemplar`() throws {
+        var configuration = HTTPClientRecorder.Configuration()
+        configuration.traceparent = { "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" }
+        let recorder = HTTPClientRecorder(registry: registry, configuration: configuration)
+        recorder.begin(method: "GET", to: stock).finish()
+        let found = try registry.exemplars(on: Self.durations).map(\.labels)
+        let trace = [
+            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
+        ]
+        #expect(found == [trace])
+    }
+
+    @Test func `two recorders on one registry share their series`() throws {
+        let other = HTTPClientRecorder(registry: registry)
+        recorder.begin(method: "GET", to: stock).finish()
+        other.begin(method: "GET", to: other.peer("stock.internal", port: 8080)).finish()
+        try registry.expect("\(Self.durations)_count", Self.labels(""), 2)
+    }
+}

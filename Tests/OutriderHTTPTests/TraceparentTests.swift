@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exemplars of requests: from a valid header of a sampled trace, or from the trace that runs now.
+
+import OutriderHTTP
+import OutriderMetrics
+import OutriderTesting
+import Synchronization
+import Testing
+
+private let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+private let span = "00f067aa0ba902b7"
+private let sampled = "00-\(trace)-\(span)-01"
+private let otherTrace = "0af7651916cd43dd8448eb211c80319c"
+private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
+
+@Suite struct TraceparentTests {
+    private func exemplars(
+        _ header: String?, _ configure: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }
+    ) throws -> [[String: String]] {
+        let recording = Recording {
+            $0.buckets = [1]
+            configure(&$0)
+        }
+        recording.begin().finish(traceparent: header)
+        return try recording.registry.exemplars(on: Recording.durations).map(\.labels)
+    }
+
+    @Test(arguments: [
+        "00-\(trace)-\(span)-01", "00-\(trace)-\(span)-03", "00-\(trace)-\(span)-ff",
+        "01-\(trace)-\(span)-01", "cc-\(trace)-\(span)-01", "fe-\(trace)-\(span)-01-",
+        "cc-\(trace)-\(span)-01-what-the-future-will-be-like",
+    ])
+    func `a valid header of a sampled trace leads to it`(header: String) throws {
+        #expect(try exemplars(header) == [["trace_id": trace, "span_id": span]])
+    }
+
+    @Test(arguments: ["00", "02", "fe"])
+    func `a trace that is not sampled gives no exemplar`(flags: String) throws {
+        #expect(try exemplars("00-\(trace)-\(span)-\(flags)") == [])
+    }
+
+    @Test(arguments: [
+        "", "0", "00", "00-", "-", "----", "garbage",
+        // A version that is none, or is not hexadecimal.
+        "ff-\(trace)-\(span)-01", "0-\(trace)-\(span)-01", "0x-\(trace)-\(span)-01",
+        "FE-\(trace)-\(span)-01", "-0-\(trace)-\(span)-01", "+1-\(trace)-\(span)-01",
+        // All zero.
+        "00-00000000000000000000000000000000-\(span)-01", "00-\(trace)-0000000000000000-01",
+        // Upper case.
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-\(span)-01", "00-\(trace)-00F067AA0BA902B7-01",
+        "00-\(trace)-\(span)-0F", "00-\(trace)-00f067aa0ba902bG-01",
+        // Wrong lengths and wrong dashes.
+        "00-\(trace)0-\(span)-01", "00-\(trace.dropLast())-\(span)-01", "00-\(trace)-\(span)-1",
+        "00-\(trace)-\(span)-011", "00-\(trace)-\(span)-01-", "00-\(trace)-\(span)-01-extra",
+        "00-\(trace)-\(span)0-01", "00_\(trace)_\(span)_01", "00-\(trace)-\(span)",
+        "00-\(trace)-\(span)-", "01-\(trace)-\(span)-01extra", "01-\(trace)-\(span)-01.extra",
+        // Around it.
+        " 00-\(trace)-\(span)-01", "00-\(trace)-\(span)-01 ", "00-\(trace)-\(span)-01\n",
+        "00-\(trace)-\(span)-01\0", "\"00-\(trace)-\(span)-01\"",
+        "00-\(trace)-\(span)-01,00-\(trace)-\(span)-01",
+        // Digits that are none of ASCII's, and bytes that look the same count.
+        "00-４bf92f3577b34da6a3ce929d0e0e47-\(span)-01", "00-\(trace)-\(span)-０１",
+        "00-\(trace)-\(span)-0\u{301}1",
+    ])
+    func `a malformed header gives no exemplar, and the request counts`(header: String) throws {
+        let recording = Recording()
+        recording.begin().finish(traceparent: header)
+        #expect(try recording.registry.exemplars(on: Recording.durations).isEmpty)
+        try recording.expectOne("200")
+    }
+
+    @Test func `a header that is too long gives no exemplar`() throws {
+        let long = String(repeating: "0", count: 100_000)
+        #expect(try exemplars(long) == [])
+        #expect(try exemplars(sampled + long) == [])
+        #expect(try exemplars("00-" + long) == [])
+    }
+
+    @Test func `a header with any one byte replaced is read or ignored`() throws {
+        let bytes = Array(sampled.utf8)
+        for place in bytes.indices {
+            for byte in Array("-0agA/:`\0".utf8) + [0xFF] {
+                var changed = bytes
+                changed[place] = byte
+                let header = String(decoding: changed, as: UTF8.self)
+                for labels in try exemplars(header) {
+                    let digits = labels.values.joined().utf8
+                    #expect(digits.count == 48)
+                    #expect(digits.allSatisfy { "0123456789abcdef".utf8.contains($0) }, "\(header)")
+                }
+            }
+        }
+    }
+
+    // MARK: - Where it stands
+
+    @Test func `an exemplar stands in its bucket, with its value and time, in OpenMetrics only`()
+        throws
+    {
+        let recording = Recording()
+        let token = recording.begin()
+        recording.clock.advance(by: .milliseconds(60))
+        token.finish(traceparent: sampled)
+        let labels = Recording.labels("200").merging(["le": "0.075"]) { $1 }
+        let sample = try recording.registry.openMetrics().sample(
+            "\(Recording.durations)_bucket", labels)
+        let exemplar = try #require(sample?.exemplar)
+        #expect(exemplar.labels == ["trace_id": trace, "span_id": span])
+        #expect(exemplar.value == 0.06)
+        #expect(exemplar.timestamp == 1_700_000_000.06)
+        #expect(!recording.registry.text().contains(trace))
+    }
+
+    @Test func `under both namings both histograms have the exemplar`() throws {
+        let recording = Recording { $0.naming = .both }
+        recording.begin().finish(traceparent: sampled)
+        for name in [Recording.durations, "http_request_duration_seconds"] {
+            let found = try recording.registry.exemplars(on: name).map(\.labels)
+            #expect(found == [["trace_id": trace, "span_id": span]])
+        }
+    }
+
+    @Test func `failed and aborted requests have exemplars too`() throws {
+        let recording = Recording()
+        recording.begin().finish(.failed(OutOfStock()), traceparent: sampled)
+        recording.begin().finish(.clientDisconnected, traceparent: sampled)
+        #expect(try recording.registry.exemplars(on: Recording.durations).count == 2)
+    }
+
+    // MARK: - When it is looked at
+
+    @Test func `the header is not looked at within a second of the bucket's last exemplar`() throws
+    {
+        let recording = Recording()
+        let asked = Tally()
+        func header() -> String? {
+            asked.add()
+            return sampled
+        }
+        recording.begin().finish(traceparent: header())
+        recording.clock.advance(by: .milliseconds(999))
+        for _ in 0..<10 { recording.begin().finish(traceparent: header()) }
+        #expect(asked.count == 1)
+        let slow = recording.begin()
+        recording.clock.advance(by: .milliseconds(1))
+        slow.finish(traceparent: header())
+        recording.begin().finish(traceparent: header())
+        #expect(asked.count == 2)
+        let slower = recording.begin()
+        recording.clock.advance(by: .milliseconds(500))
+        slower.finish(traceparent: header())
+        #expect(asked.count == 3, "another bucket has its own turn")
+    }
+
+    @Test func `the header of an excluded or an ended request is not looked at`() throws {
+        let recording = Recording { $0.excludedRoutes = ["/healthz"] }
+        let asked = Tally()
+        func header() -> String? {
+            asked.add()
+            return sampled
+        }
+        recording.begin(route: "/healthz").finish(traceparent: header())
+        let token = recording.begin()
+        token.finish()
+        token.finish(traceparent: header())
+        #expect(asked.count == 0)
+    }
+
+    // MARK: - The trace that runs now
+
+    @Test func `the trace that runs now comes before the header`() throws {
+        let found = try exemplars(otherSampled) { $0.traceparent = { sampled } }
+        #expect(found == [["trace_id": trace, "span_id": span]])
+    }
+
+    @Test func `without a trace that runs now the header counts`() throws {
+        let found = try exemplars(sampled) { $0.traceparent = { nil } }
+        #expect(found == [["trace_id": trace, "span_id": span]])
+    }
+
+    @Test func `a trace that runs now and is not sampled is not replaced by the header`() throws {
+        #expect(try exemplars(sampled) { $0.traceparent = { "00-\(otherTrace)-\(span)-00" } } == [])
+        #expect(try exemplars(sampled) { $0.traceparent = { "nonsense" } } == [])
+    }
+
+    @Test func `a trace that was captured is the one that counts at the end`() throws {
+        let running = Running()
+        let recording = Recording { $0.traceparent = { running.now } }
+        let token = recording.begin()
+        running.set(sampled)
+        token.captureTrace()
+        running.set(otherSampled)
+        token.captureTrace()
+        token.finish(traceparent: otherSampled)
+        let found = try recording.registry.exemplars(on: Recording.durations).map(\.labels)
+        #expect(found == [["trace_id": trace, "span_id": span]])
+    }
+
+    @Test func `capturing where no trace runs leaves the header`() throws {
+        for source in [nil, { @Sendable () -> String? in nil }] {
+            let recording = Recording { $0.traceparent = source }
+            let token = recording.begin()
+            token.captureTrace()
+            token.finish(traceparent: sampled)
+            #expect(try recording.registry.exemplars(on: Recording.durations).count == 1)
+        }
+    }
+
+    @Test func `a token that is dropped shows the trace that it had captured`() throws {
+        let running = Running()
+        let recording = Recording { $0.traceparent = { running.now } }
+        running.set(sampled)
+        do {
+            recording.begin().captureTrace()
+            running.set(nil)
+        }
+        let found = try recording.registry.exemplars(on: Recording.durations).map(\.labels)
+        #expect(found == [["trace_id": trace, "span_id": span]])
+    }
+}
+
+/// The trace that runs now, as a test says.
+private final class Running: Sendable {
+    private let text = Mutex<String?>(nil)
+
+    var now: String? { text.withLock { $0 } }
+
+    func set(_ traceparent: String?) {
+        text.withLock { $0 = traceparent }
+    }
+}
