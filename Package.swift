@@ -126,12 +126,15 @@ let package = Package(
                 .product(
                     name: "FlyingFox", package: "FlyingFox",
                     condition: .when(traits: ["FlyingFox"])),
+                .product(
+                    name: "FlyingSocks", package: "FlyingFox",
+                    condition: .when(traits: ["FlyingFox"])),
             ],
             swiftSettings: strict),
         .target(
             name: "OutriderServiceLifecycle",
             dependencies: [
-                "Outrider",
+                "Outrider", "OutriderThreading",
                 .product(
                     name: "ServiceLifecycle", package: "swift-service-lifecycle",
                     condition: .when(traits: ["ServiceLifecycle"])),
@@ -140,10 +143,9 @@ let package = Package(
         .target(
             name: "OutriderTracing",
             dependencies: [
-                "OutriderHTTP",
                 .product(
                     name: "Tracing", package: "swift-distributed-tracing",
-                    condition: .when(traits: ["Tracing"])),
+                    condition: .when(traits: ["Tracing"]))
             ],
             swiftSettings: strict),
         .target(
@@ -165,7 +167,8 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(
-            name: "TestSupport", dependencies: ["CTestSupport", "OutriderEndpoint"],
+            name: "TestSupport",
+            dependencies: ["CTestSupport", "OutriderEndpoint", "OutriderThreading"],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "OutriderMetricsTests",
@@ -219,23 +222,45 @@ let package = Package(
             dependencies: [
                 "OutriderFlyingFox", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
                 "TestSupport",
+                .product(
+                    name: "FlyingFox", package: "FlyingFox",
+                    condition: .when(traits: ["FlyingFox"])),
+                .product(
+                    name: "FlyingSocks", package: "FlyingFox",
+                    condition: .when(traits: ["FlyingFox"])),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderServiceLifecycleTests",
             dependencies: [
                 "OutriderServiceLifecycle", "Outrider", "OutriderTesting", "TestSupport",
+                .product(
+                    name: "ServiceLifecycle", package: "swift-service-lifecycle",
+                    condition: .when(traits: ["ServiceLifecycle"])),
+                .product(
+                    name: "Logging", package: "swift-log",
+                    condition: .when(traits: ["ServiceLifecycle"])),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderTracingTests",
             dependencies: [
                 "OutriderTracing", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
+                .product(
+                    name: "Tracing", package: "swift-distributed-tracing",
+                    condition: .when(traits: ["Tracing"])),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderLoggingTests",
-            dependencies: ["OutriderLogging", "OutriderMetrics", "OutriderTesting"],
+            dependencies: [
+                "OutriderLogging", "OutriderMetrics", "OutriderTesting",
+                .product(
+                    name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
+                .product(
+                    name: "InMemoryLogging", package: "swift-log",
+                    condition: .when(traits: ["Logging"])),
+            ],
             swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

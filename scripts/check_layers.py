@@ -3,7 +3,8 @@
 """Proves that imports only point down.
 
 The targets are floors of a house. A target may import what the table below grants it and nothing
-else: no neighbour of its own floor, nothing from above, no Foundation. A target that the table does
+else: no neighbour of its own floor, nothing from above, no Foundation but where a framework's own
+types are Foundation's. A target that the table does
 not know is an error too, so that a new one has to find its floor first.
 """
 
@@ -27,6 +28,7 @@ FLOORS = [
     },
     {
         "OutriderRuntime": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
+        "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
     },
     {
         "Outrider": SYSTEM
@@ -36,8 +38,23 @@ FLOORS = [
             "OutriderMetrics",
             "OutriderEndpoint",
             "OutriderRuntime",
+            "OutriderHTTP",
         },
         "OutriderTesting": SYSTEM | {"OutriderMetrics"},
+    },
+    # Adapters, each with the framework that it is for.
+    {
+        "OutriderHummingbird": {"OutriderHTTP", "OutriderMetrics", "Hummingbird"},
+        "OutriderNIO": {"OutriderHTTP", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "HTTPTypes"},
+        "OutriderFlyingFox": {"OutriderHTTP", "FlyingFox", "FlyingSocks", "Foundation"},
+        "OutriderServiceLifecycle": {
+            "Dispatch",
+            "OutriderThreading",
+            "Outrider",
+            "ServiceLifecycle",
+        },
+        "OutriderTracing": {"Tracing"},
+        "OutriderLogging": {"OutriderMetrics", "Logging"},
     },
 ]
 

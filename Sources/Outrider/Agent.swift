@@ -4,6 +4,7 @@
 // It holds no logic of its own about any of them.
 
 public import OutriderEndpoint
+public import OutriderHTTP
 public import OutriderMetrics
 internal import OutriderRuntime
 internal import OutriderThreading
@@ -37,6 +38,8 @@ public final class Agent: Sendable {
     /// `MultiplexMetricsHandler`, and works whether or not the agent listens.
     public let metricsFactory: OutriderMetricsFactory
 
+    private let recorder = OnceReference<HTTPRequestRecorder>()
+    private let recorderSettings: HTTPRequestRecorder.Configuration
     private let readiness: Readiness
     private let log: DiagnosticLog
     private let failures: Family<Counter>
@@ -95,6 +98,7 @@ public final class Agent: Sendable {
         registry = configuration.registry
         metricsFactory = OutriderMetricsFactory(
             registry: configuration.registry, configuration: configuration.metricsFactory)
+        recorderSettings = configuration.http
         log = configuration.log
         readiness = Readiness(configuration.startsReady ? .ready : .starting)
         let answers = registry.counter(
@@ -154,6 +158,16 @@ public final class Agent: Sendable {
     }
 
     // MARK: - Running
+
+    /// Records the requests that the service answers, as ``Configuration/http`` says.
+    ///
+    /// Made when it is first asked for, so that a service without HTTP has no metrics of it. Give it
+    /// to the adapter of the web framework, or call it from a server of your own.
+    public var http: HTTPRequestRecorder {
+        if let known = recorder.load() { return known }
+        return recorder.storeIfNil(
+            HTTPRequestRecorder(registry: registry, configuration: recorderSettings))
+    }
 
     /// Where it listens, with the port that was chosen if 0 was asked for; nil while it does not.
     public var address: ListenAddress? { listener.address }

@@ -2,6 +2,7 @@
 // What an agent can be told, in code.
 
 public import OutriderEndpoint
+public import OutriderHTTP
 public import OutriderMetrics
 
 extension Agent {
@@ -43,6 +44,8 @@ extension Agent {
         public var registry: Registry = .shared
         /// Names and buckets of what swift-metrics records; see ``Agent/metricsFactory``.
         public var metricsFactory = OutriderMetricsFactory.Configuration()
+        /// What ``Agent/http`` records of the service's requests, and under which names.
+        public var http = HTTPRequestRecorder.Configuration()
         /// Whether `/readyz` says so from the start; if not, call ``Agent/markReady()``.
         public var startsReady = true
         /// Pages of the service's own, beside those of the agent.

@@ -126,6 +126,19 @@ import Testing
         try recording.expectOne("200", route: "/events")
     }
 
+    @Test func `who leaves a stream early is no error`() throws {
+        let recording = Recording { $0.streamingRoutes = ["/events"] }
+        for outcome in [RequestToken.Outcome.completed, .clientDisconnected] {
+            let token = recording.begin(route: "/events")
+            token.noteHead(status: 200)
+            token.finish(outcome)
+        }
+        recording.begin(route: "/events").noteHead(status: 200)
+        let labels = Recording.labels("200", route: "/events")
+        try recording.registry.expect("\(Recording.durations)_count", labels, 3)
+        #expect(try recording.total("http_server_aborted_requests_total") == 0)
+    }
+
     @Test func `a streaming route without a head is timed to its end`() throws {
         let recording = Recording { $0.streamingRoutes = ["/events"] }
         let token = recording.begin(route: "/events")

@@ -85,7 +85,12 @@ public final class Connection {
 
     /// Sends bytes as they are.
     public func send(_ text: String) throws {
-        var rest = Array(text.utf8)[...]
+        try send(bytes: Array(text.utf8))
+    }
+
+    /// Sends bytes that are no text.
+    public func send(bytes: [UInt8]) throws {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let sent = unsafe rest.withUnsafeBytes {
                 unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
@@ -122,6 +127,14 @@ public final class Connection {
         let body = Array(buffer[bodyStart..<bodyStart + length])
         buffer.removeFirst(bodyStart + length)
         return RawResponse(status: status, head: head, body: body)
+    }
+
+    /// Reads `count` bytes as they come, or fewer if the other side ends the connection before.
+    public func bytes(_ count: Int, within seconds: Int = 10) throws -> [UInt8] {
+        let limit = ContinuousClock.now + .seconds(seconds)
+        while buffer.count < count, try fill(until: limit) {}
+        defer { buffer.removeFirst(min(count, buffer.count)) }
+        return Array(buffer.prefix(count))
     }
 
     /// Whether the other side ends the connection in time, with nothing more to read.

@@ -9,7 +9,7 @@ let package = Package(
     name: "quickstart",
     platforms: [.macOS(.v26)],
     dependencies: [
-        .package(name: "outrider", path: "../.."),
+        .package(name: "outrider", path: "../..", traits: ["FlyingFox"]),
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
     targets: [
@@ -17,6 +17,7 @@ let package = Package(
             name: "quickstart",
             dependencies: [
                 .product(name: "Outrider", package: "outrider"),
+                .product(name: "OutriderFlyingFox", package: "outrider"),
                 .product(name: "FlyingFox", package: "FlyingFox"),
             ],
             swiftSettings: [.treatAllWarnings(as: .error)])

@@ -42,6 +42,14 @@ public final class RequestToken: Sendable {
             case .finished, .abandoned: false
             }
         }
+
+        /// Whether the client left, as far as can be told.
+        var isByClient: Bool {
+            switch self {
+            case .finished(.clientDisconnected), .abandoned: true
+            case .finished, .upgraded: false
+            }
+        }
     }
 
     private enum State {
@@ -182,29 +190,46 @@ public final class RequestToken: Sendable {
             recorder.upgrades, protocolName, route: route.template, uptime: recorder.uptime)
     }
 
+    /// Ends it without a record: it turned out that somebody else answers the request.
+    package func discard() {
+        _ = claimEnd()
+    }
+
     private func leave() {
         recorder.leave(method: Int(method), scheme)
+    }
+
+    /// Makes it ended and no longer in flight; returns the state before, or nil if it had ended.
+    private func claimEnd() -> UInt8? {
+        // ORDERING: acquiring and releasing, so that whoever ends it sees what others set.
+        let old = state.bitwiseOr(State.ended, ordering: .acquiringAndReleasing).oldValue
+        guard old & State.ended == 0 else { return nil }
+        // Not `old`: the route may have been excluded in between.
+        let inFlight = state.bitwiseAnd(~State.isInFlight, ordering: .relaxed).oldValue
+        if inFlight & State.isInFlight != 0 { leave() }
+        return old
     }
 
     /// Ends it and tells whether it had not ended before.
     @discardableResult
     private func end(_ ending: Ending, traceparent: () -> String?) -> Bool {
-        // ORDERING: acquiring and releasing, so that whoever ends it sees what others set.
-        let old = state.bitwiseOr(State.ended, ordering: .acquiringAndReleasing).oldValue
-        guard old & State.ended == 0 else { return false }
-        // Not `old`: the route may have been excluded in between.
-        let inFlight = state.bitwiseAnd(~State.isInFlight, ordering: .relaxed).oldValue
-        if inFlight & State.isInFlight != 0 { leave() }
+        guard let old = claimEnd() else { return false }
+        let headSent = old & State.headSent != 0
         route.with { route in
-            guard route.treatment != .excluded else { return }
-            record(
-                in: route, ending, headSent: old & State.headSent != 0, traceparent: traceparent)
+            switch route.treatment {
+            case .excluded: break
+            case .timedToHead where headSent && ending.isByClient:
+                // Whoever listens to a stream leaves when it likes.
+                record(in: route, .finished(.completed), headSent: true, traceparent)
+            case .timed, .timedToHead:
+                record(in: route, ending, headSent: headSent, traceparent)
+            }
         }
         return true
     }
 
     private func record(
-        in route: RouteSeries, _ ending: Ending, headSent: Bool, traceparent: () -> String?
+        in route: RouteSeries, _ ending: Ending, headSent: Bool, _ traceparent: () -> String?
     ) {
         let (status, error) = verdict(ending, headSent: headSent)
         let key = SeriesKey(method: Int(method), scheme: scheme, status: status, error: error)

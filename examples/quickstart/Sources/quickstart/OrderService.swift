@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes of the shop, each timed under its template.
+// The routes of the shop, each recorded under its path.
 
 import FlyingFox
 import Foundation
 import Outrider
+import OutriderFlyingFox
 import Synchronization
 
 struct OrderService {
     let server: HTTPServer
-    private let book = OrderBook()
     private let stopping = Stopping()
 
     private final class Stopping: Sendable {
         let isAsked = Atomic<Bool>(false)
     }
 
-    init(port: UInt16) throws {
-        server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port), logger: .disabled)
+    init(port: UInt16, recorder: HTTPRequestRecorder) throws {
+        server = HTTPServer(
+            address: try .inet(ip4: "127.0.0.1", port: port), logger: .disabled,
+            handler: Self.routes(of: OrderBook()).recorded(by: recorder))
     }
 
     /// Serves until ``stop()``; ends the program if it cannot.
@@ -37,17 +39,18 @@ struct OrderService {
         await server.stop(timeout: 0.5)
     }
 
-    func addRoutes() async {
-        await route("GET", "/") { _ in
+    private static func routes(of book: OrderBook) -> RoutedHTTPHandler {
+        var routes = RoutedHTTPHandler()
+        routes.appendRoute("GET /") { _ in
             .text("Try GET /orders/1, POST /orders?kind=book, GET /report\n")
         }
-        await route("GET", "/orders/:id") { [book] request in
+        routes.appendRoute("GET /orders/:id") { request in
             guard let text: String = request.routeParameters["id"], let id = Int(text),
                 let order = await book.find(id)
             else { return .text("no such order\n", .notFound) }
             return .text(order.json)
         }
-        await route("POST", "/orders") { [book] request in
+        routes.appendRoute("POST /orders") { request in
             let kind = request.query["kind"] ?? "book"
             guard OrderBook.kinds.contains(kind) else {
                 return .text("kind is one of \(OrderBook.kinds)\n", .badRequest)
@@ -57,33 +60,12 @@ struct OrderService {
             Shop.orderValue.observe(order.euros)
             return .text(order.json, .created)
         }
-        await route("GET", "/report") { [book] _ in
+        routes.appendRoute("GET /report") { _ in
             // The slow one: every service has it.
             try await Task.sleep(for: .milliseconds(.random(in: 20...120)))
             return .text("orders: \(await book.count)\n")
         }
-    }
-
-    private func route(
-        _ method: String, _ template: String,
-        _ answer: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse
-    ) async {
-        let active = Shop.activeRequests.with(method, "http")
-        await server.appendRoute(HTTPRoute("\(method) \(template)")) { request in
-            active.increment()
-            defer { active.decrement() }
-            let start = ContinuousClock.now
-            let response: HTTPResponse
-            do {
-                response = try await answer(request)
-            } catch {
-                response = .text("failed\n", .internalServerError)
-            }
-            Shop.requestDuration
-                .with(method, template, String(response.statusCode.code), "http")
-                .observe(ContinuousClock.now - start)
-            return response
-        }
+        return routes
     }
 }
 

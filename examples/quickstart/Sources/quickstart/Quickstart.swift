@@ -10,14 +10,15 @@ import Outrider
 struct Quickstart {
     static func main() async throws {
         let signals = await Signals()
-        let agent = Agent.start()
+        var configuration = Agent.Configuration()
+        configuration.http.buckets = .lowLatency
+        let agent = Agent.start(configuration)
 
         let variables = ProcessInfo.processInfo.environment
         let port = variables["QUICKSTART_PORT"].flatMap(UInt16.init) ?? 8080
         let seconds = variables["SECONDS_TO_RUN"].flatMap(Double.init)
 
-        let service = try OrderService(port: port)
-        await service.addRoutes()
+        let service = try OrderService(port: port, recorder: agent.http)
         let serving = Task { await service.run() }
         try await service.server.waitUntilListening()
         let actualPort = await service.port ?? port

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The body of an answer that takes its time, followed to its last byte.
+//
+// FlyingFox writes each piece to the socket before it asks for the next one. So a request has ended
+// when it asks and there is no more, and it was cut off when it lets go before that.
+
+#if FlyingFox
+
+    internal import FlyingFox
+    internal import FlyingSocks
+    internal import Foundation
+    internal import OutriderHTTP
+
+    extension HTTPBodySequence {
+        /// The same body, watched.
+        ///
+        /// A body without a size has its chunks framed already when a handler returns it, and is
+        /// framed once more on its way out; so the first framing is taken off.
+        func recorded(by watch: BodyWatch) -> HTTPBodySequence {
+            let body = RecordedBody(base: self, isChunked: count == nil, watch: watch)
+            guard let count else {
+                return HTTPBodySequence(from: body, suggestedBufferSize: RecordedBody.largestPiece)
+            }
+            return HTTPBodySequence(
+                from: body, count: count, suggestedBufferSize: RecordedBody.largestPiece)
+        }
+    }
+
+    /// The bytes of a body, in the pieces in which it comes.
+    struct RecordedBody: AsyncBufferedSequence {
+        typealias Element = UInt8
+
+        /// No piece that is usual is larger, so that each one is handed on as it came.
+        static let largestPiece = 1 << 20
+
+        let base: HTTPBodySequence
+        let isChunked: Bool
+        let watch: BodyWatch
+
+        func makeAsyncIterator() -> Iterator {
+            // The head has been written when the body is asked for.
+            watch.noteHead()
+            return Iterator(
+                base: base.makeAsyncIterator(), framing: isChunked ? ChunkFraming() : nil,
+                watch: watch)
+        }
+
+        struct Iterator: AsyncBufferedIteratorProtocol {
+            var base: HTTPBodySequence.Iterator
+            var framing: ChunkFraming?
+            let watch: BodyWatch
+            private var rest = Data()
+
+            init(base: HTTPBodySequence.Iterator, framing: ChunkFraming?, watch: BodyWatch) {
+                self.base = base
+                self.framing = framing
+                self.watch = watch
+            }
+
+            mutating func next() async throws -> UInt8? {
+                try await nextBuffer(suggested: 1)?.first
+            }
+
+            mutating func nextBuffer(suggested count: Int) async throws -> Data? {
+                if rest.isEmpty {
+                    guard let piece = try await nextPiece() else { return nil }
+                    rest = piece
+                }
+                let part = rest.prefix(Swift.max(1, count))
+                rest = rest.count > part.count ? rest.dropFirst(part.count) : Data()
+                watch.add(part.count)
+                return part
+            }
+
+            private mutating func nextPiece() async throws -> Data? {
+                do {
+                    while let piece = try await base.next() {
+                        guard framing != nil else { return piece }
+                        let payload = try framing?.decode(piece) ?? piece
+                        if framing?.isAtEnd == true { break }
+                        if !payload.isEmpty { return payload }
+                    }
+                } catch {
+                    watch.fail(error)
+                    throw error
+                }
+                watch.complete()
+                return nil
+            }
+        }
+    }
+
+    /// Ends a request when its body ends, or when nobody sends it any more.
+    final class BodyWatch: Sendable {
+        private let token: RequestToken
+        private let status: Int
+        private let headers: HTTPHeaders
+
+        init(_ token: RequestToken, status: Int, _ headers: HTTPHeaders) {
+            self.token = token
+            self.status = status
+            self.headers = headers
+        }
+
+        deinit {
+            // The connection broke, or its task was cancelled.
+            token.finish(.clientDisconnected, traceparent: headers.traceparent)
+        }
+
+        func noteHead() { token.noteHead(status: status) }
+
+        func add(_ count: Int) { token.addResponseBytes(count) }
+
+        func complete() { token.finish(.completed, traceparent: headers.traceparent) }
+
+        func fail(_ error: any Error) {
+            let isCancelled = error is CancellationError
+            token.finish(
+                isCancelled ? .clientDisconnected : .failed(error),
+                traceparent: headers.traceparent)
+        }
+    }
+
+#endif

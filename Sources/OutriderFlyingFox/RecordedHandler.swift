@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Single routes, recorded one by one: for servers whose routes are appended here and there.
+
+#if FlyingFox
+
+    public import FlyingFox
+    public import OutriderHTTP
+
+    extension HTTPServer {
+        /// Appends a route whose requests are recorded under its path.
+        ///
+        /// ```swift
+        /// await server.appendRoute("GET /orders/:id", recordedBy: agent.http) { request in … }
+        /// ```
+        ///
+        /// A request that the handler passes on (`HTTPUnhandledError`) is left to the route that
+        /// answers it; see ``appendUnmatchedRoute(recordedBy:)``.
+        public func appendRoute(
+            _ route: HTTPRoute, recordedBy recorder: HTTPRequestRecorder,
+            handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse
+        ) {
+            appendRoute(route, recordedBy: recorder, to: ClosureHTTPHandler(handler))
+        }
+
+        /// Appends a route whose requests are recorded under its path.
+        public func appendRoute(
+            _ route: HTTPRoute, recordedBy recorder: HTTPRequestRecorder,
+            to handler: some HTTPHandler
+        ) {
+            appendRoute(route, to: recorder.recording(route.template, handler))
+        }
+
+        /// Appends a route that counts what no route before it answered, as `_UNMATCHED`.
+        ///
+        /// Append it last. The server answers 404 as it does without it; what scanners ask for is
+        /// seen.
+        public func appendUnmatchedRoute(recordedBy recorder: HTTPRequestRecorder) {
+            appendRoute("*", to: RecordedRoutes(RoutedHTTPHandler(), recorder))
+        }
+    }
+
+    extension HTTPRequestRecorder {
+        /// A handler whose requests are recorded under `template`, for routes that are put together
+        /// by hand.
+        ///
+        /// - Parameters:
+        ///   - template: The path of the route as it was written: `/orders/:id`. Never the path of
+        ///     a request.
+        ///   - handler: What answers. A request that it passes on is not recorded.
+        /// - Returns: The handler to append instead.
+        public func recording(
+            _ template: String, _ handler: some HTTPHandler
+        ) -> some HTTPHandler {
+            RecordedHandler(recorder: self, route: route(template), handler: handler)
+        }
+    }
+
+    private struct RecordedHandler<Handler: HTTPHandler>: HTTPHandler {
+        let recorder: HTTPRequestRecorder
+        let route: HTTPRequestRecorder.Route
+        let handler: Handler
+
+        func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
+            let token = recorder.begin(method: request.method.rawValue, route: route)
+            do {
+                return token.follow(try await handler.handleRequest(request), to: request)
+            } catch let error as HTTPUnhandledError {
+                token.discard()
+                throw error
+            } catch {
+                token.end(throwing: error, for: request)
+                throw error
+            }
+        }
+    }
+
+    extension HTTPRoute {
+        /// The path as it was written, without method and query.
+        var template: String {
+            "/" + path.map(\.written).joined(separator: "/")
+        }
+    }
+
+    extension HTTPRoute.Component {
+        fileprivate var written: String {
+            switch self {
+            case .wildcard: "*"
+            case .caseInsensitive(let text): text
+            case .parameter(let name): ":" + name
+            }
+        }
+    }
+
+#endif

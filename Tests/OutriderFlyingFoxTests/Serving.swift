@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// A FlyingFox server on a port of its own, a recorder, and questions to both.
+
+#if FlyingFox
+
+    import FlyingFox
+    import FlyingSocks
+    import Foundation
+    import OutriderEndpoint
+    import OutriderFlyingFox
+    import OutriderMetrics
+    import OutriderTesting
+    import Synchronization
+    import TestSupport
+    import Testing
+
+    /// A registry whose clock a test moves, and a recorder into it.
+    struct Recording {
+        let clock = ManualClock(uptime: .seconds(1))
+        let registry: Registry
+        let recorder: HTTPRequestRecorder
+
+        init(_ configure: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }) {
+            registry = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
+            var configuration = HTTPRequestRecorder.Configuration()
+            configure(&configuration)
+            recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)
+        }
+
+        /// What a sample of the durations shows for these labels.
+        func requests(
+            _ method: String, _ route: String, _ status: Int, error: String = "",
+            _ sample: String = "count"
+        ) -> Double? {
+            registry.value(
+                "http_server_request_duration_seconds_\(sample)",
+                [
+                    "http_request_method": method, "http_route": route, "url_scheme": "http",
+                    "http_response_status_code": String(status), "error_type": error,
+                ])
+        }
+
+        /// Requests recorded, whatever their labels.
+        func total() throws -> Double {
+            let family = try registry.exposition().family("http_server_request_duration_seconds")
+            return (family?.samples ?? []).filter { $0.name.hasSuffix("_count") }
+                .reduce(0) { $0 + $1.value }
+        }
+
+        /// Requests in flight.
+        func active(_ method: String) -> Double? {
+            registry.value(
+                "http_server_active_requests",
+                ["http_request_method": method, "url_scheme": "http"])
+        }
+
+        /// Waits until a question is answered with yes.
+        func eventually(_ condition: @escaping @Sendable (Recording) -> Bool) async throws -> Bool {
+            let recording = self
+            return try await aside { TestSupport.eventually { condition(recording) } }
+        }
+    }
+
+    /// Runs a server while `body` asks it.
+    func serving<Result>(
+        _ handler: some HTTPHandler, timeout: Double = 60,
+        _ body: (HTTPServer, ListenAddress) async throws -> Result
+    ) async throws -> Result {
+        let server = HTTPServer(
+            address: try .inet(ip4: "127.0.0.1", port: 0), timeout: timeout, logger: .disabled,
+            handler: handler)
+        let running = Task { try await server.run() }
+        try await server.waitUntilListening()
+        var port: UInt16 = 0
+        if case .ip4(_, let number)? = await server.listeningAddress { port = number }
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await body(server, .loopback(port: port)))
+        } catch {
+            result = .failure(error)
+        }
+        await server.stop(timeout: 0)
+        _ = await running.result
+        return try result.get()
+    }
+
+    /// Sends a request and reads its answer.
+    func ask(
+        _ target: String, _ address: ListenAddress, method: String = "GET"
+    ) async throws -> RawResponse {
+        try await aside { try fetch(target, from: address, method: method) }
+    }
+
+    /// Sends a request and reads whatever comes until the server closes the connection.
+    func askForAll(_ target: String, _ address: ListenAddress) async throws -> [UInt8] {
+        try await aside {
+            let connection = try Connection(address)
+            try connection.send("GET \(target) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            return try connection.bytes(.max)
+        }
+    }
+
+    extension Registry {
+        /// What a scraper is shown who asks for OpenMetrics.
+        var openMetrics: String {
+            let response = respond(accept: "application/openmetrics-text; version=1.0.0")
+            return String(decoding: response.body, as: UTF8.self)
+        }
+    }
+
+    /// What a handler throws.
+    struct OutOfStock: Error {}
+
+    extension HTTPResponse {
+        static func text(_ text: String, _ status: HTTPStatusCode = .ok) -> HTTPResponse {
+            HTTPResponse(statusCode: status, body: Data(text.utf8))
+        }
+    }
+
+    /// Shut until it is opened; tasks wait for it.
+    final class Gate: Sendable {
+        private let stream: AsyncStream<Void>
+        private let continuation: AsyncStream<Void>.Continuation
+
+        init() {
+            (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        }
+
+        func open() { continuation.finish() }
+
+        /// Waits until it is open or the task is cancelled.
+        func wait() async {
+            for await _ in stream {}
+        }
+    }
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The recorder that an agent has for the requests of its service.
+
+import Dispatch
+import Outrider
+import OutriderTesting
+import TestSupport
+import Testing
+
+@Suite struct AgentHTTPTests {
+    @Test func `what the service answers is in the scrape, as the agent was told to record it`()
+        throws
+    {
+        var configuration = isolated()
+        configuration.http.buckets = .lowLatency
+        let agent = Agent.start(configuration)
+        defer { agent.stop() }
+        let token = agent.http.begin(method: "GET", route: agent.http.route("/orders/:id"))
+        token.setStatus(200)
+        token.finish()
+        let scrape = try fetch("/metrics", from: address(of: agent)).text
+        #expect(
+            scrape.contains(
+                #"http_server_active_requests{http_request_method="GET",url_scheme="http"} 0"#))
+        #expect(scrape.contains(#"le="0.0005""#))
+        #expect(scrape.contains(#"http_route="/orders/:id""#))
+    }
+
+    @Test func `an agent has one recorder, whoever asks first`() {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        DispatchQueue.concurrentPerform(iterations: 8) { _ in
+            agent.http.begin(method: "GET").finish()
+        }
+        #expect(agent.http === agent.http)
+        #expect(
+            agent.registry.value(
+                "http_server_request_duration_seconds_count",
+                [
+                    "http_request_method": "GET", "http_route": "_UNMATCHED",
+                    "http_response_status_code": "200", "url_scheme": "http",
+                ]) == 8)
+    }
+
+    @Test func `a service without requests has no metrics of them`() throws {
+        let agent = Agent.start(isolated())
+        defer { agent.stop() }
+        #expect(try !fetch("/metrics", from: address(of: agent)).text.contains("http_server"))
+    }
+}
