@@ -97,9 +97,18 @@ let package = Package(
         .target(
             name: "OutriderHummingbird",
             dependencies: [
-                "OutriderHTTP", "OutriderMetrics",
+                "OutriderHTTP", "OutriderMetrics", "OutriderThreading",
                 .product(
                     name: "Hummingbird", package: "hummingbird",
+                    condition: .when(traits: ["Hummingbird"])),
+                .product(
+                    name: "HTTPTypes", package: "swift-http-types",
+                    condition: .when(traits: ["Hummingbird"])),
+                .product(
+                    name: "NIOCore", package: "swift-nio",
+                    condition: .when(traits: ["Hummingbird"])),
+                .product(
+                    name: "NIOHTTP1", package: "swift-nio",
                     condition: .when(traits: ["Hummingbird"])),
             ],
             swiftSettings: strict),
@@ -168,7 +177,10 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(
             name: "TestSupport",
-            dependencies: ["CTestSupport", "OutriderEndpoint", "OutriderThreading"],
+            dependencies: [
+                "CTestSupport", "OutriderEndpoint", "OutriderMetrics", "OutriderTesting",
+                "OutriderThreading",
+            ],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "OutriderMetricsTests",
@@ -209,12 +221,39 @@ let package = Package(
             dependencies: [
                 "OutriderHummingbird", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
                 "TestSupport",
+                .product(
+                    name: "Hummingbird", package: "hummingbird",
+                    condition: .when(traits: ["Hummingbird"])),
+                .product(
+                    name: "HTTPTypes", package: "swift-http-types",
+                    condition: .when(traits: ["Hummingbird"])),
+                .product(
+                    name: "Logging", package: "swift-log",
+                    condition: .when(traits: ["Hummingbird"])),
+                .product(
+                    name: "NIOCore", package: "swift-nio",
+                    condition: .when(traits: ["Hummingbird"])),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderNIOTests",
             dependencies: [
                 "OutriderNIO", "OutriderHTTP", "OutriderMetrics", "OutriderTesting", "TestSupport",
+                .product(
+                    name: "NIOCore", package: "swift-nio", condition: .when(traits: ["NIO"])),
+                .product(
+                    name: "NIOHTTP1", package: "swift-nio", condition: .when(traits: ["NIO"])),
+                .product(
+                    name: "NIOPosix", package: "swift-nio", condition: .when(traits: ["NIO"])),
+                .product(
+                    name: "HTTPTypes", package: "swift-http-types",
+                    condition: .when(traits: ["HTTPTypes"])),
+                .product(
+                    name: "NIOHTTPTypes", package: "swift-nio-extras",
+                    condition: .when(traits: ["HTTPTypes"])),
+                .product(
+                    name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras",
+                    condition: .when(traits: ["HTTPTypes"])),
             ],
             swiftSettings: strict),
         .testTarget(

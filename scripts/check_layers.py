@@ -42,10 +42,14 @@ FLOORS = [
         },
         "OutriderTesting": SYSTEM | {"OutriderMetrics"},
     },
-    # Adapters, each with the framework that it is for.
+    # Adapters: each may import the framework that it is for, and only if its trait is on.
     {
-        "OutriderHummingbird": {"OutriderHTTP", "OutriderMetrics", "Hummingbird"},
-        "OutriderNIO": {"OutriderHTTP", "NIOCore", "NIOHTTP1", "NIOHTTPTypes", "HTTPTypes"},
+        "OutriderHummingbird": SYSTEM
+        | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP"}
+        | {"Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1"},
+        "OutriderNIO": SYSTEM
+        | {"OutriderMetrics", "OutriderHTTP"}
+        | {"NIOCore", "NIOHTTP1", "NIOHTTPTypes", "HTTPTypes"},
         "OutriderFlyingFox": {"OutriderHTTP", "FlyingFox", "FlyingSocks", "Foundation"},
         "OutriderServiceLifecycle": {
             "Dispatch",

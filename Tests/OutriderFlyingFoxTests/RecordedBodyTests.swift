@@ -130,7 +130,7 @@
                     return [UInt8](repeating: 0x61, count: 100_000)
                 })
             try await serving(routes.recorded(by: recording.recorder)) { _, address in
-                try await aside {
+                try await onOwnThread {
                     let connection = try Connection(address)
                     try connection.send("GET /feed HTTP/1.1\r\nHost: a\r\n\r\n")
                     _ = try connection.bytes(100)
@@ -173,7 +173,7 @@
                     return [1]
                 })
             try await serving(routes.recorded(by: recording.recorder)) { _, address in
-                try await aside {
+                try await onOwnThread {
                     let connection = try Connection(address)
                     try connection.send("GET /feed HTTP/1.1\r\nHost: a\r\n\r\n")
                     _ = try connection.bytes(10)
@@ -187,7 +187,7 @@
             var routes = RoutedHTTPHandler()
             routes.appendRoute("POST /orders") { _ in .text("12345") }
             try await serving(routes.recorded(by: recording.recorder)) { _, address in
-                try await aside {
+                try await onOwnThread {
                     let connection = try Connection(address)
                     try connection.send(
                         "POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")

@@ -128,7 +128,7 @@
             routes.appendRoute("GET /orders") { _ in .text("") }
             let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
             try await serving(routes.recorded(by: recording.recorder)) { _, address in
-                try await aside {
+                try await onOwnThread {
                     let connection = try Connection(address)
                     try connection.send(
                         """

@@ -60,15 +60,15 @@
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /chat", to: .webSocket(Echo()))
             try await serving(routes.recorded(by: recording.recorder)) { _, address in
-                let client = try await aside { try Client(address) }
-                let status = try await aside { try client.with { try $0.response().status } }
+                let client = try await onOwnThread { try Client(address) }
+                let status = try await onOwnThread { try client.with { try $0.response().status } }
                 #expect(status == 101)
                 #expect(recording.requests("GET", "/chat", 101) == 1)
                 #expect(recording.active("GET") == 0)
                 let open = "http_server_upgraded_connections"
                 try recording.registry.expect(open, Self.labels, 1)
                 // A masked text frame, "hi", with a mask of zeros.
-                let echo = try await aside {
+                let echo = try await onOwnThread {
                     try client.with { connection in
                         try connection.send(bytes: [0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69])
                         return try connection.bytes(4)
@@ -93,8 +93,8 @@
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /chat", to: .webSocket(Echo()))
             let client = try await serving(routes.recorded(by: recording.recorder)) { _, address in
-                let client = try await aside { try Client(address) }
-                _ = try await aside { try client.with { try $0.response().status } }
+                let client = try await onOwnThread { try Client(address) }
+                _ = try await onOwnThread { try client.with { try $0.response().status } }
                 return client
             }
             let isOver = try await recording.eventually {
@@ -109,8 +109,8 @@
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /chat", to: WebSocketHTTPHandler(handler: Refusing()))
             try await serving(routes.recorded(by: recording.recorder)) { _, address in
-                let client = try await aside { try Client(address) }
-                let isClosed = try await aside { try client.with { $0.isClosed() } }
+                let client = try await onOwnThread { try Client(address) }
+                let isClosed = try await onOwnThread { try client.with { $0.isClosed() } }
                 #expect(isClosed == true)
             }
             #expect(recording.requests("GET", "/chat", 500, error: "OutOfStock") == 1)

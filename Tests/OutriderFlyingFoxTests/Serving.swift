@@ -57,7 +57,7 @@
         /// Waits until a question is answered with yes.
         func eventually(_ condition: @escaping @Sendable (Recording) -> Bool) async throws -> Bool {
             let recording = self
-            return try await aside { TestSupport.eventually { condition(recording) } }
+            return try await onOwnThread { TestSupport.eventually { condition(recording) } }
         }
     }
 
@@ -88,12 +88,12 @@
     func ask(
         _ target: String, _ address: ListenAddress, method: String = "GET"
     ) async throws -> RawResponse {
-        try await aside { try fetch(target, from: address, method: method) }
+        try await onOwnThread { try fetch(target, from: address, method: method) }
     }
 
     /// Sends a request and reads whatever comes until the server closes the connection.
     func askForAll(_ target: String, _ address: ListenAddress) async throws -> [UInt8] {
-        try await aside {
+        try await onOwnThread {
             let connection = try Connection(address)
             try connection.send("GET \(target) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             return try connection.bytes(.max)

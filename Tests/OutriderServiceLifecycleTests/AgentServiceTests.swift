@@ -70,6 +70,8 @@
     private final class Server: Service {
         let endpoint: Endpoint
         let address: ListenAddress
+        /// The group runs; before that it cannot be told to end.
+        let started = Gate()
         let entered = Gate()
         let mayAnswer = Gate()
         let told = Gate()
@@ -83,11 +85,12 @@
         }
 
         func run() async throws {
+            started.open()
             try? await gracefulShutdown()
             told.open()
             if entered.isOpen { await mayAnswer.wait() }
             let endpoint = endpoint
-            try await aside { endpoint.stop() }
+            try await onOwnThread { endpoint.stop() }
             ended.open()
         }
     }
@@ -109,11 +112,11 @@
     }
 
     private func readiness(_ address: ListenAddress) async throws -> Int {
-        try await aside { try fetch("/readyz", from: address).status }
+        try await onOwnThread { try fetch("/readyz", from: address).status }
     }
 
     private func isListening(_ address: ListenAddress) async throws -> Bool {
-        try await aside { (try? Connection(address)) != nil }
+        try await onOwnThread { (try? Connection(address)) != nil }
     }
 
     @Suite struct AgentServiceTests {
@@ -127,7 +130,7 @@
             let running = Task { try await group.run() }
 
             let answer = Task { [address = server.address] in
-                try await aside { try fetch("/slow", from: address).text }
+                try await onOwnThread { try fetch("/slow", from: address).text }
             }
             await server.entered.wait()
             #expect(try await readiness(address) == 200)
@@ -135,7 +138,7 @@
             await server.told.wait()
             // The server has a request in flight; the agent is there and says so.
             #expect(try await readiness(address) == 503)
-            #expect(try await aside { try fetch("/metrics", from: address).status } == 200)
+            #expect(try await onOwnThread { try fetch("/metrics", from: address).status } == 200)
             server.mayAnswer.open()
             #expect(try await answer.value == "answered\n")
             try await running.value
@@ -150,9 +153,10 @@
             let group = group(
                 agent.services(around: [server], drainDelay: .milliseconds(200)))
             let running = Task { try await group.run() }
+            await server.started.wait()
             let start = ContinuousClock.now
             await group.triggerGracefulShutdown()
-            let isDraining = try await aside {
+            let isDraining = try await onOwnThread {
                 try eventually { try fetch("/readyz", from: address).status == 503 }
             }
             #expect(isDraining)
@@ -167,8 +171,9 @@
             let server = try Server()
             let group = group(agent.services(around: [server], drainDelay: .seconds(3_600)))
             let running = Task { try await group.run() }
+            await server.started.wait()
             await group.triggerGracefulShutdown()
-            let isDraining = try await aside {
+            let isDraining = try await onOwnThread {
                 try eventually { try fetch("/readyz", from: address).status == 503 }
             }
             #expect(isDraining)
@@ -206,7 +211,7 @@
             let group = group(agent.services(around: [server]))
             let running = Task { try await group.run() }
             let answer = Task { [address = server.address] in
-                try await aside { try fetch("/slow", from: address).text }
+                try await onOwnThread { try fetch("/slow", from: address).text }
             }
             await server.entered.wait()
             server.mayAnswer.open()
@@ -214,7 +219,7 @@
             #expect(server.told.isOpen == false)
             await group.triggerGracefulShutdown()
             try await running.value
-            try await aside { first.stop() }
+            try await onOwnThread { first.stop() }
         }
 
         @Test func `a service that fails takes the agent along`() async throws {
@@ -262,7 +267,7 @@
                 return (agent: agent, address: try #require(agent.address), entered: entered)
             }
             let answers = agents.map { agent in
-                Task { try await aside { try fetch("/slow", from: agent.address).text } }
+                Task { try await onOwnThread { try fetch("/slow", from: agent.address).text } }
             }
             for agent in agents { await agent.entered.wait() }
             let stops = agents.map { agent in Task { await agent.agent.run() } }

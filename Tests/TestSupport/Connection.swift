@@ -104,7 +104,7 @@ public final class Connection {
     public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Reads one response; `isHead` says that it has no body whatever its headers promise.
-    public func response(isHead: Bool = false, within seconds: Int = 10) throws -> RawResponse {
+    public func response(isHead: Bool = false, within seconds: Int = 30) throws -> RawResponse {
         let limit = ContinuousClock.now + .seconds(seconds)
         let separator = Array("\r\n\r\n".utf8)
         var end: Int?
@@ -135,6 +135,43 @@ public final class Connection {
         while buffer.count < count, try fill(until: limit) {}
         defer { buffer.removeFirst(min(count, buffer.count)) }
         return Array(buffer.prefix(count))
+    }
+
+    /// Reads until `ending` has come, and takes everything to its end.
+    public func text(upTo ending: String, within seconds: Int = 30) throws -> String {
+        let limit = ContinuousClock.now + .seconds(seconds)
+        let separator = Array(ending.utf8)
+        while true {
+            if let end = firstRange(of: separator) {
+                defer { buffer.removeFirst(end) }
+                return String(decoding: buffer[..<end], as: UTF8.self)
+            }
+            if try !fill(until: limit) {
+                throw ConnectionFailure(description: "closed before \(ending) came")
+            }
+        }
+    }
+
+    /// Reads whatever comes until the other side ends the connection, or time is up; how much.
+    @discardableResult
+    public func drain(within seconds: Int = 30) -> Int {
+        let limit = ContinuousClock.now + .seconds(seconds)
+        var count = buffer.count
+        buffer.removeAll()
+        while (try? fill(until: limit)) == true {
+            count += buffer.count
+            buffer.removeAll()
+        }
+        return count
+    }
+
+    /// Makes the end of this connection abrupt: the other side is told of a reset, and what it has
+    /// sent and is still on its way is gone.
+    public func hangUpAbruptly() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        // SAFETY: the call reads so many bytes of it and keeps nothing.
+        _ = unsafe setsockopt(
+            descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
     }
 
     /// Whether the other side ends the connection in time, with nothing more to read.

@@ -5,7 +5,7 @@ internal import Glibc
 
 /// Looks again and again until `condition` holds or time is up; tells whether it held.
 public func eventually(
-    within seconds: Int = 10, _ condition: () throws -> Bool
+    within seconds: Int = 30, _ condition: () throws -> Bool
 ) rethrows -> Bool {
     let limit = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < limit {

@@ -4,6 +4,7 @@
 // Prints its port and serves until it is ended. `hummingbird` is the framework's own middleware on
 // Outrider's swift-metrics factory, `hummingbird-noop` the same on a factory that records nothing.
 
+import Glibc
 import Hummingbird
 import Logging
 import Metrics

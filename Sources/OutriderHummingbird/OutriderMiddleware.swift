@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records the requests that a Hummingbird router answers.
+//
+// Hummingbird writes the head, the body and the end of an ordinary answer at once, but not those of
+// a body that a closure writes. So a body is wrapped only where its time is worth the two more
+// writes: where its length is unknown or large. Any other request ends when its answer returns.
+
+#if Hummingbird
+    internal import HTTPTypes
+    public import Hummingbird
+    internal import NIOHTTP1
+    public import OutriderHTTP
+
+    /// Records every request that a router answers, whether a route matches or not.
+    ///
+    /// Add it first, before other middleware and before the routes: what stands before it is not
+    /// timed, and routes that are added earlier are not recorded.
+    ///
+    /// ```swift
+    /// let router = Router()
+    /// router.add(middleware: OutriderMiddleware(HTTPRequestRecorder()))
+    /// router.get("/orders/{id}") { … }
+    /// ```
+    ///
+    /// - The route is the template of the route, never the path.
+    /// - The status is that of the answer, or of a thrown `HTTPResponseError`, else 500.
+    /// - A body of unknown length, or above 256 KiB, is timed until its last byte is handed to the
+    ///   connection. If the connection refuses a byte, its client has disconnected. Any other
+    ///   request ends when its answer is returned; whether the client still hears it is not seen.
+    /// - A thrown `CancellationError` in a cancelled task means that the client has disconnected.
+    ///   In a task that is not, it is a failure like others, for Hummingbird answers it with 500.
+    ///   Once the body is being written, it always means that.
+    /// - The size of a request's body is what `Content-Length` says, and that of an answer what was
+    ///   written; the answer to a thrown error counts as empty. Wrapping a request's body would
+    ///   count what is read, but Hummingbird stops the process if such a body is replaced and then
+    ///   consumed until the connection closes.
+    ///
+    /// Thread-safe. Costs what ``HTTPRequestRecorder`` costs; a body that is timed to its last byte
+    /// is written in three steps even if it lies in one buffer, which Hummingbird else writes at
+    /// once.
+    public struct OutriderMiddleware<Context: RequestContext>: RouterMiddleware {
+        private let recorder: HTTPRequestRecorder
+        private let scheme: URLScheme?
+
+        /// Middleware that records with this recorder.
+        ///
+        /// - Parameters:
+        ///   - recorder: What records; one for a service.
+        ///   - scheme: What clients speak; nil for what the request says, which is `http` for
+        ///     HTTP/1 even where Hummingbird does TLS.
+        public init(_ recorder: HTTPRequestRecorder, scheme: URLScheme? = nil) {
+            self.recorder = recorder
+            self.scheme = scheme
+        }
+
+        /// Records what `next` answers, and returns or throws the same.
+        public func handle(
+            _ request: Request, context: Context,
+            next: (Request, Context) async throws -> Response
+        ) async throws -> Response {
+            let token = recorder.begin(
+                method: request.method.rawValue,
+                scheme: scheme ?? (request.head.scheme == "https" ? .https : .http))
+            if recorder.recordsBodySizes,
+                let length = request.headers[.contentLength].flatMap({ Int($0) }), length > 0
+            {
+                token.addRequestBytes(length)
+            }
+            do {
+                var response = try await next(request, context)
+                token.setRoute(template: Self.template(of: context))
+                if Self.lasts(response.body, of: request) {
+                    let answer = RecordedAnswer(
+                        token, status: response.status.code, traceparent: request.traceparent)
+                    response.body = answer.body(response.body)
+                } else {
+                    token.noteHead(status: response.status.code)
+                    if request.method != .head {
+                        token.addResponseBytes(response.body.contentLength ?? 0)
+                    }
+                    token.finish(.completed, traceparent: request.traceparent)
+                }
+                return response
+            } catch {
+                token.setRoute(template: Self.template(of: context))
+                Self.finish(token, error, traceparent: request.traceparent)
+                throw error
+            }
+        }
+
+        /// Whether the request lasts until this body was written: whether that takes long enough.
+        private static func lasts(_ body: ResponseBody, of request: Request) -> Bool {
+            // The router drops the body of a GET that it answers a HEAD with.
+            if request.method == .head { return false }
+            guard let length = body.contentLength else { return true }
+            return length > 256 << 10
+        }
+
+        /// The template of the route that answered; nil if none matched.
+        private static func template(of context: Context) -> String? {
+            let path = context.endpointPath
+            // What the router puts in place of a template, which begins with a slash.
+            return path == "NotFound" ? nil : path
+        }
+
+        private static func finish(
+            _ token: RequestToken, _ error: any Error, traceparent: @autoclosure () -> String?
+        ) {
+            switch error {
+            case is CancellationError where Task.isCancelled:
+                token.finish(.clientDisconnected, traceparent: traceparent())
+            case HTTPParserError.invalidEOFState:
+                // The connection ended in the middle of the request's body.
+                token.finish(.clientDisconnected, traceparent: traceparent())
+            case is HTTPParserError:
+                // The service read a body that is no HTTP; the connection answers for it.
+                token.setStatus(400)
+                token.finish(.failed(error), traceparent: traceparent())
+            case let error as any HTTPResponseError:
+                token.setStatus(error.status.code)
+                token.finish(.failed(error), traceparent: traceparent())
+            default:
+                token.setStatus(500)
+                token.finish(.failed(error), traceparent: traceparent())
+            }
+        }
+    }
+
+    extension HTTPField.Name {
+        fileprivate static let traceparent = HTTPField.Name("traceparent")
+    }
+
+    extension Request {
+        fileprivate var traceparent: String? {
+            HTTPField.Name.traceparent.flatMap { headers[$0] }
+        }
+    }
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records the requests of a connection, or of an HTTP/2 stream, whose parts are those of
+// swift-http-types.
+
+#if HTTPTypes
+    public import HTTPTypes
+    public import NIOCore
+    public import NIOHTTPTypes
+    public import OutriderHTTP
+
+    extension HTTPFields: RequestFields {
+        private static let traceparentName = HTTPField.Name("traceparent")
+
+        var traceparent: String? { Self.traceparentName.flatMap { self[$0] } }
+    }
+
+    /// Records every request of a connection whose parts are those of `NIOHTTPTypes`.
+    ///
+    /// The same as ``HTTP1ServerMetricsHandler``, for pipelines with a codec that makes these parts
+    /// behind that of HTTP/1, and for the streams of HTTP/2: each stream has a handler of its own.
+    ///
+    /// ```swift
+    /// try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+    /// try channel.pipeline.syncOperations.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+    /// try channel.pipeline.syncOperations.addHandler(
+    ///     HTTPServerMetricsHandler(recorder) { router.template(for: $0) })
+    /// ```
+    ///
+    /// The scheme is the one that the request names. An upgrade that a handler before the codec
+    /// makes is not seen here: where connections are upgraded, use ``HTTP1ServerMetricsHandler``.
+    public final class HTTPServerMetricsHandler: ChannelDuplexHandler, RemovableChannelHandler {
+        /// The parts of requests.
+        public typealias InboundIn = HTTPRequestPart
+        /// The parts of requests, unchanged.
+        public typealias InboundOut = HTTPRequestPart
+        /// The parts of answers.
+        public typealias OutboundIn = HTTPResponsePart
+        /// The parts of answers, unchanged.
+        public typealias OutboundOut = HTTPResponsePart
+
+        private var requests: RecordedRequests<HTTPFields>
+        private let route: @Sendable (HTTPRequest) -> String?
+
+        /// A handler for one connection or stream.
+        ///
+        /// - Parameters:
+        ///   - recorder: What records.
+        ///   - route: The template of the route that a request matches, never its path; nil if none
+        ///     does. Called on the event loop for each head. ``HTTPMatchedRoute`` corrects it later.
+        public init(
+            _ recorder: HTTPRequestRecorder, route: @escaping @Sendable (HTTPRequest) -> String?
+        ) {
+            requests = RecordedRequests(recorder)
+            self.route = route
+        }
+
+        /// Follows what the client sends.
+        public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            if !requests.isOver {
+                switch unwrapInboundIn(data) {
+                case .head(let head):
+                    requests.began(
+                        RequestHead(
+                            method: head.method.rawValue,
+                            scheme: head.scheme == "https" ? .https : .http, route: route(head),
+                            fields: head.headerFields))
+                case .body(let bytes): requests.received(bytes.readableBytes)
+                case .end: requests.wasRead()
+                }
+            }
+            context.fireChannelRead(data)
+        }
+
+        /// Follows what the service answers.
+        public func write(
+            context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
+        ) {
+            var promise = promise
+            if !requests.isOver {
+                switch unwrapOutboundIn(data) {
+                case .head(let head):
+                    let upgraded = requests.answers(
+                        head.status.code, upgrade: head.headerFields[.upgrade])
+                    if let upgraded {
+                        context.channel.closeFuture.whenComplete { _ in upgraded.end() }
+                    }
+                case .body(let bytes): requests.sends(bytes.readableBytes)
+                case .end:
+                    if let answered = requests.answered() {
+                        let written = promise ?? context.eventLoop.makePromise()
+                        written.futureResult.whenComplete { answered.end($0) }
+                        promise = written
+                    }
+                }
+            }
+            context.write(data, promise: promise)
+        }
+
+        /// Takes ``HTTPMatchedRoute``; passes everything else on.
+        public func triggerUserOutboundEvent(
+            context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+        ) {
+            guard let matched = event as? HTTPMatchedRoute else {
+                return context.triggerUserOutboundEvent(event, promise: promise)
+            }
+            requests.matched(matched.template)
+            promise?.succeed()
+        }
+
+        /// Counts parse errors; passes every error on.
+        public func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            requests.failed(error)
+            context.fireErrorCaught(error)
+        }
+
+        /// Ends the requests that will get no answer any more.
+        public func channelInactive(context: ChannelHandlerContext) {
+            requests.abandonAll()
+            context.fireChannelInactive()
+        }
+
+        /// Ends the requests that are not followed any more.
+        public func handlerRemoved(context: ChannelHandlerContext) {
+            requests.abandonAll()
+        }
+    }
+
+    @available(*, unavailable)
+    extension HTTPServerMetricsHandler: Sendable {}
+#endif

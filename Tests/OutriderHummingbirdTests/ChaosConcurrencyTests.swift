@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// A few hundred connections of clients that misbehave in every way: no request is lost, none is
+// counted twice, none stays in flight.
+
+#if Hummingbird
+    import HTTPTypes
+    import Hummingbird
+    import OutriderEndpoint
+    import OutriderHTTP
+    import OutriderHummingbird
+    import Synchronization
+    import TestSupport
+    import Testing
+
+    @Suite struct HummingbirdChaosConcurrencyTests {
+        /// Counts what reaches the router, before anything else.
+        private struct Arrivals: RouterMiddleware {
+            final class Count: Sendable {
+                let value = Atomic<Int>(0)
+            }
+            let count: Count
+
+            func handle(
+                _ request: Request, context: BasicRequestContext,
+                next: (Request, BasicRequestContext) async throws -> Response
+            ) async throws -> Response {
+                count.value.add(1, ordering: .relaxed)
+                return try await next(request, context)
+            }
+        }
+
+        private static let requests =
+            ["/ok", "/nothing", "/stream", "/large", "/refused", "/disk", "/slow", "/gone"].map {
+                "GET \($0) HTTP/1.1\r\nHost: a\r\n\r\n"
+            } + [
+                "HEAD /ok HTTP/1.1\r\nHost: a\r\n\r\n",
+                "PROPFIND /ok HTTP/1.1\r\nHost: a\r\n\r\n",
+                "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+                "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    + "5\r\nhello\r\n0\r\n\r\n",
+            ]
+
+        private static func addRoutes(_ router: TestRouter) {
+            router.get("/ok") { _, _ in "fine" }
+            router.head("/ok") { _, _ in HTTPResponse.Status.ok }
+            router.get("/nothing") { _, _ in HTTPResponse.Status.noContent }
+            router.get("/refused") { _, _ -> String in throw HTTPError(.conflict, message: "no") }
+            router.get("/disk") { _, _ -> String in throw DiskOnFire() }
+            router.get("/large") { _, _ in ByteBuffer(repeating: 65, count: 2 << 20) }
+            router.get("/stream") { _, _ in
+                Response(
+                    status: .ok,
+                    body: ResponseBody { writer in
+                        for _ in 0..<64 {
+                            try await writer.write(ByteBuffer(repeating: 65, count: 16 << 10))
+                        }
+                        try await writer.finish(nil)
+                    })
+            }
+            router.get("/slow") { _, _ in
+                for _ in 0..<100 { await Task.yield() }
+                return "at last"
+            }
+            router.get("/gone") { request, _ in
+                try await request.body.consumeWithCancellationOnInboundClose { _ in
+                    for _ in 0..<1_000 {
+                        await Task.yield()
+                        try Task.checkCancellation()
+                    }
+                    return "still here"
+                }
+            }
+            router.get("/endless") { _, _ in
+                await Gate().wait()
+                try Task.checkCancellation()
+                return "never"
+            }
+            router.post("/echo") { request, _ in
+                Response(status: .ok, body: ResponseBody(asyncSequence: request.body))
+            }
+        }
+
+        @Test func `clients that misbehave leave no request in flight and none uncounted`()
+            async throws
+        {
+            let service = Service { $0.recordsBodySizes = true }
+            let arrivals = Arrivals.Count()
+            let router = Router()
+            router.add(middleware: Arrivals(count: arrivals))
+            router.add(middleware: OutriderMiddleware(service.recorder))
+            Self.addRoutes(router)
+            try await service.serve(router) { address, server in
+                // The last ones lose their tasks. They come after all others, which the server has
+                // accepted by then: SwiftNIO stops the process if it is stopped while it accepts.
+                try await onOwnThread {
+                    #expect(Mischief.crowd(address, Self.requests, connections: 100))
+                    #expect(eventually(within: 30) { service.active == 0 })
+                    let last = try (0..<8).map { _ in try Connection(address) }
+                    for client in last {
+                        try client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+                    }
+                    #expect(eventually { service.active == 8 })
+                    server.cancel()
+                    for client in last { client.drain() }
+                }
+            }
+            let isSettled = try await onOwnThread { eventually(within: 30) { service.active == 0 } }
+            #expect(isSettled)
+            #expect(arrivals.value.load(ordering: .relaxed) > 100)
+            #expect(service.count(499, "/endless", error: "client_disconnect") == 8)
+            #expect(service.total == Double(arrivals.value.load(ordering: .relaxed)))
+        }
+    }
+#endif

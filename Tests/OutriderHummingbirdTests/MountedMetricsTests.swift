@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// `/metrics` in the service's own router.
+
+#if Hummingbird
+    import Hummingbird
+    import OutriderEndpoint
+    import OutriderHTTP
+    import OutriderHummingbird
+    import OutriderMetrics
+    import OutriderTesting
+    import TestSupport
+    import Testing
+    import Synchronization
+
+    @Suite struct MountedMetricsTests {
+        private static func scrape(
+            _ target: String, _ address: ListenAddress, fields: String = "", method: String = "GET"
+        ) async throws -> RawResponse {
+            try await onOwnThread {
+                let connection = try Connection(address)
+                try connection.send("\(method) \(target) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n")
+                return try connection.response(isHead: method == "HEAD", within: 30)
+            }
+        }
+
+        @Test func `it shows the registry in the text format`() async throws {
+            let service = Service()
+            service.registry.counter("orders_placed", help: "Orders.").increment(by: 7)
+            let router = service.router { $0.addMetrics(registry: service.registry) }
+            try await service.serve(router) { address, _ in
+                let answer = try await Self.scrape("/metrics", address)
+                let type = try #require(answer.header("Content-Type"))
+                #expect(type == "text/plain; version=0.0.4; charset=utf-8")
+                #expect(answer.header("Cache-Control") == "no-store")
+                let exposition = try Exposition(parsing: answer.body, contentType: type)
+                try exposition.expect("orders_placed_total", 7)
+            }
+        }
+
+        @Test func `it negotiates OpenMetrics and gzip`() async throws {
+            let service = Service()
+            for number in 0..<100 {
+                service.registry.gauge("gauge_\(number)", help: "A gauge of many.").set(1)
+            }
+            let router = service.router { $0.addMetrics(registry: service.registry) }
+            try await service.serve(router) { address, _ in
+                let plain = try await Self.scrape(
+                    "/metrics", address, fields: "Accept: application/openmetrics-text\r\n")
+                let type = try #require(plain.header("Content-Type"))
+                #expect(type == "application/openmetrics-text; version=1.0.0; charset=utf-8")
+                try Exposition(parsing: plain.body, contentType: type).expect("gauge_99", 1)
+                let packed = try await Self.scrape(
+                    "/metrics", address, fields: "Accept-Encoding: gzip\r\n")
+                #expect(packed.header("Content-Encoding") == "gzip")
+                #expect(packed.body.starts(with: [0x1F, 0x8B]))
+                #expect(packed.body.count < plain.body.count / 2)
+            }
+        }
+
+        @Test func `HEAD has the fields of GET and no body`() async throws {
+            let service = Service()
+            let router = service.router {
+                $0.addMetrics(registry: Registry(reportsItself: false), path: "/internal/metrics")
+            }
+            try await service.serve(router) { address, _ in
+                let head = try await Self.scrape("/internal/metrics", address, method: "HEAD")
+                let get = try await Self.scrape("/internal/metrics", address)
+                #expect(head.status == 200)
+                #expect(head.header("Content-Type") == get.header("Content-Type"))
+                #expect(head.header("Content-Length") == "\(get.body.count)")
+            }
+        }
+
+        @Test(arguments: ["name[]=", "name%5B%5D=", "name%5b%5d="])
+        func `it prints the families that a query names`(name: String) async throws {
+            let registry = Registry(reportsItself: false)
+            for name in ["a", "b", "c"] { registry.gauge(name, help: "A gauge.").set(1) }
+            let service = Service()
+            let router = service.router { $0.addMetrics(registry: registry) }
+            try await service.serve(router) { address, _ in
+                let answer = try await Self.scrape("/metrics?\(name)a&x&\(name)c", address)
+                let exposition = try Exposition(parsing: answer.text, as: .text)
+                #expect(exposition.families.map(\.name).sorted() == ["a", "c"])
+            }
+        }
+
+        @Test func `slow collectors keep no task of the service waiting, and crowds are bounded`()
+            async throws
+        {
+            let service = Service()
+            let registry = Registry(reportsItself: false)
+            let entered = Atomic<Int>(0)
+            let mayGo = Atomic<Bool>(false)
+            registry.gauge("slow", help: "Slow.") {
+                entered.add(1, ordering: .relaxed)
+                _ = eventually { mayGo.load(ordering: .acquiring) }
+                return 1
+            }
+            let router = service.router {
+                $0.addMetrics(registry: registry)
+                $0.get("/orders") { _, _ in "fine" }
+            }
+            try await service.serve(router) { address, _ in
+                let scrapes = (0..<16).map { _ in
+                    Task { try await Self.scrape("/metrics", address).status }
+                }
+                let refused = try await onOwnThread {
+                    #expect(
+                        eventually { service.active == 16 && entered.load(ordering: .relaxed) > 0 })
+                    #expect(try fetch("/orders", from: address).text == "fine")
+                    return try fetch("/metrics", from: address)
+                }
+                #expect(refused.status == 503)
+                #expect(refused.header("Retry-After") == "1")
+                mayGo.store(true, ordering: .releasing)
+                for scrape in scrapes { #expect(try await scrape.value == 200) }
+            }
+        }
+    }
+#endif

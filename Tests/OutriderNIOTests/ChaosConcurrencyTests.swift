@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A few hundred connections of clients that misbehave in every way: no request is lost, none is
+// counted twice, none stays in flight.
+
+#if NIO
+    import OutriderHTTP
+    import Synchronization
+    import TestSupport
+    import Testing
+
+    @Suite struct NIOChaosConcurrencyTests {
+        private static let requests =
+            ["/ok", "/404", "/500", "/close", "/half", "/continue", "/matched"].map {
+                request($0)
+            } + [
+                request("/ok", method: "HEAD"), request("/ok", method: "PROPFIND"),
+                request("/ok", method: "POST", fields: "Content-Length: 5\r\n") + "hello",
+                request("/ok", method: "POST", fields: "Transfer-Encoding: chunked\r\n")
+                    + "5\r\nhello\r\n0\r\n\r\n",
+            ]
+
+        @Test(arguments: Pipeline.allCases)
+        func `clients that misbehave leave no request in flight and none uncounted`(
+            pipeline: Pipeline
+        ) async throws {
+            let service = Service { $0.recordsBodySizes = true }
+            try await service.serve(pipeline) { address in
+                #expect(Mischief.crowd(address, Self.requests, connections: 100))
+            }
+            let isSettled = try await onOwnThread { eventually(within: 30) { service.active == 0 } }
+            #expect(isSettled)
+            let heads = service.heads.value.load(ordering: .relaxed)
+            #expect(heads > 100)
+            #expect(service.total == Double(heads))
+        }
+    }
+#endif

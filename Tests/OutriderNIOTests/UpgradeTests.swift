@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connections that stop being HTTP.
+
+#if NIO
+    import NIOCore
+    import NIOHTTP1
+    import OutriderHTTP
+    import OutriderMetrics
+    import OutriderNIO
+    import OutriderTesting
+    import TestSupport
+    import Testing
+
+    /// Upgrades to a protocol that repeats every byte.
+    private final class RepeatingUpgrader: HTTPServerProtocolUpgrader, Sendable {
+        let supportedProtocol = "websocket"
+        let requiredUpgradeHeaders: [String] = []
+
+        func buildUpgradeResponse(
+            channel: any Channel, upgradeRequest: HTTPRequestHead,
+            initialResponseHeaders: HTTPHeaders
+        ) -> EventLoopFuture<HTTPHeaders> {
+            channel.eventLoop.makeSucceededFuture(initialResponseHeaders)
+        }
+
+        func upgrade(
+            context: ChannelHandlerContext, upgradeRequest: HTTPRequestHead
+        ) -> EventLoopFuture<Void> {
+            context.eventLoop.makeCompletedFuture {
+                try context.pipeline.syncOperations.addHandler(Repeating())
+            }
+        }
+    }
+
+    /// Sends back what it gets; what is no bytes it does not touch.
+    private final class Repeating: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            context.writeAndFlush(data, promise: nil)
+        }
+    }
+
+    /// Answers CONNECT with a tunnel to itself.
+    private final class Tunnel: ChannelInboundHandler, RemovableChannelHandler {
+        typealias InboundIn = HTTPServerRequestPart
+        typealias OutboundOut = HTTPServerResponsePart
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            guard case .end = unwrapInboundIn(data) else { return }
+            context.write(
+                wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .ok))),
+                promise: nil)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            do {
+                let handlers = context.pipeline.syncOperations
+                try handlers.addHandler(Repeating())
+                handlers.removeHandler(
+                    try handlers.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self),
+                    promise: nil)
+                handlers.removeHandler(
+                    try handlers.handler(type: HTTPResponseEncoder.self), promise: nil)
+                handlers.removeHandler(self, promise: nil)
+            } catch {
+                context.fireErrorCaught(error)
+            }
+        }
+    }
+
+    @Suite struct UpgradeTests {
+        private static let upgrade = request(
+            "/chat", fields: "Connection: upgrade\r\nUpgrade: websocket\r\n")
+        private static let labels = [
+            "http_route": "/chat", "network_protocol_name": "websocket",
+        ]
+
+        @Test(arguments: [false, true])
+        func `an upgrade counts as 101, and its connection until it closes`(
+            standsBehindUpgrader: Bool
+        ) async throws {
+            let service = Service()
+            let connections = "http_server_upgraded_connections"
+            try await service.serve { channel in
+                let handlers = channel.pipeline.syncOperations
+                try handlers.configureHTTPServerPipeline(
+                    withPipeliningAssistance: false,
+                    withServerUpgrade: ([RepeatingUpgrader()], { _ in }), withErrorHandling: false)
+                let recording = HTTP1ServerMetricsHandler(service.recorder) { $0.uri }
+                if standsBehindUpgrader {
+                    try handlers.addHandler(recording)
+                } else {
+                    let upgrader = try handlers.handler(type: HTTPServerUpgradeHandler.self)
+                    try handlers.addHandler(recording, position: .before(upgrader))
+                }
+            } _: { address in
+                let connection = try Connection(address)
+                try connection.send(Self.upgrade)
+                #expect(try connection.response().status == 101)
+                try connection.send("ping")
+                #expect(try connection.text(upTo: "ping") == "ping")
+                #expect(eventually { service.registry.value(connections, Self.labels) == 1 })
+                #expect(service.active == 0)
+                service.clock.advance(by: .seconds(3_600))
+            }
+            #expect(try await service.recordsOnce(101, "/chat"))
+            let hasEnded = try await onOwnThread {
+                eventually { service.registry.value(connections, Self.labels) == 0 }
+            }
+            #expect(hasEnded)
+            try service.registry.expect(
+                "http_server_upgraded_connection_duration_seconds_sum", Self.labels, 3_600)
+        }
+
+        @Test func `a tunnel is no HTTP any more`() async throws {
+            let service = Service()
+            try await service.serve { channel in
+                let handlers = channel.pipeline.syncOperations
+                try handlers.configureHTTPServerPipeline(
+                    withPipeliningAssistance: false, withErrorHandling: false,
+                    withOutboundHeaderValidation: false)
+                try handlers.addHandler(HTTP1ServerMetricsHandler(service.recorder) { _ in nil })
+                try handlers.addHandler(Tunnel())
+            } _: { address in
+                let connection = try Connection(address)
+                try connection.send("CONNECT b:443 HTTP/1.1\r\nHost: b\r\n\r\n")
+                #expect(try connection.response(isHead: true).status == 200)
+                try connection.send("ping")
+                _ = try connection.text(upTo: "ping")
+            }
+            #expect(try await service.recordsOnce(200, "_UNMATCHED", method: "CONNECT"))
+        }
+    }
+#endif
