@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup demo test unit bench fuzz lint format api docs clean help
+.PHONY: setup demo test unit bench bench-middleware traits fuzz lint format api docs clean help
 
 setup: ## Install what the tests need; quick when nothing is missing.
 	@scripts/setup.sh test
@@ -23,6 +23,14 @@ unit: ## Build and run the Swift tests only: the inner loop.
 bench: ## Measure what recording and scraping cost.
 	@scripts/setup.sh demo
 	@exec scripts/bench.sh
+
+bench-middleware: ## Measure what recording each request costs a Hummingbird service (needs wrk).
+	@scripts/setup.sh bench
+	@exec scripts/bench-middleware.py
+
+traits: ## Build and test the adapters: all traits together, each alone, none.
+	@scripts/setup.sh demo
+	@exec scripts/traits.sh
 
 fuzz: ## Fuzz what reads a client's bytes; FUZZ_SECONDS=60 for each reader.
 	@scripts/setup.sh demo
@@ -44,8 +52,8 @@ docs: ## Build the API documentation into .build/docs.
 	@scripts/docs.sh
 
 clean: ## Remove everything that a build or a test made.
-	@rm -rf .build Benchmarks/.build examples/*/.build
+	@rm -rf .build Benchmarks/.build Benchmarks/*/.build examples/*/.build Tests/*/.build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile

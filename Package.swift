@@ -221,6 +221,7 @@ let package = Package(
             dependencies: [
                 "OutriderHummingbird", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
                 "TestSupport",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(
                     name: "Hummingbird", package: "hummingbird",
                     condition: .when(traits: ["Hummingbird"])),

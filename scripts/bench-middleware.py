@@ -15,6 +15,7 @@ import contextlib
 import math
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -61,6 +62,8 @@ def main():
     parser.add_argument("--seconds", type=int, default=2)
     options = parser.parse_args()
 
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is missing: apt-get install wrk, or make bench-middleware as root")
     build = subprocess.run(
         [ROOT / "scripts/build-release.sh", "Benchmarks/Middleware", "middleware-server"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)

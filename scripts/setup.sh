@@ -3,20 +3,24 @@
 # Installs what is missing, and nothing else. Runs again at no cost.
 #
 #   scripts/setup.sh demo    what it takes to build the libraries, the tests and the examples
-#   scripts/setup.sh test    the same, plus Prometheus and the Python packages of the tests
+#   scripts/setup.sh bench   the same, plus a load generator
+#   scripts/setup.sh test    the same as demo, plus Prometheus and the Python packages of the tests
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 goal="${1:-test}"
 case "$goal" in
-    demo | test) ;;
+    demo | bench | test) ;;
     *)
-        echo "usage: scripts/setup.sh [demo|test]" >&2
+        echo "usage: scripts/setup.sh [demo|bench|test]" >&2
         exit 2
         ;;
 esac
 
 packages=(libmicrohttpd-dev zlib1g-dev pkg-config)
+if [[ $goal == bench ]]; then
+    packages+=(wrk python3)
+fi
 if [[ $goal == test ]]; then
     packages+=(prometheus python3 python3-venv)
 fi

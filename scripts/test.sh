@@ -6,7 +6,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-stages=(setup lint build layers api unit thread-sanitizer sanitize fuzz bench-check demo integration)
+stages=(setup lint layers traits build api unit thread-sanitizer sanitize fuzz bench-check demo
+    integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")
 fi
@@ -33,6 +34,19 @@ stage_setup() {
 
 stage_lint() {
     scripts/lint.sh
+}
+
+stage_traits() {
+    scripts/traits.sh
+}
+
+verify_traits() {
+    # Not what other packages' builds warn of.
+    if grep -E "^$PWD/(Sources|Tests)/[^:]*:[0-9]+:[0-9]+: warning: " "$1"; then
+        echo "The build warns. A warning is an error here."
+        return 1
+    fi
+    verify_unit "$1"
 }
 
 stage_build() {
@@ -99,6 +113,7 @@ stage_bench-check() {
 
 stage_demo() {
     scripts/build-release.sh examples/quickstart quickstart
+    swift build ${flags[@]+"${flags[@]}"} --package-path Tests/Libraries
 }
 
 stage_integration() {

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A library of others that records through swift-metrics, as Prometheus' own parser reads it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "Tests/Libraries/.build/debug/recorded-configuration"
+
+
+def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps({"shop": {"limit": 10}}))
+    service = subprocess.Popen([PROGRAM, file], stdout=subprocess.PIPE, text=True)
+    try:
+        assert service.stdout.readline() == "watching\n"
+        # A new file in the place of the old one, as Kubernetes does it: it is never half written.
+        replacement = tmp_path / "replacement.json"
+        replacement.write_text(json.dumps({"shop": {"limit": 2_000}}))
+        replacement.rename(file)
+        text, _ = service.communicate(timeout=30)
+    finally:
+        service.kill()
+        service.communicate(timeout=10)
+
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    prefix = "reloadingfileprovider<jsonsnapshot>".replace("<", "_").replace(">", "_")
+    size = families[f"{prefix}_file_size_bytes"]
+    assert size.type == "gauge"
+    assert [sample.value for sample in size.samples] == [file.stat().st_size]
+    reloads = families[f"{prefix}_reloads"]
+    assert reloads.type == "counter"
+    assert [(sample.name, sample.value) for sample in reloads.samples] == [
+        (f"{prefix}_reloads_total", 1)
+    ]
+    assert families[f"{prefix}_poll_ticks"].samples[0].value >= 1

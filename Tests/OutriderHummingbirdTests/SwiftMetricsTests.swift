@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hummingbird's own middleware, which records through swift-metrics, on our backend.
+
+#if Hummingbird
+    import CoreMetrics
+    import Hummingbird
+    import OutriderMetrics
+    import OutriderTesting
+    import TestSupport
+    import Testing
+
+    @Suite struct SwiftMetricsTests {
+        @Test func `what Hummingbird's own middleware records is exposed`() async throws {
+            let service = Service()
+            let router = Router()
+            router.add(middleware: MetricsMiddleware())
+            router.get("/orders/{id}") { _, _ in "fine" }
+            router.get("/disk") { _, _ -> String in throw DiskOnFire() }
+            try await withMetricsFactory(OutriderMetricsFactory(registry: service.registry)) {
+                try await service.serve(router) { address, _ in
+                    for path in ["/orders/1", "/orders/2", "/disk", "/nobody"] {
+                        _ = try await onOwnThread { try fetch(path, from: address) }
+                    }
+                }
+            }
+            let registry = service.registry
+            func labels(_ route: String, _ status: Int) -> [String: String] {
+                [
+                    "http_route": route, "http_request_method": "GET",
+                    "http_response_status_code": "\(status)",
+                ]
+            }
+            try registry.expect("hb_requests_total", labels("/orders/{id}", 200), 2)
+            try registry.expect("hb_requests_total", labels("/disk", 500), 1)
+            try registry.expect("hb_requests_total", labels("NotFound", 404), 1)
+            try registry.expect(
+                "http_server_request_duration_seconds_count", labels("/orders/{id}", 200), 2)
+            try registry.expect(
+                "hb_request_errors_total",
+                ["http_route": "/disk", "http_request_method": "GET", "error_type": "500"], 1)
+            try registry.expect(
+                "http_server_active_requests", ["http_request_method": "GET"], 0)
+            #expect(try Promtool.checkMetrics(registry.text()) == [])
+        }
+    }
+#endif
