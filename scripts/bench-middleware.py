@@ -3,25 +3,32 @@
 """What recording each request costs a Hummingbird service: its CPU time per request under wrk.
 
     scripts/bench-middleware.py [--rounds 24] [--seconds 2]
+    scripts/bench-middleware.py --instructions        instead: under valgrind's callgrind
 
 One server for each variant runs all the time; idle ones cost nothing. A round loads each of them in
 turn, in another order each time, so that a slow minute of the machine meets all alike. The ratio of a
 variant to `none` is taken within a round; its median and the 95 % interval of that median (binomial,
 so no distribution is assumed) are what counts.
+
+Instructions do not depend on what else the machine does: those of a run with many requests, less
+those of a run with few, by the difference.
 """
 
 import argparse
 import contextlib
+import http.client
 import math
+import os
 import pathlib
 import re
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-VARIANTS = ["none", "outrider", "hummingbird-noop", "hummingbird"]
+VARIANTS = ["none", "empty", "outrider", "hummingbird-noop", "hummingbird"]
 
 
 def cpu_nanoseconds(pid):
@@ -33,14 +40,56 @@ def cpu_nanoseconds(pid):
     return total
 
 
+def pinned(index):
+    """What pins a command to the n-th of our CPUs, so that load and server do not meet on one."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return ["taskset", "-c", str(cpus[index])] if len(cpus) > 1 else []
+
+
 def load(port, seconds):
     """Requests that wrk had answered, and how many were errors."""
     output = subprocess.run(
-        ["wrk", "-t1", "-c16", f"-d{seconds}s", f"http://127.0.0.1:{port}/hello/42"],
+        [*pinned(1), "wrk", "-t1", "-c16", f"-d{seconds}s", f"http://127.0.0.1:{port}/hello/42"],
         capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise SystemExit(f"wrk met errors:\n{output}")
     return int(re.search(r"(\d+) requests in", output)[1])
+
+
+def instructions(server, variant, requests):
+    """Instructions that a server takes to start, answer so many requests and end."""
+    with tempfile.TemporaryDirectory() as folder:
+        stripped = f"{folder}/server"
+        subprocess.run(["strip", "-s", "-o", stripped, server], check=True)
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]
+        process = subprocess.Popen(
+            [*command, stripped, variant], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env={**os.environ, "SWIFT_DETERMINISTIC_HASHING": "1"})
+        try:
+            port = int(process.stdout.readline())
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            for _ in range(requests):
+                connection.request("GET", "/hello/42")
+                answer = connection.getresponse()
+                assert (answer.status, answer.read()) == (200, b"hello 42")
+            connection.close()
+            process.terminate()
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait(timeout=10)
+    return int(re.search(r"Collected : (\d+)", said)[1])
+
+
+def report_instructions(server):
+    """Prints a line for each variant."""
+    few, many = 500, 2_500
+    none = None
+    for variant in VARIANTS:
+        both = [instructions(server, variant, count) for count in (few, many)]
+        each = (both[1] - both[0]) / (many - few)
+        none = none or each
+        print(f"{variant:18} {each:9.0f} instructions   {each / none:.3f} × none")
 
 
 def interval(values):
@@ -60,6 +109,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=24)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--instructions", action="store_true")
     options = parser.parse_args()
 
     if not shutil.which("wrk"):
@@ -68,12 +118,15 @@ def main():
         [ROOT / "scripts/build-release.sh", "Benchmarks/Middleware", "middleware-server"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     server = build.stdout.strip().splitlines()[-1]
+    if options.instructions:
+        report_instructions(server)
+        return
     figures = {variant: [] for variant in VARIANTS}
     with contextlib.ExitStack() as stack:
         servers = {}
         for variant in VARIANTS:
             process = stack.enter_context(
-                subprocess.Popen([server, variant], stdout=subprocess.PIPE, text=True))
+                subprocess.Popen([*pinned(0), server, variant], stdout=subprocess.PIPE, text=True))
             stack.callback(process.kill)
             servers[variant] = (process.pid, int(process.stdout.readline()))
             load(servers[variant][1], 1)

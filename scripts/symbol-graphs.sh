@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Extracts the public symbols of all modules and prints the folder that holds them. It reuses the
-# debug build in .build and leaves it as it was.
+# Extracts the public symbols of all modules, adapters included, and prints the folder that holds
+# them. It reuses a debug build with all traits in .build, or makes one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # shellcheck disable=SC2206 # one flag for each word
-flags=(${SWIFT_BUILD_FLAGS:-})
+flags=(${SWIFT_BUILD_FLAGS:-} --traits "$(scripts/traits.sh names)")
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 

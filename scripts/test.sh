@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-stages=(setup lint layers traits build api unit thread-sanitizer sanitize fuzz bench-check demo
+stages=(setup lint layers traits build unit thread-sanitizer sanitize fuzz bench-check demo
     integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")

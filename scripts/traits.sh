@@ -7,6 +7,7 @@
 #
 #   scripts/traits.sh              everything
 #   scripts/traits.sh together     only all of them at once
+#   scripts/traits.sh names        prints the traits, with commas between them
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -17,9 +18,7 @@ flags=(${SWIFT_BUILD_FLAGS:-})
 traits() {
     swift package dump-package | python3 -c '
 import json, sys
-for trait in json.load(sys.stdin)["traits"]:
-    if trait["name"] != "default":
-        print(trait["name"])'
+print(*sorted({trait["name"] for trait in json.load(sys.stdin)["traits"]} - {"default"}), sep="\n")'
 }
 
 # Builds with these traits and runs the tests whose names match.
@@ -48,10 +47,19 @@ if [[ ${#names[@]} -eq 0 ]]; then
     exit 1
 fi
 
-check "$(IFS=,; echo "${names[*]}")" 'Outrider(Hummingbird|NIO|FlyingFox|ServiceLifecycle|Tracing|Logging)Tests'
+together="$(IFS=,; echo "${names[*]}")"
+if [[ ${1:-} == names ]]; then
+    echo "$together"
+    exit 0
+fi
+
+check "$together" 'Outrider(Hummingbird|NIO|FlyingFox|ServiceLifecycle|Tracing|Logging)Tests'
 if [[ ${1:-} == together ]]; then
     exit 0
 fi
+# Now, while the build has the adapters in it.
+printf '\n-- the public API\n'
+scripts/api.sh --check
 for name in "${names[@]}"; do
     check "$name" "$(tests_of "$name")"
 done

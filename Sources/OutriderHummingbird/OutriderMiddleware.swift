@@ -58,49 +58,51 @@
             _ request: Request, context: Context,
             next: (Request, Context) async throws -> Response
         ) async throws -> Response {
+            let method = request.method
             let token = recorder.begin(
-                method: request.method.rawValue,
+                method: method.rawValue,
                 scheme: scheme ?? (request.head.scheme == "https" ? .https : .http))
-            if recorder.recordsBodySizes,
-                let length = request.headers[.contentLength].flatMap({ Int($0) }), length > 0
-            {
-                token.addRequestBytes(length)
-            }
+            if recorder.recordsBodySizes { Self.countBody(of: request, token) }
             do {
                 var response = try await next(request, context)
-                token.setRoute(template: Self.template(of: context))
-                if Self.lasts(response.body, of: request) {
-                    let answer = RecordedAnswer(
-                        token, status: response.status.code, traceparent: request.traceparent)
-                    response.body = answer.body(response.body)
-                } else {
-                    token.noteHead(status: response.status.code)
-                    if request.method != .head {
-                        token.addResponseBytes(response.body.contentLength ?? 0)
-                    }
-                    token.finish(.completed, traceparent: request.traceparent)
-                }
+                token.setRoute(template: Self.template(context.endpointPath))
+                Self.finish(token, method, request, &response)
                 return response
             } catch {
-                token.setRoute(template: Self.template(of: context))
+                token.setRoute(template: Self.template(context.endpointPath))
                 Self.finish(token, error, traceparent: request.traceparent)
                 throw error
             }
         }
 
-        /// Whether the request lasts until this body was written: whether that takes long enough.
-        private static func lasts(_ body: ResponseBody, of request: Request) -> Bool {
+        private static func countBody(of request: Request, _ token: RequestToken) {
+            guard let length = request.headers[.contentLength].flatMap({ Int($0) }) else { return }
+            token.addRequestBytes(length)
+        }
+
+        /// Ends the request with its answer, or lets the answer's body end it.
+        private static func finish(
+            _ token: RequestToken, _ method: HTTPRequest.Method, _ request: Request,
+            _ response: inout Response
+        ) {
+            let (status, length) = (response.status.code, response.body.contentLength)
             // The router drops the body of a GET that it answers a HEAD with.
-            if request.method == .head { return false }
-            guard let length = body.contentLength else { return true }
-            return length > 256 << 10
+            let isHead = method == .head
+            if !isHead, length == nil || length ?? 0 > 256 << 10 {
+                let answer = RecordedAnswer(
+                    token, status: status, traceparent: request.traceparent)
+                response.body = answer.body(response.body)
+                return
+            }
+            token.noteHead(status: status)
+            if !isHead { token.addResponseBytes(length ?? 0) }
+            token.finish(.completed, traceparent: request.traceparent)
         }
 
         /// The template of the route that answered; nil if none matched.
-        private static func template(of context: Context) -> String? {
-            let path = context.endpointPath
+        private static func template(_ path: String?) -> String? {
             // What the router puts in place of a template, which begins with a slash.
-            return path == "NotFound" ? nil : path
+            path == "NotFound" ? nil : path
         }
 
         private static func finish(
@@ -131,8 +133,16 @@
     }
 
     extension Request {
+        /// The header; nil if there is none, or more than one.
+        ///
+        /// Looked for one by one: a look-up by name would first make an index of all fields.
         fileprivate var traceparent: String? {
-            HTTPField.Name.traceparent.flatMap { headers[$0] }
+            var found: String?
+            for field in headers where field.name == .traceparent {
+                if found != nil { return nil }
+                found = field.value
+            }
+            return found
         }
     }
 #endif

@@ -11,7 +11,15 @@
     extension HTTPFields: RequestFields {
         private static let traceparentName = HTTPField.Name("traceparent")
 
-        var traceparent: String? { Self.traceparentName.flatMap { self[$0] } }
+        // Looked for one by one: a look-up by name would first make an index of all fields.
+        var traceparent: String? {
+            var found: String?
+            for field in self where field.name == Self.traceparentName {
+                if found != nil { return nil }
+                found = field.value
+            }
+            return found
+        }
     }
 
     /// Records every request of a connection whose parts are those of `NIOHTTPTypes`.

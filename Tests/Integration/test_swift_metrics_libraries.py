@@ -36,4 +36,4 @@ def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
     assert [(sample.name, sample.value) for sample in reloads.samples] == [
         (f"{prefix}_reloads_total", 1)
     ]
-    assert families[f"{prefix}_poll_ticks"].samples[0].value >= 1
+    assert families[f"{prefix}_poll_ticks"].type == "counter"

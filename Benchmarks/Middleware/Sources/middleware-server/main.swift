@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// middleware-server none | outrider | hummingbird | hummingbird-noop
+// middleware-server none | empty | outrider | hummingbird | hummingbird-noop
 //
 // Prints its port and serves until it is ended. `hummingbird` is the framework's own middleware on
 // Outrider's swift-metrics factory, `hummingbird-noop` the same on a factory that records nothing.
 
+import Dispatch
 import Glibc
 import Hummingbird
 import Logging
@@ -12,9 +13,21 @@ import OutriderHTTP
 import OutriderHummingbird
 import OutriderMetrics
 
+/// What any middleware costs that is not written for one service's context alone.
+struct EmptyMiddleware<Context: RequestContext>: RouterMiddleware {
+    func handle(
+        _ request: Request, context: Context,
+        next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        try await next(request, context)
+    }
+}
+
 let variant = CommandLine.arguments.dropFirst().first ?? "none"
 let router = Router()
 switch variant {
+case "empty":
+    router.add(middleware: EmptyMiddleware())
 case "outrider":
     router.add(middleware: OutriderMiddleware(HTTPRequestRecorder()))
 case "hummingbird":
@@ -37,4 +50,10 @@ let application = Application(
         print(channel.localAddress?.port ?? 0)
         fflush(nil)
     }, logger: logger)
-try await application.runService()
+// The main thread waits: under valgrind the one of an asynchronous `main` cannot end.
+let hasEnded = DispatchSemaphore(value: 0)
+Task.detached {
+    try? await application.runService()
+    hasEnded.signal()
+}
+hasEnded.wait()
