@@ -6,12 +6,13 @@
 
 public import Synchronization
 
+// SAFETY: marked safe since the bits are either zero or those of an object that was retained for
+// them, and they never change again before `deinit` releases it.
+
 /// A reference to an object that is made later, at most once.
 ///
 /// Public, since only public code is inlined into other modules; no product offers this one, so it
 /// is not part of the API.
-// SAFETY: marked safe since the bits are either zero or those of an object that was retained for
-// them, and they never change again before `deinit` releases it.
 @safe public struct OnceReference<Object: AnyObject & Sendable>: ~Copyable, Sendable {
     @usableFromInline let bits = Atomic<UInt>(0)
 

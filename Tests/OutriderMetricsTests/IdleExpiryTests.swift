@@ -245,4 +245,12 @@ import Testing
         _ = registry.respond(names: ["hits_total"])
         #expect(hits.count == 0)
     }
+
+    @Test func `a scrape that has to print twice shows what it first saw`() {
+        let hits = registry.counter(
+            "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .zero))
+        hits.with("a").increment()
+        #expect(registry.text(capacity: 1).contains("hits_total"))
+        #expect(!registry.text(capacity: 1).contains("hits_total"))
+    }
 }

@@ -178,4 +178,27 @@ import Testing
         Recorder(label: "x", factory: factory).record(1)
         #expect(registry.value("logged_total", ["level": "error"]) == 1)
     }
+
+    @Test func `series of a name past the limit share one, and the log tells the way out`() throws {
+        for n in 0..<10_003 {
+            CoreMetrics.Counter(label: "c", dimensions: [("n", "\(n)")], factory: factory)
+                .increment()
+        }
+        // A label that is called the same is no overflow.
+        CoreMetrics.Counter(label: "d", dimensions: [("overflow", "a")], factory: factory)
+            .increment()
+        try registry.expect("c_total", ["overflow": "_OVERFLOW"], 3)
+        try registry.expect("d_total", ["overflow": "a"], 1)
+        try registry.expect("outrider_series_overflowed_total", ["family": "c_total"], 3)
+        #expect(
+            told.lines == [
+                """
+                warning: metric "c_total" may have 10000 series; further label values share one \
+                with the one label overflow="_OVERFLOW", so totals stay right. The label "n" has \
+                the most values (10000): give it fewer, or none. If it needs more series, register \
+                it with its labels and a higher SeriesLimit before swift-metrics asks for it; \
+                outrider_series_overflowed_total counts
+                """
+            ])
+    }
 }

@@ -123,4 +123,32 @@ import Testing
         }
         #expect(throws: Never.self) { try registry.exposition() }
     }
+
+    @Test func `a family that is unregistered while others make its handlers comes back`() async {
+        let (factory, registry) = (factory, registry)
+        // Many dimensions take long to sort, which is when it matters.
+        let dimensions = (0..<30).map { ("n\($0)", "\($0)") }
+        for turn in 0..<20 {
+            let all = (0..<20).map { dimensions + [("turn", "\(turn).\($0)")] }
+            let isMaking = Tally(1)
+            await withTaskGroup { group in
+                group.addTask {
+                    while isMaking.count > 0 {
+                        for _ in 0..<1_000 { registry.unregister("c_total") }
+                        await Task.yield()
+                    }
+                }
+                group.addTask {
+                    for dimensions in all {
+                        _ = factory.makeCounter(label: "c", dimensions: dimensions)
+                    }
+                    isMaking.add(-1)
+                }
+            }
+            for dimensions in all {
+                factory.makeCounter(label: "c", dimensions: dimensions).increment(by: 1)
+            }
+            #expect(registry.text().ranges(of: "turn=\"\(turn).").count == 20)
+        }
+    }
 }

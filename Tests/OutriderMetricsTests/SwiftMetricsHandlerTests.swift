@@ -184,4 +184,44 @@ import Testing
         }
         #expect(registry.handlerCount == 10)
     }
+
+    @Test func `a look-up past the limit counts once, the first one too`() throws {
+        _ = registry.counter("c", help: "", labels: ["n"], limit: SeriesLimit(count: 1))
+        for n in 0..<5 {
+            let made = CoreMetrics.Counter(
+                label: "c", dimensions: [("n", "\(n)")], factory: factory)
+            made.increment()
+            // Those past the limit come and go, so that each is the first to share the series.
+            if n > 0 { made.destroy() }
+        }
+        try registry.expect("c_total", ["n": "_OVERFLOW"], 4)
+        try registry.expect("outrider_series_overflowed_total", ["family": "c_total"], 4)
+    }
+
+    @Test func `handlers of overflow series that were removed are let go`() {
+        let family = registry.counter(
+            "c", help: "", labels: ["n"], limit: SeriesLimit(count: 1))
+        for _ in 0..<3_000 {
+            for n in 0..<2 {
+                CoreMetrics.Counter(label: "c", dimensions: [("n", "\(n)")], factory: factory)
+                    .increment()
+            }
+            family.removeAll()
+        }
+        #expect(registry.handlerCount < 2_100)
+    }
+
+    @Test func `a counter whose series went does not restart the one that came after`() {
+        let clock = ManualClock(secondsSinceEpoch: 1_000)
+        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let factory = OutriderMetricsFactory(registry: registry)
+        let old = factory.makeCounter(label: "c", dimensions: [("a", "1")])
+        factory.destroyCounter(old)
+        factory.makeCounter(label: "c", dimensions: [("a", "1")]).increment(by: 5)
+        clock.advance(by: .seconds(10))
+        old.reset()
+        let text = registry.openMetricsText(creationTimes: true)
+        #expect(text.contains("c_created{a=\"1\"} 1000\n"))
+        #expect(text.contains("c_total{a=\"1\"} 5\n"))
+    }
 }

@@ -24,8 +24,10 @@ struct FamilyWriter {
     }
 
     /// Writes one family with all of its series; nothing if it has none.
-    func write(_ core: FamilyCore, into writer: inout ByteWriter) {
-        core.whileNothingExpires { writeSeries(of: core, into: &writer) }
+    ///
+    /// - Parameter forgetsIdle: Whether to forget idle series first: once in a scrape.
+    func write(_ core: FamilyCore, forgetsIdle: Bool, into writer: inout ByteWriter) {
+        core.whileNothingExpires(looks: forgetsIdle) { writeSeries(of: core, into: &writer) }
     }
 
     private func writeSeries(of core: FamilyCore, into writer: inout ByteWriter) {

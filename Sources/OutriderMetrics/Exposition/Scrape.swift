@@ -35,11 +35,12 @@ struct Scrape {
         let start = clock.uptime
         let collected = collect(within: limit)
         var room = capacity ?? estimate(collected)
+        var isFirst = true
         while true {
             var overflowed = false
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: room) { memory, count in
                 var writer = unsafe ByteWriter(memory)
-                write(collected, into: &writer)
+                write(collected, forgetsIdle: isFirst, into: &writer)
                 count = writer.count
                 overflowed = writer.overflowed
             }
@@ -49,6 +50,7 @@ struct Scrape {
                 return bytes
             }
             room = max(256, room * 2)
+            isFirst = false
         }
     }
 
@@ -76,12 +78,14 @@ struct Scrape {
         return collected
     }
 
-    private func write(_ collected: [[CollectedSamples.Series]?], into writer: inout ByteWriter) {
+    private func write(
+        _ collected: [[CollectedSamples.Series]?], forgetsIdle: Bool, into writer: inout ByteWriter
+    ) {
         let familyWriter = FamilyWriter(style)
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                familyWriter.write(core, into: &writer)
+                familyWriter.write(core, forgetsIdle: forgetsIdle, into: &writer)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
                 let text = snapshot.plans[plan].families[family].text

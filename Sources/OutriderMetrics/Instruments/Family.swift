@@ -131,8 +131,9 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
 
     /// The instrument with these label values, and whether it is that of the overflow series.
     package func resolve(_ values: [String]) -> (instrument: Instrument, isOverflow: Bool) {
-        let instrument = child(values.span)
-        return (instrument, core.isOverflow(instrument))
+        let found = core.find(values.span, order: order)
+        // SAFETY: as in `child`.
+        return (unsafe unsafeDowncast(found.instrument, to: Instrument.self), found.isOverflow)
     }
 
     private func child(_ values: Span<String>) -> Instrument {

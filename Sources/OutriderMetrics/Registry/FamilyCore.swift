@@ -80,9 +80,10 @@ final class FamilyCore: Sendable {
     /// The rendered labels of the overflow series; empty if there is none.
     var overflowKey: [UInt8] { table.overflowKey }
 
-    /// Runs `body`, which prints the series, after those that were idle were forgotten.
-    func whileNothingExpires<Result>(_ body: () -> Result) -> Result {
-        table.whileNothingExpires(forget: forgetExemplars, body)
+    /// Runs `body`, which prints the series, after those that were idle were forgotten; unless
+    /// `looks`, none are.
+    func whileNothingExpires<Result>(looks: Bool, _ body: () -> Result) -> Result {
+        table.whileNothingExpires(looks: looks, forget: forgetExemplars, body)
     }
 
     private func forgetExemplars(of instrument: AnyObject) {
@@ -103,6 +104,11 @@ final class FamilyCore: Sendable {
     /// A wrong number of values, or values beyond all measure, give an instrument that works but
     /// is not exposed; that is counted.
     func instrument(for values: Span<String>, order: [Int]?) -> AnyObject {
+        find(values, order: order).instrument
+    }
+
+    /// The same, and whether it is the instrument of the overflow series.
+    func find(_ values: Span<String>, order: [Int]?) -> SeriesTable.Found {
         guard values.count == labelHeads.count else {
             let count = values.count
             diagnostics.refuse(
@@ -112,7 +118,7 @@ final class FamilyCore: Sendable {
                 (\(definition.labels.joined(separator: ", "))), but was asked for \(count); \
                 give one value for each
                 """)
-            return makeInstrument().instrument
+            return SeriesTable.Found(instrument: detachedInstrument(), isOverflow: false)
         }
         let found = unsafe LabelBlock.withRendered(
             heads: labelHeads, values: values, order: order
@@ -121,10 +127,10 @@ final class FamilyCore: Sendable {
         }
         guard let found else {
             refuseLabels()
-            return makeInstrument().instrument
+            return SeriesTable.Found(instrument: detachedInstrument(), isOverflow: false)
         }
         if found.isOverflow { noteOverflow() }
-        return found.instrument
+        return found
     }
 
     /// The instrument of the overflow series, counted as an overflow.
@@ -230,9 +236,10 @@ final class FamilyCore: Sendable {
         unsafe key.withUnsafeBufferPointer { key in _ = unsafe table.remove(key) }
     }
 
-    /// Makes the series with these rendered labels as young as if it was made now.
-    func restart(rendered key: [UInt8]) {
-        unsafe key.withUnsafeBufferPointer { key in unsafe table.restart(key) }
+    /// Makes the series with these rendered labels as young as if it was made now, if it is still
+    /// this instrument's.
+    func restart(_ instrument: AnyObject, rendered key: [UInt8]) {
+        unsafe key.withUnsafeBufferPointer { key in unsafe table.restart(instrument, key) }
     }
 
     /// An instrument of the family's kind that belongs to no series.

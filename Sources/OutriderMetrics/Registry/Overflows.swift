@@ -87,11 +87,18 @@ extension FamilyCore {
         let widest = widestLabel.map {
             " The label \"\($0.name)\" has the most values (\($0.count)): give it fewer, or none."
         }
+        let shared =
+            definition.hasOpenLabels
+            ? "with the one label overflow=\"\(SeriesLimit.overflowValue)\""
+            : "in which every label is \"\(SeriesLimit.overflowValue)\""
+        let way =
+            definition.hasOpenLabels
+            ? "its labels and a higher SeriesLimit before swift-metrics asks for it"
+            : "a higher SeriesLimit"
         return """
             metric "\(definition.name)" may have \(limit.saneCount) series; further label values \
-            share one in which every label is "\(SeriesLimit.overflowValue)", so totals stay \
-            right.\(widest ?? "") If it needs more series, register it with a higher SeriesLimit; \
-            outrider_series_overflowed_total counts
+            share one \(shared), so totals stay right.\(widest ?? "") If it needs more series, \
+            register it with \(way); outrider_series_overflowed_total counts
             """
     }
 

@@ -42,9 +42,11 @@ final class IdleExpiry: Sendable {
 extension SeriesTable {
     /// Runs `body`, which prints the series, after those that were idle were forgotten.
     ///
-    /// - Parameter forget: Told of each instrument that was set back to zero, under the lock.
+    /// - Parameters:
+    ///   - looks: Whether to look for idle ones; not where a scrape has looked and prints again.
+    ///   - forget: Told of each instrument that was set back to zero, under the lock.
     func whileNothingExpires<Result>(
-        forget: (AnyObject) -> Void, _ body: () -> Result
+        looks: Bool, forget: (AnyObject) -> Void, _ body: () -> Result
     ) -> Result {
         guard let expiry else { return body() }
         return expiry.turn.withLock { _ in
@@ -52,7 +54,9 @@ extension SeriesTable {
             // Look-ups wait for one block's look at most, not for that at the whole family. Should
             // a removal rebuild the blocks meanwhile, a series is looked at twice, which changes
             // nothing, or not before the next scrape.
-            while state.withLock({ look(at: number, in: &$0, expiry, forget) }) { number += 1 }
+            while looks, state.withLock({ look(at: number, in: &$0, expiry, forget) }) {
+                number += 1
+            }
             return body()
         }
     }

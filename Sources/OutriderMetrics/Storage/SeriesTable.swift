@@ -128,11 +128,13 @@ final class SeriesTable: Sendable {
         }
     }
 
-    /// Lets the series with these rendered labels have begun to count now.
-    func restart(_ key: UnsafeBufferPointer<UInt8>) {
+    /// Lets the series with these rendered labels have begun to count now, if it has this instrument.
+    func restart(_ instrument: AnyObject, _ key: UnsafeBufferPointer<UInt8>) {
         let hash = unsafe SeriesIndex.hash(of: key)
         state.withLock { state in
-            guard let place = unsafe state.find(key, hash: hash) else { return }
+            guard let place = unsafe state.find(key, hash: hash),
+                state.instrument(at: place) === instrument
+            else { return }
             state.blocks[place.block].setCreated(at: place.index, to: now)
         }
     }

@@ -114,7 +114,7 @@ final class HandlerStore: Sendable {
                     """)
         }
         let definition = try rules.definition(name.form, name.label)
-        let core = try registry.core(definition, given: NamingRules.shown(name.label))
+        let core = try registry.core(definition, given: NamingRules.shown(name.label), limit: rules.limit)
         state.withLock { $0.families[name] = core }
         return core
     }
@@ -136,15 +136,16 @@ final class HandlerStore: Sendable {
                 var entry = state.entries[id]
                 if entry?.handler.own() != true {
                     let isOwn = core.has(instrument, rendered: key)
-                    if !isOwn, attempts > 0 { return nil }
+                    if !isOwn, !core.isOverflow(instrument), attempts > 0 { return nil }
                     sweepIfWorthwhile(&state)
                     entry = Entry(
                         handler: .make(instrument, of: core, key: isOwn ? key : nil))
                 }
                 guard var entry else { return nil }
                 defer { state.entries[id] = entry }
-                // What many share is not noted under the labels of each.
-                guard entry.handler.key == key,
+                // What many share is not noted under the labels of each. Nor is what belongs to a
+                // family that was let go before its removals were counted: nothing would tell.
+                guard entry.handler.key == key, core.isRegistered,
                     let (cached, hash) = cached(entry.handler, removalCount)
                 else { return entry.handler }
                 let isNoted = entry.hashes.contains(hash)

@@ -20,6 +20,7 @@ struct NamingRules: Sendable {
     static let longestLabel = 1_000
 
     let naming: OutriderMetricsFactory.Naming
+    let limit: SeriesLimit
     private let buckets: [OutriderMetricsFactory.BucketRule]
     private let timerBuckets: Buckets
     private let recorderBuckets: Buckets
@@ -36,6 +37,7 @@ struct NamingRules: Sendable {
             return others
         }
         naming = configuration.naming
+        limit = configuration.limit
         buckets = configuration.buckets.filter { rule in
             guard let problem = rule.buckets.problem else { return true }
             refuse(rule.pattern, problem)

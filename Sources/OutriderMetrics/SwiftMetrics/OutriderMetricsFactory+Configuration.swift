@@ -16,6 +16,10 @@ extension OutriderMetricsFactory {
         public var defaultRecorderBuckets: Buckets = [
             1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000,
         ]
+        /// How many series each metric may have, and how long idle ones are shown.
+        ///
+        /// A series whose handler is never destroyed keeps its place even while it is not shown.
+        public var limit: SeriesLimit = .standard
 
         /// The defaults.
         public init() {}

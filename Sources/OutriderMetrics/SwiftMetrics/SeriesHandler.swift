@@ -65,10 +65,10 @@ class SeriesHandler: @unchecked Sendable {
         owners.wrappingSubtract(1, ordering: .relaxed).newValue == 0
     }
 
-    /// Whether the series, if it ever had one, is still exposed.
+    /// Whether the series, its own or the one for what did not fit, is still exposed.
     var isCurrent: Bool {
         guard core.isRegistered else { return false }
-        guard let key else { return true }
+        guard let key else { return core.isOverflow(instrument) }
         return core.has(instrument, rendered: key)
     }
 }
@@ -94,7 +94,7 @@ final class CounterSeriesHandler: SeriesHandler, CounterHandler, FloatingPointCo
         // A handler without a series of its own shares the counter with strangers.
         guard let key else { return }
         counter.reset()
-        core.restart(rendered: key)
+        core.restart(counter, rendered: key)
     }
 }
 
