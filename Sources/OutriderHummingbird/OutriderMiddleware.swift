@@ -63,13 +63,16 @@
                 method: method.rawValue,
                 scheme: scheme ?? (request.head.scheme == "https" ? .https : .http))
             if recorder.recordsBodySizes { Self.countBody(of: request, token) }
+            // Most routers have matched by now, others do it below.
+            let known = Self.template(context.endpointPath)
+            if let known { token.setRoute(template: known) }
             do {
                 var response = try await next(request, context)
-                token.setRoute(template: Self.template(context.endpointPath))
+                Self.setRoute(of: token, to: Self.template(context.endpointPath), from: known)
                 Self.finish(token, method, request, &response)
                 return response
             } catch {
-                token.setRoute(template: Self.template(context.endpointPath))
+                Self.setRoute(of: token, to: Self.template(context.endpointPath), from: known)
                 Self.finish(token, error, traceparent: request.traceparent)
                 throw error
             }
@@ -103,6 +106,12 @@
         private static func template(_ path: String?) -> String? {
             // What the router puts in place of a template, which begins with a slash.
             path == "NotFound" ? nil : path
+        }
+
+        private static func setRoute(
+            of token: RequestToken, to template: String?, from known: String?
+        ) {
+            if template != known { token.setRoute(template: template) }
         }
 
         private static func finish(

@@ -40,7 +40,7 @@
         /// The parts of answers, unchanged.
         public typealias OutboundOut = HTTPServerResponsePart
 
-        private var requests: RecordedRequests<HTTPHeaders>
+        private var requests: RecordedRequests
         private let scheme: URLScheme
         private let route: @Sendable (HTTPRequestHead) -> String?
 
@@ -77,7 +77,7 @@
             context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
         ) {
             var promise = promise
-            if !requests.isOver {
+            if requests.awaitsAnswer {
                 switch unwrapOutboundIn(data) {
                 case .head(let head):
                     let upgraded = requests.answers(
@@ -131,10 +131,10 @@
             requests.abandonAll()
         }
 
-        private func recorded(_ head: HTTPRequestHead) -> RequestHead<HTTPHeaders> {
+        private func recorded(_ head: HTTPRequestHead) -> RequestHead {
             RequestHead(
                 method: head.method.rawValue, scheme: scheme, route: route(head),
-                fields: head.headers)
+                traceparent: head.headers.first(name: "traceparent"))
         }
 
         /// Counts what the connection became until it closes, even without this handler.

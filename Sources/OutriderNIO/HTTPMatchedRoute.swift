@@ -5,7 +5,9 @@
     /// The route of the oldest request that has no answer yet, for services that match routes later
     /// than at the head.
     ///
-    /// An outbound user event, to be triggered before the last part of the answer is written:
+    /// An outbound user event, to be triggered before the last part of the answer is written, or
+    /// before its head if the route is one of
+    /// ``/OutriderHTTP/HTTPRequestRecorder/Configuration/streamingRoutes``:
     ///
     /// ```swift
     /// context.triggerUserOutboundEvent(HTTPMatchedRoute("/orders/{id}"), promise: nil)

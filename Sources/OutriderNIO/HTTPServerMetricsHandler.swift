@@ -8,11 +8,11 @@
     public import NIOHTTPTypes
     public import OutriderHTTP
 
-    extension HTTPFields: RequestFields {
+    extension HTTPFields {
         private static let traceparentName = HTTPField.Name("traceparent")
 
         // Looked for one by one: a look-up by name would first make an index of all fields.
-        var traceparent: String? {
+        fileprivate var traceparent: String? {
             var found: String?
             for field in self where field.name == Self.traceparentName {
                 if found != nil { return nil }
@@ -46,7 +46,7 @@
         /// The parts of answers, unchanged.
         public typealias OutboundOut = HTTPResponsePart
 
-        private var requests: RecordedRequests<HTTPFields>
+        private var requests: RecordedRequests
         private let route: @Sendable (HTTPRequest) -> String?
 
         /// A handler for one connection or stream.
@@ -71,7 +71,7 @@
                         RequestHead(
                             method: head.method.rawValue,
                             scheme: head.scheme == "https" ? .https : .http, route: route(head),
-                            fields: head.headerFields))
+                            traceparent: head.headerFields.traceparent))
                 case .body(let bytes): requests.received(bytes.readableBytes)
                 case .end: requests.wasRead()
                 }
@@ -84,7 +84,7 @@
             context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
         ) {
             var promise = promise
-            if !requests.isOver {
+            if requests.awaitsAnswer {
                 switch unwrapOutboundIn(data) {
                 case .head(let head):
                     let upgraded = requests.answers(

@@ -10,43 +10,37 @@
     internal import NIOHTTP1
     internal import OutriderHTTP
 
-    /// Header fields, of whatever kind.
-    protocol RequestFields: Sendable {
-        /// The field `traceparent`, if there is one.
-        var traceparent: String? { get }
-    }
-
-    extension HTTPHeaders: RequestFields {
-        var traceparent: String? { first(name: "traceparent") }
-    }
-
     /// The head of a request, of whatever kind.
-    struct RequestHead<Fields: RequestFields> {
+    struct RequestHead {
         let method: String
         let scheme: URLScheme
         /// The template; nil if no route matched.
         let route: String?
-        let fields: Fields
+        /// The field of that name, if there is one.
+        let traceparent: String?
     }
 
     /// A request whose answer has been handed over to its last part.
-    struct AnsweredRequest<Fields: RequestFields>: Sendable {
+    ///
+    /// A client that reads no answers may leave any number of these behind, as many as there are
+    /// answers that wait to be written. So nothing of the request is kept but what is small.
+    struct AnsweredRequest: Sendable {
         fileprivate let token: RequestToken
-        fileprivate let fields: Fields
+        fileprivate let traceparent: String?
 
         /// Ends the request when that last part was written, or could not be.
         func end(_ written: Result<Void, any Error>) {
             switch written {
-            case .success: token.finish(.completed, traceparent: fields.traceparent)
-            case .failure: token.finish(.clientDisconnected, traceparent: fields.traceparent)
+            case .success: token.finish(.completed, traceparent: traceparent)
+            case .failure: token.finish(.clientDisconnected, traceparent: traceparent)
             }
         }
     }
 
     /// The requests of one connection that have no full answer yet.
-    struct RecordedRequests<Fields: RequestFields> {
+    struct RecordedRequests {
         private struct Unanswered {
-            let answered: AnsweredRequest<Fields>
+            let answered: AnsweredRequest
             let isConnect: Bool
             var opensTunnel = false
 
@@ -55,10 +49,18 @@
 
         /// Requests of one connection that are followed at once; whoever has more without an answer
         /// floods, and what comes on top is only counted.
-        static var limit: Int { 1_024 }
+        private static let limit = 1_024
+        /// Bytes of a `traceparent` that are kept; those of the known version have 55.
+        private static let traceparentLimit = 256
 
         /// Whether the connection speaks something else by now, so that nothing here is for us.
         private(set) var isOver = false
+
+        /// Whether what is written may be the answer to a request.
+        ///
+        /// If not, it may be no HTTP at all: behind a handler that upgrades, the new protocol may
+        /// speak before anybody says that there is one.
+        var awaitsAnswer: Bool { !isOver && (!unanswered.isEmpty || unfollowed > 0) }
 
         private let recorder: HTTPRequestRecorder
         private let countsBytes: Bool
@@ -75,7 +77,7 @@
 
         // MARK: - What the client sends
 
-        mutating func began(_ head: RequestHead<Fields>) {
+        mutating func began(_ head: RequestHead) {
             // Once one request is not followed, those behind it are not either: else an answer
             // would be taken for another's.
             guard unanswered.count < Self.limit, unfollowed == 0 else {
@@ -87,9 +89,12 @@
             let token = recorder.begin(method: head.method, scheme: head.scheme)
             token.setRoute(template: head.route)
             beingRead = token
+            let traceparent = head.traceparent.flatMap {
+                $0.utf8.count <= Self.traceparentLimit ? $0 : nil
+            }
             unanswered.append(
                 Unanswered(
-                    answered: AnsweredRequest(token: token, fields: head.fields),
+                    answered: AnsweredRequest(token: token, traceparent: traceparent),
                     isConnect: head.method == "CONNECT"))
         }
 
@@ -134,7 +139,7 @@
         }
 
         /// Takes the request whose answer is complete; nil if that is none that is followed.
-        mutating func answered() -> AnsweredRequest<Fields>? {
+        mutating func answered() -> AnsweredRequest? {
             guard let first = unanswered.popFirst() else {
                 unfollowed = max(0, unfollowed - 1)
                 return nil
@@ -150,7 +155,7 @@
 
         /// Takes an upgrade that happened before the parts came here.
         mutating func wasUpgraded(
-            _ head: RequestHead<Fields>, to protocolName: String
+            _ head: RequestHead, to protocolName: String
         ) -> UpgradedConnection? {
             if isOver { return nil }
             began(head)

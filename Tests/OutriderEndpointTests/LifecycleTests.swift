@@ -167,20 +167,26 @@ import Testing
     func `without memory for a thread, starting fails and leaves nothing behind`() async {
         // In a process of its own, which is then short of address space.
         await #expect(processExitsWith: .success) {
-            var limit = rlimit()
-            unsafe getrlimit(Int32(RLIMIT_AS.rawValue), &limit)
-            limit.rlim_cur = 1 << 20
-            unsafe setrlimit(Int32(RLIMIT_AS.rawValue), &limit)
+            // Counting takes memory too, so that only the start goes short of it.
+            func startWithoutMemory() -> Endpoint? {
+                var limit = rlimit()
+                unsafe getrlimit(Int32(RLIMIT_AS.rawValue), &limit)
+                limit.rlim_cur = 1 << 20
+                unsafe setrlimit(Int32(RLIMIT_AS.rawValue), &limit)
+                defer {
+                    limit.rlim_cur = limit.rlim_max
+                    unsafe setrlimit(Int32(RLIMIT_AS.rawValue), &limit)
+                }
+                return try? startEndpoint()
+            }
             // The stacks of threads that have ended are used again, so the first may succeed.
             var endpoints: [Endpoint] = []
             var before = Holdings.now()
-            while endpoints.count < 100, let endpoint = try? startEndpoint() {
+            while endpoints.count < 100, let endpoint = startWithoutMemory() {
                 endpoints.append(endpoint)
                 before = Holdings.now()
             }
             let after = Holdings.now()
-            limit.rlim_cur = limit.rlim_max
-            unsafe setrlimit(Int32(RLIMIT_AS.rawValue), &limit)
             exit(endpoints.count < 100 && after.descriptors == before.descriptors ? 0 : 1)
         }
     }

@@ -37,6 +37,19 @@
             }
         }
 
+        @Test func `a scrape whose path is excluded does not see itself in flight`() async throws {
+            let service = Service { $0.excludedRoutes = ["/metrics"] }
+            let router = service.router { $0.addMetrics(registry: service.registry) }
+            try await service.serve(router) { address, _ in
+                let answer = try await Self.scrape("/metrics", address)
+                let type = try #require(answer.header("Content-Type"))
+                let exposition = try Exposition(parsing: answer.body, contentType: type)
+                let active = exposition.families.flatMap(\.samples)
+                    .filter { $0.name == "http_server_active_requests" }
+                #expect(active.map(\.value).reduce(0, +) == 0)
+            }
+        }
+
         @Test func `it negotiates OpenMetrics and gzip`() async throws {
             let service = Service()
             for number in 0..<100 {

@@ -15,6 +15,9 @@
     private final class RepeatingUpgrader: HTTPServerProtocolUpgrader, Sendable {
         let supportedProtocol = "websocket"
         let requiredUpgradeHeaders: [String] = []
+        private let greeting: String
+
+        init(greeting: String = "") { self.greeting = greeting }
 
         func buildUpgradeResponse(
             channel: any Channel, upgradeRequest: HTTPRequestHead,
@@ -27,15 +30,25 @@
             context: ChannelHandlerContext, upgradeRequest: HTTPRequestHead
         ) -> EventLoopFuture<Void> {
             context.eventLoop.makeCompletedFuture {
-                try context.pipeline.syncOperations.addHandler(Repeating())
+                try context.pipeline.syncOperations.addHandler(Repeating(greeting: greeting))
             }
         }
     }
 
-    /// Sends back what it gets; what is no bytes it does not touch.
+    /// Sends back what it gets, after a greeting if it has one.
     private final class Repeating: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         typealias OutboundOut = ByteBuffer
+
+        private let greeting: String
+
+        init(greeting: String = "") { self.greeting = greeting }
+
+        func handlerAdded(context: ChannelHandlerContext) {
+            if greeting.isEmpty { return }
+            let bytes = context.channel.allocator.buffer(string: greeting)
+            context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             context.writeAndFlush(data, promise: nil)
@@ -75,24 +88,31 @@
             "http_route": "/chat", "network_protocol_name": "websocket",
         ]
 
+        private static func add(
+            _ recorder: HTTPRequestRecorder, to channel: any Channel,
+            _ upgrader: RepeatingUpgrader, _ standsBehindUpgrader: Bool
+        ) throws {
+            let handlers = channel.pipeline.syncOperations
+            try handlers.configureHTTPServerPipeline(
+                withPipeliningAssistance: false, withServerUpgrade: ([upgrader], { _ in }),
+                withErrorHandling: false)
+            let recording = HTTP1ServerMetricsHandler(recorder) { $0.uri }
+            if standsBehindUpgrader {
+                try handlers.addHandler(recording)
+            } else {
+                let upgrading = try handlers.handler(type: HTTPServerUpgradeHandler.self)
+                try handlers.addHandler(recording, position: .before(upgrading))
+            }
+        }
+
         @Test(arguments: [false, true])
         func `an upgrade counts as 101, and its connection until it closes`(
             standsBehindUpgrader: Bool
         ) async throws {
             let service = Service()
             let connections = "http_server_upgraded_connections"
-            try await service.serve { channel in
-                let handlers = channel.pipeline.syncOperations
-                try handlers.configureHTTPServerPipeline(
-                    withPipeliningAssistance: false,
-                    withServerUpgrade: ([RepeatingUpgrader()], { _ in }), withErrorHandling: false)
-                let recording = HTTP1ServerMetricsHandler(service.recorder) { $0.uri }
-                if standsBehindUpgrader {
-                    try handlers.addHandler(recording)
-                } else {
-                    let upgrader = try handlers.handler(type: HTTPServerUpgradeHandler.self)
-                    try handlers.addHandler(recording, position: .before(upgrader))
-                }
+            try await service.serve {
+                try Self.add(service.recorder, to: $0, RepeatingUpgrader(), standsBehindUpgrader)
             } _: { address in
                 let connection = try Connection(address)
                 try connection.send(Self.upgrade)
@@ -110,6 +130,23 @@
             #expect(hasEnded)
             try service.registry.expect(
                 "http_server_upgraded_connection_duration_seconds_sum", Self.labels, 3_600)
+        }
+
+        @Test(arguments: [false, true])
+        func `a protocol that is upgraded to may speak at once`(
+            standsBehindUpgrader: Bool
+        ) async throws {
+            let service = Service()
+            try await service.serve {
+                try Self.add(
+                    service.recorder, to: $0, RepeatingUpgrader(greeting: "welcome"),
+                    standsBehindUpgrader)
+            } _: { address in
+                let connection = try Connection(address)
+                try connection.send(Self.upgrade)
+                #expect(try connection.text(upTo: "welcome").contains(" 101 "))
+            }
+            #expect(try await service.recordsOnce(101, "/chat"))
         }
 
         @Test func `a tunnel is no HTTP any more`() async throws {

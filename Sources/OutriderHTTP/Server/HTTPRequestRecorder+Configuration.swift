@@ -11,6 +11,9 @@ extension HTTPRequestRecorder {
         /// Upper bounds of the buckets of durations, in seconds; see ``Buckets/lowLatency``.
         public var buckets: Buckets = .default
         /// Templates of routes of which nothing is recorded: `/healthz`.
+        ///
+        /// What no route matched is recorded in any case. Where a service learns the route late, the
+        /// request is in flight until then.
         public var excludedRoutes: Set<String> = []
         /// Templates of routes whose time ends with the head of the answer: server-sent events,
         /// long polls, and whatever else lasts as long as its client likes.

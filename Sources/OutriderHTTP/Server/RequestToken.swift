@@ -14,7 +14,8 @@ internal import Synchronization
 ///
 /// It ends exactly once, with the first call of ``finish(_:traceparent:)`` or
 /// ``upgrade(to:)``, or when the last reference to it goes; whatever comes after that is ignored.
-/// Thread-safe; all of its methods are a few nanoseconds, but for those that end it.
+/// Thread-safe; its methods take a few nanoseconds, but for those that end it, that look up a route
+/// by its template, or that ask for a trace.
 public final class RequestToken: Sendable {
     /// How a request ended.
     public enum Outcome: Sendable {

@@ -72,7 +72,8 @@ public final class Counter: Sendable {
 
     /// Adds one, and offers an example of what was counted.
     ///
-    /// `exemplar` is asked for at most once a second; `nil` gives none. See ``Exemplar``.
+    /// `exemplar` is not asked for within a second of the last one; `nil` gives none, and the next
+    /// increment is asked again. See ``Exemplar``.
     public func increment(exemplar: @autoclosure () -> Exemplar?) {
         increment()
         exemplars.offer(exemplar, value: 1, at: 0, of: 1, in: arena)

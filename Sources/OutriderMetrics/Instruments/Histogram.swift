@@ -45,8 +45,8 @@ public final class Histogram: Sendable {
 
     /// Counts one observation, and offers an example of it to its bucket.
     ///
-    /// `exemplar` is asked for at most once a second for each bucket; `nil` gives none. See
-    /// ``Exemplar``.
+    /// `exemplar` is not asked for within a second of the bucket's last one; `nil` gives none, and
+    /// the next observation is asked again. See ``Exemplar``.
     public func observe(_ value: Double, exemplar: @autoclosure () -> Exemplar?) {
         guard value.isFinite else { return refuse(value) }
         let bucket = bucket(of: value)

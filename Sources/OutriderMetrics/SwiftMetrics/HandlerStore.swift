@@ -114,7 +114,8 @@ final class HandlerStore: Sendable {
                     """)
         }
         let definition = try rules.definition(name.form, name.label)
-        let core = try registry.core(definition, given: NamingRules.shown(name.label), limit: rules.limit)
+        let core = try registry.core(
+            definition, given: NamingRules.shown(name.label), limit: rules.limit)
         state.withLock { $0.families[name] = core }
         return core
     }
