@@ -169,7 +169,7 @@ let package = Package(
         .executableTarget(
             name: "outrider-probe",
             dependencies: [
-                "Outrider", "CTestSupport", "TestSupport",
+                "Outrider", "OutriderEndpoint", "CTestSupport", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             path: "Tests/Probe",
@@ -212,7 +212,7 @@ let package = Package(
         .testTarget(
             name: "OutriderTests",
             dependencies: [
-                "Outrider", "OutriderTesting", "TestSupport",
+                "Outrider", "OutriderEndpoint", "OutriderTesting", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -273,7 +273,8 @@ let package = Package(
         .testTarget(
             name: "OutriderServiceLifecycleTests",
             dependencies: [
-                "OutriderServiceLifecycle", "Outrider", "OutriderTesting", "TestSupport",
+                "OutriderServiceLifecycle", "Outrider", "OutriderEndpoint", "OutriderTesting",
+                "TestSupport",
                 .product(
                     name: "ServiceLifecycle", package: "swift-service-lifecycle",
                     condition: .when(traits: ["ServiceLifecycle"])),

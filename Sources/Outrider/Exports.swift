@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// `import Outrider` is all that a service writes: the agent, its metrics, its pages and the
-// recorders of requests.
+// `import Outrider` is all that a service writes: the agent, its metrics, and the recorders of
+// requests.
+//
+// Of the endpoint only what an agent is told with: its `Request` and `Response` would be mixed up
+// with those of a web framework. Who writes a page imports OutriderEndpoint.
 
-@_exported public import OutriderEndpoint
 @_exported public import OutriderHTTP
 @_exported public import OutriderMetrics
 @_exported public import OutriderRuntime
+
+@_exported public import class OutriderEndpoint.Endpoint
+@_exported public import struct OutriderEndpoint.EndpointError
+@_exported public import struct OutriderEndpoint.ListenAddress
+@_exported public import protocol OutriderEndpoint.Page
+@_exported public import struct OutriderEndpoint.PageAudience

@@ -5,6 +5,7 @@
 
     import Logging
     import Outrider
+    import OutriderEndpoint
     import OutriderServiceLifecycle
     import ServiceLifecycle
     import Synchronization

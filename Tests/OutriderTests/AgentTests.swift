@@ -3,6 +3,7 @@
 
 import Dispatch
 import Outrider
+import OutriderEndpoint
 import Synchronization
 import TestSupport
 import Testing

@@ -16,6 +16,7 @@
 import CTestSupport
 import Foundation
 import Outrider
+import OutriderEndpoint
 import TestSupport
 
 enum Serve {

@@ -6,32 +6,39 @@
 
 internal import OutriderMetrics
 
-/// A W3C trace context: version, trace, parent span, flags.
+/// A W3C trace context whose trace is sampled: version, trace, parent span, flags.
 ///
 /// Source: W3C Trace Context, section 3.2, "traceparent Header".
 struct Traceparent {
     let trace: String
     let span: String
-    let isSampled: Bool
 
-    /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`; nil for anything else.
+    /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`; nil for anything else, and
+    /// for a trace that is not sampled, since nobody could look it up.
     init?(_ text: String) {
+        // Most are not sampled, so that is looked at before anything is copied.
+        guard Self.isSampled(text.utf8) else { return nil }
         // 2 + 1 + 32 + 1 + 16 + 1 + 2; a later version may go on after another dash.
         let bytes = Array(text.utf8.prefix(56))
         guard bytes.count >= 55, bytes[2] == Self.dash, bytes[35] == Self.dash,
             bytes[52] == Self.dash, let version = Self.byte(bytes[0], bytes[1]), version != 0xFF,
             version == 0 ? text.utf8.count == 55 : bytes.count == 55 || bytes[55] == Self.dash,
-            let flags = Self.byte(bytes[53], bytes[54]),
+            Self.byte(bytes[53], bytes[54]) != nil,
             let trace = Self.identifier(bytes[3..<35]), let span = Self.identifier(bytes[36..<52])
         else { return nil }
         self.trace = trace
         self.span = span
-        isSampled = flags & 1 == 1
     }
 
-    /// What leads to the trace, if it is one that is kept.
-    var exemplar: Exemplar? {
-        isSampled ? .trace(trace, span: span) : nil
+    /// What leads to the trace.
+    var exemplar: Exemplar { .trace(trace, span: span) }
+
+    /// Whether the lowest bit of the flags is set.
+    private static func isSampled(_ text: String.UTF8View) -> Bool {
+        guard let last = text.index(text.startIndex, offsetBy: 54, limitedBy: text.endIndex),
+            last < text.endIndex
+        else { return false }
+        return (digit(text[last]) ?? 0) & 1 == 1
     }
 
     private static let dash = UInt8(ascii: "-")

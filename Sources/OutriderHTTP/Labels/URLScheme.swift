@@ -8,6 +8,8 @@ public enum URLScheme: Int, CaseIterable, Sendable {
     /// Over TLS.
     case https
 
+    static var count: Int { 2 }
+
     var label: String {
         switch self {
         case .http: "http"

@@ -123,7 +123,7 @@ public final class HTTPRequestRecorder: Sendable {
 
     /// A request with this method and scheme begins to be in flight.
     func enter(method: Int, _ scheme: URLScheme) {
-        let place = method * URLScheme.allCases.count + scheme.rawValue
+        let place = method * URLScheme.count + scheme.rawValue
         if gauges[place].withObject({ $0.enter() }) != nil { return }
         let made = families.gauges(method: methods.label(method), scheme: scheme)
         gauges[place].storeIfNil(made).enter()
@@ -131,7 +131,7 @@ public final class HTTPRequestRecorder: Sendable {
 
     /// It is in flight no longer.
     func leave(method: Int, _ scheme: URLScheme) {
-        let place = method * URLScheme.allCases.count + scheme.rawValue
+        let place = method * URLScheme.count + scheme.rawValue
         gauges[place].withObject { $0.leave() }
     }
 
