@@ -17,6 +17,11 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
+/// A product of a framework, which is fetched and linked only with a trait.
+func product(_ name: String, of package: String, with trait: String) -> Target.Dependency {
+    .product(name: name, package: package, condition: .when(traits: [trait]))
+}
+
 let package = Package(
     name: "outrider",
     platforms: [.macOS(.v26)],
@@ -98,71 +103,49 @@ let package = Package(
             name: "OutriderHummingbird",
             dependencies: [
                 "OutriderHTTP", "OutriderMetrics", "OutriderThreading",
-                .product(
-                    name: "Hummingbird", package: "hummingbird",
-                    condition: .when(traits: ["Hummingbird"])),
-                .product(
-                    name: "HTTPTypes", package: "swift-http-types",
-                    condition: .when(traits: ["Hummingbird"])),
-                .product(
-                    name: "NIOCore", package: "swift-nio",
-                    condition: .when(traits: ["Hummingbird"])),
-                .product(
-                    name: "NIOHTTP1", package: "swift-nio",
-                    condition: .when(traits: ["Hummingbird"])),
+                product("Hummingbird", of: "hummingbird", with: "Hummingbird"),
+                product("HTTPTypes", of: "swift-http-types", with: "Hummingbird"),
+                product("NIOCore", of: "swift-nio", with: "Hummingbird"),
+                product("NIOHTTP1", of: "swift-nio", with: "Hummingbird"),
             ],
             swiftSettings: strict),
         .target(
             name: "OutriderNIO",
             dependencies: [
                 "OutriderHTTP",
-                .product(
-                    name: "NIOCore", package: "swift-nio", condition: .when(traits: ["NIO"])),
-                .product(
-                    name: "NIOHTTP1", package: "swift-nio", condition: .when(traits: ["NIO"])),
-                .product(
-                    name: "NIOHTTPTypes", package: "swift-nio-extras",
-                    condition: .when(traits: ["HTTPTypes"])),
-                .product(
-                    name: "HTTPTypes", package: "swift-http-types",
-                    condition: .when(traits: ["HTTPTypes"])),
+                product("NIOCore", of: "swift-nio", with: "NIO"),
+                product("NIOHTTP1", of: "swift-nio", with: "NIO"),
+                product("NIOHTTPTypes", of: "swift-nio-extras", with: "HTTPTypes"),
+                product("HTTPTypes", of: "swift-http-types", with: "HTTPTypes"),
             ],
             swiftSettings: strict),
         .target(
             name: "OutriderFlyingFox",
             dependencies: [
                 "OutriderHTTP",
-                .product(
-                    name: "FlyingFox", package: "FlyingFox",
-                    condition: .when(traits: ["FlyingFox"])),
-                .product(
-                    name: "FlyingSocks", package: "FlyingFox",
-                    condition: .when(traits: ["FlyingFox"])),
+                product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
+                product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
             ],
             swiftSettings: strict),
         .target(
             name: "OutriderServiceLifecycle",
             dependencies: [
                 "Outrider", "OutriderThreading",
-                .product(
-                    name: "ServiceLifecycle", package: "swift-service-lifecycle",
-                    condition: .when(traits: ["ServiceLifecycle"])),
+                product(
+                    "ServiceLifecycle", of: "swift-service-lifecycle", with: "ServiceLifecycle"),
             ],
             swiftSettings: strict),
         .target(
             name: "OutriderTracing",
             dependencies: [
-                .product(
-                    name: "Tracing", package: "swift-distributed-tracing",
-                    condition: .when(traits: ["Tracing"]))
+                product("Tracing", of: "swift-distributed-tracing", with: "Tracing")
             ],
             swiftSettings: strict),
         .target(
             name: "OutriderLogging",
             dependencies: [
                 "OutriderMetrics",
-                .product(
-                    name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
+                product("Logging", of: "swift-log", with: "Logging"),
             ],
             swiftSettings: strict),
         // Tests
@@ -222,39 +205,22 @@ let package = Package(
                 "OutriderHummingbird", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
                 "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
-                .product(
-                    name: "Hummingbird", package: "hummingbird",
-                    condition: .when(traits: ["Hummingbird"])),
-                .product(
-                    name: "HTTPTypes", package: "swift-http-types",
-                    condition: .when(traits: ["Hummingbird"])),
-                .product(
-                    name: "Logging", package: "swift-log",
-                    condition: .when(traits: ["Hummingbird"])),
-                .product(
-                    name: "NIOCore", package: "swift-nio",
-                    condition: .when(traits: ["Hummingbird"])),
+                product("Hummingbird", of: "hummingbird", with: "Hummingbird"),
+                product("HTTPTypes", of: "swift-http-types", with: "Hummingbird"),
+                product("Logging", of: "swift-log", with: "Hummingbird"),
+                product("NIOCore", of: "swift-nio", with: "Hummingbird"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderNIOTests",
             dependencies: [
                 "OutriderNIO", "OutriderHTTP", "OutriderMetrics", "OutriderTesting", "TestSupport",
-                .product(
-                    name: "NIOCore", package: "swift-nio", condition: .when(traits: ["NIO"])),
-                .product(
-                    name: "NIOHTTP1", package: "swift-nio", condition: .when(traits: ["NIO"])),
-                .product(
-                    name: "NIOPosix", package: "swift-nio", condition: .when(traits: ["NIO"])),
-                .product(
-                    name: "HTTPTypes", package: "swift-http-types",
-                    condition: .when(traits: ["HTTPTypes"])),
-                .product(
-                    name: "NIOHTTPTypes", package: "swift-nio-extras",
-                    condition: .when(traits: ["HTTPTypes"])),
-                .product(
-                    name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras",
-                    condition: .when(traits: ["HTTPTypes"])),
+                product("NIOCore", of: "swift-nio", with: "NIO"),
+                product("NIOHTTP1", of: "swift-nio", with: "NIO"),
+                product("NIOPosix", of: "swift-nio", with: "NIO"),
+                product("HTTPTypes", of: "swift-http-types", with: "HTTPTypes"),
+                product("NIOHTTPTypes", of: "swift-nio-extras", with: "HTTPTypes"),
+                product("NIOHTTPTypesHTTP1", of: "swift-nio-extras", with: "HTTPTypes"),
             ],
             swiftSettings: strict),
         .testTarget(
@@ -262,12 +228,8 @@ let package = Package(
             dependencies: [
                 "OutriderFlyingFox", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
                 "TestSupport",
-                .product(
-                    name: "FlyingFox", package: "FlyingFox",
-                    condition: .when(traits: ["FlyingFox"])),
-                .product(
-                    name: "FlyingSocks", package: "FlyingFox",
-                    condition: .when(traits: ["FlyingFox"])),
+                product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
+                product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
             ],
             swiftSettings: strict),
         .testTarget(
@@ -275,32 +237,24 @@ let package = Package(
             dependencies: [
                 "OutriderServiceLifecycle", "Outrider", "OutriderEndpoint", "OutriderTesting",
                 "TestSupport",
-                .product(
-                    name: "ServiceLifecycle", package: "swift-service-lifecycle",
-                    condition: .when(traits: ["ServiceLifecycle"])),
-                .product(
-                    name: "Logging", package: "swift-log",
-                    condition: .when(traits: ["ServiceLifecycle"])),
+                product(
+                    "ServiceLifecycle", of: "swift-service-lifecycle", with: "ServiceLifecycle"),
+                product("Logging", of: "swift-log", with: "ServiceLifecycle"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderTracingTests",
             dependencies: [
                 "OutriderTracing", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
-                .product(
-                    name: "Tracing", package: "swift-distributed-tracing",
-                    condition: .when(traits: ["Tracing"])),
+                product("Tracing", of: "swift-distributed-tracing", with: "Tracing"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderLoggingTests",
             dependencies: [
                 "OutriderLogging", "OutriderMetrics", "OutriderTesting",
-                .product(
-                    name: "Logging", package: "swift-log", condition: .when(traits: ["Logging"])),
-                .product(
-                    name: "InMemoryLogging", package: "swift-log",
-                    condition: .when(traits: ["Logging"])),
+                product("Logging", of: "swift-log", with: "Logging"),
+                product("InMemoryLogging", of: "swift-log", with: "Logging"),
             ],
             swiftSettings: strict),
     ],

@@ -84,12 +84,7 @@
                         Int(head.status.code), upgrade: head.headers.first(name: "upgrade"))
                     follow(upgraded, on: context)
                 case .body(let bytes): requests.sends(bytes.readableBytes)
-                case .end:
-                    if let answered = requests.answered() {
-                        let written = promise ?? context.eventLoop.makePromise()
-                        written.futureResult.whenComplete { answered.end($0) }
-                        promise = written
-                    }
+                case .end: promise = requests.answered(promise, on: context.eventLoop)
                 }
             }
             context.write(data, promise: promise)

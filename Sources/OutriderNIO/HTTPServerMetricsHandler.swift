@@ -93,12 +93,7 @@
                         context.channel.closeFuture.whenComplete { _ in upgraded.end() }
                     }
                 case .body(let bytes): requests.sends(bytes.readableBytes)
-                case .end:
-                    if let answered = requests.answered() {
-                        let written = promise ?? context.eventLoop.makePromise()
-                        written.futureResult.whenComplete { answered.end($0) }
-                        promise = written
-                    }
+                case .end: promise = requests.answered(promise, on: context.eventLoop)
                 }
             }
             context.write(data, promise: promise)

@@ -24,7 +24,7 @@
     ///
     /// A client that reads no answers may leave any number of these behind, as many as there are
     /// answers that wait to be written. So nothing of the request is kept but what is small.
-    struct AnsweredRequest: Sendable {
+    private struct AnsweredRequest: Sendable {
         fileprivate let token: RequestToken
         fileprivate let traceparent: String?
 
@@ -138,8 +138,21 @@
             if countsBytes { unanswered.first?.token.addResponseBytes(count) }
         }
 
+        /// Ends the request whose answer is complete once its last part was written.
+        ///
+        /// - Parameter promise: That of the last part, if somebody waits for it.
+        /// - Returns: The promise to write that part with.
+        mutating func answered(
+            _ promise: EventLoopPromise<Void>?, on loop: any EventLoop
+        ) -> EventLoopPromise<Void>? {
+            guard let answered = takeAnswered() else { return promise }
+            let written = promise ?? loop.makePromise()
+            written.futureResult.whenComplete { answered.end($0) }
+            return written
+        }
+
         /// Takes the request whose answer is complete; nil if that is none that is followed.
-        mutating func answered() -> AnsweredRequest? {
+        private mutating func takeAnswered() -> AnsweredRequest? {
             guard let first = unanswered.popFirst() else {
                 unfollowed = max(0, unfollowed - 1)
                 return nil

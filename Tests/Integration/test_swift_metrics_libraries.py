@@ -7,6 +7,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from harness import poll
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "Tests/Libraries/.build/debug/recorded-configuration"
 
@@ -14,14 +16,22 @@ PROGRAM = ROOT / "Tests/Libraries/.build/debug/recorded-configuration"
 def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
     file = tmp_path / "shop.json"
     file.write_text(json.dumps({"shop": {"limit": 10}}))
-    service = subprocess.Popen([PROGRAM, file], stdout=subprocess.PIPE, text=True)
+    service = subprocess.Popen(
+        [PROGRAM, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     try:
-        assert service.stdout.readline() == "watching\n"
+        recorded(service)
         # A new file in the place of the old one, as Kubernetes does it: it is never half written.
         replacement = tmp_path / "replacement.json"
         replacement.write_text(json.dumps({"shop": {"limit": 2_000}}))
         replacement.rename(file)
-        text, _ = service.communicate(timeout=30)
+
+        def reloaded() -> str | None:
+            text = recorded(service)
+            # The size comes last.
+            return text if f"_file_size_bytes {file.stat().st_size}\n" in text else None
+
+        text = poll("the new file is read", reloaded)
     finally:
         service.kill()
         service.communicate(timeout=10)
@@ -37,3 +47,10 @@ def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
         (f"{prefix}_reloads_total", 1)
     ]
     assert families[f"{prefix}_poll_ticks"].type == "counter"
+
+
+def recorded(service: subprocess.Popen) -> str:
+    """What the program has recorded by now."""
+    service.stdin.write("\n")
+    service.stdin.flush()
+    return "".join(iter(service.stdout.readline, "end\n"))

@@ -117,21 +117,4 @@
         }
     }
 
-    /// Shut until it is opened; tasks wait for it.
-    final class Gate: Sendable {
-        private let stream: AsyncStream<Void>
-        private let continuation: AsyncStream<Void>.Continuation
-
-        init() {
-            (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-        }
-
-        func open() { continuation.finish() }
-
-        /// Waits until it is open or the task is cancelled.
-        func wait() async {
-            for await _ in stream {}
-        }
-    }
-
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share: a real Hummingbird service on a port of its own, and gates for handlers.
+// What these tests share: a real Hummingbird service on a port of its own.
 
 #if Hummingbird
     import Hummingbird
@@ -16,21 +16,6 @@
 
     /// What a handler throws that knows nothing of HTTP.
     struct DiskOnFire: Error {}
-
-    /// Something that handlers wait for; open for good once it is open.
-    final class Gate: Sendable {
-        private let stream: AsyncStream<Never>
-        private let continuation: AsyncStream<Never>.Continuation
-
-        init() { (stream, continuation) = AsyncStream.makeStream(of: Never.self) }
-
-        /// Waits until it is open, or the task is cancelled; for one task.
-        func wait() async {
-            for await _ in stream {}
-        }
-
-        func open() { continuation.finish() }
-    }
 
     /// Opens a gate when the connection is gone for good.
     final class GoneNotice: ChannelInboundHandler, RemovableChannelHandler {

@@ -17,31 +17,6 @@ private final class ScrapeClock: MetricClock {
 }
 
 @Suite struct CardinalityConcurrencyTests {
-    /// Scrapes until the tasks have ended, and once more.
-    private func scrape(
-        _ look: @escaping @Sendable () -> Void, scrapers: Int = 1,
-        during tasks: [@Sendable () async -> Void]
-    ) async {
-        let working = Tally(tasks.count)
-        await withTaskGroup { group in
-            for task in tasks {
-                group.addTask {
-                    await task()
-                    working.add(-1)
-                }
-            }
-            for _ in 0..<scrapers {
-                group.addTask {
-                    while working.count > 0 {
-                        look()
-                        await Task.yield()
-                    }
-                }
-            }
-        }
-        look()
-    }
-
     /// The samples of a text, by their names and labels.
     private static func samples(_ text: String) -> [Substring: Double] {
         var samples: [Substring: Double] = [:]
@@ -58,7 +33,7 @@ private final class ScrapeClock: MetricClock {
         let registry = Registry(log: .silent)
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 100))
-        await scrape(
+        await scraping(
             {
                 let count = Self.samples(registry.text()).keys.count { $0.hasPrefix("hits") }
                 #expect(count <= 101)
@@ -82,7 +57,7 @@ private final class ScrapeClock: MetricClock {
     @Test func `the limit holds while others remove series`() async {
         let registry = Registry.bare
         let hits = registry.counter("hits", help: "", labels: ["n"], limit: .init(count: 50))
-        await scrape(
+        await scraping(
             { #expect(hits.count <= 51) },
             during: (0..<3).map { task -> @Sendable () async -> Void in
                 {
@@ -131,7 +106,7 @@ private final class ScrapeClock: MetricClock {
         let kept = (0..<4).map { hits.with("\($0)") }
         let increase = Increase()
         let scrapes = Tally()
-        await scrape(
+        await scraping(
             {
                 clock.tick()
                 increase.add { registry.text() }
@@ -166,7 +141,7 @@ private final class ScrapeClock: MetricClock {
             limit: SeriesLimit(idleTime: .seconds(1)))
         let kept = waits.with("a")
         let increase = Increase()
-        await scrape(
+        await scraping(
             {
                 clock.tick()
                 increase.add { registry.text() }
@@ -191,7 +166,7 @@ private final class ScrapeClock: MetricClock {
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 6, idleTime: .seconds(1)))
         let increase = Increase()
-        await scrape(
+        await scraping(
             {
                 clock.tick()
                 increase.add { registry.text() }
@@ -220,7 +195,7 @@ private final class ScrapeClock: MetricClock {
         // Odd while nothing is recorded. Only then does time pass, so no life ends within a batch.
         let turn = Tally()
         let (whole, hidden) = (Tally(), Tally())
-        await scrape(
+        await scraping(
             {
                 let before = turn.count
                 if before % 2 == 1 { clock.tick() }

@@ -10,20 +10,7 @@ import Testing
         _ registry: Registry, _ look: @escaping @Sendable (String) -> Void,
         during tasks: [@Sendable () async -> Void]
     ) async {
-        let working = Tally(tasks.count)
-        await withTaskGroup { group in
-            for task in tasks {
-                group.addTask {
-                    await task()
-                    working.add(-1)
-                }
-            }
-            while working.count > 0 {
-                look(registry.text())
-                await Task.yield()
-            }
-        }
-        look(registry.text())
+        await scraping({ look(registry.text()) }, during: tasks)
     }
 
     /// The names of the samples in a text, labels included.

@@ -103,3 +103,28 @@ struct TestCollector: Collector {
 struct TestFailure: Error, CustomStringConvertible {
     var description: String { "the disk is on fire" }
 }
+
+/// Scrapes until the tasks have ended, and once more.
+func scraping(
+    _ look: @escaping @Sendable () -> Void, scrapers: Int = 1,
+    during tasks: [@Sendable () async -> Void]
+) async {
+    let working = Tally(tasks.count)
+    await withTaskGroup { group in
+        for task in tasks {
+            group.addTask {
+                await task()
+                working.add(-1)
+            }
+        }
+        for _ in 0..<scrapers {
+            group.addTask {
+                while working.count > 0 {
+                    look()
+                    await Task.yield()
+                }
+            }
+        }
+    }
+    look()
+}
