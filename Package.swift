@@ -17,6 +17,10 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
+let strictC: [CSetting] = [
+    .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+]
+
 /// A product of a framework, which is fetched and linked only with a trait.
 func product(_ name: String, of package: String, with trait: String) -> Target.Dependency {
     .product(name: name, package: package, condition: .when(traits: [trait]))
@@ -31,6 +35,9 @@ let package = Package(
         .library(name: "OutriderRuntime", targets: ["OutriderRuntime"]),
         .library(name: "OutriderEndpoint", targets: ["OutriderEndpoint"]),
         .library(name: "OutriderHTTP", targets: ["OutriderHTTP"]),
+        .library(name: "OutriderProfile", targets: ["OutriderProfile"]),
+        // Linking this one replaces malloc.
+        .library(name: "OutriderHeap", targets: ["OutriderHeap"]),
         .library(name: "OutriderTesting", targets: ["OutriderTesting"]),
         .library(name: "OutriderHummingbird", targets: ["OutriderHummingbird"]),
         .library(name: "OutriderNIO", targets: ["OutriderNIO"]),
@@ -66,6 +73,8 @@ let package = Package(
     targets: [
         // Floor 1
         .target(name: "OutriderThreading", swiftSettings: strict),
+        .target(name: "OutriderWire", swiftSettings: strict),
+        .target(name: "COutriderStack", cSettings: strictC),
         .systemLibrary(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
@@ -82,18 +91,29 @@ let package = Package(
         .target(
             name: "OutriderEndpoint", dependencies: ["OutriderThreading", "CMicroHTTPD"],
             swiftSettings: strict),
+        .target(
+            name: "OutriderProfile",
+            dependencies: ["OutriderThreading", "OutriderWire", "CZlib"], swiftSettings: strict),
+        .target(name: "COutriderHeap", dependencies: ["COutriderStack"], cSettings: strictC),
         // Floor 3
         .target(
             name: "OutriderRuntime", dependencies: ["OutriderMetrics"], swiftSettings: strict),
         .target(
             name: "OutriderHTTP", dependencies: ["OutriderMetrics", "OutriderThreading"],
             swiftSettings: strict),
+        .target(
+            name: "OutriderHeap",
+            dependencies: [
+                "COutriderHeap", "COutriderStack", "OutriderMetrics", "OutriderProfile",
+                "OutriderThreading",
+            ],
+            swiftSettings: strict),
         // Floor 4
         .target(
             name: "Outrider",
             dependencies: [
                 "OutriderMetrics", "OutriderRuntime", "OutriderEndpoint", "OutriderHTTP",
-                "OutriderThreading",
+                "OutriderProfile", "OutriderThreading",
             ],
             swiftSettings: strict),
         .target(
@@ -157,6 +177,11 @@ let package = Package(
             ],
             path: "Tests/Probe",
             swiftSettings: strict),
+        .executableTarget(
+            name: "outrider-heap-probe",
+            dependencies: ["Outrider", "OutriderHeap", "OutriderProfile"],
+            path: "Tests/HeapProbe",
+            swiftSettings: strict),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(
             name: "TestSupport",
@@ -171,6 +196,10 @@ let package = Package(
                 "OutriderMetrics", "OutriderTesting",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OutriderProfileTests",
+            dependencies: ["OutriderProfile", "OutriderWire", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderEndpointTests",
@@ -195,7 +224,7 @@ let package = Package(
         .testTarget(
             name: "OutriderTests",
             dependencies: [
-                "Outrider", "OutriderEndpoint", "OutriderTesting", "TestSupport",
+                "Outrider", "OutriderEndpoint", "OutriderProfile", "OutriderTesting", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),

@@ -19,16 +19,28 @@ SYSTEM = LIBC | {"Synchronization"}
 FLOORS = [
     {
         "OutriderThreading": SYSTEM | {"Dispatch"},
+        "OutriderWire": set(),
+        "COutriderStack": set(),
         "CMicroHTTPD": set(),
         "CZlib": set(),
     },
     {
         "OutriderMetrics": SYSTEM | {"OutriderThreading", "CZlib", "CoreMetrics"},
         "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
+        "OutriderProfile": SYSTEM | {"OutriderThreading", "OutriderWire", "CZlib"},
+        "COutriderHeap": {"COutriderStack"},
     },
     {
         "OutriderRuntime": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
+        "OutriderHeap": SYSTEM
+        | {
+            "OutriderThreading",
+            "OutriderMetrics",
+            "OutriderProfile",
+            "COutriderStack",
+            "COutriderHeap",
+        },
     },
     {
         "Outrider": SYSTEM
@@ -39,6 +51,7 @@ FLOORS = [
             "OutriderEndpoint",
             "OutriderRuntime",
             "OutriderHTTP",
+            "OutriderProfile",
         },
         "OutriderTesting": SYSTEM | {"OutriderMetrics"},
     },

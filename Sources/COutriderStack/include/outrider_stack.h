@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A bounded walk of the calling thread's stack, fit for a malloc hook or a signal handler.
+ *
+ * Frame pointers first: some nanoseconds a frame. Where the walk starts in one of the few libraries
+ * that are built without them (libc, libstdc++, libdispatch), a compact table made from their
+ * .eh_frame leads out of it. No function here that a hook may call allocates, locks or calls into
+ * the loader. A read outside of the thread's own stack never happens; what cannot be followed safely
+ * ends the walk.
+ */
+#ifndef OUTRIDER_STACK_H
+#define OUTRIDER_STACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Frames that one walk yields at most. */
+#define OUTRIDER_STACK_DEPTH 128
+
+/* Where the calling thread's stack lies. All zero until it was looked up. */
+typedef struct {
+    uintptr_t low;  /* the lowest address that may ever belong to it */
+    uintptr_t high; /* just past its last byte */
+} outrider_stack_bounds;
+
+/* A point in a walk: where a frame goes on, its stack pointer there, and its frame-pointer register. */
+typedef struct {
+    uintptr_t pc;
+    uintptr_t sp;
+    uintptr_t fp;
+} outrider_stack_point;
+
+/* What is to be known of a walk besides its frames. */
+typedef enum {
+    OUTRIDER_STACK_WHOLE = 0,     /* it ended where stacks end */
+    OUTRIDER_STACK_TRUNCATED = 1, /* it ended early: at the depth, off the stack, or at a bad frame */
+} outrider_stack_end;
+
+/* Finds the bounds of the calling thread's stack that contains `address`.
+ *
+ * Reads /proc/self/maps by system calls: some 50 us, once a thread. Does not allocate or lock and keeps
+ * errno. Leaves both at zero where `address` is on no stack that the thread was started with (a
+ * coroutine's, a signal's), or where /proc cannot be read.
+ */
+outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address);
+
+/* Writes return addresses, innermost first, to `pcs`, `limit` at most, and returns their number.
+ *
+ * `from` is the point where the walk starts: `from.pc` is the first address written. Bit 60 of a frame
+ * pointer (Swift's mark of an async frame) is masked; where it is set, the walk goes on through the
+ * async contexts instead of the thread's own frames. Thread-safe, async-signal-safe.
+ */
+size_t outrider_stack_walk(
+    outrider_stack_point from, outrider_stack_bounds bounds, uintptr_t *pcs, size_t limit,
+    outrider_stack_end *end);
+
+/* Builds or refreshes the tables of the libraries without frame pointers.
+ *
+ * Takes the loader's lock and maps memory: not for a hook or a signal handler. Costs some
+ * milliseconds the first time, next to nothing while no library was loaded or unloaded. Thread-safe:
+ * of two callers the second returns at once. Returns the bytes of all tables.
+ */
+size_t outrider_stack_prepare_tables(void);
+
+/* Steps out of a frame whose pc lies in a library that has a table.
+ *
+ * Returns 1 and changes `point` to the caller's, or 0 and leaves it alone. Reads the stack within
+ * `bounds` only. Async-signal-safe, lock-free.
+ */
+int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds bounds);
+
+/* Whether the pc lies in a library that has a table. */
+int outrider_stack_has_table(uintptr_t pc);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
