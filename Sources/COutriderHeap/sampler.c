@@ -1,2 +1,307 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * The sampler: when a part of a gap ends, what becomes a sample, and what is remembered of it.
+ *
+ * Re-entrancy: `is_busy` is set while a thread is in here. What the sampler or a signal handler then
+ * allocates is passed on uncounted, and what it frees is looked for with locks that give up.
+ */
+#define _GNU_SOURCE
+#include "sampler.h"
+
 #include "outrider_heap.h"
+
+#include <stddef.h>
+
+#if OUTRIDER_HEAP_HOOKED
+#include "blocks.h"
+#include "chance.h"
+#include "lock.h"
+#include "next.h"
+#include "sites.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+/* Tries to find a thread's stack: more than one, since the first may have been on a signal's. */
+enum { BOUNDS_TRIES = 8 };
+/* One sample in so many is timed, as looking at the clock twice takes as long as a stack does. */
+enum { TIMED_EVERY = 8 };
+/* A sample that took longer than this was waiting for a processor, not working. */
+enum { LONGEST_SAMPLE_NS = 1000000 };
+
+#define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
+
+HIDDEN __thread uint64_t outrider_heap_left __attribute__((tls_model("initial-exec")));
+/* The bytes of the gap behind this part; the mean that it was drawn with, 0 for none. */
+THREAD_LOCAL uint64_t gap_rest;
+THREAD_LOCAL uint64_t gap_mean;
+THREAD_LOCAL uint64_t random_state;
+THREAD_LOCAL int is_busy;
+THREAD_LOCAL int bounds_tries;
+THREAD_LOCAL unsigned samples_here;
+THREAD_LOCAL outrider_stack_bounds bounds;
+
+/* The interval in force; 0 while sampling is off. */
+static _Atomic(uint64_t) interval;
+static _Atomic(uint64_t) seeds;
+static bounded_lock settings;
+/* Written under the lock, once. */
+static _Atomic(int) is_prepared;
+static const char *_Atomic refusal;
+
+static struct {
+    _Atomic(uint64_t) allocated_objects, allocated_bytes, live_objects, live_bytes;
+    _Atomic(uint64_t) samples, refused_live, refused_sites, missed_frees, truncated, sampler_ns;
+} figures;
+
+/* ORDERING: relaxed, all figures: they publish nothing, and are read one by one. */
+static void add(_Atomic(uint64_t) *figure, uint64_t amount) {
+    atomic_fetch_add_explicit(figure, amount, memory_order_relaxed);
+}
+
+/* --- gaps --------------------------------------------------------------------------------------------- */
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Draws a gap; an interval of 1 leaves nothing out. */
+static uint64_t draw_gap(uint64_t mean) {
+    if (mean <= 1) return 0;
+    if (random_state == 0)
+        random_state = now_ns() ^ (uintptr_t)&random_state
+            ^ atomic_fetch_add(&seeds, 0x9e3779b97f4a7c15u);
+    return chance_gap(&random_state, mean);
+}
+
+static void begin_part(uint64_t gap) {
+    outrider_heap_left = gap < GAP_PART ? gap : GAP_PART;
+    gap_rest = gap - outrider_heap_left;
+}
+
+uint64_t outrider_heap_end_part(uint64_t counted) {
+    uint64_t before = outrider_heap_left + counted;
+    if (is_busy) {
+        outrider_heap_left = before;
+        return 0;
+    }
+    uint64_t past = counted - before, mean = gap_mean;
+    /* ORDERING: acquire; who sees an interval sees the tables that it needs. */
+    uint64_t wanted = atomic_load_explicit(&interval, memory_order_acquire);
+    bool is_sample = mean != 0 && gap_rest < past;
+    uint64_t gap;
+    if (mean != 0 && !is_sample && mean == wanted) {
+        gap = gap_rest - past;
+    } else {
+        /* A gap has no memory: what is left of one may be drawn anew, by another mean too. */
+        gap_mean = wanted;
+        gap = wanted ? draw_gap(wanted) : GAP_PART;
+        if (mean == 0 && wanted) {
+            /* Nothing had been drawn for this call yet: the new gap judges it. */
+            is_sample = gap < counted;
+            mean = wanted;
+            gap = is_sample ? draw_gap(wanted) : gap - counted;
+        }
+    }
+    begin_part(gap);
+    return is_sample && wanted ? mean : 0;
+}
+
+/* --- samples ------------------------------------------------------------------------------------------ */
+
+/* How many blocks of this size a sample stands for, shifted. */
+static uint64_t objects_of(uint64_t size, uint64_t mean) {
+    double one = (double)(1u << OUTRIDER_HEAP_OBJECT_SHIFT);
+    if (mean <= 1) return (uint64_t)one;
+    return (uint64_t)(one / chance_one_minus_exp(((double)size + 1) / (double)mean) + 0.5);
+}
+
+static uint64_t bytes_of(uint64_t objects, uint64_t size) {
+    __extension__ unsigned __int128 product = (unsigned __int128)objects * size;
+    return (uint64_t)(product >> OUTRIDER_HEAP_OBJECT_SHIFT);
+}
+
+static void add_live(uint32_t site, uint64_t objects, uint64_t bytes) {
+    add(&figures.live_objects, objects);
+    add(&figures.live_bytes, bytes);
+    outrider_heap_sites_add_live(site, (int64_t)objects, (int64_t)bytes);
+}
+
+static void remove_live(const sampled_block *sample) {
+    uint64_t bytes = bytes_of(sample->objects, sample->size);
+    add(&figures.live_objects, -sample->objects);
+    add(&figures.live_bytes, -bytes);
+    outrider_heap_sites_add_live(sample->site, -(int64_t)sample->objects, -(int64_t)bytes);
+}
+
+static uint32_t site_of(outrider_stack_point caller) {
+    if ((caller.sp < bounds.low || caller.sp >= bounds.high) && bounds_tries < BOUNDS_TRIES) {
+        bounds_tries++;
+        outrider_stack_bounds found = outrider_stack_find_bounds(caller.sp);
+        if (found.high) bounds = found;
+    }
+    uintptr_t pcs[OUTRIDER_STACK_DEPTH];
+    outrider_stack_end end;
+    size_t depth = outrider_stack_walk(caller, bounds, pcs, OUTRIDER_STACK_DEPTH, &end);
+    bool is_truncated = end == OUTRIDER_STACK_TRUNCATED;
+    if (is_truncated) add(&figures.truncated, 1);
+    uint32_t site = outrider_heap_sites_find(pcs, (uint32_t)depth, is_truncated);
+    if (!site) add(&figures.refused_sites, 1);
+    return site;
+}
+
+static void remember(const void *block, sampled_block sample) {
+    sampled_block stale;
+    switch (outrider_heap_blocks_insert(block, sample, &stale)) {
+    case BLOCKS_DONE:
+        add_live(sample.site, sample.objects, bytes_of(sample.objects, sample.size));
+        if (stale.objects) remove_live(&stale);
+        break;
+    default: add(&figures.refused_live, 1);
+    }
+}
+
+void outrider_heap_sample(
+    void *block, uint64_t size, uint64_t grown, sample_kind kind, uint64_t mean,
+    outrider_stack_point caller) {
+    int saved = errno;
+    is_busy = 1;
+    bool is_timed = samples_here++ % TIMED_EVERY == 0;
+    uint64_t start = is_timed ? now_ns() : 0;
+
+    uint64_t objects = objects_of(size, mean);
+    uint32_t site = site_of(caller);
+    uint64_t allocated = bytes_of(objects, grown);
+    uint64_t allocated_objects = kind == NEW_BLOCK ? objects : 0;
+    add(&figures.samples, 1);
+    add(&figures.allocated_objects, allocated_objects);
+    add(&figures.allocated_bytes, allocated);
+    outrider_heap_sites_add_allocated(site, allocated_objects, allocated);
+    remember(block, (sampled_block){size, objects, site});
+
+    if (is_timed) {
+        uint64_t taken = now_ns() - start;
+        add(&figures.sampler_ns,
+            TIMED_EVERY * (taken < LONGEST_SAMPLE_NS ? taken : LONGEST_SAMPLE_NS));
+    }
+    is_busy = 0;
+    errno = saved;
+}
+
+bool outrider_heap_lift(const void *block, forgotten_block *lifted) {
+    sampled_block sample;
+    switch (outrider_heap_blocks_take(block, &sample)) {
+    case BLOCKS_DONE:
+        remove_live(&sample);
+        *lifted = (forgotten_block){sample.size, sample.objects, sample.site};
+        return true;
+    case BLOCKS_BUSY: add(&figures.missed_frees, 1); return false;
+    default: return false;
+    }
+}
+
+void outrider_heap_put_back(const void *block, forgotten_block lifted) {
+    remember(block, (sampled_block){lifted.size, lifted.objects, lifted.site});
+}
+
+bool outrider_heap_forget(const void *block) {
+    forgotten_block lifted;
+    return outrider_heap_lift(block, &lifted);
+}
+
+/* --- settings ----------------------------------------------------------------------------------------- */
+
+static void before_fork(void) { outrider_heap_blocks_lock_all(); }
+
+static void after_fork(void) { outrider_heap_blocks_unlock_all(); }
+
+/* What sampling needs, once; the caller holds the lock. */
+static bool prepare(void) {
+    if (is_prepared) return true;
+    const char *problem = outrider_heap_next_problem();
+    if (!problem && !(outrider_heap_sites_prepare() && outrider_heap_blocks_prepare()))
+        problem = "there is no memory for the tables";
+    if (!problem && pthread_atfork(before_fork, after_fork, after_fork) != 0)
+        problem = "there is no memory for fork handlers";
+    refusal = problem;
+    is_prepared = problem == NULL;
+    return is_prepared;
+}
+
+outrider_heap_state_t outrider_heap_state(void) {
+    if (refusal) return OUTRIDER_HEAP_REFUSED;
+    return outrider_heap_interval() ? OUTRIDER_HEAP_SAMPLING : OUTRIDER_HEAP_OFF;
+}
+
+const char *outrider_heap_refusal(void) {
+    const char *reason = refusal;
+    return reason ? reason : "";
+}
+
+const char *outrider_heap_allocator(void) { return outrider_heap_next_file(); }
+
+outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
+    if (wanted == 0) wanted = 1;
+    if (wanted > OUTRIDER_HEAP_MAX_INTERVAL) wanted = OUTRIDER_HEAP_MAX_INTERVAL;
+    if (lock_take(&settings)) {
+        /* ORDERING: release pairs with the acquire of outrider_heap_end_part. */
+        if (prepare()) atomic_store_explicit(&interval, wanted, memory_order_release);
+        lock_release(&settings);
+    }
+    return outrider_heap_state();
+}
+
+void outrider_heap_stop(void) { atomic_store_explicit(&interval, 0, memory_order_release); }
+
+uint64_t outrider_heap_interval(void) {
+    return atomic_load_explicit(&interval, memory_order_relaxed);
+}
+
+void outrider_heap_seed(uint64_t seed) {
+    random_state = seed ? seed : 1;
+    gap_mean = 0;
+    gap_rest = 0;
+    outrider_heap_left = 0;
+}
+
+void outrider_heap_read_figures(outrider_heap_figures *into) {
+#define READ(name) .name = atomic_load_explicit(&figures.name, memory_order_relaxed)
+    *into = (outrider_heap_figures){
+        READ(allocated_objects), READ(allocated_bytes), READ(live_objects), READ(live_bytes),
+        READ(samples), READ(refused_live), READ(refused_sites), READ(missed_frees),
+        READ(sampler_ns),
+        .truncated_stacks = atomic_load_explicit(&figures.truncated, memory_order_relaxed),
+        .live_samples = outrider_heap_blocks_count(),
+        .sites = outrider_heap_site_count(),
+    };
+#undef READ
+}
+
+#else
+
+outrider_heap_state_t outrider_heap_state(void) { return OUTRIDER_HEAP_ABSENT; }
+const char *outrider_heap_refusal(void) {
+    return "this build has no malloc hooks (a sanitizer, or a system without them)";
+}
+const char *outrider_heap_allocator(void) { return ""; }
+outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
+    (void)wanted;
+    return OUTRIDER_HEAP_ABSENT;
+}
+void outrider_heap_stop(void) {}
+uint64_t outrider_heap_interval(void) { return 0; }
+void outrider_heap_seed(uint64_t seed) { (void)seed; }
+void outrider_heap_read_figures(outrider_heap_figures *into) { *into = (outrider_heap_figures){0}; }
+uint32_t outrider_heap_site_count(void) { return 0; }
+int outrider_heap_read_site(uint32_t number, outrider_heap_site *into) {
+    (void)number, (void)into;
+    return 0;
+}
+size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity) {
+    (void)into, (void)capacity;
+    return 0;
+}
+#endif

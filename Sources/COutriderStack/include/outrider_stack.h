@@ -67,8 +67,9 @@ size_t outrider_stack_prepare_tables(void);
 
 /* Steps out of a frame whose pc lies in a library that has a table.
  *
- * Returns 1 and changes `point` to the caller's, or 0 and leaves it alone. Reads the stack within
- * `bounds` only. Async-signal-safe, lock-free.
+ * Returns 1 and changes `point` to the caller's; 0, and leaves it alone, where there is no table or it
+ * does not say; -1 where the frame is a stack's outermost. Reads the stack within `bounds` only.
+ * Async-signal-safe, lock-free.
  */
 int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds bounds);
 

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of live samples.
+ *
+ * A bucket and a counter of the small filter have the same number, so a lock guards both: that of the
+ * number's lowest six bits. Nodes come from one mapping and go back to a list, so that a table with few
+ * samples touches few pages. The caller of `insert` has not handed its block out yet, and the caller
+ * of `take` has not freed it, so no two of them are ever about the same block; only a block that
+ * was freed behind our back can leave a stale node, which goes when its address is sampled again.
+ */
+#define _GNU_SOURCE
+#include "hooked.h"
+
+#if OUTRIDER_HEAP_HOOKED
+#include "blocks.h"
+#include "lock.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { STRIPES = 64, BUCKETS = FILTER_SMALL_MASK + 1 };
+/* Where the small filter would stop 3 % of all frees in vain, and where it is enough again. */
+enum { GROW_AT = 2048, SHRINK_AT = 1024 };
+/* Blocks whose first word is read by one system call; UIO_MAXIOV is 1,024. */
+enum { READ_TOGETHER = 32 };
+
+typedef struct {
+    uintptr_t address;
+    uint64_t size;
+    uint64_t objects;
+    uint32_t site;
+    uint32_t next; /* number of the next node plus one, or 0 */
+} node;
+
+HIDDEN uint8_t outrider_heap_filter[FILTER_LARGE_MASK + 1] __attribute__((aligned(4096)));
+HIDDEN uint32_t outrider_heap_filter_mask = FILTER_SMALL_MASK;
+
+static bounded_lock stripes[STRIPES];
+static uint64_t held_for_fork;
+static uint32_t buckets[BUCKETS];
+static node *nodes;
+/* The nodes from this number on were never used. */
+static _Atomic(uint32_t) fresh;
+/* Nodes to use again: a number plus one in the low half, a count of changes in the high half, so that
+ * a list which changed back and forth is not taken for the same. */
+static _Atomic(uint64_t) spare;
+static _Atomic(uint32_t) live;
+/* Whether the large filter knows every block. Read and written with all locks held, or one to read. */
+static bool fills_large;
+
+bool outrider_heap_blocks_prepare(void) {
+    if (nodes) return true;
+    void *memory = mmap(
+        NULL, (size_t)BLOCK_LIMIT * sizeof(node), PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return false;
+    nodes = memory;
+    return true;
+}
+
+/* --- nodes ---------------------------------------------------------------------------------------- */
+
+static uint32_t take_node(void) {
+    /* ORDERING: acquire and release hand a node over with its link, from who gave it back. */
+    uint64_t head = atomic_load_explicit(&spare, memory_order_acquire);
+    while ((uint32_t)head) {
+        uint32_t next = __atomic_load_n(&nodes[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
+        uint64_t without = ((head >> 32) + 1) << 32 | next;
+        if (atomic_compare_exchange_weak_explicit(
+                &spare, &head, without, memory_order_acq_rel, memory_order_acquire))
+            return (uint32_t)head;
+    }
+    uint32_t number = atomic_load_explicit(&fresh, memory_order_relaxed);
+    while (number < BLOCK_LIMIT)
+        if (atomic_compare_exchange_weak(&fresh, &number, number + 1)) return number + 1;
+    return 0;
+}
+
+static void give_node(uint32_t number) {
+    uint64_t head = atomic_load_explicit(&spare, memory_order_relaxed), with;
+    do {
+        __atomic_store_n(&nodes[number - 1].next, (uint32_t)head, __ATOMIC_RELAXED);
+        with = ((head >> 32) + 1) << 32 | number;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &spare, &head, with, memory_order_release, memory_order_relaxed));
+}
+
+/* --- the filter ----------------------------------------------------------------------------------- */
+
+/* Counters that have reached their end stay there: then the filter stops too much, never too little. */
+static void count_up(uint32_t index) {
+    uint8_t count = outrider_heap_filter[index];
+    if (count < UINT8_MAX) __atomic_store_n(&outrider_heap_filter[index], count + 1, __ATOMIC_RELAXED);
+}
+
+static void count_down(uint32_t index) {
+    uint8_t count = outrider_heap_filter[index];
+    if (count > 0 && count < UINT8_MAX)
+        __atomic_store_n(&outrider_heap_filter[index], count - 1, __ATOMIC_RELAXED);
+}
+
+/* The same array serves both filters: a block counts at its number in each of them, once if they are
+ * one. So the mask may change at any time. */
+static void filter_add(uint32_t hash) {
+    count_up(hash & FILTER_SMALL_MASK);
+    if (fills_large && hash > FILTER_SMALL_MASK) count_up(hash);
+}
+
+static void filter_remove(uint32_t hash) {
+    count_down(hash & FILTER_SMALL_MASK);
+    if (fills_large && hash > FILTER_SMALL_MASK) count_down(hash);
+}
+
+void outrider_heap_mark(const void *block) {
+    uint32_t hash = filter_hash(block);
+    __atomic_store_n(&outrider_heap_filter[hash & FILTER_SMALL_MASK], UINT8_MAX, __ATOMIC_RELAXED);
+    __atomic_store_n(&outrider_heap_filter[hash], UINT8_MAX, __ATOMIC_RELAXED);
+}
+
+static void unlock(uint64_t held) {
+    for (int i = 0; i < STRIPES; i++)
+        if (held >> i & 1) lock_release(&stripes[i]);
+}
+
+static uint64_t lock_all(void) {
+    uint64_t held = 0;
+    for (int i = 0; i < STRIPES; i++)
+        if (lock_take(&stripes[i])) held |= (uint64_t)1 << i;
+    return held;
+}
+
+/* Lets the large filter know every block. Some 20 us, once in the life of a process. */
+static void fill_large(void) {
+    uint64_t held = lock_all();
+    if (held == UINT64_MAX && !fills_large) {
+        for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
+            for (uint32_t at = buckets[bucket]; at; at = nodes[at - 1].next) {
+                uint32_t hash = filter_hash((void *)nodes[at - 1].address);
+                if (hash > FILTER_SMALL_MASK) count_up(hash);
+            }
+        }
+        fills_large = true;
+    }
+    bool is_filled = fills_large;
+    unlock(held);
+    /* ORDERING: release; a free that reads the new mask was told of its block by a thread that either
+     * filled the large filter or came after it. */
+    if (is_filled) __atomic_store_n(&outrider_heap_filter_mask, FILTER_LARGE_MASK, __ATOMIC_RELEASE);
+}
+
+/* --- the table -------------------------------------------------------------------------------------- */
+
+/* Unlinks the node of a block; 0 if there is none. The caller holds the lock. */
+static uint32_t unlink_node(uint32_t bucket, uintptr_t address) {
+    uint32_t *link = &buckets[bucket];
+    while (*link) {
+        uint32_t at = *link;
+        if (nodes[at - 1].address == address) {
+            *link = nodes[at - 1].next;
+            return at;
+        }
+        link = &nodes[at - 1].next;
+    }
+    return 0;
+}
+
+static sampled_block content(uint32_t number) {
+    const node *from = &nodes[number - 1];
+    return (sampled_block){from->size, from->objects, from->site};
+}
+
+blocks_result outrider_heap_blocks_insert(
+    const void *block, sampled_block sample, sampled_block *stale) {
+    uint32_t hash = filter_hash(block), bucket = hash & FILTER_SMALL_MASK;
+    stale->objects = 0;
+    uint32_t number = take_node();
+    if (!number) return BLOCKS_FULL;
+    bounded_lock *stripe = &stripes[bucket % STRIPES];
+    if (!lock_take(stripe)) {
+        give_node(number);
+        return BLOCKS_BUSY;
+    }
+    uint32_t old = outrider_heap_filter[bucket] ? unlink_node(bucket, (uintptr_t)block) : 0;
+    if (old) *stale = content(old);
+    nodes[number - 1] =
+        (node){(uintptr_t)block, sample.size, sample.objects, sample.site, buckets[bucket]};
+    buckets[bucket] = number;
+    if (!old) filter_add(hash);
+    lock_release(stripe);
+    if (old) {
+        give_node(old);
+        return BLOCKS_DONE;
+    }
+    uint32_t count = atomic_fetch_add_explicit(&live, 1, memory_order_relaxed) + 1;
+    if (UNLIKELY(count > GROW_AT) && outrider_heap_filter_mask == FILTER_SMALL_MASK) fill_large();
+    return BLOCKS_DONE;
+}
+
+blocks_result outrider_heap_blocks_take(const void *block, sampled_block *sample) {
+    uint32_t hash = filter_hash(block), bucket = hash & FILTER_SMALL_MASK;
+    bounded_lock *stripe = &stripes[bucket % STRIPES];
+    if (!lock_take(stripe)) return BLOCKS_BUSY;
+    uint32_t number = unlink_node(bucket, (uintptr_t)block);
+    if (number) {
+        *sample = content(number);
+        filter_remove(hash);
+    }
+    lock_release(stripe);
+    if (!number) return BLOCKS_NONE;
+    give_node(number);
+    uint32_t count = atomic_fetch_sub_explicit(&live, 1, memory_order_relaxed) - 1;
+    if (UNLIKELY(count == SHRINK_AT))
+        __atomic_store_n(&outrider_heap_filter_mask, FILTER_SMALL_MASK, __ATOMIC_RELAXED);
+    return BLOCKS_DONE;
+}
+
+uint32_t outrider_heap_blocks_count(void) {
+    return atomic_load_explicit(&live, memory_order_relaxed);
+}
+
+void outrider_heap_blocks_lock_all(void) { held_for_fork = lock_all(); }
+
+void outrider_heap_blocks_unlock_all(void) { unlock(held_for_fork); }
+
+/* --- copies ----------------------------------------------------------------------------------------- */
+
+/* Reads the first word of each block. They cannot be freed now, unless behind our back: so they are read
+ * as memory that may be gone, and stay 0 where it is. */
+static void read_first_words(outrider_heap_live *blocks, size_t count) {
+    struct iovec local[READ_TOGETHER], remote[READ_TOGETHER];
+    for (size_t at = 0; at < count;) {
+        size_t length = count - at < READ_TOGETHER ? count - at : READ_TOGETHER;
+        for (size_t i = 0; i < length; i++) {
+            size_t size = blocks[at + i].size < sizeof(uintptr_t) ? 0 : sizeof(uintptr_t);
+            local[i] = (struct iovec){&blocks[at + i].first_word, size};
+            remote[i] = (struct iovec){(void *)blocks[at + i].address, size};
+        }
+        long bytes = syscall(SYS_process_vm_readv, (long)getpid(), local, length, remote, length, 0ul);
+        if (bytes < 0 && errno != EFAULT) return;
+        /* It ends at the first block that cannot be read: go on behind that one. */
+        size_t read = bytes < 0 ? 0 : (size_t)bytes, passed = 0;
+        while (passed < length && local[passed].iov_len <= read) read -= local[passed++].iov_len;
+        at += passed < length ? passed + 1 : length;
+    }
+}
+
+size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity) {
+    size_t found = 0;
+    int saved = errno;
+    for (uint32_t stripe = 0; nodes && stripe < STRIPES; stripe++) {
+        if (!lock_take(&stripes[stripe])) continue;
+        size_t first = found;
+        for (uint32_t bucket = stripe; bucket < BUCKETS; bucket += STRIPES) {
+            for (uint32_t at = buckets[bucket]; at; at = nodes[at - 1].next, found++) {
+                if (found >= capacity) continue;
+                const node *from = &nodes[at - 1];
+                into[found] = (outrider_heap_live){
+                    from->address, from->size, from->objects, 0, from->site, 0};
+            }
+        }
+        size_t last = found < capacity ? found : capacity;
+        if (last > first) read_first_words(into + first, last - first);
+        lock_release(&stripes[stripe]);
+    }
+    errno = saved;
+    return found;
+}
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * malloc and its relatives, as the whole process calls them.
+ *
+ * Each counts its bytes and goes on to the allocator behind. The two that decide what this costs are
+ * written in assembly, as compilers set up a frame in every function when told to keep frame pointers:
+ * malloc adds five instructions, free seven. Nothing here allocates, locks or changes errno unless the
+ * allocator behind does; a call that comes from inside of the sampler is passed on without being counted.
+ */
+#define _GNU_SOURCE
+#include "hooks.h"
+
+#if OUTRIDER_HEAP_HOOKED
+#include "blocks.h"
+#include "next.h"
+#include "sampler.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+/* The ways out of the assembly. */
+COLD void *outrider_heap_malloc_end_part(size_t size);
+COLD void outrider_heap_free_stopped(void *block);
+
+void *outrider_heap_malloc_end_part(size_t size) {
+    uint64_t mean = outrider_heap_end_part((uint64_t)size + 1);
+    void *block = outrider_heap_next.malloc(size);
+    if (mean && block) outrider_heap_sample(block, size, size, NEW_BLOCK, mean, CALLER_POINT());
+    return block;
+}
+
+void outrider_heap_free_stopped(void *block) {
+    if (outrider_heap_is_boot_block(block)) return;
+    outrider_heap_forget(block);
+    outrider_heap_next.free(block);
+}
+
+#if defined(__x86_64__)
+
+/* left -= size + 1; where that borrows, the part has ended. An unsigned comparison, so that no size,
+ * however absurd, makes the countdown longer. */
+__asm__(
+    ".text\n"
+    ".hidden outrider_heap_malloc\n"
+    ".globl outrider_heap_malloc, malloc\n"
+    ".type outrider_heap_malloc, @function\n"
+    ".type malloc, @function\n"
+    ".p2align 4\n"
+    "malloc:\n"
+    "outrider_heap_malloc:\n"
+    "    .cfi_startproc\n"
+    "    movq outrider_heap_left@GOTTPOFF(%rip), %rax\n"
+    "    leaq 1(%rdi), %rcx\n"
+    "    subq %rcx, %fs:(%rax)\n"
+    "    jb outrider_heap_malloc_end_part\n"
+    "    jmpq *outrider_heap_next(%rip)\n"
+    "    .cfi_endproc\n"
+    ".size outrider_heap_malloc, . - outrider_heap_malloc\n"
+    ".size malloc, . - malloc\n");
+
+/* filter[hash(block) & mask] != 0 is for a closer look. The numbers are FILTER_FACTOR and FILTER_SHIFT. */
+__asm__(
+    ".text\n"
+    ".hidden outrider_heap_free\n"
+    ".globl outrider_heap_free, free\n"
+    ".type outrider_heap_free, @function\n"
+    ".type free, @function\n"
+    ".p2align 4\n"
+    "free:\n"
+    "outrider_heap_free:\n"
+    "    .cfi_startproc\n"
+    "    imull $0x9e3779b1, %edi, %eax\n"
+    "    shrl $12, %eax\n"
+    "    andl outrider_heap_filter_mask(%rip), %eax\n"
+    "    leaq outrider_heap_filter(%rip), %rcx\n"
+    "    cmpb $0, (%rcx,%rax)\n"
+    "    jne outrider_heap_free_stopped\n"
+    "    jmpq *outrider_heap_next+8(%rip)\n"
+    "    .cfi_endproc\n"
+    ".size outrider_heap_free, . - outrider_heap_free\n"
+    ".size free, . - free\n");
+
+_Static_assert(
+    FILTER_FACTOR == 0x9e3779b1u && FILTER_SHIFT == 12 && FILTER_LARGE_MASK < 1u << (32 - 12)
+        && offsetof(struct outrider_heap_next, malloc) == 0
+        && offsetof(struct outrider_heap_next, free) == 8,
+    "the assembly says the same");
+
+#else
+
+void *outrider_heap_malloc(size_t size) {
+    uint64_t mean = outrider_heap_count(size);
+    void *block = outrider_heap_next.malloc(size);
+    if (UNLIKELY(mean) && block)
+        outrider_heap_sample(block, size, size, NEW_BLOCK, mean, CALLER_POINT());
+    return block;
+}
+
+void outrider_heap_free(void *block) {
+    if (UNLIKELY(filter_stops(block)))
+        outrider_heap_free_stopped(block);
+    else
+        outrider_heap_next.free(block);
+}
+
+EXPORTED void *malloc(size_t size) __attribute__((alias("outrider_heap_malloc")));
+EXPORTED void free(void *block) __attribute__((alias("outrider_heap_free")));
+
+#endif
+
+/* Counts a call and remembers its block if it is a sample; to be used in the hook itself. */
+#define SAMPLED(block, bytes)                                                                    \
+    do {                                                                                         \
+        uint64_t mean_ = outrider_heap_count(bytes);                                             \
+        if (UNLIKELY(mean_) && (block))                                                          \
+            outrider_heap_sample(block, bytes, bytes, NEW_BLOCK, mean_, CALLER_POINT());         \
+    } while (0)
+
+EXPORTED void *calloc(size_t count, size_t size) {
+    void *block = outrider_heap_next.calloc(count, size);
+    /* Where the product does not fit there is no block. */
+    if (block) SAMPLED(block, count * size);
+    return block;
+}
+
+/* Live, a block that was moved or grew is as good as new: it is forgotten first, and the new size decides
+ * whether it is a sample. Allocated is only what it grew by, where it stayed in its place. */
+static void *reallocated(void *block, size_t size, outrider_stack_point caller) {
+    if (outrider_heap_is_boot_block(block)) return outrider_heap_move_boot_block(block, size);
+    forgotten_block lifted;
+    bool is_lifted = UNLIKELY(filter_stops(block)) && outrider_heap_lift(block, &lifted);
+    uint64_t mean = outrider_heap_count(size);
+    size_t before =
+        UNLIKELY(mean) && block ? outrider_heap_next.malloc_usable_size(block) : 0;
+    void *moved = outrider_heap_next.realloc(block, size);
+    if (!moved) {
+        /* With a size of 0 the block is gone; otherwise it is as it was. */
+        if (is_lifted && size != 0) outrider_heap_put_back(block, lifted);
+        return NULL;
+    }
+    if (UNLIKELY(mean)) {
+        bool stayed = moved == block;
+        size_t grown = !stayed ? size : size > before ? size - before : 0;
+        outrider_heap_sample(
+            moved, size, grown, stayed ? GROWN_IN_PLACE : NEW_BLOCK, mean, caller);
+    }
+    return moved;
+}
+
+EXPORTED void *realloc(void *block, size_t size) {
+    return reallocated(block, size, CALLER_POINT());
+}
+
+EXPORTED void *reallocarray(void *block, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return reallocated(block, bytes, CALLER_POINT());
+}
+
+EXPORTED int posix_memalign(void **block, size_t alignment, size_t size) {
+    int problem = outrider_heap_next.posix_memalign(block, alignment, size);
+    if (problem == 0) SAMPLED(*block, size);
+    return problem;
+}
+
+EXPORTED void *aligned_alloc(size_t alignment, size_t size) {
+    void *block = outrider_heap_next.aligned_alloc(alignment, size);
+    SAMPLED(block, size);
+    return block;
+}
+
+EXPORTED void *memalign(size_t alignment, size_t size) {
+    void *block = outrider_heap_next.memalign(alignment, size);
+    SAMPLED(block, size);
+    return block;
+}
+
+EXPORTED void *valloc(size_t size) {
+    void *block = outrider_heap_next.valloc(size);
+    SAMPLED(block, size);
+    return block;
+}
+
+EXPORTED void *pvalloc(size_t size) {
+    void *block = outrider_heap_next.pvalloc(size);
+    SAMPLED(block, size);
+    return block;
+}
+
+EXPORTED size_t malloc_usable_size(void *block) {
+    if (outrider_heap_is_boot_block(block)) return outrider_heap_boot_block_size(block);
+    return outrider_heap_next.malloc_usable_size(block);
+}
+
+/* C23's, which some allocators have and some do not: free does the same. */
+EXPORTED void free_sized(void *block, size_t size);
+EXPORTED void free_aligned_sized(void *block, size_t alignment, size_t size);
+
+void free_sized(void *block, size_t size) {
+    (void)size;
+    outrider_heap_free(block);
+}
+
+void free_aligned_sized(void *block, size_t alignment, size_t size) {
+    (void)alignment, (void)size;
+    outrider_heap_free(block);
+}
+#endif
