@@ -10,7 +10,7 @@
 #define _GNU_SOURCE
 #include "hooked.h"
 
-#if OUTRIDER_HEAP_HOOKED
+#if OUTRIDER_HEAP_TABLES
 #include "blocks.h"
 #include "lock.h"
 
@@ -63,6 +63,11 @@ bool outrider_heap_blocks_prepare(void) {
 
 /* --- nodes ---------------------------------------------------------------------------------------- */
 
+/* Links are written as atomics since take_node may look at that of a node which is taken already. */
+static void link_to(uint32_t *link, uint32_t number) {
+    __atomic_store_n(link, number, __ATOMIC_RELAXED);
+}
+
 static uint32_t take_node(void) {
     /* ORDERING: acquire and release hand a node over with its link, from who gave it back. */
     uint64_t head = atomic_load_explicit(&spare, memory_order_acquire);
@@ -82,7 +87,7 @@ static uint32_t take_node(void) {
 static void give_node(uint32_t number) {
     uint64_t head = atomic_load_explicit(&spare, memory_order_relaxed), with;
     do {
-        __atomic_store_n(&nodes[number - 1].next, (uint32_t)head, __ATOMIC_RELAXED);
+        link_to(&nodes[number - 1].next, (uint32_t)head);
         with = ((head >> 32) + 1) << 32 | number;
     } while (!atomic_compare_exchange_weak_explicit(
         &spare, &head, with, memory_order_release, memory_order_relaxed));
@@ -159,7 +164,7 @@ static uint32_t unlink_node(uint32_t bucket, uintptr_t address) {
     while (*link) {
         uint32_t at = *link;
         if (nodes[at - 1].address == address) {
-            *link = nodes[at - 1].next;
+            link_to(link, nodes[at - 1].next);
             return at;
         }
         link = &nodes[at - 1].next;
@@ -185,8 +190,12 @@ blocks_result outrider_heap_blocks_insert(
     }
     uint32_t old = outrider_heap_filter[bucket] ? unlink_node(bucket, (uintptr_t)block) : 0;
     if (old) *stale = content(old);
-    nodes[number - 1] =
-        (node){(uintptr_t)block, sample.size, sample.objects, sample.site, buckets[bucket]};
+    node *new = &nodes[number - 1];
+    new->address = (uintptr_t)block;
+    new->size = sample.size;
+    new->objects = sample.objects;
+    new->site = sample.site;
+    link_to(&new->next, buckets[bucket]);
     buckets[bucket] = number;
     if (!old) filter_add(hash);
     lock_release(stripe);
@@ -195,7 +204,9 @@ blocks_result outrider_heap_blocks_insert(
         return BLOCKS_DONE;
     }
     uint32_t count = atomic_fetch_add_explicit(&live, 1, memory_order_relaxed) + 1;
-    if (UNLIKELY(count > GROW_AT) && outrider_heap_filter_mask == FILTER_SMALL_MASK) fill_large();
+    if (UNLIKELY(count > GROW_AT)
+        && __atomic_load_n(&outrider_heap_filter_mask, __ATOMIC_RELAXED) == FILTER_SMALL_MASK)
+        fill_large();
     return BLOCKS_DONE;
 }
 

@@ -7,7 +7,9 @@
 #ifndef OUTRIDER_HEAP_HOOKED_H
 #define OUTRIDER_HEAP_HOOKED_H
 
+#if defined(__linux__)
 #include <features.h>
+#endif
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) \
@@ -23,6 +25,13 @@
 #define OUTRIDER_HEAP_HOOKED 1
 #else
 #define OUTRIDER_HEAP_HOOKED 0
+#endif
+
+/* The tables know nothing of hooks: they are there, and tested, wherever Linux is. */
+#if defined(__linux__)
+#define OUTRIDER_HEAP_TABLES 1
+#else
+#define OUTRIDER_HEAP_TABLES 0
 #endif
 
 #define HIDDEN __attribute__((visibility("hidden")))

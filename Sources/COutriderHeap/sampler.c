@@ -295,6 +295,9 @@ void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
 void outrider_heap_seed(uint64_t seed) { (void)seed; }
 void outrider_heap_read_figures(outrider_heap_figures *into) { *into = (outrider_heap_figures){0}; }
+#endif
+
+#if !OUTRIDER_HEAP_TABLES
 uint32_t outrider_heap_site_count(void) { return 0; }
 int outrider_heap_read_site(uint32_t number, outrider_heap_site *into) {
     (void)number, (void)into;

@@ -9,7 +9,7 @@
 #define _GNU_SOURCE
 #include "hooked.h"
 
-#if OUTRIDER_HEAP_HOOKED
+#if OUTRIDER_HEAP_TABLES
 #include "sites.h"
 
 #include <stdatomic.h>

@@ -5,6 +5,7 @@
 //     outrider-probe idle    starts an agent on a free port, prints its URL, waits for that end
 //     outrider-probe serve   starts an agent with pages for tests, and does what it reads (Serve.swift)
 //     outrider-probe flood   gives a label a million values, and tells what that took (Flood.swift)
+//     outrider-probe workload NAME   allocates as services do (Workload.swift)
 //
 // It stays alive between requests, so that a property test can ask thousands of them.
 
@@ -13,15 +14,17 @@ import Outrider
 
 @main
 struct Probe {
-    static func main() {
-        switch CommandLine.arguments.dropFirst() {
+    static func main() async {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        if arguments.count == 2, arguments[0] == "workload" { return await Workload.run(arguments[1]) }
+        switch arguments {
         case []: answerRequests()
         case ["idle"]: idle()
         case ["serve"]: Serve.run()
         case ["flood"]: Flood.run(count: 1_000_000)
         default:
             FileHandle.standardError.write(
-                Data("usage: outrider-probe [idle | serve | flood]\n".utf8))
+                Data("usage: outrider-probe [idle | serve | flood | workload NAME]\n".utf8))
             exit(2)
         }
     }

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The walk of a stack, set beside another unwinder's on the allocations of real Swift code."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, clean_environment, probe_binary
+
+STACK = ROOT / "Sources/COutriderStack"
+# Every so many allocations are compared: the other unwinder takes some 50 us each.
+EVERY = {"objects": 3, "collections": 7, "json": 3, "tasks": 7, "dispatch": 1}
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The object to preload."""
+    made = tmp_path_factory.mktemp("stacks") / "compare_stacks.so"
+    flags = ["-shared", "-fPIC", "-O2", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    sources = [ROOT / "Tests/Preload/compare_stacks.c", *sorted(STACK.glob("*.c"))]
+    command = [os.environ.get("CC", "cc"), *flags, "-fno-omit-frame-pointer", "-Werror"]
+    subprocess.run(
+        [*command, f"-I{STACK}/include", *sources, "-o", made], check=True, timeout=60
+    )
+    return made
+
+
+@pytest.mark.parametrize("workload", EVERY)
+def test_stacks_are_those_that_an_unwinder_finds(comparison: Path, workload: str) -> None:
+    run = subprocess.run(
+        [probe_binary(), "workload", workload],
+        env=clean_environment(
+            LD_PRELOAD=str(comparison), COMPARE_STACKS_EVERY=str(EVERY[workload])
+        ),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    found = re.search(r"^stacks (\d+) (\d+) (\d+)$", run.stderr, re.MULTILINE)
+    assert found, run.stderr
+    walked, equal, longer = map(int, found.groups())
+    assert walked > 500
+    assert (equal + longer) / walked >= 0.99, (walked, equal, longer)
