@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup demo test unit bench bench-middleware traits fuzz lint format api docs clean help
+.PHONY: setup demo test unit bench bench-middleware bench-heap traits fuzz lint format api docs clean help
 
 setup: ## Install what the tests need; quick when nothing is missing.
 	@scripts/setup.sh test
@@ -27,6 +27,10 @@ bench: ## Measure what recording and scraping cost.
 bench-middleware: ## Measure what recording each request costs a Hummingbird service (needs wrk).
 	@scripts/setup.sh bench
 	@exec scripts/bench-middleware.py
+
+bench-heap: ## Measure what the malloc hooks and their samples cost, beside tcmalloc and jemalloc.
+	@scripts/setup.sh bench
+	@exec scripts/bench-heap.py
 
 traits: ## Build and test the adapters: all traits together, each alone, none.
 	@scripts/setup.sh demo

@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-stages=(setup lint layers traits build unit thread-sanitizer sanitize fuzz bench-check demo
-    integration)
+stages=(setup lint layers traits build unit unit-hooked thread-sanitizer sanitize fuzz bench-check
+    heap-cost demo integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")
 fi
@@ -85,6 +85,25 @@ verify_unit() {
     fi
 }
 
+# The whole test bundle once more, with every allocation of it sampled by the preloaded hooks.
+stage_unit-hooked() {
+    local hooks
+    hooks="$(scripts/preload.sh | tail -n 1)"
+    OUTRIDER_HEAP_INTERVAL=1 OUTRIDER_HEAP_PROFILE="$PWD/.build/unit-hooked.%p.pb.gz" \
+        LD_PRELOAD="$hooks" swift test ${flags[@]+"${flags[@]}"} --skip-build
+}
+
+verify_unit-hooked() {
+    verify_unit "$1" || return 1
+    # A test bundle without profiles was not hooked.
+    local profile=("$PWD"/.build/unit-hooked.*.pb.gz)
+    if [[ ! -s ${profile[0]} ]]; then
+        echo "The hooks wrote no profile."
+        return 1
+    fi
+    rm -f "${profile[@]}"
+}
+
 stage_thread-sanitizer() {
     TSAN_OPTIONS="halt_on_error=0 exitcode=66" \
         swift test ${flags[@]+"${flags[@]}"} --sanitize thread \
@@ -109,6 +128,10 @@ stage_fuzz() {
 
 stage_bench-check() {
     scripts/bench.sh --check
+}
+
+stage_heap-cost() {
+    scripts/bench-heap.py --check
 }
 
 stage_demo() {
