@@ -71,20 +71,22 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     ],
     targets: [
-        // Floor 1
-        .target(name: "OutriderThreading", swiftSettings: strict),
-        .target(name: "OutriderWire", swiftSettings: strict),
+        // The ground
         .target(name: "COutriderStack", cSettings: strictC),
+        .target(name: "COutriderSymbols", cSettings: strictC),
         .systemLibrary(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
         .systemLibrary(
             name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+        // Floor 1
+        .target(name: "OutriderThreading", swiftSettings: strict),
+        .target(name: "OutriderWire", dependencies: ["CZlib"], swiftSettings: strict),
         // Floor 2
         .target(
             name: "OutriderMetrics",
             dependencies: [
-                "OutriderThreading", "CZlib",
+                "OutriderThreading", "OutriderWire",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -93,7 +95,8 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "OutriderProfile",
-            dependencies: ["OutriderThreading", "OutriderWire", "CZlib"], swiftSettings: strict),
+            dependencies: ["OutriderThreading", "OutriderWire", "COutriderSymbols"],
+            swiftSettings: strict),
         .target(name: "COutriderHeap", dependencies: ["COutriderStack"], cSettings: strictC),
         // Floor 3
         .target(

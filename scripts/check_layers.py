@@ -18,16 +18,19 @@ SYSTEM = LIBC | {"Synchronization"}
 # From the ground up: the targets of each floor, and what each one may import.
 FLOORS = [
     {
-        "OutriderThreading": SYSTEM | {"Dispatch"},
-        "OutriderWire": set(),
         "COutriderStack": set(),
+        "COutriderSymbols": set(),
         "CMicroHTTPD": set(),
         "CZlib": set(),
     },
     {
-        "OutriderMetrics": SYSTEM | {"OutriderThreading", "CZlib", "CoreMetrics"},
+        "OutriderThreading": SYSTEM | {"Dispatch"},
+        "OutriderWire": {"CZlib"},
+    },
+    {
+        "OutriderMetrics": SYSTEM | {"OutriderThreading", "OutriderWire", "CoreMetrics"},
         "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
-        "OutriderProfile": SYSTEM | {"OutriderThreading", "OutriderWire", "CZlib"},
+        "OutriderProfile": SYSTEM | {"OutriderThreading", "OutriderWire", "COutriderSymbols"},
         "COutriderHeap": {"COutriderStack"},
     },
     {

@@ -113,8 +113,7 @@ outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
     return none;
 }
 
-/* Reads memory that may not be there; 1 if it was. */
-static int read_safely(uintptr_t address, void *into, size_t size) {
+int outrider_stack_read_memory(uintptr_t address, void *into, size_t size) {
     struct iovec local = {into, size};
     struct iovec remote = {(void *)address, size};
     int saved = errno;
@@ -130,7 +129,7 @@ outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
     return (outrider_stack_bounds){0, 0};
 }
 
-static int read_safely(uintptr_t address, void *into, size_t size) {
+int outrider_stack_read_memory(uintptr_t address, void *into, size_t size) {
     (void)address, (void)into, (void)size;
     return 0;
 }
@@ -150,7 +149,8 @@ static size_t walk_contexts(
     async_context context;
     *end = OUTRIDER_STACK_WHOLE;
     while (address != 0) {
-        if (count == limit || (address & 7) != 0 || !read_safely(address, &context, sizeof context)) {
+        if (count == limit || (address & 7) != 0
+            || !outrider_stack_read_memory(address, &context, sizeof context)) {
             *end = OUTRIDER_STACK_TRUNCATED;
             break;
         }

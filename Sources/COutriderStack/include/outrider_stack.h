@@ -57,6 +57,10 @@ size_t outrider_stack_walk(
     outrider_stack_point from, outrider_stack_bounds bounds, uintptr_t *pcs, size_t limit,
     outrider_stack_end *end);
 
+/* Reads memory that may not be there; 1 if all of it was. One system call, some 1 to 2 us; keeps errno.
+ * Not to be had where the kernel forbids process_vm_readv(2): then nothing is there. */
+int outrider_stack_read_memory(uintptr_t address, void *into, size_t size);
+
 /* Builds or refreshes the tables of the libraries without frame pointers.
  *
  * Takes the loader's lock and maps memory: not for a hook or a signal handler. Costs some

@@ -16,11 +16,24 @@ public enum ProfileFormat: String, CaseIterable, Sendable {
 extension Profile {
     /// The profile as bytes, with the names of functions.
     ///
-    /// Reads the program's and its libraries' symbol tables, the first time for some tens of
-    /// milliseconds each; call it where that may take its time.
+    /// Reads the symbol tables of the program and its libraries, some tens of milliseconds for each the
+    /// first time; call it where that may take its time. Thread-safe.
     ///
     /// - Parameter title: What the profile is of, for those forms that are for people.
     public func rendered(as format: ProfileFormat, title: String) -> [UInt8] {
-        []
+        rendered(as: format, title: title, Symbolizer.shared.symbols(of: addresses))
+    }
+
+    func rendered(as format: ProfileFormat, title: String, _ symbols: Symbols) -> [UInt8] {
+        switch format {
+        case .pprof: PprofEncoder.encode(self, symbols)
+        case .text: TextReport.render(self, symbols, title: title)
+        case .collapsed: CollapsedStacks.render(self, symbols)
+        case .flamegraph: FlameGraph.render(self, symbols, title: title)
+        }
+    }
+
+    private var addresses: Set<UInt> {
+        samples.reduce(into: []) { $0.formUnion($1.stack) }
     }
 }

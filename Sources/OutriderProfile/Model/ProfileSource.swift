@@ -3,7 +3,9 @@
 
 /// A kind of profile, which has a page of its own.
 public struct ProfileKind: Hashable, Sendable {
-    /// The last part of its path: `heap` for `/debug/pprof/heap`. Lower-case letters.
+    /// The last part of its path, in lower-case letters.
+    ///
+    /// `heap` for `/debug/pprof/heap`.
     public let name: String
     /// What it shows, in a few words, for the list of profiles.
     public let summary: String

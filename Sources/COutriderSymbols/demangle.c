@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The demanglers of the Swift runtime and of C++'s, where the process has them: weak, so that a program in
+ * C that preloads the hooks needs neither.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "outrider_symbols.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* libswiftCore's (SwiftShims, Demangle.h); cuts the name to the buffer, which keeps its terminator. */
+extern char *swift_demangle(
+    const char *name, size_t length, char *buffer, size_t *capacity, uint32_t flags)
+    __attribute__((weak));
+/* The C++ ABI's (Itanium C++ ABI 3.4); its result is malloc's. */
+extern char *__cxa_demangle(const char *name, char *buffer, size_t *length, int *status)
+    __attribute__((weak));
+
+/* Longer names are generic types many levels deep, whose demangling takes milliseconds. */
+enum { LONGEST_NAME = 8192 };
+
+static size_t take(const char *name, char *into, size_t capacity) {
+    size_t length = strlen(name);
+    if (length >= capacity) length = capacity - 1;
+    memmove(into, name, length);
+    into[length] = '\0';
+    return length;
+}
+
+size_t outrider_symbols_demangle(const char *name, char *into, size_t capacity) {
+    size_t length = strlen(name);
+    if (capacity == 0 || length > LONGEST_NAME) return 0;
+    int is_swift = strncmp(name, "$s", 2) == 0 || strncmp(name, "$S", 2) == 0
+        || strncmp(name, "_T0", 3) == 0;
+    if (is_swift && swift_demangle) {
+        size_t room = capacity;
+        return swift_demangle(name, length, into, &room, 0) ? strnlen(into, capacity - 1) : 0;
+    }
+    if (strncmp(name, "_Z", 2) == 0 && __cxa_demangle) {
+        int status = -1;
+        char *readable = __cxa_demangle(name, NULL, NULL, &status);
+        size_t taken = readable && status == 0 ? take(readable, into, capacity) : 0;
+        free(readable);
+        return taken;
+    }
+    return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Names for addresses of this process: what is loaded where, the symbol tables of those files, and the
+ * demanglers that the process has anyway.
+ *
+ * dladdr(3) sees exported functions only, and names everything else after the nearest of those. So
+ * the files are read: .symtab, or .dynsym where they are stripped. For export alone: it takes the loader's
+ * lock, reads files and maps memory, so no hook and no signal handler may call it. Thread-safe.
+ */
+#ifndef OUTRIDER_SYMBOLS_H
+#define OUTRIDER_SYMBOLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Longest path and build id that are kept; longer ones are cut. */
+#define OUTRIDER_MODULE_PATH 1024
+#define OUTRIDER_MODULE_BUILD_ID 32
+
+/* The program or a library, as it is loaded. */
+typedef struct {
+    uintptr_t bias;        /* what is added to the addresses of its file */
+    uintptr_t start;       /* its executable segment in memory */
+    uintptr_t end;         /* just past it */
+    uintptr_t image_start; /* all of its segments in memory */
+    uintptr_t image_end;
+    uint64_t file_offset;  /* where the executable segment begins in the file */
+    uint32_t build_id_size;
+    uint8_t build_id[OUTRIDER_MODULE_BUILD_ID];
+    char path[OUTRIDER_MODULE_PATH];
+} outrider_module;
+
+/* Lists what is loaded, the program first, `capacity` at most; returns how many there are. */
+size_t outrider_modules_list(outrider_module *into, size_t capacity);
+/* A number that changes whenever something was loaded or unloaded; cheap. */
+uint64_t outrider_modules_generation(void);
+
+/* The functions of a file, sorted; to be closed. */
+typedef struct {
+    void *symbols;
+    size_t symbols_size; /* in bytes, as mapped */
+    size_t count;
+    char *names;
+    size_t names_size;
+} outrider_symbol_table;
+
+/* Reads the symbol table of a module's file. 0 if there is none to be had: no file, another file than the
+ * one that is loaded (by its build id), not ELF of this machine's kind, or over 4 GiB. */
+int outrider_symbols_open(const outrider_module *module, outrider_symbol_table *table);
+void outrider_symbols_close(outrider_symbol_table *table);
+
+/* The function that contains an address of the file (the address in memory less the bias).
+ *
+ * Returns its mangled name, valid until the table is closed, and where it starts; NULL if there is none. */
+const char *outrider_symbols_find(
+    const outrider_symbol_table *table, uint64_t address, uint64_t *start);
+
+/* Writes a Swift or C++ name in the form that people read, cut to the capacity, and returns its length;
+ * 0 if it is no such name or the process has no demangler for it. */
+size_t outrider_symbols_demangle(const char *name, char *into, size_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

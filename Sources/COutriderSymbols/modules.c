@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is loaded where, as the loader tells it.
+ */
+#define _GNU_SOURCE
+#include "outrider_symbols.h"
+
+#include <string.h>
+
+#if defined(__linux__)
+
+#include <elf.h>
+#include <link.h>
+#include <unistd.h>
+
+/* Notes are padded to four bytes (System V ABI, "Note Section"). */
+static size_t padded(size_t size) { return (size + 3) & ~(size_t)3; }
+
+/* Looks for the GNU build id in a segment of notes. */
+static void read_build_id(const uint8_t *notes, size_t size, outrider_module *module) {
+    size_t at = 0;
+    while (size - at >= sizeof(ElfW(Nhdr))) {
+        ElfW(Nhdr) note;
+        memcpy(&note, notes + at, sizeof note);
+        at += sizeof note;
+        size_t rest = size - at;
+        if (note.n_namesz > rest || note.n_descsz > rest) return;
+        size_t name = padded(note.n_namesz), content = padded(note.n_descsz);
+        if (name > rest || content > rest - name) return;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4
+            && memcmp(notes + at, "GNU", 4) == 0) {
+            size_t count = note.n_descsz < sizeof module->build_id ? note.n_descsz
+                                                                   : sizeof module->build_id;
+            memcpy(module->build_id, notes + at + name, count);
+            module->build_id_size = (uint32_t)count;
+            return;
+        }
+        at += name + content;
+    }
+}
+
+typedef struct {
+    outrider_module *into;
+    size_t capacity;
+    size_t count;
+} listing;
+
+static int add_module(struct dl_phdr_info *info, size_t size, void *argument) {
+    (void)size;
+    listing *list = argument;
+    outrider_module other, *module = list->count < list->capacity ? &list->into[list->count] : &other;
+    memset(module, 0, sizeof *module);
+    module->bias = info->dlpi_addr;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uintptr_t place = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type == PT_LOAD) {
+            if (module->image_end == 0 || place < module->image_start) module->image_start = place;
+            if (place + header->p_memsz > module->image_end)
+                module->image_end = place + header->p_memsz;
+        }
+        if (header->p_type == PT_LOAD && header->p_flags & PF_X && module->end == 0) {
+            module->start = place;
+            module->end = place + header->p_memsz;
+            module->file_offset = header->p_offset;
+        } else if (header->p_type == PT_NOTE && module->build_id_size == 0) {
+            read_build_id((const uint8_t *)place, header->p_memsz, module);
+        }
+    }
+    if (module->end == 0) return 0;
+    /* The program has no name of its own here, and is told first. */
+    if (info->dlpi_name[0] != '\0') {
+        strncpy(module->path, info->dlpi_name, sizeof module->path - 1);
+    } else if (list->count == 0) {
+        ssize_t length = readlink("/proc/self/exe", module->path, sizeof module->path - 1);
+        module->path[length > 0 ? length : 0] = '\0';
+    }
+    list->count++;
+    return 0;
+}
+
+size_t outrider_modules_list(outrider_module *into, size_t capacity) {
+    listing list = {into, capacity, 0};
+    dl_iterate_phdr(add_module, &list);
+    return list.count;
+}
+
+static int read_generation(struct dl_phdr_info *info, size_t size, void *argument) {
+    (void)size;
+    *(uint64_t *)argument = (uint64_t)info->dlpi_adds << 32 ^ (uint64_t)info->dlpi_subs;
+    return 1;
+}
+
+uint64_t outrider_modules_generation(void) {
+    uint64_t generation = 0;
+    dl_iterate_phdr(read_generation, &generation);
+    return generation;
+}
+
+#else
+
+size_t outrider_modules_list(outrider_module *into, size_t capacity) {
+    (void)into, (void)capacity;
+    return 0;
+}
+
+uint64_t outrider_modules_generation(void) { return 0; }
+
+#endif

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sampler's figures as metrics.
+
+internal import COutriderHeap
+internal import OutriderMetrics
+
+/// What the sampler knows in sum at one moment.
+struct HeapFigures {
+    private let figures: outrider_heap_figures
+
+    /// The figures of this moment.
+    static var now: HeapFigures {
+        var figures = outrider_heap_figures()
+        unsafe outrider_heap_read_figures(&figures)
+        return HeapFigures(figures: figures)
+    }
+
+    /// Estimated objects without the digits behind the point.
+    static func objects(_ shifted: UInt64) -> Int64 {
+        let half = UInt64(1) << (UInt64(OUTRIDER_HEAP_OBJECT_SHIFT) - 1)
+        return Int64(clamping: (shifted &+ half) >> UInt64(OUTRIDER_HEAP_OBJECT_SHIFT))
+    }
+
+    /// Thread time that sampling has taken since the process started.
+    var samplerNanoseconds: UInt64 { figures.sampler_ns }
+
+    private static let allocatedBytes = CollectedFamily.counter(
+        "heap_allocated_bytes_total", help: "Bytes allocated, estimated from samples.")
+    private static let allocatedObjects = CollectedFamily.counter(
+        "heap_allocated_objects_total", help: "Blocks allocated, estimated from samples.")
+    private static let liveBytes = CollectedFamily.gauge(
+        "heap_live_bytes", help: "Bytes allocated and not freed, estimated from samples.")
+    private static let liveObjects = CollectedFamily.gauge(
+        "heap_live_objects", help: "Blocks allocated and not freed, estimated from samples.")
+    private static let samples = CollectedFamily.gauge(
+        "outrider_heap_samples", help: "Sampled blocks that have not been freed.")
+    private static let taken = CollectedFamily.counter(
+        "outrider_heap_samples_taken_total", help: "Samples taken.")
+    private static let refused = CollectedFamily.counter(
+        "outrider_heap_samples_refused_total",
+        help: "Samples that the tables of live blocks or of stacks had no room for, or that a lock "
+            + "kept out.", labels: ["reason"])
+    private static let seconds = CollectedFamily.counter(
+        "outrider_heap_sampler_seconds_total",
+        help: "Thread time that sampling took, in seconds, estimated.")
+    private static let truncated = CollectedFamily.counter(
+        "outrider_profile_stacks_truncated_total",
+        help: "Stacks that could not be followed to their end.", labels: ["profile"])
+    private static let interval = CollectedFamily.gauge(
+        "outrider_heap_sampling_interval_bytes",
+        help: "Mean bytes between two samples; 0 while sampling is off.")
+    private static let hooks = CollectedFamily.gauge(
+        "outrider_heap_hooks", help: "1 for the state in which the malloc hooks are.",
+        labels: ["state"])
+
+    /// Everything that is filled.
+    static let families = [
+        allocatedBytes, allocatedObjects, liveBytes, liveObjects, samples, taken, refused, seconds,
+        truncated, interval, hooks,
+    ]
+
+    private static let states: [(outrider_heap_state_t, String)] = [
+        (OUTRIDER_HEAP_OFF, "off"), (OUTRIDER_HEAP_SAMPLING, "sampling"),
+        (OUTRIDER_HEAP_REFUSED, "refused"), (OUTRIDER_HEAP_ABSENT, "absent"),
+    ]
+
+    /// Adds them to a scrape.
+    func add(to samples: inout CollectedSamples, state: outrider_heap_state_t, interval: Int) {
+        samples.add(Self.allocatedBytes, Int(clamping: figures.allocated_bytes))
+        samples.add(
+            Self.allocatedObjects, Int(clamping: Self.objects(figures.allocated_objects)))
+        // Sums of parts that change meanwhile may be off by a moment, but not below nothing.
+        samples.add(Self.liveBytes, max(0, Int(Int64(bitPattern: figures.live_bytes))))
+        let live = max(0, Int64(bitPattern: figures.live_objects))
+        samples.add(Self.liveObjects, Int(clamping: Self.objects(UInt64(live))))
+        samples.add(Self.samples, Int(clamping: figures.live_samples))
+        samples.add(Self.taken, Int(clamping: figures.samples))
+        samples.add(Self.refused, Int(clamping: figures.refused_live), "live_blocks")
+        samples.add(Self.refused, Int(clamping: figures.refused_sites), "stacks")
+        samples.add(Self.refused, Int(clamping: figures.missed_frees), "frees")
+        samples.add(Self.seconds, Double(figures.sampler_ns) / 1e9)
+        samples.add(Self.truncated, Int(clamping: figures.truncated_stacks), "heap")
+        samples.add(Self.interval, interval)
+        for (known, name) in Self.states { samples.add(Self.hooks, known == state ? 1 : 0, name) }
+    }
+}

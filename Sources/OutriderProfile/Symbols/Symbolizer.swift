@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// From return addresses to functions.
+//
+// The names come from the files' own symbol tables, read when somebody asks and let go of again: those of a
+// Swift service are some tens of megabytes. The names that were found are kept.
+
+internal import COutriderSymbols
+internal import OutriderThreading
+
+/// What is known of a return address.
+package struct Frame: Hashable, Sendable {
+    /// The function, as people write it; nil if nobody knows.
+    package var name: String?
+    /// The function, as linkers write it.
+    package var mangledName: String?
+    /// The module's number in ``Symbols/modules``.
+    package var module: Int?
+}
+
+/// The frames of a profile.
+package struct Symbols: Sendable {
+    /// Everything that addresses may lie in, the program first.
+    package let modules: [Module]
+    /// What is known of each address.
+    package let frames: [UInt: Frame]
+
+    /// A name for people, whatever is known: the function, or the place in its file, or the address.
+    package func label(_ address: UInt) -> String {
+        let frame = frames[address]
+        if let name = frame?.name { return name }
+        guard let number = frame?.module else { return "0x" + String(address, radix: 16) }
+        let module = modules[number]
+        return "\(module.name)+0x" + String(address &- module.bias, radix: 16)
+    }
+}
+
+/// Finds names; thread-safe.
+package final class Symbolizer: Sendable {
+    /// The one that every profile is named by.
+    package static let shared = Symbolizer()
+
+    /// Names that are kept; past that all are let go of.
+    private static let limit = 100_000
+    /// Longest name for people, in bytes.
+    private static let longestName = 2_048
+
+    private struct Name: Sendable {
+        let readable: String
+        let mangled: String
+    }
+
+    /// An address in a certain module: another one may come to be loaded there.
+    private struct Place: Hashable, Sendable {
+        let address: UInt
+        let module: Module
+    }
+
+    private let history: ModuleHistory
+    private let known = Guarded<[Place: Name?]>([:])
+
+    init(history: ModuleHistory = .shared) {
+        self.history = history
+    }
+
+    /// What is known of these return addresses.
+    package func symbols(of addresses: Set<UInt>) -> Symbols {
+        let modules = history.modules
+        let order = modules.indices.sorted {
+            modules[$0].addresses.lowerBound < modules[$1].addresses.lowerBound
+        }
+        var frames: [UInt: Frame] = [:]
+        var members: [Int: [UInt]] = [:]
+        for address in addresses {
+            let number = Self.module(of: address, modules, order)
+            frames[address] = Frame(module: number)
+            if let number { members[number, default: []].append(address) }
+        }
+        for (number, addresses) in members {
+            for (address, name) in names(of: addresses, in: modules[number]) {
+                frames[address]?.name = name.readable
+                frames[address]?.mangledName = name.mangled
+            }
+        }
+        return Symbols(modules: modules, frames: frames)
+    }
+
+    /// The module that contains the call before a return address; what is loaded goes before what was.
+    private static func module(of address: UInt, _ modules: [Module], _ order: [Int]) -> Int? {
+        let call = address &- 1
+        // The first that starts behind it; those before may overlap if some are gone.
+        var low = 0
+        var high = order.count
+        while low < high {
+            let middle = (low + high) / 2
+            if modules[order[middle]].addresses.lowerBound <= call {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return order[..<low].reversed().prefix(4).filter {
+            modules[$0].addresses.contains(call)
+        }.min()
+    }
+
+    private func names(of addresses: [UInt], in module: Module) -> [UInt: Name] {
+        var found: [UInt: Name] = [:]
+        var missing: [UInt] = []
+        known.withLock { known in
+            for address in addresses {
+                switch known[Place(address: address, module: module)] {
+                case .some(let name?): found[address] = name
+                case .some(nil): break
+                case nil: missing.append(address)
+                }
+            }
+        }
+        if missing.isEmpty { return found }
+        let fresh = Self.look(for: missing, in: module)
+        known.withLock { known in
+            if known.count + fresh.count > Self.limit { known = [:] }
+            for (address, name) in fresh {
+                known[Place(address: address, module: module)] = .some(name)
+            }
+        }
+        for (address, name) in fresh { if let name { found[address] = name } }
+        return found
+    }
+
+    /// Reads the symbols of a module; an address without a function has nil.
+    private static func look(for addresses: [UInt], in module: Module) -> [UInt: Name?] {
+        var found: [UInt: Name?] = [:]
+        for address in addresses { found[address] = .some(nil) }
+        var table = unsafe outrider_symbol_table()
+        let isOpen = module.withPlace { place in
+            var place = place
+            return unsafe outrider_symbols_open(&place, &table) != 0
+        }
+        guard isOpen else { return found }
+        defer { unsafe outrider_symbols_close(&table) }
+        var readable: [UInt64: Name] = [:]
+        for address in addresses {
+            var start: UInt64 = 0
+            // SAFETY: the name belongs to the table, which stays open for the whole loop.
+            let call = UInt64(address &- 1 &- module.bias)
+            guard let mangled = unsafe outrider_symbols_find(&table, call, &start) else { continue }
+            if let name = readable[start] {
+                found[address] = .some(name)
+                continue
+            }
+            let text = unsafe String(cString: mangled)
+            let name = unsafe Name(readable: demangled(mangled) ?? text, mangled: text)
+            readable[start] = name
+            found[address] = .some(name)
+        }
+        return found
+    }
+
+    private static func demangled(_ name: UnsafePointer<CChar>) -> String? {
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: longestName) { memory, count in
+            // SAFETY: the C side stays within the capacity, and tells how much of it is the name.
+            let place = unsafe UnsafeMutableRawPointer(memory.baseAddress)?
+                .assumingMemoryBound(to: CChar.self)
+            count = unsafe outrider_symbols_demangle(name, place, longestName)
+        }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+}
