@@ -6,6 +6,7 @@
 public import OutriderEndpoint
 public import OutriderHTTP
 public import OutriderMetrics
+public import OutriderProfile
 internal import OutriderRuntime
 internal import OutriderThreading
 
@@ -58,13 +59,17 @@ public final class Agent: Sendable {
     /// and tries again, ever less often. A bad environment variable is refused, logged and counted
     /// likewise, and its default holds.
     ///
+    /// - Parameters:
+    ///   - configuration: What the agent is told in code.
+    ///   - profiles: Sources of profiles, beside those of the configuration.
     /// - Returns: The agent, which may be let go.
     @discardableResult
     public static func start(
-        _ configuration: Configuration = Configuration(), onFailure: RetryOnFailure = .retry
+        _ configuration: Configuration = Configuration(), profiles: [any ProfileSource] = [],
+        onFailure: RetryOnFailure = .retry
     ) -> Agent {
         let environment = Environment(configuration.environment ?? Environment.ofProcess())
-        let agent = Agent(configuration, environment)
+        let agent = Agent(configuration.with(profiles), environment)
         for problem in environment.problems {
             agent.failures.with(problem.reason).increment()
             agent.log.say(.error, about: "start:\(problem.reason)", "\(problem)")
@@ -80,11 +85,12 @@ public final class Agent: Sendable {
     ///   had. Nothing listens then, and nothing is tried again.
     @discardableResult
     public static func start(
-        _ configuration: Configuration = Configuration(), onFailure: ThrowOnFailure
+        _ configuration: Configuration = Configuration(), profiles: [any ProfileSource] = [],
+        onFailure: ThrowOnFailure
     ) throws(AgentError) -> Agent {
         let environment = Environment(configuration.environment ?? Environment.ofProcess())
         if let problem = environment.problems.first { throw problem }
-        let agent = Agent(configuration, environment)
+        let agent = Agent(configuration.with(profiles), environment)
         if let error = agent.listener.open() { throw AgentError(error) }
         if agent.isDebugListenerWanted, let error = agent.debugListener?.open() {
             agent.listener.stop()
@@ -116,8 +122,12 @@ public final class Agent: Sendable {
         Identity.register(in: registry, configuration, environment)
         Self.addProcessCollector(to: registry)
 
+        let profiles = Profiles(configuration.profiles, log: configuration.log) {
+            failures.with($0).increment()
+        }
+        profiles.start(in: registry, log: configuration.log)
         let addresses = Addresses(configuration, environment)
-        let pages = Self.pages(configuration, readiness)
+        let pages = Self.pages(configuration, readiness, profiles)
         func makeListener(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
             let log = configuration.log
             var settings = Endpoint.Configuration(address: address)
@@ -140,15 +150,16 @@ public final class Agent: Sendable {
     }
 
     private static func pages(
-        _ configuration: Configuration, _ readiness: Readiness
+        _ configuration: Configuration, _ readiness: Readiness, _ profiles: Profiles
     ) -> [any Page] {
         let own: [any Page] = [
             MetricsPage(
                 registry: configuration.registry,
                 showsCreationTimes: configuration.showsCreationTimes),
-            HealthPage(), ReadinessPage(readiness: readiness), DebugPage(configuration.pages),
+            HealthPage(), ReadinessPage(readiness: readiness),
+            DebugPage(profiles.pages + configuration.pages),
         ]
-        return own + configuration.pages
+        return own + profiles.pages + configuration.pages
     }
 
     /// Two agents may share a registry; the process is collected once.

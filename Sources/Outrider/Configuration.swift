@@ -4,6 +4,7 @@
 public import OutriderEndpoint
 public import OutriderHTTP
 public import OutriderMetrics
+public import OutriderProfile
 
 extension Agent {
     /// How an agent starts.
@@ -48,6 +49,9 @@ extension Agent {
         public var http = HTTPRequestRecorder.Configuration()
         /// Whether `/readyz` says so from the start; if not, call ``Agent/markReady()``.
         public var startsReady = true
+        /// Sources of profiles, such as the `HeapProfiler` of `OutriderHeap`; they start with the agent
+        /// and are shown below `/debug/pprof/`.
+        public var profiles: [any ProfileSource] = []
         /// Pages of the service's own, beside those of the agent.
         public var pages: [any Page] = []
         /// Where the agent says what it has to say; `DiagnosticLog.setHandler` replaces
@@ -67,6 +71,13 @@ extension Agent {
         /// The defaults, on this address.
         public init(address: ListenAddress) {
             self.address = address
+        }
+
+        /// The same with more sources of profiles.
+        func with(_ more: [any ProfileSource]) -> Configuration {
+            var configuration = self
+            configuration.profiles += more
+            return configuration
         }
     }
 

@@ -15,10 +15,10 @@ struct LandingPage: Page {
 
     init(title: String, pages: [any Page], notices: @escaping @Sendable () -> [String]) {
         self.notices = notices
-        let title = Self.escaped(title)
+        let title = HTML.escaped(title)
         let items = pages.map { page in
-            let path = Self.escaped(page.path)
-            return "<li><a href=\"\(path)\">\(path)</a> \(Self.escaped(page.summary))</li>"
+            let path = HTML.escaped(page.path)
+            return "<li><a href=\"\(path)\">\(path)</a> \(HTML.escaped(page.summary))</li>"
         }
         start = """
             <!doctype html>
@@ -46,24 +46,9 @@ struct LandingPage: Page {
         let told = notices().prefix(Self.noticeLimit).map { notice in
             var text = String.UnicodeScalarView()
             text += notice.unicodeScalars.prefix(Self.noticeLength)
-            return "<p>\(Self.escaped(String(text)))</p>\n"
+            return "<p>\(HTML.escaped(String(text)))</p>\n"
         }
         return Response(
             status: 200, headers: fields, body: Array((start + told.joined() + end).utf8))
-    }
-
-    private static func escaped(_ text: String) -> String {
-        // By scalars: a quote with a combining mark is one Character, but ends an attribute.
-        var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": result += "&amp;".unicodeScalars
-            case "<": result += "&lt;".unicodeScalars
-            case ">": result += "&gt;".unicodeScalars
-            case "\"": result += "&quot;".unicodeScalars
-            default: result.append(scalar)
-            }
-        }
-        return String(result)
     }
 }

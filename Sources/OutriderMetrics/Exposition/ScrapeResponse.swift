@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A scrape as an HTTP response, to be sent by whatever server the service has.
 
+internal import OutriderThreading
+
 /// The answer to a scrape: status, headers and body.
 ///
 /// ```swift
@@ -17,6 +19,21 @@ public struct ScrapeResponse: Sendable {
     public let headers: [(name: String, value: String)]
     /// The exposition, compressed if the headers say so.
     public let body: [UInt8]
+}
+
+/// What scrapes that come together share.
+struct SharedRender: Sendable {
+    /// What two scrapes must agree in to share.
+    struct Key: Hashable, Sendable {
+        let style: ExpositionStyle
+        let isCompressed: Bool
+        let names: [String]
+        /// Whoever gives collectors more time must not get what was left out for lack of it.
+        let limit: Duration
+    }
+
+    let body: [UInt8]
+    let isCompressed: Bool
 }
 
 extension Registry {
@@ -43,13 +60,13 @@ extension Registry {
         let negotiated = NegotiatedFormat.best(for: accept)
         let style = ExpositionStyle(
             isOpenMetrics: negotiated.format.isOpenMetrics, showsCreationTimes: creationTimes)
-        let key = SharedRenders.Key(
+        let key = SharedRender.Key(
             style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names,
             limit: ScrapeTimeout.limit(scrapeTimeout))
-        let rendered = renders.share(key) { limit in
+        let rendered = renders.share(key, within: key.limit) { limit in
             let body = Scrape(self, style: style, names: names).render(within: limit)
             let compressed = key.isCompressed ? ContentCoding.gzip(body) : nil
-            return SharedRenders.Rendered(
+            return SharedRender(
                 body: compressed ?? body, isCompressed: compressed != nil)
         }
         var headers = [

@@ -26,7 +26,7 @@ public final class Registry: Sendable {
 
     let surroundings: Surroundings
     /// Scrapes that are under way.
-    let renders = SharedRenders()
+    let renders = SharedRuns<SharedRender.Key, SharedRender>()
     /// Threads that ask collectors, beyond the first of each scrape.
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>

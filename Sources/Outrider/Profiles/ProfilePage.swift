@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// `/debug/pprof/heap` and its like: where a profile meets the endpoint.
+//
+// Paths, parameters, types and header fields are Go's (net/http/pprof), since `go tool pprof`, Parca and
+// Grafana Alloy were written for those.
+
+internal import OutriderEndpoint
+internal import OutriderProfile
+internal import OutriderThreading
+
+/// The page of one kind of profile.
+final class ProfilePage: Page {
+    /// Below this are all profiles.
+    static let root = "/debug/pprof/"
+    /// Those who share a session count too.
+    let concurrencyLimit = 16
+
+    let kind: ProfileKind
+    private let source: any ProfileSource
+    private let sessions = ProfileSessions()
+    private let moments = SharedRuns<ProfileFormat, Response>()
+    /// How long a profile of a moment may take.
+    private static let patience = Duration.seconds(60)
+
+    init(_ kind: ProfileKind, of source: any ProfileSource) {
+        self.kind = kind
+        self.source = source
+    }
+
+    var path: String { Self.root + kind.name }
+    var summary: String { kind.summary }
+
+    func respond(to request: Request) -> Response {
+        let query: ProfileQuery
+        do throws(ProfileQuery.Problem) {
+            query = try ProfileQuery(request)
+        } catch {
+            return Self.refusal("\(error)\n", status: 400)
+        }
+        guard let seconds = query.seconds else {
+            return moments.share(query.format, within: Self.patience) { _ in
+                Self.onOwnThread { self.moment(query.format) }
+            }
+        }
+        return span(seconds, query.format, request)
+    }
+
+    private func snapshot() throws(ProfileUnavailable) -> Profile {
+        try source.snapshot(of: kind)
+    }
+
+    private func moment(_ format: ProfileFormat) -> Response {
+        do throws(ProfileUnavailable) {
+            let bytes = try snapshot().rendered(as: format, title: kind.name)
+            return answer(bytes, format, isSpan: false)
+        } catch {
+            return Self.unavailable(error.description, retryAfter: 60)
+        }
+    }
+
+    private func span(_ seconds: Int, _ format: ProfileFormat, _ request: Request) -> Response {
+        let joined: ProfileSession?
+        do throws(ProfileUnavailable) {
+            joined = try sessions.join(seconds: seconds) { () throws(ProfileUnavailable) in
+                try snapshot()
+            }
+        } catch {
+            return Self.unavailable(error.description, retryAfter: 60)
+        }
+        guard let session = joined else {
+            let limit = ProfileSessions.limit
+            return Self.unavailable(
+                "\(limit) spans of this profile are being taken; come again later",
+                retryAfter: seconds)
+        }
+        defer { sessions.leave(session) }
+        switch request.pause(for: max(.zero, session.end - .now)) {
+        case .elapsed: break
+        case .clientLeft: return Self.unavailable("the client has left", retryAfter: 1)
+        case .stopping: return Self.unavailable("the agent is stopping", retryAfter: 1)
+        }
+        return Self.onOwnThread { self.finished(session, seconds, format) }
+    }
+
+    private func finished(
+        _ session: ProfileSession, _ seconds: Int, _ format: ProfileFormat
+    ) -> Response {
+        let outcome = session.finish { () throws(ProfileUnavailable) in try self.snapshot() }
+        switch outcome {
+        case .success(let profile):
+            let title = "\(kind.name), \(seconds) s"
+            let bytes = session.bytes(format) { profile.rendered(as: format, title: title) }
+            return answer(bytes, format, isSpan: true)
+        case .failure(let error):
+            return Self.unavailable(error.description, retryAfter: 60)
+        }
+    }
+
+    /// Names are demangled by deep recursion, for which a connection's thread has no room.
+    private static func onOwnThread(_ work: @escaping @Sendable () -> Response) -> Response {
+        let done = Latch()
+        let result = Guarded<Response?>(nil)
+        let isStarted = DetachedThread.start {
+            let response = work()
+            result.withLock { $0 = response }
+            done.open()
+        }
+        guard isStarted else { return unavailable("there is no thread to be had", retryAfter: 1) }
+        if done.wait(for: patience), let response = result.withLock({ $0 }) { return response }
+        return unavailable("the profile took too long", retryAfter: 60)
+    }
+
+    // MARK: - Answers
+
+    private func answer(_ bytes: [UInt8], _ format: ProfileFormat, isSpan: Bool) -> Response {
+        var fields = [(name: "Cache-Control", value: "no-store")]
+        switch format {
+        case .pprof:
+            let file = isSpan ? "\(kind.name)-delta" : kind.name
+            // It is compressed already, as everybody expects: no Content-Encoding.
+            fields.append(("Content-Type", "application/octet-stream"))
+            fields.append(("Content-Disposition", "attachment; filename=\"\(file)\""))
+        case .text, .collapsed: fields.append(("Content-Type", "text/plain; charset=utf-8"))
+        case .flamegraph:
+            fields.append(("Content-Type", "text/html; charset=utf-8"))
+            fields.append(("Content-Security-Policy", ProfileFormat.pagePolicy))
+        }
+        return Response(status: 200, headers: fields, body: bytes)
+    }
+
+    /// A refusal as Go's tools know it.
+    private static func refusal(_ reason: String, status: Int) -> Response {
+        var response = Response.uncached(reason, status: status)
+        response.headers.append(("X-Go-Pprof", "1"))
+        return response
+    }
+
+    private static func unavailable(_ reason: String, retryAfter seconds: Int) -> Response {
+        var response = refusal(reason + "\n", status: 503)
+        response.headers.append(("Retry-After", String(seconds)))
+        return response
+    }
+}

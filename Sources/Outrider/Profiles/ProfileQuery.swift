@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a reader asks of a profile's page.
+
+internal import OutriderEndpoint
+internal import OutriderProfile
+
+/// The parameters of a request for a profile; they are Go's, and `format`.
+///
+/// Of a parameter that comes twice the first counts, as scrapers add theirs to what is configured; unknown
+/// ones are passed over. `gc` is taken and ignored: memory is free here as soon as nobody refers to it.
+struct ProfileQuery: Equatable {
+    /// Longest span, in seconds; a longer one counts as this.
+    static let longestSpan = 300
+
+    /// The form.
+    let format: ProfileFormat
+    /// The span in seconds whose difference is wanted; nil for everything since the start.
+    let seconds: Int?
+
+    /// Why a request cannot be answered.
+    struct Problem: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    init(_ request: Request) throws(Problem) {
+        try self.init { request.arguments($0).first }
+    }
+
+    init(_ argument: (String) -> String?) throws(Problem) {
+        seconds = try Self.seconds(argument("seconds"))
+        let debug = try Self.debug(argument("debug"))
+        guard let name = argument("format") else {
+            format = debug ?? .pprof
+            return
+        }
+        guard let wanted = ProfileFormat(rawValue: name) else {
+            let known = ProfileFormat.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem(description: "format is one of \(known)")
+        }
+        if let debug, debug != wanted {
+            throw Problem(
+                description: "format and debug ask for different things; give one of them")
+        }
+        format = wanted
+    }
+
+    private static func seconds(_ text: String?) throws(Problem) -> Int? {
+        guard let text else { return nil }
+        guard let number = Int(text), number >= 1 else {
+            throw Problem(
+                description: "seconds is a whole number from 1 to \(longestSpan)")
+        }
+        return min(number, longestSpan)
+    }
+
+    private static func debug(_ text: String?) throws(Problem) -> ProfileFormat? {
+        guard let text else { return nil }
+        switch Int(text) {
+        case 0: return .pprof
+        case .some(1...): return .text
+        default: throw Problem(description: "debug is 0 for bytes or 1 for text")
+        }
+    }
+}

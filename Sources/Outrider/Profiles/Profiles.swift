@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sources of profiles that an agent was given: who has which page, and who is started.
+
+internal import OutriderEndpoint
+internal import OutriderMetrics
+internal import OutriderProfile
+
+/// The profiles of one agent.
+struct Profiles {
+    /// A page for each kind, and the list of them.
+    let pages: [any Page]
+    private let sources: [any ProfileSource]
+
+    /// Finds a page for every kind; of two kinds with one name, or with one that is no name, the log
+    /// is told and `refuse` called with the reason.
+    init(_ sources: [any ProfileSource], log: DiagnosticLog, refuse: (String) -> Void) {
+        self.sources = sources
+        var taken: [ProfilePage] = []
+        for source in sources {
+            for kind in source.kinds {
+                if !Self.isName(kind.name) {
+                    log.sayOnce(
+                        .error,
+                        "a profile wants the name \"\(kind.name)\"; names are lower-case letters")
+                    refuse("profile_name")
+                } else if taken.contains(where: { $0.kind.name == kind.name }) {
+                    log.sayOnce(
+                        .error, "two sources have the profile \(kind.name); the first one is shown")
+                    refuse("profile_twice")
+                } else {
+                    taken.append(ProfilePage(kind, of: source))
+                }
+            }
+        }
+        pages = [ProfileIndexPage(taken.map(\.kind))] + taken
+    }
+
+    /// Starts the sources, and adds to the registry what has metrics too.
+    func start(in registry: Registry, log: DiagnosticLog) {
+        for source in sources {
+            source.start { isError, message in
+                log.say(isError ? .error : .info, about: "profiles", message)
+            }
+            if let collector = source as? any Collector, !registry.isCollecting(collector.name) {
+                registry.add(collector)
+            }
+        }
+    }
+
+    private static func isName(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count <= 32
+            && name.utf8.allSatisfy { UInt8(ascii: "a") <= $0 && $0 <= UInt8(ascii: "z") }
+    }
+}
