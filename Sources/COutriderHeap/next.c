@@ -13,7 +13,6 @@
 #include "next.h"
 
 #include "blocks.h"
-#include "hooks.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -206,16 +205,8 @@ void outrider_heap_find_next(void) {
     }
 }
 
-/* Whether the process calls our function where it says `name`. */
-static bool is_ours(const char *name, const void *ours) {
-    return dlsym(RTLD_DEFAULT, name) == ours;
-}
-
 const char *outrider_heap_next_problem(void) {
     outrider_heap_find_next();
-    if (!problem && !(is_ours("malloc", (void *)outrider_heap_malloc)
-                      && is_ours("free", (void *)outrider_heap_free)))
-        problem = "another library's malloc comes before the hooks in this process";
     return problem;
 }
 
