@@ -194,6 +194,7 @@ private final class CountingSource: ProfileSource, Collector {
         #expect(refusal?.header("Retry-After") == "1")
         #expect(try fetch("/debug/pprof/heap", from: place).status == 200, "moments go on")
         // Clients who leave make room for others.
+        #expect(waiting.count == 2)
         waiting = []
         #expect(
             try eventually {
