@@ -136,6 +136,7 @@ stage_heap-cost() {
 
 stage_demo() {
     scripts/build-release.sh examples/quickstart quickstart
+    scripts/build-release.sh examples/memory-lab memory-lab
     swift build ${flags[@]+"${flags[@]}"} --package-path Tests/Libraries
 }
 

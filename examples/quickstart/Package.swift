@@ -18,6 +18,7 @@ let package = Package(
             dependencies: [
                 .product(name: "Outrider", package: "outrider"),
                 .product(name: "OutriderFlyingFox", package: "outrider"),
+                .product(name: "OutriderHeap", package: "outrider"),
                 .product(name: "FlyingFox", package: "FlyingFox"),
             ],
             swiftSettings: [.treatAllWarnings(as: .error)])

@@ -5,6 +5,7 @@
 
 import Foundation
 import Outrider
+import OutriderHeap
 
 @main
 struct Quickstart {
@@ -12,7 +13,7 @@ struct Quickstart {
         let signals = await Signals()
         var configuration = Agent.Configuration()
         configuration.http.buckets = .lowLatency
-        let agent = Agent.start(configuration)
+        let agent = Agent.start(configuration, profiles: [HeapProfiler()])
 
         let variables = ProcessInfo.processInfo.environment
         let port = variables["QUICKSTART_PORT"].flatMap(UInt16.init) ?? 8080
@@ -47,6 +48,8 @@ struct Quickstart {
                           curl -s -X POST '\(service)/orders?kind=book'
                           curl -s \(agent)/readyz
                           open \(agent)/ in a browser
+                          open \(agent)/debug/pprof/heap?format=flamegraph in a browser
+                          go tool pprof -top \(agent)/debug/pprof/heap
                 Grafana   import dashboards/outrider-service.json; README has the scrape config
                 """)
         } else {

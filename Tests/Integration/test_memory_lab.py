@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory lab tells what it promises: who leaks, and what the pool saves."""
+
+import re
+import subprocess
+
+from harness import ROOT, Quickstart, clean_environment, fetch
+
+
+def test_the_lab_names_the_leak_and_what_the_pool_saves() -> None:
+    run = subprocess.run(
+        [ROOT / "scripts/memory-lab.py", "--seconds", "2"], env=clean_environment(),
+        capture_output=True, text=True, timeout=300,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "The leak is in RecentViews.remember(_:session:)" in run.stdout
+    megabytes = {
+        way: float(size)
+        for way, size in re.findall(r"^   (naive|pooled) +([\d.]+) MB allocated", run.stdout, re.M)
+    }
+    assert megabytes["naive"] > 2, run.stdout
+    # What is left is the web server's own copy of what it sends.
+    assert megabytes["pooled"] < megabytes["naive"] / 2, run.stdout
+    page = (ROOT / ".build/memory-lab/heap.html").read_text()
+    assert "RecentViews.remember(_:session:)" in page and "</html>" in page
+
+
+def test_the_quickstart_has_a_heap_profile_to_open(quickstart: Quickstart) -> None:
+    text = fetch(f"{quickstart.agent}/debug/pprof/heap?debug=1", timeout=30).decode()
+    assert text.startswith("heap profile: ")
+    page = fetch(f"{quickstart.agent}/debug/pprof/heap?format=flamegraph", timeout=30)
+    assert page.startswith(b"<!doctype html>")
+    assert "outrider_heap_hooks{state=\"sampling\"} 1\n" in quickstart.metrics()
