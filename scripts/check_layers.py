@@ -36,6 +36,8 @@ FLOORS = [
     {
         "OutriderRuntime": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
+        # Not SwiftPM's: scripts/preload.sh builds it.
+        "COutriderPreload": {"COutriderStack", "COutriderSymbols", "COutriderHeap"},
         "OutriderHeap": SYSTEM
         | {
             "OutriderThreading",
