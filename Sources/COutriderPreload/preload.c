@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The heap sampler for any program, by LD_PRELOAD.
+ *
+ *   OUTRIDER_HEAP_PROFILE    where the profile goes; `%p` is the process, `%%` a percent sign. Without it
+ *                            nothing is sampled, and the hooks pass every call on.
+ *   OUTRIDER_HEAP_INTERVAL   mean distance of two samples, in bytes; 524288 unless given
+ *
+ * The profile is written when the program returns from main or calls exit, and on SIGUSR2 where that signal has
+ * its default action. _exit, exec and signals that end the program write none. A child of a fork that goes on
+ * without exec writes one of its own at its end if the pattern has `%p`, since it would take its parent's
+ * name otherwise.
+ *
+ * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
+ * error, errno stays, no descriptor stays open. Whether a writer is at work is the number of its process, so
+ * that a child of a fork that had a writer is not taken for it.
+ */
+#define _GNU_SOURCE
+#include "buffer.h"
+#include "file.h"
+#include "gzip.h"
+#include "pprof.h"
+#include "settings.h"
+#include "wake.h"
+
+#include "outrider_heap.h"
+#include "outrider_stack.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Stack that the demanglers may need; on less of it names stay as they are. */
+enum { DEMANGLER_STACK = 512 * 1024 };
+/* How often exit looks whether the thread has finished, and how long it waits at most: 30 s. */
+enum { WAIT_NS = 1000000, WAIT_TURNS = 30000 };
+
+static char pattern[OUTRIDER_PATH_SIZE];
+static pid_t first_process;
+static int64_t start_ns;
+static uint64_t interval = OUTRIDER_HEAP_DEFAULT_INTERVAL;
+/* The process that is writing, or 0. */
+static _Atomic(pid_t) writing;
+
+/* Says one line; never through stdio, which may be closed or locked by now. */
+static void complain(const char *what, const char *detail, const char *more) {
+    char line[512];
+    int length = snprintf(line, sizeof line, "outrider-heap: %s%s%s\n", what, detail, more);
+    if (length <= 0) return;
+    if ((size_t)length >= sizeof line) {
+        length = sizeof line - 1;
+        line[length - 1] = '\n';
+    }
+    if (write(STDERR_FILENO, line, (size_t)length) < 0) return; /* nobody listens: that is fine */
+}
+
+/* --- writing ---------------------------------------------------------------------------------------- */
+
+static bool may_demangle(void) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    outrider_stack_bounds bounds = outrider_stack_find_bounds(here);
+    return bounds.low != 0 && here - bounds.low >= DEMANGLER_STACK;
+}
+
+static void write_profile(void) {
+    char path[OUTRIDER_PATH_SIZE];
+    if (!outrider_settings_expand(pattern, getpid(), path, sizeof path)) {
+        complain("no profile: the path is too long", "", "");
+        return;
+    }
+    outrider_buffer profile = {0}, file = {0};
+    outrider_pprof_write(
+        &profile, (outrider_pprof_options){interval, start_ns, may_demangle()});
+    if (!profile.is_short) outrider_gzip(&file, profile.bytes, profile.size);
+    if (profile.is_short || file.is_short) {
+        complain("no profile: there is no memory for it", "", "");
+    } else {
+        const char *problem = outrider_file_replace(path, file.bytes, file.size);
+        if (problem) {
+            char detail[256];
+            snprintf(detail, sizeof detail, ": cannot %s: %s", problem, strerrordesc_np(errno));
+            complain("no profile ", path, detail);
+        }
+    }
+    outrider_buffer_close(&profile);
+    outrider_buffer_close(&file);
+}
+
+/* Becomes the only writer; false if another thread of this process is one and does not get done. */
+static bool begin_writing(int turns) {
+    pid_t own = getpid();
+    for (pid_t writer = atomic_load(&writing);; turns--) {
+        while (writer != own)
+            if (atomic_compare_exchange_strong(&writing, &writer, own)) return true;
+        if (turns <= 0) return false;
+        nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+        writer = atomic_load(&writing);
+    }
+}
+
+static void write_when_signalled(void) {
+    if (!begin_writing(0)) return;
+    write_profile();
+    atomic_store(&writing, 0);
+}
+
+/* --- the program's life ------------------------------------------------------------------------------- */
+
+/* Takes a path over, in full, so that it holds wherever the program goes. */
+static bool keep_pattern(const char *wanted) {
+    size_t length = 0;
+    if (wanted[0] != '/') {
+        char folder[OUTRIDER_PATH_SIZE / 2];
+        if (!getcwd(folder, sizeof folder)) return false;
+        for (const char *at = folder; *at; at++) {
+            if (*at == '%') pattern[length++] = '%';
+            pattern[length++] = *at;
+        }
+        pattern[length++] = '/';
+    }
+    if (strlen(wanted) >= sizeof pattern - length) {
+        pattern[0] = '\0';
+        return false;
+    }
+    memcpy(pattern + length, wanted, strlen(wanted) + 1);
+    return true;
+}
+
+static void read_interval(void) {
+    const char *wanted = secure_getenv("OUTRIDER_HEAP_INTERVAL");
+    if (wanted && !outrider_settings_interval(wanted, &interval))
+        complain("OUTRIDER_HEAP_INTERVAL is no number of bytes from 1 on: ", wanted,
+                 "; sampling every 524288");
+}
+
+static void begin(void) {
+    const char *wanted = secure_getenv("OUTRIDER_HEAP_PROFILE");
+    if (!wanted || wanted[0] == '\0') return;
+    if (!outrider_settings_is_pattern(wanted) || !keep_pattern(wanted)) {
+        complain("no profile: OUTRIDER_HEAP_PROFILE is no path, or has a % before neither p nor %: ",
+                 wanted, "");
+        return;
+    }
+    read_interval();
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    start_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    first_process = getpid();
+    outrider_stack_prepare_tables();
+    if (outrider_heap_start(interval) != OUTRIDER_HEAP_SAMPLING) {
+        complain("no profile: ", outrider_heap_refusal(), "");
+        pattern[0] = '\0';
+        return;
+    }
+    if (!outrider_wake_by_signal(write_when_signalled))
+        complain("SIGUSR2 writes no profile: there is no thread for it", "", "");
+}
+
+/* Runs before main. */
+__attribute__((constructor)) static void outrider_preload_begin(void) {
+    int saved = errno;
+    begin();
+    errno = saved;
+}
+
+/* Runs after main and after what the program registered with atexit. */
+__attribute__((destructor)) static void outrider_preload_end(void) {
+    int saved = errno;
+    bool is_child = getpid() != first_process;
+    if (pattern[0] != '\0' && (!is_child || outrider_settings_names_process(pattern))
+        && begin_writing(WAIT_TURNS)) {
+        outrider_heap_stop();
+        write_profile();
+        /* Nobody writes after this: `writing` stays taken. */
+    }
+    errno = saved;
+}

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds the malloc hooks and their sampler as a shared object for LD_PRELOAD, which samples the heap of any
+# glibc program:
+#
+#   OUTRIDER_HEAP_PROFILE=/tmp/%p.pb.gz LD_PRELOAD="$(scripts/preload.sh | tail -n 1)" python3 …
+#   go tool pprof -top /tmp/….pb.gz
+#
+# The last line it prints is the path of the object. It needs nothing but libc, and exports nothing but what
+# it stands in front of; both are checked. Sources/COutriderPreload/preload.c says what it listens to.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Swift brings a clang, which need not be on PATH.
+compiler="${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
+
+place=.build/preload
+object="$place/liboutrider-heap.so"
+mkdir -p "$place"
+parts=(Stack Symbols Heap Preload)
+sources=()
+flags=(-std=c11 -Wall -Wextra -Werror -O2 -fPIC -fvisibility=hidden -fno-omit-frame-pointer
+    -fno-builtin-malloc -pthread)
+for part in "${parts[@]}"; do
+    sources+=("Sources/COutrider$part"/*.c)
+    flags+=("-ISources/COutrider$part/include")
+done
+
+# Under another name first: a program may be running with the object of before.
+"$compiler" "${flags[@]}" -shared -Wl,--no-undefined -Wl,-z,now -Wl,-soname,liboutrider-heap.so \
+    -Wl,--version-script=Sources/COutriderPreload/hooks.map -o "$object.new" "${sources[@]}"
+
+needed="$(readelf --dynamic --wide "$object.new" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
+foreign="$(grep -vxE 'libc\.so\.6|ld-linux-[a-z0-9-]+\.so\.[0-9]+' <<<"$needed" || true)"
+if [[ -n $foreign ]]; then
+    echo "preload: it needs more than libc: $foreign" >&2
+    exit 1
+fi
+
+# malloc's family, and C++'s operators new (_Zn) and delete (_Zd).
+hooks='malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc'
+hooks+='|malloc_usable_size|free_sized|free_aligned_sized|_Z[nd][wal][A-Za-z0-9_]*'
+# Lowercase are symbols that the linker keeps for relocations, which nobody else sees.
+exported="$(nm --dynamic --defined-only --format=posix "$object.new" |
+    awk '$2 ~ /[A-Z]/ { print $1 }')"
+unexpected="$(grep -vxE "$hooks" <<<"$exported" || true)"
+if [[ -n $unexpected ]]; then
+    echo "preload: it exports what is no hook: $unexpected" >&2
+    exit 1
+fi
+if ! grep -qx malloc <<<"$exported"; then
+    echo "preload: it has no hooks" >&2
+    exit 1
+fi
+
+mv "$object.new" "$object"
+echo "$PWD/$object"
