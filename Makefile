@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup demo test unit bench bench-middleware bench-heap traits fuzz lint format api docs clean help
+.PHONY: setup demo test unit bench bench-middleware bench-heap preload memory-lab traits fuzz lint format api docs clean help
 
 setup: ## Install what the tests need; quick when nothing is missing.
 	@scripts/setup.sh test
@@ -31,6 +31,13 @@ bench-middleware: ## Measure what recording each request costs a Hummingbird ser
 bench-heap: ## Measure what the malloc hooks and their samples cost, beside tcmalloc and jemalloc.
 	@scripts/setup.sh bench
 	@exec scripts/bench-heap.py
+
+preload: ## Build the heap sampler as an object for LD_PRELOAD; its path is printed last.
+	@exec scripts/preload.sh
+
+memory-lab: ## Find a leak and see what a pool saves, with heap profiles of a service under load.
+	@scripts/setup.sh lab
+	@exec scripts/memory-lab.py
 
 traits: ## Build and test the adapters: all traits together, each alone, none.
 	@scripts/setup.sh demo

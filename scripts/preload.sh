@@ -20,17 +20,21 @@ mkdir -p "$place"
 parts=(Stack Symbols Heap Preload)
 sources=()
 flags=(-std=c11 -Wall -Wextra -Werror -O2 -fPIC -fvisibility=hidden -fno-omit-frame-pointer
-    -fno-builtin-malloc -pthread)
+    -pthread -g -gdwarf-4)
 for part in "${parts[@]}"; do
     sources+=("Sources/COutrider$part"/*.c)
     flags+=("-ISources/COutrider$part/include")
 done
 
-# Under another name first: a program may be running with the object of before.
-"$compiler" "${flags[@]}" -shared -Wl,--no-undefined -Wl,-z,now -Wl,-soname,liboutrider-heap.so \
-    -Wl,--version-script=Sources/COutriderPreload/hooks.map -o "$object.new" "${sources[@]}"
+# Under another name first: a program may be running with the object of before. Old DWARF, which valgrind
+# reads; frame pointers, so that the walk finds its way out of the hooks.
+new="$object.$$"
+trap 'rm -f "$new"' EXIT
+"$compiler" "${flags[@]}" -shared -Wl,--no-undefined -Wl,-z,now -Wl,-z,relro \
+    -Wl,-soname,liboutrider-heap.so -Wl,--version-script=Sources/COutriderPreload/hooks.map \
+    -o "$new" "${sources[@]}"
 
-needed="$(readelf --dynamic --wide "$object.new" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
+needed="$(LC_ALL=C readelf --dynamic --wide "$new" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
 foreign="$(grep -vxE 'libc\.so\.6|ld-linux-[a-z0-9-]+\.so\.[0-9]+' <<<"$needed" || true)"
 if [[ -n $foreign ]]; then
     echo "preload: it needs more than libc: $foreign" >&2
@@ -41,7 +45,7 @@ fi
 hooks='malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc'
 hooks+='|malloc_usable_size|free_sized|free_aligned_sized|_Z[nd][wal][A-Za-z0-9_]*'
 # Lowercase are symbols that the linker keeps for relocations, which nobody else sees.
-exported="$(nm --dynamic --defined-only --format=posix "$object.new" |
+exported="$(nm --dynamic --defined-only --format=posix "$new" |
     awk '$2 ~ /[A-Z]/ { print $1 }')"
 unexpected="$(grep -vxE "$hooks" <<<"$exported" || true)"
 if [[ -n $unexpected ]]; then
@@ -53,5 +57,5 @@ if ! grep -qx malloc <<<"$exported"; then
     exit 1
 fi
 
-mv "$object.new" "$object"
+mv "$new" "$object"
 echo "$PWD/$object"

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* libswiftCore's (SwiftShims, Demangle.h); cuts the name to the buffer, which keeps its terminator. */
+/* libswiftCore's for its own backtraces, which writes names as people do: `Shop.order(_:)`. */
+extern char *_swift_backtrace_demangle(
+    const char *name, size_t length, char *buffer, size_t *capacity) __attribute__((weak));
+/* libswiftCore's for all others, with modules, discriminators and types in full (SwiftShims, Demangle.h); cuts the name to the buffer, which keeps its terminator. */
 extern char *swift_demangle(
     const char *name, size_t length, char *buffer, size_t *capacity, uint32_t flags)
     __attribute__((weak));
@@ -32,9 +35,13 @@ size_t outrider_symbols_demangle(const char *name, char *into, size_t capacity) 
     if (capacity == 0 || length > LONGEST_NAME) return 0;
     int is_swift = strncmp(name, "$s", 2) == 0 || strncmp(name, "$S", 2) == 0
         || strncmp(name, "_T0", 3) == 0;
-    if (is_swift && swift_demangle) {
-        size_t room = capacity;
-        return swift_demangle(name, length, into, &room, 0) ? strnlen(into, capacity - 1) : 0;
+    size_t room = capacity;
+    if (is_swift) {
+        into[0] = '\0';
+        char *made = NULL;
+        if (_swift_backtrace_demangle) made = _swift_backtrace_demangle(name, length, into, &room);
+        else if (swift_demangle) made = swift_demangle(name, length, into, &room, 0);
+        return made ? strnlen(into, capacity - 1) : 0;
     }
     if (strncmp(name, "_Z", 2) == 0 && __cxa_demangle) {
         int status = -1;

@@ -99,6 +99,9 @@ public final class HeapProfiler: ProfileSource, Collector {
     /// The file of the allocator that stands behind the hooks, as the loader knows it.
     public var allocator: String { unsafe String(cString: outrider_heap_allocator()) }
 
+    /// Makes the calling thread's chance repeatable.
+    package static func seed(_ seed: UInt64) { outrider_heap_seed(seed) }
+
     private static var refusal: String { unsafe String(cString: outrider_heap_refusal()) }
 
     // MARK: - Profiles

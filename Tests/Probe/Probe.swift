@@ -16,7 +16,9 @@ import Outrider
 struct Probe {
     static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())
-        if arguments.count == 2, arguments[0] == "workload" { return await Workload.run(arguments[1]) }
+        if arguments.count == 2, arguments[0] == "workload" {
+            return await Workload.run(arguments[1])
+        }
         switch arguments {
         case []: answerRequests()
         case ["idle"]: idle()

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// An agent with a heap profiler, and memory that is held and let go of on command.
+//
+// Prints the agent's URL, then answers each line of its input with a line:
+//
+//     hold COUNT      makes COUNT sessions, arrays and boxes, and holds them
+//     churn COUNT     allocates and frees COUNT blocks of 1 KiB
+//     release         lets go of everything
+//     interval BYTES  changes the interval
+
+import Outrider
+import OutriderHeap
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A class whose objects a test looks for by its name.
+final class ShopSession {
+    let words: [UInt64]
+
+    @inline(never)
+    init(_ number: Int) {
+        words = Array(repeating: UInt64(number), count: 8)
+    }
+}
+
+/// A generic one.
+final class ShopBox<Content> {
+    let content: Content
+
+    @inline(never)
+    init(_ content: Content) { self.content = content }
+}
+
+enum Serve {
+    private struct Held {
+        var sessions: [ShopSession] = []
+        var boxes: [ShopBox<[String: Int]>] = []
+        var arrays: [[Double]] = []
+    }
+
+    static func run() {
+        let profiler = HeapProfiler()
+        var configuration = Agent.Configuration(address: .loopback(port: 0))
+        configuration.registry = Registry()
+        guard
+            let agent = try? Agent.start(
+                configuration, profiles: [profiler], onFailure: .throw),
+            let url = agent.address?.url
+        else { return }
+        say(url)
+        var held = Held()
+        while let line = readLine() {
+            let words = line.split(separator: " ")
+            let number = words.last.flatMap { Int($0) } ?? 0
+            switch words.first {
+            case "hold": hold(number, &held)
+            case "churn": churn(number)
+            case "release": held = Held()
+            case "interval": profiler.interval = number
+            default: break
+            }
+            say("done")
+        }
+        agent.stop()
+    }
+
+    @inline(never)
+    private static func hold(_ count: Int, _ held: inout Held) {
+        for number in 0..<count {
+            held.sessions.append(ShopSession(number))
+            held.boxes.append(ShopBox(["number": number]))
+            held.arrays.append(Array(repeating: 0.5, count: 64))
+        }
+    }
+
+    @inline(never)
+    private static func churn(_ count: Int) {
+        for _ in 0..<count {
+            let block = UnsafeMutableRawPointer.allocate(byteCount: 1_024, alignment: 8)
+            unsafe block.storeBytes(of: 1, as: UInt8.self)
+            unsafe block.deallocate()
+        }
+    }
+
+    private static func say(_ text: String) {
+        print(text)
+        fflush(nil)
+    }
+}
