@@ -36,6 +36,8 @@ FLOORS = [
     {
         "OutriderRuntime": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
+        # No target of SwiftPM's: scripts/preload.sh builds it, from C alone.
+        "COutriderPreload": {"COutriderStack", "COutriderSymbols", "COutriderHeap"},
         "OutriderHeap": SYSTEM
         | {
             "OutriderThreading",
