@@ -71,7 +71,7 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *argument) {
     if (info->dlpi_name[0] != '\0') {
         strncpy(module->path, info->dlpi_name, sizeof module->path - 1);
     } else if (list->count == 0) {
-        ssize_t length = readlink("/proc/self/exe", module->path, sizeof module->path - 1);
+        ssize_t length = readlink("/proc/thread-self/exe", module->path, sizeof module->path - 1);
         module->path[length > 0 ? length : 0] = '\0';
     }
     list->count++;
