@@ -88,11 +88,40 @@ enum Workload {
         }
         let sum = Sum()
         for number in 0..<3_000 {
-            queue.async(group: group) {
+            let item = DispatchWorkItem {
                 let text = "a string that does not fit into its words \(number)"
                 serial.async(group: group) { sum.value += text.utf8.count }
             }
+            if number % 10 == 0 {
+                queue.async(
+                    group: group, execute: DispatchWorkItem(flags: .barrier) { item.perform() })
+            } else {
+                queue.async(group: group, execute: item)
+            }
+            if number % 50 == 0 {
+                group.enter()
+                queue.asyncAfter(deadline: .now() + .milliseconds(1)) {
+                    let timer = DispatchSource.makeTimerSource(queue: serial)
+                    timer.setEventHandler {
+                        timer.cancel()
+                        group.leave()
+                    }
+                    timer.schedule(deadline: .now())
+                    timer.resume()
+                }
+            }
         }
+        DispatchQueue.concurrentPerform(iterations: 500) { number in
+            let text = "another string that does not fit \(number)"
+            serial.async(group: group) { sum.value += text.utf8.count }
+        }
+        let operations = OperationQueue()
+        for number in 0..<500 {
+            operations.addOperation {
+                serial.sync { sum.value += "operation number \(number) of many".utf8.count }
+            }
+        }
+        operations.waitUntilAllOperationsAreFinished()
         group.wait()
         return serial.sync { sum.value }
     }

@@ -77,9 +77,6 @@ size_t outrider_stack_prepare_tables(void);
  */
 int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds bounds);
 
-/* Whether the pc lies in a library that has a table. */
-int outrider_stack_has_table(uintptr_t pc);
-
 #ifdef __cplusplus
 }
 #endif
