@@ -4,8 +4,7 @@
 #
 #   scripts/setup.sh demo    what it takes to build the libraries, the tests and the examples
 #   scripts/setup.sh bench   the same, plus a load generator
-#   scripts/setup.sh test    the same as demo, plus Prometheus, readers of profiles, programs to look into, and
-#                            the Python packages of the tests
+#   scripts/setup.sh test    the same as demo, plus Prometheus and the Python packages of the tests
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -24,12 +23,6 @@ if [[ $goal == bench ]]; then
 fi
 if [[ $goal == test ]]; then
     packages+=(prometheus python3 python3-venv)
-    # What reads profiles that we did not write ourselves.
-    packages+=(golang-go protobuf-compiler binutils)
-    # Programs that the preloaded heap sampler looks into, and allocators to stand behind it.
-    packages+=(bash gcc g++ git libjemalloc2 libmimalloc2.0 make nodejs perl redis-server)
-    # A Java compiler may be there already, of whichever vendor and version.
-    if ! command -v javac >/dev/null; then packages+=(default-jdk-headless); fi
 fi
 
 say() {
