@@ -43,7 +43,7 @@ static bool write_all(int descriptor, const uint8_t *bytes, size_t count) {
 }
 
 const char *outrider_file_replace(const char *path, const void *bytes, size_t count) {
-    char name[OUTRIDER_PATH_SIZE + OUTRIDER_PATH_SPARE];
+    static char name[OUTRIDER_PATH_SIZE + OUTRIDER_PATH_SPARE];
     struct stat status;
     if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
         errno = EEXIST;

@@ -10,6 +10,9 @@
  * without exec writes one of its own at its end if the pattern has `%p`, since it would take its parent's
  * name otherwise.
  *
+ * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who needs
+ * that starts it with the signal ignored, which leaves the thread out.
+ *
  * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
  * error, errno stays, no descriptor stays open. Whether a writer is at work is the number of its process, so
  * that a child of a fork that had a writer is not taken for it.
@@ -65,8 +68,9 @@ static bool may_demangle(void) {
     return bounds.low != 0 && here - bounds.low >= DEMANGLER_STACK;
 }
 
+/* One writer at a time; exit may be called on a thread with a few kilobytes of stack. */
 static void write_profile(void) {
-    char path[OUTRIDER_PATH_SIZE];
+    static char path[OUTRIDER_PATH_SIZE];
     if (!outrider_settings_expand(pattern, getpid(), path, sizeof path)) {
         complain("no profile: the path is too long", "", "");
         return;

@@ -196,6 +196,23 @@ def test_a_program_ends_with_its_last_thread(tmp_path: Path) -> None:
     assert "go_on" in pprof(profile, "-top", "-sample_index=alloc_space")
 
 
+def test_it_is_written_on_the_smallest_stack_too(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.pb.gz"
+    ended = run(life("small"), preloaded(str(profile), 1))
+    assert (ended.status, ended.errors) == (0, b"")
+    assert "main" in pprof(profile, "-top")
+
+
+def test_started_with_the_signal_ignored_it_has_no_thread_more(tmp_path: Path) -> None:
+    # What a program with two threads may not do.
+    command = ["/usr/bin/unshare", "--user", "/bin/true"]
+    if run(command, preloaded()).status != 0:
+        pytest.skip("user namespaces are forbidden here")
+    script = f'trap "" USR2; exec {" ".join(command)}'
+    ended = run(["/bin/bash", "-c", script], preloaded(str(tmp_path / "%p"), 1))
+    assert (ended.status, ended.errors) == (0, b"")
+
+
 def test_a_forked_child_writes_its_own_or_none(tmp_path: Path) -> None:
     ended = run(life("fork"), preloaded(str(tmp_path / "%p.pb.gz"), 1))
     assert (ended.status, ended.errors) == (0, b"")

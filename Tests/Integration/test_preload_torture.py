@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that are hard on an allocator: with the hooks they end as they do without."""
 
+import gzip
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,35 @@ def test_it_ends_as_it_does_without_hooks(
     shown = pprof(written[-1], "-top", "-sample_index=alloc_space")
     assert "Type: alloc_space" in shown
     assert {"libc": "libc.so", "jemalloc": "libjemalloc", "mimalloc": "libmimalloc"}[behind] in shown
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; one that is unhandled would end it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
+
+
+# Again and again while they start, work, fork and end.
+@pytest.mark.parametrize("source", ["threads.c", "forks.c", "stacks.c", "operators.cpp"])
+def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) -> None:
+    popen = subprocess.Popen(
+        command(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        env=preloaded(f"{tmp_path}/%p.pb.gz", 512),
+    )  # fmt: skip
+    profile = tmp_path / f"{popen.pid}.pb.gz"
+    asked = 0
+    while popen.poll() is None:
+        if asked == 0 and not catches(popen.pid, signal.SIGUSR2):
+            continue
+        popen.send_signal(signal.SIGUSR2)
+        asked += 1
+        if profile.exists():
+            # Whole at every moment, since it is put in its place when it is.
+            gzip.decompress(profile.read_bytes())
+    output, errors = popen.communicate(timeout=10)
+    assert (popen.returncode, output.decode(), errors) == (0, PROGRAMS[source], b"")
+    assert asked > 1
+    assert "Total samples = 0" not in pprof(profile, "-top", "-sample_index=alloc_space")
 
 
 def test_hooks_that_are_off_change_nothing() -> None:

@@ -7,8 +7,9 @@
  *   life fork        forks; the child exits, then the parent
  *   life raw-exit    ends by _exit
  *   life leave       ends the first thread by pthread_exit while another goes on
+ *   life small       calls exit on a thread with the smallest stack
  *   life chdir       goes to the root folder, then returns
- *   life files       tells which descriptors are open and how many threads there are
+ *   life files       tells which descriptors are open
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -38,6 +39,20 @@ static void tell(int number) {
 static void *go_on(void *unused) {
     for (size_t i = 0; i < 1000; i++) free(kept(malloc(i)));
     return unused;
+}
+
+static void *end_it_all(void *unused) {
+    (void)unused;
+    exit(0);
+}
+
+static void exit_on_a_small_stack(void) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    EXPECT(pthread_attr_setstacksize(&attributes, 16384) == 0);
+    EXPECT(pthread_create(&thread, &attributes, end_it_all, NULL) == 0);
+    pthread_join(thread, NULL);
 }
 
 static void tell_files(void) {
@@ -73,6 +88,7 @@ int main(int count, char **arguments) {
         EXPECT(pthread_create(&thread, NULL, go_on, NULL) == 0);
         pthread_exit(NULL);
     }
+    if (strcmp(life, "small") == 0) exit_on_a_small_stack();
     if (strcmp(life, "chdir") == 0) EXPECT(chdir("/") == 0);
     if (strcmp(life, "files") == 0) tell_files();
     return 0;
