@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Tests the two C shims with the real libraries under the address and undefined-behaviour
-# sanitizers, which also look for leaks.
+# Tests the C code under the address and undefined-behaviour sanitizers, which also look for leaks: the two
+# shims with the real libraries, the heap sampler's tables, the unwind tables and the symbol reader. The
+# sampler's tables, where threads race, are tested under the thread sanitizer too.
+#
+# Not here: the malloc hooks, which a sanitizer's own malloc leaves no room for (Tests/Integration does).
 #
 #   scripts/sanitize.sh           with the seed that is always the same
 #   scripts/sanitize.sh <seed>    with other random requests
 #
-# The shims are static inline, so they are instrumented with the tests that include them; the
-# libraries are the system's. The programs and their logs are in .build/sanitizers.
+# The shims are static inline, so they are instrumented with the tests that include them; libraries
+# are the system's. The programs and their logs are in .build/sanitizers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,23 +32,56 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # No leak is excused.
 unset LSAN_OPTIONS
 
-for name in zlib microhttpd; do
+compile() {
+    local name=$1 log=$place/$1.build.log
+    shift
     # Some linkers warn about the sanitizers' own symbols; nobody needs to see that.
-    "$compiler" "${flags[@]}" "Tests/Sanitizers/$name.c" "${libraries[@]}" \
-        -o "$place/$name" >"$place/$name.build.log" 2>&1 || {
-        cat "$place/$name.build.log"
+    "$compiler" "$@" -o "$place/$name" >"$log" 2>&1 || {
+        cat "$log"
         echo "sanitize: $name does not compile"
         exit 1
     }
-    arguments=()
-    if [[ $name == microhttpd && $# -eq 1 ]]; then arguments=("$1"); fi
-    status=0
-    timeout --kill-after=5 120 "$place/$name" ${arguments[@]+"${arguments[@]}"} \
-        >"$place/$name.log" 2>&1 || status=$?
+}
+
+run() {
+    local name=$1 status=0
+    shift
+    timeout --kill-after=5 120 "$@" >"$place/$name.log" 2>&1 || status=$?
     if [[ $status -ne 0 ]]; then
         tail -n 80 "$place/$name.log"
         echo "sanitize: $name failed ($status)"
         exit 1
     fi
     echo "sanitize: $(tail -n 1 "$place/$name.log")"
+}
+
+declare -A sources
+sources[zlib]=""
+sources[microhttpd]=""
+sources[heap_tables]="Sources/COutriderHeap/blocks.c Sources/COutriderHeap/sites.c"
+sources[unwind]="$(echo Sources/COutriderStack/*.c)"
+sources[symbols]="$(echo Sources/COutriderSymbols/*.c)"
+for part in COutriderHeap COutriderStack COutriderSymbols; do
+    flags+=("-ISources/$part/include")
 done
+
+for name in zlib microhttpd heap_tables unwind symbols; do
+    arguments=()
+    if [[ $name != zlib && $# -eq 1 ]]; then arguments=("$1"); fi
+    # shellcheck disable=SC2086 # one file for each word
+    compile "$name" "${flags[@]}" -Wl,--build-id "Tests/Sanitizers/$name.c" ${sources[$name]} \
+        "${libraries[@]}" -lm
+    run "$name" "$place/$name" ${arguments[@]+"${arguments[@]}"}
+done
+
+# The thread sanitizer of Swift's clang knows libdispatch and wants it.
+swift_libraries="$(swiftc -print-target-info |
+    sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p' | head -n 1)/linux"
+race_flags=(-std=c11 -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -pthread -fsanitize=thread
+    -ISources/COutriderHeap/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
+# shellcheck disable=SC2086 # one file for each word
+compile heap_tables_races "${race_flags[@]}" Tests/Sanitizers/heap_tables.c ${sources[heap_tables]} \
+    -lm -ldispatch -lBlocksRuntime
+# It wants addresses where it expects them.
+TSAN_OPTIONS="halt_on_error=1 exitcode=66" run heap_tables_races \
+    setarch --addr-no-randomize "$place/heap_tables_races"

@@ -3,26 +3,36 @@
 # Installs what is missing, and nothing else. Runs again at no cost.
 #
 #   scripts/setup.sh demo    what it takes to build the libraries, the tests and the examples
-#   scripts/setup.sh bench   the same, plus a load generator
-#   scripts/setup.sh test    the same as demo, plus Prometheus and the Python packages of the tests
+#   scripts/setup.sh bench   the same, plus a load generator and the allocators to compare with
+#   scripts/setup.sh lab     the same as demo, plus a load generator and a reader of profiles
+#   scripts/setup.sh test    everything above, plus Prometheus, the programs that are run under the malloc
+#                            hooks, and the Python packages of the tests
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 goal="${1:-test}"
 case "$goal" in
-    demo | bench | test) ;;
+    demo | bench | lab | test) ;;
     *)
-        echo "usage: scripts/setup.sh [demo|bench|test]" >&2
+        echo "usage: scripts/setup.sh [demo|bench|lab|test]" >&2
         exit 2
         ;;
 esac
 
 packages=(libmicrohttpd-dev zlib1g-dev pkg-config)
 if [[ $goal == bench ]]; then
-    packages+=(wrk python3)
+    packages+=(wrk python3 gcc libc6-dev binutils libjemalloc2 libgoogle-perftools4)
+fi
+if [[ $goal == lab ]]; then
+    packages+=(wrk python3 golang-go)
 fi
 if [[ $goal == test ]]; then
-    packages+=(prometheus python3 python3-venv)
+    packages+=(prometheus python3 python3-venv wrk golang-go protobuf-compiler valgrind gcc g++
+        libc6-dev binutils make git perl redis-server libjemalloc2 libmimalloc2.0)
+    # The tests of the hooks want some of each; whose is on PATH does not matter.
+    command -v java >/dev/null && command -v javac >/dev/null ||
+        packages+=(default-jdk-headless)
+    command -v node >/dev/null || packages+=(nodejs)
 fi
 
 say() {

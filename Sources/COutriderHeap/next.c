@@ -13,11 +13,9 @@
 #include "next.h"
 
 #include "blocks.h"
-#include "hooks.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -207,45 +205,8 @@ void outrider_heap_find_next(void) {
     }
 }
 
-/* Whether what a symbol names is a stub in a program at a fixed address, which took the function's address
- * (System V ABI, x86-64, 5.2 "Function Addresses"). The symbol is undefined there, and says nothing about who
- * is behind the stub. */
-static bool is_stub(const void *found) {
-    Dl_info info;
-    const ElfW(Sym) *symbol = NULL;
-    return dladdr1(found, &info, (void **)&symbol, RTLD_DL_SYMENT) && symbol
-        && symbol->st_shndx == SHN_UNDEF;
-}
-
-/* Whether the process calls our function where it says `name`. Behind a stub is the first library that has
- * the function: the next one behind the program, as the loader links it. */
-static bool is_ours(const char *name, const void *ours) {
-    void *found = dlsym(RTLD_DEFAULT, name);
-    if (!found || found == ours || !is_stub(found)) return found == ours;
-    struct link_map *map = dlopen(NULL, RTLD_LAZY | RTLD_NOLOAD);
-    Dl_info own;
-    if (!map || !dladdr(ours, &own)) return false;
-    /* dlsym of a library looks at that one first; what it finds elsewhere is not its own. */
-    for (struct link_map *at = map->l_next; at; at = at->l_next) {
-        Dl_info info;
-        void *library = at->l_name[0] ? dlopen(at->l_name, RTLD_LAZY | RTLD_NOLOAD) : NULL;
-        void *theirs = library ? dlsym(library, name) : NULL;
-        bool is_its_own = theirs && dladdr(theirs, &info) && (uintptr_t)info.dli_fbase == at->l_addr;
-        if (library) dlclose(library);
-        if (is_its_own) return theirs == ours;
-    }
-    return false;
-}
-
-bool outrider_heap_is_first(void) {
-    return is_ours("malloc", (void *)outrider_heap_malloc)
-        && is_ours("free", (void *)outrider_heap_free);
-}
-
 const char *outrider_heap_next_problem(void) {
     outrider_heap_find_next();
-    if (!problem && !outrider_heap_is_first())
-        problem = "another library's malloc comes before the hooks in this process";
     return problem;
 }
 

@@ -24,8 +24,6 @@ extern struct outrider_heap_next outrider_heap_next;
 
 /* Looks the allocator behind up, unless that has been done. Thread-safe. */
 void outrider_heap_find_next(void);
-/* Whether malloc and free are ours wherever the process calls them. Takes the loader's lock. */
-bool outrider_heap_is_first(void);
 /* Why sampling may not start; NULL if it may. A constant string. */
 const char *outrider_heap_next_problem(void);
 /* The file of the allocator behind; "" if nobody knows. */

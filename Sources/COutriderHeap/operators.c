@@ -42,7 +42,7 @@ static bool is_by_malloc(void) {
         outrider_heap_find_next();
         void *new = dlsym(RTLD_NEXT, "_Znwm"), *delete = dlsym(RTLD_NEXT, "_ZdlPv");
         bool is_standard = (!new || calls_malloc(new)) && (!delete || calls_malloc(delete));
-        known = is_standard && outrider_heap_is_first() ? BY_MALLOC : BY_NEXT;
+        known = is_standard && outrider_heap_is_called() ? BY_MALLOC : BY_NEXT;
         atomic_store_explicit(&decision, known, memory_order_release);
     }
     return known == BY_MALLOC;

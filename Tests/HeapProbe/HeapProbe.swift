@@ -8,6 +8,14 @@
 
 import OutriderHeap
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 @main
 struct HeapProbe {
     static func main() {
@@ -35,6 +43,7 @@ struct HeapProbe {
             let change = budget.look(
                 samplerNanoseconds: UInt64(numbers[0]), at: UInt64(numbers[1] * 1e9))
             print(budget.interval, change?.description ?? "-")
+            fflush(nil)
         }
     }
 }

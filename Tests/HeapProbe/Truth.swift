@@ -52,7 +52,7 @@ enum Truth {
 
     @inline(never)
     static func release(_ blocks: [UnsafeMutableRawPointer]) {
-        for unsafeblock in unsafe blocks { unsafe block.deallocate() }
+        for index in unsafe blocks.indices { unsafe blocks[index].deallocate() }
     }
 }
 

@@ -108,6 +108,11 @@ def probe_binary() -> str:
     return built_binary("outrider-probe", "OUTRIDER_PROBE")
 
 
+def heap_probe_binary() -> str:
+    """The program with the malloc hooks linked in, as the Swift tests build it."""
+    return built_binary("outrider-heap-probe", "OUTRIDER_HEAP_PROBE")
+
+
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment without anything that an agent, the quickstart or the probe listens to."""
     ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "PROBE_", "KUBERNETES_", "SECONDS_TO_RUN")

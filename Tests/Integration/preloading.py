@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs with the heap sampler preloaded, with and without another allocator behind it."""
+"""The object to preload, and what tests do with it and the profiles that it writes."""
 
 import functools
-import os
+import glob
 import re
 import shutil
 import subprocess
@@ -13,26 +13,20 @@ import pytest
 
 from harness import ROOT, clean_environment, system_binary
 
-SOURCES = ROOT / "Tests/Preload"
-PLACE = ROOT / ".build/preload-tests"
-
-# Everything that a program is run with behind the hooks.
-BEHIND = {"libc": "", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
+SUITE = ROOT / "Tests/Preload"
 
 
 @functools.cache
-def hooks() -> str:
-    """The object to preload, built anew."""
+def preload_object() -> str:
+    """The path of the object, which is built first."""
     made = subprocess.run(
-        [ROOT / "scripts/preload.sh"], capture_output=True, text=True, timeout=300
+        [ROOT / "scripts/preload.sh"], capture_output=True, text=True, timeout=120, check=True
     )
-    assert made.returncode == 0, made.stdout + made.stderr
     return made.stdout.splitlines()[-1]
 
 
-@functools.cache
 def library(name: str) -> str:
-    """The path of a shared library of the system's."""
+    """The path of an allocator's library."""
     listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True)
     found = re.search(rf"{re.escape(name)} .*=> (\S+)", listed.stdout)
     if not found:
@@ -40,24 +34,46 @@ def library(name: str) -> str:
     return found[1]
 
 
-def compile_program(source: str, *flags: str) -> str:
-    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
-    return _compile(source, flags)
+# The allocators that may stand behind the hooks, as they are preloaded.
+BEHIND = {"glibc": "", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
 
 
-@functools.cache
-def _compile(source: str, flags: tuple[str, ...]) -> str:
-    PLACE.mkdir(parents=True, exist_ok=True)
-    file = SOURCES / source
-    program = PLACE / file.stem
-    compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
-    command = [
-        *compiler, "-Wall", "-Wextra", "-Werror", "-O1", "-fno-omit-frame-pointer", "-fno-builtin",
-        "-rdynamic", "-pthread", *flags, str(file), "-o", str(program),
-    ]  # fmt: skip
-    made = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert made.returncode == 0, made.stderr
-    return str(program)
+def hooked(folder: Path, interval: int = 65536, behind: str = "glibc") -> dict[str, str]:
+    """An environment with the hooks, whose profiles go to a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    objects = [preload_object()] + ([library(BEHIND[behind])] if BEHIND[behind] else [])
+    return clean_environment(
+        LD_PRELOAD=":".join(objects),
+        OUTRIDER_HEAP_PROFILE=f"{folder}/%p.pb.gz",
+        OUTRIDER_HEAP_INTERVAL=str(interval),
+    )
+
+
+def unhooked(behind: str = "glibc") -> dict[str, str]:
+    """An environment with the same allocator and no hooks."""
+    return clean_environment(**({"LD_PRELOAD": library(BEHIND[behind])} if BEHIND[behind] else {}))
+
+
+def outcome(command: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
+    """How a program ended, and what it printed."""
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    return run.returncode, run.stdout, run.stderr
+
+
+def profiles(folder: Path) -> list[str]:
+    """The profiles in a folder; nothing half written."""
+    assert not glob.glob(f"{folder}/*.part")
+    return sorted(glob.glob(f"{folder}/*.pb.gz"))
+
+
+def pprof(*arguments: str) -> str:
+    """What `go tool pprof` prints."""
+    run = subprocess.run(
+        [system_binary("go"), "tool", "pprof", *arguments],
+        capture_output=True, text=True, timeout=120, env=clean_environment(PPROF_TMPDIR="/nonexistent"),
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 @dataclass(frozen=True)
@@ -70,19 +86,16 @@ class Ending:
 
 
 def preloaded(
-    profile: str | None = None, interval: int | str | None = None, behind: str = "libc",
-    hooked: bool = True, **more: str,
+    profile: str | None = None, interval: int | str | None = None, behind: str = "glibc"
 ) -> dict[str, str]:
-    """The environment of a program with the hooks and the allocator behind them."""
-    objects = [hooks()] if hooked else []
-    if BEHIND[behind]:
-        objects.append(library(BEHIND[behind]))
-    own = {"LD_PRELOAD": " ".join(objects)} if objects else {}
+    """An environment with the hooks, told no more than what is given."""
+    objects = [preload_object()] + ([library(BEHIND[behind])] if BEHIND[behind] else [])
+    told = {"LD_PRELOAD": " ".join(objects)}
     if profile is not None:
-        own["OUTRIDER_HEAP_PROFILE"] = profile
+        told["OUTRIDER_HEAP_PROFILE"] = profile
     if interval is not None:
-        own["OUTRIDER_HEAP_INTERVAL"] = str(interval)
-    return clean_environment(**own, **more)
+        told["OUTRIDER_HEAP_INTERVAL"] = str(interval)
+    return clean_environment(**told)
 
 
 def run(
@@ -92,7 +105,7 @@ def run(
     ended = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, cwd=folder,
         timeout=seconds,
-    )
+    )  # fmt: skip
     return Ending(ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -103,20 +116,11 @@ def fresh_folder(path: Path) -> Path:
     return path
 
 
-def pprof(profile: Path, *arguments: str) -> str:
-    """What `go tool pprof` says of a profile; it has to be able to read it."""
-    command = [system_binary("go"), "tool", "pprof", *arguments, str(profile)]
-    environment = clean_environment(HOME=str(PLACE), GOCACHE=str(PLACE / "go"))
-    shown = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
-    assert shown.returncode == 0, shown.stderr
-    return shown.stdout
-
-
 def profile_of(folder: Path, program: str) -> Path:
     """The largest profile that a program of this name wrote; the name is a pattern."""
     found = sorted(folder.glob("*.pb.gz"), key=lambda path: path.stat().st_size, reverse=True)
     for path in found[:40]:
-        if re.search(rf"(?m)^File: {program}$", pprof(path, "-top", "-nodecount=1")):
+        if re.search(rf"(?m)^File: {program}$", pprof("-top", "-nodecount=1", str(path))):
             return path
     raise AssertionError(f"no profile of {program} among {len(found)}")
 
@@ -124,7 +128,8 @@ def profile_of(folder: Path, program: str) -> Path:
 def sums(profile: Path, kind: str) -> dict[str, int]:
     """Bytes or objects by the function that allocated them."""
     unit = "-unit=bytes" if kind.endswith("space") else "-unit=count"
-    shown = pprof(profile, "-top", "-nodecount=100000", "-nodefraction=0", f"-sample_index={kind}", unit)
+    everything = ["-nodecount=100000", "-nodefraction=0", f"-sample_index={kind}", unit]
+    shown = pprof("-top", *everything, str(profile))
     rows = re.findall(r"(?m)^ *(-?[\d.]+)B? +[\d.]+% +[\d.]+% +\S+ +[\d.]+% +(.+)$", shown)
     return {name: int(float(flat)) for flat, name in rows}
 
@@ -132,17 +137,26 @@ def sums(profile: Path, kind: str) -> dict[str, int]:
 def decoded(profile: Path) -> str:
     """The profile as protoc reads it."""
     content = subprocess.run(["gzip", "-dc", str(profile)], capture_output=True, check=True).stdout
-    command = [
-        system_binary("protoc"), f"--proto_path={SOURCES}", "--decode=outrider.tests.Profile",
-        "profile.proto",
-    ]  # fmt: skip
+    command = [system_binary("protoc"), f"--proto_path={SUITE}", "--decode=Profile", "profile.proto"]
     read = subprocess.run(command, input=content, capture_output=True, timeout=120)
-    assert read.returncode == 0, read.stderr
     # It warns of text that is not UTF-8.
-    assert read.stderr == b"", read.stderr
+    assert (read.returncode, read.stderr) == (0, b"")
     return read.stdout.decode("utf-8")
 
 
-def is_installed(program: str) -> bool:
-    """Whether a program is on PATH."""
-    return shutil.which(program, path=os.environ.get("PATH")) is not None
+@functools.cache
+def compiled(source: str, *flags: str) -> str:
+    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
+    place = ROOT / ".build/preload-tests"
+    place.mkdir(parents=True, exist_ok=True)
+    file = SUITE / source
+    program = place / file.stem
+    compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
+    command = [
+        system_binary(compiler[0]), *compiler[1:], "-Wall", "-Wextra", "-Werror", "-O1",
+        "-fno-omit-frame-pointer", "-fno-builtin", "-rdynamic", "-pthread", *flags, str(file), "-o",
+        str(program),
+    ]  # fmt: skip
+    made = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert made.returncode == 0, made.stderr
+    return str(program)

@@ -23,13 +23,18 @@ class ProbeProcess:
     def __init__(self, *arguments: str, log: Path | None = None, **environment: str) -> None:
         with log.open("wb") if log else contextlib.nullcontext() as sink:
             self.popen = subprocess.Popen(
-                [probe_binary(), *arguments],
+                [*self.program(), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=sink,
                 env=clean_environment(**environment),
             )
         self.lines = Lines(self.popen.stdout)
+
+    @staticmethod
+    def program() -> list[str]:
+        """The program to run."""
+        return [probe_binary()]
 
     def __enter__(self: Own) -> Own:
         return self

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from harness import Lines, poll
-from preloading import compile_program, decoded, hooks, pprof, preloaded, run, sums
+from preloading import compiled, decoded, preload_object, pprof, preloaded, run, sums
 
 
 def life(name: str) -> list[str]:
     """The program that lives as it is told."""
-    return [compile_program("life.c"), name]
+    return [compiled("life.c"), name]
 
 
 # --- what is in it -----------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ def life(name: str) -> list[str]:
 
 def test_with_everything_sampled_the_sums_are_exact(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    ended = run([compile_program("known.c"), "5000", "1000"], preloaded(str(profile), 1))
+    ended = run([compiled("known.c"), "5000", "1000"], preloaded(str(profile), 1))
     assert (ended.status, ended.output, ended.errors) == (0, b"done\n", b"")
     found = {
         kind: {name: count for name, count in sums(profile, kind).items() if "_block" in name}
@@ -41,7 +41,7 @@ def test_with_everything_sampled_the_sums_are_exact(tmp_path: Path) -> None:
 def test_with_few_sampled_the_sums_are_near(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     blocks, size, interval = 200_000, 1000, 65536
-    run([compile_program("known.c"), str(blocks), str(size)], preloaded(str(profile), interval))
+    run([compiled("known.c"), str(blocks), str(size)], preloaded(str(profile), interval))
     # Some n samples: the standard deviation is 1/sqrt(n) of the sum, and five of them are allowed.
     for kind, name, true in [
         ("inuse_space", "keep_block", blocks * size),
@@ -53,14 +53,14 @@ def test_with_few_sampled_the_sums_are_near(tmp_path: Path) -> None:
 
 def test_stacks_go_down_to_main(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    run([compile_program("known.c"), "5000", "1000"], preloaded(str(profile), 1))
-    traces = pprof(profile, "-traces", "-focus=keep_block")
+    run([compiled("known.c"), "5000", "1000"], preloaded(str(profile), 1))
+    traces = pprof("-traces", "-focus=keep_block", str(profile))
     assert re.search(r"(?m)^ +4\.77MB +keep_block\n +main$", traces), traces
 
 
 def test_protoc_reads_it(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    program = compile_program("operators.cpp")
+    program = compiled("operators.cpp")
     run([program], preloaded(str(profile), 4096))
     text = decoded(profile)
     strings = re.findall(r'(?m)^string_table: "(.*)"$', text)
@@ -154,7 +154,7 @@ def test_a_signal_writes_one_and_the_program_goes_on(tmp_path: Path) -> None:
     for _ in range(3):
         popen.send_signal(signal.SIGUSR2)
         poll("the profile is there", lambda: profile.exists() or None)
-        assert "main" in pprof(profile, "-top")
+        assert "main" in pprof("-top", str(profile))
         profile.unlink()
     # The read that waits has not noticed.
     output, errors = popen.communicate(b"\n", timeout=20)
@@ -193,14 +193,14 @@ def test_a_program_ends_with_its_last_thread(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     ended = run(life("leave"), preloaded(str(profile), 1), seconds=20)
     assert (ended.status, ended.errors) == (0, b"")
-    assert "go_on" in pprof(profile, "-top", "-sample_index=alloc_space")
+    assert "go_on" in pprof("-top", "-sample_index=alloc_space", str(profile))
 
 
 def test_it_is_written_on_the_smallest_stack_too(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     ended = run(life("small"), preloaded(str(profile), 1))
     assert (ended.status, ended.errors) == (0, b"")
-    assert "main" in pprof(profile, "-top")
+    assert "main" in pprof("-top", str(profile))
 
 
 def test_started_with_the_signal_ignored_it_has_no_thread_more(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_forked_child_writes_its_own_or_none(tmp_path: Path) -> None:
     profile = tmp_path / "one"
     ended = run(life("fork"), preloaded(str(profile), 1))
     assert (ended.status, ended.errors) == (0, b"")
-    assert "main" in pprof(profile, "-top")
+    assert "main" in pprof("-top", str(profile))
 
 
 def test_children_that_are_other_programs_write_their_own(tmp_path: Path) -> None:
@@ -279,5 +279,5 @@ def test_a_full_device_is_told_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_it_needs_nothing_but_libc() -> None:
-    shown = subprocess.run(["readelf", "-d", hooks()], capture_output=True, text=True, check=True)
+    shown = subprocess.run(["readelf", "-d", preload_object()], capture_output=True, text=True, check=True)
     assert re.findall(r"\(NEEDED\).*\[(.+)\]", shown.stdout) == ["libc.so.6"]

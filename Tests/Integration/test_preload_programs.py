@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import free_port, poll, system_binary
-from preloading import Ending, fresh_folder, pprof, preloaded, profile_of, run
+from preloading import Ending, fresh_folder, pprof, preloaded, profile_of, run, unhooked
 
 
 @dataclass(frozen=True)
@@ -221,9 +221,9 @@ def ending(work: Work, folder: Path, environment: dict[str, str]) -> tuple[Endin
 
 
 @functools.cache
-def unhooked(name: str, behind: str, folder: Path) -> tuple[Ending, list[bytes]]:
+def plain_ending(name: str, behind: str, folder: Path) -> tuple[Ending, list[bytes]]:
     """What the work comes to without hooks."""
-    ended = ending(works()[name](), folder, preloaded(hooked=False, behind=behind))
+    ended = ending(works()[name](), folder, unhooked(behind))
     assert ended[0].status == 0, ended[0]
     return ended
 
@@ -238,7 +238,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ROWS = [
     (name, behind, interval)
     for name in works()
-    for behind, interval in [("libc", 65536), ("jemalloc", 65536), ("libc", 1)]
+    for behind, interval in [("glibc", 65536), ("jemalloc", 65536), ("glibc", 1)]
 ] + [(name, "mimalloc", 65536) for name in ("python3", "perl", "bash", "gcc", "node")]
 
 
@@ -246,16 +246,15 @@ ROWS = [
 def test_it_does_its_work(
     name: str, behind: str, interval: int, place: Path, tmp_path: Path
 ) -> None:
-    expected = unhooked(name, behind, place)
+    expected = plain_ending(name, behind, place)
     profiles = fresh_folder(tmp_path / "profiles")
     work = works()[name]()
     environment = preloaded(f"{profiles}/%p.pb.gz", interval, behind)
     assert ending(work, place, environment) == expected
     assert all(path.suffixes == [".pb", ".gz"] for path in profiles.iterdir())
     profile = profile_of(profiles, work.name)
-    kind = "-sample_index=alloc_space"
-    shown = pprof(profile, "-top", kind)
-    assert ("libc.so" if behind == "libc" else f"lib{behind}") in shown
+    shown = pprof("-top", "-sample_index=alloc_space", str(profile))
+    assert ("libc.so" if behind == "glibc" else f"lib{behind}") in shown
     assert "Total samples = 0" not in shown
 
 
@@ -305,15 +304,15 @@ def redis_commands() -> str:
 
 
 # Debian's is linked with jemalloc, so that is behind the hooks in either case.
-@pytest.mark.parametrize("behind", ["libc", "jemalloc"])
+@pytest.mark.parametrize("behind", ["glibc", "jemalloc"])
 @pytest.mark.parametrize("interval", [65536, 1])
 def test_redis_answers_as_it_does_without(behind: str, interval: int, tmp_path: Path) -> None:
-    plain = Redis(preloaded(hooked=False))
+    plain = Redis(unhooked())
     expected = plain.ask(redis_commands())
     assert plain.stop() == (0, b"")
 
     sampled = Redis(preloaded(f"{tmp_path}/%p.pb.gz", interval, behind))
     assert sampled.ask(redis_commands()) == expected
     assert sampled.stop() == (0, b"")
-    shown = pprof(profile_of(tmp_path, r"redis-\S+"), "-top", "-sample_index=alloc_space")
+    shown = pprof("-top", "-sample_index=alloc_space", str(profile_of(tmp_path, r"redis-\S+")))
     assert "libjemalloc" in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from preloading import compile_program, fresh_folder, pprof, preloaded, run
+from preloading import compiled, fresh_folder, pprof, preloaded, run, sums
 
 PROGRAMS = {
     "calls.c": "every call kept its promise\n",
@@ -23,16 +23,16 @@ ABSENT = {("calls.c", "mimalloc"), ("operators.cpp", "mimalloc")}
 CASES = [
     (source, behind)
     for source in PROGRAMS
-    for behind in ("libc", "jemalloc", "mimalloc")
+    for behind in ("glibc", "jemalloc", "mimalloc")
     if (source, behind) not in ABSENT
 ]
 
 
 def command(source: str) -> list[str]:
     """The program and what it wants to be told."""
-    program = [compile_program(source)]
+    program = [compiled(source)]
     if source == "libraries.c":
-        program.append(compile_program("plugin.c", "-shared", "-fPIC"))
+        program.append(compiled("plugin.c", "-shared", "-fPIC"))
     return program
 
 
@@ -51,9 +51,16 @@ def test_it_ends_as_it_does_without_hooks(
     # One for each process, and nothing half written.
     assert len(written) == (301 if source == "forks.c" else 1)
     assert all(path.suffixes == [".pb", ".gz"] for path in written)
-    shown = pprof(written[-1], "-top", "-sample_index=alloc_space")
+    shown = pprof("-top", "-sample_index=alloc_space", str(written[-1]))
     assert "Type: alloc_space" in shown
-    assert {"libc": "libc.so", "jemalloc": "libjemalloc", "mimalloc": "libmimalloc"}[behind] in shown
+    assert {"glibc": "libc.so", "jemalloc": "libjemalloc", "mimalloc": "libmimalloc"}[behind] in shown
+
+
+def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.pb.gz"
+    assert run([compiled("operators.cpp")], preloaded(str(profile), 1)).status == 0
+    held = sums(profile, "inuse_space")
+    assert held["(anonymous namespace)::holdByNew()"] == 2_000_000
 
 
 def catches(process: int, number: signal.Signals) -> bool:
@@ -82,7 +89,7 @@ def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) ->
     output, errors = popen.communicate(timeout=10)
     assert (popen.returncode, output.decode(), errors) == (0, PROGRAMS[source], b"")
     assert asked > 1
-    assert "Total samples = 0" not in pprof(profile, "-top", "-sample_index=alloc_space")
+    assert "Total samples = 0" not in pprof("-top", "-sample_index=alloc_space", str(profile))
 
 
 def test_hooks_that_are_off_change_nothing() -> None:
@@ -92,7 +99,7 @@ def test_hooks_that_are_off_change_nothing() -> None:
 
 
 def test_a_program_with_an_allocator_of_its_own_keeps_it(tmp_path: Path) -> None:
-    program = compile_program("own_malloc.cpp")
+    program = compiled("own_malloc.cpp")
     profile = tmp_path / "profile.pb.gz"
     ended = run([program], preloaded(str(profile), 1))
     assert (ended.status, ended.output) == (0, b"every block was its own\n")
@@ -103,15 +110,15 @@ def test_a_program_with_an_allocator_of_its_own_keeps_it(tmp_path: Path) -> None
 
 def test_a_program_at_a_fixed_address_is_sampled(tmp_path: Path) -> None:
     # Such a program has stubs of its own for functions whose addresses it takes.
-    program = compile_program("stubs.c", "-no-pie", "-fno-pic")
+    program = compiled("stubs.c", "-no-pie", "-fno-pic")
     profile = tmp_path / "profile.pb.gz"
     ended = run([program], preloaded(str(profile), 1))
     assert (ended.status, ended.output, ended.errors) == (0, b"done\n", b"")
-    assert "make_block" in pprof(profile, "-top")
+    assert "make_block" in pprof("-top", str(profile))
 
 
 def test_a_program_at_a_fixed_address_with_another_allocator_first_is_not(tmp_path: Path) -> None:
-    program = compile_program("stubs.c", "-no-pie", "-fno-pic")
+    program = compiled("stubs.c", "-no-pie", "-fno-pic")
     environment = preloaded(str(tmp_path / "profile.pb.gz"), 1, "jemalloc")
     environment["LD_PRELOAD"] = " ".join(reversed(environment["LD_PRELOAD"].split()))
     ended = run([program], environment)

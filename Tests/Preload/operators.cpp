@@ -72,6 +72,11 @@ void whatIsTooMuch() {
     EXPECT(isThrown && handlerCalls == 1);
 }
 
+// Whoever says `new` is the one that allocates, not the operator.
+[[gnu::noinline]] void holdByNew() {
+    for (int i = 0; i < 2000; ++i) kept(new char[1000]);
+}
+
 int descend(int depth) {
     std::string text(static_cast<std::size_t>(depth) * 10 + 30, 'x');
     auto shared = std::make_shared<std::vector<int>>(10, depth);
@@ -97,6 +102,7 @@ int main() {
     everyForm();
     whatIsTooMuch();
     exceptions();
+    holdByNew();
     std::map<std::string, std::vector<int>> map;
     for (int i = 0; i < 5000; ++i) map[std::to_string(i % 500)].push_back(i);
     std::puts(map.size() == 500 ? "every operator did its work" : "no");

@@ -10,22 +10,12 @@
 #include "../../Sources/COutriderHeap/lock.h"
 #include "../../Sources/COutriderHeap/sites.h"
 
+#include "check.h"
+
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-static unsigned long checks;
 static uint64_t seed = 1;
-
-#define CHECK(condition)                                                              \
-    do {                                                                              \
-        __atomic_add_fetch(&checks, 1, __ATOMIC_RELAXED);                             \
-        if (!(condition)) {                                                           \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);   \
-            exit(1);                                                                  \
-        }                                                                             \
-    } while (0)
 
 enum { THREADS = 4, ROUNDS = 40000, HELD = 1500 };
 

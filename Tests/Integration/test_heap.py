@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A service with the heap profiler linked in, read by those who read profiles."""
+
+import gzip
+import math
+import re
+import statistics
+import subprocess
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import (
+    ROOT, Lines, clean_environment, fetch, heap_probe_binary, promtool_findings, system_binary,
+)
+from preloading import BEHIND, hooked, library, outcome, pprof, profiles
+from probing import ProbeProcess
+
+
+class HeapProbe(ProbeProcess):
+    """An agent with a heap profiler, which holds memory on command."""
+
+    @staticmethod
+    def program() -> list[str]:
+        return [heap_probe_binary(), "serve"]
+
+    def __init__(self, **environment: str) -> None:
+        super().__init__(**environment)
+        self.url = self.lines.read().decode().strip()
+
+    def tell(self, command: str) -> None:
+        self.say(command)
+        assert self.lines.read() == b"done\n"
+
+    def save(self, path: str, folder: Path) -> str:
+        """A profile in a file."""
+        file = folder / re.sub(r"\W", "-", path)
+        file.write_bytes(fetch(f"{self.url}/debug/pprof/{path}", timeout=30))
+        return str(file)
+
+    def value(self, name: str, **labels: str) -> float:
+        """A sample of /metrics."""
+        wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
+        text = fetch(f"{self.url}/metrics").decode()
+        return float(next(l for l in text.splitlines() if l.startswith(wanted + " ")).split()[-1])
+
+
+@pytest.fixture
+def probe() -> Iterator[HeapProbe]:
+    with HeapProbe(OUTRIDER_HEAP_INTERVAL="16384") as probe:
+        yield probe
+
+
+def test_pprof_shows_who_holds_the_memory(probe: HeapProbe, tmp_path: Path) -> None:
+    before = probe.save("heap?n=1", tmp_path)
+    probe.tell("hold 20000")
+    after = probe.save("heap?n=2", tmp_path)
+    top = pprof("-top", "-cum", after)
+    assert "Type: inuse_space" in top and re.search(r"9\d\.\d\d% +static Serve\.hold\(_:_:\)|100% +static Serve\.hold", top)
+    assert "ShopSession.init(_:)" in top
+    assert "static Serve.hold(_:_:)" in pprof("-traces", after)
+    difference = pprof("-top", "-cum", f"-base={before}", after)
+    assert "static Serve.hold(_:_:)" in difference
+    drawn = str(tmp_path / "graph.svg")
+    pprof("-svg", f"-output={drawn}", after)
+    assert "Serve" in Path(drawn).read_text()
+    probe.tell("release")
+    left = pprof("-top", "-cum", probe.save("heap?n=3", tmp_path))
+    assert "Serve.hold" not in left
+
+
+def test_live_objects_are_labelled_with_their_swift_types(probe: HeapProbe, tmp_path: Path) -> None:
+    probe.tell("hold 20000")
+    tags = pprof("-tags", probe.save("heap", tmp_path))
+    for name in [
+        "outrider_heap_probe.ShopSession",
+        "outrider_heap_probe.ShopBox<Swift.Dictionary<Swift.String, Swift.Int>>",
+        "Swift._ContiguousArrayStorage<Swift.Double>",
+        "Swift._DictionaryStorage<Swift.String, Swift.Int>",
+    ]:
+        assert name in tags, tags
+
+
+def test_every_reader_gets_what_it_knows(probe: HeapProbe, tmp_path: Path) -> None:
+    probe.tell("hold 5000")
+    profile = gzip.decompress(Path(probe.save("heap", tmp_path)).read_bytes())
+    decoded = subprocess.run(
+        [
+            system_binary("protoc"), "--decode=Profile", f"-I{ROOT}/Tests/Preload",
+            f"{ROOT}/Tests/Preload/profile.proto",
+        ],
+        input=profile, capture_output=True, timeout=30, check=True,
+    ).stdout.decode()
+    # protoc prints what it does not know by number: there is nothing else in it.
+    assert not re.search(r"^\s*\d+[:{ ]", decoded, re.MULTILINE)
+    for text in ["alloc_objects", "inuse_space", "ShopSession.init(_:)"]:
+        assert f'string_table: "{text}"' in decoded
+    assert re.search(r"period: 16384\b", decoded) and "build_id" in decoded
+    raw = pprof("-raw", str(tmp_path / "heap"))
+    assert "PeriodType: space bytes\nPeriod: 16384\n" in raw
+    assert "alloc_objects/count alloc_space/bytes inuse_objects/count inuse_space/bytes" in raw
+    text = fetch(f"{probe.url}/debug/pprof/heap?debug=1").decode()
+    assert re.match(r"heap profile: \d+: \d+ \[\d+: \d+\] @ heap/16384\n", text)
+    assert re.search(r"^#\t0x[0-9a-f]+\tstatic Serve\.hold\(_:_:\)$", text, re.MULTILINE)
+    collapsed = fetch(f"{probe.url}/debug/pprof/heap?format=collapsed").decode()
+    assert re.search(r"^.*static Serve\.hold\(_:_:\);.*swift_slowAlloc \d+$", collapsed, re.MULTILINE)
+
+
+def test_a_span_shows_what_happened_in_it(probe: HeapProbe, tmp_path: Path) -> None:
+    probe.tell("hold 20000")
+    nothing = fetch(f"{probe.url}/debug/pprof/allocs?seconds=1&debug=1", timeout=30).decode()
+    assert "Serve.hold" not in nothing
+
+
+def test_the_flame_graph_is_drawn_by_a_browser(probe: HeapProbe, tmp_path: Path) -> None:
+    page = fetch(f"{probe.url}/debug/pprof/heap?format=flamegraph").decode()
+    assert "://" not in page.replace("http://www.w3.org", ""), "nothing is loaded from elsewhere"
+    probe.tell("hold 20000")
+    with urllib.request.urlopen(f"{probe.url}/debug/pprof/heap?format=flamegraph") as answer:
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert b'"static Serve.hold(_:_:)"' in answer.read()
+
+
+def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> None:
+    probe.tell("hold 20000")
+    probe.tell("churn 50000")
+    exposition = fetch(f"{probe.url}/metrics")
+    assert promtool_findings(exposition) == ""
+    live = probe.value("heap_live_bytes")
+    # 20,000 times 128 bytes of words, 512 and some of an array, and what goes with them.
+    assert 15e6 < live < 40e6
+    assert probe.value("heap_allocated_bytes_total") > live + 45e6
+    assert probe.value("outrider_heap_hooks", state="sampling") == 1
+    assert probe.value("outrider_heap_sampling_interval_bytes") == 16384
+    assert probe.value("outrider_heap_sampler_seconds_total") > 0
+    assert probe.value("outrider_heap_samples") > 1000
+    for reason in ["live_blocks", "stacks", "frees"]:
+        assert probe.value("outrider_heap_samples_refused_total", reason=reason) == 0
+    probe.tell("release")
+    assert probe.value("heap_live_bytes") < live / 4
+
+
+def test_sampling_can_be_switched_off_and_on(probe: HeapProbe) -> None:
+    probe.tell("interval 0")
+    # A thread notices within 1 MiB.
+    probe.tell("churn 2000")
+    before = probe.value("outrider_heap_samples_taken_total")
+    probe.tell("churn 50000")
+    assert probe.value("outrider_heap_samples_taken_total") - before < 5
+    assert probe.value("outrider_heap_hooks", state="off") == 1
+    probe.tell("interval 4096")
+    probe.tell("churn 50000")
+    taken = probe.value("outrider_heap_samples_taken_total") - before
+    # 50 MB less the first one, a sample each 4 KiB.
+    assert 10_000 < taken < 15_000
+
+
+def test_a_bad_interval_in_the_environment_is_told(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [heap_probe_binary(), "state"], env=clean_environment(OUTRIDER_HEAP_INTERVAL="lots"),
+        capture_output=True, text=True, timeout=30, check=True,
+    )
+    assert run.stdout.startswith('OUTRIDER_HEAP_INTERVAL is "lots", which is no number of bytes')
+    assert "\nsampling /" in run.stdout
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_linked_hooks_chain_to_whatever_allocator_is_there(behind: str) -> None:
+    preload = {"LD_PRELOAD": library(BEHIND[behind])} if BEHIND[behind] else {}
+    run = subprocess.run(
+        [heap_probe_binary(), "state"], env=clean_environment(**preload), capture_output=True,
+        text=True, timeout=30, check=True,
+    )
+    word, file = run.stdout.split()
+    assert word == "sampling" and (BEHIND[behind] or "libc.so.6").split(".so")[0] in file
+
+
+def test_a_malloc_that_comes_first_is_told_and_harms_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "first.c"
+    # A library that is preloaded before the hooks and has a malloc of its own.
+    source.write_text(
+        "#include <stddef.h>\nextern void *__libc_malloc(size_t);\nextern void __libc_free(void *);\n"
+        "void *malloc(size_t n) { return __libc_malloc(n); }\nvoid free(void *p) { __libc_free(p); }\n"
+    )
+    made = tmp_path / "first.so"
+    subprocess.run(
+        [system_binary("gcc"), "-shared", "-fPIC", str(source), "-o", str(made)], check=True, timeout=60
+    )
+    environment = hooked(tmp_path / "profiles")
+    environment["LD_PRELOAD"] = f"{made}:{environment['LD_PRELOAD']}"
+    status, printed, said = outcome(["bash", "-c", "echo hello"], environment)
+    assert (status, printed) == (0, "hello\n")
+    assert "there will be no heap profile: another library's malloc comes before" in said
+    assert not profiles(tmp_path / "profiles")
+
+
+def test_estimates_are_right_on_average_and_as_sure_as_chance_allows() -> None:
+    run = subprocess.run(
+        [heap_probe_binary(), "truth"], env=clean_environment(), capture_output=True, text=True,
+        timeout=120, check=True,
+    )
+    ratios: dict[str, list[float]] = defaultdict(list)
+    expected: dict[str, float] = {}
+    for line in run.stdout.splitlines():
+        _, site, _, true, estimate, samples = line.split()
+        ratios[site].append(int(estimate) / int(true))
+        expected[site] = 1 / math.sqrt(float(samples))
+    assert set(ratios) == {"small", "large", "churn"}
+    for site, values in ratios.items():
+        assert len(values) == 50
+        # Of 50 seeds, the mean is off by the spread over the root of 50: here 0.6 to 0.8 %, so that
+        # 3 % is four of those.
+        assert abs(statistics.mean(values) - 1) <= 0.03, (site, values)
+        # The spread of 50 values is itself known to a tenth: four of those, and blocks of a tenth of the
+        # interval spread a little less.
+        assert 0.6 <= statistics.stdev(values) / expected[site] <= 1.4, (site, values)
+
+
+def test_the_interval_widens_past_the_budget_and_comes_back() -> None:
+    process = subprocess.Popen(
+        [heap_probe_binary(), "budget"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=clean_environment(),
+    )
+    lines = Lines(process.stdout)
+
+    def look(nanoseconds: float, seconds: float) -> tuple[int, str]:
+        process.stdin.write(f"{nanoseconds} {seconds}\n".encode())
+        process.stdin.flush()
+        interval, said = lines.read().decode().strip().split(" ", 1)
+        return int(interval), said
+
+    try:
+        assert look(0, 100) == (524288, "-")
+        assert look(5e6, 101) == (524288, "-"), "half of a percent is within the budget"
+        assert look(1e9, 101.5) == (524288, "-"), "half a second says little"
+        interval, said = look(40e6, 102)
+        assert interval == 2097152, "3.5 % of a core need four times the interval"
+        assert said.startswith("heap sampling took 3.5 % of a core; its interval widens to 2097152")
+        assert look(40e6, 130) == (2097152, "-"), "it does not come back at once"
+        interval, said = look(40e6, 170)
+        assert interval == 1048576 and "comes back to 1048576" in said
+        look(40e6, 180)
+        assert look(40e6, 245)[0] == 524288
+        assert look(40e6, 900)[0] == 524288, "no further than what was wanted"
+    finally:
+        process.communicate(timeout=10)
+
+
+def test_memory_of_the_profiler_itself_is_bounded(probe: HeapProbe) -> None:
+    def resident() -> float:
+        return probe.value("process_resident_memory_bytes")
+
+    probe.tell("interval 1")
+    probe.tell("hold 3000")
+    probe.tell("churn 1000")
+    first = resident()
+    # All samples of 4 times 200,000 blocks; the table holds 65,536.
+    probe.tell("hold 100000")
+    assert probe.value("outrider_heap_samples") <= 65536
+    assert probe.value("outrider_heap_samples_refused_total", reason="live_blocks") > 100_000
+    probe.tell("release")
+    assert probe.value("outrider_heap_samples") < 20_000
+    assert resident() - first < 200e6
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        fetch(f"{probe.url}/debug/pprof/profile")
+    assert refusal.value.code == 404

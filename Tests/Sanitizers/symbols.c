@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Symbol tables: this program's own, and thousands that are spoiled or cut short.
+ *
+ *   symbols [seed]
+ */
+#define _GNU_SOURCE
+#include "check.h"
+#include "outrider_symbols.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { SPOILED = 2000, HEAD = 64 };
+
+static uint64_t seed = 1;
+
+__attribute__((noinline)) static int a_function_that_nobody_exports(int number) {
+    return number * 3 + (int)seed;
+}
+
+static void functions_are_found_by_their_addresses(const outrider_module *program) {
+    outrider_symbol_table table;
+    CHECK(outrider_symbols_open(program, &table));
+    uint64_t start = 0, address = (uintptr_t)a_function_that_nobody_exports - program->bias;
+    const char *name = outrider_symbols_find(&table, address + 1, &start);
+    CHECK(name && strcmp(name, "a_function_that_nobody_exports") == 0 && start == address);
+    CHECK(!outrider_symbols_find(&table, 0, &start));
+    outrider_symbols_close(&table);
+    CHECK(table.count == 0 && !table.symbols);
+}
+
+static void another_file_in_its_place_names_nothing(outrider_module program) {
+    outrider_symbol_table table;
+    program.build_id[0] ^= 1;
+    CHECK(program.build_id_size > 0 && !outrider_symbols_open(&program, &table));
+    strcpy(program.path, "/nowhere");
+    CHECK(!outrider_symbols_open(&program, &table));
+    strcpy(program.path, "/");
+    CHECK(!outrider_symbols_open(&program, &table));
+}
+
+static void put(int file, const uint8_t *bytes, size_t size) {
+    CHECK(ftruncate(file, 0) == 0 && pwrite(file, bytes, size, 0) == (ssize_t)size);
+}
+
+static void spoiled_files_name_something_or_nothing(const outrider_module *program) {
+    int own = open(program->path, O_RDONLY), file = memfd_create("spoiled", 0);
+    off_t size = lseek(own, 0, SEEK_END);
+    uint8_t *good = malloc((size_t)size), *bad = malloc((size_t)size);
+    CHECK(file >= 0 && pread(own, good, (size_t)size, 0) == size);
+    uint64_t sections;
+    memcpy(&sections, good + 40, sizeof sections);
+    outrider_module module = *program;
+    snprintf(module.path, sizeof module.path, "/proc/self/fd/%d", file);
+    unsigned opened = 0;
+    for (int round = 0; round < SPOILED; round++) {
+        memcpy(bad, good, (size_t)size);
+        spoil(bad + 4, HEAD - 4, &seed);
+        if (round % 4) memcpy(bad, good, HEAD);
+        spoil(bad + sections, (size_t)size - sections, &seed);
+        size_t length = round % 5 ? (size_t)size : (size_t)(next_random(&seed) % (uint64_t)size) + 1;
+        put(file, bad, length);
+        module.build_id_size = round % 3 ? 0 : program->build_id_size;
+        outrider_symbol_table table;
+        if (outrider_symbols_open(&module, &table)) {
+            opened++;
+            for (int i = 0; i < 50; i++) {
+                uint64_t start;
+                const char *name =
+                    outrider_symbols_find(&table, next_random(&seed) % 0x400000, &start);
+                /* It ends within the table of names. */
+                CHECK(!name || strlen(name) < table.names_size);
+            }
+            outrider_symbols_close(&table);
+        }
+        checks++;
+    }
+    CHECK(opened > SPOILED / 20);
+    free(good);
+    free(bad);
+    close(own);
+    close(file);
+}
+
+static void names_are_cut_to_their_room(void) {
+    char room[8];
+    CHECK(outrider_symbols_demangle("plain", room, sizeof room) == 0);
+    CHECK(outrider_symbols_demangle("_Z", room, 0) == 0);
+    char longest[20000];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    memcpy(longest, "_Z", 2);
+    CHECK(outrider_symbols_demangle(longest, room, sizeof room) == 0);
+    /* Without a C++ runtime in this program nobody can read it, with one it is cut. */
+    CHECK(outrider_symbols_demangle("_ZN4shop5orderEi", room, sizeof room) < sizeof room);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) seed = strtoull(argv[1], NULL, 10) | 1;
+    CHECK(a_function_that_nobody_exports(1) == (int)seed + 3);
+    outrider_module modules[32];
+    size_t count = outrider_modules_list(modules, 32);
+    CHECK(count > 1 && modules[0].path[0] == '/' && strstr(modules[0].path, "symbols"));
+    uint64_t generation = outrider_modules_generation();
+    CHECK(generation == outrider_modules_generation());
+    functions_are_found_by_their_addresses(&modules[0]);
+    another_file_in_its_place_names_nothing(modules[0]);
+    spoiled_files_name_something_or_nothing(&modules[0]);
+    names_are_cut_to_their_room();
+    printf("symbols: %lu checks passed\n", checks);
+    return 0;
+}
