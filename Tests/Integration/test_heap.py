@@ -137,7 +137,7 @@ def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> Non
     assert probe.value("outrider_heap_hooks", state="sampling") == 1
     assert probe.value("outrider_heap_sampling_interval_bytes") == 16384
     assert probe.value("outrider_heap_sampler_seconds_total") > 0
-    assert probe.value("outrider_heap_samples") > 1000
+    assert probe.value("outrider_heap_samples") > 600
     for reason in ["live_blocks", "stacks", "frees"]:
         assert probe.value("outrider_heap_samples_refused_total", reason=reason) == 0
     probe.tell("release")

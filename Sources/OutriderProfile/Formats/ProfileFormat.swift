@@ -24,7 +24,10 @@ extension Profile {
         rendered(as: format, title: title, Symbolizer.shared.symbols(of: addresses))
     }
 
-    func rendered(as format: ProfileFormat, title: String, _ symbols: Symbols) -> [UInt8] {
+    /// The same with names that are known already.
+    package func rendered(
+        as format: ProfileFormat, title: String, _ symbols: Symbols
+    ) -> [UInt8] {
         switch format {
         case .pprof: PprofEncoder.encode(self, symbols)
         case .text: TextReport.render(self, symbols, title: title)

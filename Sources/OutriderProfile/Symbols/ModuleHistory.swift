@@ -13,16 +13,16 @@ package struct Module: Hashable, Sendable {
     /// All of its segments in memory.
     package let image: Range<UInt>
     /// What is added to the addresses of its file.
-    let bias: UInt
+    package let bias: UInt
     /// Where that segment begins in the file.
-    let fileOffset: UInt64
+    package let fileOffset: UInt64
     /// The GNU build id in hexadecimal digits; empty if it has none.
-    let buildID: String
+    package let buildID: String
     /// As the C side knows it, to read its symbols.
     private let place: ModulePlace
 
     /// The last part of its path.
-    var name: String { path.split(separator: "/").last.map(String.init) ?? path }
+    package var name: String { path.split(separator: "/").last.map(String.init) ?? path }
 
     init?(_ module: outrider_module) {
         guard module.end > module.start, module.image_end > module.image_start else { return nil }

@@ -15,6 +15,13 @@ package struct Frame: Hashable, Sendable {
     package var mangledName: String?
     /// The module's number in ``Symbols/modules``.
     package var module: Int?
+
+    /// A frame of which nothing is known but this.
+    package init(name: String? = nil, mangledName: String? = nil, module: Int? = nil) {
+        self.name = name
+        self.mangledName = mangledName
+        self.module = module
+    }
 }
 
 /// The frames of a profile.
@@ -23,6 +30,12 @@ package struct Symbols: Sendable {
     package let modules: [Module]
     /// What is known of each address.
     package let frames: [UInt: Frame]
+
+    /// These frames, in these modules.
+    package init(modules: [Module], frames: [UInt: Frame]) {
+        self.modules = modules
+        self.frames = frames
+    }
 
     /// A name for people, whatever is known: the function, or the place in its file, or the address.
     package func label(_ address: UInt) -> String {
@@ -58,7 +71,8 @@ package final class Symbolizer: Sendable {
     private let history: ModuleHistory
     private let known = Guarded<[Place: Name?]>([:])
 
-    init(history: ModuleHistory = .shared) {
+    /// A symbolizer with no names yet.
+    package init(history: ModuleHistory = .shared) {
         self.history = history
     }
 

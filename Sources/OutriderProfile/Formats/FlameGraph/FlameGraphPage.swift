@@ -11,7 +11,7 @@ extension ProfileFormat {
 /// The parts of the page before and behind the data.
 enum FlameGraphPage {
     static func head(title: String) -> String {
-        let safe = String(title.map { "<>&\"".contains($0) ? " " : $0 })
+        let safe = plain(title)
         return """
             <!doctype html>
             <html lang="en">
@@ -36,6 +36,20 @@ enum FlameGraphPage {
             "use strict";
             const profile =
             """
+    }
+
+    /// Without what means something in HTML, or moves text about.
+    private static func plain(_ title: String) -> String {
+        var text = String.UnicodeScalarView()
+        for scalar in title.unicodeScalars {
+            let isPlain: Bool
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator: isPlain = false
+            default: isPlain = !["<", ">", "&", "\""].contains(scalar)
+            }
+            text.append(isPlain ? scalar : " ")
+        }
+        return String(text)
     }
 
     private static let style = """

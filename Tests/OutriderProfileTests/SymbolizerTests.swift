@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names of this very program's functions.
+
+import OutriderProfile
+import Testing
+
+/// An address that a call inside of a function would return to.
+@inline(never)
+private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
+    unsafe UInt(bitPattern: unsafeBitCast(function, to: UnsafeRawPointer.self)) + 2
+}
+
+@Suite struct SymbolizerTests {
+    private static let own: @convention(c) () -> Void = { theFunctionWithAName() }
+
+    @Test func `functions of Swift have the names that people write`() throws {
+        let address = addressInside(Self.own)
+        let symbols = Symbolizer(history: .shared).symbols(of: [address])
+        let frame = try #require(symbols.frames[address])
+        #expect(frame.mangledName?.hasPrefix("$s") == true)
+        #expect(frame.name?.contains("SymbolizerTests") == true, "\(frame)")
+        #expect(symbols.label(address) == frame.name)
+    }
+
+    @Test func `what lies in no file is shown by its address, and what has no name by its place`() {
+        let nowhere: UInt = 0x1234
+        let symbols = Symbolizer(history: .shared).symbols(of: [nowhere, .max, 0])
+        #expect(symbols.label(nowhere) == "0x1234")
+        #expect(symbols.label(.max) == "0xffffffffffffffff")
+        #expect(symbols.frames.values.allSatisfy { $0.name == nil })
+    }
+
+    @Test func `the program comes first, with its build id and its place`() throws {
+        let modules = ModuleHistory.shared.modules
+        let program = try #require(modules.first)
+        #expect(program.path.hasSuffix(".xctest"))
+        #expect(program.addresses.contains(addressInside(Self.own)))
+        #expect(program.image.contains(program.addresses.lowerBound))
+        let libc = try #require(modules.first { $0.name.hasPrefix("libc.so") })
+        #expect(libc.buildID.count == 40 && libc.buildID.allSatisfy(\.isHexDigit))
+    }
+
+    @Test func `names are found once and kept`() {
+        let symbolizer = Symbolizer(history: .shared)
+        let address = addressInside(Self.own)
+        let first = symbolizer.symbols(of: [address]).frames
+        #expect(symbolizer.symbols(of: [address, address + 1]).frames[address] == first[address])
+    }
+}
+
+@inline(never)
+private func theFunctionWithAName() {}

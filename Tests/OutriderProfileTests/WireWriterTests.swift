@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The wire format, byte by byte; the examples of the encoding's own description among them.
+
+import OutriderWire
+import Testing
+
+@Suite struct WireWriterTests {
+    @Test func `numbers take as many bytes as they need, and none if they are 0`() {
+        var writer = WireWriter()
+        writer.add(1, 150 as UInt64)
+        writer.add(2, 0 as UInt64)
+        writer.add(3, 127 as UInt64)
+        writer.add(16, UInt64.max)
+        #expect(
+            writer.bytes == [
+                0x08, 0x96, 0x01, 0x18, 0x7f, 0x80, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                0xff, 0xff, 0x01,
+            ])
+    }
+
+    @Test func `negative numbers take ten bytes`() {
+        var writer = WireWriter()
+        writer.add(1, -2 as Int64)
+        #expect(writer.bytes == [8, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1])
+    }
+
+    @Test func `texts, messages and packed numbers tell their length first`() {
+        var inner = WireWriter()
+        inner.add(1, 150 as UInt64)
+        var writer = WireWriter()
+        writer.add(2, "testing")
+        writer.add(3, inner)
+        writer.add(6, packed: [3, 270, 86_942] as [UInt64])
+        writer.add(7, packed: [] as [Int64])
+        writer.add(8, "")
+        writer.add(9, true)
+        writer.add(9, false)
+        #expect(
+            writer.bytes == [0x12, 7] + Array("testing".utf8) + [0x1a, 3, 8, 0x96, 1]
+                + [0x32, 6, 3, 0x8e, 2, 0x9e, 0xa7, 5] + [0x42, 0] + [0x48, 1])
+    }
+
+    @Test func `gzip fits whatever it is given, or says that it does not`() throws {
+        let noise = (0..<100_000).map { _ in UInt8.random(in: 0...255) }
+        let member = try #require(Gzip.member(noise))
+        #expect(member.prefix(2) == [0x1f, 0x8b] && member.count > noise.count)
+        #expect(Gzip.member(noise, limit: noise.count) == nil)
+        #expect(Gzip.member([], limit: 0) == nil)
+        #expect(try #require(Gzip.member([UInt8](repeating: 7, count: 100_000))).count < 1_000)
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pages of profiles, over real sockets: parameters, header fields, spans that are shared, and limits.
+
+import Outrider
+import OutriderEndpoint
+import OutriderMetrics
+import OutriderProfile
+import Synchronization
+import TestSupport
+import Testing
+
+/// A source whose profile grows by one sample of 100 bytes each time somebody looks.
+private final class CountingSource: ProfileSource, Collector {
+    let kinds: [ProfileKind]
+    let looks = Atomic<Int>(0)
+    let starts = Atomic<Int>(0)
+    let isBroken: Bool
+
+    init(_ names: String..., isBroken: Bool = false) {
+        kinds = names.map { ProfileKind($0, summary: "a test", defaultSampleType: "space") }
+        self.isBroken = isBroken
+    }
+
+    func start(log: @escaping @Sendable (Bool, String) -> Void) {
+        starts.add(1, ordering: .relaxed)
+        log(true, "the source has started")
+    }
+
+    func snapshot(of kind: ProfileKind) throws(ProfileUnavailable) -> Profile {
+        if isBroken { throw ProfileUnavailable("there is nothing to see") }
+        let count = looks.add(1, ordering: .sequentiallyConsistent).newValue
+        var profile = Profile(
+            sampleTypes: [.init("space", "bytes")], defaultSampleType: "space",
+            periodType: .init("space", "bytes"), period: 1)
+        profile.add(stack: [7], values: [Int64(count) * 100])
+        return profile
+    }
+
+    let name = "counting"
+    private static let family = CollectedFamily.gauge("counting_looks", help: "Looks.")
+    var families: [CollectedFamily] { [Self.family] }
+    func collect(into samples: inout CollectedSamples) {
+        samples.add(Self.family, looks.load(ordering: .relaxed))
+    }
+}
+
+@Suite struct ProfilePageTests {
+    private func agent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agent {
+        Agent.start(isolated(log: lines.log), profiles: sources)
+    }
+
+    @Test(arguments: [
+        ("", 200), ("?debug=0", 200), ("?debug=1", 200), ("?debug=2", 200), ("?gc=1", 200),
+        ("?format=pprof", 200), ("?format=collapsed", 200), ("?format=flamegraph", 200),
+        ("?format=text&debug=1", 200), ("?unknown=x", 200), ("?debug=1&debug=x", 200),
+        ("?debug=x", 400), ("?debug=-1", 400), ("?debug=", 400), ("?format=svg", 400),
+        ("?format=", 400), ("?format=pprof&debug=1", 400), ("?seconds=0", 400),
+        ("?seconds=-5", 400), ("?seconds=1.5", 400), ("?seconds=x", 400), ("?seconds=", 400),
+        ("?seconds=99999999999999999999", 400), ("?seconds=x&seconds=1", 400),
+    ])
+    func `each parameter is answered as the documentation says`(query: String, status: Int) throws {
+        let agent = agent(CountingSource("heap"))
+        defer { agent.stop() }
+        let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
+        #expect(answer.status == status)
+        if status == 400 {
+            #expect(answer.header("X-Go-Pprof") == "1")
+            #expect(answer.text.hasSuffix("\n") && answer.body.count > 10)
+        }
+    }
+
+    @Test(arguments: [
+        ("", "application/octet-stream", "attachment; filename=\"heap\""),
+        ("?seconds=1", "application/octet-stream", "attachment; filename=\"heap-delta\""),
+        ("?debug=1", "text/plain; charset=utf-8", nil),
+        ("?format=collapsed", "text/plain; charset=utf-8", nil),
+        ("?format=flamegraph", "text/html; charset=utf-8", nil),
+    ])
+    func `every form has its header fields, and none a Content-Encoding`(
+        query: String, type: String, disposition: String?
+    ) throws {
+        let agent = agent(CountingSource("heap"))
+        defer { agent.stop() }
+        let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
+        #expect(answer.header("Content-Type") == type)
+        #expect(answer.header("Content-Disposition") == disposition)
+        #expect(answer.header("Content-Encoding") == nil)
+        #expect(answer.header("Cache-Control") == "no-store")
+        #expect(answer.header("X-Content-Type-Options") == "nosniff")
+        let policy = answer.header("Content-Security-Policy") ?? ""
+        #expect(policy.hasPrefix("default-src 'none'"))
+        #expect(policy.contains("unsafe-inline") == query.contains("flamegraph"))
+        let head = try fetch(
+            "/debug/pprof/heap\(query)", from: address(of: agent), method: "HEAD")
+        #expect(head.status == 200 && head.body.isEmpty)
+    }
+
+    @Test func `the index lists what exists, and what does not exist is 404`() throws {
+        let agent = agent(CountingSource("heap", "allocs"))
+        defer { agent.stop() }
+        for path in ["/debug/pprof/", "/debug/pprof"] {
+            let index = try fetch(path, from: address(of: agent))
+            #expect(index.status == 200)
+            #expect(index.text.contains("/debug/pprof/heap?format=flamegraph"))
+            #expect(index.text.contains("/debug/pprof/allocs?format=pprof"))
+        }
+        for name in ["profile", "goroutine", "mutex", "block", "heap/", "cmdline"] {
+            #expect(try fetch("/debug/pprof/\(name)", from: address(of: agent)).status == 404)
+        }
+        #expect(try fetch("/debug", from: address(of: agent)).text.contains("/debug/pprof/heap"))
+    }
+
+    @Test func `a name that is not this machine's may not see a profile`() throws {
+        let agent = agent(CountingSource("heap"))
+        defer { agent.stop() }
+        let connection = try Connection(address(of: agent))
+        try connection.send("GET /debug/pprof/heap HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        #expect(try connection.response().status == 403)
+    }
+
+    @Test func `a source is started once, and its metrics are in the scrape`() throws {
+        let (source, lines) = (CountingSource("heap"), Lines())
+        let agent = agent(source, lines: lines)
+        defer { agent.stop() }
+        #expect(source.starts.load(ordering: .relaxed) == 1)
+        #expect(lines.all.contains("error: the source has started"))
+        #expect(
+            try fetch("/metrics", from: address(of: agent)).text.contains("\ncounting_looks 0\n"))
+    }
+
+    @Test func `of two profiles with one name the first is shown, and the other is told`() throws {
+        let lines = Lines()
+        let agent = agent(CountingSource("heap"), CountingSource("heap", "Bad Name"), lines: lines)
+        defer { agent.stop() }
+        #expect(try fetch("/debug/pprof/heap", from: address(of: agent)).status == 200)
+        #expect(
+            lines.all.contains("error: two sources have the profile heap; the first one is shown"))
+        let text = agent.registry.text()
+        #expect(text.contains(#"outrider_start_failures_total{reason="profile_twice"} 1"#))
+        #expect(text.contains(#"outrider_start_failures_total{reason="profile_name"} 1"#))
+    }
+
+    @Test func `a profile that is not to be had is 503, with the reason`() throws {
+        let agent = agent(CountingSource("heap", isBroken: true))
+        defer { agent.stop() }
+        for query in ["", "?seconds=1"] {
+            let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
+            #expect(answer.status == 503 && answer.text == "there is nothing to see\n")
+            #expect(answer.header("Retry-After") != nil)
+        }
+    }
+
+    @Test func `a span shows the difference of two looks`() throws {
+        let agent = agent(CountingSource("heap"))
+        defer { agent.stop() }
+        let answer = try fetch("/debug/pprof/heap?seconds=1&debug=1", from: address(of: agent))
+        #expect(answer.text.contains("\n100 @ 0x7\n"), "\(answer.text)")
+    }
+
+    @Test func `those who come together share one span`() async throws {
+        let source = CountingSource("heap")
+        let agent = agent(source)
+        defer { agent.stop() }
+        let place = try address(of: agent)
+        let connections = try (0..<6).map { _ in try Connection(place) }
+        for connection in connections {
+            try connection.send(
+                "GET /debug/pprof/heap?seconds=2&debug=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        }
+        for connection in connections {
+            #expect(try connection.response().text.contains("\n100 @ 0x7\n"))
+        }
+        #expect(source.looks.load(ordering: .relaxed) == 2)
+    }
+
+    @Test func `past two spans at a time there is 503 and the advice when to come again`() throws {
+        let agent = agent(CountingSource("heap"))
+        defer { agent.stop() }
+        let place = try address(of: agent)
+        var waiting = try [100, 200].map { seconds in
+            let connection = try Connection(place)
+            try connection.send(
+                "GET /debug/pprof/heap?seconds=\(seconds) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return connection
+        }
+        // The spans have begun once a third one is refused.
+        var refusal: RawResponse?
+        #expect(
+            try eventually {
+                let answer = try fetch("/debug/pprof/heap?seconds=1", from: place)
+                refusal = answer
+                return answer.status == 503
+            })
+        #expect(refusal?.header("Retry-After") == "1")
+        #expect(try fetch("/debug/pprof/heap", from: place).status == 200, "moments go on")
+        // Clients who leave make room for others.
+        #expect(waiting.count == 2)
+        waiting = []
+        #expect(
+            try eventually {
+                try fetch("/debug/pprof/heap?seconds=1", from: place).status == 200
+            })
+    }
+
+    @Test func `a stop answers those who wait for a long span`() throws {
+        let agent = agent(CountingSource("heap"))
+        let connection = try Connection(address(of: agent))
+        try connection.send(
+            "GET /debug/pprof/heap?seconds=9999 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        #expect(
+            eventually {
+                agent.registry.text().contains("counting_looks 1\n")
+            })
+        let took = ContinuousClock().measure { agent.stop() }
+        #expect(took < .seconds(10))
+        #expect(try connection.response().status == 503)
+    }
+}
