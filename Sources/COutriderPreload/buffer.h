@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Growing memory that comes from mmap, and the wire format of protocol buffers written into it.
  *
- * A profile is written while somebody's process ends, in whatever state its heap is by then. So nothing here
- * allocates. A buffer that cannot grow remembers that, and takes nothing more: its user looks once, at the end.
+ * A profile is written while somebody's process ends, in whatever state its heap is by then. So nothing
+ * here allocates. A buffer that cannot grow remembers that, and takes nothing more: its user looks once,
+ * at the end.
  */
 #ifndef OUTRIDER_BUFFER_H
 #define OUTRIDER_BUFFER_H

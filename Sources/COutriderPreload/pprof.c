@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "pprof.h"
 
+#include "numbering.h"
 #include "outrider_heap.h"
 #include "outrider_symbols.h"
 #include "text.h"
@@ -48,45 +49,16 @@ typedef struct {
     uint32_t function;
 } place;
 
-/* Numbers of keys, which count from one in the order in which they come. */
-typedef struct {
-    outrider_buffer entries;
-    size_t mask;
-    uint32_t count;
-} numbering;
-typedef struct {
-    uint64_t key;
-    uint32_t number; /* 0 where the entry is free */
-} entry;
-
 typedef struct {
     outrider_buffer *output;
     outrider_buffer strings, samples, places, modules, message, part;
-    numbering addresses, functions;
+    outrider_numbering addresses, functions;
     uint64_t string_count;
     bool may_demangle, has_unknown;
     char readable[LONGEST_READABLE];
 } writer;
 
 /* --- pieces --------------------------------------------------------------------------------------- */
-
-static bool prepare_numbering(numbering *numbers, size_t most) {
-    size_t size = 64;
-    while (size < 2 * most) size *= 2;
-    numbers->mask = size - 1;
-    return outrider_buffer_extend(&numbers->entries, size * sizeof(entry)) != NULL;
-}
-
-/* The number of a key; `is_new` tells whether it has just got it. There is always a free entry: no more keys
- * come than were announced. */
-static uint32_t number_of(numbering *numbers, uint64_t key, bool *is_new) {
-    entry *entries = (entry *)numbers->entries.bytes;
-    size_t at = (size_t)(key * 0x9e3779b97f4a7c15u >> 20) & numbers->mask;
-    while (entries[at].number && entries[at].key != key) at = (at + 1) & numbers->mask;
-    *is_new = entries[at].number == 0;
-    if (*is_new) entries[at] = (entry){key, ++numbers->count};
-    return entries[at].number;
-}
 
 /* Adds a string to the table and returns its number. */
 static uint64_t add_string(writer *to, const char *text) {
@@ -148,7 +120,7 @@ static void number_addresses(writer *to) {
     for (size_t i = 0; i < to->samples.size / sizeof *samples; i++) {
         for (uint32_t frame = 0; frame < samples[i].depth; frame++) {
             bool is_new;
-            number_of(&to->addresses, samples[i].pcs[frame], &is_new);
+            outrider_numbering_find(&to->addresses, samples[i].pcs[frame], &is_new);
             if (is_new)
                 outrider_buffer_add(
                     &to->places, &(place){samples[i].pcs[frame], 0, 0}, sizeof(place));
@@ -183,7 +155,7 @@ static uint32_t name_function(
     const char *name = outrider_symbols_find(table, address - module->bias, &start);
     if (!name) return 0;
     bool is_new;
-    uint32_t number = number_of(&to->functions, start + module->bias, &is_new);
+    uint32_t number = outrider_numbering_find(&to->functions, start + module->bias, &is_new);
     if (is_new) add_function(to, number, name);
     return number;
 }
@@ -236,7 +208,7 @@ static void add_samples(writer *to) {
         for (uint32_t frame = 0; frame < samples[i].depth; frame++) {
             bool is_new;
             outrider_wire_varint(
-                &to->part, number_of(&to->addresses, samples[i].pcs[frame], &is_new));
+                &to->part, outrider_numbering_find(&to->addresses, samples[i].pcs[frame], &is_new));
         }
         if (samples[i].depth == 0) {
             outrider_wire_varint(&to->part, unknown);
@@ -306,8 +278,8 @@ void outrider_pprof_write(outrider_buffer *output, outrider_pprof_options option
     size_t words = copy_samples(to);
     add_head(to, options);
     add_comments(to);
-    if (prepare_numbering(&to->addresses, words)) number_addresses(to);
-    if (prepare_numbering(&to->functions, to->addresses.count)) add_modules(to);
+    if (outrider_numbering_prepare(&to->addresses, words)) number_addresses(to);
+    if (outrider_numbering_prepare(&to->functions, to->addresses.count)) add_modules(to);
     if (!to->addresses.entries.is_short) add_samples(to);
     add_locations(to);
     outrider_buffer_add(output, to->strings.bytes, to->strings.size);

@@ -13,8 +13,8 @@ typedef struct {
 
 /* Adds a profile.proto to the output, not compressed.
  *
- * Takes the loader's lock and reads the files of what is loaded: tens of milliseconds for a large program. Not
- * for a hook or a signal handler; one caller at a time. Check `output->is_short` afterwards. */
+ * Takes the loader's lock and reads the files of what is loaded: tens of milliseconds for a large program.
+ * Not for a hook or a signal handler; one caller at a time. Check `output->is_short` afterwards. */
 void outrider_pprof_write(outrider_buffer *output, outrider_pprof_options options);
 
 #endif

@@ -5,13 +5,13 @@
  *                            nothing is sampled, and the hooks pass every call on.
  *   OUTRIDER_HEAP_INTERVAL   mean distance of two samples, in bytes; 524288 unless given
  *
- * The profile is written when the program returns from main or calls exit, and on SIGUSR2 where that signal has
- * its default action. _exit, exec and signals that end the program write none. A child of a fork that goes on
- * without exec writes one of its own at its end if the pattern has `%p`, since it would take its parent's
- * name otherwise.
+ * The profile is written when the program returns from main or calls exit, and on SIGUSR2 where that signal
+ * has its default action. _exit, exec and signals that end the program write none. A child of a fork that
+ * goes on without exec writes one of its own at its end if the pattern has `%p`, since it would take its
+ * parent's name otherwise; the signal does nothing there, as the thread that it wakes stayed behind.
  *
- * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who needs
- * that starts it with the signal ignored, which leaves the thread out.
+ * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who
+ * needs that starts it with the signal ignored, which leaves the thread out.
  *
  * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
  * error, errno stays, no descriptor stays open. Whether a writer is at work is the number of its process, so

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The thread that waits, and the handler that wakes it.
  *
- * sem_post is all that the handler does (signal-safety(7)). It runs on the alternate stack where there is one,
- * which Go requires of every handler, and restarts what it interrupts.
+ * sem_post is all that the handler does (signal-safety(7)). It runs on the alternate stack where there is
+ * one, which Go requires of every handler, and restarts what it interrupts.
  */
 #define _GNU_SOURCE
 #include "wake.h"

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,6 +18,17 @@ from preloading import compiled, decoded, preload_object, pprof, preloaded, run,
 def life(name: str) -> list[str]:
     """The program that lives as it is told."""
     return [compiled("life.c"), name]
+
+
+def start(command: list[str], profile: Path) -> tuple[subprocess.Popen[bytes], Lines]:
+    """The program, once it waits for a line."""
+    popen = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=preloaded(str(profile), 1),
+    )  # fmt: skip
+    lines = Lines(popen.stdout)
+    assert lines.read() == b"ready\n"
+    return popen, lines
 
 
 # --- what is in it -----------------------------------------------------------------------------------
@@ -56,6 +68,20 @@ def test_stacks_go_down_to_main(tmp_path: Path) -> None:
     run([compiled("known.c"), "5000", "1000"], preloaded(str(profile), 1))
     traces = pprof("-traces", "-focus=keep_block", str(profile))
     assert re.search(r"(?m)^ +4\.77MB +keep_block\n +main$", traces), traces
+
+
+def test_a_program_whose_file_was_replaced_keeps_its_names(tmp_path: Path) -> None:
+    program, profile = tmp_path / "program", tmp_path / "profile.pb.gz"
+    shutil.copy(life("wait")[0], program)
+    popen, _ = start([str(program), "wait"], profile)
+    # As the next version is put in its place.
+    next_version = tmp_path / "next"
+    shutil.copy(compiled("known.c"), next_version)
+    next_version.rename(program)
+    popen.communicate(b"\n", timeout=20)
+    assert popen.returncode == 0
+    assert sums(profile, "inuse_space")["main"] == 1_000_000
+    assert f'string_table: "{program}"' in decoded(profile)
 
 
 def test_protoc_reads_it(tmp_path: Path) -> None:
@@ -137,20 +163,9 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     assert (ended.status, ended.output, ended.errors) == (0, b"0\n1\n2\n", b"")
 
 
-def start(name: str, profile: Path, **more: str) -> tuple[subprocess.Popen[bytes], Lines]:
-    """The program, once it waits for a line."""
-    popen = subprocess.Popen(
-        life(name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=preloaded(str(profile), 1, **more),
-    )  # fmt: skip
-    lines = Lines(popen.stdout)
-    assert lines.read() == b"ready\n"
-    return popen, lines
-
-
 def test_a_signal_writes_one_and_the_program_goes_on(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, _ = start("wait", profile)
+    popen, _ = start(life("wait"), profile)
     for _ in range(3):
         popen.send_signal(signal.SIGUSR2)
         poll("the profile is there", lambda: profile.exists() or None)
@@ -166,7 +181,7 @@ def test_a_signal_that_the_program_ignores_stays_ignored(tmp_path: Path) -> None
     profile = tmp_path / "profile.pb.gz"
     before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
-        popen, _ = start("ignore", profile)
+        popen, _ = start(life("ignore"), profile)
     finally:
         signal.signal(signal.SIGUSR2, before)
     popen.send_signal(signal.SIGUSR2)
@@ -176,7 +191,7 @@ def test_a_signal_that_the_program_ignores_stays_ignored(tmp_path: Path) -> None
 
 def test_a_signal_that_the_program_handles_is_its_own(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, lines = start("handle", profile)
+    popen, lines = start(life("handle"), profile)
     popen.send_signal(signal.SIGUSR2)
     assert lines.read() == b"own handler\n"
     assert not profile.exists()

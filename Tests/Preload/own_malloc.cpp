@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program with an allocator of its own, which it exports as some do: it comes before any preloaded hooks. All
-// of its blocks are its own allocator's, operator new's too; a foreign one ends it.
+// A program with an allocator of its own, which it exports as some do: it comes before any preloaded hooks.
+// All of its blocks are its own allocator's, operator new's too; a foreign one ends it.
 #include "expect.h"
 
 #include <cstdint>
