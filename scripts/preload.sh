@@ -1,44 +1,61 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the malloc hooks and the sampler as a plain shared object for LD_PRELOAD, which needs libc and
-# nothing else. The last line that it prints is the object's path; Sources/COutriderPreload/preload.c
-# tells how to use it.
+# Builds the malloc hooks and their sampler as a shared object for LD_PRELOAD, which samples the heap of any
+# glibc program:
 #
-# Not by SwiftPM: a dynamic library of its making needs Swift's runtime, whatever is in it.
+#   OUTRIDER_HEAP_PROFILE=/tmp/%p.pb.gz LD_PRELOAD="$(scripts/preload.sh | tail -n 1)" python3 …
+#   go tool pprof -top /tmp/….pb.gz
+#
+# The last line it prints is the path of the object. It needs nothing but libc, and exports nothing but what
+# it stands in front of; both are checked. Sources/COutriderPreload/preload.c says what it listens to.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Swift brings a clang, which need not be on PATH.
 compiler="${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
 
-place=$PWD/.build/preload
-object=$place/liboutrider-heap.so
+place=.build/preload
+object="$place/liboutrider-heap.so"
 mkdir -p "$place"
-
-parts=(COutriderHeap COutriderStack COutriderSymbols)
-includes=()
-sources=(Sources/COutriderPreload/*.c)
+parts=(Stack Symbols Heap Preload)
+sources=()
+flags=(-std=c11 -Wall -Wextra -Werror -O2 -fPIC -fvisibility=hidden -fno-omit-frame-pointer
+    -pthread -g -gdwarf-4)
 for part in "${parts[@]}"; do
-    includes+=("-ISources/$part/include")
-    sources+=(Sources/"$part"/*.c)
+    sources+=("Sources/COutrider$part"/*.c)
+    flags+=("-ISources/COutrider$part/include")
 done
-# Frame pointers, so that the walk finds its way out of the hooks.
-"$compiler" -shared -fPIC -std=c11 -O2 -g -gdwarf-4 -fvisibility=hidden -fno-omit-frame-pointer -pthread \
-    -Wall -Wextra -Werror -Wl,--no-undefined -Wl,-z,now -Wl,-z,relro "${includes[@]}" "${sources[@]}" \
-    -o "$object.$$"
-mv "$object.$$" "$object"
 
-needed="$(LC_ALL=C readelf --dynamic --wide "$object" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
-if [[ $needed != libc.so.6 ]]; then
-    echo "preload: the object needs more than libc: $needed" >&2
+# Under another name first: a program may be running with the object of before. Old DWARF, which valgrind
+# reads; frame pointers, so that the walk finds its way out of the hooks.
+new="$object.$$"
+trap 'rm -f "$new"' EXIT
+"$compiler" "${flags[@]}" -shared -Wl,--no-undefined -Wl,-z,now -Wl,-z,relro \
+    -Wl,-soname,liboutrider-heap.so -Wl,--version-script=Sources/COutriderPreload/hooks.map \
+    -o "$new" "${sources[@]}"
+
+needed="$(LC_ALL=C readelf --dynamic --wide "$new" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
+foreign="$(grep -vxE 'libc\.so\.6|ld-linux-[a-z0-9-]+\.so\.[0-9]+' <<<"$needed" || true)"
+if [[ -n $foreign ]]; then
+    echo "preload: it needs more than libc: $foreign" >&2
     exit 1
 fi
-# What it exports must be what it replaces, and no more.
-surplus="$(LC_ALL=C readelf --dyn-syms --wide "$object" |
-    awk '$7 != "UND" && ($5 == "GLOBAL" || $5 == "WEAK") { print $8 }' |
-    grep -vE '^(malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|malloc_usable_size|free_sized|free_aligned_sized|_Zn[wa].*|_Zd[la].*|_edata|_end|__bss_start)$' || true)"
-if [[ -n $surplus ]]; then
-    echo "preload: the object exports more than the hooks: $surplus" >&2
+
+# malloc's family, and C++'s operators new (_Zn) and delete (_Zd).
+hooks='malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc'
+hooks+='|malloc_usable_size|free_sized|free_aligned_sized|_Z[nd][wal][A-Za-z0-9_]*'
+# Lowercase are symbols that the linker keeps for relocations, which nobody else sees.
+exported="$(nm --dynamic --defined-only --format=posix "$new" |
+    awk '$2 ~ /[A-Z]/ { print $1 }')"
+unexpected="$(grep -vxE "$hooks" <<<"$exported" || true)"
+if [[ -n $unexpected ]]; then
+    echo "preload: it exports what is no hook: $unexpected" >&2
     exit 1
 fi
-echo "$object"
+if ! grep -qx malloc <<<"$exported"; then
+    echo "preload: it has no hooks" >&2
+    exit 1
+fi
+
+mv "$new" "$object"
+echo "$PWD/$object"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Tests the C code under the address and undefined-behaviour sanitizers, which also look for leaks: the two
-# shims with the real libraries, the heap sampler's tables, the unwind tables and the symbol reader. The
-# sampler's tables, where threads race, are tested under the thread sanitizer too.
+# shims with the real libraries, the heap sampler's tables, the unwind tables, the symbol reader and the writer
+# of the preloaded object. The sampler's tables, where threads race, are tested under the thread sanitizer too.
 #
 # Not here: the malloc hooks, which a sanitizer's own malloc leaves no room for (Tests/Integration does).
 #
@@ -61,11 +61,15 @@ sources[microhttpd]=""
 sources[heap_tables]="Sources/COutriderHeap/blocks.c Sources/COutriderHeap/sites.c"
 sources[unwind]="$(echo Sources/COutriderStack/*.c)"
 sources[symbols]="$(echo Sources/COutriderSymbols/*.c)"
+sources[preload_writer]="${sources[symbols]}"
+for part in buffer file gzip pprof settings text; do
+    sources[preload_writer]+=" Sources/COutriderPreload/$part.c"
+done
 for part in COutriderHeap COutriderStack COutriderSymbols; do
     flags+=("-ISources/$part/include")
 done
 
-for name in zlib microhttpd heap_tables unwind symbols; do
+for name in zlib microhttpd heap_tables unwind symbols preload_writer; do
     arguments=()
     if [[ $name != zlib && $# -eq 1 ]]; then arguments=("$1"); fi
     # shellcheck disable=SC2086 # one file for each word

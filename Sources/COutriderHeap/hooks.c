@@ -146,9 +146,16 @@ static void *reallocated(void *block, size_t size, outrider_stack_point caller) 
     return moved;
 }
 
-EXPORTED void *realloc(void *block, size_t size) {
+void *outrider_heap_realloc(void *block, size_t size);
+HIDDEN void *outrider_heap_realloc(void *block, size_t size) {
     return reallocated(block, size, CALLER_POINT());
 }
+
+EXPORTED void *realloc(void *block, size_t size) __attribute__((alias("outrider_heap_realloc")));
+
+/* What the process calls by this name: where a program's own allocator comes before the hooks, its blocks
+ * come to reallocarray all the same if it has none. */
+static void *(*const volatile called_realloc)(void *, size_t) = realloc;
 
 EXPORTED void *reallocarray(void *block, size_t count, size_t size) {
     size_t bytes;
@@ -156,6 +163,7 @@ EXPORTED void *reallocarray(void *block, size_t count, size_t size) {
         errno = ENOMEM;
         return NULL;
     }
+    if (UNLIKELY(called_realloc != outrider_heap_realloc)) return called_realloc(block, bytes);
     return reallocated(block, bytes, CALLER_POINT());
 }
 

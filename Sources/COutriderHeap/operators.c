@@ -34,14 +34,15 @@ static bool calls_malloc(const void *function) {
         && allocator.dli_fbase == info.dli_fbase;
 }
 
-/* Whether operators may be served by malloc and free. Found out once: a block has to go where it came
- * from. */
+/* Whether operators may be served by malloc and free: not where the program's own malloc comes before ours,
+ * which the standard library's operators call. Found out once: a block has to go where it came from. */
 static bool is_by_malloc(void) {
     int known = atomic_load_explicit(&decision, memory_order_acquire);
     if (UNLIKELY(known == UNDECIDED)) {
         outrider_heap_find_next();
         void *new = dlsym(RTLD_NEXT, "_Znwm"), *delete = dlsym(RTLD_NEXT, "_ZdlPv");
-        known = (!new || calls_malloc(new)) && (!delete || calls_malloc(delete)) ? BY_MALLOC : BY_NEXT;
+        bool is_standard = (!new || calls_malloc(new)) && (!delete || calls_malloc(delete));
+        known = is_standard && outrider_heap_is_called() ? BY_MALLOC : BY_NEXT;
         atomic_store_explicit(&decision, known, memory_order_release);
     }
     return known == BY_MALLOC;

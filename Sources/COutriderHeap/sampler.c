@@ -219,22 +219,32 @@ static void before_fork(void) { outrider_heap_blocks_lock_all(); }
 
 static void after_fork(void) { outrider_heap_blocks_unlock_all(); }
 
-/* Whether the process' calls come to our hooks: another malloc may stand before them. Tried, since the address
- * of a function is that of a stub where the program was linked to a fixed place. */
-static bool is_called(void) {
+/* Tried, since the address of a function is that of a stub where the program was linked to a fixed place. */
+bool outrider_heap_is_called(void) {
     void *(*process_malloc)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc");
     void (*process_free)(void *) = (void (*)(void *))dlsym(RTLD_DEFAULT, "free");
     if (!process_malloc || !process_free) return false;
+    uint64_t left = outrider_heap_left;
     outrider_heap_left = GAP_PART;
     void *block = process_malloc(1);
     bool has_counted = outrider_heap_left != GAP_PART;
+    outrider_heap_left = left;
+    process_free(block);
+    return has_counted;
+}
+
+/* The same of free, for which the tables have to be there. */
+static bool is_free_called(void) {
+    void *(*process_malloc)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc");
+    void (*process_free)(void *) = (void (*)(void *))dlsym(RTLD_DEFAULT, "free");
+    void *block = process_malloc ? process_malloc(1) : NULL;
     sampled_block sample = {1, 0, 0}, other;
-    if (outrider_heap_blocks_insert(block, sample, &other) != BLOCKS_DONE) return false;
+    if (!process_free || outrider_heap_blocks_insert(block, sample, &other) != BLOCKS_DONE) return false;
     process_free(block);
     bool has_forgotten = outrider_heap_blocks_take(block, &other) == BLOCKS_NONE;
     /* As a thread starts. */
     outrider_heap_left = gap_rest = gap_mean = 0;
-    return has_counted && has_forgotten;
+    return has_forgotten;
 }
 
 /* What sampling needs, once; the caller holds the lock. */
@@ -243,7 +253,7 @@ static bool prepare(void) {
     const char *problem = outrider_heap_next_problem();
     if (!problem && !(outrider_heap_sites_prepare() && outrider_heap_blocks_prepare()))
         problem = "there is no memory for the tables";
-    if (!problem && !is_called())
+    if (!problem && !(outrider_heap_is_called() && is_free_called()))
         problem = "another library's malloc comes before the hooks in this process";
     if (!problem && pthread_atfork(before_fork, after_fork, after_fork) != 0)
         problem = "there is no memory for fork handlers";

@@ -42,6 +42,10 @@ static inline uint64_t outrider_heap_count(uint64_t size) {
     return UNLIKELY(left < counted) ? outrider_heap_end_part(counted) : 0;
 }
 
+/* Whether the process' calls of malloc come to our hook: another one may stand before it. Takes the loader's
+ * lock, and allocates a block and frees it. */
+COLD bool outrider_heap_is_called(void);
+
 /* What a sample stands for besides a new block. */
 typedef enum {
     NEW_BLOCK,

@@ -1,199 +1,187 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The heap sampler for a program that knows nothing of it.
+ * The heap sampler for any program, by LD_PRELOAD.
  *
- *   LD_PRELOAD=liboutrider-heap.so OUTRIDER_HEAP_PROFILE=/tmp/heap.%p.pb.gz PROGRAM
+ *   OUTRIDER_HEAP_PROFILE    where the profile goes; `%p` is the process, `%%` a percent sign. Without it
+ *                            nothing is sampled, and the hooks pass every call on.
+ *   OUTRIDER_HEAP_INTERVAL   mean distance of two samples, in bytes; 524288 unless given
  *
- * OUTRIDER_HEAP_PROFILE   the file to write when the program exits, and on SIGUSR2 if that signal has its
- *                         default action. %p is the process' id, %% is %. Without it, nothing is sampled.
- * OUTRIDER_HEAP_INTERVAL  mean bytes between two samples; 524288 unless it is set, 1 samples everything.
+ * The profile is written when the program returns from main or calls exit, and on SIGUSR2 where that signal
+ * has its default action. _exit, exec and signals that end the program write none. A child of a fork that
+ * goes on without exec writes one of its own at its end if the pattern has `%p`, since it would take its
+ * parent's name otherwise; the signal does nothing there, as the thread that it wakes stayed behind.
  *
- * A child that was forked writes a file of its own if the name has a %p, else none. A program that ends
- * by _exit(2), exec(2) or a signal writes none. Besides the signal and a thread that waits for it,
- * the program is left as it is: nothing on its standard output, no descriptor, no variable.
+ * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who
+ * needs that starts it with the signal ignored, which leaves the thread out.
+ *
+ * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
+ * error, errno stays, no descriptor stays open. Whether a writer is at work is the number of its process, so
+ * that a child of a fork that had a writer is not taken for it.
  */
 #define _GNU_SOURCE
+#include "buffer.h"
+#include "file.h"
+#include "gzip.h"
+#include "pprof.h"
+#include "settings.h"
+#include "wake.h"
+
 #include "outrider_heap.h"
 #include "outrider_stack.h"
-#include "profile.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Stack of the thread that writes on a signal. */
-enum { WRITER_STACK = 512 * 1024 };
+/* Stack that the demanglers may need; on less of it names stay as they are. */
+enum { DEMANGLER_STACK = 512 * 1024 };
+/* How often exit looks whether the thread has finished, and how long it waits at most: 30 s. */
+enum { WAIT_NS = 1000000, WAIT_TURNS = 30000 };
 
-static char pattern[PATH_MAX];
+static char pattern[OUTRIDER_PATH_SIZE];
 static pid_t first_process;
-static sem_t wanted;
-static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
+static int64_t start_ns;
+static uint64_t interval = OUTRIDER_HEAP_DEFAULT_INTERVAL;
+/* The process that is writing, or 0. */
+static _Atomic(pid_t) writing;
 
-/* A line on standard error. */
-__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...) {
-    char line[PATH_MAX + 256] = "outrider: ";
-    size_t length = strlen(line);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line + length, sizeof line - length - 1, format, arguments);
-    va_end(arguments);
-    length = strlen(line);
-    line[length++] = '\n';
-    if (write(STDERR_FILENO, line, length) < 0) return;
-}
-
-/* Puts the process' id into the pattern; whether it fits. `has_pid` tells whether there was a %p. */
-static bool expand(char *path, size_t capacity, bool *has_pid) {
-    size_t at = 0;
-    *has_pid = false;
-    for (const char *from = pattern; *from; from++) {
-        int added = 1;
-        if (at + 1 >= capacity) return false;
-        if (from[0] == '%' && from[1] == 'p') {
-            added = snprintf(path + at, capacity - at, "%ld", (long)getpid());
-            *has_pid = true;
-            from++;
-        } else {
-            path[at] = *from;
-            if (from[0] == '%' && from[1] == '%') from++;
-        }
-        if (added < 0 || (size_t)added >= capacity - at) return false;
-        at += (size_t)added;
+/* Says one line; never through stdio, which may be closed or locked by now. */
+static void complain(const char *what, const char *detail, const char *more) {
+    char line[512];
+    int length = snprintf(line, sizeof line, "outrider-heap: %s%s%s\n", what, detail, more);
+    if (length <= 0) return;
+    if ((size_t)length >= sizeof line) {
+        length = sizeof line - 1;
+        line[length - 1] = '\n';
     }
-    path[at] = '\0';
-    return true;
+    if (write(STDERR_FILENO, line, (size_t)length) < 0) return; /* nobody listens: that is fine */
 }
 
-static bool write_all(int descriptor, const uint8_t *bytes, size_t count) {
-    while (count > 0) {
-        ssize_t written = write(descriptor, bytes, count);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return false;
-        bytes += written;
-        count -= (size_t)written;
-    }
-    return true;
+/* --- writing ---------------------------------------------------------------------------------------- */
+
+static bool may_demangle(void) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    outrider_stack_bounds bounds = outrider_stack_find_bounds(here);
+    return bounds.low != 0 && here - bounds.low >= DEMANGLER_STACK;
 }
 
-/* Writes the file beside its place first, so that nobody reads half of it. */
-static void store(const buffer *content, const char *path) {
-    char beside[PATH_MAX + 16];
-    snprintf(beside, sizeof beside, "%s.part", path);
-    int descriptor = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    bool is_written = descriptor >= 0 && write_all(descriptor, content->bytes, content->count);
-    if (descriptor >= 0 && close(descriptor) != 0) is_written = false;
-    if (!is_written || rename(beside, path) != 0) {
-        complain("the heap profile cannot be written to %s: %s", path, strerror(errno));
-        if (descriptor >= 0) unlink(beside);
-    }
-}
-
+/* One writer at a time; exit may be called on a thread with a few kilobytes of stack. */
 static void write_profile(void) {
-    char path[PATH_MAX];
-    bool has_pid;
-    int saved = errno;
-    if (!expand(path, sizeof path, &has_pid)) {
-        complain("OUTRIDER_HEAP_PROFILE makes too long a name; there is no heap profile");
-    } else if (has_pid || getpid() == first_process) {
-        pthread_mutex_lock(&writing);
-        buffer content = {0};
-        outrider_preload_write_profile(&content, outrider_heap_interval());
-        buffer_gzip(&content);
-        if (content.has_failed)
-            complain("there is no memory for the heap profile");
-        else
-            store(&content, path);
-        buffer_free(&content);
-        pthread_mutex_unlock(&writing);
-    }
-    errno = saved;
-}
-
-/* --- the signal --------------------------------------------------------------------------------------- */
-
-static void on_signal(int number) {
-    (void)number;
-    int saved = errno;
-    sem_post(&wanted);
-    errno = saved;
-}
-
-static void *write_on_demand(void *unused) {
-    for (;;) {
-        while (sem_wait(&wanted) != 0) continue;
-        write_profile();
-    }
-    return unused;
-}
-
-static void listen_for_signal(void) {
-    struct sigaction action;
-    if (sigaction(SIGUSR2, NULL, &action) != 0 || action.sa_flags & SA_SIGINFO
-        || action.sa_handler != SIG_DFL || sem_init(&wanted, 0, 0) != 0)
+    static char path[OUTRIDER_PATH_SIZE];
+    if (!outrider_settings_expand(pattern, getpid(), path, sizeof path)) {
+        complain("no profile: the path is too long", "", "");
         return;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, WRITER_STACK);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    /* The program's signals are not for this thread. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, &attributes, write_on_demand, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (failed) return;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGUSR2, &action, NULL);
-}
-
-/* --- start and end ------------------------------------------------------------------------------------ */
-
-static uint64_t wanted_interval(void) {
-    const char *text = secure_getenv("OUTRIDER_HEAP_INTERVAL");
-    if (!text || !*text) return OUTRIDER_HEAP_DEFAULT_INTERVAL;
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (errno == 0 && *end == '\0' && number > 0 && text[0] != '-') return number;
-    complain(
-        "OUTRIDER_HEAP_INTERVAL is \"%s\", which is no number of bytes; %d holds", text,
-        OUTRIDER_HEAP_DEFAULT_INTERVAL);
-    return OUTRIDER_HEAP_DEFAULT_INTERVAL;
-}
-
-__attribute__((constructor)) static void begin(void) {
-    int saved = errno;
-    const char *name = secure_getenv("OUTRIDER_HEAP_PROFILE");
-    if (name && *name) {
-        first_process = getpid();
-        if (strlen(name) >= sizeof pattern) {
-            complain("OUTRIDER_HEAP_PROFILE is too long a name; there will be no heap profile");
-        } else {
-            strcpy(pattern, name);
-            outrider_stack_prepare_tables();
-            if (outrider_heap_start(wanted_interval()) == OUTRIDER_HEAP_SAMPLING) {
-                listen_for_signal();
-            } else {
-                complain("there will be no heap profile: %s", outrider_heap_refusal());
-                pattern[0] = '\0';
-            }
+    }
+    outrider_buffer profile = {0}, file = {0};
+    outrider_pprof_write(
+        &profile, (outrider_pprof_options){interval, start_ns, may_demangle()});
+    if (!profile.is_short) outrider_gzip(&file, profile.bytes, profile.size);
+    if (profile.is_short || file.is_short) {
+        complain("no profile: there is no memory for it", "", "");
+    } else {
+        const char *problem = outrider_file_replace(path, file.bytes, file.size);
+        if (problem) {
+            char detail[256];
+            snprintf(detail, sizeof detail, ": cannot %s: %s", problem, strerrordesc_np(errno));
+            complain("no profile ", path, detail);
         }
     }
+    outrider_buffer_close(&profile);
+    outrider_buffer_close(&file);
+}
+
+/* Becomes the only writer; false if another thread of this process is one and does not get done. */
+static bool begin_writing(int turns) {
+    pid_t own = getpid();
+    for (pid_t writer = atomic_load(&writing);; turns--) {
+        while (writer != own)
+            if (atomic_compare_exchange_strong(&writing, &writer, own)) return true;
+        if (turns <= 0) return false;
+        nanosleep(&(struct timespec){0, WAIT_NS}, NULL);
+        writer = atomic_load(&writing);
+    }
+}
+
+static void write_when_signalled(void) {
+    if (!begin_writing(0)) return;
+    write_profile();
+    atomic_store(&writing, 0);
+}
+
+/* --- the program's life ------------------------------------------------------------------------------- */
+
+/* Takes a path over, in full, so that it holds wherever the program goes. */
+static bool keep_pattern(const char *wanted) {
+    size_t length = 0;
+    if (wanted[0] != '/') {
+        char folder[OUTRIDER_PATH_SIZE / 2];
+        if (!getcwd(folder, sizeof folder)) return false;
+        for (const char *at = folder; *at; at++) {
+            if (*at == '%') pattern[length++] = '%';
+            pattern[length++] = *at;
+        }
+        pattern[length++] = '/';
+    }
+    if (strlen(wanted) >= sizeof pattern - length) {
+        pattern[0] = '\0';
+        return false;
+    }
+    memcpy(pattern + length, wanted, strlen(wanted) + 1);
+    return true;
+}
+
+static void read_interval(void) {
+    const char *wanted = secure_getenv("OUTRIDER_HEAP_INTERVAL");
+    if (wanted && !outrider_settings_interval(wanted, &interval))
+        complain("OUTRIDER_HEAP_INTERVAL is no number of bytes from 1 on: ", wanted,
+                 "; sampling every 524288");
+}
+
+static void begin(void) {
+    const char *wanted = secure_getenv("OUTRIDER_HEAP_PROFILE");
+    if (!wanted || wanted[0] == '\0') return;
+    if (!outrider_settings_is_pattern(wanted) || !keep_pattern(wanted)) {
+        complain("no profile: OUTRIDER_HEAP_PROFILE is no path, or has a % before neither p nor %: ",
+                 wanted, "");
+        return;
+    }
+    read_interval();
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    start_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    first_process = getpid();
+    outrider_stack_prepare_tables();
+    if (outrider_heap_start(interval) != OUTRIDER_HEAP_SAMPLING) {
+        complain("no profile: ", outrider_heap_refusal(), "");
+        pattern[0] = '\0';
+        return;
+    }
+    /* The loader and other libraries have allocated: without this the first thread would go on unsampled to
+     * the end of its megabyte, which many a program never reaches. */
+    outrider_heap_seed((uint64_t)start_ns ^ (uint64_t)first_process << 32);
+    if (!outrider_wake_by_signal(write_when_signalled))
+        complain("SIGUSR2 writes no profile: there is no thread for it", "", "");
+}
+
+/* Runs before main. */
+__attribute__((constructor)) static void outrider_preload_begin(void) {
+    int saved = errno;
+    begin();
     errno = saved;
 }
 
-__attribute__((destructor)) static void end(void) {
-    if (pattern[0]) write_profile();
+/* Runs after main and after what the program registered with atexit. */
+__attribute__((destructor)) static void outrider_preload_end(void) {
+    int saved = errno;
+    bool is_child = getpid() != first_process;
+    if (pattern[0] != '\0' && (!is_child || outrider_settings_names_process(pattern))
+        && begin_writing(WAIT_TURNS)) {
+        outrider_heap_stop();
+        write_profile();
+        /* Nobody writes after this: `writing` stays taken. */
+    }
+    errno = saved;
 }

@@ -31,7 +31,7 @@
 /* Exported by ld.so: where the main thread's stack began. Absent on musl. */
 extern void *__libc_stack_end __attribute__((weak));
 
-/* A reader of /proc/self/maps that needs no memory but this. */
+/* A reader of /proc/thread-self/maps that needs no memory but this. */
 typedef struct {
     int descriptor;
     size_t at;
@@ -68,7 +68,7 @@ static int find_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high, int 
     static const char stack_name[] = "[stack]\n";
     map_reader reader = {.at = 0, .end = 0};
     /* By syscall(2), since open(2) and read(2) are points where a thread can be cancelled. */
-    reader.descriptor = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    reader.descriptor = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
     if (reader.descriptor < 0) return 0;
     int found = 0;
     while (!found) {

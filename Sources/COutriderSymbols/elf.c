@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -166,9 +167,10 @@ static int read_kind(elf_file file, part headers, Elf64_Word kind, outrider_symb
     return 0;
 }
 
-int outrider_symbols_open(const outrider_module *module, outrider_symbol_table *table) {
-    memset(table, 0, sizeof *table);
-    elf_file file = {open(module->path, O_RDONLY | O_CLOEXEC), 0};
+/* Reads the table of a file if it is the one that is loaded. */
+static int open_file(const char *path, const outrider_module *module, outrider_symbol_table *table) {
+    /* Not to wait, should there be a pipe of that name by now. */
+    elf_file file = {open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0};
     if (file.descriptor < 0) return 0;
     struct stat status;
     int is_read = 0;
@@ -183,6 +185,15 @@ int outrider_symbols_open(const outrider_module *module, outrider_symbol_table *
     }
     close(file.descriptor);
     return is_read;
+}
+
+int outrider_symbols_open(const outrider_module *module, outrider_symbol_table *table) {
+    memset(table, 0, sizeof *table);
+    if (open_file(module->path, module, table)) return 1;
+    /* A program whose file was replaced while it runs, by its next version, is still to be had from the kernel. */
+    uintptr_t headers = getauxval(AT_PHDR);
+    return headers >= module->image_start && headers < module->image_end
+        && open_file("/proc/thread-self/exe", module, table);
 }
 
 void outrider_symbols_close(outrider_symbol_table *table) {

@@ -38,6 +38,15 @@ static void read_build_id(const uint8_t *notes, size_t size, outrider_module *mo
     }
 }
 
+/* The program's path, without what the kernel adds once the file has another name or none (proc(5)). */
+static void read_program_path(char *path, size_t capacity) {
+    static const char added[] = " (deleted)";
+    ssize_t read = readlink("/proc/thread-self/exe", path, capacity - 1);
+    size_t length = read > 0 ? (size_t)read : 0, end = sizeof added - 1;
+    if (length > end && memcmp(path + length - end, added, end) == 0) length -= end;
+    path[length] = '\0';
+}
+
 typedef struct {
     outrider_module *into;
     size_t capacity;
@@ -71,8 +80,7 @@ static int add_module(struct dl_phdr_info *info, size_t size, void *argument) {
     if (info->dlpi_name[0] != '\0') {
         strncpy(module->path, info->dlpi_name, sizeof module->path - 1);
     } else if (list->count == 0) {
-        ssize_t length = readlink("/proc/self/exe", module->path, sizeof module->path - 1);
-        module->path[length > 0 ? length : 0] = '\0';
+        read_program_path(module->path, sizeof module->path);
     }
     list->count++;
     return 0;

@@ -4,7 +4,9 @@
 import functools
 import glob
 import re
+import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -74,14 +76,87 @@ def pprof(*arguments: str) -> str:
     return run.stdout
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a program ended, and everything that it said."""
+
+    status: int
+    output: bytes
+    errors: bytes
+
+
+def preloaded(
+    profile: str | None = None, interval: int | str | None = None, behind: str = "glibc"
+) -> dict[str, str]:
+    """An environment with the hooks, told no more than what is given."""
+    objects = [preload_object()] + ([library(BEHIND[behind])] if BEHIND[behind] else [])
+    told = {"LD_PRELOAD": " ".join(objects)}
+    if profile is not None:
+        told["OUTRIDER_HEAP_PROFILE"] = profile
+    if interval is not None:
+        told["OUTRIDER_HEAP_INTERVAL"] = str(interval)
+    return clean_environment(**told)
+
+
+def run(
+    command: list[str], environment: dict[str, str], folder: Path | None = None, seconds: float = 120
+) -> Ending:
+    """Runs a program to its end."""
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, cwd=folder,
+        timeout=seconds,
+    )  # fmt: skip
+    return Ending(ended.returncode, ended.stdout, ended.stderr)
+
+
+def fresh_folder(path: Path) -> Path:
+    """An empty folder in this place."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+def profile_of(folder: Path, program: str) -> Path:
+    """The largest profile that a program of this name wrote; the name is a pattern."""
+    found = sorted(folder.glob("*.pb.gz"), key=lambda path: path.stat().st_size, reverse=True)
+    for path in found[:40]:
+        if re.search(rf"(?m)^File: {program}$", pprof("-top", "-nodecount=1", str(path))):
+            return path
+    raise AssertionError(f"no profile of {program} among {len(found)}")
+
+
+def sums(profile: Path, kind: str) -> dict[str, int]:
+    """Bytes or objects by the function that allocated them."""
+    unit = "-unit=bytes" if kind.endswith("space") else "-unit=count"
+    everything = ["-nodecount=100000", "-nodefraction=0", f"-sample_index={kind}", unit]
+    shown = pprof("-top", *everything, str(profile))
+    rows = re.findall(r"(?m)^ *(-?[\d.]+)B? +[\d.]+% +[\d.]+% +\S+ +[\d.]+% +(.+)$", shown)
+    return {name: int(float(flat)) for flat, name in rows}
+
+
+def decoded(profile: Path) -> str:
+    """The profile as protoc reads it."""
+    content = subprocess.run(["gzip", "-dc", str(profile)], capture_output=True, check=True).stdout
+    command = [system_binary("protoc"), f"--proto_path={SUITE}", "--decode=Profile", "profile.proto"]
+    read = subprocess.run(command, input=content, capture_output=True, timeout=120)
+    # It warns of text that is not UTF-8.
+    assert (read.returncode, read.stderr) == (0, b"")
+    return read.stdout.decode("utf-8")
+
+
 @functools.cache
-def compiled(source: str, place: str) -> str:
-    """A program of Tests/Preload, compiled."""
-    program = f"{place}/{Path(source).stem}"
-    compiler = "g++" if source.endswith(".cpp") else "gcc"
-    # Sizes that no object has are asked for on purpose.
-    warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-alloc-size-larger-than", "-Wno-use-after-free"]
-    flags = ["-O1", "-fno-omit-frame-pointer", "-fno-builtin", "-pthread"]
-    command = [system_binary(compiler), *warnings, *flags, str(SUITE / source), "-o", program]
-    subprocess.run(command, check=True, timeout=60)
-    return program
+def compiled(source: str, *flags: str) -> str:
+    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
+    place = ROOT / ".build/preload-tests"
+    place.mkdir(parents=True, exist_ok=True)
+    file = SUITE / source
+    program = place / file.stem
+    compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
+    command = [
+        system_binary(compiler[0]), *compiler[1:], "-Wall", "-Wextra", "-Werror", "-O1",
+        "-fno-omit-frame-pointer", "-fno-builtin", "-rdynamic", "-pthread", *flags, str(file), "-o",
+        str(program),
+    ]  # fmt: skip
+    made = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert made.returncode == 0, made.stderr
+    return str(program)

@@ -1,205 +1,318 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that know nothing of the hooks do their work under them, to the same result."""
+"""Everyday programs at work, sampled: they do what they do without, and leave a profile that can be read."""
 
+import functools
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from harness import clean_environment, poll, system_binary
-from preloading import hooked, pprof, profiles
+from harness import free_port, poll, system_binary
+from preloading import Ending, fresh_folder, pprof, preloaded, profile_of, run, unhooked
 
-Environment = dict[str, str]
 
-C_SOURCE = "#include <stdio.h>\n" + "".join(
-    f"int function_{i}(int x) {{ int y[10] = {{x}}; return y[x % 10] * {i}; }}\n" for i in range(300)
-)
-SWIFT_SOURCE = "".join(
-    f"struct S{i} {{ var a: [Int]; func f() -> Int {{ a.map {{ $0 * {i} }}.reduce(0, +) }} }}\n"
-    for i in range(40)
-)
-JAVA_SOURCE = """
-import java.util.*;
-public class Work {
-    public static void main(String[] arguments) throws Exception {
-        Map<String, Integer> counts = new TreeMap<>();
-        for (int i = 0; i < 200000; i++) counts.merge("key " + i % 1000, 1, Integer::sum);
-        Thread[] threads = new Thread[8];
-        for (int i = 0; i < 8; i++) { threads[i] = new Thread(() -> new ArrayList<>(Collections.nCopies(10000, 1))); threads[i].start(); }
-        for (Thread thread : threads) thread.join();
-        System.out.println(counts.size() + " " + counts.get("key 7"));
-    }
+@dataclass(frozen=True)
+class Work:
+    """What a program is given to do, in a folder of its own."""
+
+    command: list[str]
+    # The program's name in its profile, as a pattern.
+    name: str
+    # Files that it finds there, and those that it leaves besides what it says.
+    files: dict[str, str] = field(default_factory=dict)
+    results: list[str] = field(default_factory=list)
+
+
+PYTHON = """
+import collections, hashlib, json, re, sqlite3, threading, zlib
+words = [hashlib.sha256(str(n).encode()).hexdigest()[:12] for n in range(20000)]
+tree = {}
+for word in words:
+    node = tree
+    for letter in word[:6]:
+        node = node.setdefault(letter, {})
+print(len(json.dumps(tree)), hashlib.md5(json.dumps(tree).encode()).hexdigest())
+print(collections.Counter(letter for word in words for letter in word).most_common(5))
+print(len(re.findall("[a-f]{3,}", " ".join(words))), len(zlib.compress("".join(words).encode())))
+database = sqlite3.connect(":memory:")
+database.execute("create table words (word text)")
+database.executemany("insert into words values (?)", ((word,) for word in words))
+print(database.execute("select count(distinct substr(word, 1, 3)) from words").fetchone())
+sums = []
+threads = [threading.Thread(target=lambda: sums.append(sum(map(len, words)))) for _ in range(20)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(sums)
+"""
+
+GIT = """
+set -eu
+export HOME=$PWD GIT_CONFIG_NOSYSTEM=1
+export GIT_AUTHOR_DATE='2001-01-01T00:00:00Z' GIT_COMMITTER_DATE='2001-01-01T00:00:00Z'
+git init -q -b main place
+cd place
+git config user.name somebody
+git config user.email somebody@example.org
+git config gc.threads 1
+for commit in 1 2 3 4 5; do
+    for file in $(seq 1 60); do seq $((file * commit)) > "file-$file"; done
+    git add .
+    git commit -q -m "commit $commit"
+done
+git checkout -q -b side HEAD~2
+seq 5000 > other
+git add .
+git commit -q -m other
+git merge -q -m merged main
+git log --stat
+git diff HEAD~1 | head -n 1000
+git gc -q
+git fsck
+git rev-parse HEAD
+"""
+
+PERL = r"""
+use strict; use warnings;
+my %count; my @lines;
+for my $n (1 .. 40000) { my $word = join '', map { chr(97 + ($n * $_ * 7) % 26) } 1 .. 8;
+    $count{$word}++; push @lines, "$word-$n"; }
+my @best = (sort { $count{$b} <=> $count{$a} || $a cmp $b } keys %count)[0 .. 9];
+print "$_ $count{$_}\n" for @best;
+my $text = join ' ', @lines; my $hits = () = $text =~ /([a-m]{4})-\d+7\b/g; print "$hits\n";
+$text =~ s/(\w+)-(\d+)/$2:\u$1/g; print length($text), ' ', unpack('%32C*', $text), "\n";
+my $pid = fork; if (!$pid) { my @own = map { "x" x $_ } 1 .. 500; exit(@own == 500 ? 0 : 1) }
+waitpid $pid, 0; print $? == 0 ? "child\n" : "no child\n";
+"""
+
+BASH = r"""
+declare -A seen; list=()
+for ((n = 0; n < 4000; n++)); do
+    word="w$((n * 7919 % 1000))"; seen[$word]=$((${seen[$word]:-0} + 1)); list+=("$word-$n")
+done
+echo "${#seen[@]} ${#list[@]} ${list[*]:100:20}"
+text="${list[*]}"; text="${text//w1/X}"; echo "${#text}" "$(printf '%s' "$text" | md5sum)"
+for n in {1..30}; do (inner=("${list[@]}"); echo "$n ${#inner[@]}"); done
+while read -r a b; do echo "$b $a"; done < <(printf '%s\n' "${list[@]}" | tr - ' ' | sort | head -n 50)
+"""
+
+C_SOURCE = r"""
+#include <stdio.h>
+#include <string.h>
+#define ONE(n) static int f##n(int a, const char *t) { int s = n; for (int i = 0; i < a; i++) \
+    s = s * 31 + (t[i % 7] ^ i); switch (s & 15) { case 1: s += 3; break; case 7: s -= a; break; \
+    default: s ^= (int)strlen(t); } return s; }
+#define TEN(n) ONE(n##0) ONE(n##1) ONE(n##2) ONE(n##3) ONE(n##4) ONE(n##5) ONE(n##6) ONE(n##7) \
+    ONE(n##8) ONE(n##9)
+TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6)
+int main(void) { printf("%d\n", f10(10, "abcdefg") + f25(11, "gfedcba") + f69(3, "xyzxyzx")); }
+"""
+
+CXX_SOURCE = r"""
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+int total(const std::vector<std::string> &words) {
+    std::map<std::string, std::vector<int>> found;
+    for (auto &word : words) found[word.substr(0, 3)].push_back(static_cast<int>(word.size()));
+    int sum = 0;
+    for (auto &[key, sizes] : found) { std::sort(sizes.begin(), sizes.end()); sum += sizes.back(); }
+    return sum;
 }
 """
 
+SWIFT_SOURCE = """
+struct Shop { var orders: [String: [Int]] = [:]
+    mutating func add(_ name: String, _ amount: Int) { orders[name, default: []].append(amount) }
+    func best() -> [(String, Int)] {
+        orders.map { ($0.key, $0.value.reduce(0, +)) }.sorted { $0.1 > $1.1 || $0.0 < $1.0 } } }
+var shop = Shop()
+for n in 0..<100 { shop.add("customer \\(n % 7)", n) }
+for (name, sum) in shop.best() { print(name, sum) }
+"""
 
-def run(command: list[str], environment: Environment, folder: Path, said: str = "") -> str:
-    """What a program prints; it has to end well and say nothing else."""
-    done = subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "outrider" not in done.stderr
-    return done.stdout
+JAVA_SOURCE = """
+import java.util.*; import java.util.concurrent.*; import java.util.stream.*; import java.util.zip.*;
+public class Work { public static void main(String[] a) throws Exception {
+    Map<String, Integer> count = new TreeMap<>();
+    for (int n = 0; n < 50000; n++) count.merge("w" + (n * 7919 % 1000), n, Integer::sum);
+    System.out.println(count.size() + " " + count.values().stream().mapToInt(x -> x).sum());
+    ExecutorService pool = Executors.newFixedThreadPool(8);
+    List<Future<Long>> sums = new ArrayList<>();
+    for (int t = 0; t < 32; t++) { final int s = t; sums.add(pool.submit(() -> {
+        CRC32 crc = new CRC32(); Deflater d = new Deflater(); byte[] b = new byte[100000];
+        new Random(s).nextBytes(b); d.setInput(b); d.finish(); byte[] o = new byte[200000];
+        crc.update(o, 0, d.deflate(o)); d.end(); return crc.getValue(); })); }
+    for (Future<Long> sum : sums) System.out.println(sum.get());
+    pool.shutdown();
+    System.out.println(IntStream.range(0, 1000).mapToObj(Integer::toString).collect(Collectors.joining())
+        .hashCode()); } }
+"""
 
+NODE = """
+const zlib = require('zlib'), crypto = require('crypto');
+const map = new Map();
+for (let n = 0; n < 50000; n++) { const k = 'w' + n * 7919 % 1000; map.set(k, (map.get(k) || 0) + n); }
+console.log(map.size, [...map].sort().slice(0, 5));
+const text = JSON.stringify([...map]); console.log(crypto.createHash('sha256').update(text).digest('hex'));
+const packed = zlib.gzipSync(text.repeat(20)); console.log(zlib.gunzipSync(packed).length);
+Promise.all([...Array(20).keys()].map(n => new Promise(done =>
+    crypto.pbkdf2('p' + n, 's', 500, 32, 'sha256', (_, key) => done(key.toString('hex'))))))
+    .then(keys => console.log(keys.join('\\n')));
+"""
 
-def python(environment: Environment, folder: Path) -> str:
-    code = (
-        "import json, re, threading\n"
-        "data = [{'id': i, 'name': 'n' * (i % 50)} for i in range(20000)]\n"
-        "text = json.dumps(data)\n"
-        "t = [threading.Thread(target=json.loads, args=(text,)) for _ in range(4)]\n"
-        "[x.start() for x in t]; [x.join() for x in t]\n"
-        "print(len(text), len(re.findall('n+', text)))\n"
-    )
-    return run(["/usr/bin/python3", "-c", code], environment, folder)
-
-
-def git(environment: Environment, folder: Path) -> str:
-    fixed = {
-        "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z",
-        "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@b", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
-    }
-    environment = environment | fixed
-    run(["git", "init", "--quiet", "."], environment, folder)
-    for number in range(5):
-        (folder / "file").write_text("\n".join(str(i * number) for i in range(3000)))
-        run(["git", "add", "."], environment, folder)
-        run(["git", "commit", "--quiet", "-m", f"change {number}"], environment, folder)
-    run(["git", "gc", "--quiet"], environment, folder)
-    return run(["git", "log", "--stat"], environment, folder)
-
-
-def perl(environment: Environment, folder: Path) -> str:
-    code = "my %h; $h{$_ % 997} .= $_ for 1..200000; print join(',', map { length $h{$_} } sort keys %h)"
-    return run(["perl", "-e", code], environment, folder)
-
-
-def bash(environment: Environment, folder: Path) -> str:
-    code = (
-        "declare -A a; for i in {1..3000}; do a[$i]=$((i * i)); done; "
-        "echo ${#a[@]} $(echo ${a[77]} | tr 5 6); seq 1 2000 | sort -r | head -n 3 | (read x; echo $x)"
-    )
-    return run(["bash", "-c", code], environment, folder)
-
-
-def compiler(name: str) -> Callable[[Environment, Path], str]:
-    def compile_file(environment: Environment, folder: Path) -> str:
-        (folder / "file.c").write_text(C_SOURCE)
-        run([name, "-O2", "-c", "file.c", "-o", "file.o"], environment, folder)
-        return (folder / "file.o").read_bytes().hex()
-
-    return compile_file
+MAKEFILE = """
+names := $(shell seq 1 8)
+all: program
+\t./program
+program: $(names:%=f%.o) main.o
+\t@gcc -o $@ $^
+f%.o:
+\t@echo "int f$*(void) { return $* * $*; }" > f$*.c && gcc -O1 -c f$*.c -o $@
+main.o:
+\t@{ echo '#include <stdio.h>'; for n in $(names); do echo "int f$$n(void);"; done; \\
+\t echo 'int main(void) { printf("%d", 0'; for n in $(names); do echo "+ f$$n()"; done; \\
+\t echo '); }'; } > main.c && gcc -c main.c -o $@
+"""
 
 
-def swiftc(environment: Environment, folder: Path) -> str:
-    (folder / "file.swift").write_text(SWIFT_SOURCE)
-    command = ["swiftc", "-O", "-emit-ir", "-module-name", "file", "file.swift", "-o", "file.ir"]
-    run(command, environment, folder)
-    return (folder / "file.ir").read_text()
+@functools.cache
+def clang() -> str:
+    """A clang: the one on PATH, or Swift's."""
+    return shutil.which("clang") or str(Path(os.path.realpath(system_binary("swift"))).parent / "clang")
 
 
-def java(environment: Environment, folder: Path) -> str:
-    (folder / "Work.java").write_text(JAVA_SOURCE)
-    run(["javac", "Work.java"], environment, folder)
-    return run(["java", "-Xmx256m", "Work"], environment, folder)
+def works() -> dict[str, Callable[[], Work]]:
+    """What each program does, found when it is wanted."""
+    c, cxx = {"work.c": C_SOURCE}, {"work.cpp": CXX_SOURCE}
+    return {
+        "python3": lambda: Work(["python3", "-c", PYTHON], r"python3\S*"),
+        "git": lambda: Work(["bash", "-c", GIT], "git"),
+        "perl": lambda: Work(["perl", "-e", PERL], "perl"),
+        "bash": lambda: Work(["bash", "-c", BASH], "bash"),
+        "gcc": lambda: Work(["gcc", "-O2", "-S", "work.c"], "cc1", c, ["work.s"]),
+        "g++": lambda: Work(["g++", "-O1", "-S", "work.cpp"], "cc1plus", cxx, ["work.s"]),
+        "clang": lambda: Work([clang(), "-O2", "-S", "work.c"], r"clang\S*", c, ["work.s"]),
+        "swiftc": lambda: Work(
+            ["swiftc", "-O", "-emit-assembly", "work.swift", "-o", "work.s"], "swift-frontend",
+            {"work.swift": SWIFT_SOURCE}, ["work.s"],
+        ),
+        "java": lambda: Work(["java", "Work.java"], "java", {"Work.java": JAVA_SOURCE}),
+        "node": lambda: Work(["node", "-e", NODE], "node"),
+        "make": lambda: Work(["make", "-j2", "-Oline"], "make", {"Makefile": MAKEFILE}),
+    }  # fmt: skip
 
 
-def node(environment: Environment, folder: Path) -> str:
-    code = (
-        "const m = new Map(); for (let i = 0; i < 200000; i++) m.set(i % 5000, Buffer.alloc(100, i));"
-        "require('zlib').gzip(Buffer.alloc(1 << 20, 'x'), (e, b) => console.log(m.size, b.length))"
-    )
-    return run(["node", "-e", code], environment, folder)
+def ending(work: Work, folder: Path, environment: dict[str, str]) -> tuple[Ending, list[bytes]]:
+    """How the work ended in an empty folder, and the files that it left."""
+    fresh_folder(folder)
+    for name, content in work.files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    # Neither a cache nor chance from outside.
+    environment |= {"PYTHONHASHSEED": "0", "PERL_HASH_SEED": "0", "CCACHE_DISABLE": "1"}
+    command = [system_binary(work.command[0]), *work.command[1:]]
+    ended = run(command, environment, folder, seconds=300)
+    return ended, [(folder / name).read_bytes() for name in work.results]
 
 
-def make(environment: Environment, folder: Path) -> str:
-    for number in range(4):
-        (folder / f"part{number}.c").write_text(f"int part{number}(void) {{ return {number}; }}\n")
-    (folder / "Makefile").write_text(
-        "objects = $(patsubst %.c,%.o,$(sort $(wildcard *.c)))\n"
-        "all: $(objects)\n\t@echo linked $(objects)\n%.o: %.c\n\t@gcc -c $< -o $@\n"
-    )
-    return run(["make", "-j2", "--silent"], environment, folder)
-
-
-def redis(environment: Environment, folder: Path) -> str:
-    place = str(folder / "redis.sock")
-    command = [
-        system_binary("redis-server"), "--port", "0", "--unixsocket", place, "--save", "",
-        "--appendonly", "no", "--dir", str(folder),
-    ]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as server:
-        try:
-            answers = talk_to_redis(place)
-            server.wait(timeout=30)
-        finally:
-            server.kill()
-        assert server.returncode == 0, server.stderr.read()
-    return answers
-
-
-def talk_to_redis(place: str) -> str:
-    def connected() -> socket.socket | None:
-        client = socket.socket(socket.AF_UNIX)
-        client.settimeout(30)
-        try:
-            client.connect(place)
-        except OSError:
-            client.close()
-            raise
-        return client
-
-    with poll("redis listens", connected) as client:
-        reader = client.makefile("rb")
-        commands = [f"SET key:{i} {'v' * (i % 900)}\r\n" for i in range(20000)]
-        commands += [f"DEL key:{i}\r\n" for i in range(0, 20000, 2)] + ["DBSIZE\r\n"]
-        answers = []
-        for start in range(0, len(commands), 500):
-            part = commands[start : start + 500]
-            client.sendall("".join(part).encode())
-            answers += [reader.readline() for _ in part]
-        client.sendall(b"SHUTDOWN NOSAVE\r\n")
-        reader.read()
-    return b"".join(answers).decode()
-
-
-PROGRAMS = {
-    "python3": python, "git": git, "perl": perl, "bash": bash, "gcc": compiler("gcc"),
-    "clang": compiler("clang"), "swiftc": swiftc, "java": java, "node": node, "make": make,
-    "redis-server": redis,
-}
+@functools.cache
+def plain_ending(name: str, behind: str, folder: Path) -> tuple[Ending, list[bytes]]:
+    """What the work comes to without hooks."""
+    ended = ending(works()[name](), folder, unhooked(behind))
+    assert ended[0].status == 0, ended[0]
+    return ended
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """What each program does without the hooks, once."""
-    known: dict[str, str] = {}
-
-    def result(name: str) -> str:
-        if name not in known:
-            known[name] = PROGRAMS[name](clean_environment(), tmp_path_factory.mktemp(name))
-        return known[name]
-
-    return result
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all work is done in, as its path shows in what some programs say."""
+    return tmp_path_factory.mktemp("programs") / "work"
 
 
-@pytest.mark.parametrize("behind", ["glibc", "jemalloc"])
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_does_the_same_under_the_hooks(
-    name: str, behind: str, plain: Callable[[str], str], tmp_path: Path
+# 64 KiB with each allocator behind; with glibc also every single allocation.
+ROWS = [
+    (name, behind, interval)
+    for name in works()
+    for behind, interval in [("glibc", 65536), ("jemalloc", 65536), ("glibc", 1)]
+] + [(name, "mimalloc", 65536) for name in ("python3", "perl", "bash", "gcc", "node")]
+
+
+@pytest.mark.parametrize("name, behind, interval", ROWS)
+def test_it_does_its_work(
+    name: str, behind: str, interval: int, place: Path, tmp_path: Path
 ) -> None:
-    place = tmp_path / "profiles"
-    work = tmp_path / "work"
-    work.mkdir()
-    result = PROGRAMS[name](hooked(place, 65536, behind), work)
-    assert result == plain(name)
-    largest = max(profiles(place), key=os.path.getsize)
-    top = pprof("-top", "-sample_index=alloc_space", largest)
-    assert "Type: alloc_space" in top and "% of" in top
+    expected = plain_ending(name, behind, place)
+    profiles = fresh_folder(tmp_path / "profiles")
+    work = works()[name]()
+    environment = preloaded(f"{profiles}/%p.pb.gz", interval, behind)
+    assert ending(work, place, environment) == expected
+    assert all(path.suffixes == [".pb", ".gz"] for path in profiles.iterdir())
+    profile = profile_of(profiles, work.name)
+    shown = pprof("-top", "-sample_index=alloc_space", str(profile))
+    assert ("libc.so" if behind == "glibc" else f"lib{behind}") in shown
+    assert "Total samples = 0" not in shown
+
+
+class Redis:
+    """A Redis server without files, on a port of 127.0.0.1."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.port = free_port()
+        command = [system_binary("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
+        self.popen = subprocess.Popen(
+            [*command, "--save", "", "--appendonly", "no", "--io-threads", "2"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            env=environment, cwd="/",
+        )  # fmt: skip
+        poll("redis listens", self._connect)
+
+    def _connect(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+
+    def ask(self, commands: str) -> bytes:
+        """What it answers to commands, a line each."""
+        client = [system_binary("redis-cli"), "-p", str(self.port)]
+        answered = subprocess.run(client, input=commands.encode(), capture_output=True, timeout=120)
+        assert answered.returncode == 0, answered.stderr
+        return answered.stdout
+
+    def stop(self) -> tuple[int, bytes]:
+        """Its status, and what it said on standard error."""
+        self.ask("shutdown nosave\n")
+        _, errors = self.popen.communicate(timeout=30)
+        return self.popen.returncode, errors
+
+
+def redis_commands() -> str:
+    """Strings, lists, hashes, sorted sets, Lua, and memory that is given back."""
+    lines = [f"set key:{n} {'x' * (n % 2000)}" for n in range(4000)]
+    lines += [f"rpush list {n}" for n in range(2000)]
+    lines += [f"hset hash:{n % 10} field:{n} {n}" for n in range(2000)]
+    lines += [f"zadd scores {n * 7919 % 1000} member:{n}" for n in range(2000)]
+    lines += [f"append key:{n} {'y' * 100}" for n in range(1000)]
+    lines += ["lrange list 100 120", "zrange scores 0 20 withscores", "hlen hash:3", "strlen key:999"]
+    lines += ['eval "local t = {} for i = 1, 1000 do t[i] = tostring(i) end return #table.concat(t)" 0']
+    lines += [f"del key:{n}" for n in range(2000)]
+    lines += ["dbsize", "flushall", "dbsize"]
+    return "\n".join(lines) + "\n"
+
+
+# Debian's is linked with jemalloc, so that is behind the hooks in either case.
+@pytest.mark.parametrize("behind", ["glibc", "jemalloc"])
+@pytest.mark.parametrize("interval", [65536, 1])
+def test_redis_answers_as_it_does_without(behind: str, interval: int, tmp_path: Path) -> None:
+    plain = Redis(unhooked())
+    expected = plain.ask(redis_commands())
+    assert plain.stop() == (0, b"")
+
+    sampled = Redis(preloaded(f"{tmp_path}/%p.pb.gz", interval, behind))
+    assert sampled.ask(redis_commands()) == expected
+    assert sampled.stop() == (0, b"")
+    shown = pprof("-top", "-sample_index=alloc_space", str(profile_of(tmp_path, r"redis-\S+")))
+    assert "libjemalloc" in shown

@@ -1,118 +1,126 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that a program may do to malloc, with the hooks in between."""
+"""Programs that are hard on an allocator: with the hooks they end as they do without."""
 
-import os
-import re
+import gzip
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness import clean_environment, poll
-from preloading import compiled, hooked, outcome, pprof, preload_object, profiles, unhooked
+from preloading import compiled, fresh_folder, pprof, preloaded, run, sums
 
-ACTS = [
-    "forks", "threads", "tiny-stacks", "dlopens", "recursion", "alternate-stack", "profiled",
-    "coroutines", "cancellation", "entries", "reallocs", "hold",
+PROGRAMS = {
+    "calls.c": "every call kept its promise\n",
+    "threads.c": "every thread came to its end\n",
+    "forks.c": "300 of 300 children ended well\n",
+    "stacks.c": "every stack held\n",
+    "libraries.c": "every library came and went\n",
+    "operators.cpp": "every operator did its work\n",
+}
+# Debian's mimalloc 2.0 does not align everything as it is told, without hooks too.
+ABSENT = {("calls.c", "mimalloc"), ("operators.cpp", "mimalloc")}
+CASES = [
+    (source, behind)
+    for source in PROGRAMS
+    for behind in ("glibc", "jemalloc", "mimalloc")
+    if (source, behind) not in ABSENT
 ]
 
 
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("programs"))
+def command(source: str) -> list[str]:
+    """The program and what it wants to be told."""
+    program = [compiled(source)]
+    if source == "libraries.c":
+        program.append(compiled("plugin.c", "-shared", "-fPIC"))
+    return program
 
 
-# Not all of glibc's promises are kept by the other allocators, so those are held to what they do without hooks.
-@pytest.mark.parametrize("behind", ["glibc", "jemalloc", "mimalloc"])
-@pytest.mark.parametrize("interval", [1, 16384])
-@pytest.mark.parametrize("act", ACTS)
-def test_memory_is_as_it_should_be(
-    programs: str, tmp_path: Path, act: str, interval: int, behind: str
-) -> None:
-    command = [compiled("torture.c", programs), act]
-    result = outcome(command, hooked(tmp_path, interval, behind))
-    done = (0, f"{act} done\n", "")
-    assert result == (done if behind == "glibc" else outcome(command, unhooked(behind)))
-    assert profiles(tmp_path) or result != done
-
-
-@pytest.mark.parametrize("behind", ["glibc", "jemalloc", "mimalloc"])
+# An interval of 1 samples everything; 64 KiB lets most calls take the quick way.
 @pytest.mark.parametrize("interval", [1, 65536])
-def test_operators_keep_their_promises_and_name_their_callers(
-    programs: str, tmp_path: Path, interval: int, behind: str
+@pytest.mark.parametrize("source, behind", CASES)
+def test_it_ends_as_it_does_without_hooks(
+    source: str, behind: str, interval: int, tmp_path: Path
 ) -> None:
-    command = [compiled("operators.cpp", programs)]
-    result = outcome(command, hooked(tmp_path, interval, behind))
-    assert result == outcome(command, unhooked(behind))
-    if result != (0, "operators done\n", ""):
-        assert behind == "mimalloc"
-        return
-    (profile,) = profiles(tmp_path)
-    top = pprof("-top", "-sample_index=inuse_space", profile)
-    # Its 20 MB are flat: no frame of operator new stands before it.
-    line = next(line for line in top.splitlines() if "hold_by_new()" in line)
-    assert float(line.split()[1].rstrip("%")) > 90, top
+    folder = fresh_folder(tmp_path / "profiles")
+    hooked = run(command(source), preloaded(f"{folder}/%p.pb.gz", interval, behind))
+    assert (hooked.status, hooked.errors) == (0, b"")
+    assert hooked.output.decode() == PROGRAMS[source]
+
+    written = sorted(folder.iterdir(), key=lambda path: path.stat().st_size)
+    # One for each process, and nothing half written.
+    assert len(written) == (301 if source == "forks.c" else 1)
+    assert all(path.suffixes == [".pb", ".gz"] for path in written)
+    shown = pprof("-top", "-sample_index=alloc_space", str(written[-1]))
+    assert "Type: alloc_space" in shown
+    assert {"glibc": "libc.so", "jemalloc": "libjemalloc", "mimalloc": "libmimalloc"}[behind] in shown
 
 
-def test_what_is_held_is_what_the_profile_shows(programs: str, tmp_path: Path) -> None:
-    subprocess.run(
-        [compiled("torture.c", programs), "hold"], env=hooked(tmp_path, interval=1), timeout=60,
-        check=True, stdout=subprocess.DEVNULL,
-    )
-    (profile,) = profiles(tmp_path)
-    top = pprof("-top", "-sample_index=inuse_space", "-unit=B", profile)
-    held = re.search(r"^ *(\d+)B .* hold_twenty_megabytes$", top, re.MULTILINE)
-    assert held and int(held[1]) == 20_000_000, top
-    top = pprof("-top", "-sample_index=inuse_objects", profile)
-    assert re.search(r"^ *20000 .* hold_twenty_megabytes$", top, re.MULTILINE), top
+def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
+    profile = tmp_path / "profile.pb.gz"
+    assert run([compiled("operators.cpp")], preloaded(str(profile), 1)).status == 0
+    held = sums(profile, "inuse_space")
+    assert held["(anonymous namespace)::holdByNew()"] == 2_000_000
 
 
-def test_a_profile_is_written_on_sigusr2(tmp_path: Path) -> None:
-    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, env=hooked(tmp_path))
-    try:
-        profile = tmp_path / f"{process.pid}.pb.gz"
-        # The hooks take the signal over before the program begins.
-        poll("cat runs", lambda: Path(f"/proc/{process.pid}/comm").read_text() == "cat\n" or None)
-        def is_taken_over() -> bool | None:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            caught = int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16)
-            return bool(caught >> signal.SIGUSR2 - 1 & 1) or None
-        poll("SIGUSR2 is caught", is_taken_over)
-        os.kill(process.pid, signal.SIGUSR2)
-        poll("the profile is there", lambda: profile.exists() or None)
-        assert "inuse_space" in pprof("-top", str(profile))
-        profile.unlink()
-    finally:
-        process.communicate(timeout=10)
-    assert process.returncode == 0
-    assert profile.exists(), "another one at exit"
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; one that is unhandled would end it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
 
 
-def test_a_signal_that_the_program_ignores_stays_ignored(tmp_path: Path) -> None:
-    script = "trap '' USR2; exec python3 -c 'import os, signal; os.kill(os.getpid(), signal.SIGUSR2); print(1)'"
-    run = subprocess.run(
-        ["bash", "-c", script], env=hooked(tmp_path), capture_output=True, text=True, timeout=30
-    )
-    assert (run.returncode, run.stdout) == (0, "1\n")
+# Again and again while they start, work, fork and end.
+@pytest.mark.parametrize("source", ["threads.c", "forks.c", "stacks.c", "operators.cpp"])
+def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) -> None:
+    popen = subprocess.Popen(
+        command(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        env=preloaded(f"{tmp_path}/%p.pb.gz", 512),
+    )  # fmt: skip
+    profile = tmp_path / f"{popen.pid}.pb.gz"
+    asked = 0
+    while popen.poll() is None:
+        if asked == 0 and not catches(popen.pid, signal.SIGUSR2):
+            continue
+        popen.send_signal(signal.SIGUSR2)
+        asked += 1
+        if profile.exists():
+            # Whole at every moment, since it is put in its place when it is.
+            gzip.decompress(profile.read_bytes())
+    output, errors = popen.communicate(timeout=10)
+    assert (popen.returncode, output.decode(), errors) == (0, PROGRAMS[source], b"")
+    assert asked > 1
+    assert "Total samples = 0" not in pprof("-top", "-sample_index=alloc_space", str(profile))
 
 
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"OUTRIDER_HEAP_INTERVAL": "many"}, "OUTRIDER_HEAP_INTERVAL is \"many\""),
-        ({"OUTRIDER_HEAP_PROFILE": "/nonexistent/file"}, "cannot be written to /nonexistent/file"),
-        ({"OUTRIDER_HEAP_PROFILE": "x" * 5000}, "too long"),
-    ],
-)
-def test_a_bad_setting_is_told_and_harms_nothing(
-    tmp_path: Path, variables: dict[str, str], said: str
-) -> None:
-    status, printed, complaint = outcome(["bash", "-c", "echo hello"], hooked(tmp_path) | variables)
-    assert (status, printed) == (0, "hello\n")
-    assert complaint.startswith("outrider: ") and said in complaint
+def test_hooks_that_are_off_change_nothing() -> None:
+    for source, line in PROGRAMS.items():
+        ended = run(command(source), preloaded())
+        assert (ended.status, ended.output.decode(), ended.errors) == (0, line, b"")
 
 
-def test_without_a_place_for_profiles_nothing_is_sampled(tmp_path: Path) -> None:
-    environment = clean_environment(LD_PRELOAD=preload_object())
-    assert outcome(["ls", str(tmp_path)], environment) == (0, "", "")
+def test_a_program_with_an_allocator_of_its_own_keeps_it(tmp_path: Path) -> None:
+    program = compiled("own_malloc.cpp")
+    profile = tmp_path / "profile.pb.gz"
+    ended = run([program], preloaded(str(profile), 1))
+    assert (ended.status, ended.output) == (0, b"every block was its own\n")
+    assert ended.errors.startswith(b"outrider-heap: no profile: ")
+    assert ended.errors.count(b"\n") == 1
+    assert not profile.exists()
+
+
+def test_a_program_at_a_fixed_address_is_sampled(tmp_path: Path) -> None:
+    # Such a program has stubs of its own for functions whose addresses it takes.
+    program = compiled("stubs.c", "-no-pie", "-fno-pic")
+    profile = tmp_path / "profile.pb.gz"
+    ended = run([program], preloaded(str(profile), 1))
+    assert (ended.status, ended.output, ended.errors) == (0, b"done\n", b"")
+    assert "make_block" in pprof("-top", str(profile))
+
+
+def test_a_program_at_a_fixed_address_with_another_allocator_first_is_not(tmp_path: Path) -> None:
+    program = compiled("stubs.c", "-no-pie", "-fno-pic")
+    environment = preloaded(str(tmp_path / "profile.pb.gz"), 1, "jemalloc")
+    environment["LD_PRELOAD"] = " ".join(reversed(environment["LD_PRELOAD"].split()))
+    ended = run([program], environment)
+    assert (ended.status, ended.output) == (0, b"done\n")
+    assert ended.errors.startswith(b"outrider-heap: no profile: another library's malloc")

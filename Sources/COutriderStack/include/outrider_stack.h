@@ -41,7 +41,7 @@ typedef enum {
 
 /* Finds the bounds of the calling thread's stack that contains `address`.
  *
- * Reads /proc/self/maps by system calls: some 50 us, once a thread. Does not allocate or lock and keeps
+ * Reads /proc/thread-self/maps by system calls: some 50 us, once a thread. Does not allocate or lock and keeps
  * errno. Leaves both at zero where `address` is on no stack that the thread was started with (a
  * coroutine's, a signal's), or where /proc cannot be read.
  */

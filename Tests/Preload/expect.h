@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the programs that run hooked share: an expectation that ends them with a line. */
+#ifndef OUTRIDER_EXPECT_H
+#define OUTRIDER_EXPECT_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define EXPECT(condition)                                                             \
+    do {                                                                              \
+        if (!(condition)) {                                                           \
+            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);   \
+            _Exit(1);                                                                 \
+        }                                                                             \
+    } while (0)
+
+/* Keeps the compiler from leaving out a pair of calls whose block nobody looks at. */
+static inline void *kept(void *block) {
+    __asm__ volatile("" : "+r"(block) : : "memory");
+    return block;
+}
+
+#endif
