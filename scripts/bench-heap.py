@@ -32,7 +32,7 @@ def build() -> tuple[Path, Path]:
     program = PLACE / "pairs"
     compiler = [os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
     subprocess.run(
-        [*compiler, "-fno-builtin", ROOT / "Benchmarks/Heap/pairs.c", "-o", program], check=True
+        [*compiler, "-fno-builtin", "-pthread", ROOT / "Benchmarks/Heap/pairs.c", "-o", program], check=True
     )
     made = subprocess.run(
         [ROOT / "scripts/preload.sh"], check=True, stdout=subprocess.PIPE, text=True

@@ -62,6 +62,7 @@ public final class Agent: Sendable {
     /// - Parameters:
     ///   - configuration: What the agent is told in code.
     ///   - profiles: Sources of profiles, beside those of the configuration.
+    ///   - onFailure: To log and try again.
     /// - Returns: The agent, which may be let go.
     @discardableResult
     public static func start(
@@ -81,6 +82,10 @@ public final class Agent: Sendable {
 
     /// Starts an agent, or throws why it cannot be started as it was told.
     ///
+    /// - Parameters:
+    ///   - configuration: What the agent is told in code.
+    ///   - profiles: Sources of profiles, beside those of the configuration.
+    ///   - onFailure: To throw.
     /// - Throws: ``AgentError`` if a variable of the environment is bad or the address cannot be
     ///   had. Nothing listens then, and nothing is tried again.
     @discardableResult

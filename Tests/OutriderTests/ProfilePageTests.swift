@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages of profiles, over real sockets: parameters, header fields, spans that are shared, and limits.
+// The pages of profiles, over real sockets: parameters, header fields, and who is told what.
 
 import Outrider
 import OutriderEndpoint
@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// A source whose profile grows by one sample of 100 bytes each time somebody looks.
-private final class CountingSource: ProfileSource, Collector {
+final class CountingSource: ProfileSource, Collector {
     let kinds: [ProfileKind]
     let looks = Atomic<Int>(0)
     let starts = Atomic<Int>(0)
@@ -44,11 +44,12 @@ private final class CountingSource: ProfileSource, Collector {
     }
 }
 
-@Suite struct ProfilePageTests {
-    private func agent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agent {
-        Agent.start(isolated(log: lines.log), profiles: sources)
-    }
+/// An agent with these sources.
+func startAgent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agent {
+    Agent.start(isolated(log: lines.log), profiles: sources)
+}
 
+@Suite struct ProfilePageTests {
     @Test(arguments: [
         ("", 200), ("?debug=0", 200), ("?debug=1", 200), ("?debug=2", 200), ("?gc=1", 200),
         ("?format=pprof", 200), ("?format=collapsed", 200), ("?format=flamegraph", 200),
@@ -59,7 +60,7 @@ private final class CountingSource: ProfileSource, Collector {
         ("?seconds=99999999999999999999", 400), ("?seconds=x&seconds=1", 400),
     ])
     func `each parameter is answered as the documentation says`(query: String, status: Int) throws {
-        let agent = agent(CountingSource("heap"))
+        let agent = startAgent(CountingSource("heap"))
         defer { agent.stop() }
         let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
         #expect(answer.status == status)
@@ -79,7 +80,7 @@ private final class CountingSource: ProfileSource, Collector {
     func `every form has its header fields, and none a Content-Encoding`(
         query: String, type: String, disposition: String?
     ) throws {
-        let agent = agent(CountingSource("heap"))
+        let agent = startAgent(CountingSource("heap"))
         defer { agent.stop() }
         let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
         #expect(answer.header("Content-Type") == type)
@@ -96,7 +97,7 @@ private final class CountingSource: ProfileSource, Collector {
     }
 
     @Test func `the index lists what exists, and what does not exist is 404`() throws {
-        let agent = agent(CountingSource("heap", "allocs"))
+        let agent = startAgent(CountingSource("heap", "allocs"))
         defer { agent.stop() }
         for path in ["/debug/pprof/", "/debug/pprof"] {
             let index = try fetch(path, from: address(of: agent))
@@ -111,7 +112,7 @@ private final class CountingSource: ProfileSource, Collector {
     }
 
     @Test func `a name that is not this machine's may not see a profile`() throws {
-        let agent = agent(CountingSource("heap"))
+        let agent = startAgent(CountingSource("heap"))
         defer { agent.stop() }
         let connection = try Connection(address(of: agent))
         try connection.send("GET /debug/pprof/heap HTTP/1.1\r\nHost: shop.example\r\n\r\n")
@@ -120,7 +121,7 @@ private final class CountingSource: ProfileSource, Collector {
 
     @Test func `a source is started once, and its metrics are in the scrape`() throws {
         let (source, lines) = (CountingSource("heap"), Lines())
-        let agent = agent(source, lines: lines)
+        let agent = startAgent(source, lines: lines)
         defer { agent.stop() }
         #expect(source.starts.load(ordering: .relaxed) == 1)
         #expect(lines.all.contains("error: the source has started"))
@@ -130,7 +131,8 @@ private final class CountingSource: ProfileSource, Collector {
 
     @Test func `of two profiles with one name the first is shown, and the other is told`() throws {
         let lines = Lines()
-        let agent = agent(CountingSource("heap"), CountingSource("heap", "Bad Name"), lines: lines)
+        let agent = startAgent(
+            CountingSource("heap"), CountingSource("heap", "Bad Name"), lines: lines)
         defer { agent.stop() }
         #expect(try fetch("/debug/pprof/heap", from: address(of: agent)).status == 200)
         #expect(
@@ -141,7 +143,7 @@ private final class CountingSource: ProfileSource, Collector {
     }
 
     @Test func `a profile that is not to be had is 503, with the reason`() throws {
-        let agent = agent(CountingSource("heap", isBroken: true))
+        let agent = startAgent(CountingSource("heap", isBroken: true))
         defer { agent.stop() }
         for query in ["", "?seconds=1"] {
             let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
@@ -151,68 +153,9 @@ private final class CountingSource: ProfileSource, Collector {
     }
 
     @Test func `a span shows the difference of two looks`() throws {
-        let agent = agent(CountingSource("heap"))
+        let agent = startAgent(CountingSource("heap"))
         defer { agent.stop() }
         let answer = try fetch("/debug/pprof/heap?seconds=1&debug=1", from: address(of: agent))
         #expect(answer.text.contains("\n100 @ 0x7\n"), "\(answer.text)")
-    }
-
-    @Test func `those who come together share one span`() async throws {
-        let source = CountingSource("heap")
-        let agent = agent(source)
-        defer { agent.stop() }
-        let place = try address(of: agent)
-        let connections = try (0..<6).map { _ in try Connection(place) }
-        for connection in connections {
-            try connection.send(
-                "GET /debug/pprof/heap?seconds=2&debug=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        }
-        for connection in connections {
-            #expect(try connection.response().text.contains("\n100 @ 0x7\n"))
-        }
-        #expect(source.looks.load(ordering: .relaxed) == 2)
-    }
-
-    @Test func `past two spans at a time there is 503 and the advice when to come again`() throws {
-        let agent = agent(CountingSource("heap"))
-        defer { agent.stop() }
-        let place = try address(of: agent)
-        var waiting = try [100, 200].map { seconds in
-            let connection = try Connection(place)
-            try connection.send(
-                "GET /debug/pprof/heap?seconds=\(seconds) HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            return connection
-        }
-        // The spans have begun once a third one is refused.
-        var refusal: RawResponse?
-        #expect(
-            try eventually {
-                let answer = try fetch("/debug/pprof/heap?seconds=1", from: place)
-                refusal = answer
-                return answer.status == 503
-            })
-        #expect(refusal?.header("Retry-After") == "1")
-        #expect(try fetch("/debug/pprof/heap", from: place).status == 200, "moments go on")
-        // Clients who leave make room for others.
-        #expect(waiting.count == 2)
-        waiting = []
-        #expect(
-            try eventually {
-                try fetch("/debug/pprof/heap?seconds=1", from: place).status == 200
-            })
-    }
-
-    @Test func `a stop answers those who wait for a long span`() throws {
-        let agent = agent(CountingSource("heap"))
-        let connection = try Connection(address(of: agent))
-        try connection.send(
-            "GET /debug/pprof/heap?seconds=9999 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        #expect(
-            eventually {
-                agent.registry.text().contains("counting_looks 1\n")
-            })
-        let took = ContinuousClock().measure { agent.stop() }
-        #expect(took < .seconds(10))
-        #expect(try connection.response().status == 503)
     }
 }

@@ -19,7 +19,9 @@ extension Profile {
     /// Reads the symbol tables of the program and its libraries, some tens of milliseconds for each the
     /// first time; call it where that may take its time. Thread-safe.
     ///
-    /// - Parameter title: What the profile is of, for those forms that are for people.
+    /// - Parameters:
+    ///   - format: The form.
+    ///   - title: What the profile is of, for those forms that are for people.
     public func rendered(as format: ProfileFormat, title: String) -> [UInt8] {
         rendered(as: format, title: title, Symbolizer.shared.symbols(of: addresses))
     }
