@@ -28,6 +28,8 @@
 enum { BOUNDS_TRIES = 8 };
 /* One sample in so many is timed, as looking at the clock twice takes as long as a stack does. */
 enum { TIMED_EVERY = 8 };
+/* The shortest time that the budget is judged by. */
+static const uint64_t budget_window_ns = 1000000000;
 /* A sample that took longer than this was waiting for a processor, not working. */
 enum { LONGEST_SAMPLE_NS = 1000000 };
 
@@ -46,6 +48,8 @@ THREAD_LOCAL outrider_stack_bounds bounds;
 /* The interval in force; 0 while sampling is off. */
 static _Atomic(uint64_t) interval;
 static _Atomic(uint64_t) seeds;
+/* Nanoseconds a second that sampling may take; since when that is judged, and what had been taken then. */
+static _Atomic(uint64_t) budget, window_start, window_taken;
 static bounded_lock settings;
 /* Written under the lock, once. */
 static _Atomic(int) is_prepared;
@@ -165,6 +169,24 @@ static void remember(const void *block, sampled_block sample) {
     }
 }
 
+/* Judges the last second or more, and widens the interval if it took too much. One thread does; the others
+ * go on. */
+static void keep_budget(uint64_t now) {
+    uint64_t allowed = atomic_load_explicit(&budget, memory_order_relaxed);
+    uint64_t start = atomic_load_explicit(&window_start, memory_order_relaxed);
+    if (!allowed || (start != 0 && now - start < budget_window_ns)) return;
+    if (!atomic_compare_exchange_strong(&window_start, &start, now)) return;
+    uint64_t taken = atomic_load_explicit(&figures.sampler_ns, memory_order_relaxed);
+    uint64_t before = atomic_exchange(&window_taken, taken);
+    if (start == 0) return;
+    double used = (double)(taken - before) / ((double)(now - start) / 1e9);
+    uint64_t current = atomic_load_explicit(&interval, memory_order_relaxed), wider = current;
+    /* Half the samples take half. */
+    for (; used > (double)allowed && wider && wider < OUTRIDER_HEAP_MAX_INTERVAL; used /= 2) wider *= 2;
+    /* Unless somebody has set another one meanwhile. */
+    if (wider != current) atomic_compare_exchange_strong(&interval, &current, wider);
+}
+
 void outrider_heap_sample(
     void *block, uint64_t size, uint64_t grown, sample_kind kind, uint64_t mean,
     outrider_stack_point caller) {
@@ -184,9 +206,10 @@ void outrider_heap_sample(
     remember(block, (sampled_block){size, objects, site});
 
     if (is_timed) {
-        uint64_t taken = now_ns() - start;
+        uint64_t end = now_ns(), taken = end - start;
         add(&figures.sampler_ns,
             TIMED_EVERY * (taken < LONGEST_SAMPLE_NS ? taken : LONGEST_SAMPLE_NS));
+        keep_budget(end);
     }
     is_busy = 0;
     errno = saved;
@@ -285,6 +308,11 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
     return outrider_heap_state();
 }
 
+void outrider_heap_set_budget(uint64_t nanoseconds) {
+    atomic_store_explicit(&budget, nanoseconds, memory_order_relaxed);
+    atomic_store_explicit(&window_start, 0, memory_order_relaxed);
+}
+
 void outrider_heap_stop(void) { atomic_store_explicit(&interval, 0, memory_order_release); }
 
 uint64_t outrider_heap_interval(void) {
@@ -322,6 +350,7 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
     (void)wanted;
     return OUTRIDER_HEAP_ABSENT;
 }
+void outrider_heap_set_budget(uint64_t nanoseconds) { (void)nanoseconds; }
 void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
 void outrider_heap_seed(uint64_t seed) { (void)seed; }

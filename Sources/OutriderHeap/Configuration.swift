@@ -16,10 +16,10 @@ extension HeapProfiler {
         ///
         /// 1 samples everything; 0 leaves sampling off until ``HeapProfiler/interval`` is set.
         public var interval: Int?
-        /// The share of one core that sampling may take: past it, the interval widens by itself, and
-        /// comes back when there is room again.
+        /// The share of one core that sampling may take; 0 sets no limit.
         ///
-        /// Looked at with each scrape and each profile. 0 sets no limit.
+        /// A second that takes more widens the interval at once. A scrape or a profile tells of it in
+        /// the log, and lets it come back by halves when there was room for a minute.
         public var budget: Double = 0.01
         /// Whether live objects are told apart by their Swift types, in the label `swift_type`.
         public var showsTypes = true

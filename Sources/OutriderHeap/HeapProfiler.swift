@@ -56,12 +56,9 @@ public final class HeapProfiler: ProfileSource, Collector {
     public func start(log: @escaping @Sendable (_ isError: Bool, _ message: String) -> Void) {
         let (interval, problem) = configuration.resolvedInterval()
         if let problem { log(true, problem) }
-        let budget =
-            configuration.budget > 0 && interval > 0
-            ? OverheadBudget(share: configuration.budget, interval: UInt64(interval)) : nil
         state.withLock { state in
             state.log = log
-            state.budget = budget
+            state.budget = newBudget(for: interval)
         }
         outrider_stack_prepare_tables()
         if interval > 0 { outrider_heap_start(UInt64(interval)) }
@@ -84,13 +81,23 @@ public final class HeapProfiler: ProfileSource, Collector {
         get { Int(clamping: outrider_heap_interval()) }
         set {
             state.withLock { state in
-                let wanted = UInt64(max(0, newValue))
-                state.budget =
-                    wanted > 0 && configuration.budget > 0
-                    ? OverheadBudget(share: configuration.budget, interval: wanted) : nil
-                if wanted > 0 { outrider_heap_start(wanted) } else { outrider_heap_stop() }
+                state.budget = newBudget(for: newValue)
+                if newValue > 0 {
+                    outrider_heap_start(UInt64(newValue))
+                } else {
+                    outrider_heap_stop()
+                }
             }
         }
+    }
+
+    /// A budget for an interval, of which the sampler is told; nil if there is none to keep.
+    private func newBudget(for interval: Int) -> OverheadBudget? {
+        let isKept = configuration.budget > 0 && interval > 0
+        let budget =
+            isKept ? OverheadBudget(share: configuration.budget, interval: UInt64(interval)) : nil
+        outrider_heap_set_budget(budget?.nanoseconds ?? 0)
+        return budget
     }
 
     /// Whether samples are taken.
@@ -137,11 +144,14 @@ public final class HeapProfiler: ProfileSource, Collector {
         let figures = HeapFigures.now
         let told: (message: String, log: @Sendable (Bool, String) -> Void)? = state.withLock {
             state in
+            let current = outrider_heap_interval()
             guard isSampling,
                 let change = state.budget?.look(
-                    samplerNanoseconds: figures.samplerNanoseconds, at: monotonicNanoseconds())
+                    samplerNanoseconds: figures.samplerNanoseconds,
+                    interval: current, at: monotonicNanoseconds())
             else { return nil }
-            outrider_heap_start(change.interval)
+            // A wider one holds already.
+            if change.interval < current { outrider_heap_start(change.interval) }
             return (change.description, state.log)
         }
         if let told { told.log(false, told.message) }

@@ -34,15 +34,16 @@ struct HeapProbe {
         print(profiler.isSampling ? "sampling" : "not sampling", profiler.allocator)
     }
 
-    /// Reads `NANOSECONDS_TAKEN SECONDS` and answers with the interval and what is said.
+    /// Reads `NANOSECONDS_TAKEN INTERVAL SECONDS` and answers with an interval and what is said.
     private static func budget() {
         var budget = OverheadBudget(share: 0.01, interval: 524_288)
         while let line = readLine() {
             let numbers = line.split(separator: " ").compactMap { Double($0) }
-            guard numbers.count == 2 else { return }
+            guard numbers.count == 3 else { return }
             let change = budget.look(
-                samplerNanoseconds: UInt64(numbers[0]), at: UInt64(numbers[1] * 1e9))
-            print(budget.interval, change?.description ?? "-")
+                samplerNanoseconds: UInt64(numbers[0]), interval: UInt64(numbers[1]),
+                at: UInt64(numbers[2] * 1e9))
+            print(change?.interval ?? 0, change?.description ?? "-")
             fflush(nil)
         }
     }

@@ -28,8 +28,8 @@ class HeapProbe(ProbeProcess):
     def program() -> list[str]:
         return [heap_probe_binary(), "serve"]
 
-    def __init__(self, **environment: str) -> None:
-        super().__init__(**environment)
+    def __init__(self, log: Path | None = None, **environment: str) -> None:
+        super().__init__(log=log, **environment)
         self.url = self.lines.read().decode().strip()
 
     def tell(self, command: str) -> None:
@@ -220,32 +220,47 @@ def test_estimates_are_right_on_average_and_as_sure_as_chance_allows() -> None:
         assert 0.6 <= statistics.stdev(values) / expected[site] <= 1.4, (site, values)
 
 
-def test_the_interval_widens_past_the_budget_and_comes_back() -> None:
+def test_the_interval_widens_by_itself_past_the_budget_and_says_so(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with HeapProbe(log=log, OUTRIDER_HEAP_INTERVAL="1", PROBE_KEEPS_BUDGET="1") as probe:
+        # Nobody looks, and everything is sampled: far more than 1 % of a core, for some seconds.
+        for _ in range(400):
+            probe.tell("churn 20000")
+        widened = probe.value("outrider_heap_sampling_interval_bytes")
+        assert widened >= 16
+        assert probe.value("outrider_heap_samples_taken_total") < 400 * 20_000
+        # The bytes are what they are: 8,000,000 times 1,024.
+        assert abs(probe.value("heap_allocated_bytes_total") / 8.192e9 - 1) < 0.05
+    assert "heap sampling took more than 1.0 % of a core, which is its budget" in log.read_text()
+
+
+def test_the_interval_comes_back_when_there_was_room_for_a_minute() -> None:
     process = subprocess.Popen(
         [heap_probe_binary(), "budget"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env=clean_environment(),
     )
     lines = Lines(process.stdout)
 
-    def look(nanoseconds: float, seconds: float) -> tuple[int, str]:
-        process.stdin.write(f"{nanoseconds} {seconds}\n".encode())
+    def look(nanoseconds: float, interval: int, seconds: float) -> tuple[int, str]:
+        process.stdin.write(f"{nanoseconds} {interval} {seconds}\n".encode())
         process.stdin.flush()
-        interval, said = lines.read().decode().strip().split(" ", 1)
-        return int(interval), said
+        new, said = lines.read().decode().strip().split(" ", 1)
+        return int(new), said
 
+    nothing = (0, "-")
     try:
-        assert look(0, 100) == (524288, "-")
-        assert look(5e6, 101) == (524288, "-"), "half of a percent is within the budget"
-        assert look(1e9, 101.5) == (524288, "-"), "half a second says little"
-        interval, said = look(40e6, 102)
-        assert interval == 2097152, "3.5 % of a core need four times the interval"
-        assert said.startswith("heap sampling took 3.5 % of a core; its interval widens to 2097152")
-        assert look(40e6, 130) == (2097152, "-"), "it does not come back at once"
-        interval, said = look(40e6, 170)
-        assert interval == 1048576 and "comes back to 1048576" in said
-        look(40e6, 180)
-        assert look(40e6, 245)[0] == 524288
-        assert look(40e6, 900)[0] == 524288, "no further than what was wanted"
+        assert look(0, 524288, 100) == nothing
+        interval, said = look(1e9, 2097152, 101)
+        assert interval == 2097152
+        assert said.endswith("which is its budget; it samples every 2097152 bytes now")
+        assert look(1e9, 2097152, 102) == nothing
+        assert look(1e9, 2097152, 150) == nothing, "it does not come back at once"
+        interval, said = look(1e9, 2097152, 170)
+        assert interval == 1048576 and said.endswith("it samples every 1048576 bytes again")
+        assert look(1.5e9, 1048576, 230) == nothing, "four fifths of a percent leave no room"
+        assert look(1.5e9, 1048576, 240) == nothing
+        assert look(1.5e9, 1048576, 305)[0] == 524288
+        assert look(1.5e9, 524288, 900) == nothing, "no further than what was wanted"
     finally:
         process.communicate(timeout=10)
 

@@ -41,6 +41,10 @@ const char *outrider_heap_allocator(void);
  * 0 counts as 1: everything is sampled. Each thread notices after at most 1 MiB of allocations.
  * Returns the state that holds afterwards. */
 outrider_heap_state_t outrider_heap_start(uint64_t interval);
+/* Sets what sampling may take, in nanoseconds of thread time a second; 0, as it is from the start, for any
+ * amount. Where a second took more, whoever samples then widens the interval, by as much as it takes: so
+ * nobody has to be awake for it. It never narrows the interval again; outrider_heap_start does. */
+void outrider_heap_set_budget(uint64_t nanoseconds);
 /* Stops sampling; blocks that are in the table stay there until they are freed. */
 void outrider_heap_stop(void);
 /* The interval in force, in bytes; 0 while it is off. */
