@@ -63,45 +63,78 @@ static int read_number(map_reader *reader, uintptr_t *number) {
     }
 }
 
-/* Finds the mapping that contains `address`; 1 if there is one. */
-static int find_mapping(uintptr_t address, uintptr_t *low, uintptr_t *high, int *is_stack) {
+/* A mapping, and what is to be known of it. */
+typedef struct {
+    uintptr_t low;
+    uintptr_t high;
+    int is_stack;   /* the kernel calls it the main thread's */
+    int is_guarded; /* the one below may not be touched, and there is no gap */
+} mapping;
+
+/* Reads the rest of a line; -1 at the end of the file. Whether the mapping may not be touched is in its first
+ * three letters, whether it is the main thread's stack in its last word. */
+static int read_rest(map_reader *reader, int *is_none, int *is_stack) {
     static const char stack_name[] = "[stack]\n";
+    size_t matched = 0, at = 0;
+    int c;
+    *is_none = 1;
+    while ((c = next_character(reader)) >= 0) {
+        if (at++ < 3 && c != '-') *is_none = 0;
+        matched = c == stack_name[matched] ? matched + 1 : c == '[';
+        if (c == '\n') break;
+    }
+    *is_stack = matched == sizeof stack_name - 1;
+    return c;
+}
+
+/* Finds the mapping that contains `address`; 1 if there is one. */
+static int find_mapping(uintptr_t address, mapping *into) {
     map_reader reader = {.at = 0, .end = 0};
     /* By syscall(2), since open(2) and read(2) are points where a thread can be cancelled. */
-    reader.descriptor = (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
+    reader.descriptor =
+        (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
     if (reader.descriptor < 0) return 0;
-    int found = 0;
+    int found = 0, is_none = 0;
+    uintptr_t guard_end = 0;
     while (!found) {
-        if (read_number(&reader, low) != '-' || read_number(&reader, high) != ' ') break;
-        found = address >= *low && address < *high;
-        size_t matched = 0;
-        int c;
-        while ((c = next_character(&reader)) >= 0) {
-            matched = c == stack_name[matched] ? matched + 1 : c == '[';
-            if (c == '\n') break;
-        }
-        *is_stack = matched == sizeof stack_name - 1;
+        if (read_number(&reader, &into->low) != '-' || read_number(&reader, &into->high) != ' ') break;
+        found = address >= into->low && address < into->high;
+        int c = read_rest(&reader, &is_none, &into->is_stack);
+        into->is_guarded = guard_end == into->low;
+        guard_end = is_none ? into->high : 0;
         if (c < 0) break;
     }
     syscall(SYS_close, reader.descriptor);
     return found;
 }
 
+/* The thread that the process began with. Its descriptor lies in a mapping of its own, which the kernel joins
+ * with any other that happens to lie beside it. */
+static pthread_t first_thread;
+__attribute__((constructor)) static void remember_first_thread(void) { first_thread = pthread_self(); }
+
+/* A thread's own stack reaches from `address` to the thread's descriptor, which libc puts at the upper end, also
+ * of a stack that it was given. Where there is a guard below, nothing else lies between the two. Where there is
+ * none, the kernel may have joined it with other mappings, a coroutine's stack among them, and they may be gone
+ * when they are read: then nothing is known. libc could be asked, but it locks what it is asked about. */
+static int is_own_stack(uintptr_t address, uintptr_t self, const mapping *found) {
+    return found->is_guarded && self > address && self < found->high
+        && self != (uintptr_t)first_thread;
+}
+
 outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
     outrider_stack_bounds none = {0, 0};
-    uintptr_t low, high;
-    int is_stack = 0;
+    mapping found;
     int saved = errno;
-    int found = find_mapping(address, &low, &high, &is_stack);
+    int is_found = find_mapping(address, &found);
     errno = saved;
-    if (!found) return none;
+    if (!is_found) return none;
 
-    /* libc puts a thread's descriptor at the upper end of its stack, also of one that it was given. */
-    uintptr_t self = (uintptr_t)pthread_self();
-    if (self > address && self < high) return (outrider_stack_bounds){low, self};
+    uintptr_t self = (uintptr_t)pthread_self(), low = found.low, high = found.high;
+    if (is_own_stack(address, self, &found)) return (outrider_stack_bounds){low, self};
 
     uintptr_t start = &__libc_stack_end ? (uintptr_t)__libc_stack_end : 0;
-    if (is_stack || (start >= low && start < high && address < start)) {
+    if (found.is_stack || (start >= low && start < high && address < start)) {
         struct rlimit limit;
         uintptr_t room = MAIN_STACK_ROOM;
         if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)

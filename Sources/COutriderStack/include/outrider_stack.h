@@ -41,9 +41,10 @@ typedef enum {
 
 /* Finds the bounds of the calling thread's stack that contains `address`.
  *
- * Reads /proc/thread-self/maps by system calls: some 50 us, once a thread. Does not allocate or lock and keeps
- * errno. Leaves both at zero where `address` is on no stack that the thread was started with (a
- * coroutine's, a signal's), or where /proc cannot be read.
+ * Reads /proc/thread-self/maps by system calls: some 50 us, once a thread. Does not allocate or lock and
+ * keeps errno. Leaves both at zero where `address` is on no stack that the thread was started with (a
+ * coroutine's, a signal's), where that stack has no guard below it, so that nobody can tell what else the
+ * kernel shows as one with it, or where /proc cannot be read.
  */
 outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address);
 

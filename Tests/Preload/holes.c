@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Stacks among mappings that come and go, with the hooks linked in. The kernel joins what lies side by side,
+ * so that a coroutine's stack and the first thread's descriptor seem to be one stretch of memory, until
+ * something between them goes. A frame pointer that leads there may not be followed.
+ */
+#define _GNU_SOURCE
+#include "expect.h"
+
+#include "outrider_heap.h"
+#include "outrider_stack.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+enum { MAPPINGS = 8, SIZE = 65536 };
+
+static ucontext_t first, coroutine;
+static char *mappings[MAPPINGS];
+
+#if defined(__x86_64__)
+/* Calls malloc(size) with a frame pointer of anybody's choice, as code without frame pointers may. */
+void *malloc_with_frame(size_t size, uintptr_t frame);
+__asm__(
+    ".text\n"
+    ".globl malloc_with_frame\n"
+    ".type malloc_with_frame, @function\n"
+    "malloc_with_frame:\n"
+    "    pushq %rbp\n"
+    "    movq %rsi, %rbp\n"
+    "    call malloc@PLT\n"
+    "    popq %rbp\n"
+    "    ret\n"
+    ".size malloc_with_frame, . - malloc_with_frame\n");
+#else
+static void *malloc_with_frame(size_t size, uintptr_t frame) { return frame ? malloc(size) : NULL; }
+#endif
+
+static void allocate_before_and_after(void) {
+    free(kept(malloc(100)));
+    EXPECT(swapcontext(&coroutine, &first) == 0);
+    for (size_t at = 0; at < SIZE; at += 512)
+        for (int i = 0; i < MAPPINGS - 1; i++)
+            free(kept(malloc_with_frame(100, (uintptr_t)mappings[i] + at)));
+}
+
+static void memory_that_is_gone_is_not_read(void) {
+    EXPECT(getcontext(&coroutine) == 0);
+    coroutine.uc_stack.ss_sp = mappings[MAPPINGS - 1];
+    coroutine.uc_stack.ss_size = SIZE;
+    coroutine.uc_link = &first;
+    makecontext(&coroutine, allocate_before_and_after, 0);
+    EXPECT(swapcontext(&first, &coroutine) == 0);
+    for (int i = 0; i < MAPPINGS - 1; i++) EXPECT(munmap(mappings[i], SIZE) == 0);
+    EXPECT(swapcontext(&first, &coroutine) == 0);
+}
+
+static void *find_own_bounds(void *stack) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    outrider_stack_bounds bounds = outrider_stack_find_bounds(here);
+    bool is_known = bounds.low <= here && here < bounds.high;
+    /* Of a stack without a guard it may not be known where it ends; then nothing is said. */
+    EXPECT(is_known || (stack && bounds.high == 0));
+    return NULL;
+}
+
+/* On a stack of libc's making, without a guard, and on one that is the program's own. */
+static void every_thread_knows_its_stack(void) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    find_own_bounds(NULL);
+    EXPECT(pthread_create(&thread, NULL, find_own_bounds, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    pthread_attr_init(&attributes);
+    EXPECT(pthread_attr_setguardsize(&attributes, 0) == 0);
+    EXPECT(pthread_create(&thread, &attributes, find_own_bounds, (void *)1) == 0);
+    EXPECT(pthread_join(thread, NULL) == 0);
+    void *stack = mmap(NULL, 4 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    EXPECT(stack != MAP_FAILED && pthread_attr_setstack(&attributes, stack, 4 * SIZE) == 0);
+    EXPECT(pthread_create(&thread, &attributes, find_own_bounds, stack) == 0);
+    EXPECT(pthread_join(thread, NULL) == 0);
+    pthread_attr_destroy(&attributes);
+}
+
+int main(void) {
+    /* From the top down, as the kernel places them, and before the sampler's own. */
+    for (int i = 0; i < MAPPINGS; i++) {
+        mappings[i] = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        EXPECT(mappings[i] != MAP_FAILED);
+    }
+    EXPECT(outrider_heap_start(1) == OUTRIDER_HEAP_SAMPLING);
+    free(kept(malloc(10)));
+    memory_that_is_gone_is_not_read();
+    every_thread_knows_its_stack();
+    puts("every stack ended where it ends");
+}
