@@ -85,12 +85,14 @@ verify_unit() {
     fi
 }
 
-# The whole test bundle once more, with every allocation of it sampled by the preloaded hooks.
+# The whole test bundle once more, with every allocation of it sampled by the preloaded hooks. All but one
+# test: it counts on how many stacks libc keeps to use again, one of which the hooks' own thread has.
 stage_unit-hooked() {
     local hooks
     hooks="$(scripts/preload.sh | tail -n 1)"
     OUTRIDER_HEAP_INTERVAL=1 OUTRIDER_HEAP_PROFILE="$PWD/.build/unit-hooked.%p.pb.gz" \
-        LD_PRELOAD="$hooks" swift test ${flags[@]+"${flags[@]}"} --skip-build
+        LD_PRELOAD="$hooks" swift test ${flags[@]+"${flags[@]}"} --skip-build \
+            --skip 'without memory for a thread'
 }
 
 verify_unit-hooked() {
