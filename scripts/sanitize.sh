@@ -59,7 +59,10 @@ declare -A sources
 sources[zlib]=""
 sources[microhttpd]=""
 sources[heap_tables]="Sources/COutriderHeap/blocks.c Sources/COutriderHeap/sites.c"
-sources[unwind]="$(echo Sources/COutriderStack/*.c)"
+stack="$(echo Sources/COutriderStack/*.c)"
+for name in unwind unwind_steps unwind_parser unwind_fuzz unwind_rows; do
+    sources[$name]=$stack
+done
 sources[symbols]="$(echo Sources/COutriderSymbols/*.c)"
 sources[preload_writer]="${sources[symbols]}"
 for part in buffer file gzip pprof settings text; do
@@ -69,18 +72,42 @@ for part in COutriderHeap COutriderStack COutriderSymbols; do
     flags+=("-ISources/$part/include")
 done
 
-for name in zlib microhttpd heap_tables unwind symbols preload_writer; do
+programs=(zlib microhttpd heap_tables symbols preload_writer)
+if [[ $(uname -sm) == "Linux x86_64" ]]; then
+    programs+=(unwind_steps unwind_parser unwind_fuzz)
+fi
+for name in "${programs[@]}"; do
     arguments=()
-    if [[ $name != zlib && $# -eq 1 ]]; then arguments=("$1"); fi
+    if [[ $name != zlib && $name != unwind_steps && $name != unwind_parser && $# -eq 1 ]]; then
+        arguments=("$1")
+    fi
     # shellcheck disable=SC2086 # one file for each word
     compile "$name" "${flags[@]}" -Wl,--build-id "Tests/Sanitizers/$name.c" ${sources[$name]} \
         "${libraries[@]}" -lm
     run "$name" "$place/$name" ${arguments[@]+"${arguments[@]}"}
 done
 
-# The thread sanitizer of Swift's clang knows libdispatch and wants it.
 swift_libraries="$(swiftc -print-target-info |
     sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p' | head -n 1)/linux"
+
+if [[ $(uname -sm) == "Linux x86_64" ]]; then
+    # Walks out of libraries, libdispatch among them; once more without the frames of the address
+    # sanitizer where libdispatch's threads begin.
+    # shellcheck disable=SC2086 # one file for each word
+    compile unwind "${flags[@]}" Tests/Sanitizers/unwind.c ${sources[unwind]}
+    run unwind "$place/unwind" "$swift_libraries/libdispatch.so"
+    plain=()
+    for flag in "${flags[@]}"; do [[ $flag == -fsanitize=address ]] || plain+=("$flag"); done
+    # shellcheck disable=SC2086 # one file for each word
+    compile unwind_plain "${plain[@]}" Tests/Sanitizers/unwind.c ${sources[unwind]}
+    run unwind_plain "$place/unwind_plain" "$swift_libraries/libdispatch.so"
+    # shellcheck disable=SC2086 # one file for each word
+    compile unwind_rows "${flags[@]}" Tests/Sanitizers/unwind_rows.c ${sources[unwind_rows]}
+    run unwind_rows python3 Tests/Sanitizers/unwind_rows.py "$place/unwind_rows" libc.so.6 \
+        libstdc++.so.6 libm.so.6 libgcc_s.so.1 "$swift_libraries/libdispatch.so"
+fi
+
+# The thread sanitizer of Swift's clang knows libdispatch and wants it.
 race_flags=(-std=c11 -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -pthread -fsanitize=thread
     -ISources/COutriderHeap/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
 # shellcheck disable=SC2086 # one file for each word

@@ -1,206 +1,235 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tables for the libraries that are built without frame pointers.
+ * Which libraries have an unwind table, and a step by one.
  *
- * A table is made when its library is first seen, and never changes or goes away, so a hook may read it
- * while another thread makes more; the list of those that hold is replaced as a whole. A library that is
- * unloaded is left out of the next list, as something else may be loaded in its place; its table
- * stays, for readers of the old list. Both are bounded.
+ * Tables never change and are never unmapped, so a hook or a signal handler may be in one at any
+ * time. Where the libraries lie does change: the directory says it, under a sequence count. A
+ * reader that meets a change, or interrupts the thread that makes it, steps nowhere instead of
+ * waiting.
+ *
+ * ORDERING: the writer makes the count odd, writes the entries and makes it even again; a reader
+ * that saw the same even count before and after read entries that belong together. A table's
+ * content is written before the count that makes it visible (release), which the reader reads
+ * first (acquire).
  */
 #define _GNU_SOURCE
-#include "eh_frame.h"
 #include "outrider_stack.h"
-
-#include <stdatomic.h>
-#include <string.h>
+#include "tables.h"
 
 #if defined(__linux__) && defined(__x86_64__)
 
-#include <elf.h>
 #include <link.h>
-#include <sys/mman.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
 
-/* Tables that are ever made, and bytes of rows in them; libc's and libstdc++'s take some 600 KiB. */
-enum { MOST_TABLES = 32, MOST_LISTS = 64 };
-#define MOST_BYTES ((size_t)8 << 20)
-/* Rows of a function, at most, on average. */
-enum { ROWS_PER_FUNCTION = 24 };
-
-/* Libraries whose frames are known to lack frame pointers. */
-static const char *const libraries[] = {
-    "libc.so.", "libstdc++.so.", "libswiftDispatch.so", "libdispatch.so", "libBlocksRuntime.so",
-    "libgcc_s.so.", "libm.so.",
-    "ld-linux-",
+enum {
+    /* Modules in the directory, and tables that are ever made: a handful is usual. */
+    most_modules = 64,
+    /* Bytes of all tables that are ever made. A reloaded library gets its old one, so only new
+     * builds of libraries can add to them while a process runs. */
+    most_bytes = 16 << 20,
 };
 
+/* Libraries that are built without frame pointers, by the beginning of their file's name. */
+static const char *const prefixes[] = {
+    "libc.so",     "libc-2",        "ld-linux",        "ld-2",   "ld-musl",
+    "libpthread",  "libstdc++.so",  "libdispatch.so",  "libgcc_s", "libBlocksRuntime.so",
+    "libswiftDispatch.so",
+    "libc++.so",   "libc++abi.so",  "libm.so",         "libm-2",
+};
+
+/* Where the libraries lie, sorted by address. Ranges do not overlap. */
+static struct {
+    _Atomic uint32_t version; /* odd while it changes */
+    _Atomic uint32_t count;
+    _Atomic uintptr_t starts[most_modules];
+    _Atomic(const outrider_unwind_table *) tables[most_modules];
+} directory;
+
+/* What only the thread whose turn it is changes. */
+static struct {
+    _Atomic int32_t turn; /* the process whose thread works here; 0 for none */
+    _Atomic size_t bytes;
+    _Atomic size_t count; /* of tables; raised when the last one is complete, for a forked child */
+    const outrider_unwind_table *tables[most_modules];
+    /* The loader's counts when the directory was written, and whether it ever was. */
+    bool looked;
+    unsigned long long adds;
+    unsigned long long subs;
+} builder;
+
+/* What one look at the loaded modules finds. */
 typedef struct {
-    uintptr_t base; /* lowest address of the module */
-    uintptr_t start, end; /* its code */
-    const uint8_t *header;
-    const unwind_row *rows;
+    size_t visited;
+    unsigned long long adds;
+    unsigned long long subs;
+    bool counted; /* the loader said the two */
     size_t count;
-} table;
+    uintptr_t starts[most_modules];
+    const outrider_unwind_table *tables[most_modules];
+} survey;
 
-typedef struct {
-    size_t count;
-    const table *tables[MOST_TABLES];
-} table_list;
-
-static table made[MOST_TABLES];
-static size_t made_count;
-static size_t made_bytes;
-static table_list lists[MOST_LISTS];
-static size_t list_count;
-static uint64_t generation;
-static _Atomic(int) is_preparing;
-static const table_list *_Atomic current;
-
-static int is_listed(const char *path) {
-    const char *name = strrchr(path, '/');
-    name = name ? name + 1 : path;
-    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
-        if (strncmp(name, libraries[i], strlen(libraries[i])) == 0) return 1;
-    return 0;
+static bool is_named(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    for (size_t each = 0; each < sizeof prefixes / sizeof prefixes[0]; each++)
+        if (strncmp(name, prefixes[each], strlen(prefixes[each])) == 0) return true;
+    return false;
 }
 
-static size_t page_rounded(size_t size) { return (size + 4095) & ~(size_t)4095; }
-
-/* Makes the rows of a module; NULL if there is no room, or nothing to make them of. */
-static const table *make_table(table wanted, unwind_memory memory) {
-    size_t capacity =
-        outrider_stack_eh_frame_functions(memory, wanted.header) * ROWS_PER_FUNCTION;
-    size_t size = page_rounded(capacity * sizeof(unwind_row));
-    if (made_count == MOST_TABLES || capacity == 0 || size > (size_t)256 << 20) return NULL;
-    unwind_row *rows = mmap(
-        NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (rows == MAP_FAILED) return NULL;
-    wanted.count =
-        outrider_stack_read_eh_frame(memory, wanted.header, wanted.base, rows, capacity);
-    size_t used = page_rounded(wanted.count * sizeof(unwind_row));
-    if (used < size) munmap((char *)rows + used, size - used);
-    if (wanted.count == 0) return NULL;
-    if (made_bytes + used > MOST_BYTES) {
-        munmap(rows, used);
-        return NULL;
-    }
-    made_bytes += used;
-    wanted.rows = rows;
-    made[made_count] = wanted;
-    return &made[made_count++];
-}
-
-static const table *table_of(table wanted, unwind_memory memory) {
-    for (size_t i = 0; i < made_count; i++)
-        if (made[i].base == wanted.base && made[i].end == wanted.end
-            && made[i].header == wanted.header)
-            return &made[i];
-    return make_table(wanted, memory);
-}
-
-/* Adds the table of a loaded library to the list that is being made. */
-static int add_library(struct dl_phdr_info *info, size_t size, void *argument) {
-    (void)size;
-    table_list *list = argument;
-    table wanted = {.base = UINTPTR_MAX};
-    if (!is_listed(info->dlpi_name) || list->count == MOST_TABLES) return 0;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        uintptr_t place = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type == PT_GNU_EH_FRAME) wanted.header = (const uint8_t *)place;
-        if (header->p_type != PT_LOAD) continue;
-        if (place < wanted.base) wanted.base = place;
-        if (header->p_flags & PF_X) {
-            wanted.start = place;
-            wanted.end = place + header->p_memsz;
+/* Finds the parts of a loaded module. Returns whether all of them are there. */
+static bool describe(const struct dl_phdr_info *info, outrider_eh_image *image) {
+    *image = (outrider_eh_image){0};
+    uint64_t text_end = 0;
+    for (size_t each = 0; each < info->dlpi_phnum; each++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[each];
+        uint64_t start = info->dlpi_addr + part->p_vaddr;
+        if (part->p_type == PT_GNU_EH_FRAME) {
+            image->header = start;
+            image->header_size = part->p_memsz;
+        } else if (part->p_type == PT_LOAD && (part->p_flags & PF_X) != 0) {
+            if (text_end == 0) image->text = start;
+            text_end = start + part->p_memsz;
         }
     }
-    for (int i = 0; wanted.header && wanted.end && i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        const uint8_t *place = (const uint8_t *)(info->dlpi_addr + header->p_vaddr);
-        unwind_memory memory = {place, place + header->p_memsz};
-        if (header->p_type != PT_LOAD || wanted.header < memory.start || wanted.header >= memory.end)
-            continue;
-        const table *found = table_of(wanted, memory);
-        if (found) list->tables[list->count++] = found;
+    if (image->header_size == 0 || text_end <= image->text) return false;
+    image->text_size = text_end - image->text;
+    for (size_t each = 0; each < info->dlpi_phnum; each++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[each];
+        uint64_t start = info->dlpi_addr + part->p_vaddr;
+        bool readable = part->p_type == PT_LOAD && (part->p_flags & PF_R) != 0;
+        if (!readable || image->header - start >= part->p_memsz) continue;
+        image->bytes = (const uint8_t *)(uintptr_t)start;
+        image->length = part->p_memsz;
+        image->address = start;
+        return true;
     }
+    return false;
+}
+
+/* The table of a module: one that was made before of the same, or a new one within the bounds. */
+static const outrider_unwind_table *table_of(const outrider_eh_image *image) {
+    uint64_t fingerprint = outrider_unwind_fingerprint(image);
+    size_t count = atomic_load_explicit(&builder.count, memory_order_relaxed);
+    for (size_t each = 0; each < count; each++) {
+        const outrider_unwind_table *table = builder.tables[each];
+        if (table->fingerprint == fingerprint && table->span == image->text_size) return table;
+    }
+    size_t bytes = atomic_load_explicit(&builder.bytes, memory_order_relaxed);
+    if (count == most_modules) return NULL;
+    const outrider_unwind_table *table = outrider_unwind_build(image);
+    if (table == NULL) return NULL;
+    if (table->bytes > most_bytes - bytes) {
+        outrider_unwind_discard(table);
+        return NULL;
+    }
+    builder.tables[count] = table;
+    atomic_store_explicit(&builder.count, count + 1, memory_order_release);
+    /* ORDERING: relaxed. A figure for those who ask; it publishes nothing. */
+    atomic_store_explicit(&builder.bytes, bytes + table->bytes, memory_order_relaxed);
+    return table;
+}
+
+/* Looks at one module. Returns nonzero to stop: nothing was loaded or unloaded since. */
+static int visit(struct dl_phdr_info *info, size_t size, void *context) {
+    survey *found = context;
+    if (found->visited++ == 0 && size >= sizeof(struct dl_phdr_info)) {
+        found->counted = true;
+        found->adds = info->dlpi_adds;
+        found->subs = info->dlpi_subs;
+        if (builder.looked && builder.adds == found->adds && builder.subs == found->subs) return 1;
+    }
+    outrider_eh_image image;
+    if (found->count == most_modules || info->dlpi_name == NULL || !is_named(info->dlpi_name) ||
+        !describe(info, &image))
+        return 0;
+    const outrider_unwind_table *table = table_of(&image);
+    if (table == NULL) return 0;
+    size_t place = found->count++;
+    for (; place > 0 && found->starts[place - 1] > image.text; place--) {
+        found->starts[place] = found->starts[place - 1];
+        found->tables[place] = found->tables[place - 1];
+    }
+    found->starts[place] = image.text;
+    found->tables[place] = table;
     return 0;
 }
 
-static int read_generation(struct dl_phdr_info *info, size_t size, void *argument) {
-    (void)size;
-    *(uint64_t *)argument = ((uint64_t)info->dlpi_adds << 32 ^ (uint64_t)info->dlpi_subs) | 1;
-    return 1;
-}
-
-/* Whether the list that holds has the same tables. */
-static int is_current(const table_list *list) {
-    const table_list *now = atomic_load_explicit(&current, memory_order_relaxed);
-    return now && now->count == list->count
-        && memcmp(now->tables, list->tables, list->count * sizeof *list->tables) == 0;
+/* Makes what was found the directory. */
+static void publish(const survey *found) {
+    uint32_t version = atomic_load_explicit(&directory.version, memory_order_relaxed) | 1;
+    atomic_store_explicit(&directory.version, version, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    for (size_t each = 0; each < found->count; each++) {
+        atomic_store_explicit(&directory.starts[each], found->starts[each], memory_order_relaxed);
+        atomic_store_explicit(&directory.tables[each], found->tables[each], memory_order_relaxed);
+    }
+    atomic_store_explicit(&directory.count, (uint32_t)found->count, memory_order_relaxed);
+    atomic_store_explicit(&directory.version, version + 1, memory_order_release);
+    builder.adds = found->adds;
+    builder.subs = found->subs;
+    builder.looked = found->counted;
 }
 
 size_t outrider_stack_prepare_tables(void) {
-    if (atomic_exchange_explicit(&is_preparing, 1, memory_order_acquire)) return 0;
-    uint64_t seen = 0;
-    dl_iterate_phdr(read_generation, &seen);
-    if (seen != generation && list_count < MOST_LISTS) {
-        table_list *list = &lists[list_count];
-        list->count = 0;
-        dl_iterate_phdr(add_library, list);
-        generation = seen;
-        if (!is_current(list)) {
-            list_count++;
-            /* ORDERING: release; who finds the list finds its tables and their rows. */
-            atomic_store_explicit(&current, list, memory_order_release);
-        }
+    /* A child that was forked while another thread was at work takes the turn that nobody ends. */
+    int32_t process = getpid();
+    int32_t holder = atomic_load_explicit(&builder.turn, memory_order_relaxed);
+    if (holder != process &&
+        atomic_compare_exchange_strong_explicit(
+            &builder.turn, &holder, process, memory_order_acquire, memory_order_relaxed)) {
+        survey found = {0};
+        if (dl_iterate_phdr(visit, &found) == 0) publish(&found);
+        atomic_store_explicit(&builder.turn, 0, memory_order_release);
     }
-    size_t bytes = made_bytes;
-    atomic_store_explicit(&is_preparing, 0, memory_order_release);
-    return bytes;
+    return atomic_load_explicit(&builder.bytes, memory_order_relaxed);
 }
 
-static const table *table_at(uintptr_t pc) {
-    const table_list *list = atomic_load_explicit(&current, memory_order_acquire);
-    for (size_t i = 0; list && i < list->count; i++)
-        if (pc >= list->tables[i]->start && pc < list->tables[i]->end) return list->tables[i];
-    return NULL;
-}
-
-/* The row that holds at a place; NULL in front of the first. */
-static const unwind_row *row_at(const table *from, uintptr_t pc) {
-    uint32_t place = (uint32_t)(pc - from->base);
-    size_t low = 0, count = from->count;
-    while (count > 0) {
-        size_t half = count / 2;
-        if (from->rows[low + half].place <= place) {
-            low += half + 1;
-            count -= half + 1;
-        } else {
-            count = half;
-        }
+/* The table for a pc, and the offset of the pc in it. NULL if there is none. */
+static const outrider_unwind_table *table_at(uintptr_t pc, uintptr_t *offset) {
+    uint32_t version = atomic_load_explicit(&directory.version, memory_order_acquire);
+    uint32_t count = atomic_load_explicit(&directory.count, memory_order_relaxed);
+    if (count == 0 || count > most_modules || (version & 1) != 0) return NULL;
+    uint32_t place = 0;
+    for (uint32_t left = count; left > 1;) {
+        uint32_t half = left / 2;
+        uintptr_t start =
+            atomic_load_explicit(&directory.starts[place + half], memory_order_relaxed);
+        place += half & (0U - (uint32_t)(start <= pc));
+        left -= half;
     }
-    return low > 0 ? &from->rows[low - 1] : NULL;
+    const outrider_unwind_table *table =
+        atomic_load_explicit(&directory.tables[place], memory_order_relaxed);
+    *offset = pc - atomic_load_explicit(&directory.starts[place], memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit(&directory.version, memory_order_relaxed) != version) return NULL;
+    return *offset < table->span ? table : NULL;
 }
 
-static int is_word_on_stack(uintptr_t address, outrider_stack_bounds bounds) {
-    return (address & 7) == 0 && address >= bounds.low && address < bounds.high
-        && bounds.high - address >= 8;
+int outrider_stack_has_table(uintptr_t pc) {
+    uintptr_t offset;
+    return table_at(pc, &offset) != NULL;
 }
 
 int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds bounds) {
-    /* Of the call, which is before the address that it returns to. */
-    uintptr_t pc = point->pc - 1;
-    const table *from = table_at(pc);
-    const unwind_row *row = from ? row_at(from, pc) : NULL;
-    if (!row || row->cfa == CFA_UNKNOWN) return 0;
-    if (row->cfa == CFA_OUTERMOST) return -1;
-    uintptr_t origin = row->cfa & CFA_FROM_FP ? point->fp : point->sp;
-    uintptr_t cfa = origin + (uintptr_t)(row->cfa & CFA_WORDS) * 8;
-    uintptr_t saved_fp = cfa - (uintptr_t)row->fp * 8;
-    if (cfa <= point->sp || !is_word_on_stack(cfa - 8, bounds)
-        || (row->fp && !is_word_on_stack(saved_fp, bounds)))
+    uintptr_t offset;
+    /* A return address may be the first byte of the next function: the call is before it. */
+    const outrider_unwind_table *table = table_at(point->pc - 1, &offset);
+    if (table == NULL) return 0;
+    outrider_unwind_rule rule = outrider_unwind_find(table, offset);
+    if (rule.base == OUTRIDER_UNWIND_STOP) return 0;
+    if (rule.base == OUTRIDER_UNWIND_OUTERMOST) return -1;
+
+    const uintptr_t word = sizeof(uintptr_t);
+    uintptr_t sp = point->sp;
+    uintptr_t cfa = (rule.base == OUTRIDER_UNWIND_SP ? sp : point->fp) + rule.words * word;
+    /* What lies below the stack pointer may be anything, or nothing. */
+    if (sp < bounds.low || cfa <= sp || cfa > bounds.high || ((cfa | sp) & (word - 1)) != 0)
         return 0;
-    point->pc = *(const uintptr_t *)(cfa - 8);
-    if (row->fp) point->fp = *(const uintptr_t *)saved_fp;
+    uintptr_t saved = rule.saved * word;
+    /* A slot below the stack pointer was popped: the value is back in its register. */
+    if (saved != 0 && saved <= cfa - sp) point->fp = *(const uintptr_t *)(cfa - saved);
+    point->pc = *(const uintptr_t *)(cfa - word);
     point->sp = cfa;
     return 1;
 }
@@ -209,8 +238,14 @@ int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds
 
 size_t outrider_stack_prepare_tables(void) { return 0; }
 
+int outrider_stack_has_table(uintptr_t pc) {
+    (void)pc;
+    return 0;
+}
+
 int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds bounds) {
-    (void)point, (void)bounds;
+    (void)point;
+    (void)bounds;
     return 0;
 }
 

@@ -1,171 +1,355 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The tables of the libraries without frame pointers: walks that start in libc's callbacks, beside those of
- * libgcc's unwinder, and unwind information that is spoiled in every way.
  *
- *   unwind [seed]
+ * Steps by the unwind tables, in real frames: callbacks that libc, the loader and libdispatch call
+ * walk out to the start of their thread, and libgcc's unwinder must have seen the same addresses.
+ *
+ * What is promised besides: libraries may come and go, and a reader beside that gets the right
+ * caller or none.
+ *
+ *   unwind [libdispatch.so]
  */
 #define _GNU_SOURCE
-#include "../../Sources/COutriderStack/eh_frame.h"
-#include "check.h"
-#include "outrider_stack.h"
+#include "unwind_module.h"
 
 #include <dirent.h>
-#include <link.h>
-#include <string.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <search.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <unwind.h>
 
-enum { FRAMES = 256, SPOILED = 3000 };
+enum { most_frames = 128, storms = 1000 };
 
-static uint64_t seed = 1;
-
-/* --- walks ----------------------------------------------------------------------------------------- */
-
-static struct {
-    uintptr_t pcs[FRAMES];
-    size_t count;
-} theirs;
-static unsigned walks;
-
-static _Unwind_Reason_Code add_frame(struct _Unwind_Context *context, void *unused) {
-    (void)unused;
-    if (theirs.count == FRAMES) return _URC_END_OF_STACK;
-    theirs.pcs[theirs.count++] = _Unwind_GetIP(context);
-    return _URC_NO_REASON;
+/* The libraries' own functions: the sanitizers put frames of theirs between some and us. */
+static void *libc;
+static void *of_libc(const char *name) {
+  void *function = dlsym(libc, name);
+  CHECK(function != NULL, "libc has no %s", name);
+  return function;
 }
 
-/* Walks from the caller of the function that is running, both ways. */
-__attribute__((noinline)) static void compare(void) {
-    uintptr_t *frame = __builtin_frame_address(0);
-    outrider_stack_point from = {frame[1], (uintptr_t)frame + 16, frame[0]};
-    uintptr_t pcs[OUTRIDER_STACK_DEPTH];
-    outrider_stack_end end;
-    outrider_stack_bounds bounds = outrider_stack_find_bounds(from.sp);
-    CHECK(bounds.low < from.sp && from.sp < bounds.high);
-    size_t ours = outrider_stack_walk(from, bounds, pcs, OUTRIDER_STACK_DEPTH, &end);
-    theirs.count = 0;
-    _Unwind_Backtrace(add_frame, NULL);
-    size_t first = 0;
-    while (first < theirs.count && theirs.pcs[first] != from.pc) first++;
-    CHECK(first < theirs.count);
-    /* libgcc counts the outermost place, which has no caller, or not. */
-    size_t rest = theirs.count - first, same = ours < rest ? ours : rest;
-    CHECK(ours + 1 >= rest && rest + 1 >= ours);
-    CHECK(memcmp(pcs, theirs.pcs + first, same * sizeof *pcs) == 0);
-    CHECK(end == OUTRIDER_STACK_WHOLE);
-    walks++;
+/* ---- Walks, beside libgcc's ---- */
+
+struct frames {
+  size_t count;
+  uintptr_t pcs[most_frames];
+};
+
+static _Unwind_Reason_Code note(struct _Unwind_Context *context, void *argument) {
+  struct frames *frames = argument;
+  uintptr_t pc = _Unwind_GetIP(context);
+  /* Past _start it sees a frame of nothing. */
+  if (pc != 0 && frames->count < most_frames) frames->pcs[frames->count++] = pc;
+  return _URC_NO_REASON;
 }
 
-static int compare_numbers(const void *left, const void *right) {
-    if (walks % 7 == 0 || walks < 20) compare();
-    else walks++;
-    return *(const int *)left - *(const int *)right;
+static outrider_stack_bounds bounds_of_thread(void) {
+  pthread_attr_t attributes;
+  void *low;
+  size_t size;
+  CHECK(pthread_getattr_np(pthread_self(), &attributes) == 0, "no bounds");
+  CHECK(pthread_attr_getstack(&attributes, &low, &size) == 0, "no bounds");
+  pthread_attr_destroy(&attributes);
+  return (outrider_stack_bounds){(uintptr_t)low, (uintptr_t)low + size};
 }
 
-static int choose(const struct dirent *entry) {
-    compare();
-    return entry->d_name[0] != '.';
+/* The code of this program, all of which has frame pointers but _start, whose own is 0. */
+extern const char __executable_start, etext;
+
+static int step(outrider_stack_point *point, outrider_stack_bounds bounds) {
+  if (outrider_stack_has_table(point->pc - 1)) return outrider_stack_table_step(point, bounds);
+  CHECK(outrider_stack_table_step(point, bounds) == 0, "a step without a table");
+  if (point->pc < (uintptr_t)&__executable_start || point->pc >= (uintptr_t)&etext) return 0;
+  if (point->fp < point->sp || point->fp > bounds.high - 16) return 0;
+  const uintptr_t *frame = (const uintptr_t *)point->fp;
+  *point = (outrider_stack_point){frame[1], (uintptr_t)(frame + 2), frame[0]};
+  return 1;
 }
 
-static ssize_t write_cookie(void *unused, const char *bytes, size_t size) {
-    (void)unused, (void)bytes;
-    compare();
-    return (ssize_t)size;
+static unsigned long looks;
+static int last_result;          /* of the last walk's last step */
+static outrider_stack_point out; /* where the first walk entered a library, for later */
+
+/* Walks from the caller to the end of the stack. `whole`: as far as libgcc does. */
+static __attribute__((noinline)) void look_as(bool whole) {
+  struct frames theirs = {0};
+  _Unwind_Backtrace(note, &theirs);
+  const uintptr_t *frame = __builtin_frame_address(0);
+  outrider_stack_point point = {frame[1], (uintptr_t)(frame + 2), frame[0]};
+  outrider_stack_bounds bounds = bounds_of_thread();
+  size_t place = 0, tables = 0;
+  while (place < theirs.count && theirs.pcs[place] != point.pc) place++;
+  CHECK(place < theirs.count, "libgcc does not see the caller");
+  do {
+    CHECK(place < theirs.count, "a frame past the end: %#lx", point.pc);
+    CHECK(point.pc == theirs.pcs[place], "frame %zu is %#lx, not %#lx", place, point.pc,
+          theirs.pcs[place]);
+    place++;
+    if (outrider_stack_has_table(point.pc - 1) && tables++ == 0 && looks == 0) out = point;
+  } while ((last_result = step(&point, bounds)) == 1);
+  CHECK(!whole || place == theirs.count, "%zu of %zu frames", place, theirs.count);
+  CHECK(tables > 0, "no frame of a library");
+  looks++;
 }
 
-static int visit_library(struct dl_phdr_info *info, size_t size, void *unused) {
-    (void)info, (void)size, (void)unused;
-    compare();
-    return 0;
+static void look(void) { look_as(true); }
+
+static int compare(const void *left, const void *right) {
+  look();
+  return *(const int *)left - *(const int *)right;
+}
+static int on_file(const char *path, const struct stat *about, int kind, struct FTW *where) {
+  (void)path, (void)about, (void)kind, (void)where;
+  look();
+  return 1;
+}
+static int on_entry(const struct dirent *entry) {
+  (void)entry;
+  look();
+  return 0;
+}
+static ssize_t on_read(void *cookie, char *into, size_t size) {
+  look();
+  if ((*(int *)cookie)++ > 0 || size < 2) return 0;
+  memcpy(into, "a\n", 2);
+  return 2;
+}
+static ssize_t on_write(void *cookie, const char *from, size_t size) {
+  (void)cookie, (void)from;
+  look();
+  return (ssize_t)size;
+}
+static int on_module(struct dl_phdr_info *info, size_t size, void *context) {
+  (void)info, (void)size, (void)context;
+  look();
+  return 1;
+}
+static void on_node(const void *node, VISIT visit, int depth) {
+  (void)node, (void)visit, (void)depth;
+  look();
+}
+static void on_signal(int signal) {
+  (void)signal;
+  look_as(false);
+}
+static void *in_thread(void *unused) {
+  (void)unused;
+  look();
+  CHECK(last_result == -1, "a thread's outermost frame is not known");
+  pthread_once_t once = PTHREAD_ONCE_INIT;
+  int (*call)(pthread_once_t *, void (*)(void)) = of_libc("pthread_once");
+  call(&once, look);
+  return NULL;
 }
 
-static void walks_out_of_libc_find_what_an_unwinder_finds(void) {
-    CHECK(outrider_stack_prepare_tables() > 100000);
-    int numbers[200];
-    for (int i = 0; i < 200; i++) numbers[i] = (int)(next_random(&seed) % 1000);
-    qsort(numbers, 200, sizeof *numbers, compare_numbers);
-    bsearch(&numbers[7], numbers, 200, sizeof *numbers, compare_numbers);
-    struct dirent **names;
-    int count = scandir("/", &names, choose, alphasort);
-    while (count-- > 0) free(names[count]);
-    free(names);
-    FILE *file = fopencookie(NULL, "w", (cookie_io_functions_t){.write = write_cookie});
-    CHECK(file);
-    /* Not by a function that the sanitizer wraps in one of its own, without a frame. */
-    setvbuf(file, NULL, _IONBF, 0);
-    for (int i = 0; i < 50; i++) putc('x', file);
-    fclose(file);
-    dl_iterate_phdr(visit_library, NULL);
-    CHECK(walks > 100);
+/* Who called exit expects no return: that call may be the last of its function, and the return
+ * address in the next one. */
+static void at_exit(void) {
+  look();
+  printf("unwind: %lu walks as libgcc's, %lu checks, %zu bytes of tables\n", looks, checks,
+         outrider_stack_prepare_tables());
 }
 
-/* --- spoiled information --------------------------------------------------------------------------- */
+#define COUNTED(call)                                                                              \
+  do {                                                                                             \
+    unsigned long before = looks;                                                                  \
+    call;                                                                                          \
+    CHECK(looks > before, "no walk");                                                              \
+  } while (0)
 
-typedef struct {
-    const uint8_t *start, *header;
-    size_t size;
-    uintptr_t base;
-} library_part;
+static void test_walks(void) {
+  int numbers[] = {5, 3, 9, 1, 7, 2, 8};
+  void (*sort)(void *, size_t, size_t, int (*)(const void *, const void *)) = of_libc("qsort");
+  void *(*search)(const void *, const void *, size_t, size_t,
+                  int (*)(const void *, const void *)) = of_libc("bsearch");
+  COUNTED(sort(numbers, 7, sizeof numbers[0], compare));
+  COUNTED(search(&numbers[2], numbers, 7, sizeof numbers[0], compare));
+  COUNTED(nftw("/", on_file, 4, 0));
+  struct dirent **names = NULL;
+  int (*scan)(const char *, struct dirent ***, int (*)(const struct dirent *),
+              int (*)(const struct dirent **, const struct dirent **)) = of_libc("scandir");
+  COUNTED(scan("/", &names, on_entry, NULL));
+  free(names);
 
-static int find_libc(struct dl_phdr_info *info, size_t size, void *argument) {
-    (void)size;
-    library_part *found = argument;
-    if (!strstr(info->dlpi_name, "/libc.so")) return 0;
-    found->base = info->dlpi_addr;
-    for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME)
-            found->header = (const uint8_t *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        const uint8_t *place = (const uint8_t *)info->dlpi_addr + header->p_vaddr;
-        if (header->p_type == PT_LOAD && found->header >= place
-            && found->header < place + header->p_memsz) {
-            found->start = place;
-            found->size = header->p_memsz;
-        }
-    }
-    return 1;
+  int reads = 0;
+  cookie_io_functions_t functions = {.read = on_read, .write = on_write};
+  FILE *(*open_cookie)(void *, const char *, cookie_io_functions_t) = of_libc("fopencookie");
+  int (*print)(FILE *, const char *, ...) = of_libc("fprintf");
+  int (*end)(FILE *) = of_libc("fclose");
+  ssize_t (*get)(char **, size_t *, FILE *) = of_libc("getline");
+  FILE *file = open_cookie(&reads, "r", functions);
+  char *line = NULL;
+  size_t size = 0;
+  COUNTED(CHECK(get(&line, &size, file) == 2, "no line"));
+  free(line);
+  end(file);
+  file = open_cookie(&reads, "w", functions);
+  COUNTED(CHECK(print(file, "%5000d %s %f", 1, "two", 3.0) > 5000, "not printed"); end(file));
+
+  int (*iterate)(int (*)(struct dl_phdr_info *, size_t, void *), void *) =
+      of_libc("dl_iterate_phdr");
+  COUNTED(iterate(on_module, NULL));
+  void *tree = NULL;
+  COUNTED(tsearch(&numbers[0], &tree, compare); tsearch(&numbers[1], &tree, compare));
+  COUNTED(twalk(tree, on_node));
+  tdestroy(tree, (void (*)(void *))(uintptr_t)of_libc("labs"));
+
+  pthread_t thread;
+  int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+      of_libc("pthread_create");
+  int (*join)(pthread_t, void **) = of_libc("pthread_join");
+  COUNTED(CHECK(create(&thread, NULL, in_thread, NULL) == 0, "no thread"); join(thread, NULL));
+  /* What the signal interrupted is beyond a table: its frame is an expression. */
+  struct sigaction action = {.sa_handler = on_signal};
+  int (*act)(int, const struct sigaction *, struct sigaction *) = of_libc("sigaction");
+  act(SIGUSR1, &action, NULL);
+  COUNTED(raise(SIGUSR1); CHECK(last_result == 0, "a step over a signal's frame"));
 }
 
-/* A copy lies where an access outside of it is seen by the sanitizer. Pointers count from where they are, so
- * they lead where they did, from the copy. */
-static void spoiled_information_is_read_within_its_memory(void) {
-    library_part libc = {0};
-    dl_iterate_phdr(find_libc, &libc);
-    CHECK(libc.start && libc.header);
-    /* The header's table is read to its end: a short one is enough. */
-    enum { CAPACITY = 200000 };
-    unwind_row *rows = malloc(CAPACITY * sizeof *rows);
-    uint8_t *copy = malloc(libc.size);
-    size_t header = (size_t)(libc.header - libc.start), good;
-    unwind_memory memory = {copy, copy + libc.size};
-    memcpy(copy, libc.start, libc.size);
-    uintptr_t base = libc.base + (uintptr_t)copy - (uintptr_t)libc.start;
-    good = outrider_stack_read_eh_frame(memory, copy + header, base, rows, CAPACITY);
-    CHECK(good > 10000 && good < CAPACITY);
-    for (size_t i = 1; i < good; i++) CHECK(rows[i - 1].place < rows[i].place);
-    for (int round = 0; round < SPOILED; round++) {
-        /* In what the table lists first: the list is cut to 64 functions, so that a round is short. */
-        memcpy(copy + header, libc.header, libc.size - header);
-        uint32_t functions = 64;
-        memcpy(copy + header + 8, &functions, sizeof functions);
-        size_t frames = header + 12 + (size_t)next_random(&seed) % 2000;
-        if (frames < libc.size) spoil(copy + header, frames - header, &seed);
-        size_t behind = header + 12 + 8 * outrider_stack_eh_frame_functions(
-            (unwind_memory){libc.start, libc.start + libc.size}, libc.header);
-        size_t from = behind < libc.size ? behind : header;
-        spoil(copy + from, libc.size - from < 8000 ? libc.size - from : 8000, &seed);
-        outrider_stack_read_eh_frame(memory, copy + header, base, rows, 1000);
-        checks++;
-    }
-    free(copy);
-    free(rows);
+static void on_queue(void *unused) {
+  (void)unused;
+  look();
 }
 
-int main(int argc, char **argv) {
-    if (argc > 1) seed = strtoull(argv[1], NULL, 10) | 1;
-    walks_out_of_libc_find_what_an_unwinder_finds();
-    spoiled_information_is_read_within_its_memory();
-    printf("unwind: %lu checks passed, %u walks\n", checks, walks);
-    return 0;
+/* A thread that libdispatch makes begins in frames of the address sanitizer, if that is there. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { own_threads = 0 };
+#else
+enum { own_threads = 1 };
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+enum { own_threads = 0 };
+#else
+enum { own_threads = 1 };
+#endif
+
+static void test_dispatch(const char *path) {
+  void *library = dlopen(path, RTLD_NOW);
+  CHECK(library != NULL, "%s", dlerror());
+  outrider_stack_prepare_tables();
+  void *(*queue)(const char *, void *) = dlsym(library, "dispatch_queue_create");
+  void (*run)(void *, void *, void (*)(void *)) = dlsym(library, "dispatch_sync_f");
+  void *(*group)(void) = dlsym(library, "dispatch_group_create");
+  void (*add)(void *, void *, void *, void (*)(void *)) = dlsym(library, "dispatch_group_async_f");
+  long (*wait)(void *, uint64_t) = dlsym(library, "dispatch_group_wait");
+  void (*release)(void *) = dlsym(library, "dispatch_release");
+  CHECK(queue && run && group && add && wait && release, "%s is no libdispatch", path);
+  void *serial = queue("outrider", NULL), *members = group();
+  COUNTED(run(serial, NULL, on_queue));
+  if (own_threads) COUNTED(add(members, serial, NULL, on_queue); wait(members, UINT64_MAX));
+  release(members);
+  release(serial);
+}
+
+/* ---- What must not work ---- */
+
+static void refused(const char *why, outrider_stack_point point, outrider_stack_bounds bounds) {
+  outrider_stack_point before = point;
+  CHECK(outrider_stack_table_step(&point, bounds) == 0, "%s", why);
+  CHECK(memcmp(&before, &point, sizeof point) == 0, "%s: the point changed", why);
+}
+
+static void test_refusals(void) {
+  outrider_stack_bounds bounds = bounds_of_thread();
+  outrider_stack_point good = out;
+  CHECK(outrider_stack_has_table(good.pc), "libc has no table");
+  CHECK(!outrider_stack_has_table((uintptr_t)&test_refusals), "this program has a table");
+  CHECK(!outrider_stack_has_table(0) && !outrider_stack_has_table(UINTPTR_MAX), "a wild table");
+  outrider_stack_point point = good;
+  CHECK(outrider_stack_table_step(&point, bounds) == 1, "no step");
+  CHECK(point.sp > good.sp && point.sp <= bounds.high, "%#lx to %#lx", good.sp, point.sp);
+  uintptr_t cfa = point.sp;
+  refused("below the stack", good, (outrider_stack_bounds){good.sp + 8, bounds.high});
+  refused("above the stack", good, (outrider_stack_bounds){bounds.low, cfa - 8});
+  refused("no stack", good, (outrider_stack_bounds){0, 0});
+  refused("a crooked stack pointer", (outrider_stack_point){good.pc, good.sp + 4, good.fp}, bounds);
+  refused("a wrapped stack", (outrider_stack_point){good.pc, UINTPTR_MAX - 7, good.fp},
+          (outrider_stack_bounds){0, UINTPTR_MAX});
+  refused("no table", (outrider_stack_point){(uintptr_t)&bounds, good.sp, good.fp}, bounds);
+  refused("no pc", (outrider_stack_point){0, good.sp, good.fp}, bounds);
+}
+
+/* ---- Libraries that come and go ---- */
+
+static atomic_bool over;
+
+static void *read_beside(void *unused) {
+  (void)unused;
+  enum { size = 65536 };
+  uintptr_t *frame = calloc(1, size);
+  CHECK(frame != NULL, "no memory");
+  outrider_stack_point from = {out.pc, (uintptr_t)frame, 0}, first = from;
+  outrider_stack_bounds bounds = {from.sp, from.sp + size};
+  /* None, while the directory is written. */
+  while (outrider_stack_table_step(&first, bounds) == 0) {
+  }
+  unsigned long steps = 0;
+  while (!atomic_load(&over) || steps == 0) {
+    outrider_stack_point point = from;
+    if (outrider_stack_table_step(&point, bounds) == 0) continue;
+    CHECK(memcmp(&point, &first, sizeof point) == 0, "another step than before");
+    steps++;
+  }
+  free(frame);
+  return NULL;
+}
+
+/* Copies libgcc_s, which can be unloaded where it is not needed, to a file of a similar name. */
+static void copy_library(char *directory, char *path, size_t size) {
+  struct module module = find_module("libgcc_s");
+  CHECK(mkdtemp(directory) != NULL, "no directory");
+  snprintf(path, size, "%s/libgcc_s-copy.so", directory);
+  FILE *from = fopen(module.path, "rb"), *into = fopen(path, "wb");
+  CHECK(from != NULL && into != NULL, "no copy of %s", module.path);
+  for (int byte; (byte = fgetc(from)) != EOF;) fputc(byte, into);
+  CHECK(fclose(from) == 0 && fclose(into) == 0, "no copy of %s", module.path);
+}
+
+static void test_storm(void) {
+  char directory[] = "/tmp/outrider-unwind-XXXXXX", path[64];
+  copy_library(directory, path, sizeof path);
+  size_t bytes = outrider_stack_prepare_tables();
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, read_beside, NULL) == 0, "no thread");
+  for (int each = 0; each < storms; each++) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    CHECK(library != NULL, "%s", dlerror());
+    CHECK(outrider_stack_prepare_tables() == bytes, "the same table was made twice");
+    uintptr_t inside = find_module("libgcc_s-copy").image.text;
+    CHECK(outrider_stack_has_table(inside), "a library that is there has no table");
+    CHECK(dlclose(library) == 0, "%s", dlerror());
+    CHECK(outrider_stack_prepare_tables() == bytes, "a table was made for nothing");
+    CHECK(!outrider_stack_has_table(inside), "a library that is gone has a table");
+  }
+  pid_t child = fork();
+  CHECK(child >= 0, "no child");
+  if (child == 0) _exit(outrider_stack_has_table(out.pc) ? 0 : 1);
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child && status == 0, "a child has no tables");
+  atomic_store(&over, true);
+  pthread_join(thread, NULL);
+  unlink(path);
+  rmdir(directory);
+}
+
+int main(int count, char **arguments) {
+  libc = dlopen("libc.so.6", RTLD_NOW);
+  CHECK(libc != NULL, "%s", dlerror());
+  CHECK(!outrider_stack_has_table((uintptr_t)of_libc("qsort")), "tables before they were made");
+  size_t bytes = outrider_stack_prepare_tables();
+  CHECK(bytes > 0 && bytes < 700 * 1024, "%zu bytes", bytes);
+  CHECK(outrider_stack_prepare_tables() == bytes, "made twice");
+  CHECK(atexit(at_exit) == 0, "no walk at exit");
+  test_walks();
+  test_refusals();
+  test_storm();
+  if (count > 1)
+    test_dispatch(arguments[1]);
+  else
+    puts("unwind: libdispatch was not found, so callbacks from it are not tested");
+  return 0;
 }

@@ -64,19 +64,29 @@ int outrider_stack_read_memory(uintptr_t address, void *into, size_t size);
 
 /* Builds or refreshes the tables of the libraries without frame pointers.
  *
- * Takes the loader's lock and maps memory: not for a hook or a signal handler. Costs some
- * milliseconds the first time, next to nothing while no library was loaded or unloaded. Thread-safe:
- * of two callers the second returns at once. Returns the bytes of all tables.
+ * Takes the loader's lock and maps memory, but never calls malloc: not for a hook or a signal
+ * handler. Costs some milliseconds the first time, next to nothing while no library was loaded or
+ * unloaded. Call it now and then: a library that was unloaded keeps its range until the next call.
+ * Thread-safe: of two callers the second returns at once. Returns the bytes of all tables, which are
+ * bounded (16 MiB, 64 tables) and never given back, for a signal handler may be reading them.
+ *
+ * Linux on x86-64 only; elsewhere no library gets a table.
  */
 size_t outrider_stack_prepare_tables(void);
 
 /* Steps out of a frame whose pc lies in a library that has a table.
  *
- * Returns 1 and changes `point` to the caller's; 0, and leaves it alone, where there is no table or it
- * does not say; -1 where the frame is a stack's outermost. Reads the stack within `bounds` only.
- * Async-signal-safe, lock-free.
+ * `point->pc` is a return address, as in a frame that called another; for a frame that a signal
+ * interrupted, pass the pc plus one. Returns 1 and changes `point` to the caller's. Otherwise leaves
+ * it alone and returns -1 where the library says that this frame is the outermost of its thread, or 0
+ * where there is no way on: no table, a frame that a table cannot describe, or a place that is not on
+ * the stack. Reads the stack from `point->sp` up, within `bounds` only, and each step's stack pointer
+ * is above the one before. Async-signal-safe, lock-free.
  */
 int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds bounds);
+
+/* Whether the pc lies in a library that has a table. */
+int outrider_stack_has_table(uintptr_t pc);
 
 #ifdef __cplusplus
 }
