@@ -120,7 +120,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "OutriderTesting", dependencies: ["OutriderMetrics"], swiftSettings: strict),
+            name: "OutriderTesting", dependencies: ["OutriderMetrics", "OutriderThreading"],
+            swiftSettings: strict),
         // Floor 5: adapters, each behind its trait
         .target(
             name: "OutriderHummingbird",

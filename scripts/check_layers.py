@@ -58,7 +58,7 @@ FLOORS = [
             "OutriderHTTP",
             "OutriderProfile",
         },
-        "OutriderTesting": SYSTEM | {"OutriderMetrics"},
+        "OutriderTesting": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
     },
     # Adapters: each may import the framework that it is for, and only if its trait is on.
     {

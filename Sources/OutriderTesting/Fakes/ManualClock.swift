@@ -2,7 +2,7 @@
 // A clock that stands still until a test moves it.
 
 public import OutriderMetrics
-internal import Synchronization
+internal import OutriderThreading
 
 /// A clock that a test moves.
 ///
@@ -13,7 +13,7 @@ public final class ManualClock: MetricClock {
         var secondsSinceEpoch: Double
     }
 
-    private let hands: Mutex<Hands>
+    private let hands: Guarded<Hands>
 
     /// A clock that shows these times.
     ///
@@ -21,7 +21,7 @@ public final class ManualClock: MetricClock {
     ///   - uptime: Time since some moment in the past.
     ///   - secondsSinceEpoch: Wall time; a moment in November 2023 unless told otherwise.
     public init(uptime: Duration = .zero, secondsSinceEpoch: Double = 1_700_000_000) {
-        hands = Mutex(Hands(uptime: uptime, secondsSinceEpoch: secondsSinceEpoch))
+        hands = Guarded(Hands(uptime: uptime, secondsSinceEpoch: secondsSinceEpoch))
     }
 
     /// Time since some moment in the past; it moves with ``advance(by:)`` alone.
