@@ -8,7 +8,9 @@
  * The profile is written when the program returns from main or calls exit, and on SIGUSR2 where that signal
  * has its default action. _exit, exec and signals that end the program write none. A child of a fork that
  * goes on without exec writes one of its own at its end if the pattern has `%p`, since it would take its
- * parent's name otherwise; the signal does nothing there, as the thread that it wakes stayed behind.
+ * parent's name otherwise, and if its parent had no other threads: one of those may have held the loader's
+ * lock, which nobody lets go of in the child. The signal does nothing there, as the thread that it wakes
+ * stayed behind.
  *
  * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who
  * needs that starts it with the signal ignored, which leaves the thread out.
@@ -29,10 +31,13 @@
 #include "outrider_stack.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +52,13 @@ static int64_t start_ns;
 static uint64_t interval = OUTRIDER_HEAP_DEFAULT_INTERVAL;
 /* The process that is writing, or 0. */
 static _Atomic(pid_t) writing;
+/* The first thread and the one that waits for the signal. */
+static unsigned long own_threads = 1;
+/* Whether the loader's lock was free at each fork that led to this process. */
+static bool may_ask_loader = true;
+/* Of the thread that forks: whether it took the writer's turn, and whether the lock is free. */
+static __thread bool has_turn __attribute__((tls_model("initial-exec")));
+static __thread bool is_lock_free __attribute__((tls_model("initial-exec")));
 
 /* Says one line; never through stdio, which may be closed or locked by now. */
 static void complain(const char *what, const char *detail, const char *more) {
@@ -106,9 +118,36 @@ static bool begin_writing(int turns) {
 }
 
 static void write_when_signalled(void) {
-    if (!begin_writing(0)) return;
+    if (!begin_writing(WAIT_TURNS)) return;
     write_profile();
     atomic_store(&writing, 0);
+}
+
+/* --- forks ---------------------------------------------------------------------------------------------- */
+
+/* The threads of this process; very many where the kernel does not say. */
+static unsigned long count_threads(void) {
+    struct stat tasks;
+    /* A folder for each, which links back to this one (proc_pid_task(5)). */
+    return stat("/proc/thread-self/../", &tasks) == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2
+                                                                             : ULONG_MAX;
+}
+
+/* Nobody of ours asks the loader for anything while the process is forked. */
+static void before_fork(void) {
+    int saved = errno;
+    has_turn = begin_writing(0);
+    is_lock_free = has_turn && count_threads() <= own_threads;
+    errno = saved;
+}
+
+static void after_fork_in_parent(void) {
+    if (has_turn) atomic_store(&writing, 0);
+}
+
+static void after_fork_in_child(void) {
+    /* `writing` names the parent, which nobody waits for. */
+    may_ask_loader = may_ask_loader && is_lock_free;
 }
 
 /* --- the program's life ------------------------------------------------------------------------------- */
@@ -162,8 +201,11 @@ static void begin(void) {
     /* The loader and other libraries have allocated: without this the first thread would go on unsampled to
      * the end of its megabyte, which many a program never reaches. */
     outrider_heap_seed((uint64_t)start_ns ^ (uint64_t)first_process << 32);
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    unsigned long others = count_threads();
     if (!outrider_wake_by_signal(write_when_signalled))
         complain("SIGUSR2 writes no profile: there is no thread for it", "", "");
+    if (others != ULONG_MAX) own_threads += count_threads() - others;
 }
 
 /* Runs before main. */
@@ -177,8 +219,8 @@ __attribute__((constructor)) static void outrider_preload_begin(void) {
 __attribute__((destructor)) static void outrider_preload_end(void) {
     int saved = errno;
     bool is_child = getpid() != first_process;
-    if (pattern[0] != '\0' && (!is_child || outrider_settings_names_process(pattern))
-        && begin_writing(WAIT_TURNS)) {
+    bool may_write = !is_child || (may_ask_loader && outrider_settings_names_process(pattern));
+    if (pattern[0] != '\0' && may_write && begin_writing(WAIT_TURNS)) {
         outrider_heap_stop();
         write_profile();
         /* Nobody writes after this: `writing` stays taken. */

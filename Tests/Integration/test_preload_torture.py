@@ -4,6 +4,7 @@
 import gzip
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def test_it_ends_as_it_does_without_hooks(
     assert hooked.output.decode() == PROGRAMS[source]
 
     written = sorted(folder.iterdir(), key=lambda path: path.stat().st_size)
-    # One for each process, and nothing half written.
-    assert len(written) == (301 if source == "forks.c" else 1)
+    # One, and nothing half written: a child that was forked beside other threads has none.
+    assert len(written) == 1
     assert all(path.suffixes == [".pb", ".gz"] for path in written)
     shown = pprof("-top", "-sample_index=alloc_space", str(written[-1]))
     assert "Type: alloc_space" in shown
@@ -88,7 +89,12 @@ def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) ->
     )  # fmt: skip
     profile = tmp_path / f"{popen.pid}.pb.gz"
     asked = 0
+    limit = time.monotonic() + 100
     while popen.poll() is None:
+        if time.monotonic() > limit:
+            popen.kill()
+            popen.communicate(timeout=10)
+            pytest.fail("it does not end")
         if asked == 0 and not catches(popen.pid, signal.SIGUSR2):
             continue
         popen.send_signal(signal.SIGUSR2)
