@@ -101,7 +101,7 @@ def test_another_way_to_write_a_path_is_no_way_around(debug: str, path: str) -> 
     assert ask(debug, get_as("evil.example", path)).status == 403
 
 
-@pytest.mark.parametrize("path", ["/debug/nothing", "/debug/pprof/", "/debug/probe/"])
+@pytest.mark.parametrize("path", ["/debug/nothing", "/debug/pprof/heap", "/debug/probe/"])
 def test_what_is_under_debug_is_not_told_to_others(debug: str, path: str) -> None:
     assert ask(debug, get_as("evil.example", path)).status == 403
     assert ask(debug, get_as("localhost", path)).status == 404
