@@ -207,7 +207,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "OutriderEndpointTests",
-            dependencies: ["OutriderEndpoint", "TestSupport"], swiftSettings: strict),
+            dependencies: ["OutriderEndpoint", "OutriderThreading", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "OutriderRuntimeTests",
             dependencies: [

@@ -38,13 +38,13 @@ extension Endpoint {
         /// Connections at one time.
         ///
         /// One more costs the place of the connection that has waited longest without a request,
-        /// first of the address with the most. Should none be waiting, up to four times as
-        /// many are let in; more are closed at once.
+        /// 0.1 s at least, first of the address with the most. Should there be none, twice as many
+        /// are let in at once, and up to four times as many slowly; more are closed at once.
         public var connections = 64
         /// Connections at one time from one address.
         ///
-        /// One more costs that address the one that has waited longest. Those that are being
-        /// answered stay.
+        /// One more costs that address the one that has waited longest. Those that have had no time
+        /// to ask, or are being answered, stay: up to twice as many.
         public var connectionsPerAddress = 32
         /// How long a client may take to send a whole request after it has connected.
         public var headerTimeout: Duration = .seconds(10)

@@ -2,7 +2,9 @@
 // However many clients there are and whatever they do not do, one that asks is answered.
 
 import Dispatch
+import Glibc
 import OutriderEndpoint
+import OutriderThreading
 import TestSupport
 import Testing
 
@@ -62,6 +64,24 @@ import Testing
         withExtendedLifetime(busy) {}
     }
 
+    @Test func `a client that has had no time to ask is not the one that goes`() throws {
+        let clock = Guarded(ContinuousClock.now)
+        let table = ConnectionTable(
+            limits: Endpoint.Limits(), now: { clock.withLock { $0 } }, onCut: { _ in })
+        let own: [UInt8] = [127, 0, 0, 1]
+        // Nobody has sent anything over these: their ends are open, and nothing comes.
+        let pairs = try (0..<64).map { _ in try SocketPair() }
+        _ = table.open(pairs[0].near, from: own)
+        for pair in pairs[1..<63] {
+            table.noteRequest(table.open(pair.near, from: own))
+        }
+        #expect(!pairs[0].isCut)
+        clock.withLock { $0 += .milliseconds(150) }
+        _ = table.open(pairs[63].near, from: own)
+        #expect(pairs[0].isCut)
+        #expect(!pairs[1].isCut && !pairs[63].isCut)
+    }
+
     @Test func `a request that drips is cut at its deadline`() throws {
         let endpoint = try startEndpoint { $0.limits.headerTimeout = .milliseconds(200) }
         defer { endpoint.stop() }
@@ -103,4 +123,31 @@ import Testing
         #expect(try fetch("/hello", from: endpoint.address).status == 200)
         endpoint.stop()
     }
+}
+
+/// Two ends of a connection that no endpoint knows.
+private final class SocketPair {
+    let near: Int32
+    private let far: Int32
+
+    init() throws {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else {
+            throw POSIXFailure(code: errno)
+        }
+        (near, far) = (ends[0], ends[1])
+    }
+
+    deinit {
+        close(near)
+        close(far)
+    }
+
+    /// Whether the near end was told that nothing comes any more.
+    var isCut: Bool {
+        var byte: UInt8 = 0
+        return unsafe recv(near, &byte, 1, Int32(MSG_DONTWAIT)) == 0
+    }
+
+    struct POSIXFailure: Error { let code: Int32 }
 }

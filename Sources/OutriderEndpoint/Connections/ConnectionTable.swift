@@ -27,15 +27,19 @@ internal import OutriderThreading
 #endif
 
 /// The connections of one endpoint; thread-safe.
-final class ConnectionTable: Sendable {
+package final class ConnectionTable: Sendable {
     /// Names a connection; never used again for another one.
-    typealias ID = Int
+    package typealias ID = Int
+    /// Tells the time.
+    package typealias Clock = @Sendable () -> ContinuousClock.Instant
 
     /// A client that has read nothing for this long may lose its place to one that would.
     static let stallTime: Duration = .milliseconds(100)
     /// A client that has not asked for anything for this long has had the time to do so.
     private static let timeToAsk: Duration = .milliseconds(100)
-    /// How long nobody is accepted after one of a flood.
+    /// How many times the limits there may be for as long as nobody can be spared.
+    private static let tolerance = 2
+    /// How long nobody is accepted after one of a flood, before another look.
     private static let restMicroseconds: UInt32 = 500
 
     private enum Phase: Sendable {
@@ -77,13 +81,18 @@ final class ConnectionTable: Sendable {
 
     private let limits: Endpoint.Limits
     private let onCut: @Sendable (CutReason) -> Void
+    private let now: Clock
     private let state = Guarded(State())
     /// A queue of its own has a thread of its own, even if the host has blocked all others; one for
     /// all endpoints, since what runs here takes microseconds.
     private static let queue = DispatchQueue(label: "outrider.connections")
 
-    init(limits: Endpoint.Limits, onCut: @escaping @Sendable (CutReason) -> Void) {
+    package init(
+        limits: Endpoint.Limits, now: @escaping Clock = { .now },
+        onCut: @escaping @Sendable (CutReason) -> Void
+    ) {
         self.limits = limits
+        self.now = now
         self.onCut = onCut
     }
 
@@ -101,28 +110,35 @@ final class ConnectionTable: Sendable {
     // MARK: - A connection's way
 
     /// A connection was accepted; makes room for it if there are too many.
-    func open(_ descriptor: Int32, from address: [UInt8]) -> ID {
-        let now = ContinuousClock.now
-        let (id, mustRest) = cutting { state in
+    ///
+    /// This is the thread that accepts, and nothing else. In a flood it takes its time: so that each
+    /// client has a moment to ask before it is the oldest, and those that were cut have a moment to
+    /// leave before the library turns newcomers away.
+    package func open(_ descriptor: Int32, from address: [UInt8]) -> ID {
+        let start = self.now()
+        let id = state.withLock { state in
             state.lastID += 1
-            let id = state.lastID
             let entry = Entry(
-                descriptor: descriptor, address: address, since: now,
-                deadline: now + limits.headerTimeout)
-            state.entries[id] = entry
-            let wasHarsh = makeRoom(for: id, address, now, in: &state)
+                descriptor: descriptor, address: address, since: start,
+                deadline: start + limits.headerTimeout)
+            state.entries[state.lastID] = entry
             look(at: entry.deadline, &state)
-            return (id, wasHarsh || state.entries.count > limits.connections * 2)
+            return state.lastID
         }
-        // This is the thread that accepts, and nothing else. In a flood it takes its time: so that
-        // each newcomer has a moment to ask before it is the oldest, and those that were cut a
-        // moment to leave before the library turns newcomers away.
-        if mustRest { usleep(Self.restMicroseconds) }
+        var outcome = Room.tight
+        while outcome != .enough {
+            outcome = cutting { makeRoom(for: id, address, since: start, in: &$0) }
+            if outcome == .tight { usleep(Self.restMicroseconds) }
+        }
+        let isFlood = state.withLock {
+            $0.entries.count > limits.connections * Self.tolerance
+        }
+        if isFlood { usleep(Self.restMicroseconds) }
         return id
     }
 
     /// A connection is about to be closed.
-    func close(_ id: ID) {
+    package func close(_ id: ID) {
         state.withLock { _ = $0.entries.removeValue(forKey: id) }
     }
 
@@ -160,7 +176,7 @@ final class ConnectionTable: Sendable {
     }
 
     /// A whole request has come.
-    func noteRequest(_ id: ID) {
+    package func noteRequest(_ id: ID) {
         change(id) { entry, _ in
             entry.phase = .answering
             entry.deadline = nil
@@ -170,7 +186,7 @@ final class ConnectionTable: Sendable {
     }
 
     /// An answer is ready to be sent.
-    func noteAnswer(_ id: ID, by page: Int?) {
+    package func noteAnswer(_ id: ID, by page: Int?) {
         change(id) { entry, now in
             entry.phase = .sending(page: page)
             entry.deadline = now + limits.answerTimeout
@@ -179,11 +195,12 @@ final class ConnectionTable: Sendable {
 
     /// The client takes more of an answer.
     func noteProgress(_ id: ID) {
-        state.withLock { $0.entries[id]?.since = .now }
+        let now = self.now()
+        state.withLock { $0.entries[id]?.since = now }
     }
 
     /// An answer is sent; the next request may come.
-    func noteCompletion(_ id: ID) {
+    package func noteCompletion(_ id: ID) {
         change(id) { entry, now in
             entry.phase = .waiting
             entry.deadline = entry.isCut ? nil : now + limits.idleTimeout + limits.headerTimeout
@@ -191,7 +208,7 @@ final class ConnectionTable: Sendable {
     }
 
     private func change(_ id: ID, _ body: (inout Entry, ContinuousClock.Instant) -> Void) {
-        let now = ContinuousClock.now
+        let now = self.now()
         state.withLock { state in
             guard var entry = state.entries[id] else { return }
             entry.since = now
@@ -207,7 +224,7 @@ final class ConnectionTable: Sendable {
     /// one.
     func cutStalled(on page: Int) -> Bool {
         cutting { state in
-            let now = ContinuousClock.now
+            let now = self.now()
             return cutOldest(of: state.entries, in: &state) { entry in
                 guard case .sending(page) = entry.phase else { return false }
                 return entry.isStalled(at: now)
@@ -219,54 +236,72 @@ final class ConnectionTable: Sendable {
     /// stalled longest.
     func cutOne() {
         cutting { state in
-            let now = ContinuousClock.now
+            let now = self.now()
             let waiting = state.entries.filter { !$0.value.isCut && $0.value.isWaiting }
             if cutOldest(of: waiting, in: &state) { return }
             _ = cutOldest(of: state.entries.filter { $0.value.isStalled(at: now) }, in: &state)
         }
     }
 
+    private enum Room {
+        /// A newcomer may go on.
+        case enough
+        /// One was ended; perhaps there are more to end.
+        case made
+        /// Nobody can be spared yet.
+        case tight
+    }
+
     /// Ends a connection if there are too many.
     ///
-    /// - Returns: Whether none could be found but those that had no time to ask.
+    /// Who has had no time to ask, or is being answered, is spared for as long as others may come in
+    /// beside it, and then for as long as a stalled client takes to be known as one.
     private func makeRoom(
-        for id: ID, _ address: [UInt8], _ now: ContinuousClock.Instant, in state: inout State
-    ) -> Bool {
+        for id: ID, _ address: [UInt8], since start: ContinuousClock.Instant,
+        in state: inout State
+    ) -> Room {
+        let now = self.now()
         let open = state.entries.filter { !$0.value.isCut }
         let counts = Dictionary(grouping: open.values, by: \.address).mapValues(\.count)
         // Clients of a Unix socket have no addresses to tell them apart.
         let ownCount = address.isEmpty ? 0 : counts[address] ?? 0
-        guard open.count > limits.connections || ownCount > limits.connectionsPerAddress else {
-            return false
+        func exceedsLimits(times factor: Int) -> Bool {
+            open.count > limits.connections * factor
+                || ownCount > limits.connectionsPerAddress * factor
         }
+        guard exceedsLimits(times: 1) else { return .enough }
         let others = open.filter { $0.key != id }
-        var groups: [[ID: Entry]]
-        if ownCount > limits.connectionsPerAddress {
-            groups = [others.filter { $0.value.address == address }]
-        } else {
-            let most = counts.values.max() ?? 0
-            groups = [others.filter { counts[$0.value.address] == most }]
+        // Those of the address that has too many, or else of the one that has the most.
+        let most = counts.values.max() ?? 0
+        let first = others.filter {
+            ownCount > limits.connectionsPerAddress
+                ? $0.value.address == address : counts[$0.value.address] == most
         }
-        if open.count > limits.connections { groups.append(others) }
-        for candidates in groups {
-            let waiting = candidates.filter { $0.value.isWaiting }
-            let patient = waiting.filter { now - $0.value.since >= Self.timeToAsk }
-            // Who asks just now is spared for as long as there is anybody else.
-            let stalled = candidates.filter { $0.value.isStalled(at: now) }
-            if cutOldest(of: patient, in: &state, where: Self.isSilent)
-                || cutOldest(of: stalled, in: &state)
-            {
-                return false
+        func cutIdle(of candidates: [ID: Entry]) -> Bool {
+            let patient = candidates.filter {
+                $0.value.isWaiting && now - $0.value.since >= Self.timeToAsk
             }
-            if cutOldest(of: waiting, in: &state, where: Self.isSilent)
+            let stalled = candidates.filter { $0.value.isStalled(at: now) }
+            return cutOldest(of: patient, in: &state, where: Self.isSilent)
+                || cutOldest(of: stalled, in: &state)
+        }
+        if cutIdle(of: first) { return .made }
+        guard exceedsLimits(times: Self.tolerance) else { return .enough }
+        guard now - start >= Self.stallTime else { return .tight }
+        for candidates in open.count > limits.connections ? [first, others] : [first] {
+            let waiting = candidates.filter { $0.value.isWaiting }
+            if cutIdle(of: candidates)
+                || cutOldest(of: waiting, in: &state, where: Self.isSilent)
                 || cutOldest(of: waiting, in: &state)
             {
-                return true
+                return .enough
             }
         }
         // Everybody is being answered. One address does not get to fill the house with that.
-        if ownCount > limits.connectionsPerAddress * 2 { cut(id, .crowded, in: &state) }
-        return true
+        if ownCount > limits.connectionsPerAddress * Self.tolerance {
+            cut(id, .crowded, in: &state)
+        }
+        return .enough
     }
 
     /// Whether a client has sent nothing that its thread has not read yet.
@@ -311,7 +346,7 @@ final class ConnectionTable: Sendable {
     }
 
     private func cutExpired(planned: ContinuousClock.Instant) {
-        let now = ContinuousClock.now
+        let now = self.now()
         cutting { state in
             // Somebody else looks earlier, and then again.
             guard state.nextLook == planned else { return }
