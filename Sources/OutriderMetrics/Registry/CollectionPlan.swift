@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// One collector of a registry and the families it declared.
 final class CollectionPlan: Sendable {
-    /// A declared family, ready to be printed.
-    struct PlannedFamily: Sendable {
+    /// A declared family, ready to be printed; a reference, since each sample looks at it.
+    final class PlannedFamily: Sendable {
         let definition: MetricDefinition
         let givenName: String
         let text: FamilyText
@@ -26,7 +26,7 @@ final class CollectionPlan: Sendable {
     let name: String
     let families: [PlannedFamily]
     /// Where in `families` a family stands, by the name that the collector gave it.
-    let indices: [String: Int]
+    private let indices: [String: Int]
     let diagnostics: Diagnostics
     let origin: Origin
     private let collector: any Collector
@@ -58,6 +58,15 @@ final class CollectionPlan: Sendable {
         self.collector = collector
         self.origin = origin
         self.diagnostics = diagnostics
+    }
+
+    /// Where a family stands; `hint` is where the caller expects it.
+    func index(of family: CollectedFamily, hint: Int) -> Int? {
+        // Collectors fill their families one after the other, several samples each.
+        for place in hint...hint + 1 where place < families.count {
+            if families[place].givenName == family.name { return place }
+        }
+        return indices[family.name]
     }
 
     /// Asks the collector; nil if it throws, which is counted and told.

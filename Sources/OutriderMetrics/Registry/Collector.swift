@@ -65,19 +65,50 @@ public struct CollectedSamples {
     struct Series {
         private(set) var labels: [UInt8] = []
         private(set) var samples: [(labelsEnd: Int, value: Double)] = []
+        /// The labels of all samples, once there are more than a few.
         private var seen: Set<[UInt8]> = []
+        /// Up to so many samples are compared with each other.
+        private static let few = 16
 
         /// Adds a sample; false if there is one with the same labels.
         mutating func add(_ value: Double, labels key: UnsafeBufferPointer<UInt8>) -> Bool {
-            guard unsafe seen.insert(Array(key)).inserted else { return false }
+            guard unsafe isNew(key) else { return false }
             unsafe labels.append(contentsOf: key)
             samples.append((labels.count, value))
             return true
+        }
+
+        private mutating func isNew(_ key: UnsafeBufferPointer<UInt8>) -> Bool {
+            if samples.count < Self.few { return unsafe !isAmongFew(key) }
+            if seen.isEmpty {
+                var start = 0
+                for sample in samples {
+                    seen.insert(Array(labels[start..<sample.labelsEnd]))
+                    start = sample.labelsEnd
+                }
+            }
+            return unsafe seen.insert(Array(key)).inserted
+        }
+
+        private func isAmongFew(_ key: UnsafeBufferPointer<UInt8>) -> Bool {
+            unsafe labels.withUnsafeBufferPointer { labels in
+                var start = 0
+                for sample in samples {
+                    let range = start..<sample.labelsEnd
+                    start = sample.labelsEnd
+                    if unsafe UnsafeBufferPointer(rebasing: labels[range]).isSame(as: key) {
+                        return true
+                    }
+                }
+                return false
+            }
         }
     }
 
     private let plan: CollectionPlan
     private(set) var series: [Series]
+    /// Where the family of the last sample stands.
+    private var last = 0
 
     init(_ plan: CollectionPlan) {
         self.plan = plan
@@ -99,11 +130,12 @@ public struct CollectedSamples {
     }
 
     private mutating func add(_ family: CollectedFamily, _ value: Double, labels: [String]) {
-        guard let index = plan.indices[family.name] else {
+        guard let index = plan.index(of: family, hint: last) else {
             return plan.diagnostics.refuse(
                 .undeclared,
                 "collector \"\(plan.name)\" fills \(family.name) but does not declare it")
         }
+        last = index
         let target = plan.families[index]
         guard labels.count == target.labelHeads.count else {
             return plan.diagnostics.refuse(
