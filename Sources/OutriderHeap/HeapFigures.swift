@@ -24,6 +24,11 @@ struct HeapFigures {
     /// Thread time that sampling has taken since the process started.
     var samplerNanoseconds: UInt64 { figures.sampler_ns }
 
+    /// Bytes in blocks that were not freed, by an estimate.
+    ///
+    /// Sums of parts that change meanwhile may be off by a moment, but not below nothing.
+    var liveBytes: Int { max(0, Int(Int64(bitPattern: figures.live_bytes))) }
+
     private static let allocatedBytes = CollectedFamily.counter(
         "heap_allocated_bytes_total", help: "Bytes allocated, estimated from samples.")
     private static let allocatedObjects = CollectedFamily.counter(
@@ -69,8 +74,7 @@ struct HeapFigures {
         samples.add(Self.allocatedBytes, Int(clamping: figures.allocated_bytes))
         samples.add(
             Self.allocatedObjects, Int(clamping: Self.objects(figures.allocated_objects)))
-        // Sums of parts that change meanwhile may be off by a moment, but not below nothing.
-        samples.add(Self.liveBytes, max(0, Int(Int64(bitPattern: figures.live_bytes))))
+        samples.add(Self.liveBytes, liveBytes)
         let live = max(0, Int64(bitPattern: figures.live_objects))
         samples.add(Self.liveObjects, Int(clamping: Self.objects(UInt64(live))))
         samples.add(Self.samples, Int(clamping: figures.live_samples))

@@ -32,7 +32,7 @@ internal import OutriderThreading
 ///
 /// Samples are kept in tables of fixed size: 65,536 live blocks and 16,384 different stacks. What
 /// does not fit is counted in `outrider_heap_samples_refused_total{reason}`.
-public final class HeapProfiler: ProfileSource, Collector {
+public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     private struct State: Sendable {
         var budget: OverheadBudget?
         var log: @Sendable (_ isError: Bool, _ message: String) -> Void = { _, _ in }
@@ -99,6 +99,11 @@ public final class HeapProfiler: ProfileSource, Collector {
         outrider_heap_set_budget(budget?.nanoseconds ?? 0)
         return budget
     }
+
+    /// Bytes in use, estimated from samples; nil while none are taken.
+    ///
+    /// Blocks from before sampling started are not in it.
+    public var liveHeapBytes: Int? { isSampling ? HeapFigures.now.liveBytes : nil }
 
     /// Whether samples are taken.
     public var isSampling: Bool { outrider_heap_state() == OUTRIDER_HEAP_SAMPLING }

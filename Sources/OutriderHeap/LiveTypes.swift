@@ -20,12 +20,6 @@ final class LiveTypes: Sendable {
     /// The innermost frames that may be the allocation of an object.
     private static let innermost = 4
 
-    /// Heap objects that are of no type, by the kind of their metadata.
-    private static let kinds: [UInt: String] = [
-        0x400: "closure context or box", 0x500: "closure context or box", 0x501: "error box",
-        0x502: "task",
-    ]
-
     private let known = Guarded<[UInt: String]>([:])
 
     /// The types of those samples of which they can be told, by address.
@@ -73,9 +67,10 @@ final class LiveTypes: Sendable {
     private static func read(_ metadata: UInt, size: UInt64, _ images: [Range<UInt>]) -> String? {
         func isInImage(_ address: UInt) -> Bool { images.contains { $0.contains(address) } }
         guard let kind = word(at: metadata) else { return nil }
-        if let name = kinds[kind] { return isInImage(metadata) ? name : nil }
-        // A class has the kind 0, or a pointer in its place, which is no number below 0x800.
-        guard kind == 0 || kind > 0x7ff, let layout = classLayout(at: metadata) else { return nil }
+        if let name = HeapObjectKind.name(of: kind) { return isInImage(metadata) ? name : nil }
+        guard HeapObjectKind.isClass(kind), let layout = classLayout(at: metadata) else {
+            return nil
+        }
         guard layout.instanceSize >= 16, layout.instanceSize <= size,
             layout.descriptor % 4 == 0, isInImage(layout.descriptor),
             let flags = word(at: layout.descriptor),
