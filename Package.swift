@@ -98,9 +98,15 @@ let package = Package(
             dependencies: ["OutriderThreading", "OutriderWire", "COutriderSymbols"],
             swiftSettings: strict),
         .target(name: "COutriderHeap", dependencies: ["COutriderStack"], cSettings: strictC),
+        .target(name: "COutriderRuntime", dependencies: ["COutriderStack"], cSettings: strictC),
         // Floor 3
         .target(
-            name: "OutriderRuntime", dependencies: ["OutriderMetrics"], swiftSettings: strict),
+            name: "OutriderRuntime",
+            dependencies: [
+                "COutriderRuntime", "COutriderStack", "OutriderMetrics", "OutriderProfile",
+                "OutriderThreading",
+            ],
+            swiftSettings: strict),
         .target(
             name: "OutriderHTTP", dependencies: ["OutriderMetrics", "OutriderThreading"],
             swiftSettings: strict),
@@ -136,8 +142,9 @@ let package = Package(
         .target(
             name: "OutriderNIO",
             dependencies: [
-                "OutriderHTTP",
+                "OutriderHTTP", "OutriderMetrics", "OutriderRuntime", "OutriderThreading",
                 product("NIOCore", of: "swift-nio", with: "NIO"),
+                product("NIOPosix", of: "swift-nio", with: "NIO"),
                 product("NIOHTTP1", of: "swift-nio", with: "NIO"),
                 product("NIOHTTPTypes", of: "swift-nio-extras", with: "HTTPTypes"),
                 product("HTTPTypes", of: "swift-http-types", with: "HTTPTypes"),
@@ -212,7 +219,9 @@ let package = Package(
         .testTarget(
             name: "OutriderRuntimeTests",
             dependencies: [
-                "OutriderRuntime", "OutriderMetrics", "OutriderTesting", "TestSupport",
+                "CTestSupport", "OutriderRuntime", "OutriderMetrics", "OutriderTesting",
+                "OutriderThreading",
+                "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -248,7 +257,8 @@ let package = Package(
         .testTarget(
             name: "OutriderNIOTests",
             dependencies: [
-                "OutriderNIO", "OutriderHTTP", "OutriderMetrics", "OutriderTesting", "TestSupport",
+                "OutriderNIO", "OutriderHTTP", "OutriderMetrics", "OutriderRuntime",
+                "OutriderTesting", "TestSupport",
                 product("NIOCore", of: "swift-nio", with: "NIO"),
                 product("NIOHTTP1", of: "swift-nio", with: "NIO"),
                 product("NIOPosix", of: "swift-nio", with: "NIO"),
@@ -286,7 +296,7 @@ let package = Package(
         .testTarget(
             name: "OutriderLoggingTests",
             dependencies: [
-                "OutriderLogging", "OutriderMetrics", "OutriderTesting",
+                "OutriderLogging", "OutriderMetrics", "OutriderTesting", "TestSupport",
                 product("Logging", of: "swift-log", with: "Logging"),
                 product("InMemoryLogging", of: "swift-log", with: "Logging"),
             ],

@@ -32,9 +32,17 @@ FLOORS = [
         "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
         "OutriderProfile": SYSTEM | {"OutriderThreading", "OutriderWire", "COutriderSymbols"},
         "COutriderHeap": {"COutriderStack"},
+        "COutriderRuntime": {"COutriderStack"},
     },
     {
-        "OutriderRuntime": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
+        "OutriderRuntime": SYSTEM
+        | {
+            "OutriderThreading",
+            "OutriderMetrics",
+            "OutriderProfile",
+            "COutriderStack",
+            "COutriderRuntime",
+        },
         "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         # Not SwiftPM's: scripts/preload.sh builds it.
         "COutriderPreload": {"COutriderStack", "COutriderSymbols", "COutriderHeap"},
@@ -66,8 +74,8 @@ FLOORS = [
         | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP"}
         | {"Hummingbird", "HTTPTypes", "NIOCore", "NIOHTTP1"},
         "OutriderNIO": SYSTEM
-        | {"OutriderMetrics", "OutriderHTTP"}
-        | {"NIOCore", "NIOHTTP1", "NIOHTTPTypes", "HTTPTypes"},
+        | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP", "OutriderRuntime"}
+        | {"NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTPTypes", "HTTPTypes"},
         "OutriderFlyingFox": {"OutriderHTTP", "FlyingFox", "FlyingSocks", "Foundation"},
         "OutriderServiceLifecycle": {
             "Dispatch",

@@ -7,7 +7,7 @@ public import OutriderEndpoint
 public import OutriderHTTP
 public import OutriderMetrics
 public import OutriderProfile
-internal import OutriderRuntime
+public import OutriderRuntime
 internal import OutriderThreading
 
 #if canImport(Glibc)
@@ -25,7 +25,8 @@ internal import OutriderThreading
 /// ```
 ///
 /// It lives until ``stop()`` or the end of the process, whether a reference to it is kept or not.
-/// Thread-safe. Starting it costs a socket, one thread that sleeps, and a few registrations.
+/// Thread-safe. Starting it costs a socket, two threads that sleep, one of them
+/// for a beat each second, and a few registrations.
 public final class Agent: Sendable {
     /// The metrics that this agent exposes.
     public let registry: Registry
@@ -38,6 +39,8 @@ public final class Agent: Sendable {
     /// `bootstrap` can be called once in a process. The factory may be one of several, in a
     /// `MultiplexMetricsHandler`, and works whether or not the agent listens.
     public let metricsFactory: OutriderMetricsFactory
+    /// What the process does: collectors, probes, stalls; give it the event loops to watch.
+    public let runtime: RuntimeMonitor
 
     private let recorder = OnceReference<HTTPRequestRecorder>()
     private let recorderSettings: HTTPRequestRecorder.Configuration
@@ -75,6 +78,7 @@ public final class Agent: Sendable {
             agent.failures.with(problem.reason).increment()
             agent.log.say(.error, about: "start:\(problem.reason)", "\(problem)")
         }
+        agent.runtime.start()
         agent.listener.keepTrying()
         agent.debugListener?.keepTrying()
         return agent
@@ -102,6 +106,7 @@ public final class Agent: Sendable {
             throw AgentError(error)
         }
         if !agent.isDebugListenerWanted { agent.debugListener?.keepTrying() }
+        agent.runtime.start()
         return agent
     }
 
@@ -125,18 +130,25 @@ public final class Agent: Sendable {
             labels: ["reason"])
         self.failures = failures
         Identity.register(in: registry, configuration, environment)
-        Self.addProcessCollector(to: registry)
+        let runtime = RuntimeMonitor(
+            registry: registry, configuration: configuration.runtime, log: log,
+            liveBytes: Self.liveHeap(of: configuration.profiles))
+        self.runtime = runtime
 
         let profiles = Profiles(configuration.profiles, log: configuration.log) {
             failures.with($0).increment()
         }
         profiles.start(in: registry, log: configuration.log)
         let addresses = Addresses(configuration, environment)
-        let pages = Self.pages(configuration, readiness, profiles)
+        let pages = Self.pages(configuration, readiness, profiles, runtime)
         func makeListener(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
             let log = configuration.log
             var settings = Endpoint.Configuration(address: address)
-            settings.notices = { [registry = configuration.registry] in registry.overflowNotices }
+            // What a function is called is nobody's business who may not see `/debug`.
+            let namesFunctions = address.isLocal
+            settings.notices = { [registry = configuration.registry] in
+                runtime.notices(namesFunctions: namesFunctions) + registry.overflowNotices
+            }
             settings.limits = configuration.limits
             settings.access.hostNames = configuration.debugHostNames
             settings.access.tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
@@ -155,22 +167,27 @@ public final class Agent: Sendable {
     }
 
     private static func pages(
-        _ configuration: Configuration, _ readiness: Readiness, _ profiles: Profiles
+        _ configuration: Configuration, _ readiness: Readiness, _ profiles: Profiles,
+        _ runtime: RuntimeMonitor
     ) -> [any Page] {
+        var forOperators = profiles.pages
+        if configuration.runtime.stallThreshold != nil {
+            forOperators.append(StallsPage(runtime: runtime))
+        }
         let own: [any Page] = [
             MetricsPage(
                 registry: configuration.registry,
                 showsCreationTimes: configuration.showsCreationTimes),
             HealthPage(), ReadinessPage(readiness: readiness),
-            DebugPage(profiles.pages + configuration.pages),
+            DebugPage(forOperators + configuration.pages),
         ]
-        return own + profiles.pages + configuration.pages
+        return own + forOperators + configuration.pages
     }
 
-    /// Two agents may share a registry; the process is collected once.
-    private static func addProcessCollector(to registry: Registry) {
-        let process = ProcessCollector()
-        if !registry.isCollecting(process.name) { registry.add(process) }
+    /// The heap in use, as the first of the profilers tells that knows it.
+    private static func liveHeap(of profiles: [any ProfileSource]) -> @Sendable () -> Int? {
+        let sources = profiles.compactMap { $0 as? any LiveHeapSource }
+        return { sources.lazy.compactMap(\.liveHeapBytes).first }
     }
 
     // MARK: - Running
@@ -222,6 +239,7 @@ public final class Agent: Sendable {
         // After fork(2) our own locks may be held for ever, by threads that are not there.
         guard getpid() == process else { return }
         markDraining()
+        runtime.stop()
         guard let debugListener else { return listener.stop() }
         let isDebugStopped = Latch()
         // Side by side: each takes as long as its slowest request, at most a second.

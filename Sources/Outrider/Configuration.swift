@@ -5,6 +5,7 @@ public import OutriderEndpoint
 public import OutriderHTTP
 public import OutriderMetrics
 public import OutriderProfile
+public import OutriderRuntime
 
 extension Agent {
     /// How an agent starts.
@@ -47,6 +48,8 @@ extension Agent {
         public var metricsFactory = OutriderMetricsFactory.Configuration()
         /// What ``Agent/http`` records of the service's requests, and under which names.
         public var http = HTTPRequestRecorder.Configuration()
+        /// What is shown of the process, and how often it is looked at; see ``Agent/runtime``.
+        public var runtime = RuntimeMonitor.Configuration()
         /// Whether `/readyz` says so from the start; if not, call ``Agent/markReady()``.
         public var startsReady = true
         /// Sources of profiles, such as the `HeapProfiler` of `OutriderHeap`; they start with the agent

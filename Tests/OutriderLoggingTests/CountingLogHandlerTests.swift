@@ -8,6 +8,7 @@
     import OutriderLogging
     import OutriderMetrics
     import OutriderTesting
+    import TestSupport
     import Testing
 
     @Suite struct CountingLogHandlerTests {
@@ -41,6 +42,15 @@
             _ = logger()
             let family = try registry.exposition().family("log_messages_total")
             #expect(family?.samples.map(\.value) == Array(repeating: 0, count: 7))
+        }
+
+        @Test func `what it exposes is what the list of metrics says`() throws {
+            _ = logger()
+            let family = try #require(try registry.exposition().family("log_messages_total"))
+            let row = MetricsList.Row(
+                name: "log_messages_total", type: "\(family.type)",
+                labels: Set(family.samples.flatMap(\.labels.keys)))
+            #expect(MetricsList.rows(prefix: "log_") == [row])
         }
 
         @Test func `a message below the level is neither counted nor passed on`() {

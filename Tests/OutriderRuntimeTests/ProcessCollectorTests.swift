@@ -27,13 +27,21 @@ private func value(of sample: String, in text: String) -> Double? {
         #expect(
             types == [
                 "# TYPE process_context_switches_total counter",
+                "# TYPE process_cpu_mode_seconds_total counter",
                 "# TYPE process_cpu_seconds_total counter",
-                "# TYPE process_io_bytes_total counter", "# TYPE process_max_fds gauge",
-                "# TYPE process_open_fds gauge", "# TYPE process_page_faults_total counter",
+                "# TYPE process_io_bytes_total counter",
+                "# TYPE process_io_calls_total counter", "# TYPE process_max_fds gauge",
+                "# TYPE process_open_fds gauge", "# TYPE process_open_fds_age_seconds gauge",
+                "# TYPE process_page_faults_total counter",
                 "# TYPE process_resident_memory_bytes gauge",
-                "# TYPE process_start_time_seconds gauge", "# TYPE process_threads gauge",
-                "# TYPE process_virtual_memory_bytes gauge",
-                "# TYPE process_virtual_memory_max_bytes gauge",
+                "# TYPE process_resident_memory_kind_bytes gauge",
+                "# TYPE process_resident_memory_peak_bytes gauge",
+                "# TYPE process_start_time_seconds gauge", "# TYPE process_swap_bytes gauge",
+                "# TYPE process_threads gauge", "# TYPE process_virtual_memory_bytes gauge",
+                "# TYPE process_virtual_memory_max_bytes gauge", "# TYPE sockets gauge",
+                "# TYPE tcp_listen_drops_total counter",
+                "# TYPE tcp_listen_overflows_total counter",
+                "# TYPE tcp_retransmits_total counter",
             ])
     }
 
@@ -78,6 +86,10 @@ private func value(of sample: String, in text: String) -> Double? {
             #"process_page_faults_total{kind="minor"}"#,
             #"process_io_bytes_total{direction="read"}"#,
             #"process_io_bytes_total{direction="written"}"#,
+            #"process_io_calls_total{direction="read"}"#,
+            #"process_cpu_mode_seconds_total{mode="system"}"#,
+            #"process_resident_memory_kind_bytes{kind="anonymous"}"#,
+            #"sockets{state="tcp_time_wait"}"#,
         ] {
             #expect(value(of: sample, in: text) != nil, "\(sample)")
         }
@@ -116,25 +128,39 @@ private func value(of sample: String, in text: String) -> Double? {
         "S 1 10 10 0 -1 4194304 100 0 0 0 5 6 0 0 20 0 7 0 12345 98765432 321 "
         + "18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0"
 
+    private func status(_ line: String) -> ProcessStatus? {
+        let bytes = Array(line.utf8)
+        return ProcessStatus(bytes.span)
+    }
+
     @Test(arguments: ["service", "a b", "a) S 1 (b", "", ")"])
     func `a process may have any name`(name: String) throws {
         let line = Array("42 (\(name)) \(Self.tail)".utf8)
-        let status = try #require(ProcessStatus(stat: line, pageSize: 4096))
+        let found = ProcessStatus(line.span)
+        let status = try #require(found)
         #expect(status.threads == 7)
         #expect(status.startTicks == 12345)
         #expect(status.virtualBytes == 98_765_432)
-        #expect(status.residentBytes == 321 * 4096)
+        #expect(status.residentPages == 321)
+        #expect(status.userTicks == 5 && status.systemTicks == 6)
     }
 
     @Test(arguments: [
         "", "42", "42 (x)", "42 (x) S 1 2 3", "42 (x) S " + String(repeating: "y ", count: 40),
     ])
     func `what is no such line is refused`(line: String) {
-        #expect(ProcessStatus(stat: Array(line.utf8), pageSize: 4096) == nil)
+        #expect(status(line) == nil)
     }
 
-    @Test func `numbers without measure do not stop the process`() {
-        let tail = Self.tail.replacing("321", with: "9223372036854775807")
-        #expect(ProcessStatus(stat: Array("42 (x) \(tail)".utf8), pageSize: 4096) == nil)
+    @Test func `numbers without measure are none`() {
+        let tail = Self.tail.replacing("321", with: "9223372036854775808")
+        #expect(status("42 (x) \(tail)") == nil)
+    }
+
+    @Test func `a line that breaks off tells nothing, wherever it does`() {
+        let line = "42 (x) \(Self.tail)"
+        let needed = line.split(separator: " ").prefix(24).joined(separator: " ")
+        for count in 0...needed.count { #expect(status(String(line.prefix(count))) == nil) }
+        #expect(status(String(line.prefix(needed.count + 1))) != nil)
     }
 }

@@ -5,6 +5,8 @@ import Glibc
 import OutriderMetrics
 import OutriderRuntime
 import OutriderTesting
+import OutriderThreading
+import TestSupport
 import Testing
 
 @Suite struct ProcessFilesTests {
@@ -24,15 +26,57 @@ import Testing
 
         """
 
+    private static let status = """
+        Name:\tx
+        VmPeak:\t  900 kB
+        VmHWM:\t   10 kB
+        VmRSS:\t    9 kB
+        RssAnon:\t    4 kB
+        RssFile:\t    3 kB
+        RssShmem:\t    2 kB
+        VmSwap:\t    1 kB
+
+        """
+
+    private static let sockstat = """
+        sockets: used 290
+        TCP: inuse 4 orphan 1 tw 2 alloc 6 mem 3
+        UDP: inuse 5 mem 2
+        UDPLITE: inuse 0
+
+        """
+
+    private static let netstat = """
+        TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPHPHits
+        TcpExt: 0 17 19 5
+        IpExt: InNoRoutes
+        IpExt: 3
+
+        """
+
+    private static let snmp = """
+        Ip: Forwarding DefaultTTL
+        Ip: 2 64
+        Tcp: RtoAlgorithm MaxConn RetransSegs InErrs
+        Tcp: 1 -1 23 0
+        TcpMib: RetransSegs
+        TcpMib: 99
+
+        """
+
+    private static let files = [
+        "self/stat": stat, "self/io": io, "self/status": status, "self/net/sockstat": sockstat,
+        "self/net/netstat": netstat, "self/net/snmp": snmp, "self/fd/0": "", "self/fd/1": "",
+        "self/fd/7": "",
+    ]
+
     private let proc: FakeProc
+    private let failures = SourceFailures()
     private let registry = Registry(reportsItself: false)
 
     init() throws {
-        proc = try FakeProc([
-            "self/stat": Self.stat, "self/io": Self.io, "self/fd/0": "", "self/fd/1": "",
-            "self/fd/7": "",
-        ])
-        try registry.register(ProcessCollector(proc: proc.path))
+        proc = try FakeProc(Self.files)
+        try registry.register(ProcessCollector(proc: proc.path, failures: failures))
     }
 
     @Test func `what the files tell is what is exposed`() throws {
@@ -43,6 +87,76 @@ import Testing
         try registry.expect("process_io_bytes_total", ["direction": "read"], 4096)
         try registry.expect("process_io_bytes_total", ["direction": "written"], 8192)
         try registry.expect("process_open_fds", 3)
+        for (kind, kilobytes) in [("anonymous", 4.0), ("file", 3), ("shared", 2)] {
+            try registry.expect(
+                "process_resident_memory_kind_bytes", ["kind": kind], kilobytes * 1024)
+        }
+        try registry.expect("process_resident_memory_peak_bytes", 10_240)
+        try registry.expect("process_swap_bytes", 1_024)
+        try registry.expect("process_io_calls_total", ["direction": "written"], 2)
+        for (state, count) in [
+            ("used", 290.0), ("tcp_in_use", 4), ("tcp_orphaned", 1), ("tcp_time_wait", 2),
+            ("tcp_allocated", 6), ("udp_in_use", 5),
+        ] {
+            try registry.expect("sockets", ["state": state], count)
+        }
+        try registry.expect("tcp_listen_overflows_total", 17)
+        try registry.expect("tcp_listen_drops_total", 19)
+        try registry.expect("tcp_retransmits_total", 23)
+    }
+
+    @Test(arguments: [
+        ("self/status", "process_swap_bytes"), ("self/net/sockstat", "sockets"),
+        ("self/net/netstat", "tcp_listen_drops_total"), ("self/net/snmp", "tcp_retransmits_total"),
+        ("self/io", "process_io_calls_total"), ("self/stat", "process_threads"),
+    ])
+    func `a file that is missing, cut, wrong or huge is absent and counted`(
+        file: String, family: String
+    ) throws {
+        let whole = try #require(Self.files[file])
+        try proc.remove(file)
+        #expect(!registry.text().contains("\n\(family)"))
+        #expect(failures.count(of: file, .missing) == 1)
+        try proc.write(file, String(whole.prefix(whole.utf8.count / 3)))
+        #expect(!registry.text().contains("\n\(family)"))
+        try proc.write(file, "\u{0}\u{FF} nothing of the kind\n")
+        #expect(!registry.text().contains("\n\(family)"))
+        #expect(failures.count(of: file, .malformed) == 2)
+        try proc.write(file, whole + String(repeating: "x", count: 100_000))
+        #expect(!registry.text().contains("\n\(family)"))
+        #expect(failures.count(of: file, .tooLarge) == 1)
+        try proc.write(file, whole)
+        #expect(registry.text().contains("\n\(family)"))
+    }
+
+    @Test func `a host that closes every descriptor does not break the figures`() async {
+        await #expect(processExitsWith: .success) {
+            let registry = Registry(reportsItself: false)
+            try registry.register(ProcessCollector())
+            let before = registry.value("process_threads")
+            // As a daemon does at its start. Other files take the numbers.
+            for descriptor in Int32(3)..<200 { close(descriptor) }
+            for _ in 0..<50 { _ = unsafe open("/dev/null", O_RDONLY) }
+            exit(before != nil && registry.value("process_threads") != nil ? 0 : 1)
+        }
+    }
+
+    @Test func `a forked child tells of itself, and not of its parent`() async {
+        await #expect(processExitsWith: .success) {
+            let file = KernelFile(
+                "/proc", "self/stat", isKept: true, failures: SourceFailures())
+            let latch = Latch()
+            // More threads than a forked child has: it has only the one that forked.
+            for _ in 0..<20 { _ = DetachedThread.start { _ = latch.wait(for: .seconds(60)) } }
+            guard let parent = file.read({ ProcessStatus($0)?.threads }), parent > 20 else {
+                exit(1)
+            }
+            let status = inForkedChild {
+                if file.read({ ProcessStatus($0)?.threads }) != 1 { _exit(2) }
+            }
+            latch.open()
+            exit(status)
+        }
     }
 
     @Test func `a file that goes takes its metrics with it, and brings them back`() throws {

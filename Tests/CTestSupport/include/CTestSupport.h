@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fork(2), which Swift does not offer. */
+ * fork(2), which Swift does not offer, and a hook of the Swift runtime that is somebody else's. */
 #pragma once
 
 /* Forks a child that waits until `descriptor` is at its end, holding copies of everything that is
@@ -12,3 +12,10 @@ void test_join_child(int pid);
 /* Runs `body` in a forked child that then ends at once, and waits for it, ten seconds at most.
  * Returns the child's exit code (0 unless it crashed or hung), or -1. */
 int test_in_forked_child(void (*body)(void *), void *argument);
+
+/* Counts every job on the global executor, by a hook that knows of no other one; 0 where there is none.
+ * To be called before a hook that calls the one before it is put there. */
+int test_count_jobs(void);
+
+/* Jobs counted so far. */
+long long test_jobs(void);

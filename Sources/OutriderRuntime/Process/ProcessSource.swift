@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the numbers of ProcessCollector come from: getrusage(2), getrlimit(2), stat(2) and /proc.
 
+internal import OutriderMetrics
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -12,10 +14,11 @@
 /// The kernel's account of this process.
 ///
 /// Thread-safe; every value is nil where its source is not.
-package struct ProcessSource: Sendable {
+final class ProcessSource: Sendable {
     /// CPU time and events, from getrusage(2).
     struct Usage: Sendable {
-        let cpuSeconds: Double
+        let userSeconds: Double
+        let systemSeconds: Double
         let minorFaults: Int
         let majorFaults: Int
         let voluntarySwitches: Int
@@ -29,19 +32,42 @@ package struct ProcessSource: Sendable {
     }
 
     private let directory: String
-    private let pageSize: Int
+    let pageSize: Int
     private let ticksPerSecond: Double
     private let bootSeconds: Double?
     /// Whether `directory` is what the kernel tells, and no tree of a test.
     private let isProcfs: Bool
+    private let statusFile: KernelFile
+    private let memoryFile: KernelFile
+    private let ioFile: KernelFile
+    private let socketsFile: KernelFile
+    private let netstatFile: KernelFile
+    private let snmpFile: KernelFile
+    /// The count of descriptors where the kernel does not tell it at once.
+    private let countedDescriptors: BackgroundReading<Int>
 
-    /// - Parameter proc: Where procfs is mounted; a test may give a tree of its own.
-    init(proc: String) {
+    /// - Parameters:
+    ///   - proc: Where procfs is mounted; a test may give a tree of its own.
+    ///   - failures: Where files that tell nothing are counted.
+    init(proc: String, failures: SourceFailures) {
         directory = proc
-        isProcfs = Self.isProcfs(proc)
+        let isProcfs = Self.isProcfs(proc)
+        self.isProcfs = isProcfs
         pageSize = max(1, sysconf(Int32(_SC_PAGESIZE)))
         ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
         bootSeconds = Self.secondsAtBoot()
+        func file(_ name: String, limit: Int = 4 << 10) -> KernelFile {
+            KernelFile(proc, name, limit: limit, isKept: isProcfs, failures: failures)
+        }
+        statusFile = file("self/stat")
+        memoryFile = file("self/status", limit: 8 << 10)
+        ioFile = file("self/io")
+        socketsFile = file("self/net/sockstat")
+        netstatFile = file("self/net/netstat", limit: 16 << 10)
+        snmpFile = file("self/net/snmp", limit: 8 << 10)
+        countedDescriptors = BackgroundReading(named: "open_fds", atLeastEvery: .seconds(10)) {
+            Self.countDescriptors(in: "\(proc)/self/fd", isProcfs: isProcfs)
+        }
     }
 
     /// When the machine booted, in seconds since the epoch.
@@ -77,11 +103,11 @@ package struct ProcessSource: Sendable {
             let failed = unsafe getrusage(RUSAGE_SELF, &usage) != 0
         #endif
         if failed { return nil }
-        func microseconds(_ time: timeval) -> Double {
-            Double(time.tv_sec) * 1_000_000 + Double(time.tv_usec)
+        func seconds(_ time: timeval) -> Double {
+            (Double(time.tv_sec) * 1_000_000 + Double(time.tv_usec)) / 1_000_000
         }
         return Usage(
-            cpuSeconds: (microseconds(usage.ru_utime) + microseconds(usage.ru_stime)) / 1_000_000,
+            userSeconds: seconds(usage.ru_utime), systemSeconds: seconds(usage.ru_stime),
             minorFaults: usage.ru_minflt, majorFaults: usage.ru_majflt,
             voluntarySwitches: usage.ru_nvcsw, involuntarySwitches: usage.ru_nivcsw)
     }
@@ -91,11 +117,17 @@ package struct ProcessSource: Sendable {
         return Limits(openFiles: files, addressSpace: space)
     }
 
-    /// `/proc/self/stat` (proc_pid_stat(5)).
-    func status() -> ProcessStatus? {
-        ProcFile.read("\(directory)/self/stat").flatMap {
-            ProcessStatus(stat: $0, pageSize: pageSize)
-        }
+    func status() -> ProcessStatus? { statusFile.read { ProcessStatus($0) } }
+    func memory() -> ProcessMemory? { memoryFile.read { ProcessMemory($0) } }
+    func io() -> ProcessIO? { ioFile.read { ProcessIO($0) } }
+    func sockets() -> SocketCounts? { socketsFile.read { SocketCounts($0) } }
+    func listenLosses() -> ListenLosses? { netstatFile.read { ListenLosses($0) } }
+    func retransmits() -> Retransmits? { snmpFile.read { Retransmits($0) } }
+
+    /// Resident memory, in bytes; nil if it is more than a number holds.
+    func residentBytes(of status: ProcessStatus) -> Int? {
+        let (bytes, overflows) = status.residentPages.multipliedReportingOverflow(by: pageSize)
+        return overflows ? nil : bytes
     }
 
     /// When the process started, in seconds since the epoch, to a hundredth.
@@ -105,31 +137,26 @@ package struct ProcessSource: Sendable {
         }
     }
 
-    /// Open file descriptors, without those of this very look.
+    /// Open file descriptors, and how old that figure is in seconds.
     ///
     /// Since Linux 6.2 stat(2) of the directory tells the number at once. Before, the entries have
-    /// to be counted: 0.7 ms for each thousand. In other file systems the size means another thing,
-    /// and the descriptor of this look is not among the entries.
-    func openDescriptors() -> Int? {
-        let path = "\(directory)/self/fd"
+    /// to be counted, 0.7 ms for each thousand; so that is done on a thread of its own now and then.
+    func openDescriptors() -> (count: Int, age: Double)? {
         var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return nil }
-        if isProcfs && status.st_size > 0 { return Int(status.st_size) }
+        guard unsafe stat("\(directory)/self/fd", &status) == 0 else { return nil }
+        if isProcfs && status.st_size > 0 { return (Int(status.st_size), 0) }
+        guard let known = countedDescriptors.latestOrFirst() else { return nil }
+        return (known.value, known.ageSeconds)
+    }
+
+    /// In other file systems than procfs the descriptor of this look is not among the entries.
+    private static func countDescriptors(in path: String, isProcfs: Bool) -> Int? {
         guard let listing = unsafe opendir(path) else { return nil }
         defer { unsafe closedir(listing) }
         var entries = 0
         while unsafe readdir(listing) != nil { entries += 1 }
         // Neither ".", ".." nor, in a procfs, the descriptor of the listing itself.
         return max(0, entries - (isProcfs ? 3 : 2))
-    }
-
-    /// Bytes that went from and to storage, from `/proc/self/io` (proc_pid_io(5)).
-    func io() -> (read: Int, written: Int)? {
-        guard let text = ProcFile.read("\(directory)/self/io"),
-            let read = ProcFile.number(after: "\nread_bytes: ", in: text),
-            let written = ProcFile.number(after: "\nwrite_bytes: ", in: text)
-        else { return nil }
-        return (read, written)
     }
 
     private enum Resource { case openFiles, addressSpace }

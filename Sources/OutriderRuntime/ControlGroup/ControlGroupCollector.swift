@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The limits that the process lives under, and how they hold it back.
+
+public import OutriderMetrics
+internal import OutriderThreading
+
+/// CPU, memory, processes and pressure of this process' control group; Linux alone.
+///
+/// Version 1, version 2, and both side by side. What a file would tell that is not there is absent, never
+/// zero; a limit is the least one of the group and its ancestors, as far as they are mounted. Read at each
+/// scrape. Thread-safe.
+public struct ControlGroupCollector: Collector {
+    private struct Known: Sendable {
+        var memberships: [UInt8] = []
+        var places: ControlGroupPlaces?
+    }
+
+    private final class Box: Sendable {
+        let known = Guarded(Known())
+    }
+
+    private let proc: String
+    private let root: String
+    private let failures: SourceFailures
+    private let box = Box()
+
+    /// A collector for the groups of this process.
+    public init(proc: String = "/proc") {
+        self.init(proc: proc, root: "", failures: SourceFailures())
+    }
+
+    /// The same, with mount points below `root`, for trees of tests.
+    package init(proc: String, root: String, failures: SourceFailures) {
+        self.proc = proc
+        self.root = root
+        self.failures = failures
+    }
+
+    /// `cgroup`.
+    public var name: String { "cgroup" }
+
+    private static let usage = CollectedFamily.counter(
+        "cgroup_cpu_usage_seconds_total", help: "CPU time of the control group, in seconds.")
+    private static let periods = CollectedFamily.counter(
+        "cgroup_cpu_periods_total", help: "Periods in which the group's CPU limit was kept.")
+    private static let throttledPeriods = CollectedFamily.counter(
+        "cgroup_cpu_throttled_periods_total",
+        help: "Periods in which the group had used up its CPU limit.")
+    private static let throttled = CollectedFamily.counter(
+        "cgroup_cpu_throttled_seconds_total",
+        help: "Time in which the group was kept from running, in seconds.")
+    private static let cores = CollectedFamily.gauge(
+        "cgroup_cpu_limit_cores", help: "Processors that the group may use at one time.")
+    private static let memory = CollectedFamily.gauge(
+        "cgroup_memory_usage_bytes",
+        help: "Memory of the group, in bytes, the page cache included.")
+    private static let memoryLimit = CollectedFamily.gauge(
+        "cgroup_memory_limit_bytes", help: "Memory that the group may have, in bytes.")
+    private static let swap = CollectedFamily.gauge(
+        "cgroup_memory_swap_usage_bytes", help: "Swapped out memory of the group, in bytes.")
+    private static let events = CollectedFamily.counter(
+        "cgroup_memory_events_total",
+        help: "Times that the group's memory met a limit (low, high, max), ran out (oom), or cost "
+            + "a process its life (oom_kill).", labels: ["event"])
+    private static let kinds = CollectedFamily.gauge(
+        "cgroup_memory_kind_bytes", help: "Memory of the group by kind, in bytes.",
+        labels: ["kind"])
+    private static let processes = CollectedFamily.gauge(
+        "cgroup_pids", help: "Processes and threads of the group.")
+    private static let processLimit = CollectedFamily.gauge(
+        "cgroup_pids_limit", help: "Processes and threads that the group may have.")
+    private static let pressure = CollectedFamily.counter(
+        "cgroup_pressure_seconds_total",
+        help: "Time in which some or all (full) of the group's tasks waited for a resource.",
+        labels: ["resource", "kind"])
+
+    /// Every family that is filled, as far as its source is there.
+    public var families: [CollectedFamily] {
+        [
+            Self.usage, Self.periods, Self.throttledPeriods, Self.throttled, Self.cores,
+            Self.memory,
+            Self.memoryLimit, Self.swap, Self.events, Self.kinds, Self.processes,
+            Self.processLimit, Self.pressure,
+        ]
+    }
+
+    /// Reads the group's files and adds what they tell.
+    public func collect(into samples: inout CollectedSamples) {
+        guard let places = places() else { return }
+        let reader = ControlGroupReader(places: places, failures: failures)
+        if let cpu = reader.cpu() {
+            if let seconds = cpu.usageSeconds { samples.add(Self.usage, seconds) }
+            if let count = cpu.periods { samples.add(Self.periods, count) }
+            if let count = cpu.throttledPeriods { samples.add(Self.throttledPeriods, count) }
+            if let seconds = cpu.throttledSeconds { samples.add(Self.throttled, seconds) }
+            if let cores = cpu.limitCores { samples.add(Self.cores, cores) }
+        }
+        if let memory = reader.memory() {
+            if let bytes = memory.usage { samples.add(Self.memory, bytes) }
+            if let bytes = memory.limit { samples.add(Self.memoryLimit, bytes) }
+            if let bytes = memory.swap { samples.add(Self.swap, bytes) }
+            for event in memory.events { samples.add(Self.events, event.count, event.name) }
+            for kind in memory.kinds { samples.add(Self.kinds, kind.bytes, kind.name) }
+        }
+        if let processes = reader.processes() {
+            if let count = processes.count { samples.add(Self.processes, count) }
+            if let limit = processes.limit { samples.add(Self.processLimit, limit) }
+        }
+        for part in reader.pressure() {
+            samples.add(Self.pressure, part.seconds, part.resource, part.kind)
+        }
+    }
+
+    /// Where the groups are: looked up again when the process was moved to others.
+    private func places() -> ControlGroupPlaces? {
+        let memberships: [UInt8]
+        switch ProcFile.read("\(proc)/self/cgroup") {
+        case .success(let text): memberships = text
+        case .failure(let failure):
+            failures.count("self/cgroup", failure)
+            return nil
+        }
+        return box.known.withLock { known in
+            if known.memberships == memberships, let places = known.places { return places }
+            known.places = find(memberships)
+            known.memberships = memberships
+            return known.places
+        }
+    }
+
+    private func find(_ text: [UInt8]) -> ControlGroupPlaces? {
+        guard let memberships = GroupMembership.all(text) else {
+            failures.count("self/cgroup", .malformed)
+            return nil
+        }
+        switch ProcFile.read("\(proc)/self/mountinfo", limit: 4 << 20) {
+        case .success(let mounts):
+            return ControlGroupPlaces(memberships, GroupMount.all(mounts), root: root)
+        case .failure(let failure):
+            failures.count("self/mountinfo", failure)
+            return nil
+        }
+    }
+}

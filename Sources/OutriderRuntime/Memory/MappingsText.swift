@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// `/proc/self/smaps`, taken apart (proc_pid_smaps(5)).
+//
+// No imports, so that a fuzzer can be built of this file and KernelText.swift.
+
+/// What a range of addresses is used for, as far as the kernel tells.
+package enum MappingUse: Hashable, Sendable {
+    /// Of a file: a program, a library, data; or the memory behind its data (`.bss`).
+    case file
+    /// Shared memory.
+    case shared
+    /// The allocator's, by its place or name.
+    case heap
+    /// A thread's stack.
+    case stack
+    /// Anonymous memory that nobody has named.
+    case anonymous
+    /// The kernel's own: vdso and the like.
+    case kernel
+}
+
+/// A range of addresses and how much of it is resident.
+package struct Mapping: Hashable, Sendable {
+    /// Where it begins.
+    package let start: UInt
+    /// Just past its end.
+    package let end: UInt
+    /// What it is used for.
+    package let use: MappingUse
+    /// Resident memory in it, in bytes.
+    package var residentBytes: Int
+}
+
+/// Reads `/proc/self/smaps`.
+package enum MappingsText {
+    /// glibc takes the memory of an arena in pieces of 64 MiB, which begin at a multiple of that.
+    private static let arenaAlignment: UInt = 64 << 20
+    /// A thread's stack has a guard of one page below it, if nothing else was asked for.
+    private static let largestGuard: UInt = 64 << 10
+
+    private struct Header {
+        let start: UInt
+        let end: UInt
+        let isAccessible: Bool
+        let hasFile: Bool
+        let nameStart: Int
+    }
+
+    /// The mappings; nil if the text is not what the man page says, or was cut.
+    package static func mappings(_ text: borrowing Span<UInt8>) -> [Mapping]? {
+        guard text.count > 0, text[text.count - 1] == UInt8(ascii: "\n") else { return nil }
+        var mappings: [Mapping] = []
+        var before: (header: Header, use: MappingUse)?
+        var lacksSize = false
+        var place: Int? = 0
+        while let line = place, line < text.count {
+            place = KernelText.nextLine(line, in: text)
+            if let header = header(line, text) {
+                if lacksSize { return nil }
+                if let last = before?.header, header.start < last.end { return nil }
+                let use = use(of: header, after: before, text)
+                mappings.append(
+                    Mapping(start: header.start, end: header.end, use: use, residentBytes: 0))
+                before = (header, use)
+                lacksSize = true
+            } else if KernelText.matches("Rss:", at: line, in: text) {
+                guard !mappings.isEmpty, lacksSize,
+                    let kilobytes = KernelText.number(
+                        KernelText.skipBlanks(line + 4, in: text), in: text),
+                    kilobytes < Int.max >> 10
+                else { return nil }
+                mappings[mappings.count - 1].residentBytes = kilobytes << 10
+                lacksSize = false
+            } else if line == 0 {
+                return nil
+            }
+        }
+        return lacksSize ? nil : mappings
+    }
+
+    /// `start-end perms offset device inode name`; nil if the line is another one.
+    private static func header(_ line: Int, _ text: borrowing Span<UInt8>) -> Header? {
+        guard let (start, dash) = hexadecimal(line, text), dash < text.count,
+            text[dash] == UInt8(ascii: "-"), let (end, blank) = hexadecimal(dash + 1, text),
+            start < end, blank + 5 < text.count, text[blank] == UInt8(ascii: " ")
+        else { return nil }
+        var field = blank + 1
+        let isAccessible = text[field] == UInt8(ascii: "r") || text[field + 1] == UInt8(ascii: "w")
+        for _ in 0..<3 {
+            field = KernelText.skipBlanks(KernelText.fieldEnd(field, in: text), in: text)
+        }
+        guard let inode = KernelText.number(field, in: text) else { return nil }
+        let name = KernelText.skipBlanks(KernelText.fieldEnd(field, in: text), in: text)
+        return Header(
+            start: start, end: end, isAccessible: isAccessible, hasFile: inode != 0, nameStart: name
+        )
+    }
+
+    private static func hexadecimal(
+        _ start: Int, _ text: borrowing Span<UInt8>
+    ) -> (value: UInt, end: Int)? {
+        var value: UInt = 0
+        var place = start
+        while place < text.count {
+            let digit: UInt8
+            switch text[place] {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = text[place] - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = text[place] - UInt8(ascii: "a") + 10
+            default: return place == start ? nil : (value, place)
+            }
+            guard value >> 60 == 0 else { return nil }
+            value = value << 4 | UInt(digit)
+            place += 1
+        }
+        return nil
+    }
+
+    private static func use(
+        of header: Header, after before: (header: Header, use: MappingUse)?,
+        _ text: borrowing Span<UInt8>
+    ) -> MappingUse {
+        func isNamed(_ name: StaticString, _ text: borrowing Span<UInt8>) -> Bool {
+            KernelText.matches(name, at: header.nameStart, in: text)
+        }
+        if header.hasFile {
+            let isShared =
+                isNamed("/dev/shm/", text) || isNamed("/memfd:", text) || isNamed("/SYSV", text)
+                || isNamed("/dev/zero", text)
+            return isShared ? .shared : .file
+        }
+        if isNamed("[heap]", text) || isNamed("[anon:glibc: malloc", text) { return .heap }
+        if isNamed("[stack]", text) || isNamed("[anon:glibc: pthread stack", text) { return .stack }
+        if isNamed("[v", text) { return .kernel }
+        guard let before, before.header.end == header.start else {
+            return header.start % arenaAlignment == 0 ? .heap : .anonymous
+        }
+        // Below a stack there is a guard. Behind the data of a file there is what it has not got in it.
+        let guardSize = before.header.end - before.header.start
+        if !before.header.isAccessible, !before.header.hasFile, guardSize <= largestGuard,
+            header.isAccessible
+        {
+            return .stack
+        }
+        if before.use == .file, before.header.hasFile { return .file }
+        return header.start % arenaAlignment == 0 ? .heap : .anonymous
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Probes of Swift's executors: the global one at each priority, and the main actor's.
+//
+// Each priority has a queue of its own, so one that is clogged does not show in another. Probes are sent
+// from a plain thread, never from a task: a task would wait with all the others.
+
+internal import OutriderMetrics
+
+/// The executors of Swift concurrency.
+enum ExecutorProbes {
+    /// Upper bounds of `swift_executor_delay_seconds`.
+    static let buckets: Buckets = [
+        0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+        0.5,
+        1, 2.5, 5, 10,
+    ]
+
+    /// A probe and the labels of its figures.
+    struct Executor: Sendable {
+        let probe: Probe
+        let executor: String
+        let priority: String
+    }
+
+    /// Probes of the main actor and of the global executor at these priorities.
+    static func all(_ priorities: [TaskPriority], in registry: Registry) -> [Executor] {
+        let delays = registry.histogram(
+            "swift_executor_delay_seconds",
+            help: "How long a job waited for an executor, by a probe at each beat.",
+            labels: ["executor", "priority"], buckets: buckets)
+        // Once `main` is asynchronous, Dispatch runs the main queue on whichever thread it likes.
+        let main = ProbeTarget(
+            name: "main actor", kind: "main_actor", answersForSure: false, threads: .pool
+        ) { job in
+            Task { @MainActor in job.run() }
+        }
+        let global = priorities.map { priority in
+            let name = name(of: priority)
+            let target = ProbeTarget(
+                name: "global executor, priority \(name)", kind: "executor", answersForSure: true,
+                threads: .pool
+            ) { job in
+                Task.detached(priority: priority) { job.run() }
+            }
+            return Executor(
+                probe: Probe(target, delay: delays.with("global", name)), executor: "global",
+                priority: name)
+        }
+        return [
+            Executor(
+                probe: Probe(main, delay: delays.with("main", "")), executor: "main", priority: "")
+        ] + global
+    }
+
+    /// `high`, `medium`, `low` or `background`.
+    static func name(of priority: TaskPriority) -> String {
+        switch priority {
+        case .high: "high"
+        case .medium: "medium"
+        case .low: "low"
+        case .background: "background"
+        default: "\(priority.rawValue)"
+        }
+    }
+}
+
+/// The age of each executor's probe that is on its way.
+struct ExecutorCollector: Collector {
+    let executors: [ExecutorProbes.Executor]
+
+    var name: String { "executors" }
+
+    private static let age = CollectedFamily.gauge(
+        "swift_executor_oldest_probe_age_seconds",
+        help: "How long the probe on its way has had no answer; 0 while none is on its way.",
+        labels: ["executor", "priority"])
+
+    var families: [CollectedFamily] { [Self.age] }
+
+    func collect(into samples: inout CollectedSamples) {
+        for one in executors {
+            guard let age = one.probe.age else { continue }
+            samples.add(Self.age, age / .seconds(1), one.executor, one.priority)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is shown of a process, and how often it is looked at.
+
+extension RuntimeMonitor {
+    /// What is shown of a process, and how often it is looked at.
+    public struct Configuration: Sendable {
+        /// CPU, memory, descriptors, faults, I/O, sockets: ``ProcessCollector``.
+        public var process = true
+        /// Threads by name: ``ThreadCollector``.
+        public var threads = true
+        /// Limits and pressure of the control group: ``ControlGroupCollector``.
+        public var controlGroup = true
+        /// The allocator, and what resident memory consists of: ``MemoryCollector``.
+        public var memory = true
+        /// How long jobs wait for the main actor and the global executor, by a probe at each beat.
+        public var executors = true
+        /// The priorities at which the global executor is probed; each has a queue of its own.
+        public var priorities: [TaskPriority] = [.high, .medium, .low]
+        /// Jobs on the global executor, by the runtime's hook: ``JobCollector``.
+        public var jobs = true
+        /// Experimental: tasks that live, ``TaskCollector``.
+        public var liveTasks = false
+        /// Allocations by Swift type: ``ObjectTypeCollector``.
+        public var objectTypes = false
+        /// After so long without an answer something hangs: the stack of its thread is captured, logged,
+        /// counted and shown; nil for no hang watch.
+        ///
+        /// The beat is made as quick as this if it is shorter than ``probeInterval``. Capturing sends
+        /// SIGPROF to the thread, which cuts `sleep(3)` short, once a stall.
+        public var stallThreshold: Duration?
+        /// The time between two beats.
+        ///
+        /// A beat sends one probe to each executor and event loop, some 40 µs
+        /// of CPU time for all of them.
+        public var probeInterval: Duration = .seconds(1)
+
+        /// The defaults.
+        public init() {}
+
+        /// Nothing is shown: to switch on what is wanted, and no more.
+        public static var nothing: Configuration {
+            var configuration = Configuration()
+            configuration.process = false
+            configuration.threads = false
+            configuration.controlGroup = false
+            configuration.memory = false
+            configuration.executors = false
+            configuration.jobs = false
+            return configuration
+        }
+    }
+}

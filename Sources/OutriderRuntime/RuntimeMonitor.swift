@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything about a process at run time: the collectors, and the one beat that they share.
+//
+//     beat, once a second ──▶ a probe to each executor and event loop
+//                         ──▶ readings that are too dear for a scrape, if they are due
+//                         ──▶ the hang watch
+//
+// One thread that sleeps. All else happens when somebody scrapes.
+
+public import OutriderMetrics
+internal import OutriderThreading
+
+/// Shows what the process does, and why: CPU, memory, threads, control group, executors.
+///
+/// An agent has one (`Agent.runtime`). Thread-safe.
+public final class RuntimeMonitor: Sendable {
+    private struct State: Sendable {
+        var probes: [Probe] = []
+        var readings: [any BeatenReading] = []
+        var isRunning = false
+        var ending: Latch?
+    }
+
+    private let configuration: Configuration
+    /// Where the figures are.
+    package let registry: Registry
+    private let log: DiagnosticLog
+    private let failures = SourceFailures()
+    private let watchdog: StallWatch?
+    private let memory: MemoryCollector?
+    private let state = Guarded(State())
+
+    /// A monitor whose figures are in `registry`; its beat begins with ``start()``.
+    ///
+    /// What `registry` has a collector of already is not added again.
+    ///
+    /// - Parameters:
+    ///   - registry: Where the collectors are added.
+    ///   - configuration: Which of them, and how often the beat is.
+    ///   - log: Where stalls are told, and what cannot be had.
+    ///   - liveBytes: The heap in use as a profiler estimates it; nil while there is none.
+    public init(
+        registry: Registry, configuration: Configuration = Configuration(),
+        log: DiagnosticLog = .shared, liveBytes: @escaping @Sendable () -> Int? = { nil }
+    ) {
+        self.registry = registry
+        self.configuration = configuration
+        self.log = log
+        watchdog = configuration.stallThreshold.map { threshold in
+            StallWatch(
+                threshold: max(threshold, .milliseconds(10)), in: registry, log: log,
+                clock: SystemMetricClock())
+        }
+        memory =
+            configuration.memory
+            ? MemoryCollector(proc: "/proc", failures: failures, liveBytes: liveBytes) : nil
+        addCollectors()
+    }
+
+    private func add(_ collector: some Collector) {
+        if !registry.isCollecting(collector.name) { registry.add(collector) }
+    }
+
+    private func addCollectors() {
+        var readings: [any BeatenReading] = []
+        add(failures)
+        if configuration.process { add(ProcessCollector(proc: "/proc", failures: failures)) }
+        if configuration.controlGroup {
+            add(ControlGroupCollector(proc: "/proc", root: "", failures: failures))
+        }
+        if configuration.threads {
+            let threads = ThreadCollector(proc: "/proc", failures: failures)
+            add(threads)
+            readings.append(threads.reading)
+        }
+        if let memory {
+            add(memory)
+            readings.append(memory.reading)
+        }
+        if configuration.executors {
+            let executors = ExecutorProbes.all(configuration.priorities, in: registry)
+            add(ExecutorCollector(executors: executors))
+            state.withLock { $0.probes = executors.map(\.probe) }
+        }
+        add(ReadingCollector(readings: readings))
+        state.withLock { $0.readings = readings }
+        addHooks()
+    }
+
+    private func addHooks() {
+        if configuration.jobs {
+            let jobs = JobCollector()
+            if jobs.start() { add(jobs) }
+        }
+        if configuration.liveTasks {
+            let tasks = TaskCollector()
+            add(tasks)
+            if let problem = tasks.start() {
+                log.sayOnce(.warning, "there will be no figures of live tasks: \(problem)")
+            }
+        }
+        if configuration.objectTypes {
+            let types = ObjectTypeCollector()
+            add(types)
+            if let problem = types.start() {
+                log.sayOnce(.warning, "there will be no figures of objects by type: \(problem)")
+            }
+        }
+        if watchdog != nil, !ThreadStack.prepare() {
+            log.sayOnce(.warning, "stalls will be told without stacks: SIGPROF cannot be had")
+        }
+    }
+
+    // MARK: - The beat
+
+    /// The time between two beats: the probe interval, or less if the hang watch could not keep its
+    /// word otherwise.
+    package var interval: Duration {
+        let wanted = max(configuration.probeInterval, .milliseconds(1))
+        return watchdog.map { min(wanted, max($0.threshold, .milliseconds(2))) } ?? wanted
+    }
+
+    /// Whether there is anything that a beat would be for.
+    private var hasBeat: Bool {
+        configuration.executors || configuration.threads || configuration.memory || watchdog != nil
+            || state.withLock { !$0.probes.isEmpty }
+    }
+
+    /// Starts the beat; does nothing if it goes already, or if there is nothing to do in it.
+    public func start() {
+        guard hasBeat else { return }
+        let ending = Latch()
+        let mayStart = state.withLock { state in
+            guard !state.isRunning else { return false }
+            state.isRunning = true
+            state.ending = ending
+            return true
+        }
+        guard mayStart else { return }
+        let isStarted = DetachedThread.start(named: "outrider-beat") { [self] in beat(until: ending)
+        }
+        if !isStarted {
+            state.withLock { $0.isRunning = false }
+            log.sayOnce(.error, "there is no thread for the beat: executors will not be probed")
+        }
+    }
+
+    /// Ends the beat; collectors go on telling what they know.
+    ///
+    /// Event loops end their own beat; they are to be given again after another ``start()``.
+    public func stop() {
+        let (ending, probes) = state.withLock { state in
+            defer { (state.ending, state.isRunning) = (nil, false) }
+            return (state.ending, state.probes)
+        }
+        ending?.open()
+        for probe in probes where probe.target.enqueue == nil { probe.retire() }
+    }
+
+    private func beat(until ending: Latch) {
+        let interval = interval
+        var next = ContinuousClock.now
+        repeat {
+            let (probes, readings) = state.withLock { state in
+                state.probes.removeAll { $0.isRetired }
+                return (state.probes, state.readings)
+            }
+            withWorkerSignalsOpen { for probe in probes { probe.send() } }
+            for probe in probes { probe.showAge() }
+            for reading in readings { reading.readIfDue(mayRunHere: true) }
+            watchdog?.check(probes)
+            // A beat that came late is not made up for.
+            next = max(next + interval, .now)
+        } while !ending.wait(for: next - .now)
+    }
+
+    // MARK: - What it knows
+
+    /// Sends a probe to `target` at each beat, unless it beats by itself, and lets the hang watch see it.
+    ///
+    /// For event loops and executors of the service's own; the adapter `OutriderNIO` does it for
+    /// NIO's. Retire the probe when the target goes.
+    ///
+    /// - Parameters:
+    ///   - target: What is probed.
+    ///   - delay: Observes how long each job waited, in seconds.
+    ///   - age: Is set at each beat to how long the one on its way has waited, in seconds.
+    @discardableResult
+    public func watch(_ target: ProbeTarget, delay: Histogram, age: Gauge? = nil) -> Probe {
+        let probe = Probe(target, delay: delay, age: age)
+        state.withLock { $0.probes.append(probe) }
+        start()
+        return probe
+    }
+
+    /// The last times that something did not answer, the latest first; sixteen at most.
+    public var stalls: [Stall] { watchdog?.stalls ?? [] }
+
+    /// How many executors and event loops are probed.
+    package var watchedTargets: Int { state.withLock { $0.probes.count } }
+
+    /// Sentences for people: memory that grows, the last stalls.
+    ///
+    /// - Parameter namesFunctions: Whether they may name what hangs, down to its functions.
+    public func notices(namesFunctions: Bool = true) -> [String] {
+        [memory?.notice].compactMap { $0 }
+            + stalls.prefix(3).map { namesFunctions ? $0.summary : $0.sentence }
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// A file of the kernel that is read at each scrape: its descriptor stays open, its buffer stays there.
+//
+// Opening is most of the cost of such a file. But a host may close every descriptor that it does not
+// know, and open its own under the same number; and a forked child that kept the parent's `/proc/self`
+// would tell of the parent. So before each read it is checked whose the descriptor is.
+
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A file that is read again and again; thread-safe, no allocation after the first read.
+package final class KernelFile: Sendable {
+    private struct State: Sendable {
+        var descriptor: Int32 = -1
+        var device: UInt = 0
+        var node: UInt = 0
+        var process: pid_t = 0
+        var buffer: [UInt8] = []
+    }
+
+    /// The name by which failures are counted.
+    let name: String
+    private let path: String
+    private let limit: Int
+    private let isKept: Bool
+    private let failures: SourceFailures
+    private let state = Guarded(State())
+
+    /// - Parameters:
+    ///   - directory: Where the file is, such as `/proc`.
+    ///   - name: The rest of its path, such as `self/stat`.
+    ///   - limit: As large as it may be, in bytes.
+    ///   - isKept: Whether the descriptor stays open: only for a file that is never replaced.
+    package init(
+        _ directory: String, _ name: String, limit: Int = 4 << 10, isKept: Bool,
+        failures: SourceFailures
+    ) {
+        self.name = name
+        path = "\(directory)/\(name)"
+        self.limit = limit
+        self.isKept = isKept
+        self.failures = failures
+    }
+
+    deinit {
+        state.withLock { state in
+            if state.descriptor >= 0, isOwn(state) { close(state.descriptor) }
+        }
+    }
+
+    /// What `parse` makes of the content; nil, and counted, if it cannot be read or understood.
+    package func read<Value>(_ parse: (borrowing Span<UInt8>) -> Value?) -> Value? {
+        let result: Result<Value, SourceFailure> = state.withLock { state in
+            switch fill(&state) {
+            case .failure(let failure): return .failure(failure)
+            case .success(let count):
+                let text = state.buffer.span.extracting(0..<count)
+                guard let value = parse(text) else { return .failure(.malformed) }
+                return .success(value)
+            }
+        }
+        switch result {
+        case .success(let value): return value
+        case .failure(let failure):
+            failures.count(name, failure)
+            return nil
+        }
+    }
+
+    /// Reads the file into the buffer; tells how much there was.
+    private func fill(_ state: inout State) -> Result<Int, SourceFailure> {
+        if state.buffer.isEmpty { state.buffer = Array(repeating: 0, count: limit) }
+        if !isOwn(state) {
+            let isMissing = !reopen(&state)
+            if isMissing { return .failure(errno == ENOENT ? .missing : .unreadable) }
+        }
+        let descriptor = state.descriptor
+        var count = 0
+        while count < limit {
+            let part = unsafe state.buffer.withUnsafeMutableBytes { bytes in
+                // SAFETY: pread(2) writes at most what is left of the buffer.
+                let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
+                return retrying {
+                    unsafe pread(descriptor, rest.baseAddress, rest.count, off_t(count))
+                }
+            }
+            if part < 0 { break }
+            if part == 0 {
+                if !isKept { shut(&state) }
+                return .success(count)
+            }
+            count += part
+        }
+        shut(&state)
+        return .failure(count >= limit ? .tooLarge : .unreadable)
+    }
+
+    private func shut(_ state: inout State) {
+        close(state.descriptor)
+        state.descriptor = -1
+    }
+
+    private func reopen(_ state: inout State) -> Bool {
+        // A number that is not ours any more is not ours to close.
+        state.descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        var status = stat()
+        guard state.descriptor >= 0, unsafe fstat(state.descriptor, &status) == 0 else {
+            return false
+        }
+        state.device = UInt(truncatingIfNeeded: status.st_dev)
+        state.node = UInt(truncatingIfNeeded: status.st_ino)
+        state.process = getpid()
+        return true
+    }
+
+    private func isOwn(_ state: State) -> Bool {
+        guard state.descriptor >= 0, state.process == getpid() else { return false }
+        var status = stat()
+        return unsafe fstat(state.descriptor, &status) == 0
+            && UInt(truncatingIfNeeded: status.st_dev) == state.device
+            && UInt(truncatingIfNeeded: status.st_ino) == state.node
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers in the kernel's text files, read in place: nothing is copied or allocated.
+//
+// Strict: a number ends where its field ends, and a field that the text breaks off in is none. So a file
+// that was cut, or that says something else, gives nothing rather than a wrong number. No imports, so
+// that a fuzzer can be built of this file alone.
+
+/// Ways to find a number in a text; every function bears any bytes.
+enum KernelText {
+    private static let newline = UInt8(ascii: "\n")
+
+    private static func isBlank(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
+    }
+
+    /// Whether `word` stands at `start`.
+    static func matches(_ word: StaticString, at start: Int, in text: borrowing Span<UInt8>) -> Bool
+    {
+        let count = word.utf8CodeUnitCount
+        guard start >= 0, start <= text.count - count else { return false }
+        for index in 0..<count {
+            // SAFETY: the index is below the count of the literal's code units.
+            let expected = unsafe word.utf8Start[index]
+            if text[start + index] != expected { return false }
+        }
+        return true
+    }
+
+    /// The place of the first byte that is no blank, from `start` on.
+    static func skipBlanks(_ start: Int, in text: borrowing Span<UInt8>) -> Int {
+        var place = start
+        while place < text.count, isBlank(text[place]) { place += 1 }
+        return place
+    }
+
+    /// The place just behind the field that begins at `start`.
+    static func fieldEnd(_ start: Int, in text: borrowing Span<UInt8>) -> Int {
+        var place = start
+        while place < text.count {
+            let byte = text[place]
+            // Few bytes of a field are below it.
+            if byte <= UInt8(ascii: " "), isBlank(byte) || byte == newline { break }
+            place += 1
+        }
+        return place
+    }
+
+    /// The place behind the next line end from `start` on; nil if there is none.
+    static func nextLine(_ start: Int, in text: borrowing Span<UInt8>) -> Int? {
+        var place = start
+        while place < text.count {
+            if text[place] == newline { return place + 1 }
+            place += 1
+        }
+        return nil
+    }
+
+    /// The whole number that is the field at `start`, digits alone and followed by something.
+    static func number(_ start: Int, in text: borrowing Span<UInt8>) -> Int? {
+        let end = fieldEnd(start, in: text)
+        guard end > start, end < text.count else { return nil }
+        var value = 0
+        for place in start..<end {
+            let digit = text[place]
+            guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
+            let (tens, overflows) = value.multipliedReportingOverflow(by: 10)
+            let (sum, exceeds) = tens.addingReportingOverflow(Int(digit - UInt8(ascii: "0")))
+            if overflows || exceeds { return nil }
+            value = sum
+        }
+        return value
+    }
+
+    /// The place behind `key` on the first line that begins with it.
+    static func line(_ key: StaticString, in text: borrowing Span<UInt8>) -> Int? {
+        var start = 0
+        while true {
+            if matches(key, at: start, in: text) { return start + key.utf8CodeUnitCount }
+            guard let next = nextLine(start, in: text) else { return nil }
+            start = next
+        }
+    }
+
+    /// The number that follows `key` on the first line that begins with it.
+    static func value(_ key: StaticString, in text: borrowing Span<UInt8>) -> Int? {
+        guard let place = line(key, in: text) else { return nil }
+        return number(skipBlanks(place, in: text), in: text)
+    }
+
+    /// The number that follows the field `name` on the first line that begins with `key`.
+    static func pair(
+        _ name: StaticString, onLine key: StaticString, in text: borrowing Span<UInt8>
+    ) -> Int? {
+        guard var place = line(key, in: text) else { return nil }
+        while true {
+            place = skipBlanks(place, in: text)
+            let end = fieldEnd(place, in: text)
+            if end == place { return nil }
+            if end - place == name.utf8CodeUnitCount, matches(name, at: place, in: text) {
+                return number(skipBlanks(end, in: text), in: text)
+            }
+            place = end
+        }
+    }
+
+    /// The columns of a table: a line of names, followed by one of numbers, both of which begin with the
+    /// table's name (proc_net(5)).
+    struct Columns {
+        private var name: Int
+        private var value: Int
+
+        /// Those of `table`; nil if it is not there.
+        init?(of table: StaticString, in text: borrowing Span<UInt8>) {
+            guard let names = line(table, in: text), let row = nextLine(names, in: text),
+                matches(table, at: row, in: text)
+            else { return nil }
+            (name, value) = (names, row + table.utf8CodeUnitCount)
+        }
+
+        /// The next column's name and the place of its number; nil at the end of either line.
+        mutating func next(in text: borrowing Span<UInt8>) -> (name: Range<Int>, value: Int)? {
+            let nameStart = skipBlanks(name, in: text)
+            let valueStart = skipBlanks(value, in: text)
+            name = fieldEnd(nameStart, in: text)
+            value = fieldEnd(valueStart, in: text)
+            if name == nameStart || value == valueStart { return nil }
+            return (nameStart..<name, valueStart)
+        }
+    }
+
+    /// Whether a range of the text is `word` and nothing else.
+    static func equals(
+        _ word: StaticString, _ range: Range<Int>, in text: borrowing Span<UInt8>
+    ) -> Bool {
+        range.count == word.utf8CodeUnitCount && matches(word, at: range.lowerBound, in: text)
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading small files of the kernel whole, once, without stdio.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Small files of procfs and cgroupfs, read whole.
+enum ProcFile {
+    /// More than a file that is read here has, if nothing else is said.
+    static let usualLimit = 64 << 10
+
+    /// The file's content, if it is smaller than `limit`; `room` is what there is for it at first.
+    static func read(
+        _ path: String, limit: Int = usualLimit, room: Int = 4 << 10
+    ) -> Result<[UInt8], SourceFailure> {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            return .failure(errno == ENOENT || errno == ESRCH ? .missing : .unreadable)
+        }
+        defer { close(descriptor) }
+        var content = [UInt8](repeating: 0, count: min(limit, room))
+        var count = 0
+        while true {
+            guard let part = fill(&content, from: count, descriptor) else {
+                return .failure(errno == ESRCH ? .missing : .unreadable)
+            }
+            count += part
+            if part == 0 {
+                content.removeLast(content.count - count)
+                return .success(content)
+            }
+            if count < content.count { continue }
+            // The file ends below the limit, and is not seen to end before another read.
+            if count >= limit { return .failure(.tooLarge) }
+            content += [UInt8](repeating: 0, count: min(content.count, limit - content.count))
+        }
+    }
+
+    private static func fill(_ content: inout [UInt8], from start: Int, _ descriptor: Int32) -> Int?
+    {
+        let count = unsafe content.withUnsafeMutableBytes { bytes in
+            // SAFETY: read(2) writes at most what is left of the memory.
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
+            return retrying { unsafe systemRead(descriptor, rest.baseAddress, rest.count) }
+        }
+        return count < 0 ? nil : count
+    }
+}
+
+/// Calls again for as long as a signal cuts the call short.
+func retrying(_ call: () -> Int) -> Int {
+    while true {
+        let result = call()
+        if result >= 0 || errno != EINTR { return result }
+    }
+}
+
+private func systemRead(_ descriptor: Int32, _ place: UnsafeMutableRawPointer?, _ size: Int) -> Int
+{
+    unsafe read(descriptor, place, size)
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The hang watch: who has not answered for too long, and what its thread is doing.
+//
+// The thread is the one that ran the last probe. A pool may have moved on to another one of the same name,
+// so there it is the first of them that runs a job. Each thread is asked once a stall, since the signal cuts
+// sleep(3) and other calls short.
+
+internal import OutriderMetrics
+internal import OutriderThreading
+
+/// Watches the probes of a process; thread-safe.
+final class StallWatch: Sendable {
+    /// Stalls that are kept.
+    static let limit = 16
+    /// Threads that are asked for their stacks in one stall.
+    private static let threadLimit = 8
+
+    private struct State: Sendable {
+        /// The stalls, the last one first.
+        var stalls: [Stall] = []
+        /// The stall that each probe is in, by when it began.
+        var current: [ObjectIdentifier: Double] = [:]
+    }
+
+    let threshold: Duration
+    private let counter: Family<Counter>
+    private let log: DiagnosticLog
+    private let clock: any MetricClock
+    private let state = Guarded(State())
+
+    init(threshold: Duration, in registry: Registry, log: DiagnosticLog, clock: any MetricClock) {
+        self.threshold = threshold
+        self.log = log
+        self.clock = clock
+        counter = registry.counter(
+            "outrider_stalls_total",
+            help: "Times that something did not answer for longer than the hang watch allows.",
+            labels: ["what"])
+    }
+
+    /// The last stalls, the latest first.
+    var stalls: [Stall] { state.withLock { $0.stalls } }
+
+    /// Looks at each probe.
+    func check(_ probes: [Probe]) {
+        for probe in probes {
+            let age = probe.age ?? .zero
+            let id = ObjectIdentifier(probe)
+            let known = state.withLock { $0.current[id] }
+            switch (age >= threshold, known) {
+            case (true, nil): begin(probe, id, age)
+            case (true, .some(let start)): update(start, probe) { $0.duration = age }
+            case (false, .some(let start)):
+                state.withLock { $0.current[id] = nil }
+                update(start, probe) {
+                    // It has answered between the last look and this one.
+                    $0.duration = max(
+                        $0.duration, .seconds(self.clock.secondsSinceEpoch - start) - age)
+                    $0.isOver = true
+                }
+            case (false, nil): break
+            }
+        }
+    }
+
+    private func update(_ start: Double, _ probe: Probe, _ change: (inout Stall) -> Void) {
+        state.withLock { state in
+            let place = state.stalls.firstIndex {
+                $0.beganAt == start && $0.what == probe.target.name
+            }
+            if let place { change(&state.stalls[place]) }
+        }
+    }
+
+    private func begin(_ probe: Probe, _ id: ObjectIdentifier, _ age: Duration) {
+        let start = clock.secondsSinceEpoch - age / .seconds(1)
+        let stack = Self.stack(of: probe)
+        let stall = Stall(
+            what: probe.target.name, beganAt: start, duration: age,
+            thread: stack.map { "\($0.name) (\($0.thread))" }, state: stack?.state ?? "",
+            functions: stack?.functions ?? [])
+        state.withLock { state in
+            state.current[id] = start
+            state.stalls = Array(([stall] + state.stalls).prefix(Self.limit))
+        }
+        counter.with(probe.target.kind).increment()
+        log.say(.warning, about: "stall:\(probe.target.kind)", stall.summary)
+    }
+
+    private static func stack(of probe: Probe) -> ThreadStack? {
+        var first: ThreadStack?
+        for thread in threads(of: probe).prefix(threadLimit) {
+            guard let stack = ThreadStack.capture(thread) else { continue }
+            if stack.runsJob || probe.target.threads == .one { return stack }
+            if first == nil { first = stack }
+        }
+        return first
+    }
+
+    /// The thread that ran the last probe, then those of the same name if there is a pool of them.
+    private static func threads(of probe: Probe) -> [Int32] {
+        let last = probe.lastThread
+        guard probe.target.threads == .pool else { return last.map { [$0] } ?? [] }
+        let name = last.flatMap(ThreadStack.comm)
+        let others = ThreadSource.entries(of: "/proc/self/task") ?? []
+        let same = others.filter { thread in
+            thread != last && name != nil && ThreadStack.comm(of: thread) == name
+        }
+        return (last.map { [$0] } ?? []) + same
+    }
+}

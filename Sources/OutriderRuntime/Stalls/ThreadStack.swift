@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stack of a thread that does not answer, with names.
+
+internal import COutriderRuntime
+internal import COutriderStack
+internal import OutriderProfile
+
+/// What a thread was doing at one moment.
+struct ThreadStack: Sendable {
+    /// The thread's number in the kernel.
+    let thread: Int32
+    /// Its name, as the kernel has it.
+    let name: String
+    /// What the kernel said of it before it was asked: `S (sleeping)`, and the system call it was in.
+    let state: String
+    /// Functions, innermost first, as people write them.
+    let functions: [String]
+    /// Whether it was running a job of Swift's or a block of Dispatch's main queue.
+    let runsJob: Bool
+
+    private static let depth = Int(OUTRIDER_STACK_DEPTH)
+    private static let patienceMilliseconds: UInt32 = 200
+
+    /// Makes ready to capture; false if somebody else has to have SIGPROF.
+    static func prepare() -> Bool {
+        outrider_stack_prepare_tables()
+        return outrider_capture_prepare() != 0
+    }
+
+    /// Captures the stack of a thread, by a signal to it.
+    ///
+    /// - Returns: nil if the thread has ended; a stack without functions if it did not answer.
+    static func capture(_ thread: Int32) -> ThreadStack? {
+        // Before the signal, which wakes it.
+        let name = comm(of: thread)
+        let state = state(of: thread)
+        outrider_stack_prepare_tables()
+        var addresses = [UInt](repeating: 0, count: depth)
+        var count = 0
+        // SAFETY: the C side writes at most as many as it is told there is room for.
+        let result = unsafe outrider_capture(
+            thread, patienceMilliseconds, &addresses, depth, &count)
+        if result == OUTRIDER_CAPTURE_NO_THREAD { return nil }
+        let stack = result == OUTRIDER_CAPTURE_DONE ? Array(addresses.prefix(count)) : []
+        let symbols = Symbolizer.shared.symbols(of: Set(stack))
+        let mangled = stack.compactMap { symbols.frames[$0]?.mangledName }
+        return ThreadStack(
+            thread: thread, name: name ?? "?", state: state,
+            functions: stack.isEmpty ? [explanation(of: result)] : stack.map(symbols.label),
+            runsJob: mangled.contains { $0.contains("swift_job_run") || jobRunners.contains($0) })
+    }
+
+    private static let jobRunners: Set<String> = [
+        "_dispatch_main_queue_drain", "_dispatch_main_queue_callback_4CF",
+    ]
+
+    private static func explanation(of result: outrider_capture_result) -> String {
+        switch result {
+        case OUTRIDER_CAPTURE_TAKEN: "(no stack: something else in this process has taken SIGPROF)"
+        case OUTRIDER_CAPTURE_TIMEOUT: "(no stack: the thread did not take SIGPROF)"
+        case OUTRIDER_CAPTURE_OFF: "(no stack: an earlier capture has not ended)"
+        default: "(no stack: it could not be followed)"
+        }
+    }
+
+    /// The name of a thread of this process; nil if it has ended.
+    static func comm(of thread: Int32) -> String? {
+        guard case .success(let text) = ProcFile.read("/proc/self/task/\(thread)/comm", limit: 256)
+        else { return nil }
+        return String(decoding: text.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    }
+
+    private static func state(of thread: Int32) -> String {
+        var words: [String] = []
+        if case .success(let text) = ProcFile.read("/proc/self/task/\(thread)/status", limit: 8192),
+            let place = KernelText.line("State:", in: text.span)
+        {
+            let line = text[KernelText.skipBlanks(place, in: text.span)...]
+            words.append(
+                String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
+        }
+        if case .success(let text) = ProcFile.read("/proc/self/task/\(thread)/syscall", limit: 1024),
+            let number = KernelText.number(0, in: text.span)
+        {
+            words.append("in system call \(number)")
+        }
+        return words.joined(separator: ", ")
+    }
+}

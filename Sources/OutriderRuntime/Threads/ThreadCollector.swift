@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// CPU time and run-queue delay by groups of threads.
+//
+// Three files a thread, some 12 µs each: so they are read beside the scrapes, ever less often with more
+// threads (BackgroundReading).
+
+public import OutriderMetrics
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Threads by name: how many, their CPU time, and how long they waited for a processor.
+///
+/// Digits in names are folded, so that the threads of a pool are one group; groups past 50 are one.
+/// Linux alone. Thread-safe.
+public struct ThreadCollector: Collector {
+    let reading: BackgroundReading<ThreadGroups>
+
+    /// A collector for the threads of this process.
+    public init(proc: String = "/proc") {
+        self.init(proc: proc, failures: SourceFailures())
+    }
+
+    package init(proc: String, failures: SourceFailures) {
+        let source = ThreadSource(directory: "\(proc)/self/task", failures: failures)
+        reading = BackgroundReading(named: "threads", atLeastEvery: .seconds(10)) { source.look() }
+    }
+
+    /// `threads`.
+    public var name: String { "threads" }
+
+    private static let count = CollectedFamily.gauge(
+        "threads", help: "Threads, by name with digits folded.", labels: ["thread"])
+    private static let cpu = CollectedFamily.counter(
+        "thread_cpu_seconds_total",
+        help: "CPU time of threads, in seconds, as far as they were seen.",
+        labels: ["thread", "mode"])
+    private static let delay = CollectedFamily.counter(
+        "thread_run_queue_seconds_total",
+        help: "Time that threads were ready to run and waited for a processor, in seconds.",
+        labels: ["thread"])
+    private static let processDelay = CollectedFamily.counter(
+        "process_run_queue_seconds_total",
+        help: "Time that all threads were ready to run and waited for a processor, in seconds.")
+
+    /// The four families.
+    public var families: [CollectedFamily] {
+        [Self.count, Self.cpu, Self.delay, Self.processDelay]
+    }
+
+    /// Adds the sums of the last look.
+    public func collect(into samples: inout CollectedSamples) {
+        guard let groups = reading.latestOrFirst()?.value else { return }
+        let ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
+        for (name, group) in groups.groups {
+            samples.add(Self.count, group.count, name)
+            samples.add(Self.cpu, Double(group.userTicks) / ticksPerSecond, name, "user")
+            samples.add(Self.cpu, Double(group.systemTicks) / ticksPerSecond, name, "system")
+            if let delay = group.delayNanoseconds {
+                samples.add(Self.delay, Double(delay) / 1e9, name)
+            }
+        }
+        if let delay = groups.delayNanoseconds {
+            samples.add(Self.processDelay, Double(delay) / 1e9)
+        }
+    }
+}
+
+/// Looks at the threads of a process, one look at a time.
+final class ThreadSource: Sendable {
+    private let directory: String
+    private let failures: SourceFailures
+    private let groups = Guarded(ThreadGroups())
+
+    init(directory: String, failures: SourceFailures) {
+        self.directory = directory
+        self.failures = failures
+    }
+
+    func look() -> ThreadGroups? {
+        guard let numbers = Self.entries(of: directory) else {
+            failures.count("self/task", .missing)
+            return nil
+        }
+        if numbers.count > ThreadGroups.threadLimit { failures.count("self/task", .tooLarge) }
+        let threads = numbers.prefix(ThreadGroups.threadLimit).compactMap(thread)
+        return groups.withLock { groups in
+            groups.note(threads)
+            return groups
+        }
+    }
+
+    /// A thread; nil if it has ended meanwhile.
+    private func thread(_ number: Int32) -> ThreadGroups.Thread? {
+        guard let status = parsed("stat", of: number, { ProcessStatus($0) }),
+            case .success(let name) = ProcFile.read("\(directory)/\(number)/comm", limit: 256)
+        else { return nil }
+        let delay = parsed("schedstat", of: number) { SchedulerDelay($0) }
+        return ThreadGroups.Thread(
+            number: number, startTicks: status.startTicks,
+            name: String(decoding: name.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self),
+            account: ThreadGroups.Account(
+                userTicks: status.userTicks, systemTicks: status.systemTicks,
+                delayNanoseconds: delay?.nanoseconds))
+    }
+
+    private func parsed<Value>(
+        _ file: String, of number: Int32, _ parse: (borrowing Span<UInt8>) -> Value?
+    ) -> Value? {
+        switch ProcFile.read("\(directory)/\(number)/\(file)", limit: 4 << 10) {
+        case .success(let text):
+            if let value = parse(text.span) { return value }
+            failures.count("self/task/\(file)", .malformed)
+        case .failure(.missing): break
+        case .failure(let failure): failures.count("self/task/\(file)", failure)
+        }
+        return nil
+    }
+
+    static func entries(of directory: String) -> [Int32]? {
+        guard let listing = unsafe opendir(directory) else { return nil }
+        defer { unsafe closedir(listing) }
+        var numbers: [Int32] = []
+        while let entry = unsafe readdir(listing) {
+            // SAFETY: readdir(3) ends the name with a zero and keeps it until the next call.
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+                    unsafe String(cString: $0)
+                }
+            }
+            if let number = Int32(name) { numbers.append(number) }
+        }
+        return numbers
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runtime's hooks are switched on and off while tasks are enqueued: nothing crashes, and what is
+// counted while they are on is exact.
+//
+// In processes of their own, since the hooks see all of a process.
+
+import CTestSupport
+import OutriderMetrics
+import OutriderRuntime
+import OutriderTesting
+import Synchronization
+import TestSupport
+import Testing
+
+/// An object of 16 bytes of header and 112 of its own.
+private final class Parcel {
+    var contents: InlineArray<14, UInt64> = .init(repeating: 0)
+}
+
+/// Detached tasks, `count` of them, a hundred at a time, run to their ends.
+private func runTasks(_ count: Int) async {
+    for _ in 0..<count / 100 {
+        let tasks = (0..<100).map { _ in Task.detached { await Task.yield() } }
+        for task in tasks { await task.value }
+    }
+}
+
+/// Runs `load` in four tasks while `toggle` is called again and again by a thread.
+private func run(
+    while toggle: @escaping @Sendable () -> Void, _ load: @escaping @Sendable () async -> Void
+) async throws {
+    let isOver = Atomic<Bool>(false)
+    async let toggler: Void = onOwnThread {
+        while !isOver.load(ordering: .relaxed) { toggle() }
+    }
+    await withTaskGroup { group in
+        for _ in 0..<4 { group.addTask { await load() } }
+    }
+    isOver.store(true, ordering: .relaxed)
+    try await toggler
+}
+
+@Suite struct HookConcurrencyTests {
+    @Test func `jobs are counted exactly while counting is on, and not at all while it is off`()
+        async
+    {
+        await #expect(processExitsWith: .success) {
+            try #require(test_count_jobs() == 1)
+            let collector = JobCollector()
+            for _ in 0..<10 {
+                try #require(collector.start())
+                let before = JobCollector.enqueued - Int(test_jobs())
+                await runTasks(1_000)
+                // The other hook is called after ours, maybe a moment later.
+                try #require(
+                    eventually(within: 10) { JobCollector.enqueued - Int(test_jobs()) == before })
+                collector.stop()
+                let off = (JobCollector.enqueued, test_jobs())
+                await runTasks(1_000)
+                try #require(JobCollector.enqueued == off.0)
+                try #require(test_jobs() >= off.1 + 1_000)
+            }
+        }
+    }
+
+    @Test func `counting jobs may be switched while they are enqueued`() async {
+        await #expect(processExitsWith: .success) {
+            try #require(test_count_jobs() == 1)
+            let collector = JobCollector()
+            let toggle: @Sendable () -> Void = {
+                collector.start()
+                collector.stop()
+            }
+            try await run(while: toggle) { await runTasks(2_000) }
+            try #require(eventually(within: 10) { JobCollector.enqueued <= Int(test_jobs()) })
+            collector.start()
+            let before = JobCollector.enqueued - Int(test_jobs())
+            await runTasks(2_000)
+            try #require(
+                eventually(within: 10) { JobCollector.enqueued - Int(test_jobs()) == before })
+        }
+    }
+
+    @Test func `live tasks add up, however often they are switched on and off`() async {
+        await #expect(processExitsWith: .success) {
+            let collector = TaskCollector()
+            // Not where the runtime is of another kind, or linked statically.
+            guard collector.start() == nil else { return }
+            let start = TaskCollector.figures
+            let toggle: @Sendable () -> Void = {
+                collector.stop()
+                _ = collector.start()
+            }
+            try await run(while: toggle) { await runTasks(2_000) }
+            try #require(eventually(within: 10) { TaskCollector.figures.live == start.live })
+            try #require(collector.start() == nil)
+
+            let before = TaskCollector.figures
+            var sleepers = (0..<5_000).map { _ in
+                Task.detached { _ = try? await Task.sleep(for: .seconds(600)) }
+            }
+            let during = TaskCollector.figures
+            try #require(during.created - before.created == 5_000)
+            try #require(during.live - before.live == 5_000)
+            // Seen to their end, even while no new ones are.
+            collector.stop()
+            for sleeper in sleepers { sleeper.cancel() }
+            for sleeper in sleepers { await sleeper.value }
+            sleepers = []
+            try #require(eventually(within: 10) { TaskCollector.figures.live == before.live })
+        }
+    }
+
+    @Test func `objects are sampled by type, however often that is switched on and off`() async {
+        await #expect(processExitsWith: .success) {
+            let collector = ObjectTypeCollector()
+            guard collector.start(interval: 64 << 10) == nil else { return }
+            let toggle: @Sendable () -> Void = {
+                collector.stop()
+                _ = collector.start(interval: 64 << 10)
+            }
+            try await run(while: toggle) {
+                for _ in 0..<20_000 { withExtendedLifetime(Parcel()) {} }
+            }
+            try #require(collector.start(interval: 64 << 10) == nil)
+            let registry = Registry(reportsItself: false)
+            try registry.register(collector)
+            func parcelBytes() throws -> Double {
+                try registry.exposition().families.flatMap(\.samples)
+                    .filter {
+                        $0.name == "swift_allocated_bytes_total"
+                            && $0.labels["type"]?.hasSuffix("Parcel") == true
+                    }
+                    .map(\.value).reduce(0, +)
+            }
+            let before = try parcelBytes()
+            for _ in 0..<500_000 { withExtendedLifetime(Parcel()) {} }
+            let estimate = try parcelBytes() - before
+            // Some 976 samples with gaps of between half and one and a half of the mean.
+            try #require(abs(estimate / (500_000 * 128) - 1) < 0.1)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads are one group by name, and what they have used is never lost or counted twice.
+
+import OutriderMetrics
+import OutriderRuntime
+import OutriderTesting
+import Testing
+
+@Suite struct ThreadGroupsTests {
+    private func thread(
+        _ number: Int32, _ name: String, user: Int, delay: Int? = 0, start: Int = 1
+    ) -> ThreadGroups.Thread {
+        ThreadGroups.Thread(
+            number: number, startTicks: start, name: name,
+            account: ThreadGroups.Account(
+                userTicks: user, systemTicks: 0, delayNanoseconds: delay))
+    }
+
+    @Test(arguments: [
+        ("worker-12", "worker-N"), ("NIO-ELT-0-#13", "NIO-ELT-N-#N"), ("", "(unnamed)"),
+        ("plain", "plain"), ("7", "N"), ("a1b22c", "aNbNc"),
+    ])
+    func `digits are folded`(name: String, folded: String) {
+        #expect(ThreadGroups.fold(name) == folded)
+    }
+
+    @Test func `sums grow by what threads have used since the look before`() {
+        var groups = ThreadGroups()
+        groups.note([thread(1, "w-1", user: 10), thread(2, "w-2", user: 5)])
+        groups.note([thread(1, "w-1", user: 12), thread(2, "w-2", user: 5)])
+        #expect(groups.groups["w-N"]?.userTicks == 17)
+        #expect(groups.groups["w-N"]?.count == 2)
+    }
+
+    @Test func `a thread that ends leaves what it has used`() {
+        var groups = ThreadGroups()
+        groups.note([thread(1, "w", user: 10, delay: 7)])
+        groups.note([])
+        #expect(groups.groups["w"]?.userTicks == 10)
+        #expect(groups.groups["w"]?.count == 0)
+        #expect(groups.delayNanoseconds == 7)
+    }
+
+    @Test func `a number that comes again is another thread`() {
+        var groups = ThreadGroups()
+        groups.note([thread(1, "w", user: 10, start: 1)])
+        groups.note([thread(1, "w", user: 3, start: 2)])
+        #expect(groups.groups["w"]?.userTicks == 13)
+    }
+
+    @Test func `names without end are one group past the limit`() {
+        var groups = ThreadGroups()
+        let letters = Array("abcdefghijklmnopqrstuvwxyz")
+        let names = letters.flatMap { first in letters.map { "\(first)\($0)" } }
+        groups.note(names.enumerated().map { thread(Int32($0.offset + 1), $0.element, user: 1) })
+        #expect(groups.groups.count == ThreadGroups.groupLimit + 1)
+        let rest = names.count - ThreadGroups.groupLimit
+        #expect(groups.groups[ThreadGroups.overflow]?.userTicks == rest)
+    }
+
+    @Test func `where the kernel tells no delay there is none`() {
+        var groups = ThreadGroups()
+        groups.note([thread(1, "w", user: 1, delay: nil)])
+        #expect(groups.delayNanoseconds == nil)
+        #expect(groups.groups["w"]?.delayNanoseconds == nil)
+    }
+
+    @Test func `files of threads become metrics, and broken ones are counted`() throws {
+        func stat(_ name: String, user: Int) -> String {
+            "9 (\(name)) S 1 1 1 0 -1 0 0 0 0 0 \(user) 20 0 0 20 0 2 0 5 6 7 8 9\n"
+        }
+        let proc = try FakeProc([
+            "self/task/11/stat": stat("io-1", user: 100), "self/task/11/comm": "io-1\n",
+            "self/task/11/schedstat": "1 3000000000 1\n",
+            "self/task/12/stat": stat("io-2", user: 50), "self/task/12/comm": "io-2\n",
+            "self/task/12/schedstat": "nonsense\n",
+            "self/task/13/stat": "13 (cut", "self/task/13/comm": "cut\n",
+        ])
+        let failures = SourceFailures()
+        let registry = Registry(reportsItself: false)
+        try registry.register(ThreadCollector(proc: proc.path, failures: failures))
+        try registry.expect("threads", ["thread": "io-N"], 2)
+        try registry.expect("thread_cpu_seconds_total", ["thread": "io-N", "mode": "user"], 1.5)
+        try registry.expect("thread_cpu_seconds_total", ["thread": "io-N", "mode": "system"], 0.4)
+        try registry.expect("thread_run_queue_seconds_total", ["thread": "io-N"], 3)
+        try registry.expect("process_run_queue_seconds_total", 3)
+        #expect(failures.count(of: "self/task/schedstat", .malformed) == 1)
+        #expect(failures.count(of: "self/task/stat", .malformed) == 1)
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// A queue with one thread, for tests that hold it up.
+
+import Dispatch
+import Glibc
+import OutriderMetrics
+import OutriderRuntime
+import OutriderThreading
+import Synchronization
+
+/// Runs jobs one after the other, on one thread.
+final class Worker: Sendable {
+    private let jobs = Mutex<[@Sendable () -> Void]>([])
+    private let waiting = DispatchSemaphore(value: 0)
+
+    /// - Parameter isDeaf: Whether its thread blocks every signal.
+    init(isDeaf: Bool = false) {
+        let work: @Sendable () -> Void = { [self] in
+            if !isDeaf {
+                var all = sigset_t()
+                unsafe sigfillset(&all)
+                unsafe pthread_sigmask(SIG_UNBLOCK, &all, nil)
+            }
+            while true {
+                waiting.wait()
+                let job = jobs.withLock { $0.removeFirst() }
+                job()
+            }
+        }
+        _ = DetachedThread.start(work)
+    }
+
+    func enqueue(_ job: @escaping @Sendable () -> Void) {
+        jobs.withLock { $0.append(job) }
+        waiting.signal()
+    }
+
+    /// Something to probe.
+    func target(_ name: String) -> ProbeTarget {
+        ProbeTarget(name: name, kind: "worker", answersForSure: true) { job in
+            self.enqueue { job.run() }
+        }
+    }
+}
+
+/// A monitor that does nothing but beat, every five milliseconds.
+func quietConfiguration(stallThreshold: Duration? = nil) -> RuntimeMonitor.Configuration {
+    var configuration = RuntimeMonitor.Configuration.nothing
+    configuration.probeInterval = .milliseconds(5)
+    configuration.stallThreshold = stallThreshold
+    return configuration
+}

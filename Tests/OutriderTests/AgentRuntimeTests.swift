@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// An agent shows the process by default, beats while it runs, and tells of what hangs where operators look.
+
+import Glibc
+import Outrider
+import OutriderMetrics
+import TestSupport
+import Testing
+
+/// How many threads of this process have this name.
+private func threads(named name: String) -> Int {
+    guard let listing = unsafe opendir("/proc/self/task") else { return -1 }
+    defer { unsafe closedir(listing) }
+    var count = 0
+    while let entry = unsafe readdir(listing) {
+        let number = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+            unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) {
+                unsafe String(cString: $0)
+            }
+        }
+        guard let file = unsafe fopen("/proc/self/task/\(number)/comm", "r") else { continue }
+        defer { unsafe fclose(file) }
+        var line = [CChar](repeating: 0, count: 64)
+        guard unsafe fgets(&line, 64, file) != nil else { continue }
+        let found = String(decoding: line.prefix { $0 != 10 }.map(UInt8.init), as: UTF8.self)
+        if found == name { count += 1 }
+    }
+    return count
+}
+
+@Suite struct AgentRuntimeTests {
+    @Test func `the beat ends with the agent, and never begins where there is none`() async {
+        await #expect(processExitsWith: .success) {
+            let first = try Agent.start(isolated(), onFailure: .throw)
+            try #require(eventually(within: 10) { threads(named: "outrider-beat") == 1 })
+            var taken = isolated()
+            taken.address = first.address
+            #expect(throws: AgentError.self) { try Agent.start(taken, onFailure: .throw) }
+            try #require(threads(named: "outrider-beat") == 1)
+            first.stop()
+            try #require(eventually(within: 10) { threads(named: "outrider-beat") == 0 })
+        }
+    }
+
+    @Test func `the hang watch has a page where there is a hang watch`() throws {
+        let without = Agent.start(isolated())
+        defer { without.stop() }
+        #expect(try fetch("/debug/stalls", from: address(of: without)).status == 404)
+        var configuration = isolated()
+        configuration.runtime.stallThreshold = .seconds(5)
+        let with = Agent.start(configuration)
+        defer { with.stop() }
+        let page = try fetch("/debug/stalls", from: address(of: with))
+        #expect(page.status == 200)
+        #expect(page.text.contains("Nothing has hung."))
+    }
+
+    @Test func `what is switched off is absent`() throws {
+        var configuration = isolated()
+        configuration.runtime = .nothing
+        let agent = Agent.start(configuration)
+        defer { agent.stop() }
+        let names = agent.registry.text().split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }
+            .map { $0.split(separator: " ")[2] }
+        #expect(!names.isEmpty)
+        for prefix in ["process_", "thread", "cgroup_", "malloc_", "swift_", "sockets", "tcp_"] {
+            #expect(names.filter { $0.hasPrefix(prefix) } == [], "\(prefix)")
+        }
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// docs/metrics.md, as tests compare it with what is exposed.
+
+internal import Glibc
+
+/// The list of all metrics.
+public enum MetricsList {
+    /// A row of it.
+    public struct Row: Hashable, Sendable {
+        /// The metric's name in the text format.
+        public let name: String
+        /// `counter`, `gauge`, `histogram` or `info`.
+        public let type: String
+        /// The names of its labels.
+        public let labels: Set<String>
+
+        /// A row as it ought to be.
+        public init(name: String, type: String, labels: Set<String>) {
+            (self.name, self.type, self.labels) = (name, type, labels)
+        }
+    }
+
+    /// The rows of metrics whose names begin so.
+    public static func rows(prefix: String) -> [Row] {
+        text().split(separator: "\n").compactMap { line in
+            guard line.hasPrefix("| `\(prefix)") else { return nil }
+            let cells = line.split(separator: "|").map { $0.trimmed }
+            guard cells.count == 7 else { return nil }
+            return Row(name: quoted(cells[0])[0], type: cells[1], labels: Set(quoted(cells[3])))
+        }
+    }
+
+    /// What stands between backquotes.
+    private static func quoted(_ cell: String) -> [String] {
+        cell.split(separator: "`", omittingEmptySubsequences: false).enumerated()
+            .filter { $0.offset % 2 == 1 }.map { String($0.element) }
+    }
+
+    private static func text(of file: StaticString = #filePath) -> String {
+        let root = "\(file)".split(separator: "/").dropLast(3).joined(separator: "/")
+        guard let list = unsafe fopen("/\(root)/docs/metrics.md", "r") else { return "" }
+        defer { unsafe fclose(list) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = unsafe fread(&bytes, 1, bytes.count, list)
+        return String(decoding: bytes.prefix(count), as: UTF8.self)
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: String {
+        var rest = self[...]
+        while rest.first == " " { rest.removeFirst() }
+        while rest.last == " " { rest.removeLast() }
+        return String(rest)
+    }
+}
