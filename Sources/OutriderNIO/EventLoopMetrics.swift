@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// What event loops tell of themselves: how busy they are, how long a tick takes, how many tasks it has.
+//
+// NIO calls a delegate after each tick, on the loop's own thread. So a tick looks its loop up in a table of
+// atomic words and adds to four counters; it takes no lock and allocates nothing.
+
+#if NIO
+    internal import NIOCore
+    public import NIOPosix
+    public import OutriderMetrics
+    internal import OutriderThreading
+    internal import Synchronization
+
+    /// Ticks, tasks and utilisation of event loops that are made with it.
+    ///
+    /// ```swift
+    /// let loops = EventLoopMetrics(registry: agent.registry)
+    /// let group = MultiThreadedEventLoopGroup(numberOfThreads: 4, metricsDelegate: loops)
+    /// ```
+    ///
+    /// Give one to all groups of a registry. Loops that exist already, such as those of `.singleton`,
+    /// tell nothing of the kind: `RuntimeMonitor.watch(_:)` shows how late they are. Thread-safe.
+    ///
+    /// A tick counts when it has ended. One that never does is seen by the probes.
+    public final class EventLoopMetrics: NIOEventLoopMetricsDelegate, Collector {
+        /// Upper bounds of `nio_event_loop_tick_seconds`.
+        public static let tickBuckets: Buckets = [
+            0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
+        ]
+
+        /// A power of two; more loops than this are counted as one.
+        private static let slotCount = 256
+
+        private final class Slot: Sendable {
+            let loop = Atomic<UInt>(0)
+            let figures = OnceReference<LoopFigures>()
+        }
+
+        private let slots: [Slot]
+        private let ticks: Family<Histogram>
+        private let tasks: Family<Counter>
+        private let overflow: LoopFigures
+
+        /// Figures in `registry`.
+        public init(registry: Registry = .shared) {
+            slots = (0..<Self.slotCount).map { _ in Slot() }
+            ticks = registry.histogram(
+                "nio_event_loop_tick_seconds", help: "How long a tick of an event loop took.",
+                labels: ["loop"], buckets: Self.tickBuckets)
+            tasks = registry.counter(
+                "nio_event_loop_tasks_total",
+                help: "Tasks that event loops ran; by ticks: nio_event_loop_tick_seconds_count.",
+                labels: ["loop"])
+            overflow = LoopFigures(EventLoopNumbers.overflow, ticks, tasks)
+            registry.add(self)
+        }
+
+        /// Called by NIO after each tick.
+        public func processedTick(info: NIOEventLoopTickInfo) {
+            figures(of: info.eventLoopID).note(
+                busy: (info.endTime - info.startTime).nanoseconds,
+                idle: info.sleepTime.nanoseconds, tasks: info.numberOfTasks)
+        }
+
+        private func figures(of loop: ObjectIdentifier) -> LoopFigures {
+            let bits = UInt(bitPattern: loop)
+            var place = Int(truncatingIfNeeded: (bits >> 4) &* 0x9e37_79b9_7f4a_7c15 >> 40)
+            for _ in 0..<Self.slotCount {
+                place &= Self.slotCount - 1
+                let slot = slots[place]
+                // ORDERING: relaxed; the word is all there is to know, and the figures behind it are
+                // handed over by `OnceReference`.
+                var found = slot.loop.load(ordering: .relaxed)
+                if found == 0 {
+                    let (_, original) = slot.loop.compareExchange(
+                        expected: 0, desired: bits, ordering: .relaxed)
+                    found = original == 0 ? bits : original
+                }
+                if found == bits {
+                    return slot.figures.load()
+                        ?? slot.figures.storeIfNil(
+                            LoopFigures(EventLoopNumbers.label(of: loop), ticks, tasks))
+                }
+                place += 1
+            }
+            return overflow
+        }
+
+        /// `nio_event_loops`.
+        public var name: String { "nio_event_loops" }
+
+        private static let utilization = CollectedFamily.gauge(
+            "nio_event_loop_utilization_ratio",
+            help: "Share of its time in which an event loop was busy, since the scrape before.",
+            labels: ["loop"])
+
+        /// The one family that is not recorded by ticks.
+        public var families: [CollectedFamily] { [Self.utilization] }
+
+        /// Adds the utilisation of each loop that has had a tick since the scrape before.
+        public func collect(into samples: inout CollectedSamples) {
+            for slot in slots {
+                guard let figures = slot.figures.load(), let ratio = figures.utilization() else {
+                    continue
+                }
+                samples.add(Self.utilization, ratio, figures.label)
+            }
+        }
+    }
+
+    /// The sums of one loop.
+    private final class LoopFigures: Sendable {
+        /// Two scrapers get the same ratio, instead of a part of the time each.
+        private static let leastSpan = 500_000_000
+
+        private struct Last: Sendable {
+            var busy = 0
+            var idle = 0
+            var ratio: Double?
+        }
+
+        let label: String
+        private let tick: Histogram
+        private let tasks: Counter
+        private let busy = Atomic<Int>(0)
+        private let idle = Atomic<Int>(0)
+        private let last = Guarded(Last())
+
+        init(_ label: String, _ ticks: Family<Histogram>, _ tasks: Family<Counter>) {
+            self.label = label
+            tick = ticks.with(label)
+            self.tasks = tasks.with(label)
+        }
+
+        func note(busy: Int64, idle: Int64, tasks count: Int) {
+            // ORDERING: relaxed; sums that publish nothing else.
+            self.busy.wrappingAdd(Int(busy), ordering: .relaxed)
+            self.idle.wrappingAdd(Int(idle), ordering: .relaxed)
+            tick.observe(Double(busy) / 1e9)
+            tasks.increment(by: count)
+        }
+
+        /// Since the last call that was not just before; nil without a tick since then.
+        func utilization() -> Double? {
+            last.withLock { last in
+                let busy = busy.load(ordering: .relaxed)
+                let idle = idle.load(ordering: .relaxed)
+                let span = busy - last.busy + idle - last.idle
+                if span == 0 {
+                    last.ratio = nil
+                } else if last.ratio == nil || span >= Self.leastSpan {
+                    last.ratio = Double(busy - last.busy) / Double(span)
+                    (last.busy, last.idle) = (busy, idle)
+                }
+                return last.ratio
+            }
+        }
+    }
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// How late event loops are, by a task that each of them gives itself at each beat.
+//
+// Not given to them from outside: a loop that has shut down takes that amiss, in debug builds and in NIO's
+// strict mode with the end of the process, and there is no asking it first without a race.
+
+#if NIO
+    public import NIOCore
+    internal import OutriderMetrics
+    public import OutriderRuntime
+
+    extension RuntimeMonitor {
+        /// Shows how late the loops of `group` are, and lets the hang watch see them.
+        ///
+        /// ```swift
+        /// agent.runtime.watch(MultiThreadedEventLoopGroup.singleton)
+        /// ```
+        ///
+        /// Any group will do that runs, whoever made it. Each loop runs one task at each beat of the
+        /// monitor, some microseconds; it is let go of when it shuts down. Calling it twice with the
+        /// same group watches it twice.
+        public func watch(_ group: any EventLoopGroup) {
+            let delays = registry.histogram(
+                "nio_event_loop_delay_seconds",
+                help: "How late an event loop ran a task of its own, at each beat.",
+                labels: ["loop"], buckets: Self.delayBuckets)
+            let ages = registry.gauge(
+                "nio_event_loop_oldest_probe_age_seconds",
+                help: "How long such a task had been overdue at the last beat.",
+                labels: ["loop"])
+            for loop in group.makeIterator() {
+                let label = EventLoopNumbers.label(of: ObjectIdentifier(loop))
+                let target = ProbeTarget(
+                    name: "event loop \(label)", kind: "event_loop", answersForSure: true,
+                    enqueue: nil)
+                let probe = watch(target, delay: delays.with(label), age: ages.with(label))
+                let beat = EventLoopBeat(loop: loop, probe: probe, interval: interval)
+                loop.execute { beat.scheduleNext() }
+            }
+        }
+
+        /// Upper bounds of `nio_event_loop_delay_seconds`.
+        private static var delayBuckets: Buckets {
+            [
+                0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
+                0.25, 0.5, 1, 2.5, 5, 10,
+            ]
+        }
+    }
+
+    /// What a loop does by itself, until it shuts down or nobody looks any more.
+    private struct EventLoopBeat: Sendable {
+        let loop: any EventLoop
+        let probe: Probe
+        let interval: Duration
+
+        /// To be called on the loop.
+        func scheduleNext() {
+            guard !probe.isRetired else { return }
+            probe.expect(at: .now + interval)
+            let next = loop.scheduleTask(in: TimeAmount(interval)) {
+                probe.ran()
+                scheduleNext()
+            }
+            // The loop is shutting down: it fails what it has not run.
+            next.futureResult.whenFailure { _ in probe.retire() }
+        }
+    }
+#endif
