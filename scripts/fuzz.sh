@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Fuzzes what reads a client's bytes: Accept, Accept-Encoding, Authorization, Host, request targets.
+# Fuzzes what reads bytes that others wrote: a client's Accept, Accept-Encoding, Authorization, Host and
+# request targets; the kernel's files of a process, of control groups and of mappings.
 #
 #   scripts/fuzz.sh            each for 60 s, or for FUZZ_SECONDS
 #   scripts/fuzz.sh --check    each for a bounded number of inputs: a part of `make test`
@@ -30,11 +31,17 @@ readers[authorization]="$requests/BearerToken.swift"
 readers[host]="$requests/HostField.swift"
 readers[target]="$requests/RequestTarget.swift"
 
-for name in accept accept-encoding authorization host target; do
+runtime=Sources/OutriderRuntime
+kernel="$runtime/Sources/KernelText.swift"
+readers[proc]="$kernel $runtime/Process/ProcessTexts.swift"
+readers[cgroup]="$kernel $runtime/ControlGroup/ControlGroupTexts.swift"
+readers[smaps]="$kernel $runtime/Memory/MappingsText.swift"
+
+for name in accept accept-encoding authorization host target proc cgroup smaps; do
     place=.build/fuzz/$name
     mkdir -p "$place/corpus" "$place/findings"
     # shellcheck disable=SC2086 # one file for each word
-    swiftc -swift-version 6 -O -parse-as-library -sanitize=fuzzer,address \
+    swiftc -swift-version 6 -O -parse-as-library -package-name outrider -sanitize=fuzzer,address \
         "Tests/Fuzz/$name.swift" ${readers[$name]} -o "$place/fuzzer" >"$place/build.log" 2>&1 || {
         cat "$place/build.log"
         exit 1

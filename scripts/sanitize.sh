@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Tests the C code under the address and undefined-behaviour sanitizers, which also look for leaks: the two
-# shims with the real libraries, the heap sampler's tables, the unwind tables, the symbol reader and the writer
-# of the preloaded object. The sampler's tables, where threads race, are tested under the thread sanitizer too.
+# shims with the real libraries, the heap sampler's tables, the unwind tables, the symbol reader, the writer
+# of the preloaded object, and the hooks of the Swift runtime over an imitation of it. The sampler's tables and
+# those hooks, where threads race, are tested under the thread sanitizer too.
 #
 # Not here: the malloc hooks, which a sanitizer's own malloc leaves no room for (Tests/Integration does).
 #
@@ -68,7 +69,7 @@ sources[preload_writer]="${sources[symbols]}"
 for part in buffer file gzip pprof settings text; do
     sources[preload_writer]+=" Sources/COutriderPreload/$part.c"
 done
-for part in COutriderHeap COutriderStack COutriderSymbols; do
+for part in COutriderHeap COutriderRuntime COutriderStack COutriderSymbols; do
     flags+=("-ISources/$part/include")
 done
 
@@ -107,12 +108,30 @@ if [[ $(uname -sm) == "Linux x86_64" ]]; then
         libstdc++.so.6 libm.so.6 libgcc_s.so.1 "$swift_libraries/libdispatch.so"
 fi
 
+# What is hooked is called through the global offset table, which the loader has write-protected.
+runtime_sources="$(echo Sources/COutriderRuntime/*.c) ${sources[unwind]}"
+hardened=(-Wl,-z,relro -Wl,-z,now -L"$place" "-Wl,-rpath,$PWD/$place")
+compile libruntime_swift.so "${flags[@]}" -fPIC -shared Tests/Sanitizers/runtime_swift.c \
+    -Wl,-z,relro -Wl,-z,now
+# shellcheck disable=SC2086 # one file for each word
+compile runtime "${flags[@]}" Tests/Sanitizers/runtime.c $runtime_sources "${hardened[@]}" \
+    -lruntime_swift -lm
+run runtime "$place/runtime"
+
 # The thread sanitizer of Swift's clang knows libdispatch and wants it.
 race_flags=(-std=c11 -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -pthread -fsanitize=thread
-    -ISources/COutriderHeap/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
+    -ISources/COutriderHeap/include -ISources/COutriderRuntime/include -ISources/COutriderStack/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
 # shellcheck disable=SC2086 # one file for each word
 compile heap_tables_races "${race_flags[@]}" Tests/Sanitizers/heap_tables.c ${sources[heap_tables]} \
     -lm -ldispatch -lBlocksRuntime
 # It wants addresses where it expects them.
 TSAN_OPTIONS="halt_on_error=1 exitcode=66" run heap_tables_races \
     setarch --addr-no-randomize "$place/heap_tables_races"
+
+compile libruntime_swift_races.so "${race_flags[@]}" -fPIC -shared Tests/Sanitizers/runtime_swift.c \
+    -Wl,-z,relro -Wl,-z,now
+# shellcheck disable=SC2086 # one file for each word
+compile runtime_races "${race_flags[@]}" Tests/Sanitizers/runtime.c $runtime_sources "${hardened[@]}" \
+    -lruntime_swift_races -lm -ldispatch -lBlocksRuntime
+TSAN_OPTIONS="halt_on_error=1 exitcode=66" run runtime_races \
+    setarch --addr-no-randomize "$place/runtime_races"

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files of control groups, whatever is in them: no number below zero, no place outside of the mount, and
+// what was cut tells the same or nothing.
+
+/// What libFuzzer calls with each input; the first byte says where it is cut.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    let bytes = Array(UnsafeBufferPointer(start: start, count: count))
+    guard let first = bytes.first else { return 0 }
+    let text = Array(bytes.dropFirst())
+    let cut = Array(text.prefix(text.count * Int(first) / 256))
+
+    check(text, cut) { GroupText.number($0.span) }
+    check(text, cut) { text in
+        guard case .at(let value) = GroupText.limit(text.span) else { return nil }
+        return value
+    }
+    check(text, cut) { GroupText.quota($0.span)?.period }
+    check(text, cut) { GroupText.pressure("some", $0.span) }
+    check(text, cut) { GroupText.pressure("full", $0.span) }
+
+    let memberships = GroupMembership.all(text) ?? []
+    for mount in GroupMount.all(text) {
+        for membership in memberships.prefix(8) {
+            for place in mount.places(of: membership.path) ?? [] {
+                precondition(place.hasPrefix(mount.point), "\(place) is not below \(mount.point)")
+            }
+        }
+    }
+    return 0
+}
+
+private func check(_ text: [UInt8], _ cut: [UInt8], _ read: ([UInt8]) -> Int?) {
+    guard let whole = read(text) else { return }
+    precondition(whole >= 0)
+    if let part = read(cut) { precondition(part == whole, "what was cut tells something else") }
+}
