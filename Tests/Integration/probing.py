@@ -76,6 +76,13 @@ class IdleAgent(ProbeAgent):
         super().__init__("idle", **environment)
 
 
+class BareService(ProbeAgent):
+    """The same process without an agent."""
+
+    def __init__(self) -> None:
+        super().__init__("bare")
+
+
 class ServingProbe(ProbeAgent):
     """An agent with metrics of every kind, some with exemplars.
 

@@ -55,6 +55,12 @@ def probe() -> Iterator[HeapProbe]:
         yield probe
 
 
+def held_by(function: str, top: str) -> float:
+    """The bytes below a function, as `pprof -top -cum` tells them; none if it is not there."""
+    line = re.search(rf"(?m)([\d.]+)(B|kB|MB) +[\d.]+% +{re.escape(function)}$", top)
+    return float(line[1]) * {"B": 1, "kB": 1 << 10, "MB": 1 << 20}[line[2]] if line else 0
+
+
 def test_pprof_shows_who_holds_the_memory(probe: HeapProbe, tmp_path: Path) -> None:
     before = probe.save("heap?n=1", tmp_path)
     probe.tell("hold 20000")
@@ -70,7 +76,8 @@ def test_pprof_shows_who_holds_the_memory(probe: HeapProbe, tmp_path: Path) -> N
     assert "Serve" in Path(drawn).read_text()
     probe.tell("release")
     left = pprof("-top", "-cum", probe.save("heap?n=3", tmp_path))
-    assert "Serve.hold" not in left
+    # The runtime keeps what it has made of generic types on the way, some of which may be sampled.
+    assert held_by("static Serve.hold(_:_:)", left) < held_by("static Serve.hold(_:_:)", top) / 50
 
 
 def test_live_objects_are_labelled_with_their_swift_types(probe: HeapProbe, tmp_path: Path) -> None:

@@ -165,6 +165,8 @@ def test_a_reader_that_stalls_is_cut_at_the_idle_timeout_and_nobody_waits_for_it
             start = time.monotonic()
             assert client.read(size=WINDOW)
             assert client.received.startswith(b"HTTP/1.1 200 ")
+            # The agent keeps files open from its first scrape on.
+            scraper.await_more(1)
             # The kernel keeps what was sent, so only the agent's side can tell.
             held = fewest_descriptors(server)
             poll(

@@ -3,7 +3,9 @@
 //
 //     outrider-probe         answers requests, one JSON object a line each way, to the end of input
 //     outrider-probe idle    starts an agent on a free port, prints its URL, waits for that end
+//     outrider-probe bare    does the same without an agent, for comparison
 //     outrider-probe serve   starts an agent with pages for tests, and does what it reads (Serve.swift)
+//     outrider-probe runtime shows a process that does as it is told (RuntimeLab.swift)
 //     outrider-probe flood   gives a label a million values, and tells what that took (Flood.swift)
 //     outrider-probe workload NAME   allocates as services do (Workload.swift)
 //
@@ -21,12 +23,16 @@ struct Probe {
         }
         switch arguments {
         case []: answerRequests()
-        case ["idle"]: idle()
+        case ["idle"]: await idle()
+        case ["bare"]: await bare()
         case ["serve"]: Serve.run()
+        case ["runtime"]: await RuntimeLab.run()
         case ["flood"]: Flood.run(count: 1_000_000)
         default:
             FileHandle.standardError.write(
-                Data("usage: outrider-probe [idle | serve | flood | workload NAME]\n".utf8))
+                Data(
+                    "usage: outrider-probe [idle | bare | serve | runtime | flood | workload NAME]\n"
+                        .utf8))
             exit(2)
         }
     }
@@ -46,8 +52,29 @@ struct Probe {
         }
     }
 
+    /// What every service has done before long: read and written some JSON, used Swift's executors.
+    private static func serveABit() async {
+        let order = ["articles": ["book", "pen"], "customer": ["Ada Lovelace, \(getpid())"]]
+        if let json = try? JSONEncoder().encode(order),
+            let read = try? JSONDecoder().decode([String: [String]].self, from: json)
+        {
+            precondition(read == order)
+        }
+        for priority in [TaskPriority.high, .medium, .low] {
+            await Task.detached(priority: priority) {}.value
+        }
+    }
+
+    /// The same service without an agent.
+    private static func bare() async {
+        await serveABit()
+        FileHandle.standardOutput.write(Data("\n".utf8))
+        while readLine() != nil {}
+    }
+
     /// A service with nothing to do: what moves then is the agent.
-    private static func idle() {
+    private static func idle() async {
+        await serveABit()
         do {
             let agent = try Agent.start(.init(address: .loopback(port: 0)), onFailure: .throw)
             let url = agent.address?.url ?? ""

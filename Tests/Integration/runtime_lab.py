@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that does as it is told and shows itself, and what the system says of it to others."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from exposition import Exposition, Key, key, samples_of
+from harness import fetch, poll, system_binary
+from probing import ProbeAgent
+
+
+class RuntimeLab(ProbeAgent):
+    """The probe with an agent that has everything of the runtime switched on (RuntimeLab.swift)."""
+
+    def __init__(self, *, log: Path | None = None, **environment: str) -> None:
+        super().__init__("runtime", log=log, **environment)
+
+    def do(self, order: str) -> None:
+        """Has it do something, and waits until it is done, or begun where the order says so."""
+        self.say(order)
+        answer = self.lines.read()
+        assert answer == b"done\n", answer
+
+    def figures(self) -> dict[Key, float]:
+        """The samples of this moment."""
+        exposition = Exposition(
+            fetch(f"{self.url}/metrics"), [("Content-Type", "text/plain; version=0.0.4")]
+        )
+        return {k: sample.value for k, sample in samples_of(exposition.families).items()}
+
+    def figure(self, name: str, **labels: str) -> float:
+        """One of them, which has to be there."""
+        found = self.figures()
+        wanted = key(name, labels.items())
+        assert wanted in found, f"{wanted} is not among {sorted(k[0] for k in found)}"
+        return found[wanted]
+
+    def after_reading(self, reading: str) -> dict[Key, float]:
+        """The samples once what is read beside the scrapes has been read anew."""
+        age = key("outrider_reading_age_seconds", [("reading", reading)])
+        before = self.figures().get(age, 0.0)
+
+        def attempt() -> dict[Key, float] | None:
+            nonlocal before
+            found = self.figures()
+            if age in found and found[age] < before:
+                return found
+            before = found.get(age, before)
+            return None
+
+        return poll(f"{reading} were read again", attempt, 40)
+
+    # What others say of it.
+
+    @property
+    def proc(self) -> Path:
+        """Its directory in procfs."""
+        return Path(f"/proc/{self.popen.pid}")
+
+    def ps(self, column: str) -> str:
+        """What ps says of it."""
+        shown = subprocess.run(
+            [system_binary("ps"), "-o", f"{column}=", "-p", str(self.popen.pid)],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+        return shown.stdout.strip()
+
+    def status(self, field: str) -> int:
+        """A number of /proc/PID/status; sizes in bytes."""
+        line = re.findall(rf"(?m)^{field}:\s+(\d+)( kB)?$", (self.proc / "status").read_text())
+        number, unit = line[0]
+        return int(number) * (1024 if unit else 1)
+
+    def stat(self, place: int) -> int:
+        """A field of /proc/PID/stat by its number in proc_pid_stat(5)."""
+        return int((self.proc / "stat").read_text().rpartition(")")[2].split()[place - 3])
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time, in user and kernel mode."""
+        return (self.stat(14) + self.stat(15)) / os.sysconf("SC_CLK_TCK")
+
+
+def total(figures: dict[Key, float], name: str) -> float:
+    """The sum of a metric over its labels."""
+    return sum(value for (found, _), value in figures.items() if found == name)
+
+
+@contextmanager
+def cpu_limit(pid: int, cores: float) -> Iterator[Path]:
+    """A control group of its own for a process, which may use so much of the processors.
+
+    Raises OSError where this machine allows none.
+    """
+    quota, period = int(cores * 100_000), 100_000
+    v1 = Path("/sys/fs/cgroup/cpu")
+    base = v1 if (v1 / "cpu.cfs_quota_us").exists() else Path("/sys/fs/cgroup")
+    group = base / f"outrider-test-{pid}"
+    group.mkdir()
+    try:
+        if base == v1:
+            (group / "cpu.cfs_period_us").write_text(str(period))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group / "cpu.max").write_text(f"{quota} {period}")
+        (group / "cgroup.procs").write_text(str(pid))
+        yield group
+    finally:
+        if Path(f"/proc/{pid}").exists():
+            (base / "cgroup.procs").write_text(str(pid))
+        poll("the group is empty", lambda: None if (group / "cgroup.procs").read_text() else True)
+        group.rmdir()

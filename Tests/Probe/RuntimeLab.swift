@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// An agent that shows the process with everything switched on, and a process that does as it is told.
+//
+// Prints its address, then does what it reads, a line each, and says `done`:
+//
+//     burn MS              uses so much CPU time on a thread of its own
+//     touch MIB            allocates and touches so much memory, and keeps it
+//     release              frees it
+//     open COUNT           opens /dev/null so often, and keeps it open
+//     threads COUNT        starts so many threads, which wait
+//     read MIB             reads /dev/zero
+//     block-main MS        keeps the main actor busy for so long          (does not wait)
+//     block-executor MS    keeps every worker of medium priority busy     (does not wait)
+//     sleepers COUNT       starts so many tasks that sleep
+//     wake                 ends them
+//     jobs COUNT           runs so many detached tasks to their end
+//     objects COUNT        makes and drops so many objects
+//     closures COUNT       makes and drops so many closures with a context
+//     everything           has the agent expose what it does only once something has happened
+//
+// The beat comes every 20 ms, and what hangs for 150 ms is a stall. PROBE_DEFAULTS=1: as an agent is by
+// default.
+
+import Dispatch
+import Foundation
+import Glibc
+import Outrider
+
+/// An object of a size that tests know: 16 bytes of header and 112 of its own.
+final class LabOrder {
+    var lines: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
+    var more: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
+}
+
+@MainActor
+enum RuntimeLab {
+    private static var kept: [[UInt8]] = []
+    private static var sleepers: [Task<Void, Never>] = []
+
+    static func run() async {
+        var configuration = Agent.Configuration(address: .loopback(port: 0))
+        if ProcessInfo.processInfo.environment["PROBE_DEFAULTS"] == nil {
+            configuration.runtime.probeInterval = .milliseconds(20)
+            configuration.runtime.stallThreshold = .milliseconds(150)
+            configuration.runtime.liveTasks = true
+            configuration.runtime.objectTypes = true
+        }
+        EveryMetric.configure(&configuration)
+        let agent = Agent.start(configuration)
+        say(agent.address?.url ?? "")
+        let (orders, continuation) = AsyncStream.makeStream(of: String.self)
+        Thread.detachNewThread {
+            while let line = readLine() { continuation.yield(line) }
+            continuation.finish()
+        }
+        for await order in orders {
+            let words = order.split(separator: " ").map(String.init)
+            guard let name = words.first else { continue }
+            if name == "everything" { EveryMetric.record(in: agent) }
+            await obey(name, words.count > 1 ? Int(words[1]) ?? 0 : 0)
+            say("done")
+        }
+        agent.stop()
+    }
+
+    private static func say(_ text: String) {
+        FileHandle.standardOutput.write(Data("\(text)\n".utf8))
+    }
+
+    private static func obey(_ name: String, _ number: Int) async {
+        switch name {
+        case "burn": burn(milliseconds: number)
+        case "touch": kept.append([UInt8](repeating: 1, count: number << 20))
+        case "release":
+            kept = []
+        case "open": for _ in 0..<number { _ = unsafe open("/dev/null", O_RDONLY) }
+        case "threads": startThreads(number)
+        case "read": read(mebibytes: number)
+        case "block-main": Task { @MainActor in blockMainActor(milliseconds: number) }
+        case "block-executor":
+            for _ in 0..<ProcessInfo.processInfo.activeProcessorCount + 1 {
+                Task.detached(priority: .medium) { blockWorker(milliseconds: number) }
+            }
+        case "sleepers":
+            for _ in 0..<number { sleepers.append(Task.detached { await sleepLong() }) }
+        case "wake":
+            for sleeper in sleepers { sleeper.cancel() }
+            for sleeper in sleepers { await sleeper.value }
+            sleepers = []
+        case "jobs":
+            for _ in 0..<number / 100 {
+                await withTaskGroup(of: Void.self) { group in
+                    for _ in 0..<100 { group.addTask {} }
+                }
+            }
+        case "objects": makeObjects(number)
+        case "closures": makeClosures(number)
+        default: break
+        }
+    }
+
+    private static func burn(milliseconds: Int) {
+        func used() -> Int {
+            var time = timespec()
+            unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return time.tv_sec * 1_000 + time.tv_nsec / 1_000_000
+        }
+        let end = used() + milliseconds
+        while used() < end {}
+    }
+
+    private static func startThreads(_ count: Int) {
+        let started = DispatchSemaphore(value: 0)
+        for number in 0..<count {
+            let thread = Thread {
+                // As the kernel knows it.
+                let file = unsafe open("/proc/thread-self/comm", O_WRONLY)
+                let name = "lab-worker-\(number)"
+                _ = unsafe write(file, name, name.utf8.count)
+                close(file)
+                started.signal()
+                while true { pause() }
+            }
+            thread.stackSize = 256 << 10
+            thread.start()
+        }
+        for _ in 0..<count { started.wait() }
+    }
+
+    private static func read(mebibytes: Int) {
+        let file = unsafe open("/dev/zero", O_RDONLY)
+        var memory = [UInt8](repeating: 0, count: 1 << 20)
+        for _ in 0..<mebibytes { _ = unsafe Glibc.read(file, &memory, memory.count) }
+        close(file)
+    }
+
+    private static func makeObjects(_ count: Int) {
+        for _ in 0..<count { withExtendedLifetime(LabOrder()) {} }
+    }
+
+    private static func makeClosures(_ count: Int) {
+        for number in 0..<count {
+            let closure = escaped { number + count }
+            _ = closure()
+        }
+    }
+
+    @inline(never)
+    private static func escaped(_ closure: @escaping () -> Int) -> () -> Int { closure }
+
+    private nonisolated static func sleepLong() async {
+        try? await Task.sleep(for: .seconds(600))
+    }
+}
+
+/// Waits without giving way; tests look for its name.
+@inline(never)
+func blockMainActor(milliseconds: Int) { spin(milliseconds: milliseconds) }
+
+/// The same on a worker of the global executor.
+@inline(never)
+func blockWorker(milliseconds: Int) { spin(milliseconds: milliseconds) }
+
+/// A wait that no signal cuts short.
+@inline(never)
+private func spin(milliseconds: Int) {
+    let end = ContinuousClock.now + .milliseconds(milliseconds)
+    while ContinuousClock.now < end { usleep(1_000) }
+}
