@@ -11,7 +11,6 @@ import CBench
 import Glibc
 import OutriderHTTP
 import OutriderMetrics
-import OutriderRuntime
 
 let arguments = CommandLine.arguments
 if arguments.contains("--allocations") {
@@ -33,6 +32,7 @@ func runTimings(isQuick: Bool) {
     requests(harness)
     swiftMetrics(harness)
     scrapes(harness)
+    RuntimeBench.run(harness)
 }
 
 func creation() {
@@ -142,9 +142,6 @@ func scrapes(_ harness: Harness) {
         compressed = counters.respond(acceptEncoding: "gzip").body.count
     }
     harness.report("scrape_counters_gzip_bytes", [Double(compressed)])
-    let process = Registry(reportsItself: false)
-    process.add(ProcessCollector())
-    harness.each("scrape_process") { _ = process.respond() }
 }
 
 func runLoop(_ op: String, _ count: Int) -> Bool {
@@ -167,6 +164,9 @@ func runLoop(_ op: String, _ count: Int) -> Bool {
     case "swift_metrics_counter_make_inc": remakeCounters(count)
     case "scrape_counters":
         Data.counters(in: registry)
+        for _ in 0..<count { _ = registry.respond() }
+    case "collect_process", "collect_cgroup", "collect_jobs":
+        registry.add(RuntimeBench.collector(op))
         for _ in 0..<count { _ = registry.respond() }
     default: return false
     }
