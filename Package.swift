@@ -35,6 +35,7 @@ let package = Package(
         .library(name: "OutriderRuntime", targets: ["OutriderRuntime"]),
         .library(name: "OutriderEndpoint", targets: ["OutriderEndpoint"]),
         .library(name: "OutriderHTTP", targets: ["OutriderHTTP"]),
+        .library(name: "OutriderInstruments", targets: ["OutriderInstruments"]),
         .library(name: "OutriderProfile", targets: ["OutriderProfile"]),
         // Linking this one replaces malloc.
         .library(name: "OutriderHeap", targets: ["OutriderHeap"]),
@@ -100,6 +101,9 @@ let package = Package(
         .target(name: "COutriderHeap", dependencies: ["COutriderStack"], cSettings: strictC),
         .target(name: "COutriderRuntime", dependencies: ["COutriderStack"], cSettings: strictC),
         // Floor 3
+        .target(
+            name: "OutriderInstruments", dependencies: ["OutriderMetrics", "OutriderThreading"],
+            swiftSettings: strict),
         .target(
             name: "OutriderRuntime",
             dependencies: [
@@ -183,7 +187,8 @@ let package = Package(
         .executableTarget(
             name: "outrider-probe",
             dependencies: [
-                "Outrider", "OutriderEndpoint", "CTestSupport", "TestSupport",
+                "Outrider", "OutriderEndpoint", "OutriderInstruments", "CTestSupport",
+                "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             path: "Tests/Probe",
@@ -222,6 +227,12 @@ let package = Package(
                 "CTestSupport", "OutriderRuntime", "OutriderMetrics", "OutriderTesting",
                 "OutriderThreading",
                 "TestSupport",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OutriderInstrumentsTests",
+            dependencies: [
+                "OutriderInstruments", "OutriderMetrics", "OutriderTesting", "TestSupport",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -44,6 +44,7 @@ FLOORS = [
             "COutriderRuntime",
         },
         "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
+        "OutriderInstruments": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         # Not SwiftPM's: scripts/preload.sh builds it.
         "COutriderPreload": {"COutriderStack", "COutriderSymbols", "COutriderHeap"},
         "OutriderHeap": SYSTEM

@@ -34,6 +34,7 @@ public final class Registry: Sendable {
     let scrapeFigures: ScrapeFigures
     /// What swift-metrics records here, whatever factory it came through.
     let handlers: HandlerStore
+    private let attachments = Guarded<[String: any AnyObject & Sendable]>([:])
 
     /// An empty registry.
     ///
@@ -77,6 +78,18 @@ public final class Registry: Sendable {
     /// Whether a collector of this name is registered.
     package func isCollecting(_ name: String) -> Bool {
         snapshot.plans.contains { $0.name == name }
+    }
+
+    /// What several instruments of one kind share in this registry, made when it is first asked for.
+    package func attachment<Kind: AnyObject & Sendable>(
+        named name: String, _ make: () -> Kind
+    ) -> (attachment: Kind, isNew: Bool) {
+        attachments.withLock { attachments in
+            if let known = attachments[name] as? Kind { return (known, false) }
+            let made = make()
+            attachments[name] = made
+            return (made, true)
+        }
     }
 
     /// Handlers of swift-metrics that have an owner.

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// A cache, or one level of it.
+
+public import OutriderMetrics
+
+/// A cache, or one level of it.
+///
+/// ```swift
+/// let level1 = CacheMetrics("orders", level: "1") { [weak cache] in cache?.count }
+/// let level2 = CacheMetrics("orders", level: "2")
+///
+/// if let order = level1.lookUp({ cache[id] }) { return order }
+/// let order = try await level2.load { try await database.order(id) }
+/// ```
+///
+/// Of all look-ups of a level: hits, misses, and negative hits, where the cache knew that there is nothing.
+/// A hit is an increment, some two nanoseconds. Thread-safe.
+public final class CacheMetrics: Sendable {
+    /// Why an entry went.
+    public struct Eviction: Hashable, Sendable {
+        let label: String
+
+        /// There was no room.
+        public static let size = Eviction(label: "size")
+        /// It was too old.
+        public static let expired = Eviction(label: "expired")
+        /// Somebody said that it is not true any more.
+        public static let invalidated = Eviction(label: "invalidated")
+        /// Another one took its place.
+        public static let replaced = Eviction(label: "replaced")
+
+        /// Another reason; there should be few.
+        public static func other(_ label: String) -> Eviction { Eviction(label: label) }
+    }
+
+    private static let labels = ["cache", "level"]
+    private static let entries = CollectedFamily.gauge(
+        "cache_entries", help: "Entries of a cache.", labels: labels)
+
+    @usableFromInline let hits: Counter
+    @usableFromInline let misses: Counter
+    private let negatives: Counter
+    private let loads: Histogram
+    private let evictions: Family<Counter>
+    private let sizeEvictions: Counter
+    private let cache: String
+    private let level: String
+    private let place: SnapshotBoard.Place?
+
+    /// The metrics of a cache.
+    ///
+    /// - Parameters:
+    ///   - cache: The cache's name.
+    ///   - level: Which level of it, `1` being asked first.
+    ///   - registry: Where they are exposed.
+    ///   - buckets: Upper bounds of the time that loading takes, in seconds.
+    ///   - entries: How many entries it has, asked at each scrape; nil when it is gone.
+    public init(
+        _ cache: String, level: String = "1", registry: Registry = .shared,
+        buckets: Buckets = .instruments, entries: (@Sendable () -> Int?)? = nil
+    ) {
+        let requests = registry.counter(
+            "cache_requests_total", help: "Look-ups in a cache, by result.",
+            labels: Self.labels + ["result"])
+        hits = requests.with(cache, level, "hit")
+        misses = requests.with(cache, level, "miss")
+        negatives = requests.with(cache, level, "negative")
+        loads = registry.histogram(
+            "cache_load_duration_seconds", help: "Time that it took to load what was missed.",
+            labels: Self.labels, buckets: buckets
+        ).with(cache, level)
+        evictions = registry.counter(
+            "cache_evictions_total", help: "Entries that went, by cause.",
+            labels: Self.labels + ["cause"])
+        sizeEvictions = evictions.with(cache, level, Eviction.size.label)
+        (self.cache, self.level) = (cache, level)
+        place = entries.map { entries in
+            SnapshotBoard.named("caches", [Self.entries], in: registry).add { samples in
+                if let count = entries() { samples.add(Self.entries, count, cache, level) }
+            }
+        }
+    }
+
+    /// What was looked for was there.
+    @inlinable
+    public func hit() { hits.increment() }
+
+    /// It was not.
+    @inlinable
+    public func miss() { misses.increment() }
+
+    /// The cache knew that there is nothing to be found.
+    public func negativeHit() { negatives.increment() }
+
+    /// Looks in the cache by `find`, and counts a hit or a miss.
+    @discardableResult
+    @inlinable
+    public func lookUp<Value, Failure: Error>(
+        _ find: () throws(Failure) -> Value?
+    ) throws(Failure) -> Value? {
+        let found = try find()
+        if found == nil { misses.increment() } else { hits.increment() }
+        return found
+    }
+
+    /// The same, for a cache that is asked over a network; what throws counts as a miss.
+    @discardableResult
+    nonisolated(nonsending)
+        public func lookUp<Value, Failure: Error>(
+            _ find: nonisolated(nonsending) () async throws(Failure) -> Value?
+        ) async throws(Failure) -> Value?
+    {
+        var found: Value?
+        defer { if found == nil { misses.increment() } else { hits.increment() } }
+        found = try await find()
+        return found
+    }
+
+    /// Loads what was missed, and records how long that took.
+    nonisolated(nonsending)
+        public func load<Value, Failure: Error>(
+            _ body: nonisolated(nonsending) () async throws(Failure) -> Value
+        ) async throws(Failure) -> Value
+    {
+        try await loads.time(body)
+    }
+
+    /// Entries went, for this reason.
+    public func evicted(_ cause: Eviction = .size, count: Int = 1) {
+        let counter = cause == .size ? sizeEvictions : evictions.with(cache, level, cause.label)
+        counter.increment(by: count)
+    }
+}

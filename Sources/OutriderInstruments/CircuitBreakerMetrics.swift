@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// A circuit breaker: calls to something that may be ill.
+
+public import OutriderMetrics
+
+/// A circuit breaker, and the calls through it.
+///
+/// ```swift
+/// let metrics = CircuitBreakerMetrics("payments")
+///
+/// guard breaker.allows else { metrics.rejected(); throw Unavailable() }
+/// let receipt = try await metrics.call { try await payments.charge(order) }
+/// metrics.move(to: breaker.isOpen ? .open : .closed)
+/// ```
+///
+/// Thread-safe; of two moves at the same time the state may be either, never both.
+public final class CircuitBreakerMetrics: Sendable {
+    /// The state of a breaker.
+    public enum State: String, CaseIterable, Sendable {
+        /// Calls go through.
+        case closed
+        /// Calls are rejected.
+        case open
+        /// A few go through, to see whether it is well again.
+        case halfOpen = "half_open"
+    }
+
+    private static let states = CollectedFamily.gauge(
+        "circuit_breaker_state", help: "1 for the state that a breaker is in, 0 for the others.",
+        labels: ["breaker", "state"])
+
+    private let successes: Counter
+    private let failures: Counter
+    private let rejections: Counter
+    private let state: CurrentState
+    private let place: SnapshotBoard.Place
+
+    /// The metrics of a breaker, which is closed at first.
+    ///
+    /// - Parameters:
+    ///   - breaker: The breaker's name.
+    ///   - registry: Where they are exposed.
+    public init(_ breaker: String, registry: Registry = .shared) {
+        let calls = registry.counter(
+            "circuit_breaker_calls_total", help: "Calls through a breaker, by result.",
+            labels: ["breaker", "result"])
+        successes = calls.with(breaker, "success")
+        failures = calls.with(breaker, "failure")
+        rejections = calls.with(breaker, "rejected")
+        let state = CurrentState()
+        self.state = state
+        place = SnapshotBoard.named("circuit_breakers", [Self.states], in: registry).add {
+            samples in
+            let now = state.value
+            for one in State.allCases {
+                samples.add(Self.states, one == now ? 1 : 0, breaker, one.rawValue)
+            }
+        }
+    }
+
+    /// The breaker is in this state now.
+    public func move(to state: State) { self.state.value = state }
+
+    /// Calls, and counts a success, or a failure if it throws.
+    nonisolated(nonsending)
+        public func call<Result, Failure: Error>(
+            _ body: nonisolated(nonsending) () async throws(Failure) -> Result
+        ) async throws(Failure) -> Result
+    {
+        do {
+            let result = try await body()
+            successes.increment()
+            return result
+        } catch {
+            failures.increment()
+            throw error
+        }
+    }
+
+    /// A call came back well.
+    public func succeeded() { successes.increment() }
+
+    /// A call failed.
+    public func failed() { failures.increment() }
+
+    /// A call was not made, since the breaker is open.
+    public func rejected() { rejections.increment() }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a service: how long it takes, and what is still on its way.
+
+public import OutriderMetrics
+internal import OutriderThreading
+
+/// How a service shuts down.
+///
+/// ```swift
+/// let drain = DrainMetrics()
+/// drain.watch("orders") { [weak queue] in queue?.count ?? 0 }
+///
+/// drain.begin()                                    // when the service is told to end
+/// drain.abandoned("orders", count: queue.count)    // what was left when time was up
+/// ```
+///
+/// Prometheus sees it if it scrapes meanwhile, so keep the agent up to the end. Thread-safe.
+public final class DrainMetrics: Sendable {
+    private static let began = CollectedFamily.gauge(
+        "service_drain_seconds", help: "For how long the service has been shutting down; 0 before.")
+    private static let remaining = CollectedFamily.gauge(
+        "service_drain_remaining", help: "What is still on its way, by kind.", labels: ["what"])
+
+    private let board: SnapshotBoard
+    private let lost: Family<Counter>
+    private let uptime: UptimeReader
+    private let places = Guarded<[SnapshotBoard.Place]>([])
+    private let start = Guarded<UInt64?>(nil)
+
+    /// The metrics of a service's end; one for a registry.
+    public init(registry: Registry = .shared) {
+        board = SnapshotBoard.named("drain", [Self.began, Self.remaining], in: registry)
+        lost = registry.counter(
+            "service_drain_abandoned_total",
+            help: "What was given up when the service ended, by kind.", labels: ["what"])
+        uptime = registry.uptime
+        let place = board.add { [weak self] samples in
+            if let self { samples.add(Self.began, self.seconds) }
+        }
+        places.withLock { $0.append(place) }
+    }
+
+    /// Shows how much of something is still on its way, asked at each scrape.
+    public func watch(_ what: String, _ count: @escaping @Sendable () -> Int) {
+        let place = board.add { samples in samples.add(Self.remaining, count(), what) }
+        // Shown as 0 from the start, so that a rise from nothing is seen.
+        _ = lost.with(what)
+        places.withLock { $0.append(place) }
+    }
+
+    /// The service shuts down; only the first call counts.
+    public func begin() {
+        start.withLock { $0 = $0 ?? uptime.nanoseconds }
+    }
+
+    /// So much of something was given up.
+    public func abandoned(_ what: String, count: Int = 1) {
+        lost.with(what).increment(by: count)
+    }
+
+    private var seconds: Double {
+        guard let start = start.withLock({ $0 }) else { return 0 }
+        let now = uptime.nanoseconds
+        return Double(now - min(now, start)) / 1_000_000_000
+    }
+}

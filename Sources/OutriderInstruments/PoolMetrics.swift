@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pool of connections: to a database, to another service, to Redis.
+//
+// Source of the names: OpenTelemetry's semantic conventions for database client metrics, in the spelling
+// of Prometheus.
+
+public import OutriderMetrics
+
+/// A pool of connections, whatever they lead to.
+///
+/// ```swift
+/// let metrics = PoolMetrics("orders-db") { [weak pool] in
+///     pool.map { .init(idle: $0.idle, used: $0.used, max: $0.capacity, pending: $0.waiters) }
+/// }
+/// let connection = try await metrics.acquire { try await pool.lease() }
+/// let order = try await metrics.use { try await connection.load(orderID) }
+/// ```
+///
+/// A pool that runs dry shows as `used` at the maximum, pending requests, and a wait time that grows; a pool
+/// of which connections are not given back as `used` that never falls. Thread-safe. Recording is one look at
+/// the clock and one observation. Give each pool of a registry a name of its own, of which there are few.
+public final class PoolMetrics: Sendable {
+    /// What a pool holds at one moment.
+    public struct Snapshot: Hashable, Sendable {
+        /// Connections that nobody uses.
+        public var idle: Int
+        /// Connections in use.
+        public var used: Int
+        /// As many as there may be; nil if the pool does not tell.
+        public var max: Int?
+        /// Those who wait for one; nil if the pool does not tell.
+        public var pending: Int?
+
+        /// A snapshot.
+        public init(idle: Int, used: Int, max: Int? = nil, pending: Int? = nil) {
+            (self.idle, self.used, self.max, self.pending) = (idle, used, max, pending)
+        }
+    }
+
+    private static let label = "db_client_connection_pool_name"
+    private static let count = CollectedFamily.gauge(
+        "db_client_connection_count", help: "Connections of a pool, by state.",
+        labels: [label, "state"])
+    private static let most = CollectedFamily.gauge(
+        "db_client_connection_max", help: "Connections that a pool may have.", labels: [label])
+    private static let pending = CollectedFamily.gauge(
+        "db_client_connection_pending_requests", help: "Requests that wait for a connection.",
+        labels: [label])
+
+    private let waits: Times
+    private let uses: Histogram
+    private let creations: Histogram
+    private let timeouts: Counter
+    private let place: SnapshotBoard.Place?
+
+    /// The metrics of a pool.
+    ///
+    /// - Parameters:
+    ///   - name: The pool's name.
+    ///   - registry: Where they are exposed.
+    ///   - buckets: Upper bounds of the three times, in seconds.
+    ///   - snapshot: Asked at each scrape, on a thread of the scrape's; should capture the pool weakly, and
+    ///     be nil when it is gone.
+    public init(
+        _ name: String, registry: Registry = .shared, buckets: Buckets = .instruments,
+        snapshot: (@Sendable () -> Snapshot?)? = nil
+    ) {
+        func times(_ metric: String, _ help: String) -> Histogram {
+            registry.histogram(metric, help: help, labels: [Self.label], buckets: buckets)
+                .with(name)
+        }
+        waits = Times(
+            times(
+                "db_client_connection_wait_time_seconds", "Time that it took to get a connection."),
+            in: registry)
+        uses = times(
+            "db_client_connection_use_time_seconds", "Time for which a connection was in use.")
+        creations = times(
+            "db_client_connection_create_time_seconds", "Time that it took to make a connection.")
+        timeouts = registry.counter(
+            "db_client_connection_timeouts_total",
+            help: "Requests that gave up waiting for a connection.", labels: [Self.label]
+        ).with(name)
+        place = snapshot.map { snapshot in
+            SnapshotBoard.named("pools", [Self.count, Self.most, Self.pending], in: registry).add {
+                samples in
+                guard let now = snapshot() else { return }
+                samples.add(Self.count, now.idle, name, "idle")
+                samples.add(Self.count, now.used, name, "used")
+                if let most = now.max { samples.add(Self.most, most, name) }
+                if let pending = now.pending { samples.add(Self.pending, pending, name) }
+            }
+        }
+    }
+
+    /// Gets a connection by `body`, and records how long that took.
+    ///
+    /// What throws was no wait for a connection; it counts as a timeout if `isTimeout` says so.
+    nonisolated(nonsending)
+        public func acquire<Connection>(
+            isTimeout: (any Error) -> Bool = { _ in false },
+            _ body: nonisolated(nonsending) () async throws -> Connection
+        ) async throws -> Connection
+    {
+        let stopwatch = waits.start()
+        do {
+            let connection = try await body()
+            stopwatch.stop()
+            return connection
+        } catch {
+            if isTimeout(error) { timeouts.increment() }
+            throw error
+        }
+    }
+
+    /// Uses a connection in `body`, and records for how long.
+    nonisolated(nonsending)
+        public func use<Result, Failure: Error>(
+            _ body: nonisolated(nonsending) () async throws(Failure) -> Result
+        ) async throws(Failure) -> Result
+    {
+        try await uses.time(body)
+    }
+
+    /// Makes a connection in `body`, and records how long that took.
+    nonisolated(nonsending)
+        public func create<Result, Failure: Error>(
+            _ body: nonisolated(nonsending) () async throws(Failure) -> Result
+        ) async throws(Failure) -> Result
+    {
+        try await creations.time(body)
+    }
+
+    /// Somebody got a connection after this time; for pools that tell so themselves.
+    public func noteWait(_ duration: Duration) { waits.histogram.observe(duration) }
+
+    /// A connection was in use for this time.
+    public func noteUse(_ duration: Duration) { uses.observe(duration) }
+
+    /// A connection took this time to make.
+    public func noteCreation(_ duration: Duration) { creations.observe(duration) }
+
+    /// Somebody gave up waiting for a connection.
+    public func noteTimeout() { timeouts.increment() }
+}

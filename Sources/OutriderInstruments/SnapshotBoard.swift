@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// What instruments of one kind tell at a scrape: one collector in a registry for all of a kind, since a
+// family belongs to one collector.
+
+internal import OutriderMetrics
+internal import OutriderThreading
+
+/// Closures that are asked at each scrape; thread-safe.
+final class SnapshotBoard: Collector {
+    typealias Read = @Sendable (_ samples: inout CollectedSamples) -> Void
+
+    /// A place on the board, given up when the last reference goes.
+    final class Place: Sendable {
+        private let board: SnapshotBoard
+        private let number: Int
+
+        fileprivate init(_ board: SnapshotBoard, _ number: Int) {
+            self.board = board
+            self.number = number
+        }
+
+        deinit {
+            // What it captured goes outside of the lock: it may come back here.
+            let removed = board.reads.withLock { $0.byNumber.removeValue(forKey: number) }
+            withExtendedLifetime(removed) {}
+        }
+    }
+
+    private struct Reads: Sendable {
+        var byNumber: [Int: Read] = [:]
+        var next = 0
+    }
+
+    let name: String
+    let families: [CollectedFamily]
+    private let reads = Guarded(Reads())
+
+    private init(_ name: String, _ families: [CollectedFamily]) {
+        self.name = name
+        self.families = families
+    }
+
+    /// The board of this name in a registry, made and registered if there is none.
+    static func named(
+        _ name: String, _ families: [CollectedFamily], in registry: Registry
+    ) -> SnapshotBoard {
+        let (board, isNew) = registry.attachment(named: name) { SnapshotBoard(name, families) }
+        if isNew { registry.add(board) }
+        return board
+    }
+
+    /// Has `read` asked at each scrape, for as long as the place is kept.
+    func add(_ read: @escaping Read) -> Place {
+        let number = reads.withLock { reads in
+            reads.next += 1
+            reads.byNumber[reads.next] = read
+            return reads.next
+        }
+        return Place(self, number)
+    }
+
+    func collect(into samples: inout CollectedSamples) {
+        let all = reads.withLock { $0.byNumber.sorted { $0.key < $1.key } }
+        for (_, read) in all { read(&samples) }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Of each level of a cache: hits and misses add up to look-ups.
+
+import OutriderInstruments
+import OutriderMetrics
+import OutriderTesting
+import Testing
+
+private struct Unreachable: Error {}
+
+@Suite struct CacheTests {
+    private let clock = ManualClock()
+    private let registry: Registry
+
+    init() {
+        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+    }
+
+    private func requests(_ result: String, level: String = "1") -> Double? {
+        registry.value(
+            "cache_requests_total", ["cache": "orders", "level": level, "result": result])
+    }
+
+    @Test func `hits and misses add up to look-ups`() {
+        let cache = CacheMetrics("orders", registry: registry)
+        let stored = [1: "book", 2: "pen"]
+        for id in 1...5 { cache.lookUp { stored[id] } }
+        cache.hit()
+        cache.miss()
+        cache.negativeHit()
+        #expect(requests("hit") == 3)
+        #expect(requests("miss") == 4)
+        #expect(requests("negative") == 1)
+    }
+
+    @Test func `a level that cannot be reached is a miss`() async {
+        let cache = CacheMetrics("orders", level: "2", registry: registry)
+        let found = await cache.lookUp { () async in "book" as String? }
+        #expect(found == "book")
+        await #expect(throws: Unreachable.self) {
+            try await cache.lookUp { () async throws(Unreachable) -> String? in throw Unreachable()
+            }
+        }
+        #expect(requests("hit", level: "2") == 1)
+        #expect(requests("miss", level: "2") == 1)
+    }
+
+    @Test func `levels are apart, and have their entries`() throws {
+        let first = CacheMetrics("orders", level: "1", registry: registry) { 100 }
+        let second = CacheMetrics("orders", level: "2", registry: registry) { nil }
+        first.hit()
+        #expect(requests("hit") == 1)
+        #expect(requests("hit", level: "2") == 0)
+        try registry.expect("cache_entries", ["cache": "orders", "level": "1"], 100)
+        #expect(registry.value("cache_entries", ["cache": "orders", "level": "2"]) == nil)
+        withExtendedLifetime((first, second)) {}
+    }
+
+    @Test func `loading is timed, and evictions have their causes`() async throws {
+        let cache = CacheMetrics("orders", registry: registry)
+        await cache.load { clock.advance(by: .milliseconds(250)) }
+        let labels = ["cache": "orders", "level": "1"]
+        try registry.expect("cache_load_duration_seconds_sum", labels, 0.25)
+        cache.evicted(count: 3)
+        cache.evicted(.invalidated)
+        cache.evicted(.other("tenant_left"), count: 2)
+        for (cause, count) in [("size", 3.0), ("invalidated", 1), ("tenant_left", 2)] {
+            try registry.expect(
+                "cache_evictions_total", labels.merging(["cause": cause]) { $1 }, count)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pool shows what it holds, who waits, and for how long.
+
+import OutriderInstruments
+import OutriderMetrics
+import OutriderTesting
+import Testing
+
+private struct Timeout: Error {}
+private struct Refused: Error {}
+
+@Suite struct PoolTests {
+    private let clock = ManualClock()
+    private let registry: Registry
+    private let orders = ["db_client_connection_pool_name": "orders"]
+
+    init() {
+        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+    }
+
+    @Test func `what a pool holds is asked at each scrape`() throws {
+        let pool = PoolMetrics("orders", registry: registry) {
+            .init(idle: 3, used: 7, max: 10, pending: 2)
+        }
+        try registry.expect(
+            "db_client_connection_count", orders.merging(["state": "idle"]) { $1 }, 3)
+        try registry.expect(
+            "db_client_connection_count", orders.merging(["state": "used"]) { $1 }, 7)
+        try registry.expect("db_client_connection_max", orders, 10)
+        try registry.expect("db_client_connection_pending_requests", orders, 2)
+        withExtendedLifetime(pool) {}
+    }
+
+    @Test func `what a pool does not tell is absent, and so is one that is gone`() throws {
+        var pool: PoolMetrics? = PoolMetrics("orders", registry: registry) {
+            .init(idle: 1, used: 0)
+        }
+        let other = PoolMetrics("other", registry: registry) { nil }
+        #expect(registry.value("db_client_connection_max", orders) == nil)
+        let idle = orders.merging(["state": "idle"]) { $1 }
+        try registry.expect("db_client_connection_count", idle, 1)
+        withExtendedLifetime(pool) {}
+        pool = nil
+        #expect(registry.value("db_client_connection_count", idle) == nil)
+        withExtendedLifetime(other) {}
+    }
+
+    @Test func `getting, using and making a connection are timed`() async throws {
+        let pool = PoolMetrics("orders", registry: registry)
+        let connection = try await pool.acquire {
+            clock.advance(by: .milliseconds(20))
+            return 1
+        }
+        #expect(connection == 1)
+        await pool.use { clock.advance(by: .milliseconds(300)) }
+        await pool.create { clock.advance(by: .seconds(2)) }
+        pool.noteWait(.milliseconds(30))
+        pool.noteUse(.milliseconds(200))
+        pool.noteCreation(.seconds(1))
+        for (name, sum) in [("wait", 0.05), ("use", 0.5), ("create", 3)] {
+            try registry.expect("db_client_connection_\(name)_time_seconds_count", orders, 2)
+            try registry.expect("db_client_connection_\(name)_time_seconds_sum", orders, sum)
+        }
+    }
+
+    @Test func `who gives up waiting is a timeout, and no wait`() async throws {
+        let pool = PoolMetrics("orders", registry: registry)
+        let isTimeout = { (error: any Error) in error is Timeout }
+        await #expect(throws: Timeout.self) {
+            try await pool.acquire(isTimeout: isTimeout) { throw Timeout() }
+        }
+        await #expect(throws: Refused.self) {
+            try await pool.acquire(isTimeout: isTimeout) { throw Refused() }
+        }
+        pool.noteTimeout()
+        try registry.expect("db_client_connection_timeouts_total", orders, 2)
+        try registry.expect("db_client_connection_wait_time_seconds_count", orders, 0)
+    }
+}

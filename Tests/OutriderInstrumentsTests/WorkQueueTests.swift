@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Work waits, runs and is gone, however it ends.
+
+import OutriderInstruments
+import OutriderMetrics
+import OutriderTesting
+import Testing
+
+private struct Failed: Error {}
+
+@Suite struct WorkQueueTests {
+    private let clock = ManualClock()
+    private let registry: Registry
+    private let labels = ["queue": "orders"]
+
+    init() {
+        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+    }
+
+    @Test func `work waits, runs, and is gone`() async throws {
+        let queue = WorkQueueMetrics("orders", capacity: 10, registry: registry)
+        let first = queue.enqueued()
+        let second = queue.enqueued()
+        try registry.expect("work_queue_depth", labels, 2)
+        try registry.expect("work_queue_capacity", labels, 10)
+        clock.advance(by: .milliseconds(125))
+        await first.run { () async in
+            await Task.yield()
+            #expect(registry.value("work_queue_active", labels) == 1)
+            #expect(registry.value("work_queue_depth", labels) == 1)
+            clock.advance(by: .milliseconds(250))
+        }
+        second.run {}
+        try registry.expect("work_queue_depth", labels, 0)
+        try registry.expect("work_queue_active", labels, 0)
+        try registry.expect("work_queue_wait_seconds_sum", labels, 0.5)
+        try registry.expect("work_queue_run_seconds_sum", labels, 0.25)
+        try registry.expect("work_queue_run_seconds_count", labels, 2)
+    }
+
+    @Test func `work that fails leaves nothing behind`() throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        #expect(throws: Failed.self) {
+            try queue.enqueued().run { () throws(Failed) in throw Failed() }
+        }
+        try registry.expect("work_queue_active", labels, 0)
+        try registry.expect("work_queue_depth", labels, 0)
+        #expect(registry.value("work_queue_capacity", labels) == nil)
+    }
+
+    @Test func `work that was not taken, or left, is rejected`() throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        queue.rejected()
+        queue.enqueued().leave()
+        try registry.expect("work_queue_rejected_total", labels, 2)
+        try registry.expect("work_queue_depth", labels, 0)
+        try registry.expect("work_queue_wait_seconds_count", labels, 0)
+    }
+
+    @Test func `the lag behind a log is there once there is one`() throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        #expect(registry.value("consumer_lag_messages", labels) == nil)
+        queue.setLag(messages: 4_711)
+        queue.setLag(messages: 12)
+        try registry.expect("consumer_lag_messages", labels, 12)
+    }
+}
