@@ -18,6 +18,7 @@ let package = Package(
             dependencies: [
                 "CBench", .product(name: "OutriderMetrics", package: "outrider"),
                 .product(name: "OutriderHTTP", package: "outrider"),
+                .product(name: "OutriderInstruments", package: "outrider"),
                 .product(name: "OutriderRuntime", package: "outrider"),
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],

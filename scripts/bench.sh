@@ -27,6 +27,7 @@ for op in counter_inc gauge_set histogram_observe counter_lookup histogram_looku
   request_floor request_token request_token_template \
   swift_metrics_counter_inc swift_metrics_counter_make_inc \
   scrape_counters scrape_histograms register_counter register_histogram \
+  cache_hit limiter_allowed fanout_delivered work_queue_cycle lock_floor lock_uncontended \
   collect_process collect_threads collect_cgroup collect_jobs collect_process_big \
   read_memory read_threads read_memory_big scrape_runtime scrape_runtime_big; do
   grep -qP "^outrider\t$op\t1\t[0-9.]+\t[0-9.]+$" <<<"$rows" ||

@@ -3,8 +3,13 @@
 
 import Outrider
 import OutriderHTTP
+import OutriderInstruments
 
+@MainActor
 enum EveryMetric {
+    /// Instruments live as long as the process.
+    private static var kept: [any Sendable] = []
+
     /// Requests as a service records them, each optional family included.
     static func configure(_ configuration: inout Agent.Configuration) {
         configuration.http.naming = .both
@@ -32,9 +37,30 @@ enum EveryMetric {
         call.setStatus(200)
         call.finish()
 
+        instruments(in: agent.registry)
         let full = agent.registry.counter(
             "probe_full_total", help: "A metric of a test.", labels: ["n"],
             limit: SeriesLimit(count: 1))
         for n in ["1", "2"] { full.with(n).increment() }
+    }
+
+    private static func instruments(in registry: Registry) {
+        let cache = CacheMetrics("probe", registry: registry) { 1 }
+        cache.evicted()
+        let queue = WorkQueueMetrics("probe", capacity: 10, registry: registry)
+        queue.setLag(messages: 1)
+        let drain = DrainMetrics(registry: registry)
+        drain.watch("probe") { 1 }
+        kept = [
+            PoolMetrics("probe", registry: registry) {
+                .init(idle: 1, used: 1, max: 2, pending: 0)
+            },
+            cache, queue, RateLimiterMetrics("probe", registry: registry) { 1 },
+            CircuitBreakerMetrics("probe", registry: registry),
+            FanoutMetrics("probe", registry: registry),
+            ObjectPoolMetrics("probe", registry: registry),
+            drain,
+        ]
+        InstrumentedLock("probe", 0, registry: registry).withLock { $0 += 1 }
     }
 }

@@ -31,6 +31,7 @@ func runTimings(isQuick: Bool) {
     lookUps(harness)
     requests(harness)
     swiftMetrics(harness)
+    instruments(harness)
     scrapes(harness)
     RuntimeBench.run(harness)
 }
