@@ -109,6 +109,9 @@ private final class Log: Sendable {
         #expect(try eventually { try count() == 20 })
         #expect(monitor.stalls.count == 16)
         #expect(monitor.notices().count == 3)
+        #expect(monitor.stalls.allSatisfy { !$0.isOver })
+        // They go while they hang: nobody waits for them any more.
         for probe in probes { probe.retire() }
+        #expect(eventually { monitor.stalls.allSatisfy(\.isOver) })
     }
 }

@@ -15,11 +15,17 @@ final class StallWatch: Sendable {
     /// Threads that are asked for their stacks in one stall.
     private static let threadLimit = 8
 
+    /// By what a stall is found among those that are kept.
+    private struct Known: Sendable {
+        let start: Double
+        let what: String
+    }
+
     private struct State: Sendable {
         /// The stalls, the last one first.
         var stalls: [Stall] = []
-        /// The stall that each probe is in, by when it began.
-        var current: [ObjectIdentifier: Double] = [:]
+        /// The stall that each probe is in.
+        var current: [ObjectIdentifier: Known] = [:]
     }
 
     let threshold: Duration
@@ -41,7 +47,7 @@ final class StallWatch: Sendable {
     /// The last stalls, the latest first.
     var stalls: [Stall] { state.withLock { $0.stalls } }
 
-    /// Looks at each probe.
+    /// Looks at each probe; what is probed no more hangs no more.
     func check(_ probes: [Probe]) {
         for probe in probes {
             let age = probe.age ?? .zero
@@ -49,24 +55,31 @@ final class StallWatch: Sendable {
             let known = state.withLock { $0.current[id] }
             switch (age >= threshold, known) {
             case (true, nil): begin(probe, id, age)
-            case (true, .some(let start)): update(start, probe) { $0.duration = age }
-            case (false, .some(let start)):
+            case (true, .some(let known)): update(known) { $0.duration = age }
+            case (false, .some(let known)):
                 state.withLock { $0.current[id] = nil }
-                update(start, probe) {
+                update(known) {
                     // It has answered between the last look and this one.
                     $0.duration = max(
-                        $0.duration, .seconds(self.clock.secondsSinceEpoch - start) - age)
+                        $0.duration, .seconds(self.clock.secondsSinceEpoch - known.start) - age)
                     $0.isOver = true
                 }
             case (false, nil): break
             }
         }
+        let ids = Set(probes.map { ObjectIdentifier($0) })
+        let gone = state.withLock { state in
+            let gone = state.current.filter { !ids.contains($0.key) }
+            for id in gone.keys { state.current[id] = nil }
+            return gone.values
+        }
+        for known in gone { update(known) { $0.isOver = true } }
     }
 
-    private func update(_ start: Double, _ probe: Probe, _ change: (inout Stall) -> Void) {
+    private func update(_ known: Known, _ change: (inout Stall) -> Void) {
         state.withLock { state in
             let place = state.stalls.firstIndex {
-                $0.beganAt == start && $0.what == probe.target.name
+                $0.beganAt == known.start && $0.what == known.what
             }
             if let place { change(&state.stalls[place]) }
         }
@@ -80,7 +93,7 @@ final class StallWatch: Sendable {
             thread: stack.map { "\($0.name) (\($0.thread))" }, state: stack?.state ?? "",
             functions: stack?.functions ?? [])
         state.withLock { state in
-            state.current[id] = start
+            state.current[id] = Known(start: start, what: stall.what)
             state.stalls = Array(([stall] + state.stalls).prefix(Self.limit))
         }
         counter.with(probe.target.kind).increment()
