@@ -28,7 +28,7 @@ if [[ $goal == lab ]]; then
 fi
 if [[ $goal == test ]]; then
     packages+=(prometheus python3 python3-venv wrk golang-go protobuf-compiler valgrind gcc g++
-        libc6-dev binutils make git perl redis-server libjemalloc2 libmimalloc2.0)
+        libc6-dev binutils make git perl procps redis-server libjemalloc2 libmimalloc2.0)
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)
