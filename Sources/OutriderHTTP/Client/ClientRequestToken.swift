@@ -54,6 +54,11 @@ public final class ClientRequestToken: Sendable {
         }
     }
 
+    /// Ends it with an error that its framework has a word for; of those there should be few.
+    package func finish(errorType name: String) {
+        end(error: recorder.errorTypes.number(named: name))
+    }
+
     private func end(error: Int) {
         // ORDERING: acquiring and releasing, so that whoever ends it sees what others set.
         if isEnded.exchange(true, ordering: .acquiringAndReleasing) { return }

@@ -29,11 +29,19 @@ final class ErrorTypes: Sendable {
     /// Types that are told apart.
     static let limit = 64
     /// Characters of a type's name.
-    private static let nameLimit = 100
+    fileprivate static let nameLimit = 100
 
     private struct State: Sendable {
         var numbers: [ObjectIdentifier: Int] = [:]
+        var namedNumbers: [String: Int] = [:]
         var names: [String] = []
+
+        /// The number of a name that was not met before.
+        mutating func add(_ name: String) -> Int? {
+            guard names.count < ErrorTypes.limit else { return nil }
+            names.append(String(name.prefix(ErrorTypes.nameLimit)))
+            return ErrorKind.firstType + names.count - 1
+        }
     }
 
     private let state = Guarded(State())
@@ -43,11 +51,19 @@ final class ErrorTypes: Sendable {
         let type = type(of: error)
         return state.withLock { state in
             if let number = state.numbers[ObjectIdentifier(type)] { return number }
-            guard state.names.count < Self.limit else { return ErrorKind.other }
-            let number = ErrorKind.firstType + state.names.count
-            state.numbers[ObjectIdentifier(type)] = number
             // Unqualified: a private type's full name has an address that differs in each run.
-            state.names.append(String(String(describing: type).prefix(Self.nameLimit)))
+            guard let number = state.add(String(describing: type)) else { return ErrorKind.other }
+            state.numbers[ObjectIdentifier(type)] = number
+            return number
+        }
+    }
+
+    /// The number of an error that a framework has a word for, beside its type.
+    func number(named name: String) -> Int {
+        state.withLock { state in
+            if let number = state.namedNumbers[name] { return number }
+            guard let number = state.add(name) else { return ErrorKind.other }
+            state.namedNumbers[name] = number
             return number
         }
     }

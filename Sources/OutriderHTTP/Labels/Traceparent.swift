@@ -4,18 +4,18 @@
 // It comes from outside, so it is read strictly: what is not exactly as the specification says gives
 // no exemplar. Nothing else depends on it.
 
-internal import OutriderMetrics
+package import OutriderMetrics
 
 /// A W3C trace context whose trace is sampled: version, trace, parent span, flags.
 ///
 /// Source: W3C Trace Context, section 3.2, "traceparent Header".
-struct Traceparent {
+package struct Traceparent {
     let trace: String
     let span: String
 
     /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`; nil for anything else, and
     /// for a trace that is not sampled, since nobody could look it up.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         // Most are not sampled, so that is looked at before anything is copied.
         guard Self.isSampled(text.utf8) else { return nil }
         // 2 + 1 + 32 + 1 + 16 + 1 + 2; a later version may go on after another dash.
@@ -31,7 +31,7 @@ struct Traceparent {
     }
 
     /// What leads to the trace.
-    var exemplar: Exemplar { .trace(trace, span: span) }
+    package var exemplar: Exemplar { .trace(trace, span: span) }
 
     /// Whether the lowest bit of the flags is set.
     private static func isSampled(_ text: String.UTF8View) -> Bool {
