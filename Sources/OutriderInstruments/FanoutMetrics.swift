@@ -2,13 +2,14 @@
 // One message to many: publish and subscribe, a broadcast to sockets.
 
 public import OutriderMetrics
+internal import Synchronization
 
 /// A broadcast of messages to subscribers.
 ///
 /// ```swift
 /// let metrics = FanoutMetrics("chat")
 ///
-/// let subscription = metrics.subscribe()           // ends with its last reference, or with end()
+/// let subscription = metrics.subscribe()           // ends with its last reference, or with end(_:)
 /// for subscriber in subscribers {
 ///     if subscriber.offer(message) { metrics.delivered() } else { metrics.dropped(.slowConsumer) }
 /// }
@@ -16,7 +17,7 @@ public import OutriderMetrics
 ///
 /// A delivery is an increment, some two nanoseconds. Thread-safe.
 public final class FanoutMetrics: Sendable {
-    /// Why a message did not reach a subscriber.
+    /// Why a message did not reach a subscriber, or a subscription ended.
     public struct Drop: Hashable, Sendable {
         let label: String
 
@@ -31,6 +32,7 @@ public final class FanoutMetrics: Sendable {
 
     private let subscribers: Gauge
     private let messages: Family<Counter>
+    private let ended: Family<Counter>
     private let deliveries: Counter
     private let slow: Counter
     private let fanout: String
@@ -49,12 +51,16 @@ public final class FanoutMetrics: Sendable {
             "fanout_messages_total",
             help: "Messages to single subscribers: delivered, or why they were dropped.",
             labels: ["fanout", "result"])
+        ended = registry.counter(
+            "fanout_subscriptions_ended_total",
+            help: "Subscriptions that ended, by reason: closed by the subscriber, or dropped.",
+            labels: ["fanout", "reason"])
         deliveries = messages.with(fanout, "delivered")
         slow = messages.with(fanout, Drop.slowConsumer.label)
     }
 
     /// There is one subscriber more, until what is returned ends.
-    public func subscribe() -> Subscription { Subscription(subscribers) }
+    public func subscribe() -> Subscription { Subscription(of: self) }
 
     /// Messages reached their subscribers, one each.
     public func delivered(_ count: Int = 1) { deliveries.increment(by: count) }
@@ -67,13 +73,24 @@ public final class FanoutMetrics: Sendable {
 
     /// A subscriber.
     ///
-    /// It is one until ``end()``, or until the last reference to it goes.
+    /// It is one until ``end(_:)``, or until the last reference to it goes.
     public final class Subscription: Sendable {
-        private let membership: Membership
+        private let fanout: FanoutMetrics
+        private let isEnded = Atomic<Bool>(false)
 
-        fileprivate init(_ gauge: Gauge) { membership = Membership(in: gauge) }
+        fileprivate init(of fanout: FanoutMetrics) {
+            self.fanout = fanout
+            fanout.subscribers.increment()
+        }
 
-        /// The subscriber is gone; only the first call counts.
-        public func end() { membership.end() }
+        deinit { end() }
+
+        /// The subscriber is gone, by its own will unless told otherwise; only the first call counts.
+        public func end(_ reason: Drop = .closed) {
+            // ORDERING: relaxed; only who comes first matters.
+            if isEnded.exchange(true, ordering: .relaxed) { return }
+            fanout.subscribers.decrement()
+            fanout.ended.with(fanout.fanout, reason.label).increment()
+        }
     }
 }

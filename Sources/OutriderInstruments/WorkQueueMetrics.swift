@@ -21,6 +21,7 @@ public final class WorkQueueMetrics: Sendable {
     private let waits: Times
     private let runs: Times
     private let rejections: Counter
+    private let deadlines: Counter
     private let lag: OnceGauge
 
     /// The metrics of a queue.
@@ -54,6 +55,10 @@ public final class WorkQueueMetrics: Sendable {
         rejections = registry.counter(
             "work_queue_rejected_total", help: "Work that a queue did not take.", labels: labels
         ).with(queue)
+        deadlines = registry.counter(
+            "work_queue_deadline_exceeded_total",
+            help: "Work whose result did not come in time for who waited for it.", labels: labels
+        ).with(queue)
         lag = OnceGauge {
             registry.gauge(
                 "consumer_lag_messages", help: "Messages behind the end of a log or broker.",
@@ -73,20 +78,18 @@ public final class WorkQueueMetrics: Sendable {
         return Ticket(queue: self, waiting: waits.start())
     }
 
-    private func end(_ running: Stopwatch) {
-        running.stop()
-        active.decrement()
-    }
-
     /// Work was not taken: the queue was full, or too slow to be of use.
     public func rejected() { rejections.increment() }
+
+    /// Who gave the work had waited long enough and got no result, whether it was begun or not.
+    public func deadlineExceeded() { deadlines.increment() }
 
     /// How far behind the end of a log or broker the consumer is.
     public func setLag(messages: Int) { lag.gauge.set(messages) }
 
     /// Work in a queue.
     ///
-    /// Exactly one of ``run(_:)-(_)`` and ``leave()`` is to be called, once.
+    /// Exactly one of ``run(_:)-(_)``, ``begin()`` and ``leave()`` is to be called, once.
     public struct Ticket: Sendable {
         fileprivate let queue: WorkQueueMetrics
         fileprivate let waiting: Stopwatch
@@ -95,8 +98,8 @@ public final class WorkQueueMetrics: Sendable {
         public func run<Result, Failure: Error>(
             _ body: () throws(Failure) -> Result
         ) throws(Failure) -> Result {
-            let running = start()
-            defer { queue.end(running) }
+            let running = begin()
+            defer { running.end() }
             return try body()
         }
 
@@ -106,8 +109,8 @@ public final class WorkQueueMetrics: Sendable {
                 _ body: nonisolated(nonsending) () async throws(Failure) -> Result
             ) async throws(Failure) -> Result
         {
-            let running = start()
-            defer { queue.end(running) }
+            let running = begin()
+            defer { running.end() }
             return try await body()
         }
 
@@ -117,11 +120,24 @@ public final class WorkQueueMetrics: Sendable {
             queue.rejections.increment()
         }
 
-        private func start() -> Stopwatch {
+        /// The work begins, for those who cannot do it in a closure, as a batch of it.
+        public func begin() -> Running {
             waiting.stop()
             queue.depth.decrement()
             queue.active.increment()
-            return queue.runs.start()
+            return Running(queue: queue, stopwatch: queue.runs.start())
+        }
+    }
+
+    /// Work that is being done; ``end()`` is to be called once.
+    public struct Running: Sendable {
+        fileprivate let queue: WorkQueueMetrics
+        fileprivate let stopwatch: Stopwatch
+
+        /// It is done, well or not.
+        public func end() {
+            stopwatch.stop()
+            queue.active.decrement()
         }
     }
 }

@@ -66,6 +66,13 @@ private struct Failed: Error {}
         withExtendedLifetime(second) {}
         second = nil
         try registry.expect("fanout_subscribers", ["fanout": "chat"], 0)
+        let third = fanout.subscribe()
+        third.end(.slowConsumer)
+        third.end()
+        let ended = "fanout_subscriptions_ended_total"
+        try registry.expect(ended, ["fanout": "chat", "reason": "closed"], 2)
+        try registry.expect(ended, ["fanout": "chat", "reason": "slow_consumer"], 1)
+        try registry.expect("fanout_subscribers", ["fanout": "chat"], 0)
         fanout.delivered(10)
         fanout.dropped(.slowConsumer, count: 2)
         fanout.dropped(.closed)

@@ -57,6 +57,28 @@ private struct Failed: Error {}
         try registry.expect("work_queue_wait_seconds_count", labels, 0)
     }
 
+    @Test func `a batch begins and ends together`() throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        let tickets = (0..<3).map { _ in queue.enqueued() }
+        clock.advance(by: .milliseconds(125))
+        let batch = tickets.map { $0.begin() }
+        try registry.expect("work_queue_active", labels, 3)
+        try registry.expect("work_queue_depth", labels, 0)
+        clock.advance(by: .milliseconds(250))
+        for work in batch { work.end() }
+        try registry.expect("work_queue_active", labels, 0)
+        try registry.expect("work_queue_wait_seconds_sum", labels, 0.375)
+        try registry.expect("work_queue_run_seconds_sum", labels, 0.75)
+    }
+
+    @Test func `a deadline counts by itself, whatever becomes of the work`() throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        try registry.expect("work_queue_deadline_exceeded_total", labels, 0)
+        queue.enqueued().run { queue.deadlineExceeded() }
+        try registry.expect("work_queue_deadline_exceeded_total", labels, 1)
+        try registry.expect("work_queue_rejected_total", labels, 0)
+    }
+
     @Test func `the lag behind a log is there once there is one`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         #expect(registry.value("consumer_lag_messages", labels) == nil)

@@ -49,6 +49,8 @@ enum EveryMetric {
         cache.evicted()
         let queue = WorkQueueMetrics("probe", capacity: 10, registry: registry)
         queue.setLag(messages: 1)
+        let fanout = FanoutMetrics("probe", registry: registry)
+        fanout.subscribe().end()
         let drain = DrainMetrics(registry: registry)
         drain.watch("probe") { 1 }
         kept = [
@@ -57,7 +59,7 @@ enum EveryMetric {
             },
             cache, queue, RateLimiterMetrics("probe", registry: registry) { 1 },
             CircuitBreakerMetrics("probe", registry: registry),
-            FanoutMetrics("probe", registry: registry),
+            fanout,
             ObjectPoolMetrics("probe", registry: registry),
             drain,
         ]
