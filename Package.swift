@@ -43,6 +43,8 @@ let package = Package(
         .library(name: "OutriderHummingbird", targets: ["OutriderHummingbird"]),
         .library(name: "OutriderNIO", targets: ["OutriderNIO"]),
         .library(name: "OutriderFlyingFox", targets: ["OutriderFlyingFox"]),
+        .library(name: "OutriderGRPC", targets: ["OutriderGRPC"]),
+        .library(name: "OutriderAsyncHTTPClient", targets: ["OutriderAsyncHTTPClient"]),
         .library(name: "OutriderServiceLifecycle", targets: ["OutriderServiceLifecycle"]),
         .library(name: "OutriderTracing", targets: ["OutriderTracing"]),
         .library(name: "OutriderLogging", targets: ["OutriderLogging"]),
@@ -54,6 +56,8 @@ let package = Package(
             name: "HTTPTypes", description: "The same for the parts of swift-http-types.",
             enabledTraits: ["NIO"]),
         .trait(name: "FlyingFox", description: "Timed routes for FlyingFox."),
+        .trait(name: "GRPC", description: "Interceptors for servers and clients of gRPC Swift 2."),
+        .trait(name: "AsyncHTTPClient", description: "Timed requests out of AsyncHTTPClient."),
         .trait(name: "ServiceLifecycle", description: "The agent as a Service."),
         .trait(name: "Tracing", description: "Exemplars from swift-distributed-tracing."),
         .trait(name: "Logging", description: "Logs to swift-log, and log_messages_total."),
@@ -66,6 +70,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/swhitty/FlyingFox.git", from: "0.27.1"),
+        .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.9.2"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(
             url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing.git", from: "1.7.3"),
@@ -160,6 +167,22 @@ let package = Package(
                 "OutriderHTTP",
                 product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
                 product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "OutriderGRPC",
+            dependencies: [
+                "OutriderHTTP", "OutriderMetrics", "OutriderThreading",
+                product("GRPCCore", of: "grpc-swift-2", with: "GRPC"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "OutriderAsyncHTTPClient",
+            dependencies: [
+                "OutriderHTTP", "OutriderMetrics",
+                product("AsyncHTTPClient", of: "async-http-client", with: "AsyncHTTPClient"),
+                product("NIOCore", of: "swift-nio", with: "AsyncHTTPClient"),
+                product("NIOHTTP1", of: "swift-nio", with: "AsyncHTTPClient"),
             ],
             swiftSettings: strict),
         .target(
@@ -285,6 +308,26 @@ let package = Package(
                 "TestSupport",
                 product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
                 product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OutriderGRPCTests",
+            dependencies: [
+                "OutriderGRPC", "OutriderMetrics", "OutriderTesting", "TestSupport",
+                product("GRPCCore", of: "grpc-swift-2", with: "GRPC"),
+                product(
+                    "GRPCNIOTransportHTTP2", of: "grpc-swift-nio-transport", with: "GRPC"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "OutriderAsyncHTTPClientTests",
+            dependencies: [
+                "OutriderAsyncHTTPClient", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
+                "TestSupport",
+                product("AsyncHTTPClient", of: "async-http-client", with: "AsyncHTTPClient"),
+                product("NIOCore", of: "swift-nio", with: "AsyncHTTPClient"),
+                product("NIOHTTP1", of: "swift-nio", with: "AsyncHTTPClient"),
+                product("NIOPosix", of: "swift-nio", with: "AsyncHTTPClient"),
             ],
             swiftSettings: strict),
         .testTarget(

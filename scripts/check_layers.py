@@ -77,6 +77,10 @@ FLOORS = [
         "OutriderNIO": SYSTEM
         | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP", "OutriderRuntime"}
         | {"NIOCore", "NIOPosix", "NIOHTTP1", "NIOHTTPTypes", "HTTPTypes"},
+        "OutriderGRPC": SYSTEM
+        | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP", "GRPCCore"},
+        "OutriderAsyncHTTPClient": SYSTEM
+        | {"OutriderMetrics", "OutriderHTTP", "AsyncHTTPClient", "NIOCore", "NIOHTTP1"},
         "OutriderFlyingFox": {"OutriderHTTP", "FlyingFox", "FlyingSocks", "Foundation"},
         "OutriderServiceLifecycle": {
             "Dispatch",

@@ -12,7 +12,9 @@ from runtime_lab import RuntimeLab
 from test_heap import HeapProbe
 
 ROW = re.compile(r"^\| `([a-z_]+)` \| (.*) \|$")
-ELSEWHERE = {"Log messages", "Event loops of NIO"}
+ELSEWHERE = {
+    "Log messages", "Event loops of NIO", "gRPC calls", "Connections of AsyncHTTPClient",
+}
 """Sections of traits, which tests in Swift compare with the real ones."""
 
 

@@ -7,7 +7,6 @@
     import OutriderMetrics
     import OutriderNIO
     import OutriderRuntime
-    import OutriderTesting
     import TestSupport
     import Testing
 
@@ -21,21 +20,11 @@
             try await group.next().submit {}.get()
             // A tick counts when it has ended.
             try await group.next().submit {}.get()
-            let families = try registry.exposition().families.filter { $0.name.hasPrefix("nio_") }
-            let exposed = families.map { family in
-                MetricsList.Row(
-                    name: family.type == .counter ? family.name.ensuringTotal : family.name,
-                    type: "\(family.type)",
-                    labels: Set(family.samples.flatMap(\.labels.keys)).subtracting(["le"]))
-            }
+            let exposed = try MetricsList.exposed(by: registry, prefix: "nio_")
             #expect(Set(exposed) == Set(MetricsList.rows(prefix: "nio_")))
             #expect(exposed.count == 5)
             monitor.stop()
             try await group.shutdownGracefully()
         }
-    }
-
-    extension String {
-        fileprivate var ensuringTotal: String { hasSuffix("_total") ? self : self + "_total" }
     }
 #endif

@@ -2,6 +2,8 @@
 // docs/metrics.md, as tests compare it with what is exposed.
 
 internal import Glibc
+public import OutriderMetrics
+internal import OutriderTesting
 
 /// The list of all metrics.
 public enum MetricsList {
@@ -27,6 +29,16 @@ public enum MetricsList {
             let cells = line.split(separator: "|").map { $0.trimmed }
             guard cells.count == 7 else { return nil }
             return Row(name: quoted(cells[0])[0], type: cells[1], labels: Set(quoted(cells[3])))
+        }
+    }
+
+    /// The same rows as a registry exposes them: families whose names begin so.
+    public static func exposed(by registry: Registry, prefix: String) throws -> [Row] {
+        try registry.exposition().families.filter { $0.name.hasPrefix(prefix) }.map { family in
+            let isNamed = family.type != .counter || family.name.hasSuffix("_total")
+            return Row(
+                name: isNamed ? family.name : family.name + "_total", type: "\(family.type)",
+                labels: Set(family.samples.flatMap(\.labels.keys)).subtracting(["le"]))
         }
     }
 

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connections of a client: its pool, as far as it can be seen.
+//
+// AsyncHTTPClient tells nothing of its pool; that is not public. But it hands each new connection to its
+// configuration, and a connection can be watched: a handler behind the codec sees requests and answers pass.
+// Who waits for a connection cannot be seen from outside.
+
+#if AsyncHTTPClient
+    public import AsyncHTTPClient
+    internal import NIOCore
+    internal import NIOHTTP1
+    public import OutriderMetrics
+
+    extension HTTPClient.Configuration {
+        /// Records the connections of the clients made with this configuration.
+        ///
+        /// ```swift
+        /// var configuration = HTTPClient.Configuration()
+        /// configuration.recordConnections()
+        /// let client = HTTPClient(configuration: configuration)
+        /// ```
+        ///
+        /// `http_client_open_connections`, by `http_connection_state` (`active` while a request has no
+        /// answer, else `idle`) and by `network_peer_address`; `http_client_connection_duration_seconds`
+        /// of those that closed. A connection of HTTP/2 is active as long as it is open: its streams
+        /// share it. Uses the configuration's initializers for connections; one that is set already is
+        /// called first. Costs a handler for each connection.
+        public mutating func recordConnections(
+            registry: Registry = .shared, limit: SeriesLimit = SeriesLimit(count: 1_000)
+        ) {
+            let connections = ConnectionFamilies(registry, limit: limit)
+            let plain = http1_1ConnectionDebugInitializer
+            http1_1ConnectionDebugInitializer = { channel in
+                Self.initialize(channel, with: plain).flatMap {
+                    channel.eventLoop.submit { connections.watch(channel) }
+                }
+            }
+            let multiplexed = http2ConnectionDebugInitializer
+            http2ConnectionDebugInitializer = { channel in
+                Self.initialize(channel, with: multiplexed).map { connections.count(channel) }
+            }
+        }
+
+        private static func initialize(
+            _ channel: any Channel, with first: (@Sendable (any Channel) -> EventLoopFuture<Void>)?
+        ) -> EventLoopFuture<Void> {
+            guard let first else { return channel.eventLoop.makeSucceededVoidFuture() }
+            return first(channel).hop(to: channel.eventLoop)
+        }
+    }
+
+    /// The metrics of connections; thread-safe.
+    private struct ConnectionFamilies: Sendable {
+        private let open: Family<Gauge>
+        private let durations: Histogram
+
+        init(_ registry: Registry, limit: SeriesLimit) {
+            open = registry.gauge(
+                "http_client_open_connections", help: "Connections that are open.",
+                labels: ["http_connection_state", "network_peer_address"], limit: limit)
+            durations = registry.histogram(
+                "http_client_connection_duration_seconds",
+                help: "How long connections were open, of those that are closed.")
+        }
+
+        /// Counts a connection that can be idle; on its event loop.
+        ///
+        /// One that is put together otherwise than we know is counted as active: what only looks on must not
+        /// end a connection.
+        func watch(_ channel: any Channel) {
+            let pipeline = channel.pipeline.syncOperations
+            let (idle, active) = gauges(of: channel)
+            let handler = ConnectionHandler(idle: idle, active: active)
+            do {
+                let codec = try pipeline.handler(
+                    type: ByteToMessageHandler<HTTPResponseDecoder>.self)
+                try pipeline.addHandler(handler, position: .after(codec))
+            } catch {
+                return count(channel)
+            }
+            idle.increment()
+            end(channel) { [handler = NIOLoopBound(handler, eventLoop: channel.eventLoop)] in
+                handler.value.current.decrement()
+            }
+        }
+
+        /// Counts a connection whose streams are not looked at.
+        func count(_ channel: any Channel) {
+            let (_, active) = gauges(of: channel)
+            active.increment()
+            end(channel) { active.decrement() }
+        }
+
+        private func gauges(of channel: any Channel) -> (idle: Gauge, active: Gauge) {
+            let address = channel.remoteAddress
+            let peer = address?.ipAddress ?? address?.pathname ?? ""
+            return (open.with("idle", peer), open.with("active", peer))
+        }
+
+        private func end(_ channel: any Channel, _ leave: @escaping @Sendable () -> Void) {
+            let began = ContinuousClock.now
+            channel.closeFuture.whenComplete { _ in
+                leave()
+                durations.observe(ContinuousClock.now - began)
+            }
+        }
+    }
+
+    /// Sees whether a connection has a request without an answer; belongs to the event loop.
+    private final class ConnectionHandler: ChannelDuplexHandler {
+        typealias InboundIn = HTTPClientResponsePart
+        typealias InboundOut = HTTPClientResponsePart
+        typealias OutboundIn = HTTPClientRequestPart
+        typealias OutboundOut = HTTPClientRequestPart
+
+        private let idle: Gauge
+        private let active: Gauge
+        /// The one that the connection counts in.
+        private(set) var current: Gauge
+
+        init(idle: Gauge, active: Gauge) {
+            self.idle = idle
+            self.active = active
+            current = idle
+        }
+
+        func write(
+            context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
+        ) {
+            if case .head = unwrapOutboundIn(data) { move(to: active) }
+            context.write(data, promise: promise)
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            if case .end = unwrapInboundIn(data) { move(to: idle) }
+            context.fireChannelRead(data)
+        }
+
+        private func move(to gauge: Gauge) {
+            if gauge === current { return }
+            current.decrement()
+            gauge.increment()
+            current = gauge
+        }
+    }
+#endif

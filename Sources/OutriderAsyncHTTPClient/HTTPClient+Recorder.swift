@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests that go out through AsyncHTTPClient.
+
+#if AsyncHTTPClient
+    public import AsyncHTTPClient
+    public import NIOCore
+    internal import NIOHTTP1
+    public import OutriderHTTP
+
+    extension HTTPClient {
+        /// Sends `request` and records it, until the head of its answer is there.
+        ///
+        /// ```swift
+        /// let outgoing = HTTPClientRecorder()
+        /// let answer = try await client.execute(request, timeout: .seconds(1), recorder: outgoing)
+        /// ```
+        ///
+        /// In `http_client_request_duration_seconds`, by the server in the request's URL and never by its
+        /// path; a redirect belongs to the request that met it. Throws what the client throws, which
+        /// `error_type` names: `deadlineExceeded`, `connectTimeout`.
+        public func execute(
+            _ request: HTTPClientRequest, timeout: TimeAmount, recorder: HTTPClientRecorder
+        ) async throws -> HTTPClientResponse {
+            try await execute(request, timeout: timeout, recorder: recorder) { $0 }
+        }
+
+        /// Sends `request` and records it, until `read` has made of its answer what is needed.
+        ///
+        /// ```swift
+        /// let stock = try await client.execute(request, timeout: .seconds(1), recorder: outgoing) {
+        ///     try JSONDecoder().decode(Stock.self, from: await $0.body.collect(upTo: 65_536))
+        /// }
+        /// ```
+        ///
+        /// So the time has the body in it, and a body that breaks off is an error.
+        nonisolated(nonsending)
+            public func execute<Result>(
+                _ request: HTTPClientRequest, timeout: TimeAmount, recorder: HTTPClientRecorder,
+                _ read: nonisolated(nonsending) (HTTPClientResponse) async throws -> Result
+            ) async throws -> Result
+        {
+            let target = RequestTarget(request.url)
+            let peer = recorder.peer(target.address, port: target.port)
+            let token = recorder.begin(method: request.method.rawValue, to: peer)
+            do {
+                let answer = try await execute(request, timeout: timeout)
+                token.setStatus(Int(answer.status.code))
+                let result = try await read(answer)
+                token.finish()
+                return result
+            } catch {
+                token.finish(throwing: error)
+                throw error
+            }
+        }
+
+        /// Sends `request` and records it, until its answer is complete.
+        public func execute(
+            request: Request, deadline: NIODeadline? = nil, recorder: HTTPClientRecorder
+        ) -> EventLoopFuture<Response> {
+            let peer = recorder.peer(request.host.lowercased(), port: request.port)
+            let token = recorder.begin(method: request.method.rawValue, to: peer)
+            let answer = execute(request: request, deadline: deadline)
+            answer.whenComplete { result in
+                switch result {
+                case .success(let answer):
+                    token.setStatus(Int(answer.status.code))
+                    token.finish()
+                case .failure(let error):
+                    token.finish(throwing: error)
+                }
+            }
+            return answer
+        }
+    }
+
+    extension ClientRequestToken {
+        /// Ends it with what the client threw.
+        fileprivate func finish(throwing error: any Error) {
+            switch error {
+            case is CancellationError: finish(.cancelled)
+            case let error as HTTPClientError where error == .cancelled: finish(.cancelled)
+            case let error as HTTPClientError: finish(errorType: Self.word(for: error))
+            default: finish(.failed(error))
+            }
+        }
+
+        /// `deadlineExceeded`, without what an error says of this one request.
+        private static func word(for error: HTTPClientError) -> String {
+            let text = String(describing: error)
+            let name = text.split(separator: ".").last { !$0.isEmpty } ?? "HTTPClientError"
+            return String(name.prefix { $0.isLetter || $0.isNumber || $0 == "_" })
+        }
+    }
+#endif

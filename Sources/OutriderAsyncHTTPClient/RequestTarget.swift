@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a request goes: the authority of its URL, as a label.
+
+#if AsyncHTTPClient
+    /// The server in a URL.
+    ///
+    /// Source: RFC 3986, section 3.2. What is no URL of a server has an empty address.
+    package struct RequestTarget: Equatable {
+        /// Its name or address in lower case, the path of a socket, or nothing.
+        package let address: String
+        /// Its port, or the scheme's; 0 for a socket.
+        package let port: Int
+
+        package init(_ url: String) {
+            guard let scheme = url.firstRange(of: "://") else {
+                self.init(address: "", port: 0)
+                return
+            }
+            let name = url[..<scheme.lowerBound].lowercased()
+            let authority = url[scheme.upperBound...].prefix { !"/?#".contains($0) }
+            let server = authority.drop { $0 != "@" }.dropFirst()
+            self.init(server.isEmpty ? authority : server, scheme: name)
+        }
+
+        private init(address: String, port: Int) {
+            self.address = address
+            self.port = port
+        }
+
+        private init(_ server: Substring, scheme: String) {
+            if scheme.hasSuffix("+unix") {
+                self.init(address: String(server.replacing("%2F", with: "/")), port: 0)
+                return
+            }
+            let standard = scheme == "https" ? 443 : 80
+            // The colons of an address in brackets are its own.
+            let end = server.lastIndex(of: "]") ?? server.startIndex
+            guard let colon = server[end...].firstIndex(of: ":") else {
+                self.init(address: server.lowercased(), port: standard)
+                return
+            }
+            let port = Int(server[server.index(after: colon)...])
+            self.init(address: server[..<colon].lowercased(), port: port ?? standard)
+        }
+    }
+#endif

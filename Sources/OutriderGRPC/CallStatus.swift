@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The status of a call by the name that gRPC's own documentation gives it.
+
+#if GRPC
+    internal import GRPCCore
+
+    /// How a call ended.
+    ///
+    /// Source: gRPC, "Status codes and their use in gRPC".
+    struct CallStatus: Equatable, Sendable {
+        private let code: Int
+
+        static let ok = CallStatus(code: 0)
+        static let cancelled = CallStatus(.cancelled)
+        static let unknown = CallStatus(.unknown)
+        static let deadlineExceeded = CallStatus(.deadlineExceeded)
+
+        private static let names = [
+            "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
+            "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+            "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+            "UNAUTHENTICATED",
+        ]
+
+        private static let serverFaults: Set = [
+            "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+        ]
+
+        private init(code: Int) { self.code = code }
+
+        init(_ code: RPCError.Code) { self.code = code.rawValue }
+
+        /// The name in capitals: `NOT_FOUND`.
+        var name: String { Self.names.indices.contains(code) ? Self.names[code] : "UNKNOWN" }
+
+        var isOK: Bool { code == 0 }
+
+        /// Whether it is an error of the server: what a client asked wrongly, or gave up, is not.
+        ///
+        /// Source: OpenTelemetry, "Semantic conventions for gRPC", "Server".
+        var isServersFault: Bool { Self.serverFaults.contains(name) }
+    }
+#endif

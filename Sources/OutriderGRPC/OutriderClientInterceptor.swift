@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls that a client of gRPC Swift 2 makes.
+
+#if GRPC
+    public import GRPCCore
+    public import OutriderMetrics
+
+    /// Records every call of a gRPC client, by method, status and server.
+    ///
+    /// ```swift
+    /// let calls = OutriderClientInterceptor("stock.internal", port: 50051)
+    /// let client = GRPCClient(transport: calls.recording(transport), interceptors: [calls])
+    /// ```
+    ///
+    /// A call lasts until its answer was read to its end; each attempt of one that is made again counts.
+    /// gRPC calls interceptors once a call has a connection: what waits for one in vain is seen by
+    /// ``recording(_:)`` alone.
+    ///
+    /// `rpc_client_call_duration_seconds` and `rpc_client_active_calls`; `error_type` is the status of
+    /// whatever is not `OK`. Thread-safe.
+    public struct OutriderClientInterceptor: ClientInterceptor {
+        let calls: CallRecorder
+
+        /// An interceptor that registers its metrics in `registry`.
+        ///
+        /// - Parameters:
+        ///   - address: The name of the server, or of the group of them, that the client calls: a label.
+        ///   - port: Its port, where it has one.
+        ///   - registry: Where the metrics are exposed.
+        ///   - configuration: Buckets and limits.
+        public init(
+            _ address: String, port: Int? = nil, registry: Registry = .shared,
+            configuration: OutriderCallConfiguration = OutriderCallConfiguration()
+        ) {
+            calls = CallRecorder(
+                .client(address: address, port: port.map(String.init) ?? ""), registry: registry,
+                configuration: configuration)
+        }
+
+        /// Records one call; the client calls this.
+        public func intercept<Input: Sendable, Output: Sendable>(
+            request: StreamingClientRequest<Input>,
+            context: ClientContext,
+            next: (
+                _ request: StreamingClientRequest<Input>, _ context: ClientContext
+            ) async throws -> StreamingClientResponse<Output>
+        ) async throws -> StreamingClientResponse<Output> {
+            let call =
+                RecordedCall.waiting(in: calls)
+                ?? calls.begin(context.descriptor, timeout: request.metadata.callTimeout)
+            var response = try await call.endedByErrors { try await next(request, context) }
+            switch response.accepted {
+            case .failure(let error):
+                call.finish(throwing: error)
+            case .success(var contents):
+                contents.bodyParts = RPCAsyncSequence(
+                    wrapping: RecordedParts(parts: contents.bodyParts, call: call))
+                response.accepted = .success(contents)
+            }
+            return response
+        }
+    }
+
+    /// The parts of an answer; their end is the end of the call.
+    private struct RecordedParts<Element: Sendable>: AsyncSequence, Sendable {
+        let parts: RPCAsyncSequence<Element, any Error>
+        let call: RecordedCall
+
+        func makeAsyncIterator() -> Iterator {
+            Iterator(parts: parts.makeAsyncIterator(), call: call)
+        }
+
+        struct Iterator: AsyncIteratorProtocol {
+            var parts: RPCAsyncSequence<Element, any Error>.AsyncIterator
+            let call: RecordedCall
+
+            mutating func next() async throws -> Element? {
+                try await next(isolation: nil)
+            }
+
+            mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error)
+                -> Element?
+            {
+                do {
+                    let part = try await parts.next(isolation: actor)
+                    if part == nil { call.finish(.ok) }
+                    return part
+                } catch {
+                    call.finish(throwing: error)
+                    throw error
+                }
+            }
+        }
+    }
+#endif

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// What these tests share: a real server over HTTP/1.1 on a port of its own, and a client of it.
+
+#if AsyncHTTPClient
+    import AsyncHTTPClient
+    import NIOCore
+    import NIOHTTP1
+    import NIOPosix
+    import OutriderAsyncHTTPClient
+    import OutriderMetrics
+    import OutriderTesting
+    import TestSupport
+
+    /// Answers each path in its own way.
+    private final class ShopHandler: ChannelInboundHandler {
+        typealias InboundIn = HTTPServerRequestPart
+        typealias OutboundOut = HTTPServerResponsePart
+
+        private let hold: EventLoopFuture<Void>
+        private let arrived: Gate
+        private var path = ""
+
+        init(hold: EventLoopFuture<Void>, arrived: Gate) {
+            self.hold = hold
+            self.arrived = arrived
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            switch unwrapInboundIn(data) {
+            case .head(let head): path = head.uri
+            case .body: break
+            case .end: answer(context)
+            }
+        }
+
+        private func answer(_ context: ChannelHandlerContext) {
+            switch path {
+            case "/missing": respond(context, .notFound, "none")
+            case "/moved": respond(context, .found, "", ["location": "/stock"])
+            case "/silent": break
+            case "/closed": context.close(promise: nil)
+            case "/held":
+                arrived.open()
+                let channel = context.channel
+                hold.hop(to: channel.eventLoop).assumeIsolated().whenComplete { _ in
+                    self.respond(context, .ok, "held")
+                }
+            case "/half":
+                write(context, .ok, ["content-length": "100"])
+                context.writeAndFlush(
+                    wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: "half")))), promise: nil)
+                context.close(promise: nil)
+            default: respond(context, .ok, "42")
+            }
+        }
+
+        private func respond(
+            _ context: ChannelHandlerContext, _ status: HTTPResponseStatus, _ text: String,
+            _ headers: HTTPHeaders = [:]
+        ) {
+            var headers = headers
+            headers.add(name: "content-length", value: String(text.utf8.count))
+            write(context, status, headers)
+            context.write(
+                wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        }
+
+        private func write(
+            _ context: ChannelHandlerContext, _ status: HTTPResponseStatus, _ headers: HTTPHeaders
+        ) {
+            let head = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+            context.write(wrapOutboundOut(.head(head)), promise: nil)
+        }
+    }
+
+    /// A server, a client of it, and what the client recorded.
+    struct Shop: Sendable {
+        let registry = Registry(log: DiagnosticLog { _, _ in })
+        let recorder: HTTPClientRecorder
+        let client: HTTPClient
+        let port: Int
+        /// Opened when `/held` was asked for.
+        let arrived: Gate
+        /// Lets `/held` be answered.
+        let release: EventLoopPromise<Void>
+
+        /// Serves while `body` runs.
+        static func open(_ body: (Shop) async throws -> Void) async throws {
+            let group = MultiThreadedEventLoopGroup.singleton
+            let release = group.any().makePromise(of: Void.self)
+            let hold = release.futureResult
+            let arrived = Gate()
+            let server = try await ServerBootstrap(group: group)
+                .childChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let pipeline = channel.pipeline.syncOperations
+                        try pipeline.configureHTTPServerPipeline()
+                        try pipeline.addHandler(ShopHandler(hold: hold, arrived: arrived))
+                    }
+                }
+                .bind(host: "127.0.0.1", port: 0).get()
+            let shop = Shop(
+                port: server.localAddress?.port ?? 0, arrived: arrived, release: release)
+            do {
+                try await body(shop)
+            } catch {
+                try await shop.close(server)
+                throw error
+            }
+            try await shop.close(server)
+        }
+
+        private init(port: Int, arrived: Gate, release: EventLoopPromise<Void>) {
+            recorder = HTTPClientRecorder(registry: registry)
+            var configuration = HTTPClient.Configuration()
+            configuration.recordConnections(registry: registry)
+            client = HTTPClient(configuration: configuration)
+            self.port = port
+            self.arrived = arrived
+            self.release = release
+        }
+
+        private func close(_ server: any Channel) async throws {
+            release.succeed()
+            try? await client.shutdown()
+            try await server.close()
+        }
+
+        /// A request for a path.
+        func request(_ path: String) -> HTTPClientRequest {
+            HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)")
+        }
+
+        /// Asks for a path and reads what it says, within five seconds.
+        @discardableResult
+        func get(_ path: String, timeout: TimeAmount = .seconds(5)) async throws -> String {
+            try await client.execute(request(path), timeout: timeout, recorder: recorder) {
+                String(buffer: try await $0.body.collect(upTo: 1_024))
+            }
+        }
+
+        /// Requests that were recorded.
+        func count(_ status: Int?, error: String = "", port: Int? = nil) -> Double? {
+            registry.value(
+                "http_client_request_duration_seconds_count",
+                [
+                    "http_request_method": "GET", "server_address": "127.0.0.1",
+                    "server_port": String(port ?? self.port),
+                    "http_response_status_code": status.map(String.init) ?? "",
+                    "error_type": error,
+                ])
+        }
+
+        /// All requests that were recorded.
+        var total: Double {
+            let families = (try? registry.exposition().families) ?? []
+            return families.flatMap(\.samples)
+                .filter { $0.name == "http_client_request_duration_seconds_count" }
+                .reduce(0) { $0 + $1.value }
+        }
+
+        /// Open connections in a state.
+        func connections(_ state: String) -> Double? {
+            registry.value(
+                "http_client_open_connections",
+                ["http_connection_state": state, "network_peer_address": "127.0.0.1"])
+        }
+    }
+#endif

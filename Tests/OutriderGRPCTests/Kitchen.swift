@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// What these tests share: a real gRPC server over HTTP/2 on a port of its own, and clients of it.
+
+#if GRPC
+    import GRPCCore
+    import GRPCNIOTransportHTTP2
+    import OutriderGRPC
+    import OutriderMetrics
+    import OutriderTesting
+    import TestSupport
+
+    /// What a handler throws that knows nothing of gRPC.
+    struct Smoke: Error {}
+
+    /// What a handler throws that has a status of its own.
+    struct SoldOut: Error, RPCErrorConvertible {
+        var rpcErrorCode: RPCError.Code { .resourceExhausted }
+        var rpcErrorMessage: String { "sold out" }
+    }
+
+    /// Messages that are their own bytes.
+    struct Bytes: MessageSerializer, MessageDeserializer {
+        func serialize<Wire: GRPCContiguousBytes>(_ message: [UInt8]) -> Wire { Wire(message) }
+
+        func deserialize<Wire: GRPCContiguousBytes>(_ bytes: Wire) -> [UInt8] {
+            unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+        }
+    }
+
+    typealias Answer = StreamingServerResponse<[UInt8]>
+
+    /// A service with a method for each way in which a call can go.
+    struct Kitchen: RegistrableRPCService {
+        static func method(_ name: String) -> MethodDescriptor {
+            MethodDescriptor(fullyQualifiedService: "test.Kitchen", method: name)
+        }
+
+        /// Opened when `Wait` has begun.
+        let waits: Gate
+
+        func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
+            add("Cook", to: &router) { request, _ in
+                var meals: [[UInt8]] = []
+                for try await order in request.messages { meals.append(order) }
+                return Answer { [meals] writer in
+                    for meal in meals { try await writer.write(meal) }
+                    return [:]
+                }
+            }
+            add("Refuse", to: &router) { _, _ in
+                throw RPCError(code: .notFound, message: "not on the menu")
+            }
+            add("SellOut", to: &router) { _, _ in throw SoldOut() }
+            add("Burn", to: &router) { _, _ in throw Smoke() }
+            add("Spill", to: &router) { _, _ in
+                Answer { writer in
+                    try await writer.write([1])
+                    throw RPCError(code: .internalError, message: "spilled")
+                }
+            }
+            add("Wait", to: &router) { _, context in
+                waits.open()
+                try await context.cancellation.cancelled
+                throw CancellationError()
+            }
+            add("Drip", to: &router) { _, _ in
+                Answer { writer in
+                    while true {
+                        try await writer.write([1])
+                        try await Task.sleep(for: .milliseconds(1))
+                    }
+                }
+            }
+        }
+
+        private func add<Transport: ServerTransport>(
+            _ name: String, to router: inout RPCRouter<Transport>,
+            _ handler:
+                @escaping @Sendable (StreamingServerRequest<[UInt8]>, ServerContext)
+                async throws -> Answer
+        ) {
+            router.registerHandler(
+                forMethod: Self.method(name), deserializer: Bytes(), serializer: Bytes(),
+                handler: handler)
+        }
+    }
+
+    typealias Client = GRPCClient<RecordedTransport<HTTP2ClientTransport.Posix>>
+
+    /// A server and a client, which record into registries of their own.
+    struct Restaurant: Sendable {
+        let server = Registry(log: DiagnosticLog { _, _ in })
+        let client = Registry(log: DiagnosticLog { _, _ in })
+        let waits = Gate()
+
+        /// Serves while `body` runs.
+        func open(_ body: @Sendable (Client) async throws -> Void) async throws {
+            try await withGRPCServer(
+                transport: .http2NIOPosix(
+                    address: .ipv4(host: "127.0.0.1", port: 0), transportSecurity: .plaintext),
+                services: [Kitchen(waits: waits)],
+                interceptors: [OutriderServerInterceptor(registry: server)]
+            ) { running in
+                let address = try await running.listeningAddress
+                try await visit(port: address?.ipv4?.port ?? 0, body)
+            }
+        }
+
+        /// A client of whatever is at that port, which may be nothing.
+        func visit(port: Int, _ body: @Sendable (Client) async throws -> Void) async throws {
+            let calls = OutriderClientInterceptor("kitchen", port: 50_051, registry: client)
+            let transport = try HTTP2ClientTransport.Posix(
+                target: .ipv4(address: "127.0.0.1", port: port), transportSecurity: .plaintext)
+            try await withGRPCClient(
+                transport: calls.recording(transport), interceptors: [calls], handleClient: body)
+        }
+
+        /// Calls that the server recorded.
+        func served(_ method: String, _ status: String, error: String = "") -> Double? {
+            server.value(
+                "rpc_server_call_duration_seconds_count", labels(method, status, error: error))
+        }
+
+        /// Calls that the client recorded.
+        func made(_ method: String, _ status: String, error: String = "") -> Double? {
+            var labels = labels(method, status, error: error)
+            labels["server_address"] = "kitchen"
+            labels["server_port"] = "50051"
+            return client.value("rpc_client_call_duration_seconds_count", labels)
+        }
+
+        private func labels(_ method: String, _ status: String, error: String) -> [String: String] {
+            [
+                "rpc_system_name": "grpc", "rpc_method": "test.Kitchen/\(method)",
+                "rpc_response_status_code": status, "error_type": error,
+            ]
+        }
+
+        /// Whether no call is on its way any more; waits for that.
+        func isQuiet() async throws -> Bool {
+            try await onOwnThread {
+                eventually {
+                    sum(server, "rpc_server_active_calls") + sum(client, "rpc_client_active_calls")
+                        == 0
+                }
+            }
+        }
+
+        /// All calls that the server recorded, and all that the client did.
+        var totals: [Double] {
+            [
+                sum(server, "rpc_server_call_duration_seconds_count"),
+                sum(client, "rpc_client_call_duration_seconds_count"),
+            ]
+        }
+
+        private func sum(_ registry: Registry, _ name: String) -> Double {
+            let families = (try? registry.exposition().families) ?? []
+            return families.flatMap(\.samples).filter { $0.name == name }.reduce(0) {
+                $0 + $1.value
+            }
+        }
+    }
+
+    extension Client {
+        /// Calls a method with some messages; the messages of its answer.
+        @discardableResult
+        func call(
+            _ method: String, _ messages: [[UInt8]] = [], timeout: Duration? = nil,
+            metadata: Metadata = [:], stoppingAfter limit: Int = .max
+        ) async throws -> [[UInt8]] {
+            var options = CallOptions.defaults
+            options.timeout = timeout
+            return try await bidirectionalStreaming(
+                request: StreamingClientRequest(metadata: metadata) {
+                    try await $0.write(contentsOf: messages)
+                },
+                descriptor: Kitchen.method(method), serializer: Bytes(), deserializer: Bytes(),
+                options: options
+            ) { response in
+                var answers: [[UInt8]] = []
+                for try await message in response.messages {
+                    answers.append(message)
+                    if answers.count == limit { break }
+                }
+                return answers
+            }
+        }
+    }
+#endif
