@@ -13,6 +13,8 @@ trap 'rm -f "$log"' EXIT
 # Symbols of a module or an extension that is gone by now would stay otherwise.
 rm -rf .build/*/symbolgraph
 
+# The order of flags, as in scripts/traits.sh.
+export SWIFT_DETERMINISTIC_HASHING=1
 swift build ${flags[@]+"${flags[@]}"} >&2
 
 # This asks for the test modules too and fails where they are not built. Nobody needs those here,

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds and tests the adapters with all traits together, builds each and its tests with its trait alone,
-# then builds and tests without any, in one .build.
+# Builds and tests the adapters with all traits together, builds each with its trait alone, then builds and
+# tests without any, in one .build.
 #
 # In this order the frameworks are built once: with all traits on, each of them has what any single
 # trait needs. The last step leaves .build as a plain `swift build` would have it. A trait alone changes
-# what is there, not what it does: so its tests have to compile then, and run once, with all of them.
+# what is there, not what it does: so the adapter has to compile then, and its tests run once, with all of them.
 #
 #   scripts/traits.sh              everything
 #   scripts/traits.sh together     only all of them at once
@@ -23,6 +23,12 @@ import json, sys
 print(*sorted({trait["name"] for trait in json.load(sys.stdin)["traits"]} - {"default"}), sep="\n")'
 }
 
+# SwiftPM writes the flags of traits in the order of a set; were it another one in each run, everything would be
+# compiled again. The tests keep their own order, which is as it happens.
+build() {
+    SWIFT_DETERMINISTIC_HASHING=1 swift build ${flags[@]+"${flags[@]}"} "$@"
+}
+
 # Builds with these traits and runs the tests whose names match.
 check() {
     local names="$1" filter="$2"
@@ -31,21 +37,21 @@ check() {
     if [[ -n $names ]]; then
         chosen=(--traits "$names")
     fi
-    swift build ${flags[@]+"${flags[@]}"} ${chosen[@]+"${chosen[@]}"} --build-tests
+    build ${chosen[@]+"${chosen[@]}"} --build-tests
     swift test ${flags[@]+"${flags[@]}"} ${chosen[@]+"${chosen[@]}"} --skip-build --filter "$filter"
 }
 
-# Builds one adapter and its tests with nothing but its trait.
+# Builds one adapter with nothing but its trait.
 build_alone() {
     printf '\n-- traits: %s\n' "$1"
-    swift build ${flags[@]+"${flags[@]}"} --traits "$1" --target "$(tests_of "$1")"
+    build --traits "$1" --target "$(adapter_of "$1")"
 }
 
-# The tests of one adapter.
-tests_of() {
+# The adapter that a trait is for.
+adapter_of() {
     case "$1" in
-        HTTPTypes) echo OutriderNIOTests ;;
-        *) echo "Outrider$1Tests" ;;
+        HTTPTypes) echo OutriderNIO ;;
+        *) echo "Outrider$1" ;;
     esac
 }
 
@@ -61,7 +67,7 @@ if [[ ${1:-} == names ]]; then
     exit 0
 fi
 
-check "$together" 'Outrider(Hummingbird|NIO|FlyingFox|ServiceLifecycle|Tracing|Logging)Tests'
+check "$together" 'Outrider(Hummingbird|NIO|FlyingFox|GRPC|AsyncHTTPClient|ServiceLifecycle|Tracing|Logging)Tests'
 if [[ ${1:-} == together ]]; then
     exit 0
 fi
