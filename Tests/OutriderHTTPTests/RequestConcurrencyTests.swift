@@ -140,7 +140,9 @@ import Testing
         }
         let routes = try recording.registry.values(
             of: "http_route", on: "\(Recording.durations)_count")
-        #expect(routes.count == 51)
+        // One less if who comes beyond the limit is counted before the last route's first request is: its
+        // series is then beyond the family's limit, which is 50 too.
+        #expect((50...51).contains(routes.count))
         #expect(routes.contains("_OVERFLOW"))
         #expect(try recording.counted() == 4_000)
     }
