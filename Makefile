@@ -4,13 +4,25 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup demo test unit bench bench-middleware bench-heap preload memory-lab traits fuzz lint format api docs clean help
+.PHONY: setup demo storefront chat drill test unit bench bench-middleware bench-heap preload memory-lab traits fuzz lint format api docs clean help
 
 setup: ## Install what the tests need; quick when nothing is missing.
 	@scripts/setup.sh test
 
 demo: ## Build and run the quickstart service; SECONDS_TO_RUN=20 ends it by itself.
 	@exec scripts/demo.sh
+
+storefront: ## Build and run the flash-sale order service; REDIS_URL=redis://host:port shares its state.
+	@scripts/setup.sh sql
+	@exec "$$(scripts/build-release.sh examples storefront)"
+
+chat: ## Build and run a chat over WebSocket.
+	@scripts/setup.sh sql
+	@exec "$$(scripts/build-release.sh examples chat)"
+
+drill: ## Seed five faults in the storefront, one after another, and show what gives each away.
+	@scripts/setup.sh lab
+	@exec scripts/drill.py
 
 test: ## Run every check, from lint to the tests with a real Prometheus.
 	@exec scripts/test.sh

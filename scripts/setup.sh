@@ -3,8 +3,9 @@
 # Installs what is missing, and nothing else. Runs again at no cost.
 #
 #   scripts/setup.sh demo    what it takes to build the libraries, the tests and the examples
-#   scripts/setup.sh bench   the same, plus a load generator and the allocators to compare with
-#   scripts/setup.sh lab     the same as demo, plus a load generator and a reader of profiles
+#   scripts/setup.sh sql     the same, plus SQLite, which the storefront keeps its orders in
+#   scripts/setup.sh bench   the same as demo, plus a load generator and the allocators to compare with
+#   scripts/setup.sh lab     the same as sql, plus a load generator and a reader of profiles
 #   scripts/setup.sh test    everything above, plus Prometheus, the programs that are run under the malloc
 #                            hooks, and the Python packages of the tests
 set -euo pipefail
@@ -12,9 +13,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 goal="${1:-test}"
 case "$goal" in
-    demo | bench | lab | test) ;;
+    demo | sql | bench | lab | test) ;;
     *)
-        echo "usage: scripts/setup.sh [demo|bench|lab|test]" >&2
+        echo "usage: scripts/setup.sh [demo|sql|bench|lab|test]" >&2
         exit 2
         ;;
 esac
@@ -23,12 +24,15 @@ packages=(libmicrohttpd-dev zlib1g-dev pkg-config)
 if [[ $goal == bench ]]; then
     packages+=(wrk python3 gcc libc6-dev binutils libjemalloc2 libgoogle-perftools4)
 fi
+if [[ $goal == sql ]]; then
+    packages+=(libsqlite3-dev)
+fi
 if [[ $goal == lab ]]; then
-    packages+=(wrk python3 golang-go)
+    packages+=(libsqlite3-dev wrk python3 golang-go)
 fi
 if [[ $goal == test ]]; then
     packages+=(prometheus python3 python3-venv wrk golang-go protobuf-compiler valgrind gcc g++
-        libc6-dev binutils make git perl procps redis-server libjemalloc2 libmimalloc2.0)
+        libc6-dev binutils make git perl procps redis-server libsqlite3-dev libjemalloc2 libmimalloc2.0)
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)

@@ -99,8 +99,18 @@ def built_binary(product: str, variable: str, *flags: str) -> str:
 
 def quickstart_binary() -> str:
     """The example service, as its readers build it."""
-    flags = ["-c", "release", "--package-path", "examples/quickstart"]
+    flags = [
+        "-c", "release", "--package-path", "examples/quickstart", "--scratch-path", ".build/examples-small",
+    ]
     return built_binary("quickstart", "OUTRIDER_QUICKSTART", *flags)
+
+
+def example_binary(name: str) -> str:
+    """One of the examples that need a framework."""
+    flags = [
+        "-c", "release", "--package-path", "examples", "--scratch-path", ".build/examples-large",
+    ]
+    return built_binary(name, f"OUTRIDER_{name.upper()}", *flags)
 
 
 def probe_binary() -> str:
@@ -115,7 +125,7 @@ def heap_probe_binary() -> str:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment without anything that an agent, the quickstart or the probe listens to."""
-    ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "PROBE_", "KUBERNETES_", "SECONDS_TO_RUN")
+    ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "STOREFRONT_", "CHAT_", "REDIS_URL", "PROBE_", "KUBERNETES_", "SECONDS_TO_RUN")
     return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | more
 
 
@@ -195,12 +205,12 @@ class Process:
                 self.popen.wait(10)
 
 
-class Quickstart(Process):
-    """The example service, with traffic of its own."""
+class Example(Process):
+    """An example that says where its service and its agent are, on ports that were free."""
 
-    def __init__(self, log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
-        command = [quickstart_binary()]
-        super().__init__(command, log, QUICKSTART_PORT="0", OUTRIDER_ADDRESS=agent, **environment)
+    def __init__(self, binary: str, log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
+        ports = {"QUICKSTART_PORT": "0", "STOREFRONT_PORT": "0", "CHAT_PORT": "0"}
+        super().__init__([binary], log, OUTRIDER_ADDRESS=agent, **ports | environment)
         try:
             self.find(r"(Ctrl-C stops it)")
             self.service = self.find(r"(?m)^service +(http://\S+)$")
@@ -217,3 +227,10 @@ class Quickstart(Process):
     def metrics(self) -> str:
         """The exposition of this moment."""
         return fetch(f"{self.agent}/metrics").decode("utf-8")
+
+
+class Quickstart(Example):
+    """The example service, with traffic of its own."""
+
+    def __init__(self, log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
+        super().__init__(quickstart_binary(), log, agent, **environment)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chat with a thousand sockets, a tenth of which do not read."""
+
+import resource
+import signal
+import urllib.error
+from pathlib import Path
+
+import pytest
+
+from harness import Example, example_binary, fetch, poll, promtool_findings
+from storefront_lab import Metrics
+from websockets import WebSocket, read_until
+
+READERS, SLEEPERS = 900, 100
+TEXT = "x" * 3_000
+
+
+def url(chat: Example) -> str:
+    """Where the chat is joined."""
+    return chat.service + "/chat"
+
+
+def test_who_reads_hears_all_and_who_does_not_is_dropped(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 4_096:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard), hard))
+    with Example(example_binary("chat"), tmp_path / "log") as chat:
+        readers = [WebSocket(url(chat)) for _ in range(READERS)]
+        # As little room as the kernel gives, so that little is enough to fill it.
+        sleepers = [WebSocket(url(chat), receive_buffer=2_048) for _ in range(SLEEPERS)]
+        joined = {"http_route": "/chat", "network_protocol_name": "websocket"}
+
+        def all_are_there() -> bool | None:
+            now = Metrics(chat.agent)
+            return now.sum("http_server_upgraded_connections", **joined) == READERS + SLEEPERS or None
+
+        poll("all have joined", all_are_there)
+        before = Metrics(chat.agent)
+        assert before.sum("fanout_subscribers") == READERS + SLEEPERS
+        assert before.requests(status="101", http_route="/chat") == READERS + SLEEPERS
+
+        sent = 0
+        dropped = {"reason": "slow_consumer"}
+        while Metrics(chat.agent).sum("fanout_subscriptions_ended_total", **dropped) < SLEEPERS:
+            # As fast as the readers read, so that none of them is too slow.
+            for _ in range(20):
+                sent += 1
+                readers[0].say(TEXT)
+                read_until(readers, lambda: all(reader.messages == sent for reader in readers))
+            assert sent < 3_000, "those who do not read are not dropped"
+
+        assert all(reader.is_open and reader.messages == sent for reader in readers)
+        after = Metrics(chat.agent)
+        assert after.sum("fanout_subscribers") == READERS
+        heard = after.sum("fanout_messages_total", result="delivered")
+        lost = after.sum("fanout_messages_total", result="slow_consumer")
+        # Each sleeper was offered all until the one that was too much for it.
+        assert lost == SLEEPERS
+        assert READERS * sent < heard < (READERS + SLEEPERS) * sent
+        assert after.sum("http_server_active_requests") == 0
+
+        # Who wakes up in time reads why.
+        def sleepers_are_gone() -> bool:
+            return all(not sleeper.is_open for sleeper in sleepers)
+
+        read_until(sleepers, sleepers_are_gone)
+        assert (1008, "too slow") in {sleeper.closing for sleeper in sleepers}
+        # A connection is one until it is closed.
+        poll(
+            "their connections are gone",
+            lambda: Metrics(chat.agent).sum("http_server_upgraded_connections", **joined) == READERS or None,
+        )
+        poll(
+            "loops beat", lambda: Metrics(chat.agent).sum("nio_event_loop_delay_seconds_count") > 0 or None
+        )
+        assert promtool_findings(fetch(f"{chat.agent}/metrics")) == ""
+
+        chat.popen.send_signal(signal.SIGTERM)
+        read_until(readers, lambda: all(not reader.is_open for reader in readers))
+        assert {reader.closing for reader in readers} == {(1001, "")}
+        assert chat.wait(20) == 0
+        assert "stopped" in chat.output
+
+
+def test_what_is_no_websocket_is_told_so(tmp_path: Path) -> None:
+    with Example(example_binary("chat"), tmp_path / "log") as chat:
+        assert b"WebSocket" in fetch(chat.service)
+        for path, status in (("/chat", 426), ("/nothing", 404)):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                fetch(chat.service + path)
+            assert refused.value.code == status
+        metrics = Metrics(chat.agent)
+        assert metrics.requests(http_route="/", status="200") == 1
+        assert metrics.requests(http_route="/chat", status="426") == 1
+        assert metrics.requests(http_route="", status="404") + metrics.requests(status="404") >= 1
+
+
+def test_a_subscriber_that_leaves_or_talks_nonsense_is_gone(tmp_path: Path) -> None:
+    with Example(example_binary("chat"), tmp_path / "log") as chat:
+        leaver, talker, listener = (WebSocket(url(chat)) for _ in range(3))
+        leaver.send(0x8, b"\x03\xe8")
+        talker.send(0x3, b"no such frame")
+        listener.say("hello")
+        read_until([listener], lambda: listener.messages == 1)
+        read_until([leaver, talker], lambda: not leaver.is_open and not talker.is_open)
+        poll("one is left", lambda: Metrics(chat.agent).sum("fanout_subscribers") == 1 or None)
+        ended = Metrics(chat.agent)
+        assert ended.sum("fanout_subscriptions_ended_total", reason="closed") >= 1
+        assert ended.sum("fanout_subscriptions_ended_total") == 2

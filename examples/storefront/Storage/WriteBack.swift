@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was loaded from the database goes to the second level of the cache behind the answer's back.
+
+import OutriderInstruments
+import ServiceLifecycle
+import Synchronization
+
+final class WriteBack: Service {
+    private struct Item: Sendable {
+        let order: Order
+        let ticket: WorkQueueMetrics.Ticket
+    }
+
+    private static let capacity = 1_000
+    private static let cacheSeconds = 60
+
+    private let shared: any SharedState
+    private let (items, incoming) = AsyncStream.makeStream(
+        of: Item.self, bufferingPolicy: .bufferingOldest(WriteBack.capacity))
+    private let metrics = WorkQueueMetrics("write-back", capacity: WriteBack.capacity)
+    private let waiting = Atomic<Int>(0)
+
+    init(_ shared: any SharedState) { self.shared = shared }
+
+    /// Orders that wait to be cached.
+    var count: Int { waiting.load(ordering: .relaxed) }
+
+    /// Caches an order, soon; if too many wait it is not cached, and nobody minds.
+    func cache(_ order: Order) {
+        let item = Item(order: order, ticket: metrics.enqueued())
+        waiting.wrappingAdd(1, ordering: .relaxed)
+        switch incoming.yield(item) {
+        case .enqueued: break
+        default:
+            waiting.wrappingSubtract(1, ordering: .relaxed)
+            item.ticket.leave()
+        }
+    }
+
+    /// Works until the group shuts down, and then what is left.
+    func run() async {
+        await withGracefulShutdownHandler {
+            for await item in items {
+                waiting.wrappingSubtract(1, ordering: .relaxed)
+                try? await item.ticket.run {
+                    try await shared.cache(
+                        item.order.cacheText(), as: Order.key(item.order.id),
+                        seconds: Self.cacheSeconds)
+                }
+            }
+        } onGracefulShutdown: {
+            self.incoming.finish()
+        }
+    }
+}
