@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drill of docs/diagnose.md: five faults, each given away by its own metric more than any other fault."""
+
+import re
+import subprocess
+
+import pytest
+
+from harness import ROOT, clean_environment
+
+FAULTS = ["leak", "blocked-executor", "dry-pool", "hot-route", "cold-cache"]
+LEAST = {"leak": 5, "blocked-executor": 10, "dry-pool": 50, "hot-route": 2, "cold-cache": 5}
+"""By what factor each indicator moves at least; docs/diagnose.md has what was measured."""
+
+
+@pytest.fixture(scope="module", name="drill")
+def fixture_drill() -> str:
+    """What the drill says."""
+    run = subprocess.run(
+        [ROOT / "scripts/drill.py", "--seconds", "3"], env=clean_environment(),
+        capture_output=True, text=True, timeout=400,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def table(drill: str) -> dict[str, list[float]]:
+    """The indicators of each run, in the order of the faults."""
+    rows = re.findall(r"^(healthy|[a-z]+-?[a-z]*) +((?:[\d.-]+[* ]? *){5})$", drill, re.M)
+    found = {name: [float(value) for value in values.replace("*", "").split()] for name, values in rows}
+    assert list(found) == ["healthy", *FAULTS], drill
+    return found
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_moves_its_own_indicator_most(drill: str, fault: str) -> None:
+    runs = table(drill)
+    column = FAULTS.index(fault)
+    own = runs[fault][column]
+    healthy = runs["healthy"][column]
+    assert own >= LEAST[fault] * max(healthy, 1e-3), drill
+    others = [values[column] for name, values in runs.items() if name != fault]
+    assert own > max(others), drill
+
+
+@pytest.mark.parametrize(
+    ("fault", "evidence"),
+    [
+        # The function that leaks, by name.
+        ("leak", r"rememberView\(\)"),
+        # The call that blocks, in the stack of the thread.
+        ("blocked-executor", r"usleep ← .*OrderDesk"),
+        ("dry-pool", r"[1-9]\d* waited for a connection at once; [1-9]\d* requests were answered 504"),
+        ("hot-route", r"GET /orders/\{id\} takes"),
+        ("cold-cache", r"level 2 is asked (0\.[5-9]|1)"),
+    ],
+)
+def test_what_to_look_at_next_names_the_cause(drill: str, fault: str, evidence: str) -> None:
+    after = drill.split(f"\n{fault}: ")[1]
+    section = re.split(r"\n(?=\S)", after)[0]
+    assert re.search(evidence, section), drill
