@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alerts about a target, the process in it, and what stands behind its routes."""
+
+from model import OURS, Alert, Case, Group, ours
+
+UP = "up"
+LATELY = "[1d]"
+"""For how long a target that is gone is still one of ours."""
+
+TARGETS = Group(
+    "outrider-targets",
+    (
+        Alert(
+            "OutriderScrapeFailing",
+            f"up == 0 and on (job, instance) count by (job, instance) (last_over_time({OURS}{LATELY}))",
+            "critical", "{{ $labels.instance }} of {{ $labels.job }} is not scraped",
+            "Prometheus gets no answer from an agent that it knew within the last day.",
+            minutes=2,
+            cases=(
+                Case({OURS: "1x10 _x20", UP: "1x10 0x20"}, 20, True),
+                Case({OURS: "1x30", UP: "1x30"}, 20, False),
+                # Somebody else's target.
+                Case({OURS: "_x30", UP: "0x30"}, 20, False),
+            ),
+        ),
+        Alert(
+            "OutriderTargetAbsent",
+            f"count by (job) (last_over_time({OURS}{LATELY})) unless on (job) count by (job) ({OURS})",
+            "critical", "no instance of {{ $labels.job }} is left",
+            "Prometheus knew {{ $value }} instances within the last day, and scrapes none now. After a job was taken away on "
+            "purpose this lasts for a day.",
+            minutes=5,
+            cases=(
+                Case({OURS: "1x10 stale _x30"}, 25, True),
+                Case({OURS: "1x40"}, 25, False),
+            ),
+        ),
+        Alert(
+            "OutriderSeriesOverflow",
+            "sum by (job, instance, family) (increase(outrider_series_overflowed_total[15m])) > 0",
+            "warning", "{{ $labels.family }} of {{ $labels.instance }} has more series than its limit",
+            "What is beyond the limit counts in one series, _OVERFLOW. The page at / of the agent names the label that grows.",
+            cases=(
+                Case({'outrider_series_overflowed_total{family="orders_total"}': "0x10 5+5x20"}, 20, True,
+                     {"family": "orders_total"}),
+                Case({'outrider_series_overflowed_total{family="orders_total"}': "5x30"}, 20, False),
+            ),
+        ),
+    ),
+)
+
+PROCESS = Group(
+    "outrider-process",
+    (
+        Alert(
+            "OutriderCrashLoop", ours("changes(process_start_time_seconds[15m]) >= 3"), "critical",
+            "{{ $labels.instance }} of {{ $labels.job }} starts again and again",
+            "It has started {{ $value }} times within 15 minutes.",
+            cases=(
+                Case({"process_start_time_seconds": "100x3 200x3 300x3 400x20"}, 14, True),
+                Case({"process_start_time_seconds": "100x10 200x20"}, 20, False),
+            ),
+        ),
+        Alert(
+            "OutriderFileDescriptorsLow", ours("process_open_fds / process_max_fds > 0.8"), "warning",
+            "{{ $labels.instance }} has used {{ $value | humanizePercentage }} of its file descriptors",
+            "When none is left it can accept no connection and open no file.",
+            minutes=10,
+            cases=(
+                Case({"process_open_fds": "900x30", "process_max_fds": "1024x30"}, 20, True),
+                Case({"process_open_fds": "500x30", "process_max_fds": "1024x30"}, 20, False),
+            ),
+        ),
+        Alert(
+            "OutriderMemoryLeak",
+            ours(
+                'predict_linear(process_memory_part_bytes{part="live_heap"}[2h], 6 * 3600)'
+                " > on (job, instance) group_left () 0.9 * cgroup_memory_limit_bytes"
+                ' and deriv(process_memory_part_bytes{part="live_heap"}[30m]) > 0'
+            ),
+            "warning", "the heap of {{ $labels.instance }} will be over its limit within six hours",
+            "What is in use has grown for two hours and goes on growing. A heap profile, less one from before, names who "
+            "keeps it.",
+            minutes=30,
+            cases=(
+                Case({'process_memory_part_bytes{part="live_heap"}': "1e8+3e7x20",
+                      "cgroup_memory_limit_bytes": "1e9x20"}, 180, True, {"part": "live_heap"}, step=15),
+                Case({'process_memory_part_bytes{part="live_heap"}': "1e8+1e6x20",
+                      "cgroup_memory_limit_bytes": "1e9x20"}, 180, False, step=15),
+            ),
+        ),
+        Alert(
+            "OutriderFragmentation",
+            ours(
+                'process_memory_part_bytes{part="allocator_slack"} > 256 * 1024 * 1024'
+                ' and on (job, instance) process_memory_part_bytes{part="allocator_slack"}'
+                " > on (job, instance) 0.5 * process_resident_memory_bytes"
+            ),
+            "info", "half of the memory of {{ $labels.instance }} is the allocator's, not the service's",
+            "{{ $value | humanize1024 }}B are freed blocks that the allocator keeps: a peak that has passed, or fragmentation. It "
+            "is no leak.",
+            minutes=30,
+            cases=(
+                Case({'process_memory_part_bytes{part="allocator_slack"}': "6e8x60",
+                      "process_resident_memory_bytes": "1e9x60"}, 50, True, {"part": "allocator_slack"}),
+                Case({'process_memory_part_bytes{part="allocator_slack"}': "3e8x60",
+                      "process_resident_memory_bytes": "1e9x60"}, 50, False),
+            ),
+        ),
+        Alert(
+            "OutriderThreadLeak", ours("deriv(process_threads[1h]) * 3600 > 20 and process_threads > 64"), "warning",
+            "{{ $labels.instance }} gets {{ $value | humanize }} threads more an hour",
+            "Threads that are made and never end. threads, by name, says whose they are.",
+            minutes=30,
+            cases=(
+                Case({"process_threads": "60+15x20"}, 180, True, step=15),
+                Case({"process_threads": "100x20"}, 180, False, step=15),
+            ),
+        ),
+        Alert(
+            "OutriderCPUThrottled",
+            ours("rate(cgroup_cpu_throttled_periods_total[5m]) / rate(cgroup_cpu_periods_total[5m]) > 0.25"), "info",
+            "{{ $labels.instance }} is held up in {{ $value | humanizePercentage }} of its periods",
+            "It uses up the CPU that its control group grants, and stands still for the rest of the period.",
+            minutes=15,
+            cases=(
+                Case({"cgroup_cpu_throttled_periods_total": "0+300x40", "cgroup_cpu_periods_total": "0+600x40"}, 30, True),
+                Case({"cgroup_cpu_throttled_periods_total": "0+60x40", "cgroup_cpu_periods_total": "0+600x40"}, 30, False),
+            ),
+        ),
+        Alert(
+            "OutriderExecutorDelay",
+            "histogram_quantile(0.9, sum by (job, instance, executor, le) ("
+            + ours("rate(swift_executor_delay_seconds_bucket[5m])") + ")) > 0.1",
+            "warning", "jobs wait {{ $value | humanizeDuration }} for the {{ $labels.executor }} executor of {{ $labels.instance }}",
+            "Too much work, or something that blocks its threads: /debug/stalls of the agent.",
+            minutes=10,
+            cases=(
+                Case({'swift_executor_delay_seconds_bucket{executor="global",le="0.1"}': "0+30x30",
+                      'swift_executor_delay_seconds_bucket{executor="global",le="0.5"}': "0+60x30",
+                      'swift_executor_delay_seconds_bucket{executor="global",le="+Inf"}': "0+60x30"}, 25, True,
+                     {"executor": "global"}),
+                Case({'swift_executor_delay_seconds_bucket{executor="global",le="0.1"}': "0+60x30",
+                      'swift_executor_delay_seconds_bucket{executor="global",le="0.5"}': "0+60x30",
+                      'swift_executor_delay_seconds_bucket{executor="global",le="+Inf"}': "0+60x30"}, 25, False),
+            ),
+        ),
+        Alert(
+            "OutriderStall", "sum by (job, instance, what) (increase(outrider_stalls_total[10m])) > 0", "warning",
+            "the {{ $labels.what }} of {{ $labels.instance }} hung",
+            "/debug/stalls of the agent has the stack of what it did then.",
+            cases=(
+                Case({'outrider_stalls_total{what="main_actor"}': "0x10 1x20"}, 15, True, {"what": "main_actor"}),
+                Case({'outrider_stalls_total{what="main_actor"}': "1x30"}, 20, False),
+            ),
+        ),
+    ),
+)
+
+BEHIND = Group(
+    "outrider-behind-routes",
+    (
+        Alert(
+            "OutriderPoolExhausted",
+            "min_over_time(db_client_connection_pending_requests[2m]) > 0"
+            ' and on (job, instance, db_client_connection_pool_name) db_client_connection_count{state="used"}'
+            " >= on (job, instance, db_client_connection_pool_name) db_client_connection_max",
+            "warning", "the pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.instance }} is dry",
+            "All of its connections are in use, and at least {{ $value }} requests have waited for one for two minutes.",
+            minutes=2,
+            cases=(
+                Case({'db_client_connection_pending_requests{db_client_connection_pool_name="db"}': "5x20",
+                      'db_client_connection_count{db_client_connection_pool_name="db",state="used"}': "4x20",
+                      'db_client_connection_max{db_client_connection_pool_name="db"}': "4x20"}, 10, True,
+                     {"db_client_connection_pool_name": "db"}),
+                # Now and then somebody waits.
+                Case({'db_client_connection_pending_requests{db_client_connection_pool_name="db"}': "5 0 5 0 5 0 5 0 5 0 5 0 5",
+                      'db_client_connection_count{db_client_connection_pool_name="db",state="used"}': "4x20",
+                      'db_client_connection_max{db_client_connection_pool_name="db"}': "4x20"}, 10, False),
+            ),
+        ),
+        Alert(
+            "OutriderQueueFull",
+            "work_queue_depth > on (job, instance, queue) 0.9 * work_queue_capacity"
+            " or on (job, instance, queue) increase(work_queue_rejected_total[5m]) > 0",
+            "warning", "the queue {{ $labels.queue }} of {{ $labels.instance }} is full",
+            "Work waits up to its limit, or was not taken.",
+            minutes=2,
+            cases=(
+                Case({'work_queue_depth{queue="orders"}': "95x20", 'work_queue_capacity{queue="orders"}': "100x20"}, 10, True,
+                     {"queue": "orders"}),
+                Case({'work_queue_rejected_total{queue="orders"}': "0+10x20"}, 10, True, {"queue": "orders"}),
+                Case({'work_queue_depth{queue="orders"}': "50x20", 'work_queue_capacity{queue="orders"}': "100x20",
+                      'work_queue_rejected_total{queue="orders"}': "7x20"}, 10, False),
+            ),
+        ),
+    ),
+)
