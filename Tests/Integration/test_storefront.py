@@ -5,7 +5,6 @@ import http.client
 import signal
 import sqlite3
 import threading
-import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,7 +184,7 @@ def test_deadlines_are_answers(tmp_path: Path) -> None:
 def test_it_sells_on_without_redis_and_with_it_again(tmp_path: Path, redis: Redis) -> None:
     with Storefront(tmp_path / "log", REDIS_URL=redis.url) as shop:
         reading = Wrk(shop.service, orders(), tmp_path, 8, connections=16)
-        time.sleep(1)
+        poll("the sale has begun", lambda: shop.metrics().requests() > 1_000 or None)
         redis.stop()
 
         def is_open() -> bool | None:
@@ -245,7 +244,7 @@ class Customers:
                 fetch(f"http://{self._address}/readyz")
             except Exception:
                 self._closed.set()
-            time.sleep(0.02)
+            self._closed.wait(0.02)
 
     def _buy(self, number: int) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=10)
@@ -282,7 +281,7 @@ def test_a_shutdown_under_load_loses_no_request_and_no_order(tmp_path: Path, red
     ) as shop:
         reading = Wrk(shop.service, orders(), tmp_path, 4, connections=16)
         customers = Customers(shop.service, 8)
-        time.sleep(1.5)
+        poll("orders are placed", lambda: len(customers.placed) > 50 or None)
         shop.popen.send_signal(signal.SIGTERM)
         poll("/readyz of the agent fails", lambda: not is_ready(shop.agent) or None)
         customers.wait()
