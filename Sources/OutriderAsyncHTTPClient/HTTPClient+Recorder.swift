@@ -39,8 +39,8 @@
                 _ read: nonisolated(nonsending) (HTTPClientResponse) async throws -> Result
             ) async throws -> Result
         {
-            let target = RequestTarget(request.url)
-            let peer = recorder.peer(target.address, port: target.port)
+            let server = PeerAddress(request.url)
+            let peer = recorder.peer(server.address, port: server.port)
             let token = recorder.begin(method: request.method.rawValue, to: peer)
             do {
                 let answer = try await execute(request, timeout: timeout)

@@ -10,8 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from exposition import Exposition
-from harness import Example, example_binary, fetch, poll
+from harness import Example, example_binary, poll
+from live_metrics import Metrics
 
 ANY_ORDER = """
 local threads = 0
@@ -27,31 +27,6 @@ function request()
   return wrk.format("POST", "/orders?item=book&customer=c" .. math.random(1, {customers}))
 end
 """
-
-
-class Metrics:
-    """A scrape; sums over all series that have some labels."""
-
-    def __init__(self, agent: str) -> None:
-        body = fetch(f"{agent}/metrics")
-        exposition = Exposition(body, [("Content-Type", "text/plain; version=0.0.4")])
-        self.samples = [sample for family in exposition.families for sample in family.samples]
-
-    def sum(self, name: str, **labels: str) -> float:
-        """The sum of what has this name and these labels; `status=` and `method=` are those of HTTP."""
-        short = {"status": "http_response_status_code", "method": "http_request_method"}
-        wanted = {short.get(name, name): value for name, value in labels.items()}.items()
-        found = [s.value for s in self.samples if s.name == name and wanted <= s.labels.items()]
-        return sum(found)
-
-    def requests(self, **labels: str) -> float:
-        """Requests that were answered."""
-        return self.sum("http_server_request_duration_seconds_count", **labels)
-
-    def mean(self, histogram: str, **labels: str) -> float:
-        """The mean of a histogram, 0 if it is empty."""
-        count = self.sum(f"{histogram}_count", **labels)
-        return self.sum(f"{histogram}_sum", **labels) / count if count else 0
 
 
 class Storefront(Example):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import Example, example_binary, fetch, poll, promtool_findings
-from storefront_lab import Metrics
+from live_metrics import Metrics
 from websockets import WebSocket, read_until
 
 READERS, SLEEPERS = 900, 100

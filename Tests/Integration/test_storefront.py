@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from harness import fetch, poll
-from storefront_lab import Metrics, Redis, Storefront, Wrk, new_orders, orders
+from live_metrics import Metrics
+from storefront_lab import Redis, Storefront, Wrk, new_orders, orders
 
 
 @pytest.fixture(name="redis")

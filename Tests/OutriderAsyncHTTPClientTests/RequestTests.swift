@@ -137,9 +137,9 @@
             ("stock", "", 0), ("", "", 0), ("http://", "", 80), ("http://a:b/", "a", 80),
         ])
         func `a peer is the authority of the URL`(url: String, address: String, port: Int) {
-            let target = RequestTarget(url)
-            #expect(target.address == address)
-            #expect(target.port == port)
+            let peer = PeerAddress(url)
+            #expect(peer.address == address)
+            #expect(peer.port == port)
         }
     }
 #endif

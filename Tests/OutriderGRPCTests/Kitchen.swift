@@ -63,12 +63,12 @@
                 try await context.cancellation.cancelled
                 throw CancellationError()
             }
-            add("Drip", to: &router) { _, _ in
+            add("Drip", to: &router) { _, context in
                 Answer { writer in
-                    while true {
-                        try await writer.write([1])
-                        try await Task.sleep(for: .milliseconds(1))
-                    }
+                    for _ in 0..<3 { try await writer.write([1]) }
+                    // The stream stays open until its reader leaves.
+                    try await context.cancellation.cancelled
+                    throw CancellationError()
                 }
             }
         }

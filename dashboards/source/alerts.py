@@ -7,6 +7,12 @@ UP = "up"
 LATELY = "[1d]"
 """For how long a target that is gone is still one of ours."""
 
+DELAYS = 'swift_executor_delay_seconds_bucket{executor="global",le='
+WITHIN_BOUND, BEYOND_BOUND, ALL_JOBS = (f'{DELAYS}"{bound}"}}' for bound in ("0.1", "0.5", "+Inf"))
+PENDING = 'db_client_connection_pending_requests{db_client_connection_pool_name="db"}'
+USED = 'db_client_connection_count{db_client_connection_pool_name="db",state="used"}'
+MOST = 'db_client_connection_max{db_client_connection_pool_name="db"}'
+
 TARGETS = Group(
     "outrider-targets",
     (
@@ -136,13 +142,13 @@ PROCESS = Group(
             "Too much work, or something that blocks its threads: /debug/stalls of the agent.",
             minutes=10,
             cases=(
-                Case({'swift_executor_delay_seconds_bucket{executor="global",le="0.1"}': "0+30x30",
-                      'swift_executor_delay_seconds_bucket{executor="global",le="0.5"}': "0+60x30",
-                      'swift_executor_delay_seconds_bucket{executor="global",le="+Inf"}': "0+60x30"}, 25, True,
+                Case({WITHIN_BOUND: "0+30x30",
+                      BEYOND_BOUND: "0+60x30",
+                      ALL_JOBS: "0+60x30"}, 25, True,
                      {"executor": "global"}),
-                Case({'swift_executor_delay_seconds_bucket{executor="global",le="0.1"}': "0+60x30",
-                      'swift_executor_delay_seconds_bucket{executor="global",le="0.5"}': "0+60x30",
-                      'swift_executor_delay_seconds_bucket{executor="global",le="+Inf"}': "0+60x30"}, 25, False),
+                Case({WITHIN_BOUND: "0+60x30",
+                      BEYOND_BOUND: "0+60x30",
+                      ALL_JOBS: "0+60x30"}, 25, False),
             ),
         ),
         Alert(
@@ -169,14 +175,14 @@ BEHIND = Group(
             "All of its connections are in use, and at least {{ $value }} requests have waited for one for two minutes.",
             minutes=2,
             cases=(
-                Case({'db_client_connection_pending_requests{db_client_connection_pool_name="db"}': "5x20",
-                      'db_client_connection_count{db_client_connection_pool_name="db",state="used"}': "4x20",
-                      'db_client_connection_max{db_client_connection_pool_name="db"}': "4x20"}, 10, True,
+                Case({PENDING: "5x20",
+                      USED: "4x20",
+                      MOST: "4x20"}, 10, True,
                      {"db_client_connection_pool_name": "db"}),
                 # Now and then somebody waits.
-                Case({'db_client_connection_pending_requests{db_client_connection_pool_name="db"}': "5 0 5 0 5 0 5 0 5 0 5 0 5",
-                      'db_client_connection_count{db_client_connection_pool_name="db",state="used"}': "4x20",
-                      'db_client_connection_max{db_client_connection_pool_name="db"}': "4x20"}, 10, False),
+                Case({PENDING: "5 0 5 0 5 0 5 0 5 0 5 0 5",
+                      USED: "4x20",
+                      MOST: "4x20"}, 10, False),
             ),
         ),
         Alert(

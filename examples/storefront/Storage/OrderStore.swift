@@ -20,18 +20,18 @@ struct OrderStore: Sendable {
     private let temporary: URL?
 
     init(file: String?, fault: Fault?) throws {
-        var path = file
-        var temporary: URL?
-        if path == nil {
+        let place: String
+        if let file {
+            place = file
+            temporary = nil
+        } else {
             let folder = FileManager.default.temporaryDirectory
                 .appendingPathComponent("storefront-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            place = folder.appendingPathComponent("orders.sqlite").path
             temporary = folder
-            path = folder.appendingPathComponent("orders.sqlite").path
         }
-        self.temporary = temporary
         self.fault = fault
-        let place = path ?? ":memory:"
         var configuration = Configuration()
         configuration.journalMode = .wal
         configuration.busyMode = .timeout(1)

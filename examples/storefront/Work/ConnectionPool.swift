@@ -6,6 +6,7 @@ import Synchronization
 
 final class ConnectionPool<Connection: Sendable>: Sendable {
     private let permits: Permits
+    private let opened: OpenCount
     private let idle = Mutex<[Connection]>([])
     private let patience: Duration
     private let connect: @Sendable () async throws -> Connection
@@ -37,8 +38,6 @@ final class ConnectionPool<Connection: Sendable>: Sendable {
                 pending: taken.waiting)
         }
     }
-
-    private let opened: OpenCount
 
     /// Uses a connection, and gives it back.
     func with<Result: Sendable>(

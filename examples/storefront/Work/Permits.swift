@@ -10,26 +10,21 @@ final class Permits: Sendable {
     /// No place came free in time.
     struct TimedOut: Error {}
 
+    private struct Waiter {
+        let number: UInt64
+        let continuation: CheckedContinuation<Void, any Error>
+    }
+
     private struct State {
         var free: Int
-        /// Who waits, by number; those who left are not there any more.
-        var waiting: [UInt64: CheckedContinuation<Void, any Error>] = [:]
-        var first: UInt64 = 0
-        var next: UInt64 = 0
-
-        /// The one who came first.
-        mutating func popFirst() -> CheckedContinuation<Void, any Error>? {
-            while first < next {
-                first += 1
-                if let waiter = waiting.removeValue(forKey: first - 1) { return waiter }
-            }
-            return nil
-        }
+        /// In the order of arrival; those who left are not there any more.
+        var waiting: [Waiter] = []
     }
 
     let count: Int
     private let mayWait: Int
     private let state: Mutex<State>
+    private let numbers = Atomic<UInt64>(0)
 
     init(_ count: Int, mayWait: Int = .max) {
         self.count = count
@@ -44,15 +39,8 @@ final class Permits: Sendable {
 
     /// Takes a place, sooner or later; throws if too many wait, or if it takes longer than `limit`.
     func acquire(within limit: Duration? = nil) async throws {
-        let number = state.withLock { state in
-            if state.free > 0 {
-                state.free -= 1
-                return UInt64.max
-            }
-            state.next += 1
-            return state.next - 1
-        }
-        if number == .max { return }
+        if takeFree() { return }
+        let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
         var timer: Task<Void, any Error>?
         defer { timer?.cancel() }
         try await withTaskCancellationHandler {
@@ -74,34 +62,43 @@ final class Permits: Sendable {
     /// Gives a place back.
     func release() {
         let next = state.withLock { state in
-            let next = state.popFirst()
-            if next == nil { state.free += 1 }
-            return next
+            if state.waiting.isEmpty {
+                state.free += 1
+                return nil as Waiter?
+            }
+            return state.waiting.removeFirst()
         }
-        next?.resume()
+        next?.continuation.resume()
     }
 
-    private func wait(_ number: UInt64, _ waiter: CheckedContinuation<Void, any Error>) {
+    private func takeFree() -> Bool {
+        state.withLock { state in
+            if state.free == 0 { return false }
+            state.free -= 1
+            return true
+        }
+    }
+
+    private func wait(_ number: UInt64, _ continuation: CheckedContinuation<Void, any Error>) {
         let result: Result<Void, any Error>? = state.withLock { state in
-            // A place may have come free since the number was drawn.
+            // A place may have come free meanwhile.
             if state.free > 0 {
                 state.free -= 1
                 return .success(())
             }
             if state.waiting.count >= mayWait { return .failure(Full()) }
-            if number < state.first {
-                // Passed over before it stood in the queue: it is the first of all.
-                state.first = number
-            }
-            state.waiting[number] = waiter
+            state.waiting.append(Waiter(number: number, continuation: continuation))
             return nil
         }
-        if let result { return waiter.resume(with: result) }
+        if let result { return continuation.resume(with: result) }
         // The cancellation may have come before there was anybody to cancel.
         if Task.isCancelled { leave(number, CancellationError()) }
     }
 
     private func leave(_ number: UInt64, _ error: any Error) {
-        state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(throwing: error)
+        let gone = state.withLock { state in
+            state.waiting.firstIndex { $0.number == number }.map { state.waiting.remove(at: $0) }
+        }
+        gone?.continuation.resume(throwing: error)
     }
 }

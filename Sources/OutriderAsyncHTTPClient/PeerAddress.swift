@@ -5,7 +5,7 @@
     /// The server in a URL.
     ///
     /// Source: RFC 3986, section 3.2. What is no URL of a server has an empty address.
-    package struct RequestTarget: Equatable {
+    package struct PeerAddress: Equatable {
         /// Its name or address in lower case, the path of a socket, or nothing.
         package let address: String
         /// Its port, or the scheme's; 0 for a socket.
