@@ -1,137 +1,129 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form of the dashboard: what makes it import cleanly and read well."""
+"""The form of the dashboards: what makes them import cleanly and read well, and mutants that must not pass."""
 
-import json
+import copy
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from harness import ROOT
+from board_checks import CHECKS, problems
+from boards import BOARDS, FOLDER, FOREIGN, Board, expressions_of, listed, metrics_of, panels_of
+from grafana_schema import SCHEMAS
 
-BOARD: dict[str, Any] = json.loads((ROOT / "dashboards/outrider-service.json").read_text())
-PANELS: list[dict[str, Any]] = BOARD["panels"]
-EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
-VARIABLES = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
-
-# Units that Grafana knows, as far as this dashboard needs them.
-UNITS = {"s", "bytes", "short", "percentunit", "reqps"}
-COLUMNS = 24
-# Labels that a query may group or join by.
-LABELS = {"job", "instance", "le", "http_request_method", "http_route"}
-
-each_panel = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-each_expression = pytest.mark.parametrize("expression", EXPRESSIONS)
+each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
 
-def datasources(node: Any) -> list[Any]:
-    """Every data source that is named anywhere below a node."""
-    if isinstance(node, list):
-        return [found for item in node for found in datasources(item)]
-    if not isinstance(node, dict):
-        return []
-    own = [node["datasource"]] if "datasource" in node else []
-    return own + [found for item in node.values() for found in datasources(item)]
+@each_board
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_dashboard_is_well(board: Board, check: str) -> None:
+    if check == "grafana-schema" and SCHEMAS is None:
+        pytest.skip("Grafana's schemas do not lie beside the clone")
+    assert list(CHECKS[check](board)) == []
 
 
-def selectors(expression: str) -> list[str]:
-    """What stands in each pair of braces of a query."""
-    return re.findall(r"\{([^}]*)\}", expression)
+def test_there_are_four_and_their_variants() -> None:
+    assert sorted(BOARDS) == [
+        "outrider-agent", "outrider-fleet", "outrider-fleet-prometheus", "outrider-runtime", "outrider-service",
+        "outrider-service-prometheus",
+    ]
+    assert all(board["uid"] == name for name, board in BOARDS.items())
 
 
-def test_it_keeps_its_address_and_needs_no_questions_at_import() -> None:
-    assert BOARD["uid"] == "outrider-service"
-    assert "__inputs" not in BOARD and "__requires" not in BOARD and "id" not in BOARD
+def asked() -> set[str]:
+    """The metrics that some panel or annotation asks for."""
+    return {metric for board in BOARDS.values() for _, expression in expressions_of(board) for metric in metrics_of(expression)}
 
 
-def test_its_schema_is_one_that_grafana_imports_without_a_migration_of_panels() -> None:
-    assert 39 <= BOARD["schemaVersion"] <= 41
+def test_every_metric_is_on_a_panel_or_is_not_on_purpose() -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    section = readme.split("\n## Not on a panel\n")[1].split("\n#")[0]
+    on_purpose = dict(re.findall(r"^\| `([a-z_]+)` \| (.{20,}) \|$", section, re.M))
+    assert set(listed()) - asked() == set(on_purpose)
+    assert asked() - set(listed()) == FOREIGN - {"up"}
 
 
-def test_panels_share_a_crosshair() -> None:
-    assert BOARD["graphTooltip"] == 1
+def latency(board: Board) -> dict[str, Any]:
+    """A panel of it."""
+    return next(panel for panel in panels_of(board) if panel["title"] == "p99 by route")
 
 
-def test_panel_ids_and_titles_are_unique() -> None:
-    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
-    assert len({panel["title"] for panel in PANELS}) == len(PANELS)
+def ask(expression: str) -> Callable[[Board], None]:
+    """Has a panel ask something else."""
+    def changed(board: Board) -> None:
+        latency(board)["targets"][0]["expr"] = expression
+
+    return changed
 
 
-def test_panels_lie_within_the_grid_and_none_covers_another() -> None:
-    covered: set[tuple[int, int]] = set()
-    for panel in PANELS:
-        place = panel["gridPos"]
-        right, bottom = place["x"] + place["w"], place["y"] + place["h"]
-        assert 0 <= place["x"] < right <= COLUMNS, panel["title"]
-        cells = {(x, y) for x in range(place["x"], right) for y in range(place["y"], bottom)}
-        assert not covered & cells, panel["title"]
-        covered |= cells
+def in_query(old: str, new: str) -> Callable[[Board], None]:
+    """Writes something else into a query."""
+    def changed(board: Board) -> None:
+        target = latency(board)["targets"][0]
+        assert old in target["expr"]
+        target["expr"] = target["expr"].replace(old, new)
+
+    return changed
 
 
-@each_panel
-def test_every_panel_says_what_it_shows_and_in_which_unit(panel: dict[str, Any]) -> None:
-    assert len(panel["description"]) > 20 and panel["description"].endswith(".")
-    assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+def put(path: str, value: Any) -> Callable[[Board], None]:
+    """Puts something somewhere into a panel."""
+    def changed(board: Board) -> None:
+        node: Any = latency(board)
+        *way, last = path.split(".")
+        for step in way:
+            node = node[int(step) if step.isdigit() else step]
+        node[last] = value
+
+    return changed
 
 
-@each_panel
-def test_every_legend_has_names_and_values(panel: dict[str, Any]) -> None:
-    legend = panel["options"]["legend"]
-    assert legend["showLegend"] and legend["displayMode"] == "table" and legend["calcs"]
-    assert all(target["legendFormat"] for target in panel["targets"])
+def put_at_top(key: str, value: Any) -> Callable[[Board], None]:
+    """Puts something into the dashboard itself."""
+    def changed(board: Board) -> None:
+        board[key] = value
+
+    return changed
 
 
-@each_panel
-def test_the_queries_of_a_panel_can_be_told_apart(panel: dict[str, Any]) -> None:
-    targets = panel["targets"]
-    assert len({target["refId"] for target in targets}) == len(targets) > 0
-    assert len({target["legendFormat"] for target in targets}) == len(targets)
+MUTANTS: dict[str, tuple[Callable[[Board], None], str]] = {
+    "a misspelt metric": (in_query("http_server_request_duration", "http_server_requests_duration"), "metrics"),
+    "a wrong label": (in_query("http_route)", "path)"), "labels"),
+    "a matcher of a label that is not there": (in_query("http_route=~", "path=~"), "labels"),
+    "a legend of another label": (put("targets.0.legendFormat", "{{path}}"), "labels"),
+    "a query that is none": (in_query("sum by", "sum of"), "target-promql"),
+    "a variable that nobody knows": (in_query("$route", "$path"), "target-promql"),
+    "an unknown unit": (put("fieldConfig.defaults.unit", "seconds"), "panel-units"),
+    "no unit": (lambda board: latency(board)["fieldConfig"]["defaults"].pop("unit"), "panel-units"),
+    "no description": (lambda board: latency(board).pop("description"), "panel-title-description"),
+    "an unknown key": (put("tooltips", True), "grafana-model"),
+    "a wrong type": (put("gridPos.w", "8"), "layout"),
+    "a panel on another": (put("gridPos.x", 12), "layout"),
+    "a counter without rate": (ask("http_requests_total{}"), "target-counter-agg"),
+    "a rate of a gauge": (ask("rate(process_threads{}[$__rate_interval])"), "target-counter-agg"),
+    "a fixed window": (in_query("$__rate_interval", "5m"), "target-rate-interval"),
+    "a query of every job": (in_query('job=~"$job",', ""), "target-job and target-instance"),
+    "foreign targets": (in_query(" and on (cluster, namespace, job, instance)", " or "), "ours"),
+    "classic histograms alone": (lambda board: ask(latency(board)["targets"][0]["expr"].split(" or histogram_quantile")[0])(board),
+                                 "both-histograms"),
+    "a link of no instance": (put("fieldConfig.defaults.links", [{"url": "http://${__field.labels.instance}/"}]), "links-of-instances"),
+    "a data source of its own": (put("datasource", {"type": "prometheus", "uid": "P1"}), "panel-datasource"),
+    "a threshold without a reason": (put("fieldConfig.defaults.thresholds", {
+        "mode": "absolute", "steps": [{"color": "green", "value": None}, {"color": "red", "value": 1}]}), "threshold-reason"),
+    "a legend without values": (put("options.legend.calcs", []), "legend"),
+    "inputs": (put_at_top("__inputs", []), "import"),
+    "an old schema": (put_at_top("schemaVersion", 30), "import"),
+    "no annotations": (put_at_top("annotations", {"list": []}), "annotations-and-links"),
+    "no links": (put_at_top("links", []), "annotations-and-links"),
+    "no variables": (put_at_top("templating", {"list": []}), "template-datasource"),
+    "no exemplars": (lambda board: [t.update(exemplar=False) for p in panels_of(board) for t in p["targets"]], "latency-exemplars"),
+}
 
 
-def test_every_query_asks_the_data_source_that_the_reader_chose() -> None:
-    assert VARIABLES["datasource"]["type"] == "datasource"
-    assert VARIABLES["datasource"]["query"] == "prometheus"
-    chosen = {"type": "prometheus", "uid": "${datasource}"}
-    assert all(panel["datasource"] == chosen for panel in PANELS)
-    assert all(target["datasource"] == chosen for panel in PANELS for target in panel["targets"])
-    assert all(found == chosen for found in datasources(PANELS))
-    assert all(found == chosen for found in datasources(BOARD["templating"]))
-
-
-@pytest.mark.parametrize("name", ["job", "instance"])
-def test_a_reader_can_choose_some_or_all_targets(name: str) -> None:
-    variable = VARIABLES[name]
-    assert variable["multi"] and variable["includeAll"] and variable["allValue"] == ".+"
-    assert "outrider_build_info" in variable["query"]
-    # 2: asked again whenever the time range changes.
-    assert variable["refresh"] == 2
-
-
-@each_expression
-def test_every_selector_of_a_query_follows_that_choice(expression: str) -> None:
-    assert selectors(expression)
-    for selector in selectors(expression):
-        assert 'job=~"$job"' in selector and 'instance=~"$instance"' in selector
-
-
-@each_expression
-def test_a_query_groups_by_labels_that_exist(expression: str) -> None:
-    for names in re.findall(r"\b(?:by|on|without|ignoring) \(([^)]*)\)", expression):
-        assert set(names.split(", ")) <= LABELS
-
-
-@each_expression
-def test_every_range_fits_the_scrape_interval(expression: str) -> None:
-    assert set(re.findall(r"\[([^]]*)\]", expression)) <= {"$__rate_interval"}
-
-
-@each_expression
-def test_a_metric_that_others_export_too_is_limited_to_our_targets(expression: str) -> None:
-    if re.search(r"\b(process|scrape)_", expression):
-        assert re.search(r"\band on \(job, instance\) outrider_build_info\{", expression)
-
-
-@each_expression
-def test_a_counter_is_shown_as_a_rate(expression: str) -> None:
-    counter = r"\b\w+_(?:total|bucket|sum|count)\{"
-    assert re.findall(counter, expression) == re.findall(rf"rate\(({counter})", expression)
+@pytest.mark.parametrize(("mutate", "check"), MUTANTS.values(), ids=MUTANTS)
+def test_a_mutant_is_found(mutate: Callable[[Board], Any], check: str) -> None:
+    board = copy.deepcopy(BOARDS["outrider-service"])
+    assert check not in problems(board)
+    mutate(board)
+    assert check in problems(board)

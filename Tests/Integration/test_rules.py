@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules: made from their source, fired by promtool, explained by a runbook each."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from boards import BOARDS as BOARDS_BY_NAME
+from boards import FOREIGN, listed, metrics_of, panels_of, resolved
 from harness import ROOT, system_binary
 
 BOARDS = ROOT / "dashboards"
@@ -16,8 +20,6 @@ TEST_FILES = sorted(path.name for path in BOARDS.glob("*.test.yml"))
 TESTS = "".join((BOARDS / name).read_text(encoding="utf-8") for name in TEST_FILES)
 ALERTS = re.findall(r"^  - alert: (\w+)$", RULES, re.M)
 RECORDED = set(re.findall(r"^  - record: '([\w:]+)'$", RULES, re.M))
-FOREIGN = {"up"}
-"""What Prometheus itself writes down of a target."""
 
 each_alert = pytest.mark.parametrize("alert", ALERTS)
 
@@ -37,7 +39,7 @@ def test_the_files_are_what_their_source_says() -> None:
 
 
 def test_prometheus_takes_them() -> None:
-    checked = promtool("check", "rules", "outrider.rules.yml")
+    checked = promtool("check", "rules", "outrider.rules.yml", "outrider-prometheus.rules.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert len(ALERTS) > 15 and len(RECORDED) == 21
 
@@ -92,11 +94,32 @@ def test_each_alert_says_what_and_why(alert: str) -> None:
 
 
 def test_every_metric_that_a_rule_names_is_listed() -> None:
-    listed = set(re.findall(r"^\| `([a-z_]+)` \|", (ROOT / "docs/metrics.md").read_text(), re.M))
-    expressions = re.findall(r"    expr: \|-\n((?:      .*\n)+)", RULES)
-    assert len(expressions) == len(ALERTS) + len(RECORDED)
-    text = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(by|on|group_left) \([^)]*\)", " ", "".join(expressions))
-    words = set(re.findall(r"[a-z_][\w:]*(?![\w:]*\s*\()", text)) - {"and", "or", "unless", "sum", "count"}
-    for word in words:
-        name = re.sub(r"_(bucket|count|sum)$", "", word)
-        assert {word, name} & (listed | RECORDED | FOREIGN), word
+    for name in ("outrider.rules.yml", "outrider-prometheus.rules.yml"):
+        groups = yaml.safe_load((BOARDS / name).read_text(encoding="utf-8"))["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert len(rules) == len(ALERTS) + len(RECORDED)
+        for rule in rules:
+            assert metrics_of(rule["expr"]) <= listed().keys() | RECORDED | FOREIGN, rule
+
+
+def test_sums_of_the_fleet_stay_right_when_instances_come_and_go(tmp_path: Path) -> None:
+    # One a second each: one instance stays, one goes, one comes, one begins anew from nought.
+    board = BOARDS_BY_NAME["outrider-fleet"]
+    asked = next(panel for panel in panels_of(board) if panel["title"] == "Requests by job")["targets"][0]["expr"]
+    counts = {"stays": "0+60x30", "goes": "0+60x10 stale", "comes": "_x10 0+60x20", "restarts": "0+60x17 0+60x13"}
+    info = {"stays": "1x30", "goes": "1x10 stale", "comes": "_x10 1x20", "restarts": "1x30"}
+    series = [
+        {"series": f'{name}{{job="shop",instance="{instance}"}}', "values": values}
+        for name, each in (("http_server_request_duration_seconds_count", counts), ("outrider_build_info", info))
+        for instance, values in each.items()
+    ]
+    expected = [(9, 3), (14, 3), (17, 3), (24, 3), (29, 3)]
+    tests = [
+        {"expr": resolved(asked, "3m"), "eval_time": f"{minute}m", "exp_samples": [{"labels": '{job="shop"}', "value": value}]}
+        for minute, value in expected
+    ]
+    # JSON is YAML as well.
+    file = tmp_path / "fleet.yml"
+    file.write_text(json.dumps({"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": tests}]}))
+    tested = promtool("test", "rules", file)
+    assert tested.returncode == 0, tested.stdout + tested.stderr

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Alerts about a target, the process in it, and what stands behind its routes."""
 
-from model import OURS, Alert, Case, Group, ours
+from rules.model import OURS, Alert, Case, Group, ours
 
 UP = "up"
 LATELY = "[1d]"
@@ -136,8 +136,11 @@ PROCESS = Group(
         ),
         Alert(
             "OutriderExecutorDelay",
+            # Of targets with classic buckets, and of those with native ones.
             "histogram_quantile(0.9, sum by (job, instance, executor, le) ("
-            + ours("rate(swift_executor_delay_seconds_bucket[5m])") + ")) > 0.1",
+            + ours("rate(swift_executor_delay_seconds_bucket[5m])") + ")) > 0.1\n"
+            "or histogram_quantile(0.9, sum by (job, instance, executor) ("
+            + ours("rate(swift_executor_delay_seconds[5m])") + ")) > 0.1",
             "warning", "jobs wait {{ $value | humanizeDuration }} for the {{ $labels.executor }} executor of {{ $labels.instance }}",
             "Too much work, or something that blocks its threads: /debug/stalls of the agent.",
             minutes=10,
@@ -168,9 +171,11 @@ BEHIND = Group(
     (
         Alert(
             "OutriderPoolExhausted",
-            "min_over_time(db_client_connection_pending_requests[2m]) > 0"
-            ' and on (job, instance, db_client_connection_pool_name) db_client_connection_count{state="used"}'
-            " >= on (job, instance, db_client_connection_pool_name) db_client_connection_max",
+            ours(
+                "min_over_time(db_client_connection_pending_requests[2m]) > 0"
+                ' and on (job, instance, db_client_connection_pool_name) db_client_connection_count{state="used"}'
+                " >= on (job, instance, db_client_connection_pool_name) db_client_connection_max"
+            ),
             "warning", "the pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.instance }} is dry",
             "All of its connections are in use, and at least {{ $value }} requests have waited for one for two minutes.",
             minutes=2,
@@ -187,8 +192,10 @@ BEHIND = Group(
         ),
         Alert(
             "OutriderQueueFull",
-            "work_queue_depth > on (job, instance, queue) 0.9 * work_queue_capacity"
-            " or on (job, instance, queue) increase(work_queue_rejected_total[5m]) > 0",
+            ours(
+                "(work_queue_depth > on (job, instance, queue) 0.9 * work_queue_capacity"
+                " or on (job, instance, queue) increase(work_queue_rejected_total[5m]) > 0)"
+            ),
             "warning", "the queue {{ $labels.queue }} of {{ $labels.instance }} is full",
             "Work waits up to its limit, or was not taken.",
             minutes=2,

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many instances: how many and of what version, which of them are unlike the others, and what they do together."""
+
+from boards.board import RESTARTS, Row, built
+from boards.kit import HEAP, PAGE, STALLS, Bound, Column, Query, graph, number, rows
+from boards.promql import Histogram, gauge, rate, share, top, total
+from boards.service import ERRORS
+from naming import Naming
+
+WHERE = ("job", "instance")
+OF = "{{job}} {{instance}}"
+UPTIME = f"time() - max by (job, instance) ({gauge('process_start_time_seconds')})"
+CPU = total(rate("process_cpu_seconds_total"), *WHERE)
+RESIDENT = total(gauge("process_resident_memory_bytes"), *WHERE)
+UNLIKE = (
+    Bound(2, "yellow", "twice the median of its job"),
+    Bound(4, "red", "four times the median of its job"),
+)
+CELL = (("What the instance says of itself", "http://${__data.fields.Instance}/"),
+        ("Heap profile of the instance, as a flame graph", "http://${__data.fields.Instance}/debug/pprof/heap?format=flamegraph"))
+
+
+def to_median(expression: str) -> str:
+    """By how much an instance is above the median of its job."""
+    return f"({expression}) / on (job) group_left () (quantile by (job) (0.5, {expression}) > 0)"
+
+
+def now(requests: Histogram, failed: Histogram) -> Row:
+    """The fleet in one line."""
+    return Row(
+        "Now",
+        [
+            number("Instances", "Targets that answer scrapes, of those chosen.", "short",
+                   Query(f"count({gauge('outrider_build_info')})", "instances")),
+            number("Versions", "Versions of the services that run now; more than one for each service while a deploy is under way.",
+                   "short", Query(f"count(count by (job, service_version) ({gauge('target_info')}))", "versions")),
+            number("Just started", "Instances that have been running for less than a quarter of an hour.", "short",
+                   Query(f"count({UPTIME} < 900) or count({gauge('outrider_build_info')}) * 0", "instances")),
+            number("Requests", "Requests answered a second by all of them.", "reqps", Query(total(requests.count), "requests")),
+            number("Server errors", "Share of their requests that ended with a status of 500 or above.", "percentunit",
+                   Query(share(total(failed.count), total(requests.count)), "5xx"), bounds=ERRORS),
+            number("p99", "Ninety-nine of a hundred of their requests are answered within this time.", "s",
+                   Query(requests.quantile(0.99), "p99")),
+        ],
+    )
+
+
+def members() -> Row:
+    """Who is there."""
+    return Row(
+        "Instances and versions",
+        [
+            graph("Instances", "Targets that answer scrapes, by job.", "short",
+                  Query(f"count by (job) ({gauge('outrider_build_info')})", "{{job}}"), stacked=True),
+            graph("Versions", "Instances by version of their service; a deploy is where one takes over from another.", "short",
+                  Query(f"count by (job, service_version) ({gauge('target_info')})", "{{job}} {{service_version}}"), stacked=True),
+            graph("Versions of Outrider", "Instances by version of the agent and of Swift.", "short",
+                  Query(f"count by (version, swift_version) ({gauge('outrider_build_info')})", "{{version}}, Swift {{swift_version}}"),
+                  stacked=True),
+            graph("Uptime", "How long an instance has been running; a tooth is a restart.", "s", Query(UPTIME, OF), width=12, to=(PAGE,)),
+            graph("Restarts", "Instances that have just started, by job.", "short",
+                  Query(f"count by (job) ({RESTARTS}) or count by (job) ({gauge('outrider_build_info')}) * 0", "{{job}}"), width=12),
+        ],
+    )
+
+
+def together(requests: Histogram, failed: Histogram, names: Naming) -> Row:
+    """Sums of rates, which stay right when instances come and go; a rate of sums would not."""
+    jobs = total(requests.count, "job")
+    return Row(
+        "Together",
+        [
+            graph("Requests by job", "Requests answered a second, summed over instances after the rate of each was taken, so that one "
+                  "that goes takes nothing from the others.", "reqps", Query(jobs, "{{job}}"), stacked=True),
+            graph("Errors by job", "Share of the requests of a job that ended with a status of 500 or above.", "percentunit",
+                  Query(share(total(failed.count, "job"), jobs), "{{job}}"), bounds=ERRORS),
+            graph("p99 by job", "Over the buckets of all instances; a mean of their quantiles would be no quantile.", "s",
+                  Query(requests.quantile(0.99, "job"), "{{job}}")),
+            graph("In flight by job", "Requests that are being answered.", "short",
+                  Query(total(gauge(names.active), "job"), "{{job}}"), stacked=True),
+            graph("CPU by job", "Cores that the instances of a job use.", "short", Query(total(rate("process_cpu_seconds_total"), "job"), "{{job}}"), stacked=True),
+            graph("Memory by job", "Resident memory of the instances of a job.", "bytes",
+                  Query(total(gauge("process_resident_memory_bytes"), "job"), "{{job}}"), stacked=True),
+        ],
+    )
+
+
+def outliers(requests: Histogram, failed: Histogram) -> Row:
+    """Which instance is unlike the others of its job."""
+    traffic = total(requests.count, *WHERE)
+    return Row(
+        "Outliers",
+        [
+            graph("p99 beside the median", "p99 of an instance by the median of its job: 1 is like the others.", "short",
+                  Query(top(10, to_median(requests.quantile(0.99, *WHERE))), OF), bounds=UNLIKE, to=(PAGE, STALLS)),
+            graph("Memory beside the median", "Resident memory of an instance by the median of its job.", "short",
+                  Query(top(10, to_median(RESIDENT)), OF), bounds=UNLIKE, to=(PAGE, HEAP)),
+            graph("CPU beside the median", "CPU of an instance by the median of its job.", "short",
+                  Query(top(10, to_median(CPU)), OF), bounds=UNLIKE, to=(PAGE,)),
+            graph("Requests beside the median", "Requests of an instance by the median of its job: who gets more than its share.", "short",
+                  Query(top(10, to_median(traffic)), OF), bounds=UNLIKE, to=(PAGE,)),
+            graph("Errors by instance", "Share of its requests that ended with a status of 500 or above; the ten instances with most.",
+                  "percentunit", Query(top(10, share(total(failed.count, *WHERE), traffic)), OF), bounds=ERRORS, to=(PAGE,)),
+            graph("Latency by instance", "Ninety-nine of a hundred requests are answered within this time; the ten slowest.", "s",
+                  Query(top(10, requests.quantile(0.99, *WHERE)), OF), to=(PAGE, STALLS)),
+        ],
+    )
+
+
+def each(requests: Histogram, failed: Histogram) -> Row:
+    """All of them in a table."""
+    traffic = total(requests.count, *WHERE)
+    columns = (
+        Column("Uptime", "s", UPTIME),
+        Column("Requests", "reqps", traffic),
+        Column("Errors", "percentunit", share(total(failed.count, *WHERE), traffic), ERRORS),
+        Column("p99", "s", requests.quantile(0.99, *WHERE)),
+        Column("CPU", "short", CPU),
+        Column("Resident", "bytes", RESIDENT),
+    )
+    return Row(
+        "Each of them",
+        [rows("Instances, one by one", "What each instance does now; a click on it opens its own page.", columns,
+              {"job": "Job", "instance": "Instance"}, CELL)],
+    )
+
+
+def fleet(names: Naming) -> str:
+    """The dashboard of many instances, for a naming of their requests."""
+    requests = Histogram(names.duration)
+    failed = requests.where(f'{names.status}=~"5.."')
+    return built(
+        "fleet", "Fleet",
+        "Many instances of many services: how many and of what version, what they do together, and which of them are unlike the "
+        "others.",
+        [now(requests, failed), members(), together(requests, failed, names), outliers(requests, failed), each(requests, failed)],
+        names,
+    )
