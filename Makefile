@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup demo storefront chat drill test unit bench bench-middleware bench-heap preload memory-lab traits fuzz lint format api docs clean help
+.PHONY: setup demo storefront chat drill test unit bench bench-middleware bench-heap preload memory-lab traits fuzz lint format api docs dashboards pictures clean help
 
 setup: ## Install what the tests need; quick when nothing is missing.
 	@scripts/setup.sh test
@@ -73,6 +73,15 @@ api: ## Write the public declarations to api/, for review in a diff.
 docs: ## Build the API documentation into .build/docs.
 	@scripts/setup.sh test
 	@scripts/docs.sh
+
+dashboards: ## Write the dashboards and rules from dashboards/source.
+	@scripts/setup.sh test
+	@.build/python/bin/python -B dashboards/source/generate.py
+
+pictures: ## Draw each dashboard from live data into dashboards/pictures; two minutes.
+	@scripts/setup.sh pictures
+	@scripts/test.sh build demo
+	@.build/python/bin/python -B Tests/Integration/pictures.py
 
 clean: ## Remove everything that a build or a test made.
 	@rm -rf .build Benchmarks/.build Benchmarks/*/.build examples/*/.build Tests/*/.build

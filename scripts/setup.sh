@@ -6,19 +6,26 @@
 #   scripts/setup.sh sql     the same, plus SQLite, which the storefront keeps its orders in
 #   scripts/setup.sh bench   the same as demo, plus a load generator and the allocators to compare with
 #   scripts/setup.sh lab     the same as sql, plus a load generator and a reader of profiles
-#   scripts/setup.sh test    everything above, plus Prometheus, the programs that are run under the malloc
-#                            hooks, and the Python packages of the tests
+#   scripts/setup.sh test    everything above, plus Prometheus, Alertmanager, the programs that are run under the
+#                            malloc hooks, and the Python packages of the tests
+#   scripts/setup.sh pictures  the same as test, plus a browser that takes pictures of the dashboards
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 goal="${1:-test}"
 case "$goal" in
-    demo | sql | bench | lab | test) ;;
+    demo | sql | bench | lab | test | pictures) ;;
     *)
-        echo "usage: scripts/setup.sh [demo|sql|bench|lab|test]" >&2
+        echo "usage: scripts/setup.sh [demo|sql|bench|lab|test|pictures]" >&2
         exit 2
         ;;
 esac
+
+browser=()
+if [[ $goal == pictures ]]; then
+    browser=(chromium fonts-dejavu-core)
+    goal=test
+fi
 
 packages=(libmicrohttpd-dev zlib1g-dev pkg-config)
 if [[ $goal == bench ]]; then
@@ -31,7 +38,7 @@ if [[ $goal == lab ]]; then
     packages+=(libsqlite3-dev wrk python3 golang-go)
 fi
 if [[ $goal == test ]]; then
-    packages+=(prometheus python3 python3-venv wrk golang-go protobuf-compiler valgrind gcc g++
+    packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go protobuf-compiler valgrind gcc g++
         libc6-dev binutils make git perl procps redis-server libsqlite3-dev libjemalloc2 libmimalloc2.0)
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
@@ -90,9 +97,12 @@ set_up_debian() {
         apt-get update
         install_packages "${missing[@]}"
     fi
-    if [[ " ${missing[*]} " == *" prometheus "* ]] && [[ -d /run/systemd/system ]]; then
-        systemctl disable --quiet prometheus.service || true
-    fi
+    local service
+    for service in prometheus prometheus-alertmanager; do
+        if [[ " ${missing[*]} " == *" $service "* ]] && [[ -d /run/systemd/system ]]; then
+            systemctl disable --quiet "$service.service" || true
+        fi
+    done
 }
 
 set_up_elsewhere() {
@@ -100,13 +110,13 @@ set_up_elsewhere() {
         say "this system has no dpkg. Please install by its own means:"
         say "  libmicrohttpd and zlib with their headers, and pkg-config that finds libmicrohttpd"
         if [[ $goal == test ]]; then
-            say "  prometheus with promtool, and Python 3.10 or later with its venv module"
+            say "  prometheus with promtool, Alertmanager with amtool, and Python 3.10 or later with its venv module"
         fi
         exit 1
     fi
     if [[ $goal == test ]]; then
         local tool
-        for tool in prometheus promtool python3; do
+        for tool in prometheus promtool prometheus-alertmanager amtool python3; do
             command -v "$tool" >/dev/null || say "the integration tests need $tool on PATH"
         done
     fi

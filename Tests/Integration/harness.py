@@ -105,6 +105,14 @@ def quickstart_binary() -> str:
     return built_binary("quickstart", "OUTRIDER_QUICKSTART", *flags)
 
 
+def memory_lab_binary() -> str:
+    """The memory lab, as its readers build it."""
+    flags = [
+        "-c", "release", "--package-path", "examples/memory-lab", "--scratch-path", ".build/examples-small",
+    ]
+    return built_binary("memory-lab", "OUTRIDER_MEMORY_LAB", *flags)
+
+
 def example_binary(name: str) -> str:
     """One of the examples that need a framework."""
     flags = [

@@ -15,57 +15,11 @@ from local_server import LocalServer, QuietHandler
 from prometheus_releases import SYSTEM, Release, release
 
 
-class Prometheus(Process):
-    """A Prometheus server with a configuration and a database of its own."""
+class PrometheusAPI:
+    """The HTTP API of a Prometheus server that runs somewhere."""
 
-    INTERVAL = "500ms"
-
-    def __init__(
-        self,
-        folder: Path,
-        jobs: Mapping[str, str],
-        scrapes_itself: bool = False,
-        *,
-        of: Release | None = None,
-        flags: Sequence[str] = (),
-        options: Mapping[str, Mapping[str, Any]] | None = None,
-        interval: str = INTERVAL,
-    ) -> None:
-        """Starts the system's server, or that of another release, with flags of its own.
-
-        The jobs are places to scrape by name; `options` has more of a job's scrape configuration.
-        """
-        folder.mkdir(parents=True, exist_ok=True)
-        self.release = of or release(SYSTEM)
-        own = f"127.0.0.1:{free_port()}"
-        self.url = f"http://{own}"
-        more = options or {}
-        scrapes = [self._job(name, place) | more.get(name, {}) for name, place in jobs.items()]
-        if scrapes_itself:
-            scrapes.append(self._job("prometheus", f"{own}/metrics"))
-        times = {"scrape_interval": interval, "scrape_timeout": interval}
-        # JSON is YAML as well.
-        config = folder / "prometheus.yml"
-        config.write_text(json.dumps({"global": times, "scrape_configs": scrapes}))
-        super().__init__(
-            [
-                self.release.binary,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address={own}",
-                *flags,
-            ],
-            folder / "prometheus.log",
-        )
-
-    @staticmethod
-    def _job(name: str, place: str) -> dict[str, Any]:
-        target, _, path = place.partition("/")
-        return {
-            "job_name": name,
-            "metrics_path": f"/{path}",
-            "static_configs": [{"targets": [target]}],
-        }
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def api(self, path: str, **arguments: str) -> Any:
         """The data of an answer of the HTTP API; a refused query is an error of the test."""
@@ -113,6 +67,66 @@ class Prometheus(Process):
             poll(f"a scrape of {job} succeeds", attempt)
         except AssertionError as error:
             raise AssertionError(f"{error}; last scrape: {last}") from None
+
+
+class Prometheus(Process, PrometheusAPI):
+    """A Prometheus server with a configuration and a database of its own."""
+
+    INTERVAL = "500ms"
+
+    def __init__(
+        self,
+        folder: Path,
+        jobs: Mapping[str, str],
+        scrapes_itself: bool = False,
+        *,
+        of: Release | None = None,
+        flags: Sequence[str] = (),
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        interval: str = INTERVAL,
+        rules: Sequence[Path] = (),
+        alertmanager: str = "",
+    ) -> None:
+        """Starts the system's server, or that of another release, with flags of its own.
+
+        The jobs are places to scrape by name; `options` has more of a job's scrape configuration. Alerts of the
+        rules go to an Alertmanager's host and port, if there is one.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.release = of or release(SYSTEM)
+        own = f"127.0.0.1:{free_port()}"
+        PrometheusAPI.__init__(self, f"http://{own}")
+        more = options or {}
+        scrapes = [self._job(name, place) | more.get(name, {}) for name, place in jobs.items()]
+        if scrapes_itself:
+            scrapes.append(self._job("prometheus", f"{own}/metrics"))
+        times = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
+        content: dict[str, Any] = {"global": times, "scrape_configs": scrapes, "rule_files": [str(path) for path in rules]}
+        if alertmanager:
+            content["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+        # JSON is YAML as well.
+        config = folder / "prometheus.yml"
+        config.write_text(json.dumps(content))
+        Process.__init__(
+            self,
+            [
+                self.release.binary,
+                f"--config.file={config}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address={own}",
+                *flags,
+            ],
+            folder / "prometheus.log",
+        )
+
+    @staticmethod
+    def _job(name: str, place: str) -> dict[str, Any]:
+        target, _, path = place.partition("/")
+        return {
+            "job_name": name,
+            "metrics_path": f"/{path}",
+            "static_configs": [{"targets": [target]}],
+        }
 
 
 class StaticPages(LocalServer):

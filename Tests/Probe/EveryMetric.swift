@@ -44,6 +44,14 @@ enum EveryMetric {
         for n in ["1", "2"] { full.with(n).increment() }
     }
 
+    /// A request that takes its time.
+    static func request(in agent: Agent, milliseconds: Int) async {
+        let token = agent.http.begin(method: "GET", route: agent.http.route("/orders/:id"))
+        try? await Task.sleep(for: .milliseconds(milliseconds))
+        token.setStatus(200)
+        token.finish()
+    }
+
     private static func instruments(in registry: Registry) {
         let cache = CacheMetrics("probe", registry: registry) { 1 }
         cache.evicted()
@@ -53,11 +61,14 @@ enum EveryMetric {
         fanout.subscribe().end()
         let drain = DrainMetrics(registry: registry)
         drain.watch("probe") { 1 }
+        let pool = PoolMetrics("probe", registry: registry) {
+            .init(idle: 1, used: 1, max: 2, pending: 0)
+        }
+        pool.noteCreation(.milliseconds(2))
+        let limiter = RateLimiterMetrics("probe", registry: registry) { 1 }
+        limiter.allowed(after: .milliseconds(2))
         kept = [
-            PoolMetrics("probe", registry: registry) {
-                .init(idle: 1, used: 1, max: 2, pending: 0)
-            },
-            cache, queue, RateLimiterMetrics("probe", registry: registry) { 1 },
+            pool, cache, queue, limiter,
             CircuitBreakerMetrics("probe", registry: registry),
             fanout,
             ObjectPoolMetrics("probe", registry: registry),

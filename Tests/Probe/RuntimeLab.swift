@@ -16,6 +16,7 @@
 //     jobs COUNT           runs so many detached tasks to their end
 //     objects COUNT        makes and drops so many objects
 //     closures COUNT       makes and drops so many closures with a context
+//     request MS           records a request that takes so long
 //     everything           has the agent expose what it does only once something has happened
 //
 // The beat comes every 20 ms, and what hangs for 150 ms is a stall. PROBE_DEFAULTS=1: as an agent is by
@@ -56,8 +57,10 @@ enum RuntimeLab {
         for await order in orders {
             let words = order.split(separator: " ").map(String.init)
             guard let name = words.first else { continue }
+            let number = words.count > 1 ? Int(words[1]) ?? 0 : 0
             if name == "everything" { EveryMetric.record(in: agent) }
-            await obey(name, words.count > 1 ? Int(words[1]) ?? 0 : 0)
+            if name == "request" { await EveryMetric.request(in: agent, milliseconds: number) }
+            await obey(name, number)
             say("done")
         }
         agent.stop()

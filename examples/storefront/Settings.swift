@@ -4,6 +4,8 @@
 import Foundation
 
 struct Settings: Sendable {
+    /// STOREFRONT_HOST: an address of this machine; loopback by default.
+    var host = "127.0.0.1"
     /// STOREFRONT_PORT; 0 is any that is free.
     var port = 8_080
     /// REDIS_URL, as `redis://host:port`; nil for what the process itself can offer.
@@ -32,6 +34,7 @@ struct Settings: Sendable {
             guard let value = Int(text), range.contains(value) else { throw Invalid(name, text) }
             return value
         }
+        host = variables["STOREFRONT_HOST"] ?? host
         port = try count("STOREFRONT_PORT", 0...65_535) ?? port
         rateLimit = try count("RATE_LIMIT", 1...1_000_000) ?? rateLimit
         if let text = variables["REDIS_URL"], !text.isEmpty {

@@ -50,7 +50,7 @@ struct Storefront {
             router: routes.router(recorder: agent.http),
             server: .http1(
                 configuration: .init(additionalChannelHandlers: [ProtocolErrorHandler(agent.http)])),
-            configuration: .init(address: .hostname("127.0.0.1", port: settings.port)),
+            configuration: .init(address: .hostname(settings.host, port: settings.port)),
             onServerRunning: {
                 welcome(port: $0.localAddress?.port ?? 0, agent: agent.address?.url)
             },
@@ -79,6 +79,8 @@ struct Storefront {
         var configuration = Agent.Configuration()
         configuration.serviceName = configuration.serviceName ?? "storefront"
         configuration.http.buckets = .lowLatency
+        configuration.http.recordsBodySizes = true
+        configuration.http.recordsTimeToFirstByte = true
         configuration.http.excludedRoutes = ["/healthz", "/readyz"]
         configuration.runtime.stallThreshold = .milliseconds(100)
         return configuration

@@ -15,8 +15,11 @@ struct MemoryLab {
         // A sample each 64 KiB, and more time for it: a lab looks more closely than a service has to.
         var sampling = HeapProfiler.Configuration(interval: 65_536)
         sampling.budget = 0.1
-        let agent = Agent.start(
-            .init(address: .loopback(port: 0)), profiles: [HeapProfiler(sampling)])
+        var configuration = Agent.Configuration(address: .loopback(port: 0))
+        // Which types are allocated, and how many tasks there are: off by default, since both are experimental.
+        configuration.runtime.objectTypes = true
+        configuration.runtime.liveTasks = true
+        let agent = Agent.start(configuration, profiles: [HeapProfiler(sampling)])
         let server = HTTPServer(
             address: try .inet(ip4: "127.0.0.1", port: 0), logger: .disabled,
             handler: ProductAPI().routes.recorded(by: agent.http))
