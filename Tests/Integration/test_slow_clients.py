@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import poll
-from raw import Client, Malformed, get, read_answers
+from raw import Client, get, read_answers
 from serving import Scraper, Serving, observed
 
 HEADER_SECONDS = 0.8
