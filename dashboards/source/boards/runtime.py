@@ -3,7 +3,7 @@
 
 from boards.board import Row, built
 from boards.kit import HEAP, PAGE, SITES, STALLS, Bound, Query, graph, heat, number
-from boards.promql import Histogram, gauge, rate, top, total
+from boards.promql import Histogram, gauge, increase, rate, top, total
 from naming import OPEN_TELEMETRY
 
 WHERE = ("job", "instance")
@@ -208,7 +208,7 @@ def kernel() -> Row:
                   Query(f"max by (resource, kind) ({rate('cgroup_pressure_seconds_total')})", "{{resource}} {{kind}}"),
                   bounds=(Bound(0.1, "yellow", "a tenth of the time is lost"),)),
             graph("Stalls", "Times that something did not answer, in the window of a rate; the stacks are a click away.", "short",
-                  Query(by_instance(rate("outrider_stalls_total"), "what"), f"{OF} {{{{what}}}}"), to=(STALLS,)),
+                  Query(by_instance(increase("outrider_stalls_total"), "what"), f"{OF} {{{{what}}}}"), to=(STALLS,)),
             graph("Page faults", "Faults a second: a major one waits for storage.", "cps",
                   Query(total(rate("process_page_faults_total"), "kind"), "{{kind}}")),
             graph("File descriptors", "Open descriptors, and the most that there may be.", "short",
