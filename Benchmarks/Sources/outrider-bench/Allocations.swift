@@ -53,6 +53,8 @@ private func recordEverything(_ allocations: (() -> Void) -> Int) -> Int {
         "full_total", help: "Full.", labels: ["x", "y"], limit: SeriesLimit(count: 1))
     let counters = registry.counter("a_total", help: "A.", labels: ["x", "y"])
     let counter = counters.with("x", "y")
+    let typed = registry.counter("t_total", help: "T.", labels: ["x"]).typed(Level.self)
+    typed.with(.high).increment()
     let gauge = registry.gauge("b", help: "B.")
     let histogram = registry.histogram("c", help: "C.")
     return allocations {
@@ -60,6 +62,7 @@ private func recordEverything(_ allocations: (() -> Void) -> Int) -> Int {
             counter.increment()
             counter.increment(by: 0.5)
             counters.with("x", "y").increment(by: index)
+            typed.with(.high).increment()
             full.with("x", index % 2 == 0 ? "y" : "z").increment()
             gauge.set(Double(index))
             gauge.increment()

@@ -79,6 +79,10 @@ func recording(_ harness: Harness) {
     }
 }
 
+enum Level: String, LabelValue {
+    case low, middle, high
+}
+
 func lookUps(_ harness: Harness) {
     let registry = Registry()
     Data.counters(in: registry, families: 1)
@@ -104,6 +108,15 @@ func lookUps(_ harness: Harness) {
             counters.with(set.method, set.route, set.status).increment()
         }
     }
+    let typed = registry.counter(
+        "bench_typed_total", help: "Bench.", labels: ["a", "b", "c"]
+    ).typed(Level.self, Level.self, Level.self)
+    let countTyped: @Sendable (Int) -> Void = {
+        for index in 0..<$0 {
+            typed.record(index & 1 == 0 ? .low : .high, .middle, .high) { $0.increment() }
+        }
+    }
+    harness.operation("counter_lookup_typed", countTyped)
     let full = Registry(log: DiagnosticLog { _, _ in }).counter(
         "bench_full_total", help: "Bench.", labels: Data.labels, limit: SeriesLimit(count: 500))
     for set in sets { full.with(set.method, set.route, set.status).increment() }
@@ -115,6 +128,7 @@ func lookUps(_ harness: Harness) {
     }
     harness.operation("histogram_lookup", observe)
     harness.pair("counter_lookup", count)
+    harness.pair("counter_lookup_typed", countTyped)
     harness.pair("histogram_lookup", observe)
 }
 
@@ -158,6 +172,12 @@ func runLoop(_ op: String, _ count: Int) -> Bool {
         for index in 0..<count { histogram.observe(Data.values[index & 1023]) }
     case "counter_lookup":
         for _ in 0..<count { counters.with("MPUT", "/api/v1/resource7/items", "200").increment() }
+    case "counter_lookup_typed":
+        let typed = registry.counter("bench_typed_total", help: "Bench.", labels: ["a", "b", "c"])
+            .typed(Level.self, Level.self, Level.self)
+        for index in 0..<count {
+            typed.record(index & 1 == 0 ? .low : .high, .middle, .high) { $0.increment() }
+        }
     case "request_floor": RequestBench.floor(count)
     case "request_token": RequestBench.resolved(HTTPRequestRecorder(registry: registry), count)
     case "request_token_template":

@@ -121,6 +121,9 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
     /// Series that exist now, the overflow series and those that are hidden while idle included.
     public var count: Int { core.count }
 
+    /// Labels of each series.
+    var labelCount: Int { names.count }
+
     /// The overflow series, in which every label is `_OVERFLOW`; counted as a look-up past the limit.
     ///
     /// For those that have a bound of their own on what they look up.
