@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services under load, with two Prometheus servers that scrape them: one keeps classic histograms, one native ones."""
+"""Services under load, with Prometheus servers that scrape them: one keeps classic histograms, one native ones.
+
+One of the newest release, where there is one, keeps classic ones.
+"""
 
 import contextlib
 import re
@@ -13,6 +16,7 @@ from types import TracebackType
 
 from harness import Example, Lines, clean_environment, example_binary, memory_lab_binary
 from native_relay import NativeRelay
+from prometheus_releases import SUITES, absence, release
 from prometheus_server import Prometheus
 from runtime_lab import RuntimeLab, cpu_limit
 from storefront_lab import Redis, Storefront
@@ -69,9 +73,12 @@ class Customers(threading.Thread):
             if number % 3 == 0:
                 self.ask(f"{shop}/orders?item=book&customer=c{number % 7}", method="POST")
             if number % 5 == 0:
+                # One that nobody has asked for yet, so that it has to be loaded.
+                self.ask(f"{shop}/orders/{1_000 + number}")
                 self.ask(f"{self.lab.service}/products/{number % 20}")
                 self.ask(f"{self.lab.service}/products/pooled")
                 self.ask(f"{shop}/orders/no-number")
+                self.socket.say("hello")
             if number % 20 == 0:
                 self.make_trouble()
 
@@ -80,7 +87,6 @@ class Customers(threading.Thread):
         self.ask(f"{self.storefront.agent}/nothing")
         for order in ("everything", "request 300", "burn 50", "objects 20000", "jobs 100"):
             self.probe.do(order)
-        self.socket.say("hello")
 
     @staticmethod
     def ask(url: str, method: str = "GET") -> None:
@@ -113,13 +119,20 @@ class Monitored:
             self.probe = enter(RuntimeLab(log=place / "probe.log", OUTRIDER_DEBUG_ADDRESS="nonsense"))
             agents = {"storefront": self.storefront.agent, "memory-lab": lab.agent, "chat": self.chat.agent, "probe": self.probe.url}
             jobs = {job: f"{url.removeprefix('http://')}/metrics" for job, url in agents.items()}
-            rules = [quick_rules(name, place) for name in ("outrider.rules.yml",)]
+            rules = [quick_rules("outrider.rules.yml", place)]
             stores = "exemplar-storage"
-            self.classic = enter(Prometheus(place / "classic", jobs, True, flags=[f"--enable-feature={stores}"], rules=rules))
+            flags = [f"--enable-feature={stores}"]
+            self.classic = enter(Prometheus(place / "classic", jobs, True, flags=flags, rules=rules))
             # The agent has no native histograms yet.
             relay = enter(NativeRelay(agents))
             self.native = enter(Prometheus(
-                place / "native", relay.jobs(agents), True, interval="1s", options=relay.options(agents), flags=[f"--enable-feature={stores},native-histograms"], rules=rules))
+                place / "native", relay.jobs(agents), True, interval="1s", options=relay.options(agents),
+                flags=[f"--enable-feature={stores},native-histograms"], rules=rules))
+            self.servers = {"classic": self.classic, "native": self.native}
+            # The newest one, where there is one.
+            if not absence(SUITES[-1]):
+                newest = release(SUITES[-1])
+                self.servers[str(newest)] = enter(Prometheus(place / "newest", jobs, True, of=newest, flags=flags, rules=rules))
             self.has_limit = self.limit(building)
             self.probe.do("block-main 300")
             self.probe.do("sleepers 10")

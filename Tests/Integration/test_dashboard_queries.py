@@ -94,7 +94,7 @@ def test_starts_and_versions_are_marked(live: Monitored, title: str) -> None:
 @pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
 def test_every_panel_draws_something(live: Monitored, panel: dict[str, Any]) -> None:
     absent = set(NOT_HERE) if live.has_limit else set(NOT_HERE) | OF_A_LIMIT
-    for kind, server in (("classic", live.classic), ("native", live.native)):
+    for kind, server in live.servers.items():
         for target in panel["targets"]:
             if metrics_of(target["expr"]) & absent:
                 continue
@@ -102,7 +102,7 @@ def test_every_panel_draws_something(live: Monitored, panel: dict[str, Any]) -> 
             if panel["type"] == "heatmap" and (target["legendFormat"] == "native") != (kind == "native"):
                 assert numbers(server, target["expr"]) == []
                 continue
-            drawn = poll(f"{panel['title']} draws {target['legendFormat']} of {kind} histograms",
+            drawn = poll(f"{panel['title']} draws {target['legendFormat']} in {kind}",
                          lambda server=server, target=target: numbers(server, target["expr"]) or None, 40)  # type: ignore[misc]
             assert "prometheus" not in {sample["metric"].get("job") for sample in drawn}
 
@@ -129,7 +129,7 @@ def offered(server: Prometheus, query: str) -> list[str]:
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES)
 def test_every_variable_offers_what_is_ours(live: Monitored, variable: dict[str, Any]) -> None:
     ours = ["chat", "memory-lab", "probe", "storefront"]
-    for server in (live.classic, live.native):
+    for server in live.servers.values():
         poll("all are scraped", lambda server=server: server.query(f"count(outrider_build_info) == {len(ours)}") or None)  # type: ignore[misc]
         found = offered(server, variable["query"])
         match variable["name"]:
