@@ -165,7 +165,9 @@ public final class RuntimeMonitor: Sendable {
                 state.probes.removeAll { $0.isRetired }
                 return (state.probes, state.readings)
             }
-            withWorkerSignalsOpen { for probe in probes { probe.send() } }
+            if Descriptors.areLeft {
+                withWorkerSignalsOpen { for probe in probes { probe.send() } }
+            }
             for probe in probes { probe.showAge() }
             for reading in readings { reading.readIfDue(mayRunHere: true) }
             watchdog?.check(probes)

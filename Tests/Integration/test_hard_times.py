@@ -13,6 +13,7 @@ import pytest
 
 from harness import poll
 from raw import Client, get
+from runtime_lab import RuntimeLab, total
 from serving import Serving, observed, scrape
 
 SPARE = 12
@@ -21,6 +22,7 @@ CROWD = 100
 """Connections that come then; the kernel's queue holds those that are not accepted."""
 OBSERVED_SECONDS = 1.5
 TURNS = 20
+PROBES = "swift_executor_delay_seconds_count"
 CRASH = re.compile(r"(?i)fatal|crash|abort|panic|segmentation|sanitizer|assert|backtrace|corrupt")
 
 
@@ -61,6 +63,30 @@ def test_without_descriptors_the_agent_waits_and_recovers(server: Serving) -> No
     # Those who have left are the only ones who were in the way.
     poll("a scrape works again", lambda: scrape(server.url) or None)
     server.await_return_to(before, memory=32 << 20)
+
+
+def test_no_probe_is_sent_while_hardly_a_descriptor_is_left(tmp_path: Path) -> None:
+    # Dispatch opens a file while jobs wait, and traps when it cannot: none may wait for the agent's sake then.
+    with RuntimeLab(log=tmp_path / "log") as lab:
+        limits = resource.prlimit(lab.popen.pid, resource.RLIMIT_NOFILE)
+        used = {int(path.name) for path in (lab.proc / "fd").iterdir()}
+        lowest = next(number for number in range(1_024) if number not in used)
+
+        def probes() -> float:
+            return total(lab.figures(), PROBES)
+
+        poll("it is probed", lambda: probes() > 0 or None)
+        resource.prlimit(lab.popen.pid, resource.RLIMIT_NOFILE, (lowest + 8, limits[1]))
+
+        def rests() -> bool | None:
+            before = probes()
+            observed("it runs", lambda: lab.popen.poll() is None, 0.2)
+            return probes() == before or None
+
+        poll("no probe is sent", rests)
+        resource.prlimit(lab.popen.pid, resource.RLIMIT_NOFILE, limits)
+        before = probes()
+        poll("probes go on", lambda: probes() > before or None)
 
 
 def holds_more_than(server: Serving, count: int) -> bool:
