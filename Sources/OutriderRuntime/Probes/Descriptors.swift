@@ -17,19 +17,16 @@
 /// The descriptors of the process.
 enum Descriptors {
     /// As many must be left: those who come for the last ones come while a job waits.
-    private static let margin: UInt = 16
+    private static let margin: Int32 = 16
 
     /// Whether there are some left; 2 us, once a beat.
     ///
     /// The kernel gives the lowest number that is free, so one near the limit is one of the last.
     static var areLeft: Bool {
-        var limit = rlimit()
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-            return false
-        }
+        guard let limit = ResourceLimit.openFiles.soft else { return false }
         let descriptor = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
         close(descriptor)
-        return UInt(descriptor) + margin < limit.rlim_cur
+        return Double(descriptor + margin) < limit
     }
 }

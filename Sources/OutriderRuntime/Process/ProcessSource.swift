@@ -113,7 +113,9 @@ final class ProcessSource: Sendable {
     }
 
     func limits() -> Limits? {
-        guard let files = limit(.openFiles), let space = limit(.addressSpace) else { return nil }
+        guard let files = ResourceLimit.openFiles.soft,
+            let space = ResourceLimit.addressSpace.soft
+        else { return nil }
         return Limits(openFiles: files, addressSpace: space)
     }
 
@@ -157,18 +159,5 @@ final class ProcessSource: Sendable {
         while unsafe readdir(listing) != nil { entries += 1 }
         // Neither ".", ".." nor, in a procfs, the descriptor of the listing itself.
         return max(0, entries - (isProcfs ? 3 : 2))
-    }
-
-    private enum Resource { case openFiles, addressSpace }
-
-    private func limit(_ resource: Resource) -> Double? {
-        var limit = rlimit()
-        #if canImport(Glibc)
-            let number = Int32((resource == .openFiles ? RLIMIT_NOFILE : RLIMIT_AS).rawValue)
-        #else
-            let number = resource == .openFiles ? RLIMIT_NOFILE : RLIMIT_AS
-        #endif
-        guard unsafe getrlimit(number, &limit) == 0 else { return nil }
-        return limit.rlim_cur == rlim_t.max ? .infinity : Double(limit.rlim_cur)
     }
 }

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Limits of the process, from getrlimit(2).
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Something that a process may have only so much of.
+enum ResourceLimit {
+    case openFiles, addressSpace
+
+    /// How much it may have now; infinite where there is no limit, nil if the system does not tell.
+    var soft: Double? {
+        var limit = rlimit()
+        #if canImport(Glibc)
+            let number = Int32((self == .openFiles ? RLIMIT_NOFILE : RLIMIT_AS).rawValue)
+        #else
+            let number = self == .openFiles ? RLIMIT_NOFILE : RLIMIT_AS
+        #endif
+        guard unsafe getrlimit(number, &limit) == 0 else { return nil }
+        return limit.rlim_cur == rlim_t.max ? .infinity : Double(limit.rlim_cur)
+    }
+}
