@@ -232,7 +232,7 @@ let package = Package(
         .testTarget(
             name: "OutriderMetricsTests",
             dependencies: [
-                "OutriderMetrics", "OutriderTesting",
+                "OutriderMetrics", "OutriderTesting", "OutriderThreading",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),

@@ -4,7 +4,7 @@
 import Dispatch
 import Glibc
 import OutriderEndpoint
-import Synchronization
+import OutriderThreading
 import TestSupport
 import Testing
 
@@ -194,6 +194,6 @@ import Testing
 
 /// Hands an endpoint to its own page.
 private final class EndpointBox: Sendable {
-    let endpoint = Mutex<Endpoint?>(nil)
-    let address = Mutex<ListenAddress?>(nil)
+    let endpoint = Guarded<Endpoint?>(nil)
+    let address = Guarded<ListenAddress?>(nil)
 }

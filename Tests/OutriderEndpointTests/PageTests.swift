@@ -2,6 +2,7 @@
 // What a client gets from the pages, over a real socket.
 
 import OutriderEndpoint
+import OutriderThreading
 import Synchronization
 import TestSupport
 import Testing
@@ -132,7 +133,7 @@ import Testing
     }
 
     @Test func `each answer is told, under a bounded set of names`() throws {
-        let told = Mutex<[String]>([])
+        let told = Guarded<[String]>([])
         let endpoint = try startEndpoint {
             $0.onAnswer = { page, status in told.withLock { $0.append("\(page) \(status)") } }
         }
@@ -185,7 +186,7 @@ import Testing
     }
 
     @Test func `a path that two pages want is the first one's, and the log says so`() throws {
-        let logged = Mutex<[String]>([])
+        let logged = Guarded<[String]>([])
         let endpoint = try startEndpoint([
             TestPage(path: "/a") { _ in .text("first") }, TestPage(path: "/a") { _ in .text("2") },
             TestPage(path: "b"),

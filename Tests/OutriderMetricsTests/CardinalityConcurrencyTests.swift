@@ -3,7 +3,7 @@
 
 import OutriderMetrics
 import OutriderTesting
-import Synchronization
+import OutriderThreading
 import Testing
 
 /// A clock that moves a second for each scrape, without a lock.
@@ -78,7 +78,7 @@ private final class ScrapeClock: MetricClock {
             var total: [String: Double] = [:]
         }
 
-        private let state = Mutex(State())
+        private let state = Guarded(State())
 
         /// Scrapes, and adds what each sample has grown by; one that was not there began at zero.
         func add(_ scrape: () -> String) {

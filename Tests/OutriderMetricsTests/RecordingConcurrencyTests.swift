@@ -2,7 +2,7 @@
 // Many threads record while others scrape: nothing is lost, and no scrape contradicts itself.
 
 import OutriderMetrics
-import Synchronization
+import OutriderThreading
 import Testing
 
 @Suite struct RecordingConcurrencyTests {
@@ -130,10 +130,10 @@ import Testing
 
     /// What the scrape before this one saw.
     private final class Last<Value: Sendable>: Sendable {
-        private let seen: Mutex<Value>
+        private let seen: Guarded<Value>
 
         init(_ value: Value) {
-            seen = Mutex(value)
+            seen = Guarded(value)
         }
 
         var value: Value { seen.withLock { $0 } }

@@ -2,6 +2,7 @@
 // What these tests share: logs that are silent or remember, single samples, a seeded generator.
 
 import OutriderMetrics
+import OutriderThreading
 import Synchronization
 
 extension DiagnosticLog {
@@ -35,7 +36,7 @@ extension Registry {
 /// A log that keeps what it hears.
 final class RecordedLog: Sendable {
     private final class Store: Sendable {
-        let lines = Mutex<[String]>([])
+        let lines = Guarded<[String]>([])
     }
 
     let log: DiagnosticLog

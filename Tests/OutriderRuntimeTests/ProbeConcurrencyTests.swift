@@ -4,13 +4,13 @@
 import OutriderMetrics
 import OutriderRuntime
 import OutriderTesting
-import Synchronization
+import OutriderThreading
 import TestSupport
 import Testing
 
 @Suite struct ProbeConcurrencyTests {
     private final class Kept: Sendable {
-        let jobs = Mutex<[ProbeJob]>([])
+        let jobs = Guarded<[ProbeJob]>([])
         var count: Int { jobs.withLock { $0.count } }
     }
 

@@ -10,7 +10,7 @@ import Synchronization
 
 /// Runs jobs one after the other, on one thread.
 final class Worker: Sendable {
-    private let jobs = Mutex<[@Sendable () -> Void]>([])
+    private let jobs = Guarded<[@Sendable () -> Void]>([])
     private let waiting = DispatchSemaphore(value: 0)
 
     /// - Parameter isDeaf: Whether its thread blocks every signal.
