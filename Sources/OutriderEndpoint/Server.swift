@@ -25,7 +25,7 @@ final class Server: Sendable {
     private let pages: PageTable
 
     /// How long a request waits for its place on a busy page, in steps of 25 ms.
-    private static let stepsToWait = 60
+    private static let stepsToWait = 120
     private static let stepMicroseconds: UInt32 = 25_000
     /// How long nobody is accepted when there are no descriptors left, in microseconds.
     private static let acceptPause: UInt32 = 50_000
@@ -69,7 +69,7 @@ final class Server: Sendable {
 
     /// The request is over.
     func complete(_ exchange: Exchange) {
-        if let page = exchange.page { pages.leave(page) }
+        if let page = exchange.page { pages.places(on: page).leave() }
         // A target may have been seen without a call of the handler: such a one never entered.
         if exchange.isCounted { inFlight.leave() }
         connections.noteCompletion(exchange.connection)
@@ -168,14 +168,18 @@ final class Server: Sendable {
 
     /// Takes a place on a page, for which a client that has stalled may lose its own.
     private func enter(_ number: Int) -> Bool {
+        let places = pages.places(on: number)
+        let ticket = places.come()
         for _ in 0..<Self.stepsToWait {
-            if pages.enter(number) { return true }
-            if inFlight.isClosed { return false }
+            if places.take(ticket) { return true }
+            if inFlight.isClosed { break }
             _ = connections.cutStalled(on: number)
             // Only this client waits: the thread is its own.
             usleep(Self.stepMicroseconds)
         }
-        return pages.enter(number)
+        if places.take(ticket) { return true }
+        places.giveUp(ticket)
+        return false
     }
 
     private func refuse(

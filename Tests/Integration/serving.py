@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent that is given a hard time: the probe as a server, and somebody who keeps scraping it."""
 
+import os
 import re
 import threading
 import time
@@ -13,6 +14,12 @@ from harness import poll
 from probing import ServingProbe
 from raw import Client, Malformed, get
 
+WORKERS = os.cpu_count() or 1
+"""Threads that libdispatch may have at a moment and not at another.
+
+It keeps a worker that has had work in the last seconds, and as many at most as there are processors;
+the beat of a second that the agent has goes to each of them in turn, and keeps them all.
+"""
 SAMPLE = re.compile(r"(?m)^outrider_http_requests_total\{([^}]*)\} ([0-9]+)$")
 
 
@@ -96,7 +103,8 @@ class Serving(ServingProbe):
 
         def attempt() -> bool | None:
             last[:] = [now := self.holdings()]
-            is_back = now.descriptors <= before.descriptors and now.threads <= before.threads
+            is_back = now.descriptors <= before.descriptors
+            is_back = is_back and now.threads <= before.threads + WORKERS
             return is_back and now.memory <= before.memory + memory or None
 
         try:

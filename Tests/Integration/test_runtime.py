@@ -297,8 +297,8 @@ def test_tasks_that_sleep_are_live_until_they_are_woken(lab: RuntimeLab) -> None
     lab.do("sleepers 1000")
     during = lab.figures()
     live, created = key("swift_tasks_live", []), key("swift_tasks_created_total", [])
-    # The probes on their way are tasks too.
-    assert 1000 <= during[live] - before[live] <= 1010
+    # The probes on their way are tasks too, at either moment.
+    assert abs(during[live] - before[live] - 1000) <= 10
     assert during[created] - before[created] >= 1000
     lab.do("wake")
     poll("they are gone", lambda: lab.figure("swift_tasks_live") - before[live] <= 10 or None)

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which page is where, and how many requests each is busy with.
 
-internal import Synchronization
-
 /// The pages of an endpoint by path; thread-safe.
 final class PageTable: Sendable {
     private let entries: [Entry]
@@ -11,10 +9,11 @@ final class PageTable: Sendable {
     /// A page and the requests that it answers now, to their last byte.
     private final class Entry: Sendable {
         let page: any Page
-        let busy = Atomic<Int>(0)
+        let places: PlaceQueue
 
         init(_ page: any Page) {
             self.page = page
+            places = PlaceQueue(limit: page.concurrencyLimit)
         }
     }
 
@@ -57,23 +56,12 @@ final class PageTable: Sendable {
     /// A page by its number.
     func page(_ number: Int) -> any Page { entries[number].page }
 
-    /// Counts a request in; false if the page is busy with as many as it bears.
-    func enter(_ number: Int) -> Bool {
-        // ORDERING: relaxed; the count guards no memory.
-        let busy = entries[number].busy.wrappingAdd(1, ordering: .relaxed).newValue
-        if busy <= entries[number].page.concurrencyLimit { return true }
-        leave(number)
-        return false
-    }
+    /// The requests that a page answers, and those that wait for it.
+    func places(on number: Int) -> PlaceQueue { entries[number].places }
 
     /// Whom a path is for, whether there is a page or not.
     func audience(of path: String) -> PageAudience {
         if PageAudience.ofPath(path) == .operators { return .operators }
         return number(at: path).map { page($0).isForOperators } ?? false ? .operators : .everyone
-    }
-
-    /// Counts a request out.
-    func leave(_ number: Int) {
-        entries[number].busy.wrappingSubtract(1, ordering: .relaxed)
     }
 }
