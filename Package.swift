@@ -80,6 +80,7 @@ let package = Package(
     ],
     targets: [
         // The ground
+        .target(name: "COutriderCells", cSettings: strictC),
         .target(name: "COutriderStack", cSettings: strictC),
         .target(name: "COutriderSymbols", cSettings: strictC),
         .systemLibrary(
@@ -94,7 +95,7 @@ let package = Package(
         .target(
             name: "OutriderMetrics",
             dependencies: [
-                "OutriderThreading", "OutriderWire",
+                "COutriderCells", "OutriderThreading", "OutriderWire",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),

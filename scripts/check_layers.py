@@ -18,6 +18,7 @@ SYSTEM = LIBC | {"Synchronization"}
 # From the ground up: the targets of each floor, and what each one may import.
 FLOORS = [
     {
+        "COutriderCells": set(),
         "COutriderStack": set(),
         "COutriderSymbols": set(),
         "CMicroHTTPD": set(),
@@ -28,7 +29,8 @@ FLOORS = [
         "OutriderWire": {"CZlib"},
     },
     {
-        "OutriderMetrics": SYSTEM | {"OutriderThreading", "OutriderWire", "CoreMetrics"},
+        "OutriderMetrics": SYSTEM
+        | {"COutriderCells", "OutriderThreading", "OutriderWire", "CoreMetrics"},
         "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
         "OutriderProfile": SYSTEM | {"OutriderThreading", "OutriderWire", "COutriderSymbols"},
         "COutriderHeap": {"COutriderStack"},

@@ -34,6 +34,7 @@ struct FamilyWriter {
         let kind = core.definition.kind
         let isCumulative = style.isOpenMetrics && core.text.isCumulative
         let showsExemplars = isCumulative && core.hasExemplars
+        let hasRows = core.hasRows
         let showsCreated = isCumulative && style.showsCreationTimes
         var isFirst = true
         for run in core.runs {
@@ -42,20 +43,20 @@ struct FamilyWriter {
                 if isFirst { writer.append(core.text.head(style)) }
                 isFirst = false
                 let labels = unsafe block.labels(at: index)
-                let cell = block.cell(at: index)
+                let numbers = block.numbers(at: index, of: kind, hasRows: hasRows)
                 switch kind {
                 case .counter:
                     unsafe writeName(core.text.sample, labels, into: &writer)
-                    writeCounter(cell, into: &writer)
+                    writeCounter(numbers, into: &writer)
                     if showsExemplars, let slots = exemplars(of: block, at: index, kind) {
                         writer.append(slots.rendered(at: 0))
                     }
                 case .gauge, .info:
                     unsafe writeName(core.text.sample, labels, into: &writer)
-                    writer.append(cell.double)
+                    writer.append(numbers.double(at: 0))
                 case .histogram:
                     let slots = showsExemplars ? exemplars(of: block, at: index, kind) : nil
-                    unsafe writeHistogram(core.text, labels, cell, slots, into: &writer)
+                    unsafe writeHistogram(core.text, labels, numbers, slots, into: &writer)
                 }
                 writer.append(UInt8(ascii: "\n"))
                 if showsCreated {
@@ -117,9 +118,9 @@ struct FamilyWriter {
     }
 
     @inline(__always)
-    private func writeCounter(_ cell: Cell, into writer: inout ByteWriter) {
-        let whole = cell.integer
-        let fraction = cell.advanced(by: 1).double
+    private func writeCounter(_ numbers: SeriesNumbers, into writer: inout ByteWriter) {
+        let whole = numbers.integer(at: 0)
+        let fraction = numbers.double(at: 1)
         if fraction == 0 {
             writer.append(whole)
         } else {
@@ -129,16 +130,16 @@ struct FamilyWriter {
 
     /// The buckets, cumulative, then `_sum` and `_count`, without the last line feed.
     private func writeHistogram(
-        _ text: FamilyText, _ labels: UnsafeBufferPointer<UInt8>, _ cell: Cell,
+        _ text: FamilyText, _ labels: UnsafeBufferPointer<UInt8>, _ numbers: SeriesNumbers,
         _ exemplars: ExemplarSlots?, into writer: inout ByteWriter
     ) {
         var total: UInt64 = 0
-        let sum = cell.advanced(by: text.bucketEnds.count).double
+        let sum = numbers.double(at: text.bucketEnds.count)
         // In OpenMetrics a sum only grows, and there is no count without one. Of negative
         // observations it has the buckets alone, the last of which is the count.
         let hasSum = !style.isOpenMetrics || (sum >= 0 && !text.hasNegativeBounds)
         for (bucket, end) in text.bucketEnds.enumerated() {
-            total &+= cell.advanced(by: bucket).integer
+            total &+= numbers.integer(at: bucket)
             writer.append(text.bucket)
             unsafe writer.append(labels)
             unsafe end.withUnsafeBufferPointer { bytes in

@@ -21,23 +21,26 @@ public final class Counter: Sendable {
 
     // SAFETY: the cell is valid while `self` is, whose `deinit` gives it back. Inlined into another
     // module, nothing but `withExtendedLifetime` says that `self` must outlive the access.
-    @usableFromInline let cell: Cell
+    @usableFromInline let cells: SeriesCells
     private let arena: CellArena
     private let exemplars = LazyExemplars()
 
     init(in arena: CellArena) {
-        cell = arena.allocate()
+        cells = SeriesCells(arena.allocate())
         self.arena = arena
     }
 
     deinit {
-        arena.release(cell)
+        cells.giveBack(Self.cellCount, to: arena)
     }
+
+    /// The first of its cells in the arena.
+    var firstCell: Cell { cells.numbers.cell }
 
     /// Adds one.
     @inlinable
     public func increment() {
-        cell.add(1 as UInt64)
+        if cells.add(1) { warmUp() }
         withExtendedLifetime(self) {}
     }
 
@@ -47,7 +50,7 @@ public final class Counter: Sendable {
         // One comparison for both ends: a negative amount has the highest bit set.
         let bits = UInt64(bitPattern: Int64(amount))
         guard bits < Self.exactLimit else { return incrementBeyondExact(by: amount) }
-        cell.add(bits)
+        if cells.add(bits) { warmUp() }
         withExtendedLifetime(self) {}
     }
 
@@ -66,7 +69,7 @@ public final class Counter: Sendable {
     @inlinable
     public func increment(by amount: Double) {
         guard amount >= 0, amount < .infinity else { return refuse(amount) }
-        cell.advanced(by: 1).add(amount)
+        if cells.add(fraction: amount, at: 1) { warmUp() }
         withExtendedLifetime(self) {}
     }
 
@@ -93,16 +96,22 @@ public final class Counter: Sendable {
 
     /// Makes it zero, for swift-metrics; an addition at this moment may be lost or stay.
     func reset() {
-        cell.set(0)
-        cell.advanced(by: 1).set(0)
+        let numbers = cells.numbers
+        numbers.clearInteger(at: 0)
+        numbers.clearDouble(at: 1)
     }
 
     /// What was counted so far.
     ///
     /// For tests and logs; a scrape reads the cells themselves.
     public var value: Double {
-        Double(cell.integer) + cell.advanced(by: 1).double
+        let numbers = cells.numbers
+        return Double(numbers.integer(at: 0)) + numbers.double(at: 1)
     }
+
+    @usableFromInline
+    @inline(never)
+    func warmUp() { cells.warmUp(Self.cellCount, in: arena) }
 
     @usableFromInline
     func refuse(_ amount: Double) {

@@ -5,9 +5,12 @@
 //     cell  n         observations above the last bound (+Inf)
 //     cell  n+1       the sum, as a double
 //
+// Bounds are compared to the value without a branch that depends on it (outrider_bucket).
 // There is no cell for the count: a scrape adds the buckets up, so `_count` and the `+Inf` bucket
 // are one number and can never disagree. The sum may run ahead of it or behind it by what is
 // being observed at that moment.
+
+internal import COutriderCells
 
 /// A classic Prometheus histogram: of request durations, sizes, waits.
 ///
@@ -20,7 +23,7 @@
 /// `outrider_observations_refused_total{reason}`. Negative ones are allowed, but OpenMetrics, in
 /// which a sum only grows, then has neither `_sum` nor `_count`; the text format has both.
 public final class Histogram: Sendable {
-    let cell: Cell
+    let cells: SeriesCells
     private let bounds: [Double]
     private let arena: CellArena
     private let exemplars = LazyExemplars()
@@ -28,14 +31,17 @@ public final class Histogram: Sendable {
     static func cellCount(bounds: Int) -> Int { bounds + 2 }
 
     init(in arena: CellArena, bounds: [Double]) {
-        cell = arena.allocate()
+        cells = SeriesCells(arena.allocate())
         self.arena = arena
         self.bounds = bounds
     }
 
     deinit {
-        arena.release(cell)
+        cells.giveBack(Self.cellCount(bounds: bounds.count), to: arena)
     }
+
+    /// The first of its cells in the arena.
+    var firstCell: Cell { cells.numbers.cell }
 
     /// Counts one observation, in the family's unit (seconds for durations).
     public func observe(_ value: Double) {
@@ -72,15 +78,22 @@ public final class Histogram: Sendable {
 
     @inline(__always)
     private func bucket(of value: Double) -> Int {
-        var bucket = 0
-        while bucket < bounds.count, value > bounds[bucket] { bucket += 1 }
-        return bucket
+        // SAFETY: the bounds are borrowed for one call.
+        unsafe bounds.withUnsafeBufferPointer { bounds in
+            unsafe Int(outrider_bucket(bounds.baseAddress, bounds.count, value))
+        }
     }
 
     @inline(__always)
     private func count(_ value: Double, in bucket: Int) {
-        cell.advanced(by: bucket).add(1 as UInt64)
-        cell.advanced(by: bounds.count + 1).add(value)
+        let isSample = cells.add(1, at: bucket)
+        _ = cells.add(fraction: value, at: bounds.count + 1)
+        if isSample { warmUp() }
+    }
+
+    @inline(never)
+    private func warmUp() {
+        cells.warmUp(Self.cellCount(bounds: bounds.count), in: arena)
     }
 
     /// Counts one duration, in seconds.
@@ -119,11 +132,12 @@ public final class Histogram: Sendable {
     ///
     /// For tests and logs; a scrape reads the cells themselves.
     public var count: Int {
-        (0...bounds.count).reduce(0) { $0 + Int(clamping: cell.advanced(by: $1).integer) }
+        let numbers = cells.numbers
+        return (0...bounds.count).reduce(0) { $0 + Int(clamping: numbers.integer(at: $1)) }
     }
 
     /// The sum of all observations so far.
-    public var sum: Double { cell.advanced(by: bounds.count + 1).double }
+    public var sum: Double { cells.numbers.double(at: bounds.count + 1) }
 
     /// The ends of the buckets' lines in OpenMetrics; nil if there never was an exemplar.
     var exemplarSlots: ExemplarSlots? { exemplars.made }

@@ -42,10 +42,11 @@ final class FamilyCore: Sendable {
             cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, surroundings: surroundings)
         let isLimited = isLabelled && definition.kind != .info
         let isCumulative = definition.kind == .counter || definition.kind == .histogram
+        let arena = arena
         let expiry = limit.idleTime.flatMap { idleTime in
             isLimited && isCumulative
                 ? IdleExpiry(
-                    idleTime: idleTime, kind: definition.kind, cellsPerSeries: cells) : nil
+                    idleTime: idleTime, kind: definition.kind, arena: arena) : nil
         }
         table = SeriesTable(
             expectsMany: isLabelled, limit: isLimited ? limit.saneCount : .max,
@@ -65,6 +66,9 @@ final class FamilyCore: Sendable {
 
     /// Whether a series may have an exemplar, so that a scrape has to look for one.
     var hasExemplars: Bool { arena.mayHaveExemplars }
+
+    /// Whether a series may have rows, so that a scrape has to look for them.
+    var hasRows: Bool { arena.mayHaveRows }
 
     /// The series as they are now, for a scrape.
     var runs: [SeriesRun] { table.runs }
@@ -249,7 +253,7 @@ final class FamilyCore: Sendable {
         switch definition.kind {
         case .counter:
             let counter = Counter(in: arena)
-            return (counter, counter.cell)
+            return (counter, counter.firstCell)
         case .gauge:
             let gauge = Gauge(in: arena)
             return (gauge, gauge.cell)
@@ -259,7 +263,7 @@ final class FamilyCore: Sendable {
             return (gauge, gauge.cell)
         case .histogram:
             let histogram = Histogram(in: arena, bounds: definition.bounds)
-            return (histogram, histogram.cell)
+            return (histogram, histogram.firstCell)
         }
     }
 }

@@ -79,10 +79,13 @@ extension Registry {
 struct Surroundings: Sendable {
     let diagnostics: Diagnostics
     let clock: any MetricClock
+    /// Where hot series have a copy of their cells for each CPU; nil if none do.
+    let rows: CellRows?
     private let isSystemClock: Bool
 
-    init(diagnostics: Diagnostics, clock: any MetricClock) {
+    init(diagnostics: Diagnostics, clock: any MetricClock, rows: CellRows? = .shared) {
         self.diagnostics = diagnostics
+        self.rows = rows
         self.clock = clock
         isSystemClock = clock is SystemMetricClock
     }

@@ -43,12 +43,20 @@ public final class Registry: Sendable {
     ///     (`outrider_…`). Off is for comparing a whole exposition in a test.
     ///   - log: Where its advice goes.
     ///   - clock: Where it gets the time from; for tests.
-    public init(
+    public convenience init(
         reportsItself: Bool = true, log: DiagnosticLog = .shared,
         clock: any MetricClock = SystemMetricClock()
     ) {
+        self.init(reportsItself: reportsItself, log: log, clock: clock, rows: .shared)
+    }
+
+    /// The same, with rows of its own for hot series, or none.
+    package init(
+        reportsItself: Bool = true, log: DiagnosticLog = .shared,
+        clock: any MetricClock = SystemMetricClock(), rows: CellRows?
+    ) {
         let diagnostics = Diagnostics(log: log)
-        surroundings = Surroundings(diagnostics: diagnostics, clock: clock)
+        surroundings = Surroundings(diagnostics: diagnostics, clock: clock, rows: rows)
         var state = RegistryState()
         scrapeFigures = ScrapeFigures(in: &state, isExposed: reportsItself, surroundings)
         if reportsItself {

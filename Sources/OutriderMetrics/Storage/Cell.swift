@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One number that many threads add to and a scrape reads.
 //
-// Instruments know a cell only by what it can do: add, set, read. Where its bits live (today one
-// atomic word; later one word for each CPU) is this file's and CellArena's business alone.
+// Instruments know a cell only by what it can do: add, set, read. Where its bits live is this file's
+// and CellArena's business alone.
 
 public import Synchronization
 
@@ -21,6 +21,15 @@ public import Synchronization
         unsafe self.word = word
     }
 
+    /// The cell at an address, which has to be one's own.
+    @inlinable
+    @unsafe init(address: UInt64) {
+        unsafe word = UnsafeMutablePointer(bitPattern: UInt(address)).unsafelyUnwrapped
+    }
+
+    /// Where it is.
+    var address: UInt64 { unsafe UInt64(UInt(bitPattern: word)) }
+
     /// The cell `distance` places further on in the same series.
     @inlinable
     func advanced(by distance: Int) -> Cell {
@@ -32,20 +41,26 @@ public import Synchronization
     // promises no order between two numbers.
 
     /// Adds to an integer cell; wraps at 2^64.
+    ///
+    /// - Returns: What it was before.
     @inlinable
-    func add(_ amount: UInt64) {
-        _ = unsafe word.pointee.wrappingAdd(amount, ordering: .relaxed)
+    @discardableResult
+    func add(_ amount: UInt64) -> UInt64 {
+        unsafe word.pointee.wrappingAdd(amount, ordering: .relaxed).oldValue
     }
 
     /// Adds to a floating-point cell; lock-free, repeated when another thread came between.
+    ///
+    /// - Returns: The bits that it had before.
     @inlinable
-    func add(_ amount: Double) {
+    @discardableResult
+    func add(_ amount: Double) -> UInt64 {
         var old = unsafe word.pointee.load(ordering: .relaxed)
         while true {
             let new = (Double(bitPattern: old) + amount).bitPattern
             let (exchanged, seen) = unsafe word.pointee.weakCompareExchange(
                 expected: old, desired: new, ordering: .relaxed)
-            if exchanged { return }
+            if exchanged { return old }
             old = seen
         }
     }

@@ -2,8 +2,8 @@
 // Where the numbers of one family live: cells side by side, addressed by index.
 //
 // Every series of a family has the same number of cells. They never move, so an instrument keeps
-// the address; a series that has gone gives its index back for the next one. The layout behind
-// an index can change (a copy for each CPU) without an instrument's knowing.
+// the address; a series that has gone gives its index back for the next one. Series that are
+// counted all the time have a copy of their cells for each CPU besides: CellRows.
 //
 //     chunk 0: n series   chunk 1: n series   chunk 2: 2n   chunk 3: 4n   …   (n: first capacity)
 //
@@ -26,6 +26,7 @@ final class CellArena: @unchecked Sendable {
 
     private let firstCapacity: Int
     private let exemplarsGiven = Atomic<Bool>(false)
+    private let rowsGiven = Atomic<Bool>(false)
     private let state = Guarded(State())
 
     @safe private struct State: @unchecked Sendable {
@@ -59,6 +60,14 @@ final class CellArena: @unchecked Sendable {
 
     /// An instrument of the family was given an exemplar.
     func noteExemplar() { exemplarsGiven.store(true, ordering: .relaxed) }
+
+    /// Whether a series of the family was ever given rows.
+    ///
+    /// ORDERING: relaxed; a scrape that does not see it yet reads what was counted until then.
+    var mayHaveRows: Bool { rowsGiven.load(ordering: .relaxed) }
+
+    /// A series of the family is given rows.
+    func noteRows() { rowsGiven.store(true, ordering: .relaxed) }
 
     /// Hands out the cells of one series, all zero.
     func allocate() -> Cell {

@@ -14,16 +14,18 @@ struct NumbersSeen: Hashable, Sendable {
 
     private init() {}
 
-    /// The numbers of the series whose first of `count` cells this is.
-    init(_ first: Cell, count: Int) {
-        for offset in 0..<count - 1 { whole &+= first.advanced(by: offset).integer }
-        fraction = first.advanced(by: count - 1).integer
+    /// The `count` numbers of a series.
+    init(_ numbers: SeriesNumbers, count: Int) {
+        for offset in 0..<count - 1 { whole &+= numbers.integer(at: offset) }
+        fraction = numbers.double(at: count - 1).bitPattern
     }
 
     /// Sets a series back to zero if these are its numbers; tells whether they were.
     ///
     /// Observations may come in between. If one does, it stays, and what was taken is put back.
-    func reset(_ first: Cell, count: Int) -> Bool {
+    func reset(_ numbers: SeriesNumbers, count: Int) -> Bool {
+        if numbers.place != 0 { return resetRows(numbers, count: count) }
+        let first = numbers.cell
         let taken = (0..<count).map { first.advanced(by: $0).take() }
         var found = NumbersSeen()
         for bits in taken.dropLast() { found.whole &+= bits }
@@ -37,6 +39,23 @@ struct NumbersSeen: Hashable, Sendable {
                 cell.add(bits)
             }
         }
+        return false
+    }
+
+    /// The same of a series with rows, which belong to their CPUs: its cells take away what is in them.
+    private func resetRows(_ numbers: SeriesNumbers, count: Int) -> Bool {
+        guard NumbersSeen(numbers, count: count) == self else { return false }
+        let whole = (0..<count - 1).map { numbers.integer(at: $0) }
+        let fraction = numbers.double(at: count - 1)
+        for (offset, number) in whole.enumerated() {
+            numbers.cell.advanced(by: offset).add(0 &- number)
+        }
+        numbers.clearDouble(at: count - 1)
+        if NumbersSeen(numbers, count: count) == .none { return true }
+        for (offset, number) in whole.enumerated() {
+            numbers.cell.advanced(by: offset).add(number)
+        }
+        numbers.cell.advanced(by: count - 1).add(fraction)
         return false
     }
 }

@@ -20,15 +20,22 @@ final class IdleExpiry: Sendable {
     let idleTime: Duration
     /// Counters or histograms.
     let kind: MetricKind
-    /// Cells that each series has, side by side.
-    let cellsPerSeries: Int
+    private let arena: CellArena
     /// Held by the scrape that looks and prints.
     let turn = Guarded<Void>(())
 
-    init(idleTime: Duration, kind: MetricKind, cellsPerSeries: Int) {
+    init(idleTime: Duration, kind: MetricKind, arena: CellArena) {
         self.idleTime = idleTime
         self.kind = kind
-        self.cellsPerSeries = cellsPerSeries
+        self.arena = arena
+    }
+
+    /// Numbers that each series has.
+    var cellsPerSeries: Int { arena.cellsPerSeries }
+
+    /// The numbers of a series.
+    func numbers(at index: Int, in block: SeriesBlock) -> SeriesNumbers {
+        block.numbers(at: index, of: kind, hasRows: arena.mayHaveRows)
     }
 
     /// Whether nobody but the table holds the instrument of a series.
@@ -75,7 +82,8 @@ extension SeriesTable {
         // What has not changed was idle until this moment at least.
         let start = clock.uptime
         for index in 0..<count {
-            let seen = NumbersSeen(block.cell(at: index), count: expiry.cellsPerSeries)
+            let numbers = expiry.numbers(at: index, in: block)
+            let seen = NumbersSeen(numbers, count: expiry.cellsPerSeries)
             let watch = block.watch(of: index)
             switch block.mark(of: index) {
             case .removed: continue
@@ -94,7 +102,7 @@ extension SeriesTable {
                 guard start - since >= expiry.idleTime else { continue }
                 if expiry.isUnheld(at: index, in: block) {
                     removeIfStill(seen, at: index, block, &state, expiry)
-                } else if seen.reset(block.cell(at: index), count: expiry.cellsPerSeries) {
+                } else if seen.reset(numbers, count: expiry.cellsPerSeries) {
                     hide(index, of: block)
                     forget(block.instrument(at: index))
                 }
@@ -117,7 +125,8 @@ extension SeriesTable {
         _ expiry: IdleExpiry
     ) {
         let key = unsafe block.labels(at: index)
-        guard NumbersSeen(block.cell(at: index), count: expiry.cellsPerSeries) == seen,
+        let numbers = expiry.numbers(at: index, in: block)
+        guard NumbersSeen(numbers, count: expiry.cellsPerSeries) == seen,
             let place = unsafe state.find(key, hash: SeriesIndex.hash(of: key))
         else { return }
         state.bury(place)

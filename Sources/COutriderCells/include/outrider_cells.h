@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adding to a number that each CPU has a copy of, without a lock and without a bus cycle for one.
+//
+// A restartable sequence (rseq(2)) reads the number of its CPU and adds to that CPU's copy. Should
+// the kernel take the thread off its CPU before the add, it lets the thread go on elsewhere: here, at
+// an atomic add to the copy that all share. So each sequence runs once at most, and nothing is lost.
+// glibc registers every thread (2.35 and later). Where it does not, under valgrind and on other
+// systems, there is no number of a CPU, and the copy that all share is the only one.
+//
+// Copies stand in rows, a page each, at the same place of every row:
+//
+//     row 0    what all share       added to by atomic adds
+//     row 1    what the owner keeps with them
+//     row 2+n  CPU n                added to by CPU n alone; a page that no CPU touched takes no memory
+//
+// Sources: linux/rseq.h; the manual of glibc, "Restartable Sequences"; sys/rseq.h for the signature.
+#ifndef OUTRIDER_CELLS_H
+#define OUTRIDER_CELLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// A row is a page: 512 words.
+#define OUTRIDER_ROW_SHIFT 12
+/// The rows before that of CPU 0.
+#define OUTRIDER_FIRST_ROWS 2
+/// A place is the address of a word in row 0, with the number of CPUs above these bits, and 1 in the
+/// lowest bit, which no address of a word has.
+#define OUTRIDER_PLACE_BITS 48
+
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
+#define OUTRIDER_HAS_RSEQ 1
+/// From the thread pointer to the thread's struct rseq; absent from other C libraries.
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+#endif
+
+/// The CPUs that may have a row: as many as the machine can ever have. 0 where there are no
+/// restartable sequences, and under the thread sanitizer, which cannot see them.
+uint32_t outrider_rows_cpus(void);
+
+/// The rows for so many CPUs, all zero; NULL if there is no room.
+void *outrider_rows_map(uint32_t cpus);
+void outrider_rows_unmap(void *rows, uint32_t cpus);
+
+/// The word of a place in row 0.
+static inline uint64_t *outrider_rows_shared(uint64_t place) {
+    return (uint64_t *)(uintptr_t)(place & ((UINT64_C(1) << OUTRIDER_PLACE_BITS) - 8));
+}
+
+/// How many CPUs have a row.
+static inline uint64_t outrider_rows_limit(uint64_t place) {
+    return place >> OUTRIDER_PLACE_BITS;
+}
+
+/// The word of a place in the row of CPU 0.
+static inline uint64_t *outrider_rows_first(uint64_t place) {
+    return outrider_rows_shared(place) + ((OUTRIDER_FIRST_ROWS << OUTRIDER_ROW_SHIFT) / 8);
+}
+
+#if OUTRIDER_HAS_RSEQ && defined(__x86_64__)
+
+// The descriptor of the sequence from 1 to 2, which is left for 4; and what stands at 4, behind the
+// signature that the kernel asks for (an instruction that nobody runs).
+#define OUTRIDER_RSEQ_BEGIN                                                                        \
+    ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
+    ".balign 32\n\t"                                                                               \
+    "3: .long 0, 0\n\t"                                                                            \
+    ".quad 1f, 2f - 1f, 4f\n\t"                                                                    \
+    ".popsection\n\t"                                                                              \
+    "leaq 3b(%%rip), %%rax\n\t"                                                                    \
+    "movq %%rax, %%fs:8(%[area])\n\t"                                                              \
+    "1:\n\t"                                                                                       \
+    "movl %%fs:4(%[area]), %%eax\n\t"                                                              \
+    "cmpl %k[limit], %%eax\n\t"                                                                    \
+    "jae %l[elsewhere]\n\t"                                                                        \
+    "shlq $12, %%rax\n\t"
+#define OUTRIDER_RSEQ_END                                                                          \
+    "2:\n\t"                                                                                       \
+    ".pushsection __rseq_failure, \"ax\"\n\t"                                                      \
+    ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
+    ".long 0x53053053\n\t"                                                                         \
+    "4: jmp %l[elsewhere]\n\t"                                                                     \
+    ".popsection\n\t"
+
+/// Adds to the number that this CPU has of a place; false if that was not possible.
+static inline __attribute__((always_inline)) bool outrider_rows_add(
+    uint64_t place, uint64_t amount) {
+    uint64_t limit = outrider_rows_limit(place);
+    if (limit == 0) return false;
+    __asm__ goto(OUTRIDER_RSEQ_BEGIN "addq %[amount], (%[row], %%rax)\n\t" OUTRIDER_RSEQ_END
+                 :
+                 : [area] "r"(__rseq_offset), [limit] "r"(limit),
+                   [row] "r"(outrider_rows_first(place)), [amount] "er"(amount)
+                 : "rax", "memory", "cc"
+                 : elsewhere);
+    return true;
+elsewhere:
+    return false;
+}
+
+/// The same for a double.
+static inline __attribute__((always_inline)) bool outrider_rows_add_double(
+    uint64_t place, double amount) {
+    uint64_t limit = outrider_rows_limit(place);
+    if (limit == 0) return false;
+    __asm__ goto(OUTRIDER_RSEQ_BEGIN
+                 "movsd (%[row], %%rax), %%xmm15\n\t"
+                 "addsd %[amount], %%xmm15\n\t"
+                 "movsd %%xmm15, (%[row], %%rax)\n\t" OUTRIDER_RSEQ_END
+                 :
+                 : [area] "r"(__rseq_offset), [limit] "r"(limit),
+                   [row] "r"(outrider_rows_first(place)), [amount] "x"(amount)
+                 : "rax", "xmm15", "memory", "cc"
+                 : elsewhere);
+    return true;
+elsewhere:
+    return false;
+}
+
+#elif OUTRIDER_HAS_RSEQ
+
+#define OUTRIDER_RSEQ_BEGIN                                                                        \
+    ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
+    ".balign 32\n\t"                                                                               \
+    "3: .long 0, 0\n\t"                                                                            \
+    ".quad 1f, 2f - 1f, 4f\n\t"                                                                    \
+    ".popsection\n\t"                                                                              \
+    "adrp x16, 3b\n\t"                                                                             \
+    "add x16, x16, :lo12:3b\n\t"                                                                   \
+    "str x16, [%[area], #8]\n\t"                                                                   \
+    "1:\n\t"                                                                                       \
+    "ldr w16, [%[area], #4]\n\t"                                                                   \
+    "cmp w16, %w[limit]\n\t"                                                                       \
+    "b.hs %l[elsewhere]\n\t"                                                                       \
+    "add x16, %[row], x16, lsl #12\n\t"
+#define OUTRIDER_RSEQ_END                                                                          \
+    "2:\n\t"                                                                                       \
+    ".pushsection __rseq_failure, \"ax\"\n\t"                                                      \
+    ".inst 0xd428bc00\n\t"                                                                         \
+    "4: b %l[elsewhere]\n\t"                                                                       \
+    ".popsection\n\t"
+
+static inline char *outrider_rseq_area(void) {
+    char *thread;
+    __asm__("mrs %0, tpidr_el0" : "=r"(thread));
+    return thread + __rseq_offset;
+}
+
+/// Adds to the number that this CPU has of a place; false if that was not possible.
+static inline __attribute__((always_inline)) bool outrider_rows_add(
+    uint64_t place, uint64_t amount) {
+    uint64_t limit = outrider_rows_limit(place);
+    if (limit == 0) return false;
+    __asm__ goto(OUTRIDER_RSEQ_BEGIN
+                 "ldr x17, [x16]\n\t"
+                 "add x17, x17, %[amount]\n\t"
+                 "str x17, [x16]\n\t" OUTRIDER_RSEQ_END
+                 :
+                 : [area] "r"(outrider_rseq_area()), [limit] "r"(limit),
+                   [row] "r"(outrider_rows_first(place)), [amount] "r"(amount)
+                 : "x16", "x17", "memory", "cc"
+                 : elsewhere);
+    return true;
+elsewhere:
+    return false;
+}
+
+/// The same for a double.
+static inline __attribute__((always_inline)) bool outrider_rows_add_double(
+    uint64_t place, double amount) {
+    uint64_t limit = outrider_rows_limit(place);
+    if (limit == 0) return false;
+    __asm__ goto(OUTRIDER_RSEQ_BEGIN
+                 "ldr d31, [x16]\n\t"
+                 "fadd d31, d31, %d[amount]\n\t"
+                 "str d31, [x16]\n\t" OUTRIDER_RSEQ_END
+                 :
+                 : [area] "r"(outrider_rseq_area()), [limit] "r"(limit),
+                   [row] "r"(outrider_rows_first(place)), [amount] "w"(amount)
+                 : "x16", "v31", "memory", "cc"
+                 : elsewhere);
+    return true;
+elsewhere:
+    return false;
+}
+
+#else
+
+static inline bool outrider_rows_add(uint64_t place, uint64_t amount) {
+    (void)place, (void)amount;
+    return false;
+}
+
+static inline bool outrider_rows_add_double(uint64_t place, double amount) {
+    (void)place, (void)amount;
+    return false;
+}
+
+#endif
+
+/// The CPU that this thread runs on, or was on a moment ago; 0 where it cannot be told quickly.
+static inline uint32_t outrider_cpu(void) {
+#if OUTRIDER_HAS_RSEQ && defined(__x86_64__)
+    if (&__rseq_offset == NULL) return 0;
+    uint32_t cpu;
+    __asm__ volatile("movl %%fs:(%1), %0" : "=r"(cpu) : "r"(__rseq_offset));
+    return cpu;
+#elif OUTRIDER_HAS_RSEQ
+    if (&__rseq_offset == NULL) return 0;
+    return *(volatile uint32_t *)outrider_rseq_area();
+#else
+    return 0;
+#endif
+}
+
+/// How many of `count` ascending bounds are below a value: the bucket that it falls into.
+///
+/// Without a branch that depends on the value, for nothing foretells the next one.
+static inline size_t outrider_bucket(const double *bounds, size_t count, double value) {
+    uint64_t below = 0;
+    for (size_t index = 0; index < count; index++) below += bounds[index] < value;
+    return below;
+}
+
+#endif
