@@ -66,3 +66,22 @@ void *outrider_rows_map(uint32_t cpus) {
 }
 
 void outrider_rows_unmap(void *rows, uint32_t cpus) { munmap(rows, size_of(cpus)); }
+
+int outrider_rows_resident(const void *rows, uint32_t cpus) {
+    int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    int count = 0;
+    uintptr_t first = (uintptr_t)rows >> OUTRIDER_ROW_SHIFT;
+    for (uint32_t row = 0; row < cpus + OUTRIDER_FIRST_ROWS && count >= 0; row++) {
+        uint64_t entry;
+        off_t place = (off_t)((first + row) * sizeof entry);
+        if (pread(file, &entry, sizeof entry, place) != sizeof entry) {
+            count = -1;
+        } else {
+            // Bit 63: the page is present.
+            count += (int)(entry >> 63);
+        }
+    }
+    close(file);
+    return count;
+}

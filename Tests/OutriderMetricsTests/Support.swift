@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What these tests share: logs that are silent or remember, single samples, a seeded generator.
 
+internal import Glibc
 import OutriderMetrics
 import OutriderThreading
 import Synchronization
@@ -128,4 +129,10 @@ func scraping(
         }
     }
     look()
+}
+
+/// What this machine has.
+enum Machine {
+    /// CPUs that the kernel may ever use.
+    static let cpus = sysconf(Int32(_SC_NPROCESSORS_CONF))
 }

@@ -101,7 +101,13 @@ func lookUps(_ harness: Harness) {
             histograms.with(hot.method, hot.route, hot.status).observe(values[index & 1023])
         }
     }
+    let record: @Sendable (Int) -> Void = {
+        for _ in 0..<$0 {
+            counters.record(hot.method, hot.route, hot.status) { $0.increment() }
+        }
+    }
     harness.operation("counter_lookup", count)
+    harness.operation("counter_lookup_record", record)
     harness.operation("counter_lookup_rotate") {
         for index in 0..<$0 {
             let set = sets[index % 1000]
@@ -128,6 +134,7 @@ func lookUps(_ harness: Harness) {
     }
     harness.operation("histogram_lookup", observe)
     harness.pair("counter_lookup", count)
+    harness.pair("counter_lookup_record", record)
     harness.pair("counter_lookup_typed", countTyped)
     harness.pair("histogram_lookup", observe)
 }
@@ -172,6 +179,10 @@ func runLoop(_ op: String, _ count: Int) -> Bool {
         for index in 0..<count { histogram.observe(Data.values[index & 1023]) }
     case "counter_lookup":
         for _ in 0..<count { counters.with("MPUT", "/api/v1/resource7/items", "200").increment() }
+    case "counter_lookup_record":
+        for _ in 0..<count {
+            counters.record("MPUT", "/api/v1/resource7/items", "200") { $0.increment() }
+        }
     case "counter_lookup_typed":
         let typed = registry.counter("bench_typed_total", help: "Bench.", labels: ["a", "b", "c"])
             .typed(Level.self, Level.self, Level.self)

@@ -43,6 +43,9 @@ uint32_t outrider_rows_cpus(void);
 void *outrider_rows_map(uint32_t cpus);
 void outrider_rows_unmap(void *rows, uint32_t cpus);
 
+/// How many of the rows have memory; negative if that cannot be told (pagemap of proc(5)).
+int outrider_rows_resident(const void *rows, uint32_t cpus);
+
 /// The word of a place in row 0.
 static inline uint64_t *outrider_rows_shared(uint64_t place) {
     return (uint64_t *)(uintptr_t)(place & ((UINT64_C(1) << OUTRIDER_PLACE_BITS) - 8));

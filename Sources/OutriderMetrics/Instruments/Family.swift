@@ -12,9 +12,9 @@
 /// books.increment()
 /// ```
 public struct Family<Instrument: AnyObject & Sendable>: Sendable {
-    private let core: FamilyCore
+    let core: FamilyCore
     /// Where in the caller's order the value of the i-th (sorted) label stands; nil if in order.
-    private let order: [Int]?
+    let order: [Int]?
     private let names: [String]
 
     init(_ core: FamilyCore, labels: [String]) {
@@ -30,20 +30,20 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
     /// Any text is allowed as a value; an empty one is the same as none. Past the family's
     /// ``SeriesLimit``, a value that is new gives the overflow series, and that is counted.
     public func with(_ value: String) -> Instrument {
-        let values: InlineArray<1, String> = [value]
-        return child(values.span)
+        if let found = core.plain(value) { return instrument(found) }
+        return slowly(value)
     }
 
     /// The instrument with these two label values, in the order of the family's definition.
     public func with(_ first: String, _ second: String) -> Instrument {
-        let values: InlineArray<2, String> = [first, second]
-        return child(values.span)
+        if let found = core.plain(first, second, order: order) { return instrument(found) }
+        return slowly(first, second)
     }
 
     /// The instrument with these three label values, in the order of the family's definition.
     public func with(_ first: String, _ second: String, _ third: String) -> Instrument {
-        let values: InlineArray<3, String> = [first, second, third]
-        return child(values.span)
+        if let found = core.plain(first, second, third, order: order) { return instrument(found) }
+        return slowly(first, second, third)
     }
 
     /// The instrument with these label values, in the order of the family's definition.
@@ -128,20 +128,24 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
     ///
     /// For those that have a bound of their own on what they look up.
     package func overflow() -> Instrument {
-        // SAFETY: as in `child`.
-        unsafe unsafeDowncast(core.overflow(), to: Instrument.self)
+        instrument(core.overflow())
     }
 
     /// The instrument with these label values, and whether it is that of the overflow series.
     package func resolve(_ values: [String]) -> (instrument: Instrument, isOverflow: Bool) {
         let found = core.find(values.span, order: order)
-        // SAFETY: as in `child`.
-        return (unsafe unsafeDowncast(found.instrument, to: Instrument.self), found.isOverflow)
+        return (instrument(found.instrument), found.isOverflow)
     }
 
-    private func child(_ values: Span<String>) -> Instrument {
+    func child(_ values: Span<String>) -> Instrument {
+        instrument(core.instrument(for: values, order: order))
+    }
+
+    /// One of the family's instruments as what it is.
+    @inline(__always)
+    func instrument(_ object: AnyObject) -> Instrument {
         // SAFETY: the registry makes a `Family<Counter>` for a core of counters only, and so on.
-        unsafe unsafeDowncast(core.instrument(for: values, order: order), to: Instrument.self)
+        unsafe unsafeDowncast(object, to: Instrument.self)
     }
 
     /// The values in the order of `names`; of another count if the names differ.

@@ -50,7 +50,8 @@ final class FamilyCore: Sendable {
         }
         table = SeriesTable(
             expectsMany: isLabelled, limit: isLimited ? limit.saneCount : .max,
-            overflowKey: isLimited ? Self.overflowKey(labelHeads) : [], expiry: expiry,
+            overflowKey: isLimited ? Self.overflowKey(labelHeads) : [],
+            heads: definition.hasOpenLabels ? nil : labelHeads, expiry: expiry,
             clock: surroundings.clock)
     }
 
@@ -102,6 +103,15 @@ final class FamilyCore: Sendable {
     }
 
     // MARK: - Look-ups
+
+    /// Calls `body` with the instrument of a series with these values, in the order of their names,
+    /// without a lock; nil if it cannot be had so. References to the instrument are not counted.
+    @inline(__always)
+    func withPlain<let count: Int, Result>(
+        _ values: SeriesKey.Values<count>, _ body: (AnyObject) -> Result
+    ) -> Result? {
+        unsafe table.withPlain(values, body)
+    }
 
     /// The instrument for these label values, made if there is none yet.
     ///

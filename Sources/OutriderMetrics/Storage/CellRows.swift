@@ -57,6 +57,19 @@ package final class CellRows: Sendable {
         state.withLock { unsafe $0.groups.count } * (Int(cpus) + Int(OUTRIDER_FIRST_ROWS))
     }
 
+    /// Pages that have memory; nil if the kernel does not tell.
+    package var residentPages: Int? {
+        state.withLock { state in
+            var count = 0
+            for unsafe group in unsafe state.groups {
+                let found = unsafe outrider_rows_resident(group, cpus)
+                if found < 0 { return nil }
+                count += Int(found)
+            }
+            return count
+        }
+    }
+
     /// Rows for the cells of a series, all zero; nil if there are as many as there may be.
     func take(_ words: Int, for cell: Cell) -> UInt64? {
         guard words <= Self.wordsInRow else { return nil }

@@ -1,48 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash of rendered labels: short, quick, and different in each process.
+// A hash of label values: short, quick, and different in each process.
 //
 // Sixteen bytes at a time are mixed with secret keys and folded by one 64 by 64 bit multiplication,
 // a step that Go's map hash and wyhash take too. It is no cryptographic hash; the keys are random,
 // so that whoever chooses label values from outside cannot choose ones that collide.
 
-/// Hashes of label blocks.
+/// Hashes of label values.
 enum LabelHash {
+    /// What makes the hashes of a process its own.
+    typealias Keys = (UInt64, UInt64)
+
     // Drawn once in a process, when the first family is made.
-    private static let keys: (UInt64, UInt64) = (
-        .random(in: .min ... .max), .random(in: .min ... .max)
-    )
+    static let keys: Keys = (.random(in: .min ... .max), .random(in: .min ... .max))
 
     /// 64 well mixed bits.
     static func of(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
-        unsafe of(bytes, keys)
+        unsafe of(bytes, keys, seed: 0)
+    }
+
+    /// A hash of several texts in their order.
+    struct Sum {
+        private let keys: Keys
+        private var hash: UInt64 = 0
+
+        init(_ keys: Keys) {
+            self.keys = keys
+        }
+
+        @inline(__always)
+        mutating func add(_ bytes: UnsafeBufferPointer<UInt8>) {
+            unsafe hash = LabelHash.of(bytes, keys, seed: hash)
+        }
+
+        /// 30 bits.
+        @inline(__always)
+        var bits: UInt64 { hash >> 34 }
     }
 
     @inline(__always)
     private static func of(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ keys: (UInt64, UInt64)
+        _ bytes: UnsafeBufferPointer<UInt8>, _ keys: Keys, seed: UInt64
     ) -> UInt64 {
         let (first, second) = keys
-        var hash = first ^ UInt64(truncatingIfNeeded: bytes.count)
+        let count = bytes.count
+        var hash = first ^ seed
         guard let base = bytes.baseAddress else { return fold(hash, second) }
         let raw = unsafe UnsafeRawPointer(base)
         var index = 0
-        while index + 16 <= bytes.count {
-            // SAFETY: the sixteen bytes lie within the buffer.
+        // SAFETY: here and below, what is loaded lies within the buffer.
+        while index + 16 < count {
             let low = unsafe raw.loadUnaligned(fromByteOffset: index, as: UInt64.self)
             let high = unsafe raw.loadUnaligned(fromByteOffset: index + 8, as: UInt64.self)
             hash = fold(low ^ second, high ^ hash)
             index += 16
         }
+        // The rest, up to 16 bytes; with the length, these tell different bytes apart.
         var (low, high): (UInt64, UInt64) = (0, 0)
-        if index + 8 <= bytes.count {
+        let rest = count - index
+        if rest >= 8 {
             low = unsafe raw.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            index += 8
+            high = unsafe raw.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self)
+        } else if rest >= 4 {
+            low = UInt64(unsafe raw.loadUnaligned(fromByteOffset: index, as: UInt32.self))
+            high = UInt64(unsafe raw.loadUnaligned(fromByteOffset: count - 4, as: UInt32.self))
+        } else if rest > 0 {
+            low = UInt64(unsafe bytes[index]) | UInt64(unsafe bytes[index + rest / 2]) << 8
+            high = UInt64(unsafe bytes[count - 1])
         }
-        while index < bytes.count {
-            high = unsafe high << 8 | UInt64(bytes[index])
-            index += 1
-        }
-        return fold(fold(low ^ second, high ^ hash), first ^ second)
+        return fold(
+            fold(low ^ second, high ^ hash), first ^ second ^ UInt64(truncatingIfNeeded: count))
     }
 
     /// A hash of a label and of pairs of texts, the same for each order of the pairs.
@@ -57,7 +83,7 @@ enum LabelHash {
 
     @inline(__always)
     private static func of(_ text: borrowing String, _ keys: (UInt64, UInt64)) -> UInt64 {
-        unsafe text.utf8.span.withUnsafeBufferPointer { unsafe of($0, keys) }
+        unsafe text.utf8.span.withUnsafeBufferPointer { unsafe of($0, keys, seed: 0) }
     }
 
     private static func fold(_ first: UInt64, _ second: UInt64) -> UInt64 {

@@ -136,6 +136,14 @@ enum SeriesMark: UInt8, AtomicRepresentable {
         unsafe instruments[index]
     }
 
+    /// Calls `body` with the instrument of a series, whose references are not counted for it.
+    @inline(__always)
+    func withInstrument<Result>(at index: Int, _ body: (AnyObject) -> Result) -> Result {
+        // SAFETY: callers pass an index below `count`; the block owns the instrument.
+        let instrument = unsafe Unmanaged.passUnretained(instruments[index])
+        return unsafe instrument._withUnsafeGuaranteedRef { body($0) }
+    }
+
     // ORDERING: relaxed, here and below; a scrape that runs now may print the series once more.
 
     /// Whether scrapes print a series.

@@ -61,7 +61,7 @@ extension SeriesTable {
             // Look-ups wait for one block's look at most, not for that at the whole family. Should
             // a removal rebuild the blocks meanwhile, a series is looked at twice, which changes
             // nothing, or not before the next scrape.
-            while looks, state.withLock({ look(at: number, in: &$0, expiry, forget) }) {
+            while looks, changing({ look(at: number, in: &$0, expiry, forget) }) {
                 number += 1
             }
             return body()
@@ -127,7 +127,7 @@ extension SeriesTable {
         let key = unsafe block.labels(at: index)
         let numbers = expiry.numbers(at: index, in: block)
         guard NumbersSeen(numbers, count: expiry.cellsPerSeries) == seen,
-            let place = unsafe state.find(key, hash: SeriesIndex.hash(of: key))
+            let place = unsafe state.find(key, hash: state.hash(of: key))
         else { return }
         state.bury(place)
     }

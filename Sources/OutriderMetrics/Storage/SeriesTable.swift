@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The series of one family, behind a lock, and the limit on how many they are.
 //
-// Look-ups take the lock for a probe or two of a hash table (SeriesIndex.swift); recording never
-// does. Past the limit, whoever asks for a series that is not there is given the overflow series:
-// one hash, one probe that misses, nothing kept.
+// Who asks for a series that is there takes no lock for it (LookupTable, ReaderGate), unless it is
+// one of those that SeriesKey does not call plain, or the family forgets idle series: only under the
+// lock is it known that nobody holds one. Past the limit, whoever asks for a series that is not there
+// is given the overflow series: one hash, one probe that misses, nothing kept.
 
 internal import OutriderThreading
+internal import Synchronization
 
 /// The series of a family; thread-safe.
 final class SeriesTable: Sendable {
@@ -26,6 +28,11 @@ final class SeriesTable: Sendable {
     /// The rendered labels of the overflow series; empty if there is none.
     let overflowKey: [UInt8]
     private let limit: Int
+    private let key: SeriesKey
+    private let gate = ReaderGate.shared
+    /// The address of the table that readers use, which the state or the graveyard keeps.
+    private let current: Atomic<UInt>
+    private let graveyard = Guarded(Graveyard())
     /// When the table was made, in seconds since the epoch.
     private let epoch: Double
 
@@ -33,27 +40,87 @@ final class SeriesTable: Sendable {
     ///   - expectsMany: False for a family without labels, which has one series for good.
     ///   - limit: Series that there may be besides the overflow series.
     ///   - overflowKey: The rendered labels of the overflow series; empty if there is none.
+    ///   - heads: What stands before each label's value; nil if they differ from series to series.
     ///   - expiry: How idle series are forgotten; nil keeps them.
     init(
-        expectsMany: Bool, limit: Int, overflowKey: [UInt8], expiry: IdleExpiry?,
-        clock: any MetricClock
+        expectsMany: Bool, limit: Int, overflowKey: [UInt8], heads: LabelHeads?,
+        expiry: IdleExpiry?, clock: any MetricClock
     ) {
         self.limit = limit
         self.overflowKey = overflowKey
         self.expiry = expiry
         self.clock = clock
         epoch = clock.secondsSinceEpoch
-        state = Guarded(
-            SeriesIndex(
-                expectsMany: expectsMany, isWatched: expiry != nil, overflowKey: overflowKey))
+        key = SeriesKey(heads)
+        let index = SeriesIndex(
+            expectsMany: expectsMany, isWatched: expiry != nil, overflowKey: overflowKey, key: key)
+        current = Atomic(Self.address(of: index.lookup))
+        state = Guarded(index)
     }
+
+    deinit {
+        key.destroy()
+    }
+
+    // MARK: - Readers
+
+    private static func address(of table: LookupTable) -> UInt {
+        unsafe UInt(bitPattern: Unmanaged.passUnretained(table).toOpaque())
+    }
+
+    /// Calls `body` with the instrument of the plain series with these values, without the lock; nil
+    /// if there is none, which only the lock can tell for sure.
+    @inline(__always)
+    func withPlain<let count: Int, Result>(
+        _ values: SeriesKey.Values<count>, _ body: (AnyObject) -> Result
+    ) -> Result? {
+        if expiry != nil { return nil }
+        guard let hash = unsafe key.hash(of: values) else { return nil }
+        return gate.whileReading {
+            // ORDERING: sequentially consistent, as the gate asks.
+            // SAFETY: a table is freed when nobody reads that may have seen its address.
+            let table = unsafe Unmanaged<LookupTable>.fromOpaque(
+                UnsafeRawPointer(bitPattern: current.load(ordering: .sequentiallyConsistent))
+                    .unsafelyUnwrapped)
+            return unsafe table._withUnsafeGuaranteedRef { table in
+                unsafe table.withInstrument(hash, values, key, body)
+            }
+        }
+    }
+
+    /// Shows readers what has changed; what they may be reading goes when they have left.
+    private func publish(_ state: SeriesIndex, instead old: LookupTable) {
+        if state.lookup === old { return }
+        current.store(Self.address(of: state.lookup), ordering: .sequentiallyConsistent)
+        graveyard.withLock { $0.bury(old) }
+    }
+
+    /// Runs `body`, which may change the series, under the lock.
+    func changing<Result>(_ body: (inout SeriesIndex) -> Result) -> Result {
+        let result = state.withLock { state in
+            let old = state.lookup
+            defer { publish(state, instead: old) }
+            return body(&state)
+        }
+        freeUnread()
+        return result
+    }
+
+    /// Frees what no reader can be reading any more.
+    func freeUnread() {
+        let unread = graveyard.withLock { $0.dig(gate) }
+        withExtendedLifetime(unread) {}
+    }
+
+    // MARK: - Series
 
     /// The series as they are now, for a scrape to read at leisure.
     ///
     /// The counts are taken together: a series that is removed and made again while the scrape
     /// reads stands in a place that this scrape does not come to, so it is never printed twice.
     var runs: [SeriesRun] {
-        state.withLock { state in state.blocks.map { SeriesRun(block: $0, count: $0.count) } }
+        freeUnread()
+        return state.withLock { state in state.blocks.map { SeriesRun(block: $0, count: $0.count) } }
     }
 
     /// Series that exist now.
@@ -79,8 +146,8 @@ final class SeriesTable: Sendable {
     func findOrMake(
         _ key: UnsafeBufferPointer<UInt8>, make: SeriesIndex.Maker
     ) -> Found {
-        let hash = unsafe SeriesIndex.hash(of: key)
-        return state.withLock { state in
+        let hash = unsafe self.key.hash(of: key)
+        return changing { state in
             if let place = unsafe state.find(key, hash: hash) {
                 return Found(instrument: state.instrument(at: place), isOverflow: false)
             }
@@ -94,7 +161,7 @@ final class SeriesTable: Sendable {
 
     /// The instrument of the overflow series; of a family without labels, that of its one series.
     func overflow(make: SeriesIndex.Maker) -> AnyObject {
-        state.withLock { overflow(in: &$0, make: make) }
+        changing { overflow(in: &$0, make: make) }
     }
 
     /// Whether an instrument is that of the overflow series.
@@ -105,7 +172,7 @@ final class SeriesTable: Sendable {
     private func overflow(in state: inout SeriesIndex, make: SeriesIndex.Maker) -> AnyObject {
         if let overflow = state.overflow { return overflow }
         return unsafe overflowKey.withUnsafeBufferPointer { key in
-            let hash = unsafe SeriesIndex.hash(of: key)
+            let hash = unsafe self.key.hash(of: key)
             if let place = unsafe state.find(key, hash: hash) { return state.instrument(at: place) }
             return unsafe add(key, hash: hash, make, to: &state)
         }
@@ -122,7 +189,7 @@ final class SeriesTable: Sendable {
 
     /// The instrument with these rendered labels; nil if there is none.
     func find(_ key: UnsafeBufferPointer<UInt8>) -> AnyObject? {
-        let hash = unsafe SeriesIndex.hash(of: key)
+        let hash = unsafe self.key.hash(of: key)
         return state.withLock { state in
             unsafe state.find(key, hash: hash).map { state.instrument(at: $0) }
         }
@@ -130,7 +197,7 @@ final class SeriesTable: Sendable {
 
     /// Lets the series with these rendered labels have begun to count now, if it has this instrument.
     func restart(_ instrument: AnyObject, _ key: UnsafeBufferPointer<UInt8>) {
-        let hash = unsafe SeriesIndex.hash(of: key)
+        let hash = unsafe self.key.hash(of: key)
         state.withLock { state in
             guard let place = unsafe state.find(key, hash: hash),
                 state.instrument(at: place) === instrument
@@ -141,14 +208,14 @@ final class SeriesTable: Sendable {
 
     /// Makes the series with these rendered labels the only one.
     func keepOnly(_ key: UnsafeBufferPointer<UInt8>, make: SeriesIndex.Maker) {
-        let hash = unsafe SeriesIndex.hash(of: key)
-        state.withLock { state in
+        let hash = unsafe self.key.hash(of: key)
+        changing { state in
             let kept = unsafe state.find(key, hash: hash)
             for (number, block) in state.blocks.enumerated() {
                 for index in 0..<block.count where !block.isRemoved(at: index) {
                     if number == kept?.block && index == kept?.index { continue }
                     let other = unsafe block.labels(at: index)
-                    if let place = unsafe state.find(other, hash: SeriesIndex.hash(of: other)) {
+                    if let place = unsafe state.find(other, hash: self.key.hash(of: other)) {
                         state.bury(place)
                     }
                 }
@@ -160,8 +227,8 @@ final class SeriesTable: Sendable {
 
     /// Removes the series with these rendered labels; tells whether there was one.
     func remove(_ key: UnsafeBufferPointer<UInt8>) -> Bool {
-        let hash = unsafe SeriesIndex.hash(of: key)
-        return state.withLock { state in
+        let hash = unsafe self.key.hash(of: key)
+        return changing { state in
             guard let place = unsafe state.find(key, hash: hash) else { return false }
             state.bury(place)
             state.rebuildIfWorthwhile()
@@ -173,13 +240,13 @@ final class SeriesTable: Sendable {
     ///
     /// - Complexity: one look at each series of the family, under the lock.
     func removeAll(where matches: (UnsafeBufferPointer<UInt8>) -> Bool) -> Int {
-        state.withLock { state in
+        changing { state in
             var count = 0
             for block in state.blocks {
                 for index in 0..<block.count where !block.isRemoved(at: index) {
                     let key = unsafe block.labels(at: index)
                     guard unsafe matches(key),
-                        let place = unsafe state.find(key, hash: SeriesIndex.hash(of: key))
+                        let place = unsafe state.find(key, hash: self.key.hash(of: key))
                     else { continue }
                     state.bury(place)
                     count += 1

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// One hash for a series, whether its labels are rendered or still the caller's texts.
+//
+// It is taken over the values, as they stand in the rendered labels. A plain series, which has a
+// value for each label and nothing escaped, has the same bytes there as in the caller's texts: it is
+// found by the texts alone, without rendering them. The two highest bits of a hash tell whether a
+// series is plain, so that texts which only look like something escaped never find it.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// How the series of a family are hashed and told apart.
+@safe struct SeriesKey: @unchecked Sendable {
+    /// The texts of a caller, in the order of the labels' names.
+    typealias Values<let count: Int> = InlineArray<count, UnsafeBufferPointer<UInt8>>
+
+    private static let escaped: UInt64 = 1 << 31
+    private static let partial: UInt64 = 1 << 30
+
+    /// Labels of a plain series; none is plain where they are not known before.
+    private let labelCount: Int
+    // SAFETY (of `@unchecked`): written by `init` alone, freed by the table that owns it.
+    /// Bytes from the end of a value to the start of the next, its quote included.
+    private let gaps: UnsafeMutablePointer<Int>
+    private let keys: LabelHash.Keys
+
+    /// - Parameter heads: What stands before each value; nil if no series is plain.
+    init(_ heads: LabelHeads?) {
+        labelCount = heads?.count ?? .max
+        keys = LabelHash.keys
+        unsafe gaps = .allocate(capacity: (heads?.count ?? 0) + 1)
+        var start = 1
+        for (index, end) in (heads?.ends ?? []).enumerated() {
+            unsafe gaps[index] = end - start + (index == 0 ? 0 : 1)
+            start = end
+        }
+    }
+
+    /// Frees what it owns.
+    func destroy() { unsafe gaps.deallocate() }
+
+    /// The 32 bits of rendered labels.
+    func hash(of key: UnsafeBufferPointer<UInt8>) -> UInt64 {
+        guard let base = key.baseAddress else { return Self.partial }
+        let end = unsafe base + key.count
+        let hasEscapes = unsafe memchr(base, Int32(UInt8(ascii: "\\")), key.count) != nil
+        var hash = LabelHash.Sum(keys)
+        var count = 0
+        var rest = unsafe base
+        // SAFETY: what is looked for is looked for between here and the end.
+        while let equals = unsafe Self.first(UInt8(ascii: "="), from: rest, to: end) {
+            let value = unsafe equals + 2
+            let quote =
+                unsafe hasEscapes
+                ? Self.closingQuote(from: value, to: end)
+                : Self.first(UInt8(ascii: "\""), from: value, to: end)
+            guard let quote = unsafe quote else { break }
+            unsafe hash.add(UnsafeBufferPointer(start: value, count: quote - value))
+            count += 1
+            unsafe rest = quote + 1
+        }
+        return hash.bits | (hasEscapes ? Self.escaped : 0)
+            | (count == labelCount ? 0 : Self.partial)
+    }
+
+    @inline(__always)
+    private static func first(
+        _ byte: UInt8, from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>
+    ) -> UnsafePointer<UInt8>? {
+        guard unsafe start < end else { return nil }
+        let found = unsafe memchr(start, Int32(byte), end - start)
+        return unsafe found.map { unsafe UnsafePointer($0.assumingMemoryBound(to: UInt8.self)) }
+    }
+
+    private static func closingQuote(
+        from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>
+    ) -> UnsafePointer<UInt8>? {
+        var place = unsafe start
+        while unsafe place < end {
+            if unsafe place.pointee == UInt8(ascii: "\"") { return unsafe place }
+            unsafe place += unsafe place.pointee == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return nil
+    }
+
+    /// The 32 bits of a plain series with these values; nil if it is none.
+    @inline(__always)
+    func hash<let count: Int>(of values: Values<count>) -> UInt64? {
+        guard count == labelCount else { return nil }
+        var hash = LabelHash.Sum(keys)
+        for index in 0..<count {
+            if unsafe values[index].isEmpty { return nil }
+            unsafe hash.add(values[index])
+        }
+        return hash.bits
+    }
+
+    /// Whether these are the labels of a plain series with these values.
+    @inline(__always)
+    func matches<let count: Int>(
+        _ values: Values<count>, _ labels: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
+        guard let base = labels.baseAddress else { return false }
+        var position = 0
+        for index in 0..<count {
+            // SAFETY: there is a gap for each label.
+            position += unsafe gaps[index]
+            let value = unsafe values[index]
+            // In a plain series a quote ends a value, so that what follows is the next label's head.
+            guard let text = value.baseAddress, position + value.count < labels.count,
+                unsafe memcmp(base + position, text, value.count) == 0,
+                unsafe base[position + value.count] == UInt8(ascii: "\"")
+            else { return false }
+            position += value.count
+        }
+        return position + 1 == labels.count
+    }
+}
