@@ -81,6 +81,7 @@ let package = Package(
     targets: [
         // The ground
         .target(name: "COutriderCells", cSettings: strictC),
+        .target(name: "COutriderFork", cSettings: strictC),
         .target(name: "COutriderStack", cSettings: strictC),
         .target(name: "COutriderSymbols", cSettings: strictC),
         .systemLibrary(
@@ -89,7 +90,8 @@ let package = Package(
         .systemLibrary(
             name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // Floor 1
-        .target(name: "OutriderThreading", swiftSettings: strict),
+        .target(
+            name: "OutriderThreading", dependencies: ["COutriderFork"], swiftSettings: strict),
         .target(name: "OutriderWire", dependencies: ["CZlib"], swiftSettings: strict),
         // Floor 2
         .target(

@@ -19,13 +19,14 @@ SYSTEM = LIBC | {"Synchronization"}
 FLOORS = [
     {
         "COutriderCells": set(),
+        "COutriderFork": set(),
         "COutriderStack": set(),
         "COutriderSymbols": set(),
         "CMicroHTTPD": set(),
         "CZlib": set(),
     },
     {
-        "OutriderThreading": SYSTEM | {"Dispatch"},
+        "OutriderThreading": SYSTEM | {"Dispatch", "COutriderFork"},
         "OutriderWire": {"CZlib"},
     },
     {

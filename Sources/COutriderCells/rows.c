@@ -38,7 +38,7 @@ static uint32_t possible_cpus(void) {
 
 uint32_t outrider_rows_cpus(void) {
 #if OUTRIDER_HAS_RSEQ
-    if (&__rseq_offset == NULL || __tsan_init != NULL) return 0;
+    if (&__rseq_offset == NULL || __tsan_init != NULL || !outrider_cpu_is_known()) return 0;
     return possible_cpus();
 #else
     return 0;

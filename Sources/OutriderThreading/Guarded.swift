@@ -4,7 +4,10 @@
 // `Synchronization.Mutex` takes its contended path inside an uninstrumented library, so the
 // sanitizer misses that one holder follows another and reports races that are none. One inlined
 // load and store per turn make the order visible to it; they cost less than a nanosecond.
+//
+// A forked child finds every lock open, and every value whole: a fork waits while one is held.
 
+internal import COutriderFork
 public import Synchronization
 
 /// A value that only one thread at a time can reach.
@@ -28,7 +31,9 @@ public struct Guarded<Value: Sendable>: ~Copyable, Sendable {
     public borrowing func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try mutex.withLock { (value: inout Value) throws(Failure) -> Result in
+        holdForks()
+        defer { allowForks() }
+        return try mutex.withLock { (value: inout Value) throws(Failure) -> Result in
             // ORDERING: acquire and release pair up from one holder to the next. The mutex gives
             // the same order already; this pair only repeats it where the sanitizer looks.
             _ = handOver.load(ordering: .acquiring)
@@ -37,3 +42,10 @@ public struct Guarded<Value: Sendable>: ~Copyable, Sendable {
         }
     }
 }
+
+/// Has a fork(2) wait until ``allowForks()``.
+@usableFromInline
+func holdForks() { outrider_fork_hold() }
+
+@usableFromInline
+func allowForks() { outrider_fork_allow() }

@@ -7,6 +7,7 @@
 //     outrider-probe serve   starts an agent with pages for tests, and does what it reads (Serve.swift)
 //     outrider-probe runtime shows a process that does as it is told (RuntimeLab.swift)
 //     outrider-probe flood   gives a label a million values, and tells what that took (Flood.swift)
+//     outrider-probe stress  records from eight threads, and tells what is counted (Stress.swift)
 //     outrider-probe workload NAME   allocates as services do (Workload.swift)
 //
 // It stays alive between requests, so that a property test can ask thousands of them.
@@ -27,12 +28,16 @@ struct Probe {
         case ["bare"]: await bare()
         case ["serve"]: Serve.run()
         case ["runtime"]: await RuntimeLab.run()
+        case ["stress"]: Stress.run()
         case ["flood"]: Flood.run(count: 1_000_000)
         default:
             FileHandle.standardError.write(
                 Data(
-                    "usage: outrider-probe [idle | bare | serve | runtime | flood | workload NAME]\n"
-                        .utf8))
+                    """
+                    usage: outrider-probe \
+                    [idle | bare | serve | runtime | flood | stress | workload NAME]
+
+                    """.utf8))
             exit(2)
         }
     }

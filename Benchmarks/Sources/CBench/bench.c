@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <sched.h>
+#include <stddef.h>
 
 static cpu_set_t allowed;
 
@@ -31,4 +32,17 @@ long bench_heap_bytes(void) {
 long bench_allocations(void) {
   long (*count)(void) = (long (*)(void))dlsym(RTLD_DEFAULT, "outrider_allocations");
   return count ? count() : -1;
+}
+
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+
+int bench_be_on_first_cpu(void) {
+#if defined(__x86_64__)
+  if (&__rseq_offset == NULL) return 0;
+  /* cpu_id_start and cpu_id of struct rseq (linux/rseq.h). */
+  __asm__ volatile("movq $0, %%fs:(%0)" : : "r"(__rseq_offset) : "memory");
+  return 1;
+#else
+  return 0;
+#endif
 }

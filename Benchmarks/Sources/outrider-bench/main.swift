@@ -6,6 +6,7 @@
 //                                    counter of scripts/bench.sh)
 //     outrider-bench --loop OP N     N times one operation and nothing else, for an
 //                                    instruction counter: the difference of two N tells the cost
+//                    --on-first-cpu  before it: as if the kernel said so, where it says nothing
 
 import CBench
 import Glibc
@@ -16,6 +17,7 @@ let arguments = CommandLine.arguments
 if arguments.contains("--allocations") {
     exit(reportAllocations() ? 0 : 1)
 }
+if arguments.contains("--on-first-cpu"), bench_be_on_first_cpu() == 0 { exit(3) }
 if let loop = arguments.firstIndex(of: "--loop"), arguments.count > loop + 2,
     let count = Int(arguments[loop + 2])
 {

@@ -35,7 +35,7 @@
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 #endif
 
-/// The CPUs that may have a row: as many as the machine can ever have. 0 where there are no
+/// The CPUs that may have a row: as many as the machine can ever have. 0 where this thread has no
 /// restartable sequences, and under the thread sanitizer, which cannot see them.
 uint32_t outrider_rows_cpus(void);
 
@@ -214,6 +214,21 @@ static inline uint32_t outrider_cpu(void) {
     return *(volatile uint32_t *)outrider_rseq_area();
 #else
     return 0;
+#endif
+}
+
+/// Whether the kernel keeps the number of this thread's CPU up to date.
+static inline bool outrider_cpu_is_known(void) {
+#if OUTRIDER_HAS_RSEQ && defined(__x86_64__)
+    if (&__rseq_offset == NULL) return false;
+    int32_t cpu;
+    __asm__ volatile("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(__rseq_offset));
+    return cpu >= 0;
+#elif OUTRIDER_HAS_RSEQ
+    if (&__rseq_offset == NULL) return false;
+    return *(volatile int32_t *)(outrider_rseq_area() + 4) >= 0;
+#else
+    return false;
 #endif
 }
 

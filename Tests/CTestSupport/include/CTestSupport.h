@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fork(2), which Swift does not offer, and a hook of the Swift runtime that is somebody else's. */
+ * fork(2) and CPU sets, which Swift does not offer, and a hook of the Swift runtime that is somebody else's. */
 #pragma once
 
 /* Forks a child that waits until `descriptor` is at its end, holding copies of everything that is
@@ -12,6 +12,9 @@ void test_join_child(int pid);
 /* Runs `body` in a forked child that then ends at once, and waits for it, ten seconds at most.
  * Returns the child's exit code (0 unless it crashed or hung), or -1. */
 int test_in_forked_child(void (*body)(void *), void *argument);
+
+/* Keeps the calling thread on one of the CPUs that the process may use, counted around; 0 if it could. */
+int test_stay_on_cpu(int number);
 
 /* Counts every job on the global executor, by a hook that knows of no other one; 0 where there is none.
  * To be called before a hook that calls the one before it is put there. */

@@ -9,3 +9,7 @@ int bench_pin(int index);
 long bench_heap_bytes(void);
 /* Allocations so far, or -1 if the counter is not preloaded. */
 long bench_allocations(void);
+/* Has the calling thread take its CPU for the first one, where the kernel does not tell (under valgrind,
+ * which has no rseq(2)), so that what is done for a CPU can be counted; 0 where that cannot be. Only for
+ * a process that has no other thread. */
+int bench_be_on_first_cpu(void);

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// A fork waits until nobody changes what the library shares between threads.
+//
+// A forked child has one thread, and the memory as it was at that moment: a lock that another thread
+// held then is never opened in it, and what that thread was changing stays half changed. So whoever
+// takes a lock says so, and pthread_atfork(3) has a fork wait for those few microseconds. It waits a
+// tenth of a second at most, for somebody may hold a lock for long.
+#ifndef OUTRIDER_FORK_H
+#define OUTRIDER_FORK_H
+
+/// Before a lock is taken; a fork of this moment waits for `outrider_fork_allow`. May be nested.
+void outrider_fork_hold(void);
+
+/// After it was given back.
+void outrider_fork_allow(void);
+
+#endif

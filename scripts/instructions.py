@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Counts the instructions of the hot paths, and fails where one takes more than it may.
+
+Times depend on the machine and on who else is on it; instructions do not. valgrind has no rseq(2), so the
+path of a series that has a row for each CPU is counted with a thread that is told its CPU; without that,
+the same operation is the fallback, an atomic add, which has a limit of its own.
+
+    scripts/instructions.py             counts all
+    scripts/instructions.py counter_inc counts one
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST_CPU = "--on-first-cpu"
+
+
+class Gate(NamedTuple):
+    """An operation, and the instructions that one of it may take."""
+
+    operation: str
+    most: float
+    on_cpu: bool = False
+    """Whether the thread is told its CPU."""
+    count: int = 200_000
+    per: int = 1
+    """What one operation consists of."""
+
+
+GATES = [
+    Gate("counter_inc", 16),
+    Gate("counter_inc", 24, on_cpu=True, count=400_000),
+    Gate("gauge_set", 6),
+    Gate("histogram_observe", 95),
+    Gate("histogram_observe", 110, on_cpu=True),
+    Gate("counter_lookup", 640),
+    Gate("counter_lookup_record", 660),
+    Gate("counter_lookup_typed", 45),
+    Gate("request_token", 900),
+    Gate("scrape_counters", 150, count=3, per=10_000),
+]
+
+
+def instructions(program: Path, gate: Gate, count: int) -> int:
+    """What the program executes until its end."""
+    with tempfile.NamedTemporaryFile() as out:
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}", str(program)]
+        command += [FIRST_CPU] if gate.on_cpu else []
+        told = subprocess.run(
+            [*command, "--loop", gate.operation, str(count)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    found = re.search(r"Collected : (\d+)", told.stderr)
+    if told.returncode != 0 or not found:
+        sys.exit(f"instructions: {gate.operation} ended with {told.returncode}:\n{told.stderr}")
+    return int(found[1])
+
+
+def measure(program: Path, gate: Gate) -> float:
+    """Instructions of one operation: those of many without those of half as many."""
+    # Half, so that a series is hot in both.
+    few, many = (instructions(program, gate, count) for count in (gate.count, gate.count * 2))
+    return (many - few) / gate.count / gate.per
+
+
+def main() -> None:
+    gates = [gate for gate in GATES if gate.operation in sys.argv[1:] or len(sys.argv) == 1]
+    if not gates:
+        sys.exit(f"instructions: none of {', '.join(sys.argv[1:])} is known")
+    built = subprocess.run(
+        [ROOT / "scripts/build-release.sh", "Benchmarks", "outrider-bench"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    with tempfile.TemporaryDirectory() as place:
+        # valgrind cannot read what debuggers are told of Swift.
+        program = Path(place, "outrider-bench")
+        shutil.copy(built.stdout.split()[-1], program)
+        subprocess.run(["strip", "-s", program], check=True)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            counted = list(pool.map(lambda gate: measure(program, gate), gates))
+    over = 0
+    for gate, count in zip(gates, counted):
+        name = gate.operation + (" on its CPU" if gate.on_cpu else "")
+        over += count > gate.most
+        print(f"{name:32}{count:8.1f} of {gate.most:4.0f}{'  TOO MANY' * (count > gate.most)}")
+    sys.exit(1 if over else 0)
+
+
+if __name__ == "__main__":
+    main()
