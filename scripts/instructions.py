@@ -42,6 +42,8 @@ GATES = [
     Gate("gauge_set", 6),
     Gate("histogram_observe", 95),
     Gate("histogram_observe", 110, on_cpu=True),
+    Gate("native_observe", 130),
+    Gate("native_observe", 150, on_cpu=True),
     Gate("counter_lookup", 640),
     Gate("counter_lookup_record", 660),
     Gate("counter_lookup_typed", 45),

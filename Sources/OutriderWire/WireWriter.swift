@@ -12,6 +12,7 @@ public struct WireWriter: Sendable {
 
     private enum WireType: UInt64 {
         case varint = 0
+        case fixed64 = 1
         case lengthDelimited = 2
     }
 
@@ -40,6 +41,30 @@ public struct WireWriter: Sendable {
         add(field, value ? 1 : 0 as UInt64)
     }
 
+    /// A field of type `sint32` or `sint64`; left out if it is 0, unless it is one of a list.
+    public mutating func add(_ field: UInt64, signed value: Int64, showsZero: Bool = false) {
+        if value == 0, !showsZero { return }
+        tag(field, .varint)
+        varint(UInt64(bitPattern: value << 1 ^ value >> 63))
+    }
+
+    /// A field of type `double`, 0 too: what is there is never left to a default.
+    public mutating func add(_ field: UInt64, _ value: Double) {
+        tag(field, .fixed64)
+        var rest = value.bitPattern
+        for _ in 0..<8 {
+            bytes.append(UInt8(truncatingIfNeeded: rest))
+            rest >>= 8
+        }
+    }
+
+    /// A field of type `string` or `bytes`.
+    public mutating func add(_ field: UInt64, _ value: UnsafeBufferPointer<UInt8>) {
+        tag(field, .lengthDelimited)
+        varint(UInt64(value.count))
+        unsafe bytes.append(contentsOf: value)
+    }
+
     /// A field of type `string`, in an empty one too: a table of strings counts them.
     public mutating func add(_ field: UInt64, _ value: String) {
         tag(field, .lengthDelimited)
@@ -53,6 +78,17 @@ public struct WireWriter: Sendable {
         tag(field, .lengthDelimited)
         varint(UInt64(message.bytes.count))
         bytes.append(contentsOf: message.bytes)
+    }
+
+    /// A message of a stream, after its length.
+    public mutating func add(delimited message: WireWriter) {
+        varint(UInt64(message.bytes.count))
+        bytes.append(contentsOf: message.bytes)
+    }
+
+    /// Forgets what was written, but keeps the room.
+    public mutating func clear() {
+        bytes.removeAll(keepingCapacity: true)
     }
 
     /// A field of type `repeated uint64`, packed.

@@ -2,6 +2,7 @@
 """What scrapers and others send as `Accept` and `Accept-Encoding`, and what they are to get."""
 
 from exposition import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
+from protobuf_exposition import PROTOBUF as DELIMITED
 
 OM = "application/openmetrics-text"
 PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily"
@@ -38,13 +39,13 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,imag
 ACCEPT: dict[str, tuple[str | None, str]] = {
     # What scrapers send.
     "Prometheus 2.42": (OF_2_42, OPENMETRICS),
-    "Prometheus 2.42, native histograms": (OF_2_42_NATIVE, OPENMETRICS),
+    "Prometheus 2.42, native histograms": (OF_2_42_NATIVE, DELIMITED),
     "Prometheus 2.49": (OF_2_49, OPENMETRICS),
     "Prometheus 3.0": (OF_3_0, f"{OPENMETRICS}; {UTF8}"),
     **{
         f"Prometheus 3.5, {escaping}{', native histograms' if native else ''}": (
             prometheus_3_5(escaping, native),
-            f"{OPENMETRICS}; escaping={escaping}",
+            DELIMITED if native else f"{OPENMETRICS}; escaping={escaping}",
         )
         for escaping in ESCAPINGS
         for native in (False, True)
@@ -65,7 +66,12 @@ ACCEPT: dict[str, tuple[str | None, str]] = {
     "10,000 bytes of commas": ("," * 10_000, TEXT),
     "10,000 bytes of semicolons": (";" * 10_000, TEXT),
     "10,000 bytes of equals signs": ("text/plain;" + "=" * 9_989, TEXT),
-    "protobuf only": (PROTOBUF, TEXT),
+    "protobuf only": (PROTOBUF, DELIMITED),
+    "protobuf as text": (PROTOBUF.replace("delimited", "text"), TEXT),
+    "protobuf of something else": ("application/vnd.google.protobuf", TEXT),
+    "protobuf after OpenMetrics": (f"{PROTOBUF};q=0.5,{OM};version=1.0.0", OPENMETRICS),
+    "protobuf refused": (f"{PROTOBUF};q=0,*/*;q=0.1", TEXT),
+    "anything of an application": ("application/*", OPENMETRICS),
     "JSON only": ("application/json", TEXT),
     # Versions.
     "OpenMetrics of any version": (OM, OPENMETRICS),

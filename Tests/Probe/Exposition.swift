@@ -25,6 +25,16 @@ enum Exposition {
 }
 
 extension FamilyRequest {
+    private var chosenBuckets: Buckets {
+        let bounds = buckets.map { Buckets($0.map(\.value)) } ?? .default
+        guard let native else { return bounds }
+        var chosen = NativeBuckets(schema: native.schema)
+        if let limit = native.limit { chosen.limit = limit }
+        if let threshold = native.zeroThreshold { chosen.zeroThreshold = threshold.value }
+        if let largest = native.maximumZeroThreshold { chosen.maximumZeroThreshold = largest.value }
+        return native.isAlone ? .native(chosen) : bounds.and(native: chosen)
+    }
+
     func fill(_ registry: Registry) throws {
         switch kind {
         case .counter:
@@ -44,7 +54,7 @@ extension FamilyRequest {
                 registry.gauge(name, help: help, labels: labels)
             ) { gauge, value, _ in gauge.set(value) }
         case .histogram:
-            let bounds = buckets.map { Buckets($0.map(\.value)) } ?? .default
+            let bounds = chosenBuckets
             try record(
                 registry.histogram(name, help: help, buckets: bounds),
                 registry.histogram(name, help: help, labels: labels, buckets: bounds)

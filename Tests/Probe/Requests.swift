@@ -41,9 +41,20 @@ struct FamilyRequest: Decodable {
     let labels: [String]
     /// Upper bounds of a histogram; the library's own if absent.
     let buckets: [Bits]?
+    /// Native buckets of a histogram, beside the others or alone.
+    let native: NativeRequest?
     let series: [SeriesRequest]
     /// Which type of swift-metrics records it; a counter if absent.
     let type: SwiftMetricsKind?
+}
+
+/// The native buckets of a histogram; what is absent is the library's own.
+struct NativeRequest: Decodable {
+    let schema: Int
+    let isAlone: Bool
+    let limit: Int?
+    let zeroThreshold: Bits?
+    let maximumZeroThreshold: Bits?
 }
 
 /// One series: its labels, and what is recorded on it, in this order.

@@ -71,6 +71,15 @@ func recording(_ harness: Harness) {
     harness.operation("histogram_observe") {
         for index in 0..<$0 { histogram.observe(values[index & 1023]) }
     }
+    let native = registry.histogram("bench_native", help: "Bench.", buckets: .native())
+    harness.operation("native_observe") {
+        for index in 0..<$0 { native.observe(values[index & 1023]) }
+    }
+    let both = registry.histogram(
+        "bench_both", help: "Bench.", buckets: Data.buckets.and(native: NativeBuckets()))
+    harness.operation("native_and_classic_observe") {
+        for index in 0..<$0 { both.observe(values[index & 1023]) }
+    }
     harness.operation("histogram_observe_exemplar") {
         for index in 0..<$0 { histogram.observe(values[index & 1023], exemplar: .trace("4bf9")) }
     }
@@ -78,6 +87,9 @@ func recording(_ harness: Harness) {
     harness.pair("gauge_set") { for index in 0..<$0 { gauge.set(Double(index)) } }
     harness.pair("histogram_observe") {
         for index in 0..<$0 { histogram.observe(values[index & 1023]) }
+    }
+    harness.pair("native_observe") {
+        for index in 0..<$0 { native.observe(values[index & 1023]) }
     }
 }
 
@@ -179,6 +191,9 @@ func runLoop(_ op: String, _ count: Int) -> Bool {
     case "gauge_set": for index in 0..<count { gauge.set(Double(index)) }
     case "histogram_observe":
         for index in 0..<count { histogram.observe(Data.values[index & 1023]) }
+    case "native_observe":
+        let native = registry.histogram("bench_native", help: "Bench.", buckets: .native())
+        for index in 0..<count { native.observe(Data.values[index & 1023]) }
     case "counter_lookup":
         for _ in 0..<count { counters.with("MPUT", "/api/v1/resource7/items", "200").increment() }
     case "counter_lookup_record":

@@ -11,6 +11,8 @@
 struct ExpositionStyle: Hashable, Sendable {
     /// OpenMetrics rather than the text format.
     var isOpenMetrics = false
+    /// The protobuf format rather than either.
+    var isProtobuf = false
     /// Whether OpenMetrics tells when counters and histograms were made.
     var showsCreationTimes = false
 }

@@ -34,6 +34,7 @@ struct Scrape {
         let clock = registry.surroundings.clock
         let start = clock.uptime
         let collected = collect(within: limit)
+        if style.isProtobuf { return finish(renderProtobuf(collected), since: start) }
         var room = capacity ?? estimate(collected)
         var isFirst = true
         while true {
@@ -44,14 +45,29 @@ struct Scrape {
                 count = writer.count
                 overflowed = writer.overflowed
             }
-            if !overflowed {
-                registry.scrapeFigures.duration.observe(clock.uptime - start)
-                registry.scrapeFigures.bytes.set(bytes.count)
-                return bytes
-            }
+            if !overflowed { return finish(bytes, since: start) }
             room = max(256, room * 2)
             isFirst = false
         }
+    }
+
+    private func finish(_ bytes: [UInt8], since start: Duration) -> [UInt8] {
+        registry.scrapeFigures.duration.observe(registry.surroundings.clock.uptime - start)
+        registry.scrapeFigures.bytes.set(bytes.count)
+        return bytes
+    }
+
+    private func renderProtobuf(_ collected: [[CollectedSamples.Series]?]) -> [UInt8] {
+        var writer = ProtobufWriter()
+        for entry in entries {
+            switch entry {
+            case .instruments(let core): writer.write(core)
+            case .collected(let plan, let family):
+                guard let series = collected[plan]?[family] else { continue }
+                writer.write(series, as: snapshot.plans[plan].families[family].definition)
+            }
+        }
+        return writer.bytes
     }
 
     /// What each collector has to say; nil for those that failed or are not wanted.

@@ -44,8 +44,8 @@ extension Registry {
     /// that come together share one render. Cost: docs/performance.md.
     ///
     /// - Parameters:
-    ///   - accept: The request's `Accept`: OpenMetrics for those who prefer it, else the text
-    ///     format 0.0.4. Never a refusal: whoever asks for neither gets the text format.
+    ///   - accept: The request's `Accept`: OpenMetrics or the protobuf format for those who prefer
+    ///     it, else the text format 0.0.4. Never a refusal: whoever asks for none gets the text format.
     ///   - acceptEncoding: The request's `Accept-Encoding`; gzip if that is wanted, and pays.
     ///   - names: The values of the query's `name[]`: families to be printed, by the name of the
     ///     family or of one of its samples. None means all; unknown ones are passed over.
@@ -59,7 +59,8 @@ extension Registry {
     ) -> ScrapeResponse {
         let negotiated = NegotiatedFormat.best(for: accept)
         let style = ExpositionStyle(
-            isOpenMetrics: negotiated.format.isOpenMetrics, showsCreationTimes: creationTimes)
+            isOpenMetrics: negotiated.format.isOpenMetrics,
+            isProtobuf: negotiated.format == .protobuf, showsCreationTimes: creationTimes)
         let key = SharedRender.Key(
             style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names,
             limit: ScrapeTimeout.limit(scrapeTimeout))

@@ -16,6 +16,8 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
 
     /// The upper bounds without `+Inf`; empty if ``problem`` is set.
     let bounds: [Double]
+    /// The native buckets; nil if there are none.
+    let native: NativeBuckets?
     /// Why these buckets cannot be used, with advice; nil if they can.
     let problem: String?
 
@@ -35,6 +37,14 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
         let finite = bounds.last == .infinity ? Array(bounds.dropLast()) : bounds
         problem = Self.problem(in: finite)
         self.bounds = problem == nil ? finite : []
+        native = nil
+    }
+
+    /// Buckets that may be native, with bounds that were checked.
+    init(bounds: [Double], native: NativeBuckets, problem: String? = nil) {
+        self.bounds = bounds
+        self.native = native
+        self.problem = problem ?? native.problem
     }
 
     /// Buckets with these upper bounds, in ascending order.

@@ -5,6 +5,9 @@
 //     cell  n         observations above the last bound (+Inf)
 //     cell  n+1       the sum, as a double
 //
+// Native buckets, if there are some, are counted besides (NativeHistogram). A histogram with nothing else
+// has a bucket +Inf, so that its count and its sum are where those of every histogram are.
+//
 // Bounds are compared to the value without a branch that depends on it (outrider_bucket).
 // There is no cell for the count: a scrape adds the buckets up, so `_count` and the `+Inf` bucket
 // are one number and can never disagree. The sum may run ahead of it or behind it by what is
@@ -12,7 +15,7 @@
 
 internal import COutriderCells
 
-/// A classic Prometheus histogram: of request durations, sizes, waits.
+/// A Prometheus histogram, classic or native or both: of request durations, sizes, waits.
 ///
 /// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)-(String)``, and keep it.
 /// An observation finds its bucket, adds one to it and adds to the sum: no lock, no allocation
@@ -25,12 +28,15 @@ internal import COutriderCells
 public final class Histogram: Sendable {
     let cells: SeriesCells
     private let bounds: [Double]
+    /// The native buckets, if it has some.
+    let native: NativeHistogram?
     private let arena: CellArena
     private let exemplars = LazyExemplars()
 
     static func cellCount(bounds: Int) -> Int { bounds + 2 }
 
-    init(in arena: CellArena, bounds: [Double]) {
+    init(in arena: CellArena, bounds: [Double], native: NativeBuckets?) {
+        self.native = native.map { NativeHistogram($0, in: arena) }
         cells = SeriesCells(arena.allocate())
         self.arena = arena
         self.bounds = bounds
@@ -89,6 +95,7 @@ public final class Histogram: Sendable {
         let isSample = cells.add(1, at: bucket)
         _ = cells.add(fraction: value, at: bounds.count + 1)
         if isSample { warmUp() }
+        native?.observe(value)
     }
 
     @inline(never)

@@ -11,6 +11,8 @@ enum ExpositionFormat: CaseIterable {
     case openMetrics
     case openMetrics001
     case text100
+    /// `io.prometheus.client.MetricFamily`, each after its length.
+    case protobuf
 
     /// Whether the bytes are OpenMetrics.
     var isOpenMetrics: Bool { self == .openMetrics || self == .openMetrics001 }
@@ -18,19 +20,31 @@ enum ExpositionFormat: CaseIterable {
     /// Whether it is for those too who do not ask for this very version.
     fileprivate var isOfferedUnasked: Bool { self == .text || self == .openMetrics }
 
-    fileprivate var type: String { isOpenMetrics ? "application" : "text" }
+    fileprivate var type: String {
+        self == .text || self == .text100 ? "text" : "application"
+    }
 
     fileprivate var mediaType: String {
-        isOpenMetrics ? "application/openmetrics-text" : "text/plain"
-    }
-
-    fileprivate var version: String {
         switch self {
-        case .text: "0.0.4"
-        case .openMetrics, .text100: "1.0.0"
-        case .openMetrics001: "0.0.1"
+        case .text, .text100: "text/plain"
+        case .openMetrics, .openMetrics001: "application/openmetrics-text"
+        case .protobuf: "application/vnd.google.protobuf"
         }
     }
+
+    /// The parameters that tell it from other formats of its media type.
+    fileprivate var parameters: [(name: String, value: String)] {
+        switch self {
+        case .text: [("version", "0.0.4")]
+        case .openMetrics, .text100: [("version", "1.0.0")]
+        case .openMetrics001: [("version", "0.0.1")]
+        case .protobuf:
+            [("proto", "io.prometheus.client.MetricFamily"), ("encoding", "delimited")]
+        }
+    }
+
+    /// Whether its bytes are text.
+    fileprivate var isText: Bool { self != .protobuf }
 }
 
 /// A format, and how the scraper wants names to be escaped that need it.
@@ -46,7 +60,8 @@ struct NegotiatedFormat: Equatable {
     /// The media type with its parameters, for `Content-Type`.
     var contentType: String {
         let suffix = escaping.map { "; escaping=\($0)" } ?? ""
-        return "\(format.mediaType); version=\(format.version); charset=utf-8\(suffix)"
+        let parameters = format.parameters.map { "; \($0.name)=\($0.value)" }.joined()
+        return format.mediaType + parameters + (format.isText ? "; charset=utf-8" : "") + suffix
     }
 
     /// The format that suits `accept` best; the text format if there is no such field.
@@ -96,7 +111,8 @@ private struct Match {
 
     private static func specificity(of range: WeightedItem, for format: ExpositionFormat) -> Int? {
         switch range.name {
-        case format.mediaType where range.parameter("version") == format.version: 3
+        case format.mediaType
+        where format.parameters.allSatisfy({ range.parameter($0.name) == $0.value }): 3
         case _ where !format.isOfferedUnasked: nil
         case format.mediaType where range.parameter("version") == nil: 2
         case "\(format.type)/*": 1

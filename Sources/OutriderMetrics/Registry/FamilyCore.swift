@@ -46,7 +46,8 @@ final class FamilyCore: Sendable {
         let expiry = limit.idleTime.flatMap { idleTime in
             isLimited && isCumulative
                 ? IdleExpiry(
-                    idleTime: idleTime, kind: definition.kind, arena: arena) : nil
+                    idleTime: idleTime, kind: definition.kind, canHide: definition.native == nil,
+                    arena: arena) : nil
         }
         table = SeriesTable(
             expectsMany: isLabelled, limit: isLimited ? limit.saneCount : .max,
@@ -77,6 +78,11 @@ final class FamilyCore: Sendable {
     /// When the series of a run was made, in seconds since the epoch.
     func secondsAtCreation(of index: Int, in run: SeriesRun) -> Double {
         table.secondsAtCreation(of: index, in: run)
+    }
+
+    /// Lets a series have begun to count now, since its numbers were taken away.
+    func restart(_ index: Int, in run: SeriesRun) {
+        run.block.setCreated(at: index, to: table.now)
     }
 
     /// Series that exist now.
@@ -272,7 +278,8 @@ final class FamilyCore: Sendable {
             gauge.set(1)
             return (gauge, gauge.cell)
         case .histogram:
-            let histogram = Histogram(in: arena, bounds: definition.bounds)
+            let histogram = Histogram(
+                in: arena, bounds: definition.bounds, native: definition.native)
             return (histogram, histogram.firstCell)
         }
     }

@@ -21,6 +21,8 @@ struct MetricDefinition: Sendable {
     let labels: [String]
     /// Upper bounds of a histogram; empty for the others.
     let bounds: [Double]
+    /// The native buckets of a histogram; nil if there are none.
+    let native: NativeBuckets?
     /// Whether each series names its own labels, as those of swift-metrics do.
     let hasOpenLabels: Bool
 
@@ -96,9 +98,12 @@ struct MetricDefinition: Sendable {
         self.labels = labels.sorted()
         self.hasOpenLabels = hasOpenLabels
         if let buckets {
-            bounds = buckets.problem == nil ? buckets.bounds : Buckets.default.bounds
+            let usable = buckets.problem == nil ? buckets : .default
+            bounds = usable.bounds
+            native = usable.native
         } else {
             bounds = []
+            native = nil
         }
     }
 
@@ -190,6 +195,12 @@ struct MetricDefinition: Sendable {
         }
         if bounds != other.bounds {
             return error(.differentBuckets, "with the buckets \(bounds)")
+        }
+        if native != other.native {
+            return error(
+                .differentBuckets,
+                native.map { "with native buckets of the schema \($0.schema)" }
+                    ?? "without native buckets")
         }
         return nil
     }

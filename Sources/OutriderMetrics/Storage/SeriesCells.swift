@@ -89,9 +89,15 @@ struct SeriesCells: ~Copyable, Sendable {
 
     /// Gives all back; nobody adds any more.
     func giveBack(_ count: Int, to arena: CellArena) {
-        let numbers = numbers
-        if numbers.place != 0 { arena.surroundings.rows?.giveBack(numbers.place, count) }
-        arena.release(numbers.cell)
+        let cell = numbers.cell
+        giveRowsBack(count, to: arena)
+        arena.release(cell)
+    }
+
+    /// Gives the rows back; nobody adds any more.
+    func giveRowsBack(_ count: Int, to arena: CellArena) {
+        let place = numbers.place
+        if place != 0 { arena.surroundings.rows?.giveBack(place, count) }
     }
 
     /// The numbers, for those who read.

@@ -22,6 +22,23 @@ struct SeriesNumbers {
         return place == 0 ? own : own + CellRows.double(at: offset, of: place)
     }
 
+    /// Takes what was read of a whole number away; additions since then stay.
+    func takeAway(_ count: UInt64, at offset: Int) {
+        cell.advanced(by: offset).add(0 &- count)
+    }
+
+    /// Takes what was read of a fraction away; additions since then stay.
+    func takeAway(_ sum: Double, at offset: Int) {
+        let cell = cell.advanced(by: offset)
+        while true {
+            let old = cell.double
+            let inRows = place == 0 ? 0 : CellRows.double(at: offset, of: place)
+            // Exactly zero if nothing was added.
+            let new = old + inRows == sum ? -inRows : old - sum
+            if cell.replace(old, with: new) { return }
+        }
+    }
+
     /// Sets the whole number at an offset back by what is there; additions meanwhile stay.
     func clearInteger(at offset: Int) {
         if place == 0 {

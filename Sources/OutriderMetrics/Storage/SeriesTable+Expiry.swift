@@ -24,11 +24,16 @@ final class IdleExpiry: Sendable {
     /// Held by the scrape that looks and prints.
     let turn = Guarded<Void>(())
 
-    init(idleTime: Duration, kind: MetricKind, arena: CellArena) {
+    init(idleTime: Duration, kind: MetricKind, canHide: Bool, arena: CellArena) {
         self.idleTime = idleTime
         self.kind = kind
+        self.canHide = canHide
         self.arena = arena
     }
+
+    /// Whether a series that somebody holds can be set back to zero: not with native buckets, since
+    /// nobody could tell whether an observation was counted in both before or after.
+    let canHide: Bool
 
     /// Numbers that each series has.
     var cellsPerSeries: Int { arena.cellsPerSeries }
@@ -102,7 +107,7 @@ extension SeriesTable {
                 guard start - since >= expiry.idleTime else { continue }
                 if expiry.isUnheld(at: index, in: block) {
                     removeIfStill(seen, at: index, block, &state, expiry)
-                } else if seen.reset(numbers, count: expiry.cellsPerSeries) {
+                } else if expiry.canHide, seen.reset(numbers, count: expiry.cellsPerSeries) {
                     hide(index, of: block)
                     forget(block.instrument(at: index))
                 }

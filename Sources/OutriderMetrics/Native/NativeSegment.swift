@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run of native buckets side by side, of one scale.
+//
+//     cell 0       observations about zero
+//     cell 1 …     observations in the buckets `base`, `base` + 1, …
+
+internal import Synchronization
+
+/// Buckets that somebody counts in; thread-safe.
+@safe final class NativeSegment: @unchecked Sendable {
+    /// The sizes of segments: powers of two, with the cell of zero.
+    static let smallest = 31
+    static let largest = 511
+
+    // SAFETY (of `@unchecked`): the cells are atomic, and freed in `deinit` alone.
+    let scale: NativeScale
+    let zeroThreshold: Double
+    let base: Int
+    let count: Int
+    private let words: UnsafeMutablePointer<Atomic<UInt64>>
+    private let cells: SeriesCells
+    private let arena: CellArena
+
+    init(_ scale: NativeScale, zeroThreshold: Double, base: Int, count: Int, in arena: CellArena) {
+        self.scale = scale
+        self.zeroThreshold = zeroThreshold
+        self.base = base
+        self.count = count
+        self.arena = arena
+        unsafe words = .allocate(capacity: count + 1)
+        for offset in 0...count { unsafe (words + offset).initialize(to: Atomic(0)) }
+        cells = SeriesCells(unsafe Cell(word: words))
+    }
+
+    deinit {
+        cells.giveRowsBack(count + 1, to: arena)
+        unsafe words.deallocate()
+    }
+
+    /// Counts one observation in a bucket, if the segment has it; false if not.
+    @inline(__always)
+    func count(_ magnitude: Double) -> Bool {
+        var cell = 0
+        if magnitude > zeroThreshold {
+            let position = scale.index(of: magnitude) &- base
+            guard UInt(bitPattern: position) < UInt(bitPattern: count) else { return false }
+            cell = position &+ 1
+        }
+        if cells.add(1, at: cell) { warmUp() }
+        return true
+    }
+
+    @inline(never)
+    private func warmUp() { cells.warmUp(count + 1, in: arena) }
+
+    /// What was counted, for those who read and take away.
+    var numbers: SeriesNumbers { cells.numbers }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The native buckets of a series at one moment, and what is done when they are too many.
+
+/// What a scrape shows of a native histogram.
+struct NativeSnapshot {
+    /// A bucket that has counted something.
+    struct Bucket {
+        var index: Int
+        var count: UInt64
+    }
+
+    /// What was read of a segment, to be taken away.
+    private struct Reading {
+        let numbers: SeriesNumbers
+        let offset: Int
+        let count: UInt64
+    }
+
+    private(set) var scale: NativeScale
+    private(set) var zeroThreshold: Double
+    private(set) var zeroCount: UInt64 = 0
+    /// In the order of their indexes.
+    private(set) var positive: [Bucket] = []
+    private(set) var negative: [Bucket] = []
+    /// Whether the series counts from zero after this.
+    var isLast = false
+    private var readings: [Reading] = []
+
+    init(_ scale: NativeScale, zeroThreshold: Double) {
+        self.scale = scale
+        self.zeroThreshold = zeroThreshold
+    }
+
+    /// Observations in all buckets.
+    var count: UInt64 {
+        (positive + negative).reduce(zeroCount) { $0 &+ $1.count }
+    }
+
+    /// Adds what a segment has counted, whose scale is no coarser.
+    mutating func add(_ segment: NativeSegment, isNegative: Bool) {
+        let numbers = segment.numbers
+        for offset in 0...segment.count {
+            let count = numbers.integer(at: offset)
+            if count == 0 { continue }
+            readings.append(Reading(numbers: numbers, offset: offset, count: count))
+            let index = segment.scale.index(segment.base + offset - 1, in: scale)
+            if offset == 0 || scale.upperBound(of: index) <= zeroThreshold {
+                zeroCount &+= count
+            } else if isNegative {
+                negative.append(Bucket(index: index, count: count))
+            } else {
+                positive.append(Bucket(index: index, count: count))
+            }
+        }
+    }
+
+    /// Brings the buckets into order; those of one index become one.
+    mutating func sort() {
+        positive = Self.merged(positive)
+        negative = Self.merged(negative)
+    }
+
+    private static func merged(_ buckets: [Bucket]) -> [Bucket] {
+        var result: [Bucket] = []
+        for bucket in buckets.sorted(by: { $0.index < $1.index }) {
+            if let last = result.last, last.index == bucket.index {
+                result[result.count - 1].count &+= bucket.count
+            } else {
+                result.append(bucket)
+            }
+        }
+        return result
+    }
+
+    /// Has no more than so many buckets afterwards; tells whether anything had to be done for that.
+    mutating func reduce(to limit: Int, _ maximumZeroThreshold: Double) -> Bool {
+        var isChanged = false
+        while positive.count + negative.count > limit {
+            if !widenZero(upTo: maximumZeroThreshold) {
+                if scale.isCoarsest { return isChanged }
+                coarsen()
+            }
+            isChanged = true
+        }
+        return isChanged
+    }
+
+    /// Adds the buckets nearest to zero to the bucket of zero.
+    private mutating func widenZero(upTo maximum: Double) -> Bool {
+        let nearest = [positive.first?.index, negative.first?.index].compactMap(\.self).min()
+        guard let nearest else { return false }
+        let bound = scale.upperBound(of: nearest)
+        if bound > maximum { return false }
+        zeroThreshold = bound
+        for bucket in [positive.first, negative.first] where bucket?.index == nearest {
+            zeroCount &+= bucket?.count ?? 0
+        }
+        if positive.first?.index == nearest { positive.removeFirst() }
+        if negative.first?.index == nearest { negative.removeFirst() }
+        return true
+    }
+
+    /// Makes one of every two neighbours.
+    private mutating func coarsen() {
+        let coarser = scale.coarser
+        for index in positive.indices {
+            positive[index].index = scale.index(positive[index].index, in: coarser)
+        }
+        for index in negative.indices {
+            negative[index].index = scale.index(negative[index].index, in: coarser)
+        }
+        scale = coarser
+        sort()
+    }
+
+    /// Takes what was read out of the segments.
+    func takeAway() {
+        for reading in readings {
+            reading.numbers.takeAway(reading.count, at: reading.offset)
+        }
+    }
+}
