@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 
 from harness import Example, Lines, clean_environment, example_binary, memory_lab_binary
-from native_relay import NativeRelay
 from prometheus_releases import SUITES, absence, release
 from prometheus_server import Prometheus
 from runtime_lab import RuntimeLab, cpu_limit
@@ -25,6 +24,8 @@ from websockets import WebSocket
 from boards import FOLDER
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+NATIVE = {"OUTRIDER_HISTOGRAMS": "both"}
+"""Native histograms for the server that asks for them, beside classic ones for the others."""
 WINDOW = "4s"
 """Of rates: four scrapes or eight."""
 
@@ -43,7 +44,7 @@ class MemoryLab:
     def __init__(self, log: Path) -> None:
         self.popen = subprocess.Popen(
             [memory_lab_binary()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("wb"),
-            env=clean_environment(OTEL_RESOURCE_ATTRIBUTES="service.version=0.9"),
+            env=clean_environment(OTEL_RESOURCE_ATTRIBUTES="service.version=0.9", **NATIVE),
         )
         lines = Lines(self.popen.stdout)
         self.service, self.agent = (lines.read().decode().split()[1] for _ in range(2))
@@ -110,24 +111,21 @@ class Monitored:
         with contextlib.ExitStack() as building:
             enter = building.enter_context
             redis = enter(Redis(place))
-            version = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2"}
+            version = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2", **NATIVE}
             self.storefront = enter(Storefront(
                 place / "storefront.log", REDIS_URL=redis.url, STOREFRONT_DATABASE=str(place / "orders.db"), **version))
             lab = enter(MemoryLab(place / "lab.log"))
-            self.chat = enter(Example(example_binary("chat"), place / "chat.log"))
+            self.chat = enter(Example(example_binary("chat"), place / "chat.log", **NATIVE))
             # A bad address is a failed start; the agent goes on without.
-            self.probe = enter(RuntimeLab(log=place / "probe.log", OUTRIDER_DEBUG_ADDRESS="nonsense"))
+            self.probe = enter(RuntimeLab(log=place / "probe.log", OUTRIDER_DEBUG_ADDRESS="nonsense", **NATIVE))
             agents = {"storefront": self.storefront.agent, "memory-lab": lab.agent, "chat": self.chat.agent, "probe": self.probe.url}
             jobs = {job: f"{url.removeprefix('http://')}/metrics" for job, url in agents.items()}
             rules = [quick_rules("outrider.rules.yml", place)]
             stores = "exemplar-storage"
             flags = [f"--enable-feature={stores}"]
             self.classic = enter(Prometheus(place / "classic", jobs, True, flags=flags, rules=rules))
-            # The agent has no native histograms yet.
-            relay = enter(NativeRelay(agents))
             self.native = enter(Prometheus(
-                place / "native", relay.jobs(agents), True, interval="1s", options=relay.options(agents),
-                flags=[f"--enable-feature={stores},native-histograms"], rules=rules))
+                place / "native", jobs, True, interval="1s", flags=[f"--enable-feature={stores},native-histograms"], rules=rules))
             self.servers = {"classic": self.classic, "native": self.native}
             # The newest one, where there is one.
             if not absence(SUITES[-1]):

@@ -23,6 +23,7 @@ SINCE = {
     "scrape_protocols": (2, 49),
     "enable_compression": (2, 49),
     "metric_name_escaping_scheme": (3, 4),
+    "scrape_native_histograms": (3, 8),
 }
 """The first version of a server that knows an option of a scrape configuration."""
 

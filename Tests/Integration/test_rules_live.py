@@ -9,7 +9,6 @@ import pytest
 
 from harness import poll
 from monitored import quick_rules
-from native_relay import NativeRelay
 from prometheus_server import Prometheus
 from runtime_lab import RuntimeLab
 
@@ -25,7 +24,7 @@ each_server = pytest.mark.parametrize("server", SERVERS)
 @pytest.fixture(scope="module", name="probe")
 def fixture_probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeLab]:
     """An agent whose process does as it is told."""
-    with RuntimeLab(log=tmp_path_factory.mktemp("probe") / "log") as probe:
+    with RuntimeLab(log=tmp_path_factory.mktemp("probe") / "log", OUTRIDER_HISTOGRAMS="both") as probe:
         yield probe
 
 
@@ -34,8 +33,6 @@ def fixture_servers(probe: RuntimeLab, tmp_path_factory: pytest.TempPathFactory)
     """Servers with rules that saw requests fail and take their time."""
     place = tmp_path_factory.mktemp("rules")
     with ExitStack() as stack:
-        agents = {"shop": probe.url}
-        relay = stack.enter_context(NativeRelay(agents))
         probe.do("everything")
         probe.do("request 300")
 
@@ -43,8 +40,8 @@ def fixture_servers(probe: RuntimeLab, tmp_path_factory: pytest.TempPathFactory)
             folder: Path = place / name
             folder.mkdir()
             rules = quick_rules("outrider-prometheus.rules.yml" if "naming" in name else "outrider.rules.yml", folder)
-            jobs = relay.jobs(agents) if "native" in name else {"shop": f"{probe.url.removeprefix('http://')}/metrics"}
-            flags = ["--enable-feature=native-histograms"]
+            jobs = {"shop": f"{probe.url.removeprefix('http://')}/metrics"}
+            flags = ["--enable-feature=native-histograms"] if "native" in name else []
             return stack.enter_context(Prometheus(folder, jobs, flags=flags, rules=[rules]))
 
         servers = {name: server(name) for name in SERVERS}

@@ -20,9 +20,9 @@ struct MetricDefinition: Sendable {
     /// Label names in the order in which they are printed: sorted.
     let labels: [String]
     /// Upper bounds of a histogram; empty for the others.
-    let bounds: [Double]
+    var bounds: [Double]
     /// The native buckets of a histogram; nil if there are none.
-    let native: NativeBuckets?
+    var native: NativeBuckets?
     /// Whether each series names its own labels, as those of swift-metrics do.
     let hasOpenLabels: Bool
 

@@ -30,6 +30,7 @@ public final class Registry: Sendable {
     /// Threads that ask collectors, beyond the first of each scrape.
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>
+    private let histograms: HistogramForm
     /// What scrapes of this registry cost.
     let scrapeFigures: ScrapeFigures
     /// What swift-metrics records here, whatever factory it came through.
@@ -41,20 +42,25 @@ public final class Registry: Sendable {
     /// - Parameters:
     ///   - reportsItself: Whether it exposes what it refused and what its scrapes cost
     ///     (`outrider_…`). Off is for comparing a whole exposition in a test.
+    ///   - histograms: What becomes of histograms whose buckets say nothing of native ones; nil asks
+    ///     `OUTRIDER_HISTOGRAMS` (`classic`, `native` or `both`), then they are classic.
     ///   - log: Where its advice goes.
     ///   - clock: Where it gets the time from; for tests.
     public convenience init(
-        reportsItself: Bool = true, log: DiagnosticLog = .shared,
-        clock: any MetricClock = SystemMetricClock()
+        reportsItself: Bool = true, histograms: HistogramForm? = nil,
+        log: DiagnosticLog = .shared, clock: any MetricClock = SystemMetricClock()
     ) {
-        self.init(reportsItself: reportsItself, log: log, clock: clock, rows: .shared)
+        self.init(
+            reportsItself: reportsItself, histograms: histograms, log: log, clock: clock,
+            rows: .shared)
     }
 
     /// The same, with rows of its own for hot series, or none.
     package init(
-        reportsItself: Bool = true, log: DiagnosticLog = .shared,
-        clock: any MetricClock = SystemMetricClock(), rows: CellRows?
+        reportsItself: Bool = true, histograms: HistogramForm? = nil,
+        log: DiagnosticLog = .shared, clock: any MetricClock = SystemMetricClock(), rows: CellRows?
     ) {
+        self.histograms = histograms ?? .ofProcess(log: log)
         let diagnostics = Diagnostics(log: log)
         surroundings = Surroundings(diagnostics: diagnostics, clock: clock, rows: rows)
         var state = RegistryState()
@@ -128,7 +134,8 @@ public final class Registry: Sendable {
         _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .standard
     ) throws(RegistrationError) -> FamilyCore {
         try state.withLock { (state) throws(RegistrationError) in
-            try state.findOrAdd(definition, given: name, limit: limit, surroundings)
+            try state.findOrAdd(
+                definition.inForm(histograms), given: name, limit: limit, surroundings)
         }
     }
 
