@@ -120,6 +120,7 @@ class Probe(ProbeProcess):
         accept: str | None = None,
         accept_encoding: str | None = None,
         creation_times: bool = False,
+        utf8_names: bool = False,
     ) -> Exposition:
         """The answer to a scrape of a registry with these families."""
         request: dict[str, Any] = {"families": families, "reportsItself": reports_itself}
@@ -129,6 +130,8 @@ class Probe(ProbeProcess):
             request["acceptEncoding"] = accept_encoding
         if creation_times:
             request["creationTimes"] = True
+        if utf8_names:
+            request["hasUTF8Names"] = True
         self.say(json.dumps(request))
         answer = json.loads(self.lines.read())
         assert "error" not in answer, answer["error"]

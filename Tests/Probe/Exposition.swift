@@ -12,6 +12,7 @@ enum Exposition {
         let log = CollectedLog()
         let registry = Registry(
             reportsItself: request.reportsItself ?? false,
+            names: request.hasUTF8Names == true ? .utf8 : .classic,
             log: DiagnosticLog { level, message in log.add("\(level.rawValue): \(message)") })
         for family in request.families { try family.fill(registry) }
         let response = registry.respond(

@@ -19,6 +19,8 @@ struct ExpositionRequest: Decodable {
     let acceptEncoding: String?
     /// Whether the scrape asks for `_created` samples.
     let creationTimes: Bool?
+    /// Whether names may be any text; not if absent.
+    let hasUTF8Names: Bool?
 }
 
 /// One metric family and its series.

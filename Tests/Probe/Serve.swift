@@ -105,12 +105,20 @@ enum Serve {
 private struct ServedMetrics {
     private let requests: Family<Counter>
     private let durations: Histogram
+    /// With names that not every scraper reads, where OUTRIDER_METRIC_NAMES allows them.
+    private let sizes: Family<Histogram>?
 
     init(in registry: Registry) {
         requests = registry.counter(
             "probe_requests_total", help: "Requests of a \"test\".", labels: ["route"])
         durations = registry.histogram(
             "probe_duration_seconds", help: "Time that requests took.", buckets: [0.1, 0.25, 1])
+        let names = ProcessInfo.processInfo.environment["OUTRIDER_METRIC_NAMES"]
+        sizes =
+            names == "utf8"
+            ? registry.histogram(
+                "probe.größe.bytes", help: "Sizes of requests.", labels: ["http.route", "plain"],
+                buckets: [10, 100]) : nil
         registry.info("probe", help: "The probe.", ["kind": "serve"])
         let count = ProcessInfo.processInfo.environment["PROBE_SERIES"].flatMap { Int($0) } ?? 0
         if count > 0 {
@@ -126,6 +134,7 @@ private struct ServedMetrics {
         durations.observe(0.05, exemplar: trace)
         durations.observe(0.2, exemplar: .trace("4bf92f3577b34da6a3ce929d0e0e4736"))
         durations.observe(3, exemplar: trace)
+        sizes?.with("/a \"b\"", "x").observe(50)
     }
 }
 

@@ -11,6 +11,8 @@
 struct ExpositionStyle: Hashable, Sendable {
     /// OpenMetrics rather than the text format.
     var isOpenMetrics = false
+    /// How names are shown that not every scraper can read.
+    var escaping = NameEscaping.underscores
     /// The protobuf format rather than either.
     var isProtobuf = false
     /// Whether OpenMetrics tells when counters and histograms were made.
@@ -32,42 +34,66 @@ struct FamilyWriter {
         core.whileNothingExpires(looks: forgetsIdle) { writeSeries(of: core, into: &writer) }
     }
 
+    /// What is so for all series of a family in one scrape.
+    private struct Shown {
+        let text: FamilyText
+        let kind: MetricKind
+        let hasExemplars: Bool
+        let hasCreated: Bool
+        let hasRows: Bool
+
+        init(_ core: FamilyCore, _ style: ExpositionStyle) {
+            text = core.texts[style.escaping]
+            kind = core.definition.kind
+            let isCumulative = style.isOpenMetrics && text.isCumulative
+            hasExemplars = isCumulative && core.hasExemplars
+            hasCreated = isCumulative && style.showsCreationTimes
+            hasRows = core.hasRows
+        }
+    }
+
     private func writeSeries(of core: FamilyCore, into writer: inout ByteWriter) {
-        let kind = core.definition.kind
-        let isCumulative = style.isOpenMetrics && core.text.isCumulative
-        let showsExemplars = isCumulative && core.hasExemplars
-        let hasRows = core.hasRows
-        let showsCreated = isCumulative && style.showsCreationTimes
+        let shown = Shown(core, style)
         var isFirst = true
         for run in core.runs {
             let block = run.block
             for index in 0..<run.count where block.isShown(at: index) {
-                if isFirst { writer.append(core.text.head(style)) }
+                if isFirst { writer.append(shown.text.head(style)) }
                 isFirst = false
-                let labels = unsafe block.labels(at: index)
-                let numbers = block.numbers(at: index, of: kind, hasRows: hasRows)
-                switch kind {
-                case .counter:
-                    unsafe writeName(core.text.sample, labels, into: &writer)
-                    writeCounter(numbers, into: &writer)
-                    if showsExemplars, let slots = exemplars(of: block, at: index, kind) {
-                        writer.append(slots.rendered(at: 0))
-                    }
-                case .gauge, .info:
-                    unsafe writeName(core.text.sample, labels, into: &writer)
-                    writer.append(numbers.double(at: 0))
-                case .histogram:
-                    let slots = showsExemplars ? exemplars(of: block, at: index, kind) : nil
-                    unsafe writeHistogram(core.text, labels, numbers, slots, into: &writer)
-                }
-                writer.append(UInt8(ascii: "\n"))
-                if showsCreated {
-                    unsafe writeName(core.text.created, labels, into: &writer)
-                    writer.append(core.secondsAtCreation(of: index, in: run))
-                    writer.append(UInt8(ascii: "\n"))
+                unsafe shown.text.withShown(block.labels(at: index)) { labels in
+                    unsafe write(core, shown, run, index, labels, into: &writer)
                 }
                 if writer.overflowed { return }
             }
+        }
+    }
+
+    @inline(__always)
+    private func write(
+        _ core: FamilyCore, _ shown: Shown, _ run: SeriesRun, _ index: Int,
+        _ labels: UnsafeBufferPointer<UInt8>, into writer: inout ByteWriter
+    ) {
+        let (block, kind, text) = (run.block, shown.kind, shown.text)
+        let numbers = block.numbers(at: index, of: kind, hasRows: shown.hasRows)
+        switch kind {
+        case .counter:
+            unsafe writeName(text, text.sample, labels, into: &writer)
+            writeCounter(numbers, into: &writer)
+            if shown.hasExemplars, let slots = exemplars(of: block, at: index, kind) {
+                writer.append(slots.rendered(at: 0))
+            }
+        case .gauge, .info:
+            unsafe writeName(text, text.sample, labels, into: &writer)
+            writer.append(numbers.double(at: 0))
+        case .histogram:
+            let slots = shown.hasExemplars ? exemplars(of: block, at: index, kind) : nil
+            unsafe writeHistogram(text, labels, numbers, slots, into: &writer)
+        }
+        writer.append(UInt8(ascii: "\n"))
+        if shown.hasCreated {
+            unsafe writeName(text, text.created, labels, into: &writer)
+            writer.append(core.secondsAtCreation(of: index, in: run))
+            writer.append(UInt8(ascii: "\n"))
         }
     }
 
@@ -81,7 +107,9 @@ struct FamilyWriter {
             var start = 0
             for (end, value) in samples.samples {
                 let labels = unsafe UnsafeBufferPointer(rebasing: bytes[start..<end])
-                unsafe writeName(text.sample, labels, into: &writer)
+                unsafe text.withShown(labels) { labels in
+                    unsafe writeName(text, text.sample, labels, into: &writer)
+                }
                 writer.append(value)
                 writer.append(UInt8(ascii: "\n"))
                 start = end
@@ -105,11 +133,22 @@ struct FamilyWriter {
             : unsafe unsafeDowncast(instrument, to: Histogram.self).exemplarSlots
     }
 
-    /// `name{labels} ` or `name `.
+    /// `name{labels} ` or `name `; of a name in quotation marks `{"name",labels} `.
     @inline(__always)
     private func writeName(
-        _ name: [UInt8], _ labels: UnsafeBufferPointer<UInt8>, into writer: inout ByteWriter
+        _ text: FamilyText, _ name: [UInt8], _ labels: UnsafeBufferPointer<UInt8>,
+        into writer: inout ByteWriter
     ) {
+        if text.isQuoted {
+            writer.append(UInt8(ascii: "{"))
+            writer.append(name)
+            if !labels.isEmpty {
+                writer.append(UInt8(ascii: ","))
+                unsafe writer.append(labels)
+            }
+            writer.append("} ")
+            return
+        }
         writer.append(name)
         if !labels.isEmpty {
             writer.append(UInt8(ascii: "{"))
@@ -154,10 +193,10 @@ struct FamilyWriter {
             if hasSum || !isLast { writer.append(UInt8(ascii: "\n")) }
         }
         guard hasSum else { return }
-        unsafe writeName(text.sum, labels, into: &writer)
+        unsafe writeName(text, text.sum, labels, into: &writer)
         writer.append(sum)
         writer.append(UInt8(ascii: "\n"))
-        unsafe writeName(text.count, labels, into: &writer)
+        unsafe writeName(text, text.count, labels, into: &writer)
         // The total of the buckets just printed: `_count` cannot differ from `+Inf`.
         writer.append(total)
     }

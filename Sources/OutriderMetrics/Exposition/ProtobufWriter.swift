@@ -21,6 +21,7 @@ struct ProtobufWriter {
     /// The families written so far.
     var bytes: [UInt8] { output.bytes }
 
+    private let escaping: NameEscaping
     private var output = WireWriter()
     // Kept from one message to the next, so that few of them allocate.
     private var family = WireWriter()
@@ -28,6 +29,12 @@ struct ProtobufWriter {
     private var value = WireWriter()
     private var inner = WireWriter()
     private var innermost = WireWriter()
+    /// The names that the family was given.
+    private var given: GivenNames?
+
+    init(_ escaping: NameEscaping) {
+        self.escaping = escaping
+    }
 
     /// Writes one family with all of its series; nothing if it has none.
     mutating func write(_ core: FamilyCore) {
@@ -65,7 +72,8 @@ struct ProtobufWriter {
     }
 
     private mutating func begin(_ definition: MetricDefinition) {
-        family.add(1, definition.name)
+        given = definition.given
+        family.add(1, definition.name(escaping))
         if !definition.help.isEmpty { family.add(2, definition.help) }
         let kind: Kind =
             switch definition.kind {
@@ -80,7 +88,11 @@ struct ProtobufWriter {
         metric.clear()
         unsafe LabelBlock.forEachLabel(in: labels) { name, value in
             inner.clear()
-            unsafe inner.add(1, name)
+            if let given {
+                inner.add(1, given.label(String(decoding: unsafe Array(name), as: UTF8.self), escaping))
+            } else {
+                unsafe inner.add(1, name)
+            }
             if unsafe value.contains(UInt8(ascii: "\\")) {
                 inner.add(2, unsafe LabelBlock.unescaped(value))
             } else {

@@ -58,7 +58,7 @@ struct Scrape {
     }
 
     private func renderProtobuf(_ collected: [[CollectedSamples.Series]?]) -> [UInt8] {
-        var writer = ProtobufWriter()
+        var writer = ProtobufWriter(style.escaping)
         for entry in entries {
             switch entry {
             case .instruments(let core): writer.write(core)
@@ -104,7 +104,7 @@ struct Scrape {
                 familyWriter.write(core, forgetsIdle: forgetsIdle, into: &writer)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
-                let text = snapshot.plans[plan].families[family].text
+                let text = snapshot.plans[plan].families[family].texts[style.escaping]
                 familyWriter.write(series, as: text, into: &writer)
             }
         }
@@ -118,15 +118,16 @@ struct Scrape {
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                let buckets = core.text.bucketEnds.count
+                let text = core.texts[style.escaping]
+                let buckets = text.bucketEnds.count
                 let perSeries = (buckets == 0 ? 1 : buckets + 2) + createdLines
-                bytes += core.text.head(style).count
+                bytes += text.head(style).count
                 for run in core.runs {
-                    bytes += perSeries * (run.count * core.text.longestLine + run.block.labelBytes)
+                    bytes += perSeries * (run.count * text.longestLine + run.block.labelBytes)
                 }
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
-                let text = snapshot.plans[plan].families[family].text
+                let text = snapshot.plans[plan].families[family].texts[style.escaping]
                 bytes += text.head(style).count + series.labels.count
                 bytes += series.samples.count * text.longestLine
             }

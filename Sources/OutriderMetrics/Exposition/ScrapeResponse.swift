@@ -60,6 +60,7 @@ extension Registry {
         let negotiated = NegotiatedFormat.best(for: accept)
         let style = ExpositionStyle(
             isOpenMetrics: negotiated.format.isOpenMetrics,
+            escaping: negotiated.escaping ?? .underscores,
             isProtobuf: negotiated.format == .protobuf, showsCreationTimes: creationTimes)
         let key = SharedRender.Key(
             style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names,

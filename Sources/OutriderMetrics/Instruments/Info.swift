@@ -17,6 +17,10 @@ public final class Info: Sendable {
     /// A scrape at this very moment may find neither the old nor the new values.
     public func set(_ values: [String: String]) {
         let names = core.definition.labels
+        let given = Array(values.keys)
+        let values = Dictionary(
+            zip(core.definition.readable(given), given.map { values[$0] ?? "" }),
+            uniquingKeysWith: { first, _ in first })
         if let unknown = values.keys.first(where: { !names.contains($0) }) {
             core.diagnostics.refuse(
                 .wrongLabels,

@@ -49,17 +49,14 @@ enum ExpositionFormat: CaseIterable {
 
 /// A format, and how the scraper wants names to be escaped that need it.
 ///
-/// None of ours do: a registry refuses names outside of `[a-zA-Z_:][a-zA-Z0-9_:]*`, and every
-/// scheme leaves those as they are. So a scheme is only repeated.
+/// Nil where it does not say: then it is given names that everybody can read.
 struct NegotiatedFormat: Equatable {
     let format: ExpositionFormat
-    let escaping: String?
-
-    private static let schemes = ["allow-utf-8", "underscores", "dots", "values"]
+    let escaping: NameEscaping?
 
     /// The media type with its parameters, for `Content-Type`.
     var contentType: String {
-        let suffix = escaping.map { "; escaping=\($0)" } ?? ""
+        let suffix = escaping.map { "; escaping=\($0.rawValue)" } ?? ""
         let parameters = format.parameters.map { "; \($0.name)=\($0.value)" }.joined()
         return format.mediaType + parameters + (format.isText ? "; charset=utf-8" : "") + suffix
     }
@@ -80,7 +77,7 @@ struct NegotiatedFormat: Equatable {
         guard let best else { return NegotiatedFormat(format: .text, escaping: nil) }
         let scheme = ranges[best.match.position].parameter("escaping")
         return NegotiatedFormat(
-            format: best.format, escaping: schemes.first { $0 == scheme })
+            format: best.format, escaping: scheme.flatMap(NameEscaping.init(rawValue:)))
     }
 }
 

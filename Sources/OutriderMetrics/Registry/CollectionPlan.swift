@@ -9,15 +9,15 @@ final class CollectionPlan: Sendable {
     final class PlannedFamily: Sendable {
         let definition: MetricDefinition
         let givenName: String
-        let text: FamilyText
+        let texts: FamilyTexts
         let labelHeads: LabelHeads
         let order: [Int]?
 
-        init(_ family: CollectedFamily) throws(RegistrationError) {
+        init(_ family: CollectedFamily, _ names: MetricNames) throws(RegistrationError) {
             definition = try MetricDefinition(
-                family.kind, family.name, help: family.help, labels: family.labels)
+                family.kind, family.name, help: family.help, labels: family.labels, names: names)
             givenName = family.name
-            text = FamilyText(definition)
+            texts = FamilyTexts(definition)
             labelHeads = LabelHeads(definition.labels)
             order = definition.order(of: family.labels)
         }
@@ -46,11 +46,12 @@ final class CollectionPlan: Sendable {
     }
 
     init(
-        _ collector: any Collector, origin: Origin, diagnostics: Diagnostics
+        _ collector: any Collector, origin: Origin, names: MetricNames = .classic,
+        diagnostics: Diagnostics
     ) throws(RegistrationError) {
         let declared = collector.families
         var planned: [PlannedFamily] = []
-        for family in declared { planned.append(try PlannedFamily(family)) }
+        for family in declared { planned.append(try PlannedFamily(family, names)) }
         families = planned
         indices = Dictionary(
             zip(declared.map(\.name), declared.indices), uniquingKeysWith: { first, _ in first })

@@ -10,7 +10,7 @@ internal import Synchronization
 /// but the instruments that the service still holds.
 final class FamilyCore: Sendable {
     let definition: MetricDefinition
-    let text: FamilyText
+    let texts: FamilyTexts
     let surroundings: Surroundings
     let limit: SeriesLimit
     private let labelHeads: LabelHeads
@@ -28,7 +28,7 @@ final class FamilyCore: Sendable {
         self.definition = definition
         self.limit = limit
         self.surroundings = surroundings
-        text = FamilyText(definition)
+        texts = FamilyTexts(definition)
         // Of open labels none is known before; what stands for all that do not fit has its own.
         labelHeads = LabelHeads(definition.hasOpenLabels ? ["overflow"] : definition.labels)
         let cells =
@@ -207,8 +207,11 @@ final class FamilyCore: Sendable {
 
     /// Removes every series that carries these labels; returns how many those were.
     func removeAll(matching labels: [String: String]) -> Int {
-        guard !labels.isEmpty, labels.keys.allSatisfy(definition.labels.contains) else { return 0 }
-        let pairs = labels.map { (name: Array($0.utf8), value: LabelBlock.escaped($1)) }
+        let names = definition.readable(Array(labels.keys))
+        guard !labels.isEmpty, names.allSatisfy(definition.labels.contains) else { return 0 }
+        let pairs = zip(names, labels.values).map { name, value in
+            (name: Array(name.utf8), value: LabelBlock.escaped(value))
+        }
         defer { noteRemoval() }
         return unsafe table.removeAll { block in unsafe LabelBlock.contains(pairs, in: block) }
     }

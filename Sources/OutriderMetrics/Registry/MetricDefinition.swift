@@ -25,13 +25,23 @@ struct MetricDefinition: Sendable {
     var native: NativeBuckets?
     /// Whether each series names its own labels, as those of swift-metrics do.
     let hasOpenLabels: Bool
+    /// What was given for the name and the labels, if that is not what everybody can read.
+    private(set) var given: GivenNames?
 
     /// The name of the family in the text format, suffix included.
     var name: String { baseName + suffix }
 
-    /// Every name that a sample or the family itself may have, in any format.
+    /// Every name that a sample or the family itself may have, in any format and any escaping.
     var sampleNames: [String] {
-        switch kind {
+        guard let given else { return sampleNames(baseName) }
+        return NameEscaping.allCases.flatMap {
+            sampleNames($0.escape(given.baseName, allowsColon: true))
+        }
+    }
+
+    private func sampleNames(_ baseName: String) -> [String] {
+        let name = baseName + suffix
+        return switch kind {
         case .counter where isUnknownInOpenMetrics: [name]
         case .counter: [baseName, name, baseName + "_created"]
         case .info: [baseName, name]
@@ -55,19 +65,81 @@ struct MetricDefinition: Sendable {
     /// The suffix of the type may be there or not: `orders` and `orders_total` are one counter.
     init(
         _ kind: MetricKind, _ name: String, help: String, labels: [String] = [],
-        buckets: Buckets? = nil
+        buckets: Buckets? = nil, names: MetricNames = .classic
     ) throws(RegistrationError) {
-        try Self.check(name: name)
-        if name == Self.suffix(of: kind) {
+        if names == .utf8 {
+            try self.init(utf8: kind, name, help: help, labels: labels, buckets: buckets)
+            return
+        }
+        try Self.check(kind, name, labels, given: labels, buckets)
+        self.init(unchecked: kind, name, help: help, labels: labels, buckets: buckets)
+    }
+
+    /// Checks names that everybody can read; `given` are the labels as they were given.
+    private static func check(
+        _ kind: MetricKind, _ name: String, _ labels: [String], given: [String],
+        _ buckets: Buckets?
+    ) throws(RegistrationError) {
+        try check(name: name)
+        if name == suffix(of: kind) {
             throw RegistrationError(
                 code: .invalidMetricName, metric: name,
                 advice: "this is the suffix of every \(kind.rawValue); say what it is of")
         }
-        try Self.check(labels: labels, of: name)
+        try check(labels: labels, given: given, of: name)
         if let problem = buckets?.problem {
             throw RegistrationError(code: .invalidBuckets, metric: name, advice: problem)
         }
-        self.init(unchecked: kind, name, help: help, labels: labels, buckets: buckets)
+    }
+
+    /// Checks a definition whose names may be any text.
+    private init(
+        utf8 kind: MetricKind, _ name: String, help: String, labels: [String], buckets: Buckets?
+    ) throws(RegistrationError) {
+        for (text, code) in [(name, RegistrationError.Code.invalidMetricName)]
+            + labels.map({ ($0, .invalidLabelName) })
+        where text.isEmpty || text.utf8.contains(0) {
+            throw RegistrationError(
+                code: code, metric: name,
+                advice: "a name is neither empty nor has a NUL in it; rename it")
+        }
+        let readable = labels.map {
+            NameEscaping.underscores.escape($0, allowsColon: false)
+        }
+        let readableName = NameEscaping.underscores.escape(name, allowsColon: true)
+        try Self.check(kind, readableName, readable, given: labels, buckets)
+        self.init(
+            unchecked: kind, readableName, help: help, labels: readable, buckets: buckets)
+        let ownSuffix = Self.suffix(of: kind)
+        let isSuffixed = !ownSuffix.isEmpty && name.hasSuffix(ownSuffix)
+        let base = isSuffixed ? String(name.dropLast(ownSuffix.count)) : name
+        let renamed = zip(readable, labels).filter { $0 != $1 }
+        if base != baseName || !renamed.isEmpty {
+            given = GivenNames(
+                baseName: base,
+                labels: Dictionary(renamed, uniquingKeysWith: { first, _ in first }))
+        }
+    }
+
+    /// Whether this is the family's name, with or without the suffix of its type, in any escaping.
+    func isCalled(_ name: String) -> Bool {
+        NameEscaping.allCases.contains { self.name($0) == name || baseName($0) == name }
+    }
+
+    /// The name of the family in an escaping, suffix included.
+    func name(_ escaping: NameEscaping) -> String {
+        baseName(escaping) + suffix
+    }
+
+    /// The name without the suffix of its type in an escaping.
+    func baseName(_ escaping: NameEscaping) -> String {
+        given.map { escaping.escape($0.baseName, allowsColon: true) } ?? baseName
+    }
+
+    /// The names that everybody can read of labels as a caller names them.
+    func readable(_ labels: [String]) -> [String] {
+        given == nil
+            ? labels : labels.map { NameEscaping.underscores.escape($0, allowsColon: false) }
     }
 
     /// Checks a definition of a family whose series each name their own labels.
@@ -126,10 +198,13 @@ struct MetricDefinition: Sendable {
         }
     }
 
-    private static func check(labels: [String], of name: String) throws(RegistrationError) {
-        var seen: Set<String> = []
-        for label in labels {
-            if label.hasPrefix("__") || label == "le" || label == "quantile" {
+    private static func check(
+        labels: [String], given: [String], of name: String
+    ) throws(RegistrationError) {
+        // What is shown alike in one way is there twice.
+        var seen = NameEscaping.allCases.map { _ in Set<String>() }
+        for (label, given) in zip(labels, given) {
+            if given.hasPrefix("__") || label == "le" || label == "quantile" {
                 throw RegistrationError(
                     code: .reservedLabelName, metric: name,
                     advice: "the label name \"\(label)\" belongs to Prometheus; choose another")
@@ -142,7 +217,10 @@ struct MetricDefinition: Sendable {
                         not start with a digit; rename it
                         """)
             }
-            guard seen.insert(label).inserted else {
+            let isNew = NameEscaping.allCases.enumerated().allSatisfy { number, escaping in
+                seen[number].insert(escaping.escape(given, allowsColon: false)).inserted
+            }
+            guard isNew else {
                 throw RegistrationError(
                     code: .invalidLabelName, metric: name,
                     advice: "the label name \"\(label)\" is there twice; leave one out")
@@ -165,6 +243,7 @@ struct MetricDefinition: Sendable {
     ///
     /// - Returns: Nil if the caller's order is the sorted one.
     func order(of given: [String]) -> [Int]? {
+        let given = readable(given)
         let positions = labels.map { given.firstIndex(of: $0) ?? 0 }
         return positions == Array(given.indices) ? nil : positions
     }
@@ -180,6 +259,12 @@ struct MetricDefinition: Sendable {
             RegistrationError(
                 code: code, metric: name,
                 advice: "it is registered already, \(what); use that definition or another name")
+        }
+        if given != other.given {
+            return error(
+                .nameTaken,
+                "as \(self.name(.none)), which is shown as \(self.name) with its labels "
+                    + "\(labels.joined(separator: ", "))")
         }
         if kind != other.kind { return error(.differentType, "as a \(kind.rawValue)") }
         if self.name != other.name { return error(.nameTaken, "as \(self.name)") }

@@ -31,6 +31,7 @@ public final class Registry: Sendable {
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>
     private let histograms: HistogramForm
+    private let names: MetricNames
     /// What scrapes of this registry cost.
     let scrapeFigures: ScrapeFigures
     /// What swift-metrics records here, whatever factory it came through.
@@ -44,23 +45,26 @@ public final class Registry: Sendable {
     ///     (`outrider_…`). Off is for comparing a whole exposition in a test.
     ///   - histograms: What becomes of histograms whose buckets say nothing of native ones; nil asks
     ///     `OUTRIDER_HISTOGRAMS` (`classic`, `native` or `both`), then they are classic.
+    ///   - names: Which names metrics and labels may have; nil asks `OUTRIDER_METRIC_NAMES` (`classic`
+    ///     or `utf8`), then they are classic.
     ///   - log: Where its advice goes.
     ///   - clock: Where it gets the time from; for tests.
     public convenience init(
-        reportsItself: Bool = true, histograms: HistogramForm? = nil,
+        reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
         log: DiagnosticLog = .shared, clock: any MetricClock = SystemMetricClock()
     ) {
         self.init(
-            reportsItself: reportsItself, histograms: histograms, log: log, clock: clock,
-            rows: .shared)
+            reportsItself: reportsItself, histograms: histograms, names: names, log: log,
+            clock: clock, rows: .shared)
     }
 
     /// The same, with rows of its own for hot series, or none.
     package init(
-        reportsItself: Bool = true, histograms: HistogramForm? = nil,
+        reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
         log: DiagnosticLog = .shared, clock: any MetricClock = SystemMetricClock(), rows: CellRows?
     ) {
         self.histograms = histograms ?? .ofProcess(log: log)
+        self.names = names ?? .ofProcess(log: log)
         let diagnostics = Diagnostics(log: log)
         surroundings = Surroundings(diagnostics: diagnostics, clock: clock, rows: rows)
         var state = RegistryState()
@@ -125,7 +129,7 @@ public final class Registry: Sendable {
         _ buckets: Buckets? = nil, limit: SeriesLimit = .standard
     ) throws(RegistrationError) -> FamilyCore {
         let definition = try MetricDefinition(
-            kind, name, help: help, labels: labels, buckets: buckets)
+            kind, name, help: help, labels: labels, buckets: buckets, names: names)
         return try core(definition, given: name, limit: limit)
     }
 
@@ -157,7 +161,8 @@ public final class Registry: Sendable {
     func add(
         _ collector: any Collector, _ origin: CollectionPlan.Origin
     ) throws(RegistrationError) {
-        let plan = try CollectionPlan(collector, origin: origin, diagnostics: diagnostics)
+        let plan = try CollectionPlan(
+            collector, origin: origin, names: names, diagnostics: diagnostics)
         try state.withLock { (state) throws(RegistrationError) in try state.add(plan) }
     }
 }

@@ -77,7 +77,7 @@ struct RegistryState: Sendable {
             case .instruments(let core): [core.definition]
             case .collector(let plan): plan.families.map(\.definition)
             }
-        guard definitions.contains(where: { $0.name == name || $0.baseName == name }) else {
+        guard definitions.contains(where: { $0.isCalled(name) }) else {
             return nil
         }
         if case .instruments(let core) = owner { core.noteUnregistration() }

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which names metrics and labels may have, and how those are shown that not every scraper can read.
+//
+// Within the library a family has a name that everybody can read: with "_" in the place of whatever
+// else. The names that it was given are kept beside it, and shown to scrapers that say how.
+//
+// Sources: "Metric names and labels" and "Escaping schemes" of the Prometheus documentation.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Which names the metrics and labels of a registry may have.
+public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
+    /// How `OUTRIDER_METRIC_NAMES` spells it.
+    public let description: String
+
+    /// ASCII letters, digits, `_`, and for metrics `:`; no digit first. Every scraper reads these.
+    public static let classic = MetricNames(description: "classic")
+    /// Any text: `http.server.requests`, `Größe`. Prometheus 3 reads these as they are; other scrapers
+    /// are shown `_` in the place of what they could not read. Names that would be shown alike are refused.
+    public static let utf8 = MetricNames(description: "utf8")
+
+    private static let variable = "OUTRIDER_METRIC_NAMES"
+
+    private init(description: String) {
+        self.description = description
+    }
+
+    /// What the environment says; classic if it says nothing, or what nobody understands.
+    static func ofProcess(log: DiagnosticLog) -> MetricNames {
+        // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread alone.
+        guard let value = unsafe getenv(variable) else { return .classic }
+        switch unsafe String(cString: value) {
+        case "utf8": return .utf8
+        case "", "classic": return .classic
+        case let name:
+            log.say(
+                .warning, about: variable,
+                "\(variable) is \"\(name)\", which is neither classic nor utf8; it is ignored")
+            return .classic
+        }
+    }
+}
+
+/// How a scraper wants names that not every scraper can read.
+enum NameEscaping: String, CaseIterable {
+    /// As they are, in quotation marks.
+    case none = "allow-utf-8"
+    /// With `_` for each character that is not allowed.
+    case underscores
+    /// The same, but with `_dot_` for a dot and `__` for `_` and what is not allowed.
+    case dots
+    /// With `U__` before them, `__` for `_`, and `_1f600_` for what is not allowed.
+    case values
+
+    /// A name as the scheme has it.
+    func escape(_ name: String, allowsColon: Bool) -> String {
+        if self == .none || MetricDefinition.isValid(name, allowingColon: allowsColon) {
+            return name
+        }
+        var escaped = self == .values ? "U__" : ""
+        for (position, scalar) in name.unicodeScalars.enumerated() {
+            let isDigit = ("0"..."9").contains(scalar)
+            let isAllowed =
+                ("a"..."z").contains(scalar) || ("A"..."Z").contains(scalar) || scalar == "_"
+                || (isDigit && position > 0) || (allowsColon && scalar == ":")
+            switch (self, scalar) {
+            case (.dots, "_"), (.values, "_"): escaped += "__"
+            case (.dots, "."): escaped += "_dot_"
+            case _ where isAllowed: escaped.unicodeScalars.append(scalar)
+            case (.dots, _): escaped += "__"
+            case (.values, _): escaped += "_\(String(scalar.value, radix: 16))_"
+            default: escaped += "_"
+            }
+        }
+        return escaped
+    }
+}
+
+/// The names that a family was given, where not every scraper can read them.
+struct GivenNames: Hashable, Sendable {
+    /// The name without the suffix of its type.
+    let baseName: String
+    /// What was given for a label, by the name that everybody can read; those that differ alone.
+    let labels: [String: String]
+
+    /// The name of a label in a scheme, by the name that everybody can read.
+    func label(_ name: String, _ escaping: NameEscaping) -> String {
+        labels[name].map { escaping.escape($0, allowsColon: false) } ?? name
+    }
+}

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of any text: shown as they are to those who read them, and else so that nothing is mixed up."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as text_format
+
+import protobuf_exposition
+from accept_headers import ESCAPINGS, OM
+from probing import Probe, ServingProbe, family
+from prometheus_releases import Release
+from prometheus_server import Prometheus
+from protobuf_exposition import ASKS_PROTOBUF, families
+
+TEXT_0 = "text/plain;version=0.0.4"
+FORMATS = {"text": TEXT_0, "openmetrics": f"{OM};version=1.0.0", "protobuf": ASKS_PROTOBUF}
+each_scheme = pytest.mark.parametrize("scheme", ESCAPINGS)
+each_format = pytest.mark.parametrize("kind", FORMATS)
+
+LEGACY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")
+
+
+def escaped(name: str, scheme: str, more: str = "") -> str:
+    """A name in a scheme, by the words of its documentation; `more` is allowed besides."""
+    allowed = LEGACY | set(more)
+    is_legacy = all(c in allowed for c in name) and not name[0].isdecimal()
+    if scheme == "allow-utf-8" or is_legacy:
+        return name
+    parts = []
+    for place, character in enumerate(name):
+        is_allowed = character in allowed and (place > 0 or not character.isdecimal())
+        if scheme == "underscores":
+            parts.append(character if is_allowed else "_")
+        elif character == "_":
+            parts.append("__")
+        elif scheme == "dots" and character == ".":
+            parts.append("_dot_")
+        elif is_allowed:
+            parts.append(character)
+        else:
+            parts.append("__" if scheme == "dots" else f"_{ord(character):x}_")
+    return ("U__" if scheme == "values" else "") + "".join(parts)
+
+
+def shown(probe: Probe, kind: str, scheme: str, *requests: dict[str, Any]) -> dict[Any, float]:
+    """The samples that a scrape of a format and a scheme has, by somebody else's parser."""
+    accept = f"{FORMATS[kind]};escaping={scheme}"
+    answer = probe.respond(*requests, accept=accept, utf8_names=True)
+    assert answer.content_type.endswith(f"; escaping={scheme}")
+    if kind == "protobuf":
+        return dict(protobuf_exposition.samples(families(answer.body)))
+    parse = open_metrics if kind == "openmetrics" else text_format
+    return {
+        (one.name, frozenset(one.labels.items())): one.value
+        for metric in parse(answer.text)
+        for one in metric.samples
+    }
+
+
+CASES = {
+    "http.server.requests": ["http.route", "method"],
+    "größe": ["x"],
+    "1st": ["2nd"],
+    'a "quoted" \\ name': ['label "quoted" \\'],
+    "lines\nof text": ["label\nlines"],
+    "with.dots_and_lines": ["a.b_c"],
+    "a=b": ["c=d", 'e="f",g'],
+    "{x}": ["y}"],
+    "日本語": ["ラベル"],
+    "😀": ["é"],
+    "legacy_name": ["not.legacy"],
+    "not.legacy": ["legacy_label"],
+    "a:b": ["a:b"],
+}
+
+
+@each_format
+@each_scheme
+@pytest.mark.parametrize("name", CASES)
+def test_each_scheme_has_the_names_of_its_documentation(
+    probe: Probe, name: str, scheme: str, kind: str
+) -> None:
+    labels = CASES[name]
+    values = ['v "1" \\', *(["2"] * len(labels))][: len(labels)]
+    if kind != "protobuf" and any(escaped(one, scheme).startswith("__") for one in labels):
+        pytest.skip("the parser takes such a label for one of Prometheus' own")
+    requests = [
+        family("counter", name, [(values, [3.0])], labels),
+        family("histogram", f"h {name}", [(values, [0.5])], labels, buckets=[1.0]),
+        family("gauge", f"g {name}", [([], [7.0])]),
+    ]
+    own = {escaped(label, scheme): value for label, value in zip(labels, values, strict=True)}
+    found = shown(probe, kind, scheme, *requests)
+
+    def sample(base: str, suffix: str, **more: str) -> Any:
+        return escaped(base, scheme, ":") + suffix, frozenset((own | more).items())
+
+    expected = {
+        sample(name, "_total"): 3.0,
+        sample(f"h {name}", "_bucket", le="1.0"): 1.0,
+        sample(f"h {name}", "_bucket", le="+Inf" if kind != "protobuf" else "inf"): 1.0,
+        sample(f"h {name}", "_sum"): 0.5,
+        sample(f"h {name}", "_count"): 1.0,
+        (escaped(f"g {name}", scheme, ":"), frozenset()): 7.0,
+    }
+    assert found == expected
+
+
+@settings(max_examples=150)
+@given(
+    name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
+    scheme=st.sampled_from(ESCAPINGS),
+)
+def test_any_text_is_a_name_that_every_parser_reads(probe: Probe, name: str, scheme: str) -> None:
+    request = family("gauge", f"x{name}", [(["v"], [1.0])], [f"l{name}"])
+    wanted = {
+        (escaped(f"x{name}", scheme, ":"), frozenset({(escaped(f"l{name}", scheme), "v")})): 1.0
+    }
+    # The parser of the text format strips names and splits lines as Python does; protoc does not.
+    assert shown(probe, "protobuf", scheme, request) == wanted
+    if name.isprintable() and name.strip() == name and not set(name) & set('"\\{},=#'):
+        assert shown(probe, "text", scheme, request) == wanted
+
+
+def test_names_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
+    pairs = [("a.b", "a_b"), ("a.b", "a b"), ("a.b", "a_dot_b"), ("a.b", "U__a_2e_b"), ("é", "_")]
+    for first, second in pairs:
+        for one, other in ((first, second), (second, first)):
+            answer = probe.respond(
+                family("gauge", one, [([], [1.0])]),
+                family("gauge", other, [([], [2.0])]),
+                utf8_names=True,
+                reports_itself=True,
+            )
+            values = {
+                sample.name: sample.value
+                for metric in answer.families
+                for sample in metric.samples
+                if sample.labels.get("reason") in (None, "name_taken")
+            }
+            assert values["outrider_registrations_refused_total"] == 1, (one, other)
+            assert 2.0 not in [
+                value for name, value in values.items() if not name.startswith("outrider")
+            ]
+
+
+def test_labels_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
+    for labels in (["a.b", "a_b"], ["a.b", "a_dot_b"], ["__x"], ["l.e", "l_e"], [""]):
+        answer = probe.respond(
+            family("gauge", "g", [(["1"] * len(labels), [1.0])], labels), utf8_names=True
+        )
+        assert answer.body == b"", labels
+
+
+def test_they_are_refused_unless_a_registry_allows_them(probe: Probe) -> None:
+    answer = probe.respond(family("gauge", "a.b", [([], [1.0])]))
+    assert answer.body == b""
+
+
+# MARK: Prometheus
+
+
+@pytest.fixture(scope="module", name="scraped")
+def fixture_scraped(
+    prometheus_release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """A server of each release that scrapes names of any text, in each way that it knows."""
+    knows = prometheus_release.knows("metric_name_escaping_scheme")
+    schemes = ESCAPINGS if knows else ["own choice"]
+    options = {one: {"metric_name_escaping_scheme": one} for one in schemes} if knows else {}
+    with ServingProbe(OUTRIDER_METRIC_NAMES="utf8") as probe:
+        places = {one: f"{probe.target}/metrics" for one in schemes}
+        with Prometheus(
+            tmp_path_factory.mktemp("utf8"), places, of=prometheus_release, options=options
+        ) as server:
+            yield server
+
+
+def test_prometheus_stores_the_names_of_each_scheme(
+    scraped: Prometheus, prometheus_release: Release
+) -> None:
+    knows = prometheus_release.knows("metric_name_escaping_scheme")
+    for scheme in ESCAPINGS if knows else ["own choice"]:
+        how = scheme if knows else ESCAPINGS[0 if prometheus_release.version >= (3, 0) else 1]
+        name = f"{escaped('probe.größe.bytes', how)}_count"
+        selector = f'{{__name__="{name}",job="{scheme}"}}'
+        (sample,) = scraped.await_samples(selector)
+        assert sample["metric"][escaped("http.route", how)] == '/a "b"'
+        assert sample["metric"]["plain"] == "x"
+        assert float(sample["value"][1]) >= 1
