@@ -138,7 +138,7 @@ struct FamilyText: Sendable {
     }
 
     private static func textHead(_ definition: MetricDefinition, _ name: String) -> [UInt8] {
-        let type = definition.kind == .info ? "gauge" : definition.kind.rawValue
+        let type = definition.kind.inText.rawValue
         var head = ""
         if !definition.help.isEmpty {
             head += "# HELP \(name) \(escaped(help: definition.help, quotes: false))\n"
@@ -155,7 +155,7 @@ struct FamilyText: Sendable {
         let name = isQuoted ? String(decoding: quoted(own), as: UTF8.self) : own
         var head = "# TYPE \(name) \(isUnknown ? "unknown" : definition.kind.rawValue)\n"
         let words = own.split(separator: "_")
-        if definition.kind != .info, words.count > 1, let last = words.last, units.contains(last),
+        if definition.kind.inText == definition.kind, words.count > 1, let last = words.last, units.contains(last),
             own.hasSuffix("_\(last)")
         {
             head += "# UNIT \(name) \(last)\n"

@@ -82,7 +82,7 @@ struct FamilyWriter {
             if shown.hasExemplars, let slots = exemplars(of: block, at: index, kind) {
                 writer.append(slots.rendered(at: 0))
             }
-        case .gauge, .info:
+        case .gauge, .info, .stateSet:
             unsafe writeName(text, text.sample, labels, into: &writer)
             writer.append(numbers.double(at: 0))
         case .histogram:

@@ -78,7 +78,7 @@ struct ProtobufWriter {
         let kind: Kind =
             switch definition.kind {
             case .counter: .counter
-            case .gauge, .info: .gauge
+            case .gauge, .info, .stateSet: .gauge
             case .histogram: .histogram
             }
         family.add(3, kind.rawValue)
@@ -115,7 +115,7 @@ struct ProtobufWriter {
             }
             addTime(core.secondsAtCreation(of: index, in: run), 3)
             metric.add(3, value)
-        case .gauge, .info:
+        case .gauge, .info, .stateSet:
             value.add(1, numbers.double(at: 0))
             metric.add(2, value)
         case .histogram:

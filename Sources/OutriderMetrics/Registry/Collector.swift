@@ -51,6 +51,15 @@ public struct CollectedFamily: Hashable, Sendable {
         CollectedFamily(kind: .counter, name: name, help: help, labels: labels)
     }
 
+    /// Which of some states something is in: a sample for each, 1 or 0.
+    ///
+    /// The state is the last label, which is called as the family (OpenMetrics 1.0, "StateSet").
+    public static func stateSet(
+        _ name: String, help: String, labels: [String] = []
+    ) -> CollectedFamily {
+        CollectedFamily(kind: .stateSet, name: name, help: help, labels: labels + [name])
+    }
+
     /// A number that goes up and down.
     public static func gauge(
         _ name: String, help: String, labels: [String] = []

@@ -34,7 +34,7 @@ final class FamilyCore: Sendable {
         let cells =
             switch definition.kind {
             case .counter: Counter.cellCount
-            case .gauge, .info: Gauge.cellCount
+            case .gauge, .info, .stateSet: Gauge.cellCount
             case .histogram: Histogram.cellCount(bounds: definition.bounds.count)
             }
         let isLabelled = !definition.labels.isEmpty || definition.hasOpenLabels
@@ -104,7 +104,7 @@ final class FamilyCore: Sendable {
         case .counter: unsafe unsafeDowncast(instrument, to: Counter.self).exemplarSlots?.clear()
         case .histogram:
             unsafe unsafeDowncast(instrument, to: Histogram.self).exemplarSlots?.clear()
-        case .gauge, .info: break
+        case .gauge, .info, .stateSet: break
         }
     }
 
@@ -273,7 +273,7 @@ final class FamilyCore: Sendable {
         case .counter:
             let counter = Counter(in: arena)
             return (counter, counter.firstCell)
-        case .gauge:
+        case .gauge, .stateSet:
             let gauge = Gauge(in: arena)
             return (gauge, gauge.cell)
         case .info:

@@ -4,6 +4,10 @@
 /// The type of a metric family.
 enum MetricKind: String, Sendable {
     case counter, gauge, histogram, info
+    case stateSet = "stateset"
+
+    /// What it is where there is no such type.
+    var inText: MetricKind { self == .info || self == .stateSet ? .gauge : self }
 }
 
 /// A definition that has passed the rules of the Prometheus data model.
@@ -45,7 +49,7 @@ struct MetricDefinition: Sendable {
         case .counter where isUnknownInOpenMetrics: [name]
         case .counter: [baseName, name, baseName + "_created"]
         case .info: [baseName, name]
-        case .gauge: [name]
+        case .gauge, .stateSet: [name]
         case .histogram:
             [name, name + "_bucket", name + "_sum", name + "_count", name + "_created"]
         }
@@ -183,7 +187,7 @@ struct MetricDefinition: Sendable {
         switch kind {
         case .counter: "_total"
         case .info: "_info"
-        case .gauge, .histogram: ""
+        case .gauge, .histogram, .stateSet: ""
         }
     }
 

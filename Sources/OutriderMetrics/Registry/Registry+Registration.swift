@@ -171,7 +171,7 @@ extension Registry {
         return Family<Instrument>(core, labels: core.definition.labels).with(values)
     }
 
-    private func addOrRefuse(_ collector: any Collector, _ origin: CollectionPlan.Origin) {
+    func addOrRefuse(_ collector: any Collector, _ origin: CollectionPlan.Origin) {
         do {
             try add(collector, origin)
         } catch {

@@ -72,7 +72,7 @@ extension SeriesBlock {
             return unsafe unsafeDowncast(instrument(at: index), to: Counter.self).cells.numbers
         case .histogram:
             return unsafe unsafeDowncast(instrument(at: index), to: Histogram.self).cells.numbers
-        case .gauge, .info: return SeriesNumbers(cell: cell(at: index))
+        case .gauge, .info, .stateSet: return SeriesNumbers(cell: cell(at: index))
         }
     }
 }

@@ -36,7 +36,7 @@ class SeriesHandler: @unchecked Sendable {
         case .counter:
             CounterSeriesHandler(
                 counter: unsafe unsafeDowncast(instrument, to: Counter.self), of: core, key: key)
-        case .gauge, .info:
+        case .gauge, .info, .stateSet:
             GaugeSeriesHandler(
                 gauge: unsafe unsafeDowncast(instrument, to: Gauge.self), of: core, key: key)
         case .histogram:
