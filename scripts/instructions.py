@@ -38,17 +38,17 @@ class Gate(NamedTuple):
 
 GATES = [
     Gate("counter_inc", 16),
-    Gate("counter_inc", 24, on_cpu=True, count=400_000),
+    Gate("counter_inc", 26, on_cpu=True, count=400_000),
     Gate("gauge_set", 6),
-    Gate("histogram_observe", 95),
-    Gate("histogram_observe", 110, on_cpu=True),
-    Gate("native_observe", 130),
-    Gate("native_observe", 150, on_cpu=True),
+    Gate("histogram_observe", 120),
+    Gate("histogram_observe", 140, on_cpu=True),
+    Gate("native_observe", 140),
+    Gate("native_observe", 170, on_cpu=True),
     Gate("counter_lookup", 640),
     Gate("counter_lookup_record", 660),
-    Gate("counter_lookup_typed", 45),
-    Gate("request_token", 900),
-    Gate("scrape_counters", 150, count=3, per=10_000),
+    Gate("counter_lookup_typed", 48),
+    Gate("request_token", 1_250),
+    Gate("scrape_counters", 330, count=3, per=10_000),
 ]
 
 

@@ -3,7 +3,7 @@
 # Tests the C code under the address and undefined-behaviour sanitizers, which also look for leaks: the two
 # shims with the real libraries, the heap sampler's tables, the unwind tables, the symbol reader, the writer
 # of the preloaded object, and the hooks of the Swift runtime over an imitation of it. The sampler's tables and
-# those hooks, where threads race, are tested under the thread sanitizer too.
+# those hooks, and the cells of metrics, where threads race, are tested under the thread sanitizer too.
 #
 # Not here: the malloc hooks, which a sanitizer's own malloc leaves no room for (Tests/Integration does).
 #
@@ -59,6 +59,7 @@ run() {
 declare -A sources
 sources[zlib]=""
 sources[microhttpd]=""
+sources[cells]="Sources/COutriderCells/rows.c Sources/COutriderFork/fork.c"
 sources[heap_tables]="Sources/COutriderHeap/blocks.c Sources/COutriderHeap/sites.c"
 stack="$(echo Sources/COutriderStack/*.c)"
 for name in unwind unwind_steps unwind_parser unwind_fuzz unwind_rows; do
@@ -69,17 +70,17 @@ sources[preload_writer]="${sources[symbols]}"
 for part in buffer file gzip pprof settings text; do
     sources[preload_writer]+=" Sources/COutriderPreload/$part.c"
 done
-for part in COutriderHeap COutriderRuntime COutriderStack COutriderSymbols; do
+for part in COutriderCells COutriderFork COutriderHeap COutriderRuntime COutriderStack COutriderSymbols; do
     flags+=("-ISources/$part/include")
 done
 
-programs=(zlib microhttpd heap_tables symbols preload_writer)
+programs=(zlib microhttpd cells heap_tables symbols preload_writer)
 if [[ $(uname -sm) == "Linux x86_64" ]]; then
     programs+=(unwind_steps unwind_parser unwind_fuzz)
 fi
 for name in "${programs[@]}"; do
     arguments=()
-    if [[ $name != zlib && $name != unwind_steps && $name != unwind_parser && $# -eq 1 ]]; then
+    if [[ $name != zlib && $name != cells && $name != unwind_steps && $name != unwind_parser && $# -eq 1 ]]; then
         arguments=("$1")
     fi
     # shellcheck disable=SC2086 # one file for each word
@@ -87,6 +88,13 @@ for name in "${programs[@]}"; do
         "${libraries[@]}" -lm
     run "$name" "$place/$name" ${arguments[@]+"${arguments[@]}"}
 done
+
+# The restartable sequences of the other architecture: assembled, not run.
+printf '#include "outrider_cells.h"\n%s\n%s\n' \
+    'bool add(uint64_t place) { return outrider_rows_add(place, 1); }' \
+    'bool add_double(uint64_t place) { return outrider_rows_add_double(place, 1); }' >"$place/cells_aarch64.c"
+compile cells_aarch64.o --target=aarch64-linux-gnu -ffreestanding -c -O2 -Wall -Wextra -Werror \
+    -ISources/COutriderCells/include "$place/cells_aarch64.c"
 
 swift_libraries="$(swiftc -print-target-info |
     sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p' | head -n 1)/linux"
@@ -127,6 +135,13 @@ compile heap_tables_races "${race_flags[@]}" Tests/Sanitizers/heap_tables.c ${so
 # It wants addresses where it expects them.
 TSAN_OPTIONS="halt_on_error=1 exitcode=66" run heap_tables_races \
     setarch --addr-no-randomize "$place/heap_tables_races"
+
+# Under this one no CPU has a row, since it cannot see what a restartable sequence does.
+# shellcheck disable=SC2086 # one file for each word
+compile cells_races "${race_flags[@]}" -ISources/COutriderCells/include -ISources/COutriderFork/include \
+    -DCELLS_UNDER_THREAD_SANITIZER Tests/Sanitizers/cells.c ${sources[cells]} -ldispatch -lBlocksRuntime
+TSAN_OPTIONS="halt_on_error=1 exitcode=66" run cells_races \
+    setarch --addr-no-randomize "$place/cells_races"
 
 compile libruntime_swift_races.so "${race_flags[@]}" -fPIC -shared Tests/Sanitizers/runtime_swift.c \
     -Wl,-z,relro -Wl,-z,now

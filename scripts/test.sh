@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-stages=(setup lint layers traits build unit unit-hooked thread-sanitizer sanitize fuzz bench-check
+stages=(setup lint layers traits build unit unit-hooked thread-sanitizer sanitize fuzz bench-check instructions
     heap-cost demo integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")
@@ -135,6 +135,10 @@ stage_fuzz() {
 
 stage_bench-check() {
     scripts/bench.sh --check
+}
+
+stage_instructions() {
+    scripts/instructions.py
 }
 
 stage_heap-cost() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory behind rows, and how many CPUs there may be.
 
+#define _GNU_SOURCE
 #include "outrider_cells.h"
 
 #include <fcntl.h>

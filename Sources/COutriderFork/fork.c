@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads count themselves in and out on one of a few stripes, so that they share no cache line.
 
+#define _GNU_SOURCE
 #include "outrider_fork.h"
 
 #include <pthread.h>

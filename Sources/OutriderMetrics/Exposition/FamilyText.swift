@@ -24,7 +24,7 @@ struct FamilyTexts: Sendable {
 }
 
 /// Constant bytes of one family.
-struct FamilyText: Sendable {
+final class FamilyText: Sendable {
     /// Whether the name of a sample is in quotation marks, and stands among the labels.
     let isQuoted: Bool
     /// What labels are called instead, as they stand before `=`, by the bytes that they are rendered

@@ -68,7 +68,8 @@ public final class Registry: Sendable {
         let diagnostics = Diagnostics(log: log)
         surroundings = Surroundings(diagnostics: diagnostics, clock: clock, rows: rows)
         var state = RegistryState()
-        scrapeFigures = ScrapeFigures(in: &state, isExposed: reportsItself, surroundings)
+        scrapeFigures = ScrapeFigures(
+            in: &state, isExposed: reportsItself, histograms: self.histograms, surroundings)
         if reportsItself {
             try? state.add(CollectionPlan(diagnostics, origin: .own, diagnostics: diagnostics))
         }

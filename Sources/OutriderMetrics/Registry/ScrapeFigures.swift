@@ -16,13 +16,17 @@ struct ScrapeFigures: Sendable {
     }
 
     /// Registers the figures in `state`, or keeps them unseen.
-    init(in state: inout RegistryState, isExposed: Bool, _ surroundings: Surroundings) {
+    init(
+        in state: inout RegistryState, isExposed: Bool, histograms: HistogramForm,
+        _ surroundings: Surroundings
+    ) {
         func core(
             _ kind: MetricKind, _ name: String, _ help: String, labels: [String] = [],
             buckets: Buckets? = nil
         ) -> FamilyCore {
             let definition = MetricDefinition(
-                unchecked: kind, name, help: help, labels: labels, buckets: buckets)
+                unchecked: kind, name, help: help, labels: labels, buckets: buckets
+            ).inForm(histograms)
             let registered =
                 isExposed
                 ? try? state.findOrAdd(definition, given: name, surroundings) : nil
