@@ -23,8 +23,8 @@ LD_PRELOAD=$PWD/.build/liballocations.so "$bench" --allocations
 
 rows=$("$bench" --quick)
 printf '%s\n' "$rows"
-for op in counter_inc gauge_set histogram_observe counter_lookup counter_lookup_typed \
-  histogram_lookup \
+for op in counter_inc gauge_set histogram_observe native_observe counter_lookup counter_lookup_record \
+  counter_lookup_typed histogram_lookup register_counter_million \
   request_floor request_token request_token_template \
   swift_metrics_counter_inc swift_metrics_counter_make_inc \
   scrape_counters scrape_histograms register_counter register_histogram \

@@ -18,6 +18,7 @@ extension Agent {
     /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`, `none` for none | `127.0.0.1:9465` if `address` is not local, else none |
     /// | ``debugTokenFile`` | `OUTRIDER_DEBUG_TOKEN_FILE` | none |
     /// | ``serviceName`` | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |
+    /// | ``registry``: `Registry(histograms:names:)` | `OUTRIDER_HISTOGRAMS`, `OUTRIDER_METRIC_NAMES` | classic |
     /// | ``resource`` | `OTEL_RESOURCE_ATTRIBUTES` | none |
     public struct Configuration: Sendable {
         /// Where to listen; nil asks the environment.

@@ -56,6 +56,13 @@ func creation() {
     line("register_histogram", Double(threadTime() - start) / 1_000)
     line("heap_histogram_bytes", Double(bench_heap_bytes() - bytes) / 1_000)
     withExtendedLifetime(registry) {}
+    let many = Registry(reportsItself: false).counter(
+        "bench_many_total", help: "Bench.", labels: Data.labels,
+        limit: SeriesLimit(count: 1_000_000))
+    let routes = (0..<1_000_000).map { "/api/v1/resource\($0)/items" }
+    start = threadTime()
+    for route in routes { many.with("MGET", route, "200").increment() }
+    line("register_counter_million", Double(threadTime() - start) / 1_000_000)
 }
 
 func recording(_ harness: Harness) {

@@ -155,7 +155,8 @@ final class FamilyText: Sendable {
         let name = isQuoted ? String(decoding: quoted(own), as: UTF8.self) : own
         var head = "# TYPE \(name) \(isUnknown ? "unknown" : definition.kind.rawValue)\n"
         let words = own.split(separator: "_")
-        if definition.kind.inText == definition.kind, words.count > 1, let last = words.last, units.contains(last),
+        if definition.kind.inText == definition.kind, words.count > 1, let last = words.last,
+            units.contains(last),
             own.hasSuffix("_\(last)")
         {
             head += "# UNIT \(name) \(last)\n"

@@ -89,7 +89,8 @@ struct ProtobufWriter {
         unsafe LabelBlock.forEachLabel(in: labels) { name, value in
             inner.clear()
             if let given {
-                inner.add(1, given.label(String(decoding: unsafe Array(name), as: UTF8.self), escaping))
+                inner.add(
+                    1, given.label(String(decoding: unsafe Array(name), as: UTF8.self), escaping))
             } else {
                 unsafe inner.add(1, name)
             }
@@ -241,7 +242,8 @@ struct ProtobufWriter {
         guard let open = rendered.firstIndex(of: UInt8(ascii: "{")),
             let close = rendered.lastIndex(of: UInt8(ascii: "}"))
         else { return nil }
-        let numbers = String(decoding: rendered[(close + 1)...], as: UTF8.self).split(separator: " ")
+        let numbers = String(decoding: rendered[(close + 1)...], as: UTF8.self).split(
+            separator: " ")
         guard numbers.count == 2, let number = Double(numbers[0]), let seconds = Double(numbers[1])
         else { return nil }
         var message = WireWriter()

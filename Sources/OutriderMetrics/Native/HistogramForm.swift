@@ -16,7 +16,9 @@ public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
 
     /// They have the buckets that they were registered with.
     public static let classic = HistogramForm(description: "classic")
-    /// They have native buckets alone, of a growth factor of 1.1. A server that does not ask for these
+    /// They have native buckets alone, of a growth factor of 1.1.
+    ///
+    /// A server that does not ask for these
     /// sees `_sum`, `_count` and one bucket; one that does stores no `_bucket` series.
     public static let native = HistogramForm(description: "native")
     /// They have native buckets beside their own.

@@ -88,7 +88,8 @@ internal import Synchronization
         var count = NativeSegment.smallest
         while count < NativeSegment.largest, high - low >= count * 3 / 4 { count = count * 2 + 1 }
         return NativeSegment(
-            state.scale, zeroThreshold: state.zeroThreshold, base: low - (count - 1 - high + low) / 2,
+            state.scale, zeroThreshold: state.zeroThreshold,
+            base: low - (count - 1 - high + low) / 2,
             count: count, in: arena)
     }
 

@@ -110,8 +110,9 @@ final class FamilyCore: Sendable {
 
     // MARK: - Look-ups
 
-    /// Calls `body` with the instrument of a series with these values, in the order of their names,
-    /// without a lock; nil if it cannot be had so. References to the instrument are not counted.
+    /// Calls `body` with the instrument of a series with these values, in the order of their names.
+    ///
+    /// Without a lock, and without counting a reference; nil if it cannot be had so.
     @inline(__always)
     func withPlain<let count: Int, Result>(
         _ values: SeriesKey.Values<count>, _ body: (AnyObject) -> Result

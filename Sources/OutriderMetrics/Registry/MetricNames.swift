@@ -19,9 +19,13 @@ public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
     /// How `OUTRIDER_METRIC_NAMES` spells it.
     public let description: String
 
-    /// ASCII letters, digits, `_`, and for metrics `:`; no digit first. Every scraper reads these.
+    /// ASCII letters, digits, `_`, and for metrics `:`; no digit first.
+    ///
+    /// Every scraper reads these.
     public static let classic = MetricNames(description: "classic")
-    /// Any text: `http.server.requests`, `Größe`. Prometheus 3 reads these as they are; other scrapers
+    /// Any text: `http.server.requests`, `Größe`.
+    ///
+    /// Prometheus 3 reads these as they are; other scrapers
     /// are shown `_` in the place of what they could not read. Names that would be shown alike are refused.
     public static let utf8 = MetricNames(description: "utf8")
 

@@ -47,7 +47,7 @@ package final class CellRows: Sendable {
     deinit {
         // Whoever has a place keeps this.
         let groups = unsafe state.withLock { unsafe $0.groups }
-        for unsafe group in unsafe groups {
+        for unsafegroup in unsafe groups {
             unsafe outrider_rows_unmap(group, cpus)
         }
     }
@@ -61,7 +61,7 @@ package final class CellRows: Sendable {
     package var residentPages: Int? {
         state.withLock { state in
             var count = 0
-            for unsafe group in unsafe state.groups {
+            for unsafegroup in unsafe state.groups {
                 let found = unsafe outrider_rows_resident(group, cpus)
                 if found < 0 { return nil }
                 count += Int(found)

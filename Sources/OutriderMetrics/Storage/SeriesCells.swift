@@ -8,8 +8,8 @@
 //
 //     cells ── hot: twice among 16,384 additions, within a second ──▶ cells + rows
 
-internal import OutriderThreading
 public import COutriderCells
+internal import OutriderThreading
 public import Synchronization
 
 /// The numbers of a counter or histogram, for those who add; thread-safe.

@@ -120,7 +120,8 @@ final class SeriesTable: Sendable {
     /// reads stands in a place that this scrape does not come to, so it is never printed twice.
     var runs: [SeriesRun] {
         freeUnread()
-        return state.withLock { state in state.blocks.map { SeriesRun(block: $0, count: $0.count) } }
+        return state.withLock { state in state.blocks.map { SeriesRun(block: $0, count: $0.count) }
+        }
     }
 
     /// Series that exist now.
