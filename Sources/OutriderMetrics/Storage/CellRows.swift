@@ -47,9 +47,7 @@ package final class CellRows: Sendable {
     deinit {
         // Whoever has a place keeps this.
         let groups = unsafe state.withLock { unsafe $0.groups }
-        for unsafegroup in unsafe groups {
-            unsafe outrider_rows_unmap(group, cpus)
-        }
+        for index in unsafe groups.indices { unsafe outrider_rows_unmap(groups[index], cpus) }
     }
 
     /// Pages that are mapped: some of them have memory.
@@ -60,13 +58,8 @@ package final class CellRows: Sendable {
     /// Pages that have memory; nil if the kernel does not tell.
     package var residentPages: Int? {
         state.withLock { state in
-            var count = 0
-            for unsafegroup in unsafe state.groups {
-                let found = unsafe outrider_rows_resident(group, cpus)
-                if found < 0 { return nil }
-                count += Int(found)
-            }
-            return count
+            let counts = unsafe state.groups.map { unsafe Int(outrider_rows_resident($0, cpus)) }
+            return counts.allSatisfy { $0 >= 0 } ? counts.reduce(0, +) : nil
         }
     }
 
