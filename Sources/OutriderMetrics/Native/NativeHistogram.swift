@@ -110,27 +110,31 @@ internal import Synchronization
 
     /// The buckets as they are now, no more than the limit.
     ///
-    /// If they were more, and it is time, they count from zero again: by what this snapshot has, so
-    /// that nothing is lost which comes meanwhile. Then ``NativeSnapshot/isLast`` is set.
+    /// If they have become coarser than they began, and it is time, they count from zero again: by what
+    /// this snapshot has, so that nothing is lost which comes meanwhile. Then ``NativeSnapshot/isLast``
+    /// is set.
     func snapshot() -> NativeSnapshot {
         state.withLock { state in
             var snapshot = NativeSnapshot(state.scale, zeroThreshold: state.zeroThreshold)
             for segment in state.positive { snapshot.add(segment, isNegative: false) }
             for segment in state.negative { snapshot.add(segment, isNegative: true) }
             snapshot.sort()
-            guard snapshot.reduce(to: buckets.limit, buckets.maximumZeroThreshold) else {
-                return snapshot
-            }
+            let isReduced = snapshot.reduce(to: buckets.limit, buckets.maximumZeroThreshold)
+            let isCoarse =
+                snapshot.scale.schema != buckets.schema
+                || snapshot.zeroThreshold != buckets.zeroThreshold
             let now = arena.surroundings.clock.uptime
-            if let interval = buckets.resetInterval, now - state.start >= interval {
+            if isCoarse, let interval = buckets.resetInterval, now - state.start >= interval {
                 snapshot.isLast = true
                 snapshot.takeAway()
                 state.start = now
                 state.scale = .of(buckets.schema)
                 state.zeroThreshold = buckets.zeroThreshold
-            } else {
+            } else if isReduced {
                 state.scale = snapshot.scale
                 state.zeroThreshold = snapshot.zeroThreshold
+            } else {
+                return snapshot
             }
             resume(&state)
             return snapshot

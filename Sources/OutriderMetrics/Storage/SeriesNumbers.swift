@@ -34,7 +34,7 @@ struct SeriesNumbers {
             let old = cell.double
             let inRows = place == 0 ? 0 : CellRows.double(at: offset, of: place)
             // Exactly zero if nothing was added.
-            let new = old + inRows == sum ? -inRows : old - sum
+            let new = old + inRows == sum ? 0 - inRows : old - sum
             if cell.replace(old, with: new) { return }
         }
     }
