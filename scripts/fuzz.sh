@@ -25,7 +25,7 @@ esac
 negotiation=Sources/OutriderMetrics/Negotiation
 requests=Sources/OutriderEndpoint/Requests
 declare -A readers
-readers[accept]="$negotiation/WeightedItem.swift $negotiation/ExpositionFormat.swift"
+readers[accept]="$negotiation/WeightedItem.swift $negotiation/NameEscaping.swift $negotiation/ExpositionFormat.swift"
 readers[accept-encoding]="$negotiation/WeightedItem.swift $negotiation/AcceptEncoding.swift"
 readers[authorization]="$requests/BearerToken.swift"
 readers[host]="$requests/HostField.swift"

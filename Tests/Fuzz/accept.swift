@@ -7,8 +7,11 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = UnsafeBufferPointer(start: start, count: count)
     let field = String(decoding: bytes, as: UTF8.self)
     let best = NegotiatedFormat.best(for: field)
-    let isKnown = ["text/plain; version=", "application/openmetrics-text; version="]
-        .contains { best.contentType.hasPrefix($0) }
+    let known = [
+        "text/plain; version=", "application/openmetrics-text; version=",
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; ",
+    ]
+    let isKnown = known.contains { best.contentType.hasPrefix($0) }
     precondition(isKnown && best.contentType.utf8.allSatisfy { (0x20...0x7E).contains($0) })
     precondition(NegotiatedFormat.best(for: field) == best)
     // What nobody can read changes nothing at the end.

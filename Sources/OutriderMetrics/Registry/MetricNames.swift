@@ -4,7 +4,7 @@
 // Within the library a family has a name that everybody can read: with "_" in the place of whatever
 // else. The names that it was given are kept beside it, and shown to scrapers that say how.
 //
-// Sources: "Metric names and labels" and "Escaping schemes" of the Prometheus documentation.
+// Source: "Metric names and labels" of the Prometheus documentation.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -51,17 +51,7 @@ public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// How a scraper wants names that not every scraper can read.
-enum NameEscaping: String, CaseIterable {
-    /// As they are, in quotation marks.
-    case none = "allow-utf-8"
-    /// With `_` for each character that is not allowed.
-    case underscores
-    /// The same, but with `_dot_` for a dot and `__` for `_` and what is not allowed.
-    case dots
-    /// With `U__` before them, `__` for `_`, and `_1f600_` for what is not allowed.
-    case values
-
+extension NameEscaping {
     /// A name as the scheme has it.
     func escape(_ name: String, allowsColon: Bool) -> String {
         if self == .none || MetricDefinition.isValid(name, allowingColon: allowsColon) {
