@@ -48,7 +48,7 @@ GATES = [
     Gate("counter_lookup_record", 660),
     Gate("counter_lookup_typed", 48),
     Gate("request_token", 1_250),
-    Gate("scrape_counters", 330, count=3, per=10_000),
+    Gate("scrape_counters", 400, count=3, per=10_000),
 ]
 
 
