@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct CellRowsTests {
     /// Additions after which a series has been seen twice, and is hot.
-    static let many = 100_000
+    static let many = 80_000
 
     private func registry(_ rows: CellRows?, _ clock: ManualClock = ManualClock()) -> Registry {
         Registry(reportsItself: false, log: .silent, clock: clock, rows: rows)
@@ -75,24 +75,30 @@ import Testing
         #expect(resident <= 2 + Machine.cpus)
     }
 
+    /// Histograms of which two fit into a group.
+    private func wide(_ rows: CellRows) -> Family<Histogram> {
+        registry(rows).histogram(
+            "h", help: "H.", labels: ["n"], buckets: .linear(start: 1, width: 1, count: 200))
+    }
+
     @Test func `all rows together have a limit, past which series count in their cells alone`() {
         let rows = CellRows(cpus: 2, groupLimit: 1)
-        let family = registry(rows).counter("c", help: "C.", labels: ["n"])
-        let counters = (0..<300).map { family.with("\($0)") }
-        for counter in counters { for _ in 0..<60_000 { counter.increment() } }
+        let family = wide(rows)
+        let histograms = (0..<4).map { family.with("\($0)") }
+        for histogram in histograms { for _ in 0..<Self.many { histogram.observe(1) } }
         #expect(rows.mappedPages == 4)
-        #expect(counters.allSatisfy { $0.value == 60_000 })
+        #expect(histograms.allSatisfy { $0.count == Self.many && $0.sum == Double(Self.many) })
     }
 
     @Test func `rows that are given back are zero for the next series`() {
         let rows = CellRows(cpus: 2, groupLimit: 1)
-        let family = registry(rows).counter("c", help: "C.", labels: ["n"])
-        // Far more than fit at a time.
-        for number in 0..<1_000 {
-            let counter = family.with("\(number)")
-            for _ in 0..<50_000 { counter.increment() }
-            #expect(counter.value == 50_000)
-            family.remove("\(number)")
+        let family = wide(rows)
+        // More than fit at a time.
+        for number in 0..<6 {
+            let histogram = family.with("\(number)")
+            for _ in 0..<Self.many { histogram.observe(1) }
+            #expect(histogram.count == Self.many)
+            family.removeAll()
         }
         #expect(rows.mappedPages == 4)
     }

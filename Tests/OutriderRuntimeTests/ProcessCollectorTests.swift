@@ -69,7 +69,7 @@ private func value(of sample: String, in text: String) -> Double? {
         let registry = Registry(reportsItself: false)
         try registry.register(ProcessCollector())
         let before = try #require(value(of: "process_resident_memory_bytes", in: registry.text()))
-        let size = 64 << 20
+        let size = 256 << 20
         let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 4096)
         defer { unsafe block.deallocate() }
         unsafe block.initializeMemory(as: UInt8.self, repeating: 1, count: size)
