@@ -85,7 +85,7 @@ import Testing
                 }
                 return .text(isStopping ? "done" : "too early")
             }
-        ])
+        ]) { $0.limits.drainTimeout = .seconds(1) }
         box.address.withLock { $0 = endpoint.address }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
