@@ -38,7 +38,7 @@ if [[ $goal == lab ]]; then
     packages+=(libsqlite3-dev wrk python3 golang-go)
 fi
 if [[ $goal == test ]]; then
-    packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go protobuf-compiler valgrind gcc g++
+    packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go graphviz protobuf-compiler valgrind gcc g++
         libc6-dev binutils make git perl procps redis-server libsqlite3-dev libjemalloc2 libmimalloc2.0)
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||

@@ -117,9 +117,9 @@ def test_each_scheme_has_the_names_of_its_documentation(
     scheme=st.sampled_from(ESCAPINGS),
 )
 def test_any_text_is_a_name_that_every_parser_reads(probe: Probe, name: str, scheme: str) -> None:
-    request = family("gauge", f"x{name}", [(["v"], [1.0])], [f"l{name}"])
+    request = family("gauge", f"x{name}", [(["v"], [1.0])], [f"k{name}"])
     wanted = {
-        (escaped(f"x{name}", scheme, ":"), frozenset({(escaped(f"l{name}", scheme), "v")})): 1.0
+        (escaped(f"x{name}", scheme, ":"), frozenset({(escaped(f"k{name}", scheme), "v")})): 1.0
     }
     # The parser of the text format strips names and splits lines as Python does; protoc does not.
     assert shown(probe, "protobuf", scheme, request) == wanted

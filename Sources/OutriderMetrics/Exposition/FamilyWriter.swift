@@ -79,14 +79,14 @@ struct FamilyWriter {
         case .counter:
             unsafe writeName(text, text.sample, labels, into: &writer)
             writeCounter(numbers, into: &writer)
-            if shown.hasExemplars, let slots = exemplars(of: block, at: index, kind) {
+            if shown.hasExemplars, let slots = block.exemplars(at: index, kind) {
                 writer.append(slots.rendered(at: 0))
             }
         case .gauge, .info, .stateSet:
             unsafe writeName(text, text.sample, labels, into: &writer)
             writer.append(numbers.double(at: 0))
         case .histogram:
-            let slots = shown.hasExemplars ? exemplars(of: block, at: index, kind) : nil
+            let slots = shown.hasExemplars ? block.exemplars(at: index, kind) : nil
             unsafe writeHistogram(text, labels, numbers, slots, into: &writer)
         }
         writer.append(UInt8(ascii: "\n"))
@@ -120,17 +120,6 @@ struct FamilyWriter {
     /// Writes what stands behind the last family.
     func writeEnd(into writer: inout ByteWriter) {
         if style.isOpenMetrics { writer.append("# EOF\n") }
-    }
-
-    @inline(__always)
-    private func exemplars(
-        of block: SeriesBlock, at index: Int, _ kind: MetricKind
-    ) -> ExemplarSlots? {
-        // SAFETY: a family of a kind has instruments of that kind alone.
-        let instrument = block.instrument(at: index)
-        return kind == .counter
-            ? unsafe unsafeDowncast(instrument, to: Counter.self).exemplarSlots
-            : unsafe unsafeDowncast(instrument, to: Histogram.self).exemplarSlots
     }
 
     /// `name{labels} ` or `name `; of a name in quotation marks `{"name",labels} `.

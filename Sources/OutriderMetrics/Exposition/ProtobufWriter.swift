@@ -112,7 +112,7 @@ struct ProtobufWriter {
         case .counter:
             value.add(1, Double(numbers.integer(at: 0)) + numbers.double(at: 1))
             if core.hasExemplars {
-                addExemplar(exemplars(of: block, at: index, kind)?.rendered(at: 0), 2)
+                addExemplar(block.exemplars(at: index, kind)?.rendered(at: 0), 2)
             }
             addTime(core.secondsAtCreation(of: index, in: run), 3)
             metric.add(3, value)
@@ -146,7 +146,7 @@ struct ProtobufWriter {
         value.add(2, sum)
         addBuckets(
             bounds, counts, total: total,
-            core.hasExemplars ? exemplars(of: block, at: index, .histogram) : nil)
+            core.hasExemplars ? block.exemplars(at: index, .histogram) : nil)
         guard let native else { return false }
         add(native)
         if native.isLast {
@@ -211,16 +211,6 @@ struct ProtobufWriter {
     }
 
     // MARK: - Exemplars and times
-
-    private func exemplars(
-        of block: SeriesBlock, at index: Int, _ kind: MetricKind
-    ) -> ExemplarSlots? {
-        // SAFETY: a family of a kind has instruments of that kind alone.
-        let instrument = block.instrument(at: index)
-        return kind == .counter
-            ? unsafe unsafeDowncast(instrument, to: Counter.self).exemplarSlots
-            : unsafe unsafeDowncast(instrument, to: Histogram.self).exemplarSlots
-    }
 
     private mutating func addExemplar(_ rendered: [UInt8]?, _ field: UInt64) {
         if let rendered, let message = Self.message(rendered) { value.add(field, message) }

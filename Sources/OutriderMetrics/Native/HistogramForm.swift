@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether a registry's histograms are classic, native or both, where nobody said so of one.
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
-
 /// What becomes of the histograms of a registry whose buckets say nothing of native ones.
 public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
     /// How `OUTRIDER_HISTOGRAMS` spells it.
@@ -24,12 +16,11 @@ public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
     /// They have native buckets beside their own.
     public static let both = HistogramForm(description: "both")
 
-    /// The variable of the environment that tells it.
-    static let variable = "OUTRIDER_HISTOGRAMS"
+    private static let all = [classic, native, both]
 
     /// The form of this name; nil if there is none.
     public init?(_ name: String) {
-        guard let form = [Self.classic, .native, .both].first(where: { $0.description == name })
+        guard let form = Self.all.first(where: { $0.description == name })
         else { return nil }
         self = form
     }
@@ -38,17 +29,9 @@ public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
         self.description = description
     }
 
-    /// What the environment says; classic if it says nothing, or what nobody understands.
+    /// What the environment says; classic if it says nothing.
     static func ofProcess(log: DiagnosticLog) -> HistogramForm {
-        // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread alone.
-        guard let value = unsafe getenv(variable) else { return .classic }
-        let name = unsafe String(cString: value)
-        if name.isEmpty { return .classic }
-        if let form = HistogramForm(name) { return form }
-        log.say(
-            .warning, about: variable,
-            "\(variable) is \"\(name)\", which is none of classic, native and both; it is ignored")
-        return .classic
+        EnvironmentChoice.read("OUTRIDER_HISTOGRAMS", all, log: log)
     }
 }
 

@@ -6,14 +6,6 @@
 //
 // Source: "Metric names and labels" of the Prometheus documentation.
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
-
 /// Which names the metrics and labels of a registry may have.
 public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
     /// How `OUTRIDER_METRIC_NAMES` spells it.
@@ -29,25 +21,13 @@ public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
     /// are shown `_` in the place of what they could not read. Names that would be shown alike are refused.
     public static let utf8 = MetricNames(description: "utf8")
 
-    private static let variable = "OUTRIDER_METRIC_NAMES"
-
     private init(description: String) {
         self.description = description
     }
 
-    /// What the environment says; classic if it says nothing, or what nobody understands.
+    /// What the environment says; classic if it says nothing.
     static func ofProcess(log: DiagnosticLog) -> MetricNames {
-        // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread alone.
-        guard let value = unsafe getenv(variable) else { return .classic }
-        switch unsafe String(cString: value) {
-        case "utf8": return .utf8
-        case "", "classic": return .classic
-        case let name:
-            log.say(
-                .warning, about: variable,
-                "\(variable) is \"\(name)\", which is neither classic nor utf8; it is ignored")
-            return .classic
-        }
+        EnvironmentChoice.read("OUTRIDER_METRIC_NAMES", [classic, utf8], log: log)
     }
 }
 

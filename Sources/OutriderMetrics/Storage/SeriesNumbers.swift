@@ -75,4 +75,13 @@ extension SeriesBlock {
         case .gauge, .info, .stateSet: return SeriesNumbers(cell: cell(at: index))
         }
     }
+
+    /// The exemplars of a series of a family of counters or histograms; nil if it has none.
+    @inline(__always)
+    func exemplars(at index: Int, _ kind: MetricKind) -> ExemplarSlots? {
+        // SAFETY: a family of a kind has instruments of that kind alone.
+        kind == .counter
+            ? unsafe unsafeDowncast(instrument(at: index), to: Counter.self).exemplarSlots
+            : unsafe unsafeDowncast(instrument(at: index), to: Histogram.self).exemplarSlots
+    }
 }

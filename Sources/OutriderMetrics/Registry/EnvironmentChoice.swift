@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the environment says where code says nothing, of a few words that it may say.
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// A variable of the environment that is one of a few words.
+enum EnvironmentChoice {
+    /// The one of `choices` that a variable spells; the first if it is empty, absent, or what nobody
+    /// understands, which is told.
+    static func read<Choice: CustomStringConvertible>(
+        _ variable: String, _ choices: [Choice], log: DiagnosticLog
+    ) -> Choice {
+        // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread alone.
+        guard let value = unsafe getenv(variable) else { return choices[0] }
+        let name = unsafe String(cString: value)
+        if name.isEmpty { return choices[0] }
+        if let choice = choices.first(where: { $0.description == name }) { return choice }
+        let known = choices.map(\.description).joined(separator: ", ")
+        log.say(
+            .warning, about: variable,
+            "\(variable) is \"\(name)\", which is none of \(known); it is ignored")
+        return choices[0]
+    }
+}
