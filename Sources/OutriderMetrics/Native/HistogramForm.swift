@@ -10,8 +10,8 @@ public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
     public static let classic = HistogramForm(description: "classic")
     /// They have native buckets alone, of a growth factor of 1.1.
     ///
-    /// A server that does not ask for these
-    /// sees `_sum`, `_count` and one bucket; one that does stores no `_bucket` series.
+    /// A server that does not ask for these sees `_sum`, `_count` and one bucket; one that does
+    /// stores no `_bucket` series.
     public static let native = HistogramForm(description: "native")
     /// They have native buckets beside their own.
     public static let both = HistogramForm(description: "both")
@@ -20,8 +20,7 @@ public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
 
     /// The form of this name; nil if there is none.
     public init?(_ name: String) {
-        guard let form = Self.all.first(where: { $0.description == name })
-        else { return nil }
+        guard let form = Self.all.first(where: { $0.description == name }) else { return nil }
         self = form
     }
 

@@ -5,8 +5,6 @@
 // mantissa, the bucket within: its first s + 1 bits foretell it but for one bound, which is compared.
 // A schema s <= 0 has 2^-s doublings to each bucket: the exponent is all there is to it.
 
-internal import Synchronization
-
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)

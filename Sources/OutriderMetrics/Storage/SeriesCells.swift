@@ -116,30 +116,22 @@ private enum Heat {
     /// Twice within so many milliseconds is hot.
     private static let interval: UInt64 = 1_000
 
-    private struct Entry: ~Copyable, Sendable {
+    private final class Entry: Sendable {
         let address = Atomic<UInt64>(0)
         let seen = Atomic<UInt64>(0)
     }
 
-    private final class Table: Sendable {
-        let entries: [Slot] = (0..<size).map { _ in Slot() }
-    }
-
-    private final class Slot: Sendable {
-        let entry = Entry()
-    }
-
-    private static let table = Table()
+    private static let entries = (0..<size).map { _ in Entry() }
 
     /// Whether the series with its cells there was seen a moment ago; it is seen now.
     ///
     /// Series share entries: one may push another out, which then is hot a little later.
     static func isHot(_ address: UInt64, at milliseconds: UInt64) -> Bool {
         let number = Int((address &* 0x9E37_79B9_7F4A_7C15) >> 56)
-        let entry = table.entries[number]
+        let entry = entries[number]
         // ORDERING: relaxed; a wrong guess gives rows a little earlier or later.
-        let last = entry.entry.seen.exchange(milliseconds, ordering: .relaxed)
-        let isSame = entry.entry.address.exchange(address, ordering: .relaxed) == address
+        let last = entry.seen.exchange(milliseconds, ordering: .relaxed)
+        let isSame = entry.address.exchange(address, ordering: .relaxed) == address
         return isSame && milliseconds &- last < interval
     }
 }
