@@ -11,6 +11,7 @@ docs/diagnose.md tells how to read it. Profiles and stalls are kept in .build/dr
 import argparse
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -36,6 +37,7 @@ class Scrape:
     """What /metrics says at a moment."""
 
     def __init__(self, lab: Lab) -> None:
+        self.moment = time.monotonic()
         self.samples: list[tuple[str, str, float]] = []
         for line in lab.fetch("/metrics").decode().splitlines():
             if found := SAMPLE.match(line):
@@ -93,8 +95,9 @@ INDICATORS: dict[str, tuple[str, str, Callable[[Run], float]]] = {
         lambda run: 1e3 * run.mean("db_client_connection_wait_time_seconds", POOL),
     ),
     "hot-route": (
-        "CPU", "us/request",
-        lambda run: 1e6 * run.grown("process_cpu_seconds_total") / max(1, run.requests),
+        # Not for each request: few requests, as a dry pool has, bear what the service does besides.
+        "processors busy", "cores",
+        lambda run: run.grown("process_cpu_seconds_total") / (run.after.moment - run.before.moment),
     ),
     "cold-cache": ("misses of level 1", "%", lambda run: 100 * (1 - hit_share(run))),
 }

@@ -37,12 +37,14 @@ def waits(agent: IdleAgent) -> dict[tuple[str, str], int]:
     return found
 
 
-def wakeups(agent: IdleAgent) -> dict[str, int]:
-    """How often its threads wake within the time that is observed, by their names."""
+def wakeups(agent: IdleAgent) -> tuple[dict[str, int], float]:
+    """How often its threads wake within the seconds that are observed, by their names; and the seconds."""
+    begin = time.monotonic()
     before = waits(agent)
     # Nothing is waited for: this time is what is observed.
     time.sleep(OBSERVED_SECONDS)
-    return {key[1]: count - before.get(key, 0) for key, count in waits(agent).items()}
+    counts = {key[1]: count - before.get(key, 0) for key, count in waits(agent).items()}
+    return counts, time.monotonic() - begin
 
 
 def rested(agent: IdleAgent) -> None:
@@ -55,19 +57,20 @@ def rested(agent: IdleAgent) -> None:
 
 def test_an_agent_without_clients_wakes_once_a_second(agent: IdleAgent) -> None:
     rested(agent)
-    counts = wakeups(agent)
+    counts, seconds = wakeups(agent)
     assert counts.pop("MHD-listen") == 0
-    # One more if the time observed begins just before one.
-    assert OBSERVED_SECONDS - 1 <= counts.pop("outrider-beat") <= OBSERVED_SECONDS + 1
+    # One more if the time observed begins just before one; and one for a page or a lock that a beat waits for
+    # on a busy machine, which the kernel counts as well.
+    assert OBSERVED_SECONDS - 1 <= counts.pop("outrider-beat") <= seconds + 2
     assert sum(counts.values()) <= 1, counts
 
 
 def test_an_agent_rests_again_after_a_scrape(agent: IdleAgent) -> None:
     assert b"outrider_build_info" in fetch(f"{agent.url}/metrics")
     rested(agent)
-    counts = wakeups(agent)
+    counts, seconds = wakeups(agent)
     assert counts.pop("MHD-listen") == 0
-    assert counts.pop("outrider-beat") <= OBSERVED_SECONDS + 1
+    assert counts.pop("outrider-beat") <= seconds + 2
     assert sum(counts.values()) <= 1, counts
 
 
