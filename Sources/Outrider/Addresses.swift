@@ -14,7 +14,8 @@ struct Addresses {
     let warning: String?
 
     init(_ configuration: Agent.Configuration, _ environment: Environment) {
-        let main = configuration.address ?? environment.address ?? .loopback(port: 9464)
+        let main =
+            configuration.address ?? environment.address ?? .passedToAgent ?? .loopback(port: 9464)
         self.main = main
         let given: Environment.DebugListener? =
             if !configuration.opensDebugListener {

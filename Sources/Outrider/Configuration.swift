@@ -14,7 +14,7 @@ extension Agent {
     ///
     /// | property | environment | default |
     /// |---|---|---|
-    /// | ``address`` | `OUTRIDER_ADDRESS`, or `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` | `127.0.0.1:9464` |
+    /// | ``address`` | `OUTRIDER_ADDRESS`, or `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` | a passed socket named `outrider`, else `127.0.0.1:9464` |
     /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`, `none` for none | `127.0.0.1:9465` if `address` is not local, else none |
     /// | ``debugTokenFile`` | `OUTRIDER_DEBUG_TOKEN_FILE` | none |
     /// | ``serviceName`` | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |

@@ -32,10 +32,15 @@ public final class Endpoint: Sendable {
     /// What ``stop()`` may take in all.
     private static let stopLimit: DispatchTimeInterval = .milliseconds(900)
 
+    /// How long clients of a passed socket are waited for, in steps of 10 ms.
+    private static let stepsToSendOn = 25
+    private static let stepMicroseconds: UInt32 = 10_000
+
     private let server: Server
     private let configuration: Configuration
     private let process = getpid()
-    private let file: SocketFile?
+    /// Its descriptor is the library's meanwhile.
+    private let socket: ListeningSocket
     private let state: Guarded<State>
 
     private struct State: Sendable {
@@ -48,9 +53,7 @@ public final class Endpoint: Sendable {
     public init(_ configuration: Configuration, pages: [any Page]) throws(EndpointError) {
         let socket = try ListeningSocket(configuration.address)
         func failed(_ errno: Int32) -> EndpointError {
-            shutdown(socket.descriptor, Int32(SHUT_RDWR))
-            close(socket.descriptor)
-            socket.file?.remove()
+            socket.abandon()
             return EndpointError(
                 .systemFailure, context: "\(configuration.address)", errno: errno)
         }
@@ -70,7 +73,7 @@ public final class Endpoint: Sendable {
         guard let daemon else { throw failed(errno) }
         close(socket.descriptor)
         address = socket.address
-        file = socket.file
+        self.socket = socket
         self.configuration = configuration
         state = Guarded(State(daemon: daemon))
     }
@@ -92,11 +95,23 @@ public final class Endpoint: Sendable {
         guard let daemon else { return }
         let limit = DispatchTime.now() + Self.stopLimit
         let listening = daemon.stopListening()
-        file?.remove()
+        if listening >= 0 { socket.stopListening(on: listening) }
+        socket.file?.remove()
+        if socket.passed != nil { sendClientsOn() }
         // Pages that wait for something answer now.
         server.stopSignal.raise()
         let drain = Int(configuration.limits.drainTimeout / .milliseconds(1))
         server.inFlight.drain(until: min(limit, .now() + .milliseconds(drain)))
         daemon.stop(closing: listening, until: limit)
+    }
+
+    /// Has clients ask the next process that gets the socket, without one of them being refused.
+    ///
+    /// Who was accepted a moment ago, and so cannot wait for that process, is answered.
+    private func sendClientsOn() {
+        for _ in 0..<Self.stepsToSendOn {
+            usleep(Self.stepMicroseconds)
+            if !server.connections.sendIdleAway() { return }
+        }
     }
 }

@@ -46,12 +46,13 @@ final class Server: Sendable {
     ) -> Bool {
         switch exchange.stage {
         case .fresh:
-            connections.noteRequest(exchange.connection)
             let hidesBytes = unsafe outrider_mhd_hides_bytes(
                 connection, path, exchange.targetSize, method, version)
             let verdict = unsafe judge(
                 connection, method: String(cString: method), version: String(cString: version),
                 hidesBytes: hidesBytes != 0, exchange)
+            // Counted in by now: who waits no more is in flight.
+            connections.noteRequest(exchange.connection)
             guard case .refuse(let status, let reason) = verdict else {
                 exchange.stage = .accepted
                 return true

@@ -6,7 +6,8 @@ import Testing
 
 @Suite struct ListenAddressTests {
     @Test(arguments: [
-        "127.0.0.1:9464", "0.0.0.0:1", "[::1]:9464", "[::]:0", "unix:/run/a b.sock",
+        "127.0.0.1:9464", "0.0.0.0:1", "[::1]:9464", "[::]:0", "unix:/run/a b.sock", "systemd",
+        "systemd:shop.socket",
     ])
     func `an address is written as it is read`(text: String) throws {
         #expect("\(try ListenAddress(text))" == text)
@@ -20,7 +21,9 @@ import Testing
         "", ":", ":9464", "9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
         "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0:80", "1.2.3.4.5:80", "::1:80", "[::1]",
         "[::g]:80", "[127.0.0.1]:80", "example.com:80", "unix:", "unix:relative", "unix:/a\0b",
-        "unix:/" + String(repeating: "x", count: 107), "127.0.0.1:9464 ", " 127.0.0.1:9464",
+        "unix:/" + String(repeating: "x", count: 107), "systemd:", "systemd:a:b", "systemd:\u{e4}",
+        "systemd: \n", "systemd" + ":" + String(repeating: "x", count: 256), "127.0.0.1:9464 ",
+        " 127.0.0.1:9464",
     ])
     func `what is no address is refused with an example of one`(text: String) {
         let error = #expect(throws: EndpointError.self) { try ListenAddress(text) }

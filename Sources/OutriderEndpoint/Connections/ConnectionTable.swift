@@ -331,6 +331,26 @@ package final class ConnectionTable: Sendable {
         shutdown(entry.descriptor, Int32(entry.isWaiting ? SHUT_RD : SHUT_RDWR))
     }
 
+    // MARK: - Going
+
+    /// Ends the connections of those who have nothing asked, so that they ask somebody else; tells
+    /// whether some of them are still there.
+    ///
+    /// Who has just come has a moment to ask, and whose request has come is answered.
+    func sendIdleAway() -> Bool {
+        let now = self.now()
+        return state.withLock { state in
+            for (id, entry) in state.entries where entry.isWaiting && !entry.isCut {
+                let isNew = entry.thread == nil && now - entry.since < Self.timeToAsk
+                if isNew || !Self.isSilent(entry) { continue }
+                state.entries[id]?.isCut = true
+                state.entries[id]?.deadline = nil
+                shutdown(entry.descriptor, Int32(SHUT_RD))
+            }
+            return state.entries.values.contains(where: \.isWaiting)
+        }
+    }
+
     // MARK: - Time
 
     /// Sees to it that somebody looks at `moment`; nobody does while there is nothing to look at.

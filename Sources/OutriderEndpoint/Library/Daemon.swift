@@ -51,16 +51,11 @@ internal import OutriderThreading
         return unsafe Daemon(handle: handle, callbacks: callbacks, server: retained)
     }
 
-    /// Gives the port back; open connections go on.
+    /// Accepts nobody any more; open connections go on.
     ///
-    /// - Returns: The listening socket, shut down. Its descriptor must stay open until ``stop`` is
-    ///   done: a thread of the library may be about to accept from that number.
-    func stopListening() -> Int32 {
-        let descriptor = unsafe outrider_mhd_quiesce(handle)
-        // Shut down, the port is free even if a forked child has a copy of the descriptor.
-        if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_RDWR)) }
-        return descriptor
-    }
+    /// - Returns: The listening socket. Its descriptor must stay open until ``stop`` is done: a
+    ///   thread of the library may be about to accept from that number.
+    func stopListening() -> Int32 { unsafe outrider_mhd_quiesce(handle) }
 
     /// Ends every connection and frees everything; waits for that until `deadline` at most.
     ///

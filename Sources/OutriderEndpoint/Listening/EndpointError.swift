@@ -26,6 +26,8 @@ public struct EndpointError: Error, Hashable, Sendable {
         public static let permissionDenied = Code(description: "permission_denied")
         /// A Unix socket's directory is missing, or something else has its path.
         public static let unusablePath = Code(description: "unusable_path")
+        /// No supervisor passed a listening socket under this name.
+        public static let socketNotPassed = Code(description: "socket_not_passed")
         /// The system refused for another reason, given by ``EndpointError/errno``.
         public static let systemFailure = Code(description: "system_failure")
     }
@@ -64,7 +66,8 @@ extension EndpointError: CustomStringConvertible {
         case .invalidAddress:
             """
             "\(context)" is not an address to listen on; write 127.0.0.1:9464, [::1]:9464, \
-            localhost:9464 or unix:/path/to/socket (at most \(ListenAddress.longestUnixPath) bytes)
+            localhost:9464, systemd, systemd:NAME or unix:/path/to/socket (at most \
+            \(ListenAddress.longestUnixPath) bytes)
             """
         case .addressInUse:
             """
@@ -86,6 +89,12 @@ extension EndpointError: CustomStringConvertible {
             """
             cannot listen on \(context): its directory is missing or read-only, or something that \
             is no socket has its name; make the directory or choose another path
+            """
+        case .socketNotPassed:
+            """
+            cannot listen on \(context): no stream socket that listens was passed to this process \
+            under that name; start it by a .socket unit with FileDescriptorName=outrider \
+            (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or choose an address with OUTRIDER_ADDRESS
             """
         default:
             "cannot listen on \(context): \(Self.text(of: errno)) (errno \(errno))"

@@ -11,6 +11,8 @@
 /// | `localhost:9464` | `127.0.0.1:9464` |
 /// | `127.0.0.1:0` | any free port; the endpoint tells which |
 /// | `unix:/run/shop/outrider.sock` | a Unix socket that only the same user can reach |
+/// | `systemd:metrics` | the socket that a supervisor passed under this name (`FileDescriptorName=`) |
+/// | `systemd` | the passed socket named `outrider`, or the only one that was passed |
 ///
 /// Other host names are refused: asking a name server at start could block the service.
 public struct ListenAddress: Hashable, Sendable {
@@ -18,6 +20,7 @@ public struct ListenAddress: Hashable, Sendable {
         case ipv4(host: String, port: UInt16)
         case ipv6(host: String, port: UInt16)
         case unix(path: String)
+        case passed(name: String?)
     }
 
     let kind: Kind
@@ -37,7 +40,24 @@ public struct ListenAddress: Hashable, Sendable {
         ListenAddress(kind: .unix(path: path))
     }
 
-    private init(kind: Kind) {
+    /// A listening socket that a supervisor passed to this process: socket activation.
+    ///
+    /// It stays open while the service restarts, and clients wait. Whoever passed it says where it
+    /// listens and who may reach it. Source: sd_listen_fds(3), systemd.socket(5).
+    ///
+    /// - Parameter name: Its `FileDescriptorName`; nil for the one named `outrider`, or the only one.
+    public static func systemd(name: String? = nil) -> ListenAddress {
+        ListenAddress(kind: .passed(name: name))
+    }
+
+    /// The passed socket that an agent takes without being asked to: the one named `outrider`.
+    package static var passedToAgent: ListenAddress? {
+        let name = PassedSockets.defaultName
+        let isPassed = PassedSockets.ofProcess.descriptor(named: name) != nil
+        return isPassed ? .systemd(name: name) : nil
+    }
+
+    init(kind: Kind) {
         self.kind = kind
     }
 
@@ -57,6 +77,11 @@ public struct ListenAddress: Hashable, Sendable {
             let path = String(text.dropFirst(5))
             return isUsable(path) ? .unix(path: path) : nil
         }
+        if text == "systemd" { return .passed(name: nil) }
+        if text.hasPrefix("systemd:") {
+            let name = String(text.dropFirst(8))
+            return isUsable(name: name) ? .passed(name: name) : nil
+        }
         guard let colon = text.lastIndex(of: ":") else { return nil }
         let digits = text[text.index(after: colon)...]
         guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits)
@@ -72,46 +97,58 @@ public struct ListenAddress: Hashable, Sendable {
 
     /// Whether one can listen there, as far as the text tells.
     var isUsable: Bool {
-        if case .unix(let path) = kind { Self.isUsable(path) } else { true }
+        switch kind {
+        case .unix(let path): Self.isUsable(path)
+        case .passed(let name?): Self.isUsable(name: name)
+        default: true
+        }
+    }
+
+    /// Whether a descriptor can be called so (sd_pid_notify_with_fds(3), under FDNAME).
+    private static func isUsable(name: String) -> Bool {
+        (1...255).contains(name.utf8.count)
+            && name.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: ":") }
     }
 
     private static func isUsable(_ path: String) -> Bool {
         path.hasPrefix("/") && path.utf8.count <= longestUnixPath && !path.utf8.contains(0)
     }
 
-    /// The same address with another port; a Unix socket as it is.
+    /// The same address with another port; what has none as it is.
     func with(port: UInt16) -> ListenAddress {
         switch kind {
         case .ipv4(let host, _): ListenAddress(kind: .ipv4(host: host, port: port))
         case .ipv6(let host, _): ListenAddress(kind: .ipv6(host: host, port: port))
-        case .unix: self
+        case .unix, .passed: self
         }
     }
 
-    /// The port; nil for a Unix socket.
+    /// The port; nil for a Unix socket, and for a passed one that is not in use yet.
     public var port: Int? {
         switch kind {
         case .ipv4(_, let port), .ipv6(_, let port): Int(port)
-        case .unix: nil
+        case .unix, .passed: nil
         }
     }
 
-    /// Whether only this machine can reach it.
+    /// Whether only this machine can reach it; a passed socket is asked where it listens.
     public var isLocal: Bool {
         switch kind {
         case .ipv4(let host, _): host.hasPrefix("127.")
         case .ipv6(let host, _): SocketAddress.isLoopback(ipv6: host)
         case .unix: true
+        case .passed(let name): PassedSockets.ofProcess.address(named: name)?.isLocal ?? false
         }
     }
 
-    /// The URL under which this machine reaches it, without a path; nil for a Unix socket.
+    /// The URL under which this machine reaches it, without a path; nil for a Unix socket, and for
+    /// a passed one that is not in use yet.
     public var url: String? {
         switch kind {
         case .ipv4(let host, let port):
             "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(port)"
         case .ipv6(let host, let port): "http://[\(host == "::" ? "::1" : host)]:\(port)"
-        case .unix: nil
+        case .unix, .passed: nil
         }
     }
 }
@@ -123,6 +160,7 @@ extension ListenAddress: CustomStringConvertible {
         case .ipv4(let host, let port): "\(host):\(port)"
         case .ipv6(let host, let port): "[\(host)]:\(port)"
         case .unix(let path): "unix:\(path)"
+        case .passed(let name): name.map { "systemd:\($0)" } ?? "systemd"
         }
     }
 }

@@ -18,6 +18,8 @@ struct ListeningSocket: Sendable {
     let address: ListenAddress
     /// A Unix socket's file, to be removed when the endpoint stops.
     let file: SocketFile?
+    /// The socket of a supervisor, if this is a copy of one.
+    let passed: PassedSocket?
 
     /// Connections that the kernel holds until they are accepted.
     ///
@@ -25,15 +27,29 @@ struct ListeningSocket: Sendable {
     private static let backlog: Int32 = 1024
 
     init(_ address: ListenAddress) throws(EndpointError) {
+        guard address.isUsable else {
+            throw EndpointError(.invalidAddress, context: "\(address)")
+        }
+        if case .passed(let name) = address.kind {
+            let passed = try PassedSocket(named: name)
+            descriptor = passed.copy()
+            guard descriptor >= 0 else {
+                let failure = errno
+                passed.release()
+                throw EndpointError(errno: failure, context: "\(address)")
+            }
+            self.address = passed.address
+            self.passed = passed
+            file = nil
+            return
+        }
+        passed = nil
         let family: Int32 =
             switch address.kind {
             case .ipv4: AF_INET
             case .ipv6: AF_INET6
-            case .unix: AF_UNIX
+            case .unix, .passed: AF_UNIX
             }
-        guard address.isUsable else {
-            throw EndpointError(.invalidAddress, context: "\(address)")
-        }
         let descriptor = socket(family, SocketAddress.streamType, 0)
         guard descriptor >= 0 else { throw EndpointError(errno: errno, context: "\(address)") }
         do throws(EndpointError) {
@@ -48,6 +64,20 @@ struct ListeningSocket: Sendable {
         self.descriptor = descriptor
         self.address = SocketAddress.port(of: descriptor).map(address.with(port:)) ?? address
         if case .unix(let path) = address.kind { file = SocketFile(path) } else { file = nil }
+    }
+
+    /// Ends it, for good; what was passed goes on listening for whoever comes next.
+    func abandon() {
+        stopListening(on: descriptor)
+        close(descriptor)
+        file?.remove()
+    }
+
+    /// Sends newcomers away, unless they can wait for the next process.
+    func stopListening(on copy: Int32) {
+        if let passed { return passed.release() }
+        // Shut down, the port is free even if a forked child has a copy of the descriptor.
+        shutdown(copy, Int32(SHUT_RDWR))
     }
 
     private static func bind(

@@ -10,7 +10,7 @@
 #endif
 
 /// Addresses as the system calls want them.
-enum SocketAddress {
+package enum SocketAddress {
     /// A stream socket that does not block and is not inherited by programs the service starts.
     static var streamType: Int32 {
         #if canImport(Glibc)
@@ -78,7 +78,71 @@ enum SocketAddress {
                 unsafe place.copyBytes(from: Array(path.utf8).prefix(place.count - 1))
             }
             return unsafe rebound(&storage, body)
+        case .passed:
+            // It is bound already, wherever that is.
+            return EINVAL
         }
+    }
+
+    /// Where a stream socket listens; nil for anything else.
+    package static func listening(on descriptor: Int32) -> ListenAddress? {
+        guard option(SO_ACCEPTCONN, of: descriptor) == 1,
+            option(SO_TYPE, of: descriptor) == streamType & 0xf
+        else { return nil }
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return unsafe withUnsafeMutablePointer(to: &storage) { place -> ListenAddress? in
+            // SAFETY: getsockname(2) writes at most `length` bytes, and every sockaddr_… fits into
+            // sockaddr_storage. What is read is what the family says.
+            let isKnown = unsafe place.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &length) == 0
+            }
+            guard isKnown else { return nil }
+            switch unsafe Int32(place.pointee.ss_family) {
+            case AF_INET:
+                return unsafe place.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { own in
+                    let port = unsafe UInt16(bigEndian: own.pointee.sin_port)
+                    let host = unsafe inNumbers(AF_INET, &own.pointee.sin_addr)
+                    return ListenAddress(kind: .ipv4(host: host, port: port))
+                }
+            case AF_INET6:
+                return unsafe place.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { own in
+                    let port = unsafe UInt16(bigEndian: own.pointee.sin6_port)
+                    let host = unsafe inNumbers(AF_INET6, &own.pointee.sin6_addr)
+                    return ListenAddress(kind: .ipv6(host: host, port: port))
+                }
+            case AF_UNIX:
+                let bytes = unsafe UnsafeRawBufferPointer(start: place, count: Int(length))
+                let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+                // One in the abstract namespace begins with a zero, which is written as @ (unix(7)).
+                var path = unsafe Array(bytes.dropFirst(offset))
+                if path.first == 0 { path[0] = UInt8(ascii: "@") }
+                let text = String(decoding: path.prefix { $0 != 0 }, as: UTF8.self)
+                return ListenAddress(kind: .unix(path: text))
+            default:
+                return nil
+            }
+        }
+    }
+
+    /// An address in numbers (inet_ntop(3)).
+    private static func inNumbers(_ family: Int32, _ address: UnsafeRawPointer) -> String {
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        // SAFETY: inet_ntop(3) writes at most the size it is given, with a zero at the end.
+        return unsafe text.withUnsafeMutableBufferPointer { place in
+            let size = socklen_t(place.count)
+            guard let start = unsafe inet_ntop(family, address, place.baseAddress, size) else {
+                return ""
+            }
+            return unsafe String(cString: start)
+        }
+    }
+
+    private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
+        var value: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        let failed = unsafe getsockopt(descriptor, SOL_SOCKET, name, &value, &size)
+        return failed == 0 ? value : nil
     }
 
     /// The port that a TCP socket is bound to; nil for a Unix socket.

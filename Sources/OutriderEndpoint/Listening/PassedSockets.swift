@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets that a supervisor opened and passed on: socket activation, as systemd does it.
+//
+// The supervisor keeps its own copy, so that connections wait there while the service restarts. It
+// must never be shut down here, which would end it for both.
+
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    package import Glibc
+#elseif canImport(Musl)
+    package import Musl
+#else
+    package import Darwin
+#endif
+
+/// What was passed to this process, by name (sd_listen_fds(3)).
+package struct PassedSockets {
+    /// The first descriptor that is passed (SD_LISTEN_FDS_START).
+    static let start: Int32 = 3
+    /// What is taken without being asked for.
+    static let defaultName = "outrider"
+    /// No supervisor passes more; a number above is no number of sockets.
+    private static let most: Int32 = 1_024
+
+    /// The descriptors by their places, each with its name; empty where it has none.
+    package let sockets: [(name: String, descriptor: Int32)]
+
+    /// Reads the protocol's variables.
+    ///
+    /// - Parameters:
+    ///   - pid: `LISTEN_PID`; sockets for another process are none of ours.
+    ///   - count: `LISTEN_FDS`.
+    ///   - names: `LISTEN_FDNAMES`, with colons between them.
+    package init(pid: String?, count: String?, names: String?, process: pid_t) {
+        guard let pid, pid_t(pid) == process, let count = count.flatMap(Int32.init),
+            count > 0, count <= Self.most
+        else {
+            sockets = []
+            return
+        }
+        let given = (names ?? "").split(separator: ":", omittingEmptySubsequences: false)
+        sockets = (0..<count).map { place in
+            let isNamed = Int(place) < given.count
+            return (isNamed ? String(given[Int(place)]) : "", Self.start + place)
+        }
+    }
+
+    /// Those of this process.
+    static var ofProcess: PassedSockets {
+        PassedSockets(
+            pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"),
+            names: variable("LISTEN_FDNAMES"), process: getpid())
+    }
+
+    private static func variable(_ name: String) -> String? {
+        // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread, as
+        // everywhere; a supervisor's variables are there from the start.
+        guard let value = unsafe getenv(name) else { return nil }
+        return unsafe String(cString: value)
+    }
+
+    /// The socket of this name; without a name the one called `outrider`, or the only one.
+    package func descriptor(named name: String?) -> Int32? {
+        if let name { return sockets.first { $0.name == name }?.descriptor }
+        let ours = sockets.first { $0.name == Self.defaultName }
+        return ours?.descriptor ?? (sockets.count == 1 ? sockets.first?.descriptor : nil)
+    }
+
+    /// Where the socket of this name listens; nil if there is none or it does not listen.
+    func address(named name: String?) -> ListenAddress? {
+        descriptor(named: name).flatMap(SocketAddress.listening(on:))
+    }
+}
+
+/// A passed socket in use, which no other endpoint of this process can have.
+final class PassedSocket: Sendable {
+    private static let inUse = Guarded(Set<Int32>())
+
+    /// Where it listens.
+    let address: ListenAddress
+    private let original: Int32
+
+    /// Takes the socket for one endpoint, until ``release()``.
+    init(named name: String?) throws(EndpointError) {
+        let asked = "\(ListenAddress.systemd(name: name))"
+        let passed = PassedSockets.ofProcess
+        guard let original = passed.descriptor(named: name) else {
+            throw EndpointError(.socketNotPassed, context: asked)
+        }
+        guard let address = SocketAddress.listening(on: original) else {
+            throw EndpointError(.socketNotPassed, context: asked, errno: ENOTSOCK)
+        }
+        guard Self.inUse.withLock({ $0.insert(original).inserted }) else {
+            throw EndpointError(.addressInUse, context: asked, errno: EADDRINUSE)
+        }
+        self.address = address
+        self.original = original
+        // Not for the programs that the service starts, as sd_listen_fds(3) has it too.
+        _ = fcntl(original, F_SETFD, FD_CLOEXEC)
+        // A client that is gone before it is accepted must not hold up the next one.
+        _ = fcntl(original, F_SETFL, fcntl(original, F_GETFL) | O_NONBLOCK)
+    }
+
+    /// A descriptor for one listener, which closes it.
+    func copy() -> Int32 { fcntl(original, F_DUPFD_CLOEXEC, 0) }
+
+    /// Lets another endpoint of this process have it.
+    func release() {
+        _ = Self.inUse.withLock { $0.remove(original) }
+    }
+}

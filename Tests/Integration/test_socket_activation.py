@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent takes the socket that a supervisor passes, and leaves it open when it goes."""
+
+import http.client
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from activation import Activated, listening
+from harness import Process, fetch, free_port, poll, probe_binary, quickstart_binary, system_binary
+from prometheus_server import Prometheus
+
+SERVE = "serve"
+
+
+def serving(log: Path, sockets: dict[str, socket.socket], **more: str) -> Activated:
+    """The probe's agent, with these sockets."""
+    return Activated([probe_binary(), SERVE], log, sockets, **more)
+
+
+def url_of(opened: socket.socket) -> str:
+    """How the agent behind it is reached."""
+    host, port = opened.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@pytest.fixture
+def tcp() -> Iterator[socket.socket]:
+    """A socket on a port that was free."""
+    with listening() as opened:
+        yield opened
+
+
+def test_a_socket_named_outrider_is_taken_without_a_word(tcp: socket.socket, tmp_path: Path) -> None:
+    with listening() as other, Activated(
+        [quickstart_binary()], tmp_path / "log", {"shop": other, "outrider": tcp}, QUICKSTART_PORT="0"
+    ) as service:
+        assert service.find(r"(?m)^agent +(\S+)$") == url_of(tcp)
+        assert b"outrider_build_info" in fetch(f"{url_of(tcp)}/metrics")
+
+
+@pytest.mark.parametrize("address", ["systemd", "systemd:metrics"])
+def test_a_socket_is_chosen_by_its_name_or_because_it_is_the_only_one(
+    tcp: socket.socket, tmp_path: Path, address: str
+) -> None:
+    with serving(tmp_path / "log", {"metrics": tcp}, OUTRIDER_ADDRESS=address) as service:
+        assert service.find(r"(http\S+)") == url_of(tcp)
+        assert b"probe_requests_total" in fetch(f"{url_of(tcp)}/metrics")
+
+
+def test_a_supervisor_that_gives_no_names_is_understood(tcp: socket.socket, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", {"": tcp}, names=False, OUTRIDER_ADDRESS="systemd"):
+        assert b"probe_requests_total" in fetch(f"{url_of(tcp)}/metrics")
+
+
+def test_version_6_and_unix_sockets_are_understood(tmp_path: Path) -> None:
+    path = str(tmp_path / "outrider.sock")
+    with listening(("::1", 0)) as six, serving(tmp_path / "six", {"a": six}, OUTRIDER_ADDRESS="systemd:a") as service:
+        assert service.find(r"(http\S+)") == url_of(six)
+        assert b"probe" in fetch(f"{url_of(six)}/metrics")
+    with listening(path) as unix, serving(tmp_path / "unix", {"a": unix}, OUTRIDER_ADDRESS="systemd:a") as service:
+        assert service.find(r"(unix:\S+)") == f"unix:{path}"
+        curl = ["curl", "-sS", "--max-time", "10", "--unix-socket", path, "http://localhost/debug"]
+        assert b"/debug/probe" in subprocess.run(curl, check=True, capture_output=True, timeout=20).stdout
+        service.say("stop")
+        service.find(r"(stopped)")
+        assert Path(path).exists(), "the file of a passed socket is its supervisor's"
+
+
+def test_debug_is_closed_on_a_passed_socket_that_others_reach(tmp_path: Path) -> None:
+    with listening(("0.0.0.0", 0)) as wide:
+        port = wide.getsockname()[1]
+        with serving(
+            tmp_path / "log", {"outrider": wide}, OUTRIDER_ADDRESS="systemd", OUTRIDER_DEBUG_ADDRESS="127.0.0.1:0"
+        ) as service:
+            assert service.find(r"http\S+\n(http\S+)").startswith("http://127.0.0.1:")
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            asked.request("GET", "/debug")
+            assert asked.getresponse().status == 403
+            asked.close()
+
+
+@pytest.mark.parametrize(
+    ("sockets", "more"),
+    [({}, {}), ({"other": None}, {}), ({"metrics": None}, {"pid": "1"})],
+    ids=["none", "another name", "another process"],
+)
+def test_a_socket_that_was_not_passed_is_missed_aloud(
+    tcp: socket.socket, tmp_path: Path, sockets: dict[str, None], more: dict[str, str]
+) -> None:
+    passed = dict.fromkeys(sockets, tcp)
+    with serving(tmp_path / "log", passed, OUTRIDER_ADDRESS="systemd:metrics", **more) as service:
+        service.find(r"(cannot listen on systemd:metrics: no stream socket)")
+        # The service goes on.
+        service.say("record")
+        service.find(r"(?m)^(ok)$")
+
+
+def test_a_stop_leaves_the_socket_to_the_next_agent(tcp: socket.socket, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", {"a": tcp}, OUTRIDER_ADDRESS="systemd") as service:
+        assert fetch(f"{url_of(tcp)}/metrics")
+        service.say("stop")
+        service.find(r"(stopped)")
+        with socket.create_connection(tcp.getsockname(), timeout=10) as waiting:
+            waiting.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            with serving(tmp_path / "next", {"a": tcp}, OUTRIDER_ADDRESS="systemd"):
+                waiting.settimeout(20)
+                assert waiting.recv(12) == b"HTTP/1.1 200"
+
+
+def test_two_agents_of_a_process_do_not_share_a_socket(tcp: socket.socket, tmp_path: Path) -> None:
+    # One listener for each, and there is one socket.
+    with serving(
+        tmp_path / "log", {"a": tcp}, OUTRIDER_ADDRESS="systemd:a", OUTRIDER_DEBUG_ADDRESS="systemd:a"
+    ) as service:
+        service.find(r"(cannot listen on systemd:a: address in use)")
+        assert fetch(f"{url_of(tcp)}/metrics")
+
+
+class Scraper(threading.Thread):
+    """Scrapes without a pause, each time over a new connection."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.is_over = url, threading.Event()
+        self.answers, self.failures = 0, list[str]()
+
+    def run(self) -> None:
+        while not self.is_over.is_set():
+            try:
+                fetch(f"{self.url}/metrics", timeout=30)
+                self.answers += 1
+            except OSError as error:
+                self.failures.append(repr(error))
+
+    def stop(self) -> None:
+        """Ends it after the scrape that is under way."""
+        self.is_over.set()
+        self.join(40)
+
+
+def test_restarts_lose_no_scrape(tcp: socket.socket, tmp_path: Path) -> None:
+    scrapers = [Scraper(url_of(tcp)) for _ in range(2)]
+    for scraper in scrapers:
+        scraper.start()
+    for number in range(5):
+        with serving(tmp_path / f"log{number}", {"a": tcp}, OUTRIDER_ADDRESS="systemd") as service:
+            reached = [scraper.answers for scraper in scrapers]
+            poll(
+                "each has been answered by this process",
+                lambda seen=reached: all(now.answers >= then + 10 for now, then in zip(scrapers, seen)) or None,
+            )
+            service.say("stop")
+            service.find(r"(stopped)")
+    # The last one that waits is answered as well.
+    with serving(tmp_path / "last", {"a": tcp}, OUTRIDER_ADDRESS="systemd"):
+        for scraper in scrapers:
+            scraper.stop()
+    assert [scraper.failures for scraper in scrapers] == [[], []]
+
+
+def test_systemd_starts_it_when_somebody_scrapes(tmp_path: Path) -> None:
+    port = free_port()
+    activate = system_binary("systemd-socket-activate")
+    command = [
+        activate, f"--listen=127.0.0.1:{port}", "--fdname=outrider", "--setenv=QUICKSTART_PORT=0",
+        "--setenv=PATH", quickstart_binary(),
+    ]
+    with Process(command, tmp_path / "log") as supervisor:
+        supervisor.find(r"(Listening on 127)")
+        assert b"outrider_build_info" in fetch(f"http://127.0.0.1:{port}/metrics", timeout=30)
+        assert supervisor.find(r"(?m)^agent +(\S+)$") == f"http://127.0.0.1:{port}"
+        assert re.search(rf"Communication attempt on fd|Execing {quickstart_binary()}", supervisor.output)
+
+
+def test_prometheus_sees_a_service_that_restarts_as_up_all_the_time(tcp: socket.socket, tmp_path: Path) -> None:
+    host, port = tcp.getsockname()
+    starts: list[float] = []
+    with Prometheus(tmp_path / "prometheus", {"shop": f"{host}:{port}/metrics"}, interval="1s") as server:
+        for number in range(3):
+            with serving(tmp_path / f"log{number}", {"outrider": tcp}, OUTRIDER_ADDRESS="systemd") as service:
+                begun = f"process_start_time_seconds{{job='shop'}} > {max(starts, default=0)}"
+                starts.append(float(server.await_samples(begun)[0]["value"][1]))
+                service.say("stop")
+                service.find(r"(stopped)")
+        [lowest] = server.query("min_over_time(up{job='shop'}[5m])")
+        [restarts] = server.query("changes(process_start_time_seconds{job='shop'}[5m])")
+    assert lowest["value"][1] == "1"
+    assert int(restarts["value"][1]) == 2
