@@ -86,11 +86,13 @@ class Prometheus(Process, PrometheusAPI):
         interval: str = INTERVAL,
         rules: Sequence[Path] = (),
         alertmanager: str = "",
+        remote_write: str = "",
     ) -> None:
         """Starts the system's server, or that of another release, with flags of its own.
 
         The jobs are places to scrape by name; `options` has more of a job's scrape configuration. Alerts of the
-        rules go to an Alertmanager's host and port, if there is one.
+        rules go to an Alertmanager's host and port, if there is one. With the URL of another server to write to it
+        keeps nothing itself: Prometheus in agent mode, which answers no queries.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.release = of or release(SYSTEM)
@@ -101,7 +103,11 @@ class Prometheus(Process, PrometheusAPI):
         if scrapes_itself:
             scrapes.append(self._job("prometheus", f"{own}/metrics"))
         times = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
-        content: dict[str, Any] = {"global": times, "scrape_configs": scrapes, "rule_files": [str(path) for path in rules]}
+        content: dict[str, Any] = {"global": times, "scrape_configs": scrapes}
+        if rules:
+            content["rule_files"] = [str(path) for path in rules]
+        if remote_write:
+            content["remote_write"] = [{"url": remote_write, "send_exemplars": True}]
         if alertmanager:
             content["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         # JSON is YAML as well.
@@ -112,7 +118,8 @@ class Prometheus(Process, PrometheusAPI):
             [
                 self.release.binary,
                 f"--config.file={config}",
-                f"--storage.tsdb.path={folder / 'data'}",
+                *(["--enable-feature=agent"] if remote_write else []),
+                f"--storage.{'agent' if remote_write else 'tsdb'}.path={folder / 'data'}",
                 f"--web.listen-address={own}",
                 *flags,
             ],

@@ -2,6 +2,7 @@
 // A service with Outrider in it: start the agent, run the service, stop both.
 //
 // SECONDS_TO_RUN ends it by itself; QUICKSTART_PORT and OUTRIDER_ADDRESS move it (0: any port).
+// QUICKSTART_TRAFFIC=none leaves it to others to send requests.
 
 import Foundation
 import Outrider
@@ -23,7 +24,9 @@ struct Quickstart {
         let serving = Task { await service.run() }
         try await service.server.waitUntilListening()
         let actualPort = await service.port ?? port
-        let traffic = Task { await Traffic(port: actualPort).run() }
+        let traffic = Task {
+            if variables["QUICKSTART_TRAFFIC"] != "none" { await Traffic(port: actualPort).run() }
+        }
 
         welcome(service: "http://127.0.0.1:\(actualPort)", agent: agent.address?.url)
         await signals.wait(atMost: seconds)
