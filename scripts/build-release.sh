@@ -13,6 +13,7 @@ product=$2
 case "$package" in
     examples) scratch=.build/examples-large ;;
     examples/*) scratch=.build/examples-small ;;
+    Tests/Hosts) scratch=.build/hosts ;;
     *) scratch="$package/.build" ;;
 esac
 
@@ -22,6 +23,10 @@ rm -f "$scratch/release.yaml"
 
 # shellcheck disable=SC2206 # one flag for each word
 build=(swift build -c release --package-path "$package" --scratch-path "$scratch" ${SWIFT_BUILD_FLAGS:-})
+# As small images have it.
+if [[ $package == Tests/Hosts ]]; then
+    build+=(--static-swift-stdlib)
+fi
 # SwiftPM writes the flags of traits in the order of a set; were it another one in each run, all that has traits
 # would be compiled again.
 export SWIFT_DETERMINISTIC_HASHING=1

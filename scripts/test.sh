@@ -151,6 +151,8 @@ stage_demo() {
     scripts/build-release.sh examples storefront
     scripts/build-release.sh examples chat
     swift build ${flags[@]+"${flags[@]}"} --package-path Tests/Libraries
+    scripts/build-release.sh Tests/Hosts bare
+    scripts/build-release.sh Tests/Hosts linked
 }
 
 stage_integration() {

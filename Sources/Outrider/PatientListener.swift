@@ -4,7 +4,6 @@
 // A port may be taken for a while, as in every rolling deploy on one machine. That is told once,
 // counted at each attempt, and tried again until it is free.
 
-internal import Dispatch
 internal import OutriderEndpoint
 internal import OutriderMetrics
 internal import OutriderThreading
@@ -16,9 +15,9 @@ final class PatientListener: Sendable {
     private let retryDelay: ClosedRange<Duration>
     private let log: DiagnosticLog
     private let failures: Family<Counter>
-    /// Where attempts to listen are made: not a task, since a service whose tasks are all stuck is
-    /// just the one that must be seen.
-    private let queue = DispatchQueue(label: "outrider.listener")
+    /// When the next attempt is made: not in a task, since a service whose tasks are all stuck is just the
+    /// one that must be seen.
+    private let alarm = Alarm(named: "outrider-listen")
     private let state = Guarded(State())
 
     private struct State: Sendable {
@@ -81,10 +80,7 @@ final class PatientListener: Sendable {
         }
         let next = Self.delay(after: lastDelay, in: retryDelay)
         // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
-        let milliseconds = Int(next / .milliseconds(1))
-        queue.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { [self] in
-            keepTrying(lastDelay: next, after: error)
-        }
+        alarm.set(for: .now + next) { [self] in keepTrying(lastDelay: next, after: error) }
     }
 
     /// The wait that follows one of `delay`.
@@ -102,6 +98,7 @@ final class PatientListener: Sendable {
             defer { state = State(endpoint: nil, isStopped: true) }
             return state.endpoint
         }
+        alarm.turnOff()
         endpoint?.stop()
     }
 }

@@ -103,6 +103,7 @@ public final class Endpoint: Sendable {
         let drain = Int(configuration.limits.drainTimeout / .milliseconds(1))
         server.inFlight.drain(until: min(limit, .now() + .milliseconds(drain)))
         daemon.stop(closing: listening, until: limit)
+        server.connections.stopLooking()
     }
 
     /// Has clients ask the next process that gets the socket, without one of them being refused.

@@ -10,6 +10,14 @@
 public import OutriderMetrics
 internal import OutriderThreading
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
 /// Shows what the process does, and why: CPU, memory, threads, control group, executors.
 ///
 /// An agent has one (`Agent.runtime`). Thread-safe.
@@ -77,7 +85,7 @@ public final class RuntimeMonitor: Sendable {
             add(memory)
             readings.append(memory.reading)
         }
-        if configuration.executors {
+        if configuration.executors, mayProbeExecutors() {
             let executors = ExecutorProbes.all(configuration.priorities, in: registry)
             add(ExecutorCollector(executors: executors))
             state.withLock { $0.probes = executors.map(\.probe) }
@@ -85,6 +93,24 @@ public final class RuntimeMonitor: Sendable {
         add(ReadingCollector(readings: readings))
         state.withLock { $0.readings = readings }
         addHooks()
+    }
+
+    /// Whether work for Dispatch, which executors run on, harms nobody.
+    ///
+    /// libdispatch looks at its busy workers in /proc, and ends the process where it cannot.
+    private func mayProbeExecutors() -> Bool {
+        #if os(Linux)
+            let source = "self/stat"
+            if unsafe access("/proc/\(source)", R_OK) == 0 { return true }
+            failures.count(source, errno == EACCES ? .unreadable : .missing)
+            log.sayOnce(
+                .warning,
+                "executors are not probed: /proc cannot be read, and libdispatch ends a process whose workers it cannot find there"
+            )
+            return false
+        #else
+            return true
+        #endif
     }
 
     private func addHooks() {
@@ -122,7 +148,7 @@ public final class RuntimeMonitor: Sendable {
 
     /// Whether there is anything that a beat would be for.
     private var hasBeat: Bool {
-        configuration.executors || configuration.threads || configuration.memory || watchdog != nil
+        configuration.threads || configuration.memory || watchdog != nil
             || state.withLock { !$0.probes.isEmpty }
     }
 

@@ -121,6 +121,12 @@ def example_binary(name: str) -> str:
     return built_binary(name, f"OUTRIDER_{name.upper()}", *flags)
 
 
+def host_binary(name: str) -> str:
+    """The same program with Outrider in it (`linked`) and without (`bare`), with a Swift linked statically."""
+    flags = ["-c", "release", "--package-path", "Tests/Hosts", "--scratch-path", ".build/hosts", "--static-swift-stdlib"]
+    return built_binary(name, f"OUTRIDER_HOST_{name.upper()}", *flags)
+
+
 def probe_binary() -> str:
     """The library behind a pipe, as the Swift tests build it."""
     return built_binary("outrider-probe", "OUTRIDER_PROBE")

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from exposition import Exposition, Key, key, samples_of
@@ -94,22 +94,18 @@ def total(figures: dict[Key, float], name: str) -> float:
 
 
 @contextmanager
-def cpu_limit(pid: int, cores: float) -> Iterator[Path]:
-    """A control group of its own for a process, which may use so much of the processors.
+def control_group(pid: int, controller: str, v1: dict[str, str], v2: dict[str, str]) -> Iterator[Path]:
+    """A control group of its own for a process, with these settings, as the version that the machine has calls them.
 
     Raises OSError where this machine allows none.
     """
-    quota, period = int(cores * 100_000), 100_000
-    v1 = Path("/sys/fs/cgroup/cpu")
-    base = v1 if (v1 / "cpu.cfs_quota_us").exists() else Path("/sys/fs/cgroup")
+    old = Path("/sys/fs/cgroup") / controller
+    base = old if (old / next(iter(v1))).exists() else Path("/sys/fs/cgroup")
     group = base / f"outrider-test-{pid}"
     group.mkdir()
     try:
-        if base == v1:
-            (group / "cpu.cfs_period_us").write_text(str(period))
-            (group / "cpu.cfs_quota_us").write_text(str(quota))
-        else:
-            (group / "cpu.max").write_text(f"{quota} {period}")
+        for name, value in (v1 if base == old else v2).items():
+            (group / name).write_text(value)
         (group / "cgroup.procs").write_text(str(pid))
         yield group
     finally:
@@ -117,3 +113,15 @@ def cpu_limit(pid: int, cores: float) -> Iterator[Path]:
             (base / "cgroup.procs").write_text(str(pid))
         poll("the group is empty", lambda: None if (group / "cgroup.procs").read_text() else True)
         group.rmdir()
+
+
+def cpu_limit(pid: int, cores: float) -> AbstractContextManager[Path]:
+    """A control group that may use so much of the processors; OSError where there can be none."""
+    quota, period = str(int(cores * 100_000)), "100000"
+    v1 = {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota}
+    return control_group(pid, "cpu", v1, {"cpu.max": f"{quota} {period}"})
+
+
+def memory_limit(pid: int, size: int) -> AbstractContextManager[Path]:
+    """A control group that may have so many bytes, none of them swapped; OSError where there can be none."""
+    return control_group(pid, "memory", {"memory.limit_in_bytes": str(size)}, {"memory.max": str(size)})

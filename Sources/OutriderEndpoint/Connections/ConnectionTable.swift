@@ -15,7 +15,6 @@
 // A connection is ended by shutdown(2), under the lock that its removal takes: so its descriptor is
 // still its own. Its thread then wakes and cleans up.
 
-internal import Dispatch
 internal import OutriderThreading
 
 #if canImport(Glibc)
@@ -83,9 +82,8 @@ package final class ConnectionTable: Sendable {
     private let onCut: @Sendable (CutReason) -> Void
     private let now: Clock
     private let state = Guarded(State())
-    /// A queue of its own has a thread of its own, even if the host has blocked all others; one for
-    /// all endpoints, since what runs here takes microseconds.
-    private static let queue = DispatchQueue(label: "outrider.connections")
+    /// When somebody is past their time.
+    private let alarm = Alarm(named: "outrider-time")
 
     package init(
         limits: Endpoint.Limits, now: @escaping Clock = { .now },
@@ -333,6 +331,11 @@ package final class ConnectionTable: Sendable {
 
     // MARK: - Going
 
+    /// Looks after nobody's time any more.
+    func stopLooking() {
+        alarm.turnOff()
+    }
+
     /// Ends the connections of those who have nothing asked, so that they ask somebody else; tells
     /// whether some of them are still there.
     ///
@@ -356,13 +359,10 @@ package final class ConnectionTable: Sendable {
     /// Sees to it that somebody looks at `moment`; nobody does while there is nothing to look at.
     private func look(at moment: ContinuousClock.Instant?, _ state: inout State) {
         guard let moment else { return }
-        if let planned = state.nextLook, planned <= moment { return }
+        // One that is long past will not be: there was no thread for it.
+        if let planned = state.nextLook, planned <= moment, planned > now() - .seconds(1) { return }
         state.nextLook = moment
-        let milliseconds = Int(clamping: Int64(((moment - .now) / .milliseconds(1)).rounded(.up)))
-        Self.queue.asyncAfter(deadline: .now() + .milliseconds(max(0, milliseconds))) {
-            [weak self] in
-            self?.cutExpired(planned: moment)
-        }
+        alarm.set(for: moment) { [weak self] in self?.cutExpired(planned: moment) }
     }
 
     private func cutExpired(planned: ContinuousClock.Instant) {

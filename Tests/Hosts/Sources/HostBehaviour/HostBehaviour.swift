@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a supervisor, a shell or a user sees of a program, one thing at a time.
+//
+//     exit N        ends with a status
+//     trap          ends as Swift does when something is wrong
+//     hello         writes a line to each of both outputs
+//     wait          writes "ready", and waits for the end of its input, or for a signal
+//     tell          writes down what the system says of the process, and its environment
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// What the program was told: its arguments, or HOST_ORDER, since Swift knows no arguments where it
+/// cannot read /proc.
+public func orders() -> [String] {
+    let arguments = CommandLine.arguments.dropFirst()
+    guard arguments.isEmpty, let order = getenv("HOST_ORDER") else { return Array(arguments) }
+    return String(cString: order).split(separator: " ").map(String.init)
+}
+
+/// Does as it is told.
+public func behave(_ arguments: [String]) {
+    switch arguments.first {
+    case "exit": exit(arguments.dropFirst().first.flatMap(Int32.init) ?? 0)
+    case "trap": fatalError("as was asked for")
+    case "hello":
+        print("hello")
+        complain("hello\n")
+    case "wait":
+        say("ready")
+        while readLine() != nil {}
+    case "tell": tell()
+    default: exit(64)
+    }
+}
+
+/// Writes a line, at once.
+public func say(_ text: String) {
+    print(text)
+    fflush(nil)
+}
+
+private func complain(_ text: String) {
+    _ = text.utf8.withContiguousStorageIfAvailable {
+        write(STDERR_FILENO, $0.baseAddress, $0.count)
+    }
+}
+
+/// Signals as /proc/self/status shows them, threads, descriptors, and the environment.
+private func tell() {
+    guard let status = fopen("/proc/self/status", "r") else { return }
+    var line = [CChar](repeating: 0, count: 512)
+    while fgets(&line, Int32(line.count), status) != nil {
+        let text = String(
+            decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        let kept = ["SigQ", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "Threads", "Seccomp"]
+        if kept.contains(where: { text.hasPrefix($0 + ":") }) { print(text, terminator: "") }
+    }
+    fclose(status)
+    for descriptor in 0..<Int32(256) where fcntl(descriptor, F_GETFD) >= 0 {
+        print("descriptor \(descriptor)")
+    }
+    var place = environ
+    while let variable = place.pointee {
+        print(String(cString: variable))
+        place += 1
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program without Outrider.
+
+import HostBehaviour
+
+behave(orders())

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same with Outrider and the malloc hooks in it.
+//
+//     with-agent …   the same, after an agent was started
+//     serve          says where its agent is, holds some memory, and waits for the end of its input
+
+import HostBehaviour
+import Outrider
+import OutriderHeap
+
+let arguments = orders()
+switch arguments.first {
+case "with-agent":
+    Agent.start(.init(address: .loopback(port: 0)), profiles: [HeapProfiler()])
+    behave(Array(arguments.dropFirst()))
+case "serve":
+    var configuration = Agent.Configuration()
+    configuration.runtime.stallThreshold = .seconds(1)
+    let agent = Agent.start(configuration, profiles: [HeapProfiler()])
+    let orders = agent.registry.counter("orders_total", help: "Orders.")
+    let held = holdMemory()
+    say(agent.address?.url ?? "nowhere")
+    while readLine() != nil { orders.increment() }
+    agent.stop()
+    say("stopped, with \(held.count) pages held")
+default: behave(arguments)
+}
+
+/// 32 MiB, by a name to be found in a profile.
+@inline(never)
+func holdMemory() -> [[UInt8]] {
+    (0..<8_192).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: 4_096) }
+}

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linking Outrider changes nothing that a service's user, shell or supervisor can see, and starting it next to nothing."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import Lines, clean_environment, host_binary, system_binary
+
+LINKED = [["linked"], ["linked", "with-agent"]]
+"""The hooks and the agent are in the program; and an agent runs."""
+
+
+def ids(way: list[str]) -> str:
+    """What a way to run it is called."""
+    return " ".join(way)
+
+
+def run(way: list[str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """The program, from its start to its end."""
+    command = [host_binary(way[0]), *way[1:], *arguments]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, env=clean_environment())
+
+
+@pytest.mark.parametrize("way", LINKED, ids=ids)
+@pytest.mark.parametrize("status", [0, 1, 7, 255])
+def test_exit_statuses_are_the_programs_own(way: list[str], status: int) -> None:
+    assert run(way, "exit", str(status)).returncode == run(["bare"], "exit", str(status)).returncode == status
+
+
+@pytest.mark.parametrize("way", LINKED, ids=ids)
+def test_outputs_are_the_programs_own(way: list[str]) -> None:
+    bare, linked = run(["bare"], "hello"), run(way, "hello")
+    assert (linked.stdout, linked.stderr, linked.returncode) == (bare.stdout, bare.stderr, 0)
+    assert bare.stdout == bare.stderr == b"hello\n"
+
+
+@pytest.mark.parametrize("way", LINKED, ids=ids)
+def test_a_crash_ends_it_as_it_would_without(way: list[str]) -> None:
+    bare, linked = run(["bare"], "trap"), run(way, "trap")
+    assert linked.returncode == bare.returncode < 0
+    assert linked.stderr.split(b"\n")[0] == bare.stderr.split(b"\n")[0]
+
+
+@pytest.mark.parametrize("way", LINKED, ids=ids)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGPROF, signal.SIGQUIT])
+def test_signals_end_it_as_they_would_without(way: list[str], number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [host_binary(way[0]), *way[1:], "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()
+    ) as process:
+        try:
+            assert Lines(process.stdout).read() == b"ready\n"
+            process.send_signal(number)
+            assert process.wait(20) == -number
+        finally:
+            process.kill()
+
+
+def told(way: list[str]) -> dict[str, str]:
+    """What the system says of it, and its environment."""
+    lines = run(way, "tell").stdout.decode().splitlines()
+    return {line.partition(":")[0].partition("=")[0]: line for line in lines}
+
+
+def test_signals_threads_descriptors_and_environment_are_untouched_by_what_is_linked() -> None:
+    bare, linked = told(["bare"]), told(["linked"])
+    assert {"SigBlk", "SigIgn", "SigCgt", "Threads", "descriptor 0", "PATH"} <= bare.keys()
+    assert linked == bare
+
+
+def test_an_agent_blocks_ignores_and_catches_no_signal_of_the_services() -> None:
+    bare, running = told(["bare"]), told(["linked", "with-agent"])
+    for mask in ["SigBlk", "SigIgn", "SigPnd", "ShdPnd"]:
+        assert running[mask] == bare[mask]
+    # The first thread of a process has the C library catch two signals of its own, 32 and 33 (nptl(7)).
+    internal = 1 << 31 | 1 << 32
+    assert int(running["SigCgt"].split()[1], 16) & ~internal == int(bare["SigCgt"].split()[1], 16)
+    environment = {name for name, line in bare.items() if "=" in line}
+    assert {running[name] for name in environment} == {bare[name] for name in environment}
+
+
+def instructions(name: str, place: Path) -> dict[str, int]:
+    """What a program that ends at once executes, by the object that it is in."""
+    program, profile = place / name, place / f"{name}.callgrind"
+    # valgrind cannot read what Swift's compiler writes for debuggers.
+    subprocess.run([system_binary("strip"), "-s", "-o", program, host_binary(name)], check=True, timeout=60)
+    subprocess.run(
+        [system_binary("valgrind"), "--tool=callgrind", f"--callgrind-out-file={profile}", program, "exit", "0"],
+        check=True, capture_output=True, timeout=120, env=clean_environment(),
+    )
+    names, counts, own, is_callee = dict[str, str](), dict[str, int](), "", False
+    for line in profile.read_text().splitlines():
+        if found := re.match(r"(c?)ob=\((\d+)\)(?: (.*))?$", line):
+            names.setdefault(found[2], Path(found[3] or "").name)
+            own = own if found[1] else names[found[2]]
+        elif line.startswith("calls="):
+            is_callee = True
+        elif re.match(r"[+*\d-]", line):
+            # The line after a call is what the callee took, which stands at its own place as well.
+            counts[own] = counts.get(own, 0) + (0 if is_callee else int(line.split()[1]))
+            is_callee = False
+    return counts
+
+
+def test_what_is_linked_starts_with_no_work_of_its_own(tmp_path: Path) -> None:
+    bare, linked = instructions("bare", tmp_path), instructions("linked", tmp_path)
+    # Before main the hooks find the allocator, and nothing else of ours runs: microseconds.
+    assert linked["linked"] - bare["bare"] <= 100_000
+    # What there is to see is the loader's: libmicrohttpd and the libraries that Debian's needs.
+    assert sum(linked.values()) - sum(bare.values()) <= 8_000_000
