@@ -222,9 +222,9 @@ class Process:
 class Example(Process):
     """An example that says where its service and its agent are, on ports that were free."""
 
-    def __init__(self, binary: str, log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
+    def __init__(self, binary: str | list[str], log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
         ports = {"QUICKSTART_PORT": "0", "STOREFRONT_PORT": "0", "CHAT_PORT": "0"}
-        super().__init__([binary], log, OUTRIDER_ADDRESS=agent, **ports | environment)
+        super().__init__([binary] if isinstance(binary, str) else binary, log, OUTRIDER_ADDRESS=agent, **ports | environment)
         try:
             self.find(r"(Ctrl-C stops it)")
             self.service = self.find(r"(?m)^service +(http://\S+)$")

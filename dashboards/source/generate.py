@@ -14,7 +14,7 @@ from boards.fleet import fleet
 from boards.runtime import runtime
 from boards.service import service
 from naming import NAMINGS, PROMETHEUS
-from rules.files import file, rules, tests
+from rules.files import custom_resource, file, rules, tests
 
 PLACE = Path(__file__).resolve().parent.parent
 
@@ -26,6 +26,7 @@ def made() -> dict[str, str]:
         files[f"outrider-service{names.suffix}.json"] = service(names)
         files[f"outrider-fleet{names.suffix}.json"] = fleet(names)
         files[file(names)] = rules(names)
+    files["outrider.prometheusrule.yaml"] = custom_resource(files["outrider.rules.yml"])
     files["outrider.rules.test.yml"] = tests(1)
     files["outrider.rules.days.test.yml"] = tests(15)
     files["outrider-prometheus.rules.test.yml"] = tests(1, PROMETHEUS)

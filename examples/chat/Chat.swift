@@ -18,7 +18,10 @@ struct Chat {
         let variables = ProcessInfo.processInfo.environment
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         var configuration = Agent.Configuration()
-        configuration.serviceName = configuration.serviceName ?? "chat"
+        // What code says goes before the environment.
+        if ProcessInfo.processInfo.environment["OTEL_SERVICE_NAME"] == nil {
+            configuration.serviceName = "chat"
+        }
         let agent = Agent.start(configuration)
         let loops = EventLoopMetrics(registry: agent.registry)
         let group = MultiThreadedEventLoopGroup(

@@ -77,7 +77,10 @@ struct Storefront {
 
     private static func configuration() -> Agent.Configuration {
         var configuration = Agent.Configuration()
-        configuration.serviceName = configuration.serviceName ?? "storefront"
+        // What code says goes before the environment.
+        if ProcessInfo.processInfo.environment["OTEL_SERVICE_NAME"] == nil {
+            configuration.serviceName = "storefront"
+        }
         configuration.http.buckets = .lowLatency
         configuration.http.recordsBodySizes = true
         configuration.http.recordsTimeToFirstByte = true

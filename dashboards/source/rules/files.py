@@ -33,6 +33,20 @@ def rules(names: Naming) -> str:
     return "\n".join(lines) + "\n"
 
 
+def custom_resource(rules_file: str) -> str:
+    """The same as a resource of the Prometheus Operator."""
+    body = rules_file.removeprefix(HEAD)
+    return HEAD + """\
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: outrider
+  labels:
+    app.kubernetes.io/name: outrider
+spec:
+""" + "".join(f"  {line}\n" if line else "\n" for line in body.splitlines())
+
+
 def about(alert: Alert) -> list[str]:
     """How long, how bad, and what to tell."""
     wait = [f"    for: {alert.minutes}m"] if alert.minutes else []

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifests of Kubernetes, judged by published schemas: Kubernetes' own, and the Prometheus Operator's."""
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import yaml
+from cloudcoil.models.prometheus_operator import v1 as operator
+
+from harness import ROOT
+
+Manifest = dict[str, Any]
+PLACE = ROOT / "examples/kubernetes"
+VERSIONS = ["1.29", "1.37"]
+"""The oldest that somebody may still run, and the newest that the schemas know."""
+OF_THE_OPERATOR = {"PodMonitor": operator.PodMonitor, "ServiceMonitor": operator.ServiceMonitor, "PrometheusRule": operator.PrometheusRule}
+NOT_MANIFESTS = {"kustomization.yaml", "prometheus-adapter.yaml"}
+
+
+def read(path: Path) -> list[Manifest]:
+    """The documents of a file."""
+    return [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document]
+
+
+MANIFESTS: list[tuple[str, Manifest]] = [
+    (f"{path.name}: {document['kind']}", document)
+    for path in [*sorted(PLACE.glob("*.yaml")), ROOT / "dashboards/outrider.prometheusrule.yaml"]
+    if path.name not in NOT_MANIFESTS for document in read(path)
+]
+
+
+def of_kind(kind: str) -> Manifest:
+    """The only one of a kind, or the first."""
+    return next(document for _, document in MANIFESTS if document["kind"] == kind)
+
+
+def judge(manifest: Manifest) -> None:
+    """Fails where a schema does not know a field, or wants another value."""
+    model = OF_THE_OPERATOR.get(manifest["kind"])
+    if model is None:
+        for version in VERSIONS:
+            kubernetes_validate.validate(manifest, version, strict=True)
+        return
+    read_back = model.model_validate(manifest).model_dump(by_alias=True, exclude_unset=True, mode="json")
+    # What the model does not know, it leaves out.
+    assert lost(manifest, read_back) == []
+
+
+def lost(given: Any, kept: Any, place: str = "") -> list[str]:
+    """Where something that was given is not kept."""
+    if isinstance(given, dict):
+        return [one for key, value in given.items() for one in (
+            lost(value, kept[key], f"{place}.{key}") if key in kept else [f"{place}.{key}"])]
+    if isinstance(given, list):
+        return [one for at, (value, own) in enumerate(zip(given, kept, strict=True)) for one in lost(value, own, f"{place}[{at}]")]
+    return [] if str(given) == str(kept) else [place]

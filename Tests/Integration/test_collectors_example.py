@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""examples/collectors and the image: read by those who will read them where they are here, and what they ask for asked."""
+
+import json
+import re
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import ROOT, host_binary, system_binary
+from hosting import Guest, HOSTS
+
+PLACE = ROOT / "examples/collectors"
+ALLOY = (PLACE / "alloy.config").read_text(encoding="utf-8")
+PARCA = yaml.safe_load((PLACE / "parca.yaml").read_text(encoding="utf-8"))
+AGENT = yaml.safe_load((PLACE / "prometheus-agent.yml").read_text(encoding="utf-8"))
+DOCKERFILE = ROOT / "examples/Dockerfile"
+
+
+def test_prometheus_takes_the_configuration_of_its_agent() -> None:
+    check = [system_binary("promtool"), "check", "config", "--agent", "prometheus-agent.yml"]
+    run = subprocess.run(check, cwd=PLACE, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and "SUCCESS" in run.stdout, run.stdout + run.stderr
+    assert "FAILED" not in run.stdout + run.stderr
+    assert json.loads((PLACE / AGENT["scrape_configs"][0]["file_sd_configs"][0]["files"][0]).read_text())
+    assert AGENT["remote_write"][0]["send_exemplars"]
+
+
+def of_alloy() -> dict[str, str | None]:
+    """Each profile of the configuration of Alloy, with its path if it is wanted."""
+    found = {}
+    for name, body in re.findall(r"profile\.(\w+) \{([^}]*)\}", ALLOY):
+        path = re.search(r'path\s*=\s*"([^"]+)"', body)
+        found[name] = path[1] if path and "enabled = true" in body else None
+    return found
+
+
+def of_parca() -> dict[str, str | None]:
+    """The same of Parca's."""
+    wanted = PARCA["scrape_configs"][0]["profiling_config"]["pprof_config"]
+    return {name: one.get("path") if one["enabled"] else None for name, one in wanted.items()}
+
+
+@pytest.fixture(scope="module", name="agent")
+def fixture_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Guest, str]]:
+    """An agent that other machines could reach, and its token."""
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text("open-sesame\n")
+    more = {"OUTRIDER_ADDRESS": "0.0.0.0:0", "OUTRIDER_DEBUG_ADDRESS": "none", "OUTRIDER_DEBUG_TOKEN_FILE": str(token)}
+    with Guest(HOSTS[0], **more) as guest:
+        yield guest, "open-sesame"
+
+
+@pytest.mark.parametrize("profiles", [of_alloy(), of_parca()], ids=["Alloy", "Parca"])
+def test_what_is_asked_for_is_there_and_what_is_not_there_is_off(
+    agent: tuple[Guest, str], profiles: dict[str, str | None], tmp_path: Path
+) -> None:
+    guest, token = agent
+    assert set(profiles) == {"memory", "process_cpu", "goroutine", "mutex", "block"}
+    wanted = {path for path in profiles.values() if path}
+    assert wanted == {"/debug/pprof/allocs"}
+    for path in wanted:
+        request = urllib.request.Request(guest.url + path, headers={"Authorization": f"Bearer {token}"})
+        profile = tmp_path / "profile.pb.gz"
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            profile.write_bytes(answer.read())
+        read = subprocess.run(
+            ["go", "tool", "pprof", "-raw", str(profile)], check=True, capture_output=True, text=True, timeout=60).stdout
+        assert "inuse_space/bytes" in read and "alloc_space/bytes" in read
+
+
+def test_both_bring_the_token_from_where_the_pod_has_it() -> None:
+    secret = '/var/run/outrider/token"'
+    assert f'bearer_token_file = "{secret}' in ALLOY
+    credentials = PARCA["scrape_configs"][0]["authorization"]["credentials_file"]
+    deployment = (ROOT / "examples/kubernetes/deployment.yaml").read_text()
+    assert credentials == secret.strip('"') and f"value: {credentials}" in deployment
+
+
+def test_the_braces_of_alloy_match() -> None:
+    bare = re.sub(r'"[^"]*"|//.*', "", ALLOY)
+    depth = 0
+    for sign in re.findall(r"[{}]", bare):
+        depth += 1 if sign == "{" else -1
+        assert depth >= 0
+    assert depth == 0
+    # Each receiver and target that is named is a component of the file.
+    components = {f"{kind}.{label}" for kind, label in re.findall(r'(?m)^([\w.]+) "(\w+)" \{', ALLOY)}
+    named = set(re.findall(r"\b((?:discovery|pyroscope)\.\w+\.\w+)\.(?:targets|output|receiver)", ALLOY))
+    assert named and named <= components
+
+
+def test_the_image_is_as_linters_want_it() -> None:
+    hadolint = ROOT / ".build/python/bin/hadolint"
+    run = subprocess.run([hadolint, "--no-color", str(DOCKERFILE)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stdout == "", run.stdout + run.stderr
+
+
+def packages(stage: str) -> set[str]:
+    """What is installed in a stage."""
+    command = re.findall(r"apt-get install -y --no-install-recommends \\\n\s*(.+?) \\\n", stage)
+    return {name for line in command for name in line.split()}
+
+
+def test_the_image_has_every_library_that_a_static_program_needs() -> None:
+    last = DOCKERFILE.read_text().split("\nFROM ")[-1]
+    shown = subprocess.run(
+        [system_binary("readelf"), "-d", host_binary("linked")], check=True, capture_output=True, text=True, timeout=60).stdout
+    needed = set(re.findall(r"NEEDED.*\[(.+)\]", shown))
+    assert "libmicrohttpd.so.12" in needed and not any("swift" in name for name in needed)
+    base = {"libc6", "libgcc-s1"}
+    for library in needed:
+        owner = subprocess.run(["dpkg", "-S", f"*/{library}"], capture_output=True, text=True, timeout=60).stdout
+        assert {line.split(":")[0] for line in owner.splitlines()} & (packages(last) | base), library
+
+
+def test_the_image_runs_as_nobody_and_without_a_compiler() -> None:
+    stages = DOCKERFILE.read_text().split("\nFROM ")
+    assert stages[-1].startswith("debian:bookworm-slim") and "USER 65534:65534" in stages[-1]
+    assert "--static-swift-stdlib" in stages[1] and "strip" in stages[1]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""examples/systemd: read by systemd itself, as far as a machine that it did not boot can."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, system_binary
+
+PLACE = ROOT / "examples/systemd"
+SERVICE, SOCKET = ((PLACE / name).read_text(encoding="utf-8") for name in ("shop.service", "shop-outrider.socket"))
+EXPOSURE = 2.0
+"""Of 10, by `systemd-analyze security`: up to 2 it says OK; the network is what is left."""
+
+
+@pytest.fixture(name="units")
+def fixture_units(tmp_path: Path) -> Path:
+    """Both units, of a program that is here."""
+    for path in PLACE.glob("shop*.*"):
+        shutil.copy(path, tmp_path)
+    unit = tmp_path / "shop.service"
+    unit.write_text(SERVICE.replace("/usr/local/bin/storefront", system_binary("true")))
+    return tmp_path
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What systemd-analyze says."""
+    command = [system_binary("systemd-analyze"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_systemd_understands_every_line(units: Path) -> None:
+    run = analyze("verify", "--man=no", str(units / "shop.service"), str(units / "shop-outrider.socket"))
+    ours = [line for line in (run.stdout + run.stderr).splitlines() if "shop" in line]
+    assert ours == [] and run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("line", ["ProtectSystm=strict", "MemoryMax=plenty", "SystemCallFilter=@nothing-such"])
+def test_systemd_finds_a_line_that_is_wrong(units: Path, line: str) -> None:
+    unit = units / "shop.service"
+    unit.write_text(unit.read_text().replace("DynamicUser=yes", f"DynamicUser=yes\n{line}"))
+    run = analyze("verify", "--man=no", str(unit))
+    assert f"{unit}:" in run.stderr or line.split("=")[0] in run.stderr
+
+
+def test_the_service_is_as_confined_as_a_server_can_be(units: Path) -> None:
+    run = analyze("security", "--offline=true", f"--threshold={EXPOSURE * 10:g}", "--no-pager", str(units / "shop.service"))
+    assert run.returncode == 0, run.stdout[-600:]
+
+
+def test_the_socket_is_the_agents_and_opened_first() -> None:
+    assert re.search(r"(?m)^FileDescriptorName=outrider$", SOCKET) and re.search(r"(?m)^Service=shop.service$", SOCKET)
+    assert re.search(r"(?m)^ListenStream=127\.", SOCKET), "nothing is open to others unless somebody wants it"
+    for line in ["Requires", "After"]:
+        assert re.search(rf"(?m)^{line}=.*shop-outrider\.socket", SERVICE)
+    assert not re.search(r"(?m)^(Environment=OUTRIDER_ADDRESS|NonBlocking|Accept=yes)", SERVICE + SOCKET)
+
+
+def test_there_is_time_for_the_drain_and_the_last_scrape() -> None:
+    drain, last, stop = (int(re.findall(rf"{name}=(\d+)", SERVICE)[0]) for name in ("DRAIN_SECONDS", "LAST_SCRAPE_SECONDS", "TimeoutStopSec"))
+    assert stop >= drain + last + 30
+
+
+def test_the_storefront_knows_what_it_is_told() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "examples/storefront").rglob("*.swift"))
+    for name in re.findall(r"(?m)^Environment=(\w+)=", SERVICE):
+        assert f'"{name}"' in sources or name.startswith(("OUTRIDER_", "OTEL_")), name
