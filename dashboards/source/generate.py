@@ -28,7 +28,8 @@ def made() -> dict[str, str]:
         files[file(names)] = rules(names)
     files["outrider.prometheusrule.yaml"] = custom_resource(files["outrider.rules.yml"])
     files["outrider.rules.test.yml"] = tests(1)
-    files["outrider.rules.days.test.yml"] = tests(15)
+    files["outrider.rules.days.test.yml"] = tests(2)
+    files["outrider.rules.hours.test.yml"] = tests(15)
     files["outrider-prometheus.rules.test.yml"] = tests(1, PROMETHEUS)
     return files
 

@@ -8,7 +8,10 @@ one that it still goes on.
 from naming import Naming
 from rules.model import Alert, Case, Group, Record, ours
 
-WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
+BASE = "5m"
+"""The one window that is read from what the targets expose: how much a rule reads grows with their number. Longer windows
+are means of what was recorded of this one, a series for each job however many instances it has."""
+LONGER = ("30m", "1h", "2h", "6h", "1d", "3d")
 ERROR_BUDGET = "0.001"
 """Of all requests, those that may fail."""
 SLOW_BUDGET = "0.01"
@@ -33,24 +36,37 @@ def quick(duration: str, window: str) -> str:
     return f"sum by (job) ({ours(f'({classic} or {share})')})"
 
 
-def recorded(names: Naming, window: str) -> tuple[Record, ...]:
-    """The ratios of one window."""
-    requests = f"job:http_server_requests:rate{window}"
-    failed = counted(names.duration, window, f'{{{names.status}=~"5.."}}')
+REQUESTS, ERRORS, SLOWER = (f"job:http_server_{kind}" for kind in ("requests", "errors", "slow"))
+
+
+def base(names: Naming) -> tuple[Record, ...]:
+    """Requests a second of each job: all, those that failed, and those that took too long."""
+    requests = f"{REQUESTS}:rate{BASE}"
+    failed = counted(names.duration, BASE, f'{{{names.status}=~"5.."}}')
     return (
-        Record(requests, counted(names.duration, window)),
-        # No failure is no series: then the ratio is none, not absent.
-        Record(
-            f"job:http_server_errors:ratio_rate{window}",
-            f"({failed} or {requests} * 0) / ({requests} > 0)",
-        ),
-        Record(f"job:http_server_slow:ratio_rate{window}", f"1 - {quick(names.duration, window)} / ({requests} > 0)"),
+        Record(requests, counted(names.duration, BASE)),
+        # No failure is no series: then there are none, not absent ones.
+        Record(f"{ERRORS}:rate{BASE}", f"{failed} or {requests} * 0"),
+        Record(f"{SLOWER}:rate{BASE}", f"{requests} - {quick(names.duration, BASE)}"),
+        *(Record(f"{kind}:ratio_rate{BASE}", f"{kind}:rate{BASE} / ({requests} > 0)") for kind in (ERRORS, SLOWER)),
+    )
+
+
+def longer(window: str) -> tuple[Record, ...]:
+    """The same over a longer window: the mean of the failures by the mean of the requests, so that busy minutes count for more."""
+    def mean(kind: str) -> str:
+        return f"avg_over_time({kind}:rate{BASE}[{window}])"
+
+    requests = f"{REQUESTS}:rate{window}"
+    return (
+        Record(requests, mean(REQUESTS)),
+        *(Record(f"{kind}:ratio_rate{window}", f"{mean(kind)} / ({requests} > 0)") for kind in (ERRORS, SLOWER)),
     )
 
 
 def slo(names: Naming) -> Group:
     """What the budgets are reckoned from."""
-    return Group("outrider-slo", tuple(record for window in WINDOWS for record in recorded(names, window)))
+    return Group("outrider-slo", base(names) + tuple(record for window in LONGER for record in longer(window)))
 
 
 def burns(kind: str, budget: str, *pairs: tuple[str, str, str]) -> str:
@@ -102,8 +118,8 @@ def budgets(names: Naming) -> Group:
                 "few for an alarm at night, too many to go on.",
                 minutes=15,
                 cases=(
-                    Case({good: "0+9000x110", bad: "0+45x110"}, 1_560, True, step=15),
-                    Case({good: "0+90000x110", bad: "0+45x110"}, 1_560, False, step=15),
+                    Case({good: "0+1200x800", bad: "0+6x800"}, 1_560, True, step=2),
+                    Case({good: "0+12000x800", bad: "0+6x800"}, 1_560, False, step=2),
                 ),
             ),
             Alert(
@@ -122,8 +138,8 @@ def budgets(names: Naming) -> Group:
                 f"{{{{ $value | humanizePercentage }}}} of the requests of {{{{ $labels.job }}}} take longer than {SLOW} s.",
                 minutes=15,
                 cases=(
-                    Case({good: "0+9000x110", in_time: "0+8600x110"}, 1_560, True, step=15),
-                    Case({good: "0+9000x110", in_time: "0+8990x110"}, 1_560, False, step=15),
+                    Case({good: "0+1200x800", in_time: "0+1147x800"}, 1_560, True, step=2),
+                    Case({good: "0+1200x800", in_time: "0+1199x800"}, 1_560, False, step=2),
                 ),
             ),
         ),
