@@ -31,7 +31,8 @@ class Host:
     warnings: tuple[str, ...] = ()
     """What the agent says of it."""
     names_functions: bool = True
-    is_stripped: bool = False
+    strip: str = ""
+    """What is stripped of the program, as strip(1) calls it."""
 
 
 HIDDEN_PROC = elsewhere("mount -t tmpfs none /proc")
@@ -40,7 +41,8 @@ REFUSED = "perf_event_open,timer_create,timer_settime,setitimer,getitimer,rseq,m
 OF_PROC = r"threads|(thread|process|cgroup|swift_executor|tcp|udp|outrider_reading)_.*|.*sockets.*"
 HOSTS = [
     Host("usual", []),
-    Host("a stripped program", [], is_stripped=True, names_functions=False),
+    Host("a program without debug information", [], strip="--strip-debug"),
+    Host("a stripped program", [], strip="--strip-all", names_functions=False),
     Host("another user without capabilities", NOBODY),
     Host("a read-only root", READ_ONLY),
     Host("all of it, as a hardened pod has it", [*READ_ONLY, *NOBODY]),
@@ -63,8 +65,8 @@ class Guest:
         self.place = Path(tempfile.mkdtemp())
         self.place.chmod(0o755)
         program = self.place / "linked"
-        if host.is_stripped:
-            subprocess.run([system_binary("strip"), "-s", "-o", program, host_binary("linked")], check=True, timeout=60)
+        if host.strip:
+            subprocess.run([system_binary("strip"), host.strip, "-o", program, host_binary("linked")], check=True, timeout=60)
         else:
             shutil.copy(host_binary("linked"), program)
         self.errors = self.place / "errors"
