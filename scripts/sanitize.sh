@@ -96,6 +96,24 @@ printf '#include "outrider_cells.h"\n%s\n%s\n' \
 compile cells_aarch64.o --target=aarch64-linux-gnu -ffreestanding -c -O2 -Wall -Wextra -Werror \
     -ISources/COutriderCells/include "$place/cells_aarch64.c"
 
+# All of our C for an architecture and a C library that we have no machine of: compiled, not run. The
+# preloaded object is glibc's alone.
+elsewhere() {
+    local target=$1 file includes=()
+    shift
+    for file in Sources/C*/include; do includes+=("-I$file"); done
+    for file in Sources/C*/*.c; do
+        if [[ $target == *-musl && $file == Sources/COutriderPreload/* ]]; then
+            continue
+        fi
+        compile "$target-$(basename "$file" .c).o" --target="$target" "$@" -std=gnu11 -Wall -Wextra -Werror -O1 -c \
+            "${includes[@]}" -ISources/COutriderHeap "$file"
+    done
+    echo "compiled for $target"
+}
+elsewhere aarch64-linux-gnu -isystem /usr/aarch64-linux-gnu/include
+elsewhere x86_64-linux-musl -nostdlibinc -isystem /usr/include/x86_64-linux-musl
+
 swift_libraries="$(swiftc -print-target-info |
     sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p' | head -n 1)/linux"
 
