@@ -34,6 +34,7 @@ public final class Endpoint: Sendable {
 
     /// How long clients of a passed socket are waited for, in steps of 10 ms.
     private static let stepsToSendOn = 25
+    private static let leastSteps = 5
     private static let stepMicroseconds: UInt32 = 10_000
 
     private let server: Server
@@ -110,9 +111,11 @@ public final class Endpoint: Sendable {
     ///
     /// Who was accepted a moment ago, and so cannot wait for that process, is answered.
     private func sendClientsOn() {
-        for _ in 0..<Self.stepsToSendOn {
+        for step in 1...Self.stepsToSendOn {
             usleep(Self.stepMicroseconds)
-            if !server.connections.sendIdleAway() { return }
+            let isAnybodyLeft = server.connections.sendIdleAway()
+            // The library's thread may have accepted one whom the table does not know yet.
+            if !isAnybodyLeft, step >= Self.leastSteps { return }
         }
     }
 }

@@ -82,8 +82,8 @@ class Expected:
 
 
 def spelled(bound: float) -> tuple[str, str]:
-    """A bucket's own label, in a form that does not depend on how it is spelled."""
-    return ("le", repr(float(bound)))
+    """A bucket's own label, in a form that does not depend on how it is spelled; minus zero is zero."""
+    return ("le", repr(float(bound) + 0.0))
 
 
 @st.composite

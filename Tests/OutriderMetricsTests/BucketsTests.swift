@@ -79,4 +79,12 @@ import Testing
             return parts.count == 3 && parts[1] != "+Inf" ? parts[1] : nil
         }
     }
+
+    @Test func `a bound of minus zero is zero in every format`() {
+        let registry = Registry(reportsItself: false)
+        let balance = registry.histogram("balance", help: "Balance.", buckets: [-1, -0.0, 1])
+        balance.observe(-0.5)
+        #expect(registry.text().contains("balance_bucket{le=\"0.0\"} 1\n"))
+        #expect(!registry.text().contains("le=\"-0"))
+    }
 }

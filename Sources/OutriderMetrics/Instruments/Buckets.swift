@@ -36,7 +36,8 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
     public init(_ bounds: [Double]) {
         let finite = bounds.last == .infinity ? Array(bounds.dropLast()) : bounds
         problem = Self.problem(in: finite)
-        self.bounds = problem == nil ? finite : []
+        // Minus zero is zero, of which formats write down different texts.
+        self.bounds = problem == nil ? finite.map { $0 == 0 ? 0 : $0 } : []
         native = nil
     }
 
