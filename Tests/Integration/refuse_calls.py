@@ -40,7 +40,7 @@ def refuse(calls: list[int]) -> None:
         steps += [step(JUMP_IF_EQUAL, 0, 1, number), step(RETURN, 0, 0, FAIL | errno.EPERM)]
     steps.append(step(RETURN, 0, 0, ALLOW))
     code = ctypes.create_string_buffer(b"".join(steps))
-    program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
+    program = struct.pack("H6xP", len(steps), ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
     for arguments in [(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program)]:
         if libc.prctl(*arguments) != 0:
