@@ -87,3 +87,9 @@ def samples_of(families: Iterable[Metric]) -> dict[Key, Sample]:
     found = {key(sample.name, sample.labels.items()): sample for sample in samples}
     assert len(found) == len(samples), "a sample is there twice"
     return found
+
+
+def figures_in(text: bytes) -> dict[Key, float]:
+    """The values of the text format, by name and labels."""
+    exposition = Exposition(text, [("Content-Type", "text/plain; version=0.0.4")])
+    return {k: sample.value for k, sample in samples_of(exposition.families).items()}

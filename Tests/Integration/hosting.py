@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from constraints import NOBODY, READ_ONLY, elsewhere
-from exposition import Exposition, Key, samples_of
+from exposition import Key, figures_in
 from harness import Lines, clean_environment, fetch, host_binary, promtool_findings, system_binary
 
 HERE = Path(__file__).parent
@@ -52,7 +52,7 @@ HOSTS = [
     Host("perf, timers and restartable sequences refused", [sys.executable, str(HERE / "refuse_calls.py"), REFUSED]),
     Host("32 descriptors", ["prlimit", "--nofile=32"]),
     Host("no core, no locked memory, no priority", ["prlimit", "--core=0", "--memlock=0", "--nice=0", "--rtprio=0"]),
-    Host("no environment", ["env", "-i", "OUTRIDER_ADDRESS=127.0.0.1:0"]),
+    Host("no environment", ["env", "-i", "OUTRIDER_ADDRESS=127.0.0.1:0", "HOST_ORDER=serve"]),
     # What is reserved counts, stacks of threads above all, and not what is used.
     Host("160 MiB of data", ["prlimit", f"--data={160 << 20}"]),
 ]
@@ -72,8 +72,8 @@ class Guest:
         self.errors = self.place / "errors"
         with self.errors.open("wb") as errors:
             self.popen = subprocess.Popen(
-                [*host.before, str(program), *([] if host.failures else ["serve"])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                # Swift knows no arguments where there is no /proc.
+                [*host.before, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                # Not by an argument: Swift knows none where there is no /proc.
                 env=clean_environment(**{"OUTRIDER_ADDRESS": "127.0.0.1:0", "HOST_ORDER": "serve"} | environment),
             )
         self.lines = Lines(self.popen.stdout)
@@ -96,8 +96,7 @@ class Guest:
         """The samples of this moment, as somebody else's parser reads them."""
         body = fetch(f"{self.url}/metrics")
         assert promtool_findings(body) == ""
-        exposition = Exposition(body, [("Content-Type", "text/plain; version=0.0.4")])
-        return {k: sample.value for k, sample in samples_of(exposition.families).items()}
+        return figures_in(body)
 
     def order(self, count: int) -> None:
         """Has it count."""

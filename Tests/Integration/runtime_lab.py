@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from exposition import Exposition, Key, key, samples_of
+from exposition import Key, figures_in, key
 from harness import fetch, poll, system_binary
 from probing import ProbeAgent
 
@@ -27,10 +27,7 @@ class RuntimeLab(ProbeAgent):
 
     def figures(self) -> dict[Key, float]:
         """The samples of this moment."""
-        exposition = Exposition(
-            fetch(f"{self.url}/metrics"), [("Content-Type", "text/plain; version=0.0.4")]
-        )
-        return {k: sample.value for k, sample in samples_of(exposition.families).items()}
+        return figures_in(fetch(f"{self.url}/metrics"))
 
     def figure(self, name: str, **labels: str) -> float:
         """One of them, which has to be there."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from constraints import may
-from exposition import Exposition, key, samples_of
+from exposition import figures_in, key
 from fleet_lab import Customer, Run
 from harness import Quickstart, fetch, poll
 from hosting import HOLDER, HOSTS, MAPPED, Guest, Host
@@ -67,8 +67,7 @@ def test_64_mebibytes_are_enough_for_a_service_under_load(tmp_path: Path) -> Non
             for customer in customers:
                 customer.is_over.set()
                 customer.join(20)
-            figures = {k: s.value for k, s in samples_of(Exposition(
-                fetch(f"{service.agent}/metrics"), [("Content-Type", "text/plain; version=0.0.4")]).families).items()}
+            figures = figures_in(fetch(f"{service.agent}/metrics"))
         finally:
             group.__exit__(None, None, None)
     assert service.popen.returncode == 0
