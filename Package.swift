@@ -213,8 +213,8 @@ let package = Package(
         .executableTarget(
             name: "outrider-probe",
             dependencies: [
-                "Outrider", "OutriderEndpoint", "OutriderInstruments", "CTestSupport",
-                "TestSupport",
+                "Outrider", "OutriderEndpoint", "OutriderHTTP", "OutriderInstruments",
+                "OutriderMetrics", "CTestSupport", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             path: "Tests/Probe",
@@ -275,15 +275,16 @@ let package = Package(
         .testTarget(
             name: "OutriderTests",
             dependencies: [
-                "Outrider", "OutriderEndpoint", "OutriderProfile", "OutriderTesting", "TestSupport",
+                "Outrider", "OutriderEndpoint", "OutriderMetrics", "OutriderProfile",
+                "OutriderTesting", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderHummingbirdTests",
             dependencies: [
-                "OutriderHummingbird", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
-                "TestSupport",
+                "OutriderHummingbird", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
+                "OutriderTesting", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 product("Hummingbird", of: "hummingbird", with: "Hummingbird"),
                 product("HTTPTypes", of: "swift-http-types", with: "Hummingbird"),
@@ -294,8 +295,8 @@ let package = Package(
         .testTarget(
             name: "OutriderNIOTests",
             dependencies: [
-                "OutriderNIO", "OutriderHTTP", "OutriderMetrics", "OutriderRuntime",
-                "OutriderTesting", "TestSupport",
+                "OutriderNIO", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
+                "OutriderRuntime", "OutriderTesting", "TestSupport",
                 product("NIOCore", of: "swift-nio", with: "NIO"),
                 product("NIOHTTP1", of: "swift-nio", with: "NIO"),
                 product("NIOPosix", of: "swift-nio", with: "NIO"),
@@ -307,8 +308,8 @@ let package = Package(
         .testTarget(
             name: "OutriderFlyingFoxTests",
             dependencies: [
-                "OutriderFlyingFox", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
-                "TestSupport",
+                "OutriderFlyingFox", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
+                "OutriderTesting", "TestSupport",
                 product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
                 product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
             ],

@@ -113,7 +113,7 @@ def watch(lab: Lab, run: Run, isover: threading.Event) -> None:
 def drill(fault: str, seconds: int) -> Run:
     """The service with a fault, under load."""
     (PLACE / "load.lua").write_text(LOAD)
-    lab = Lab("examples", "storefront", PLACE, STOREFRONT_FAULT=fault)
+    lab = Lab("storefront", PLACE, STOREFRONT_FAULT=fault)
     run = Run(fault)
     try:
         arguments = ("-s", str(PLACE / "load.lua"), lab.service)

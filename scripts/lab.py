@@ -18,16 +18,18 @@ def say(text: str = "") -> None:
 
 
 @functools.cache
-def built(package: str, product: str) -> str:
-    """The program of an example, built for release."""
-    build = [ROOT / "scripts/build-release.sh", package, product]
+def built(program: str) -> str:
+    """The program of an example, built for release; OUTRIDER_LAB_PROGRAM names one that is built already."""
+    if path := os.environ.get("OUTRIDER_LAB_PROGRAM"):
+        return path
+    build = [ROOT / "scripts/build-release.sh", program]
     return subprocess.run(build, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 class Lab:
     """A service with its agent, running on free ports."""
 
-    def __init__(self, package: str, product: str, place: Path, **environment: str) -> None:
+    def __init__(self, product: str, place: Path, **environment: str) -> None:
         place.mkdir(parents=True, exist_ok=True)
         self.place = place
         self.product = product
@@ -35,7 +37,7 @@ class Lab:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         ports = {"OUTRIDER_ADDRESS": "127.0.0.1:0", "STOREFRONT_PORT": "0"}
         self.process = subprocess.Popen(
-            [built(package, product)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [built(product)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=kept | ports | environment,
         )
         self.service = self._line("service")

@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A service under load, and what heap profiles tell.")
     parser.add_argument("--seconds", type=int, default=5, help="of load for each route")
     seconds = parser.parse_args().seconds
-    lab = Lab("examples/memory-lab", "memory-lab", PLACE)
+    lab = Lab("memory-lab", PLACE)
     try:
         say(f"service {lab.service}\nagent   {lab.agent}")
         find_the_leak(lab, seconds)

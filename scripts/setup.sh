@@ -110,7 +110,7 @@ set_up_elsewhere() {
         say "this system has no dpkg. Please install by its own means:"
         say "  libmicrohttpd and zlib with their headers, and pkg-config that finds libmicrohttpd"
         if [[ $goal == test ]]; then
-            say "  prometheus with promtool, Alertmanager with amtool, and Python 3.10 or later with its venv module"
+            say "  prometheus with promtool, Alertmanager with amtool, and Python 3.11 or later with its venv module"
         fi
         exit 1
     fi
