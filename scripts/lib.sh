@@ -40,3 +40,21 @@ choose_all_traits() {
 find_clang() {
     echo "${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
 }
+
+# Runs a command in the background, as many at a time as there are CPUs. A job that fails is seen by await_jobs.
+job_failures=0
+run_job() {
+    while [[ $(jobs -rp | wc -l) -ge $(nproc) ]]; do
+        wait -n || job_failures=$((job_failures + 1))
+    done
+    "$@" &
+}
+
+# Waits for all jobs; fails if one of them did.
+await_jobs() {
+    local job
+    for job in $(jobs -p); do
+        wait "$job" || job_failures=$((job_failures + 1))
+    done
+    [[ $job_failures -eq 0 ]]
+}
