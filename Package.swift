@@ -232,10 +232,15 @@ let package = Package(
                 "OutriderThreading",
             ],
             path: "Tests/TestSupport", swiftSettings: strict),
+        // Apart, since it imports Testing, which no program has.
+        .target(
+            name: "TestTraits", dependencies: ["OutriderThreading"], path: "Tests/TestTraits",
+            swiftSettings: strict),
         .testTarget(
             name: "OutriderMetricsTests",
             dependencies: [
-                "OutriderMetrics", "OutriderTesting", "OutriderThreading",
+                "OutriderMetrics", "OutriderTesting", "OutriderThreading", "TestSupport",
+                "TestTraits",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -268,7 +273,7 @@ let package = Package(
         .testTarget(
             name: "OutriderTestingTests",
             dependencies: [
-                "OutriderTesting", "OutriderMetrics", "TestSupport",
+                "OutriderTesting", "OutriderMetrics", "TestSupport", "TestTraits",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -284,7 +289,7 @@ let package = Package(
             name: "OutriderHummingbirdTests",
             dependencies: [
                 "OutriderHummingbird", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
-                "OutriderTesting", "TestSupport",
+                "OutriderTesting", "OutriderThreading", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 product("Hummingbird", of: "hummingbird", with: "Hummingbird"),
                 product("HTTPTypes", of: "swift-http-types", with: "Hummingbird"),
