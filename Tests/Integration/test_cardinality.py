@@ -12,6 +12,8 @@ from exposition import key, samples_of
 from harness import promtool_findings
 from probing import ProbeProcess
 
+pytestmark = pytest.mark.compute
+
 VALUES = 1_000_000
 LIMITS = {"flood_hits": 10_000, "flood_wait_seconds": 100}
 

@@ -13,6 +13,8 @@ from harness import Quickstart, fetch, poll
 from hosting import HOLDER, HOSTS, MAPPED, Guest, Host
 from runtime_lab import memory_limit, total
 
+pytestmark = pytest.mark.wait
+
 
 @pytest.fixture(scope="module", name="usual")
 def fixture_usual() -> set[str]:

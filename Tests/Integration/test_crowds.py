@@ -15,6 +15,8 @@ import pytest
 from raw import Client, get, read_answers
 from serving import Scraper, Serving, observed, scrape
 
+pytestmark = pytest.mark.wait
+
 MANY = 10_000
 BATCH = 64
 """How many come between two that are served: less than the kernel's queue of new connections."""

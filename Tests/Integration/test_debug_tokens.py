@@ -12,6 +12,8 @@ from harness import poll
 from raw import Answer, ask, get
 from serving import Serving, scrape
 
+pytestmark = pytest.mark.wait
+
 PAGE = "/debug/probe"
 TOKEN = "s3cret-T0ken_of.~+/this=="
 WRONG = [

@@ -18,6 +18,8 @@ from harness import poll
 from raw import Client, ask, await_refusal, get, is_refused
 from serving import Serving, scrape
 
+pytestmark = pytest.mark.wait
+
 STOP_LIMIT = 3.0
 """Less than any page here takes by itself."""
 WINDOW = 4096

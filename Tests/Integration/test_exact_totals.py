@@ -7,6 +7,8 @@ import pytest
 
 from harness import clean_environment, probe_binary
 
+pytestmark = pytest.mark.compute
+
 
 @pytest.fixture(scope="module")
 def totals() -> dict[str, tuple[float, float]]:

@@ -16,6 +16,8 @@ from raw import Client, get
 from runtime_lab import RuntimeLab, total
 from serving import Serving, observed, scrape
 
+pytestmark = pytest.mark.wait
+
 SPARE = 12
 """Descriptors that the host has left; fewer than the connections that the agent would take."""
 CROWD = 100

@@ -12,6 +12,8 @@ from probing import Probe, family
 from prometheus_releases import Release
 from prometheus_server import Prometheus, StaticPages
 
+pytestmark = pytest.mark.wait
+
 
 def labelled(probe: Probe, values: list[str]) -> Exposition:
     """A gauge with a series for each value of its label."""

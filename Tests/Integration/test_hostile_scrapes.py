@@ -10,6 +10,8 @@ from hostile import LONGEST, NUMBERS, VALUES, every_scalar
 from probing import Probe, family
 from prometheus_server import Prometheus, StaticPages
 
+pytestmark = pytest.mark.wait
+
 
 def labelled(probe: Probe, values: list[str]) -> bytes:
     """A gauge with a series for each value of its label."""

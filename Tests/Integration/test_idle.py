@@ -11,6 +11,8 @@ import pytest
 from harness import fetch, poll
 from probing import BareService, IdleAgent, ProbeAgent
 
+pytestmark = pytest.mark.wait
+
 OBSERVED_SECONDS = 5.0
 MEBIBYTE = 1 << 20
 

@@ -11,6 +11,8 @@ from harness import ROOT, fetch, poll
 from runtime_lab import RuntimeLab
 from test_heap import HeapProbe
 
+pytestmark = pytest.mark.wait
+
 ROW = re.compile(r"^\| `([a-z_]+)` \| (.*) \|$")
 ELSEWHERE = {
     "Log messages", "Event loops of NIO", "gRPC calls", "Connections of AsyncHTTPClient",

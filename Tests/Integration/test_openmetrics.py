@@ -23,6 +23,8 @@ from registries import (
     without_empty,
 )
 
+pytestmark = pytest.mark.compute
+
 # The clock that a process reads may lag behind another by a tick of the kernel.
 TICK = 0.05
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exposition of a service in use, read by parsers that are not ours."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from exposition import sample_lines
 from harness import Quickstart, poll, promtool_findings
+
+pytestmark = pytest.mark.wait
 
 
 def busy_metrics(quickstart: Quickstart) -> str:

@@ -10,6 +10,8 @@ import pytest
 
 from harness import Lines, Quickstart, clean_environment, fetch, poll, quickstart_binary
 
+pytestmark = pytest.mark.wait
+
 
 def test_it_ends_by_itself_after_the_seconds_it_was_given(tmp_path: Path) -> None:
     with Quickstart(tmp_path / "log", SECONDS_TO_RUN="2") as service:

@@ -12,6 +12,8 @@ from raw_lines import ABOUT_LINES
 from raw_table import ABOUT_FIELDS, SMUGGLED, Row
 from serving import Serving, scrape
 
+pytestmark = pytest.mark.compute
+
 ROWS = [*ABOUT_FIELDS, *ABOUT_LINES]
 LAST = get("/healthz", "Connection: close")
 """Asked last on a connection that goes on: its answer stands at the end, and ends it."""

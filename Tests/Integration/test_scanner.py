@@ -6,9 +6,12 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness import Quickstart
+
+pytestmark = pytest.mark.compute
 
 PATHS = 50_000
 METHODS = 1_000

@@ -15,6 +15,8 @@ from activation import Activated, listening
 from harness import Process, fetch, free_port, poll, probe_binary, quickstart_binary, system_binary
 from prometheus_server import Prometheus
 
+pytestmark = pytest.mark.wait
+
 SERVE = "serve"
 
 

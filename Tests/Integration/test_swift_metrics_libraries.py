@@ -5,9 +5,12 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness import poll
+
+pytestmark = pytest.mark.wait
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "Tests/Libraries/.build/debug/recorded-configuration"
