@@ -56,7 +56,10 @@ def server(
     with StaticPages({f"/{name}": page for name, page in pages.items()}) as web:
         jobs = {name: f"{web.target}/{name}" for name in pages}
         jobs["serve"] = f"{serving.target}/metrics"
-        with Prometheus(folder, jobs, of=prometheus_release, flags=[STORES]) as prometheus:
+        release, interval = prometheus_release, "2s"
+        with Prometheus(folder, jobs, of=release, flags=[STORES], interval=interval) as prometheus:
+            # The first ones, before there are others in their place.
+            await_exemplars(prometheus, "probe_requests_total")
             yield prometheus
 
 

@@ -181,7 +181,8 @@ def fixture_scraped(
     with ServingProbe(OUTRIDER_METRIC_NAMES="utf8") as probe:
         places = {one: f"{probe.target}/metrics" for one in schemes}
         with Prometheus(
-            tmp_path_factory.mktemp("utf8"), places, of=prometheus_release, options=options
+            tmp_path_factory.mktemp("utf8"), places, of=prometheus_release, options=options,
+            interval="2s",
         ) as server:
             yield server
 
