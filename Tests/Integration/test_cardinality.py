@@ -28,7 +28,7 @@ BEYOND_BYTES = 4 << 20
 def report() -> dict[str, Any]:
     """What the probe tells after it has seen a million users."""
     with ProbeProcess("flood") as probe:
-        told: dict[str, Any] = json.loads(probe.lines.read(seconds=240))
+        told: dict[str, Any] = json.loads(probe.lines.read(seconds=600))
     return told
 
 

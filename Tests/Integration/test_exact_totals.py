@@ -17,7 +17,7 @@ def totals() -> dict[str, tuple[float, float]]:
         [probe_binary(), "stress"],
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=600,
         text=True,
         env=clean_environment(),
     )
