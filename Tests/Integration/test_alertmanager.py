@@ -5,10 +5,14 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from alerting import Alertmanager, Webhook
 from monitored import quick_rules
 from prometheus_server import Prometheus
 from storefront_lab import Storefront
+
+pytestmark = pytest.mark.wait
 
 
 def test_a_service_that_dies_and_comes_back_is_told_of_twice(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from harness import system_binary
 from preloading import SUITE, hooked, outcome, pprof, profiles
 
+pytestmark = pytest.mark.compute
+
 
 @pytest.mark.parametrize("tells", [True, False])
 def test_awaiting_callers_are_found_where_frames_are_marked(tmp_path: Path, tells: bool) -> None:

@@ -12,6 +12,8 @@ from harness import Example, example_binary, fetch, poll, promtool_findings
 from live_metrics import Metrics
 from websockets import WebSocket, read_until
 
+pytestmark = pytest.mark.compute
+
 READERS, SLEEPERS = 900, 100
 TEXT = "x" * 3_000
 

@@ -14,6 +14,8 @@ import yaml
 from harness import ROOT, host_binary, system_binary
 from hosting import Guest, HOSTS
 
+pytestmark = pytest.mark.compute
+
 PLACE = ROOT / "examples/collectors"
 ALLOY = (PLACE / "alloy.config").read_text(encoding="utf-8")
 PARCA = yaml.safe_load((PLACE / "parca.yaml").read_text(encoding="utf-8"))

@@ -12,6 +12,8 @@ from board_checks import CHECKS, problems
 from boards import BOARDS, FOLDER, FOREIGN, Board, expressions_of, listed, metrics_of, panels_of
 from grafana_schema import SCHEMAS
 
+pytestmark = pytest.mark.compute
+
 each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
 

@@ -16,6 +16,8 @@ from harness import poll
 from monitored import TRACE, WINDOW, Monitored
 from prometheus_server import Prometheus
 
+pytestmark = pytest.mark.wait
+
 NOT_HERE = {
     "rpc_server_call_duration_seconds": "no example speaks gRPC; tests in Swift compare these with the list of metrics",
     "rpc_server_active_calls": "as above",

@@ -9,6 +9,8 @@ import pytest
 
 from harness import ROOT, probe_binary, system_binary
 
+pytestmark = pytest.mark.compute
+
 FOLDER = ROOT / "Sources/OutriderInstruments"
 BLOCK = re.compile(r"(?m)^/// ```swift\n((?:///.*\n)+?)/// ```$")
 

@@ -8,6 +8,8 @@ import pytest
 
 from harness import ROOT, clean_environment
 
+pytestmark = pytest.mark.measure
+
 FAULTS = ["leak", "blocked-executor", "dry-pool", "hot-route", "cold-cache"]
 LEAST = {"leak": 5, "blocked-executor": 10, "dry-pool": 50, "hot-route": 2, "cold-cache": 5}
 """By what factor each indicator moves at least; docs/diagnose.md has what was measured."""

@@ -20,6 +20,8 @@ from harness import poll
 from monitored import TRACE
 from prometheus_server import Prometheus
 
+pytestmark = pytest.mark.wait
+
 ORDERS = "orders_placed_total"
 TOLERANCE = 0.01
 """Of a scrape's timestamp: Prometheus puts scrapes on their grid if they are 2 ms off; and the grain of clocks."""

@@ -20,6 +20,8 @@ from harness import (
 from preloading import BEHIND, hooked, library, outcome, pprof, profiles
 from probing import ProbeProcess
 
+pytestmark = pytest.mark.compute
+
 
 class HeapProbe(ProbeProcess):
     """An agent with a heap profiler, which holds memory on command."""

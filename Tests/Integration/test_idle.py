@@ -11,7 +11,9 @@ import pytest
 from harness import fetch, poll
 from probing import BareService, IdleAgent, ProbeAgent
 
-OBSERVED_SECONDS = 5.0
+pytestmark = pytest.mark.wait
+
+OBSERVED_SECONDS = 2.2
 MEBIBYTE = 1 << 20
 
 
@@ -47,6 +49,22 @@ def wakeups(agent: IdleAgent) -> tuple[dict[str, int], float]:
     return counts, time.monotonic() - begin
 
 
+def await_calm(agent: IdleAgent) -> None:
+    """Waits for seconds in which nothing but the beat has woken, once in each of them.
+
+    On a busy machine a beat may also wait for a page or a lock, which the kernel counts as well, or
+    come late. Threads that wake more often do so in any seconds.
+    """
+
+    def attempt() -> bool | None:
+        counts, seconds = wakeups(agent)
+        beats = counts.pop("outrider-beat")
+        # One more if the time observed begins just before one.
+        return (1 <= beats <= seconds + 1 and not any(counts.values())) or None
+
+    poll("only the beat wakes, once a second", attempt, 60)
+
+
 def rested(agent: IdleAgent) -> None:
     """Waits until the first readings are through."""
     poll(
@@ -57,21 +75,13 @@ def rested(agent: IdleAgent) -> None:
 
 def test_an_agent_without_clients_wakes_once_a_second(agent: IdleAgent) -> None:
     rested(agent)
-    counts, seconds = wakeups(agent)
-    assert counts.pop("MHD-listen") == 0
-    # One more if the time observed begins just before one; and one for a page or a lock that a beat waits for
-    # on a busy machine, which the kernel counts as well.
-    assert OBSERVED_SECONDS - 1 <= counts.pop("outrider-beat") <= seconds + 2
-    assert sum(counts.values()) <= 1, counts
+    await_calm(agent)
 
 
 def test_an_agent_rests_again_after_a_scrape(agent: IdleAgent) -> None:
     assert b"outrider_build_info" in fetch(f"{agent.url}/metrics")
     rested(agent)
-    counts, seconds = wakeups(agent)
-    assert counts.pop("MHD-listen") == 0
-    assert counts.pop("outrider-beat") <= seconds + 2
-    assert sum(counts.values()) <= 1, counts
+    await_calm(agent)
 
 
 def memory(process: ProbeAgent) -> tuple[int, int]:

@@ -18,6 +18,8 @@ from constraints import NOBODY, READ_ONLY_BUT_TMP, for_everybody, may
 from harness import ROOT, Example, example_binary, fetch, poll, system_binary
 from manifests import MANIFESTS, PLACE, Manifest, judge, of_kind, read
 
+pytestmark = pytest.mark.compute
+
 DEPLOYMENT = of_kind("Deployment")
 POD = DEPLOYMENT["spec"]["template"]
 CONTAINER = POD["spec"]["containers"][0]

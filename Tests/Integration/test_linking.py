@@ -10,6 +10,8 @@ import pytest
 
 from harness import Lines, clean_environment, host_binary, system_binary
 
+pytestmark = pytest.mark.compute
+
 LINKED = [["linked"], ["linked", "with-agent"]]
 """The hooks and the agent are in the program; and an agent runs."""
 

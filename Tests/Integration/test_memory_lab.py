@@ -4,7 +4,11 @@
 import re
 import subprocess
 
+import pytest
+
 from harness import ROOT, Quickstart, clean_environment, fetch
+
+pytestmark = pytest.mark.compute
 
 
 def test_the_lab_names_the_leak_and_what_the_pool_saves() -> None:

@@ -14,6 +14,8 @@ from harness import ROOT, Process, free_port, poll, system_binary
 from prometheus_server import PrometheusAPI
 from storefront_lab import Storefront
 
+pytestmark = pytest.mark.wait
+
 PLACE = ROOT / "examples/monitoring"
 
 

@@ -12,6 +12,8 @@ from probing import ServingProbe
 from prometheus_releases import Release
 from prometheus_server import Prometheus
 
+pytestmark = pytest.mark.wait
+
 DURATIONS = "probe_duration_seconds"
 OBSERVED = {0.1: 0.05, 0.5: 0.2, 0.95: 3.0}
 """What the probe observes each time that it records, by a quantile that falls there."""

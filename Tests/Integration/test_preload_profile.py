@@ -14,6 +14,8 @@ import pytest
 from harness import Lines, poll
 from preloading import compiled, decoded, preload_object, pprof, preloaded, run, sums
 
+pytestmark = pytest.mark.compute
+
 
 def life(name: str) -> list[str]:
     """The program that lives as it is told."""

@@ -15,6 +15,8 @@ import pytest
 from harness import free_port, poll, system_binary
 from preloading import Ending, fresh_folder, pprof, preloaded, profile_of, run, unhooked
 
+pytestmark = pytest.mark.compute
+
 
 @dataclass(frozen=True)
 class Work:

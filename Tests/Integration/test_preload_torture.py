@@ -12,6 +12,8 @@ import pytest
 from harness import ROOT, clean_environment
 from preloading import compiled, fresh_folder, pprof, preloaded, run, sums
 
+pytestmark = pytest.mark.compute
+
 PROGRAMS = {
     "calls.c": "every call kept its promise\n",
     "threads.c": "every thread came to its end\n",

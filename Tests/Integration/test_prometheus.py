@@ -3,8 +3,12 @@
 
 import math
 
+import pytest
+
 from harness import Quickstart, poll
 from prometheus_server import Prometheus
+
+pytestmark = pytest.mark.wait
 
 
 def test_the_service_is_up(prometheus: Prometheus) -> None:

@@ -17,6 +17,8 @@ from prometheus_releases import Release
 from prometheus_server import Prometheus
 from recording_proxy import Exchange, RecordingProxy
 
+pytestmark = pytest.mark.wait
+
 FILLER = 200
 # A second leaves time for the proxy on a machine that is busy with other tests.
 INTERVAL = "1s"

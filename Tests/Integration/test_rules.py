@@ -14,6 +14,8 @@ from boards import BOARDS as BOARDS_BY_NAME
 from boards import FOREIGN, listed, metrics_of, panels_of, resolved
 from harness import ROOT, system_binary
 
+pytestmark = pytest.mark.compute
+
 BOARDS = ROOT / "dashboards"
 RULES = (BOARDS / "outrider.rules.yml").read_text(encoding="utf-8")
 TEST_FILES = sorted(path.name for path in BOARDS.glob("*.test.yml"))

@@ -12,6 +12,8 @@ from monitored import quick_rules
 from prometheus_server import Prometheus
 from runtime_lab import RuntimeLab
 
+pytestmark = pytest.mark.wait
+
 FAILED, SLOW = 15, 10
 """Requests, of which the slow ones take longer than the bound of the budget."""
 ALL = 3 * FAILED + SLOW

@@ -12,6 +12,8 @@ from exposition import key
 from harness import fetch, poll
 from runtime_lab import RuntimeLab, cpu_limit, total
 
+pytestmark = pytest.mark.wait
+
 MEBIBYTE = 1 << 20
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from harness import ROOT, clean_environment, probe_binary
 
+pytestmark = pytest.mark.compute
+
 STACK = ROOT / "Sources/COutriderStack"
 # Every so many allocations are compared: the other unwinder takes some 50 us each.
 EVERY = {"objects": 3, "collections": 7, "json": 3, "tasks": 7, "dispatch": 1}

@@ -15,6 +15,8 @@ from harness import fetch, poll
 from live_metrics import Metrics
 from storefront_lab import Redis, Storefront, Wrk, new_orders, orders
 
+pytestmark = pytest.mark.wait
+
 
 @pytest.fixture(name="redis")
 def fixture_redis(tmp_path: Path) -> Iterator[Redis]:

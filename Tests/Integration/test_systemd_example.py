@@ -10,6 +10,8 @@ import pytest
 
 from harness import ROOT, system_binary
 
+pytestmark = pytest.mark.compute
+
 PLACE = ROOT / "examples/systemd"
 SERVICE, SOCKET = ((PLACE / name).read_text(encoding="utf-8") for name in ("shop.service", "shop-outrider.socket"))
 EXPOSURE = 2.0
