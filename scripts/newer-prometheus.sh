@@ -1,33 +1,59 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Fetches newer Prometheus servers than the system's, for the integration tests: those of Debian
-# trixie (2.53) and of Debian sid (3.x). They are unpacked below .build and never installed; the
-# package manager's own sources, lists and caches stay as they are. Runs again at no cost.
+# trixie (2.53) and of Debian sid (3.x), as far as they are newer releases than this system. They come
+# from the mirror that apt uses already, are unpacked below .build and never installed; the package
+# manager's own sources, lists and caches stay as they are. Runs again at no cost.
 #
 #   scripts/newer-prometheus.sh             prints the path of each server, one a line
 #   scripts/newer-prometheus.sh trixie      the same for the suites that it names
+#   scripts/newer-prometheus.sh --suites    prints the suites that it takes unless some are named
 #
 # A server that cannot be had is no failure: it says why on stderr, and the tests skip it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-mirror=http://deb.debian.org/debian
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 home="$PWD/.build/newer-prometheus"
 # Seconds. Lists are 10 MB, a package is 35 MB.
 update_limit=90
 download_limit=180
 
-suites=(trixie sid)
+# Those suites that are newer than this system. A system that is none of Debian's counts as older.
+newer_suites() {
+    local own newer=' bookworm trixie forky sid ' suite
+    # shellcheck source=/dev/null
+    own="$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")" || true
+    newer="${newer##* ${own:-none} }"
+    for suite in trixie sid; do
+        if [[ " $newer" == *" $suite "* ]]; then
+            echo "$suite"
+        fi
+    done
+}
+
+if [[ ${1:-} == --suites ]]; then
+    newer_suites
+    exit
+fi
+mapfile -t suites < <(newer_suites)
 if [[ $# -gt 0 ]]; then
     suites=("$@")
 fi
 for suite in "${suites[@]}"; do
     if [[ ! $suite =~ ^[a-z]+$ ]]; then
-        echo "usage: scripts/newer-prometheus.sh [suite ...]" >&2
+        echo "usage: scripts/newer-prometheus.sh [--suites | suite ...]" >&2
         exit 2
     fi
 done
+
+# The Debian mirror that apt has package lists of. Mirrors of security updates and of backports have
+# other labels.
+mirror_of_apt() {
+    apt-get indextargets --format '$(REPO_URI)' \
+        'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' 2>/dev/null |
+        awk '!/^cdrom:/ && !found++'
+}
 
 # What keeps this system from it; nothing if it can be tried.
 obstacle() {
@@ -40,19 +66,22 @@ obstacle() {
     done
     if [[ ! -r $keyring ]]; then
         echo "there is no $keyring to check signatures with (package debian-archive-keyring)"
+    elif [[ -z $(mirror_of_apt) ]]; then
+        echo "apt has no package lists of a Debian mirror; \`apt-get update\` fetches them where its sources name one"
     fi
 }
 
-# The configuration of apt-get for one suite. It reads nothing of the system's own but its proxies,
-# so that neither its sources nor what it does after an update come into play.
+# The configuration of apt-get for one suite. Of the system's own it has the mirror and how that is
+# reached, so that neither its other sources nor what it does after an update come into play.
 write_configuration() {
-    local folder="$1" suite="$2"
+    local folder="$1" suite="$2" mirror
     mkdir -p "$folder"/{lists/partial,cache/archives/partial,none}
     : >"$folder/status"
+    mirror="$(mirror_of_apt)"
     # A mirror that lags behind is good enough for tests: its lists are signed, if not of this week.
     echo "deb [signed-by=$keyring check-valid-until=no] $mirror $suite main" \
         >"$folder/sources.list"
-    apt-config dump | grep -i '^Acquire::.*proxy' >"$folder/apt.conf" || true
+    apt-config dump | grep -iE '^Acquire::(https?::|check-date|.*proxy)' >"$folder/apt.conf" || true
     cat >>"$folder/apt.conf" <<END
 Dir::Etc::main "/dev/null";
 Dir::Etc::parts "$folder/none";

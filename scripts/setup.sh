@@ -27,9 +27,10 @@ if [[ $goal == pictures ]]; then
     goal=test
 fi
 
+# Names of one package in several releases have "|" between them, the newest first.
 packages=(libmicrohttpd-dev zlib1g-dev pkg-config)
 if [[ $goal == bench ]]; then
-    packages+=(wrk python3 gcc libc6-dev binutils libjemalloc2 libgoogle-perftools4)
+    packages+=(wrk python3 gcc libc6-dev binutils libjemalloc2 'libgoogle-perftools4t64|libgoogle-perftools4')
 fi
 if [[ $goal == sql ]]; then
     packages+=(libsqlite3-dev)
@@ -39,7 +40,8 @@ if [[ $goal == lab ]]; then
 fi
 if [[ $goal == test ]]; then
     packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go graphviz protobuf-compiler valgrind gcc g++
-        libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server systemd curl libsqlite3-dev libjemalloc2 libmimalloc2.0)
+        libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server systemd curl libsqlite3-dev libjemalloc2
+        'libmimalloc3|libmimalloc2.0')
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)
@@ -50,14 +52,27 @@ say() {
     echo "setup: $*" >&2
 }
 
+# Those of the packages of which none is installed under any of its names.
 missing_packages() {
-    local installed package
+    local installed package state=' installed'
+    local next="$state"$'\n'
     # dpkg-query exits non-zero when it does not know one of the names.
-    # shellcheck disable=SC2016 # dpkg-query fills in the fields, not the shell
+    # shellcheck disable=SC2016,SC2086 # dpkg-query fills in the fields; one word for each name
     installed="$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' \
-        "${packages[@]}" 2>/dev/null || true)"
+        ${packages[*]//|/ } 2>/dev/null || true)"
     for package in "${packages[@]}"; do
-        grep -qxF "$package installed" <<<"$installed" || echo "$package"
+        grep -qxF "${package//|/$next}$state" <<<"$installed" || echo "$package"
+    done
+}
+
+# The first name of each package that apt knows. It knows none before its lists are there; then it is the last.
+names_here() {
+    local names
+    for names in "$@"; do
+        while [[ $names == *'|'* ]] && ! apt-cache show "${names%%|*}" >/dev/null 2>&1; do
+            names="${names#*|}"
+        done
+        echo "${names%%|*}"
     done
 }
 
@@ -79,27 +94,29 @@ install_packages() {
 }
 
 set_up_debian() {
-    local missing
+    local missing names
     mapfile -t missing < <(missing_packages)
     if [[ ${#missing[@]} -eq 0 ]]; then
         return
     fi
+    mapfile -t names < <(names_here "${missing[@]}")
     if [[ $(id -u) -ne 0 ]]; then
         say "these Debian packages are missing. Install them, then try again:"
-        echo "sudo apt-get install -y --no-install-recommends ${missing[*]}"
+        echo "sudo apt-get install -y --no-install-recommends ${names[*]}"
         exit 1
     fi
 
-    say "installing ${missing[*]}"
+    say "installing ${names[*]}"
     forbid_services
     # Package lists may be absent (a new container) or too old (a file that is gone by now).
-    if ! apt-cache show "${missing[@]}" >/dev/null 2>&1 || ! install_packages "${missing[@]}"; then
+    if ! apt-cache show "${names[@]}" >/dev/null 2>&1 || ! install_packages "${names[@]}"; then
         apt-get update
-        install_packages "${missing[@]}"
+        mapfile -t names < <(names_here "${missing[@]}")
+        install_packages "${names[@]}"
     fi
     local service
     for service in prometheus prometheus-alertmanager; do
-        if [[ " ${missing[*]} " == *" $service "* ]] && [[ -d /run/systemd/system ]]; then
+        if [[ " ${names[*]} " == *" $service "* ]] && [[ -d /run/systemd/system ]]; then
             systemctl disable --quiet "$service.service" || true
         fi
     done

@@ -26,16 +26,16 @@ def preload_object() -> str:
 
 
 def library(name: str) -> str:
-    """The path of an allocator's library."""
+    """The path of an allocator's library, whatever the version of its interface is."""
     listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True)
-    found = re.search(rf"{re.escape(name)} .*=> (\S+)", listed.stdout)
+    found = re.search(rf"\b{re.escape(name)}\.\d+ .*=> (\S+)", listed.stdout)
     if not found:
         pytest.fail(f"{name} is not installed; `make setup` installs it", pytrace=False)
     return found[1]
 
 
 # The allocators that may stand behind the hooks, as they are preloaded.
-BEHIND = {"glibc": "", "jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2"}
+BEHIND = {"glibc": "", "jemalloc": "libjemalloc.so", "mimalloc": "libmimalloc.so"}
 
 
 def hooked(folder: Path, interval: int = 65536, behind: str = "glibc") -> dict[str, str]:

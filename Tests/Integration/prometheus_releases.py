@@ -13,11 +13,14 @@ import pytest
 from harness import ROOT, system_binary
 
 SYSTEM = "system"
-SUITES = [SYSTEM, "trixie", "sid"]
+FETCHER = ROOT / "scripts" / "newer-prometheus.sh"
+"""Puts newer servers into NEWER, and prints which suites of Debian they come from."""
+
+SUITES = [SYSTEM, *subprocess.check_output([FETCHER, "--suites"], text=True, timeout=60).split()]
 """Where servers come from: PATH, and Debian's newer suites by their names."""
 
 NEWER = ROOT / ".build" / "newer-prometheus"
-"""Where scripts/newer-prometheus.sh puts them."""
+"""The directory of the newer servers, by suite."""
 
 SINCE = {
     "scrape_protocols": (2, 49),
