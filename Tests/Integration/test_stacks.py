@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, clean_environment, probe_binary
+from preloading import LIMIT
 
 pytestmark = pytest.mark.compute
 
@@ -25,7 +26,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = [ROOT / "Tests/Preload/compare_stacks.c", *sorted(STACK.glob("*.c"))]
     command = [os.environ.get("CC", "cc"), *flags, "-fno-omit-frame-pointer", "-Werror"]
     subprocess.run(
-        [*command, f"-I{STACK}/include", *sources, "-o", made], check=True, timeout=60
+        [*command, f"-I{STACK}/include", *sources, "-o", made], check=True, timeout=LIMIT
     )
     return made
 
@@ -39,7 +40,7 @@ def test_stacks_are_those_that_an_unwinder_finds(comparison: Path, workload: str
         ),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT,
         check=True,
     )
     found = re.search(r"^stacks (\d+) (\d+) (\d+)$", run.stderr, re.MULTILINE)
