@@ -213,8 +213,9 @@ def test_a_hundred_threads_are_counted_and_have_a_name(lab: RuntimeLab) -> None:
     assert figures[key("threads", [("thread", "lab-worker-N")])] == 100
     assert figures[key("threads", [("thread", "outrider-beat")])] == 1
     shown = figures[key("thread_run_queue_seconds_total", [("thread", "lab-worker-N")])]
-    assert low - 0.000_001 <= shown <= waited() + 0.000_001
-    assert figures[key("process_run_queue_seconds_total", [])] >= shown
+    # What they waited before they had their names is another group's, and the process' in any case.
+    assert 0 <= shown <= waited() + 0.000_001
+    assert figures[key("process_run_queue_seconds_total", [])] >= low - 0.000_001
 
 
 def test_reads_are_counted_as_the_kernel_counts_them(lab: RuntimeLab) -> None:
