@@ -34,6 +34,8 @@ end
 """Customers who think for some 10 ms: mostly of a few orders, sometimes of one that is not there."""
 
 CUSTOMERS = 32
+FEWER = {"hot-route": 8}
+"""Customers of a run with a number of requests, where more of them would queue for a processor that the machine does not have."""
 FINER = {"OUTRIDER_HEAP_INTERVAL": "65536"}
 """Samples of the heap, so that a short run has enough of them."""
 LONG_DELAYS = 10
@@ -159,12 +161,12 @@ class Amount:
         return Amount(self.seconds / 8, self.requests // 8)
 
 
-def load(lab: Lab, run: Run, amount: Amount) -> None:
+def load(lab: Lab, run: Run, amount: Amount, customers: int) -> None:
     """Puts the service under load, and looks at what comes and goes as Prometheus would."""
     script = PLACE / "load.lua"
     script.write_text(LOAD)
     # Stopped when it is enough.
-    command = ["wrk", "-t1", f"-c{CUSTOMERS}", f"-d{2 * LIMIT}s", "--timeout", f"{LIMIT}s", "-s", str(script), lab.service]
+    command = ["wrk", "-t1", f"-c{customers}", f"-d{2 * LIMIT}s", "--timeout", f"{LIMIT}s", "-s", str(script), lab.service]
     run.before = run.after = Scrape(lab)
     wrk = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -181,10 +183,11 @@ def drill(fault: str, amount: Amount, program: str | None) -> Run:
     """The service with a fault, under load."""
     lab = Lab("examples", "storefront", PLACE, program, STOREFRONT_FAULT=fault, **FINER if amount.requests else {})
     run = Run(fault)
+    customers = FEWER.get(fault, CUSTOMERS) if amount.requests else CUSTOMERS
     try:
-        load(lab, Run(""), amount.for_warmth())
+        load(lab, Run(""), amount.for_warmth(), customers)
         base = lab.save("heap", f"{fault or 'healthy'}-before.pb.gz")
-        load(lab, run, amount)
+        load(lab, run, amount, customers)
         grown = lab.save("heap", f"{fault or 'healthy'}-after.pb.gz")
         run.evidence = EVIDENCE[fault](run, lab, [f"-base={base}", str(grown)]) if fault else []
     finally:
