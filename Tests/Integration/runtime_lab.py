@@ -40,22 +40,21 @@ class RuntimeLab(ProbeAgent):
         assert wanted in found, f"{wanted} is not among {sorted(k[0] for k in found)}"
         return found[wanted]
 
-    def after_reading(self, reading: str) -> dict[Key, float]:
-        """The samples once what is read beside the scrapes has been read again, from start to end."""
-        age = key("outrider_reading_age_seconds", [("reading", reading)])
-        cost = key("outrider_reading_duration_seconds", [("reading", reading)])
+    def after_reading(self, *readings: str) -> dict[Key, float]:
+        """The samples once what is read beside the scrapes has been read again, each from start to end."""
+        ages = [key("outrider_reading_age_seconds", [("reading", reading)]) for reading in readings]
+        costs = [key("outrider_reading_duration_seconds", [("reading", reading)]) for reading in readings]
         begun, known = time.monotonic(), self.figures()
 
         def attempt() -> dict[Key, float] | None:
             asked, found = time.monotonic(), self.figures()
-            if age not in found:
-                return None
-            # At this time or later.
-            ended = asked - found[age]
-            return found if ended - found[cost] > begun else None
+            # It ended at the time of the question less its age, or later.
+            began = [asked - found.get(a, asked) - found.get(c, 0.0) for a, c in zip(ages, costs, strict=True)]
+            return found if min(began) > begun else None
 
         # A reading that took long, as on a busy machine, is followed by a pause of a thousand times that.
-        return poll(f"{reading} were read again", attempt, 120 + 2_000 * known.get(cost, 0.0))
+        longest = max(known.get(cost, 0.0) for cost in costs)
+        return poll(f"{', '.join(readings)} were read again", attempt, 120 + 2_000 * longest)
 
     @contextmanager
     def connection(self) -> Iterator[Callable[[], dict[Key, float]]]:
