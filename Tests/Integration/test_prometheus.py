@@ -51,7 +51,7 @@ def test_every_histogram_agrees_with_its_own_count(prometheus: Prometheus) -> No
     ends = f'sum without (le) ({name}_bucket{{le="+Inf"}})'
     unequal = f"{ends} != on (instance, http_route, http_request_method, "
     unequal += f"http_response_status_code) {name}_count"
-    assert prometheus.query(ends)
+    prometheus.await_samples(ends)
     assert prometheus.query(unequal) == []
 
 

@@ -27,8 +27,9 @@ TIME_TO_ASK = 0.1
 """Seconds in which a client that has connected has asked; an agent that stops waits no longer for it."""
 PATIENT = {"PROBE_PATIENCE": "10"}
 """A stop with time for the answers to those that have asked, however busy the machine is."""
-JOBS = 40
-"""Jobs of a Prometheus that scrape the same service, one a second on average, each with 40 s to wait."""
+JOBS = 80
+INTERVAL = "40s"
+"""Jobs of a Prometheus that scrape the same service, two a second on average, each with 40 s to wait."""
 
 
 def serving(log: Path, sockets: dict[str, socket.socket], **more: str) -> Activated:
@@ -211,7 +212,7 @@ def test_prometheus_sees_a_service_that_restarts_as_up_all_the_time(tcp: socket.
     tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
     starts: list[float] = []
     jobs = {f"shop-{number}": f"{host}:{port}/metrics" for number in range(JOBS)}
-    with Prometheus(tmp_path / "prometheus", jobs, interval=f"{JOBS}s") as server:
+    with Prometheus(tmp_path / "prometheus", jobs, interval=INTERVAL) as server:
         for number in range(3):
             # Each process finds a scrape that has come while there was none.
             poll("a scrape waits", lambda: waiting(tcp) or None, 60)
