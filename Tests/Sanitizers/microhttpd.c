@@ -291,7 +291,7 @@ static void test_random(int rounds) {
 /* A connection on which nothing moves is ended, wherever it stands. */
 static void test_idle(void) {
   subject = "connections on which nothing moves";
-  void *daemon = start(1);
+  void *daemon = start(3);
   static const size_t sizes[] = {0, 10, 20, 30, small_size - 1, small_size};
   int wires[sizeof sizes / sizeof *sizes];
   size_t count = sizeof sizes / sizeof *sizes;
