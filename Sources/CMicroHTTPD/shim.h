@@ -7,7 +7,8 @@
  * knows would be undefined behaviour. Here everything is an int, and nothing but these functions
  * is meant for Swift. All are static inline: there is no object file to link.
  *
- * Written against libmicrohttpd 0.9.75 (Debian 12); every function used exists since 0.9.64.
+ * Written against libmicrohttpd 0.9.75 (Debian 12) and 1.0.1 (Debian 13); every function used exists
+ * since 0.9.64. Which one is there is looked up when the process runs, since both have one interface.
  */
 #ifndef OUTRIDER_CMICROHTTPD_SHIM_H
 #define OUTRIDER_CMICROHTTPD_SHIM_H
@@ -149,6 +150,9 @@ static inline void outrider_mhd_on_log(void *cls, const char *format, va_list ar
     callbacks->log(callbacks->context, message);
 }
 
+/* Whether the library is of 0.9, whose reader of requests was written anew for 1.0. */
+static inline int outrider_mhd_is_old(void) { return strncmp(MHD_get_version(), "0.", 2) == 0; }
+
 /* Serves an already listening socket with one thread per connection; NULL if that fails.
  * The daemon owns the socket from then on. */
 static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbacks *callbacks,
@@ -167,9 +171,10 @@ static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbac
       {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)idle_seconds, NULL},
       {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory, NULL},
       {MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)stack_size, NULL},
-      /* Not strict: 0.9.75 then answers a request without Host itself and sends the head of that
-       * answer twice, which a client reads as two answers. RequestGuard is stricter, and once. */
-      {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL},
+      /* 0.9 not strict: 0.9.75 then answers a request without Host itself and sends the head of that
+       * answer twice, which a client reads as two answers. RequestGuard is stricter, and once. Newer
+       * ones strict: else they take bare LF and folded lines, and do not show where these were. */
+      {MHD_OPTION_STRICT_FOR_CLIENT, outrider_mhd_is_old() ? 0 : 1, NULL},
       {MHD_OPTION_END, 0, NULL}};
   return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
                               MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
@@ -237,12 +242,12 @@ static inline enum MHD_Result outrider_mhd_on_field(void *cls, enum MHD_ValueKin
  * handler, and `target_size` is what strlen told of the target.
  *
  * 0.9 keeps a request where it received it and overwrites each separator with a NUL. So in a clean
- * request each part begins right behind the one before it. Newer versions refuse such bytes, and
- * may keep a request otherwise, so there we do not look. */
+ * request each part begins right behind the one before it. Newer versions, run as strict, refuse such
+ * bytes, and keep a request otherwise, so there we do not look. */
 static inline int outrider_mhd_hides_bytes(outrider_mhd_connection connection, const char *path,
                                            size_t target_size, const char *method,
                                            const char *version) {
-  if (strncmp(MHD_get_version(), "0.", 2) != 0) return 0;
+  if (!outrider_mhd_is_old()) return 0;
   /* The library skips spaces before the target. */
   for (const char *byte = method + strlen(method) + 1; byte < path; byte++)
     if (*byte != ' ') return 1;

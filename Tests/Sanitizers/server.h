@@ -22,15 +22,15 @@
 
 enum {
   connection_limit = 48,
-  idle_seconds = 30,
+  idle_seconds = 120,
   connection_memory = 32 << 10,
   stack_size = 1 << 20,
   most_fields = 100,
   large_size = 4 << 20,
   /* What anything may take before it counts as hanging, in milliseconds; and the whole, in seconds.
-   */
-  patience = 10 * 1000,
-  whole_limit = 100
+   * A busy machine takes a tenth of them. */
+  patience = 60 * 1000,
+  whole_limit = 540
 };
 
 static atomic_long opened, closed, targets, completions, bodies, releases, waiting;
