@@ -79,13 +79,13 @@ enum SocketKind: CaseIterable, Sendable {
         let endpoint = try self.start(kind)
         defer { endpoint.stop() }
         let client = try Connection(endpoint.address)
-        #expect(time.awaitWaiter(in: Self.header))
+        try #require(time.awaitWaiter(in: Self.header))
         try client.send(start)
         for second in 1...9 {
             try client.send("a")
             time.advance(by: .seconds(1))
             // Who cuts waits for the deadline and for no moment before it.
-            #expect(time.awaitWaiter(in: Self.header - .seconds(second)))
+            try #require(time.awaitWaiter(in: Self.header - .seconds(second)))
         }
         try client.send("a")
         #expect(cuts.soFar.isEmpty)
@@ -102,9 +102,9 @@ enum SocketKind: CaseIterable, Sendable {
         let endpoint = try start(kind)
         defer { endpoint.stop() }
         let client = try Connection(endpoint.address)
-        #expect(time.awaitWaiter(in: Self.header))
+        try #require(time.awaitWaiter(in: Self.header))
         time.advance(by: Self.header - .milliseconds(1))
-        #expect(time.awaitWaiter(in: .milliseconds(1)))
+        try #require(time.awaitWaiter(in: .milliseconds(1)))
         #expect(cuts.soFar.isEmpty)
         time.advance(by: .milliseconds(1))
         try expectNothingBut408(client)
@@ -116,7 +116,7 @@ enum SocketKind: CaseIterable, Sendable {
         let endpoint = try start(kind)
         defer { endpoint.stop() }
         let client = try Connection(endpoint.address)
-        #expect(time.awaitWaiter(in: Self.header))
+        try #require(time.awaitWaiter(in: Self.header))
         let request = Array("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8)
         for byte in request {
             // All but a tenth of a second, in as many steps as there are bytes.
@@ -163,15 +163,15 @@ enum SocketKind: CaseIterable, Sendable {
             table.noteCompletion(id)
         }
         let id = table.open(pair.near, from: [127, 0, 0, 1])
-        #expect(time.awaitWaiter(in: .seconds(10)))
+        try #require(time.awaitWaiter(in: .seconds(10)))
         answer(id)
         // The deadline of the first request passes, and the next one is 40 s after the answer.
         time.advance(by: .seconds(10))
-        #expect(time.awaitWaiter(in: .seconds(30)))
+        try #require(time.awaitWaiter(in: .seconds(30)))
         time.advance(by: .seconds(29))
         answer(id)
         time.advance(by: .seconds(1))
-        #expect(time.awaitWaiter(in: .seconds(39)))
+        try #require(time.awaitWaiter(in: .seconds(39)))
         #expect(cuts.soFar.isEmpty && !pair.isCut)
         time.advance(by: .seconds(39))
         #expect(cuts.afterFirst() == [.tooSlowToAsk])
@@ -189,12 +189,12 @@ enum SocketKind: CaseIterable, Sendable {
         }
         let endpoint = try start(kind, pages: [large, TestPage(path: "/hello")])
         let client = try Connection(endpoint.address)
-        #expect(time.awaitWaiter(in: Self.header))
+        try #require(time.awaitWaiter(in: Self.header))
         try client.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         #expect(try client.text(upTo: "\r\n\r\n", within: 60).hasPrefix("HTTP/1.1 200 "))
         time.advance(by: Self.header)
         // The request is long complete, so the next deadline is the answer's.
-        #expect(time.awaitWaiter(in: Self.answer - Self.header))
+        try #require(time.awaitWaiter(in: Self.answer - Self.header))
         return (endpoint, client)
     }
 
@@ -208,7 +208,7 @@ enum SocketKind: CaseIterable, Sendable {
         for step in 2...29 {
             taken += try client.bytes(4_096, within: 60).count
             time.advance(by: .seconds(10))
-            #expect(time.awaitWaiter(in: Self.answer - .seconds(10 * step)))
+            try #require(time.awaitWaiter(in: Self.answer - .seconds(10 * step)))
         }
         #expect(cuts.soFar.isEmpty)
         // Nobody waits for it.

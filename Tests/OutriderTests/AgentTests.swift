@@ -135,7 +135,7 @@ final class Lines: Sendable {
         }
         // Ever less often, up to the longest delay.
         for (failures, delay) in [(1, 10), (2, 20), (3, 40), (4, 40)] {
-            #expect(time.awaitWaiter(in: .milliseconds(delay)))
+            try #require(time.awaitWaiter(in: .milliseconds(delay)))
             #expect(attempts() == failures)
             if failures < 4 { time.advance(by: .milliseconds(delay)) }
         }

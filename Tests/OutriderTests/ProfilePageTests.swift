@@ -60,7 +60,7 @@ func fetchSpan(
 ) throws -> RawResponse {
     try connection.send("\(method) \(target) HTTP/1.1\r\nHost: localhost\r\n\r\n")
     if let seconds {
-        #expect(time.awaitWaiter(in: .seconds(seconds)))
+        try #require(time.awaitWaiter(in: .seconds(seconds)))
         time.advance(by: .seconds(seconds))
     }
     return try connection.response(isHead: method == "HEAD", within: 60)

@@ -63,7 +63,7 @@ package final class ManualTime: TimeSource {
     /// Waits until the code under test waits for the moment that is `duration` from now, in `count`
     /// threads at least; returns whether it does.
     ///
-    /// Gives up after two minutes of real time.
+    /// Gives up after a minute of real time.
     package func awaitWaiter(in duration: Duration, count: Int = 1) -> Bool {
         let met = state.withLock { state in
             let observer = Observer(moment: state.now + duration, count: count)
@@ -74,7 +74,7 @@ package final class ManualTime: TimeSource {
             }
             return observer.met
         }
-        return met.wait(for: .seconds(120))
+        return met.wait(for: .seconds(60))
     }
 
     // MARK: - For the code under test
