@@ -48,6 +48,7 @@ public final class Agent: Sendable {
     private let log: DiagnosticLog
     private let failures: Family<Counter>
     private let process = getpid()
+    private let time: any TimeSource
     private let listener: PatientListener
     /// For `/debug` alone, where the first one can be reached by others.
     private let debugListener: PatientListener?
@@ -116,6 +117,7 @@ public final class Agent: Sendable {
             registry: configuration.registry, configuration: configuration.metricsFactory)
         recorderSettings = configuration.http
         log = configuration.log
+        time = configuration.time
         readiness = Readiness(configuration.startsReady ? .ready : .starting)
         let answers = registry.counter(
             "outrider_http_requests_total",
@@ -130,12 +132,14 @@ public final class Agent: Sendable {
             labels: ["reason"])
         self.failures = failures
         Identity.register(in: registry, configuration, environment)
+        var runtimeSettings = configuration.runtime
+        runtimeSettings.time = configuration.time
         let runtime = RuntimeMonitor(
-            registry: registry, configuration: configuration.runtime, log: log,
+            registry: registry, configuration: runtimeSettings, log: log,
             liveBytes: Self.liveHeap(of: configuration.profiles))
         self.runtime = runtime
 
-        let profiles = Profiles(configuration.profiles, log: configuration.log) {
+        let profiles = Profiles(configuration.profiles, time: time, log: configuration.log) {
             failures.with($0).increment()
         }
         profiles.start(in: registry, log: configuration.log)
@@ -150,6 +154,7 @@ public final class Agent: Sendable {
                 runtime.notices(namesFunctions: namesFunctions) + registry.overflowNotices
             }
             settings.limits = configuration.limits
+            settings.time = configuration.time
             settings.access.hostNames = configuration.debugHostNames
             settings.access.tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
             settings.log = { message in log.say(.warning, about: "endpoint", message) }
@@ -249,6 +254,6 @@ public final class Agent: Sendable {
         }
         if !isParallel { debugListener.stop() }
         listener.stop()
-        if isParallel { _ = isDebugStopped.wait(for: .seconds(1)) }
+        if isParallel { _ = time.wait(for: isDebugStopped, until: time.now + .seconds(1)) }
     }
 }

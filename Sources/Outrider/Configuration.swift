@@ -6,6 +6,7 @@ public import OutriderHTTP
 public import OutriderMetrics
 public import OutriderProfile
 public import OutriderRuntime
+package import OutriderThreading
 
 extension Agent {
     /// How an agent starts.
@@ -68,6 +69,8 @@ extension Agent {
 
         /// The variables to read instead of the process' own.
         package var environment: [String: String]?
+        /// The clock of every deadline and of the beat.
+        package var time: any TimeSource = SystemTime()
 
         /// The defaults.
         public init() {}

@@ -17,7 +17,7 @@ final class PatientListener: Sendable {
     private let failures: Family<Counter>
     /// When the next attempt is made: not in a task, since a service whose tasks are all stuck is just the
     /// one that must be seen.
-    private let alarm = Alarm(named: "outrider-listen")
+    private let alarm: Alarm
     private let state = Guarded(State())
 
     private struct State: Sendable {
@@ -34,6 +34,7 @@ final class PatientListener: Sendable {
         self.retryDelay = retryDelay
         self.log = log
         self.failures = failures
+        alarm = Alarm(named: "outrider-listen", time: settings.time)
     }
 
     /// Where it listens, with the port that was chosen if 0 was asked for; nil while it does not.
@@ -80,7 +81,8 @@ final class PatientListener: Sendable {
         }
         let next = Self.delay(after: lastDelay, in: retryDelay)
         // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
-        alarm.set(for: .now + next) { [self] in keepTrying(lastDelay: next, after: error) }
+        let moment = settings.time.now + next
+        alarm.set(for: moment) { [self] in keepTrying(lastDelay: next, after: error) }
     }
 
     /// The wait that follows one of `delay`.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How an endpoint listens, what it bounds, and whom it lets in.
 
+package import OutriderThreading
+
 extension Endpoint {
     /// How an endpoint listens, what it bounds, and whom it lets in.
     public struct Configuration: Sendable {
@@ -24,6 +26,8 @@ extension Endpoint {
         public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
         /// Told of each connection that is ended before its client ends it.
         public var onCut: @Sendable (CutReason) -> Void = { _ in }
+        /// The clock of every deadline, except the idle timeout, which libmicrohttpd keeps.
+        package var time: any TimeSource = SystemTime()
 
         /// The defaults, on this address.
         public init(address: ListenAddress) {

@@ -6,7 +6,6 @@
 // suspend a connection, because stopping it then aborts the process.
 
 internal import CMicroHTTPD
-internal import Dispatch
 internal import OutriderThreading
 
 #if canImport(Glibc)
@@ -30,7 +29,7 @@ public final class Endpoint: Sendable {
     /// Pages print into the heap; their threads need little.
     private static let stackSize = 512 << 10
     /// What ``stop()`` may take in all.
-    private static let stopLimit: DispatchTimeInterval = .milliseconds(900)
+    private static let stopLimit: Duration = .milliseconds(900)
 
     /// How long clients of a passed socket are waited for, in steps of 10 ms.
     private static let stepsToSendOn = 25
@@ -58,7 +57,7 @@ public final class Endpoint: Sendable {
             return EndpointError(
                 .systemFailure, context: "\(configuration.address)", errno: errno)
         }
-        guard let stopSignal = StopSignal() else { throw failed(errno) }
+        guard let stopSignal = StopSignal(time: configuration.time) else { throw failed(errno) }
         var configuration = configuration
         configuration.address = socket.address
         configuration.limits = configuration.limits.sane
@@ -94,16 +93,17 @@ public final class Endpoint: Sendable {
             return state.daemon
         }
         guard let daemon else { return }
-        let limit = DispatchTime.now() + Self.stopLimit
+        let time = configuration.time
+        let limit = time.now + Self.stopLimit
         let listening = daemon.stopListening()
         if listening >= 0 { socket.stopListening(on: listening) }
         socket.file?.remove()
         if socket.passed != nil { sendClientsOn() }
         // Pages that wait for something answer now.
         server.stopSignal.raise()
-        let drain = Int(configuration.limits.drainTimeout / .milliseconds(1))
-        server.inFlight.drain(until: min(limit, .now() + .milliseconds(drain)))
-        daemon.stop(closing: listening, until: limit)
+        server.inFlight.drain(
+            until: min(limit, time.now + configuration.limits.drainTimeout), by: time)
+        daemon.stop(closing: listening, until: limit, by: time)
         server.connections.stopLooking()
     }
 

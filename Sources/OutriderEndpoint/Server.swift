@@ -36,7 +36,8 @@ final class Server: Sendable {
             isLocal: configuration.address.isLocal, report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
-        connections = ConnectionTable(limits: configuration.limits, onCut: configuration.onCut)
+        connections = ConnectionTable(
+            limits: configuration.limits, time: configuration.time, onCut: configuration.onCut)
     }
 
     /// One call of the library's handler; returns whether to go on with the connection.

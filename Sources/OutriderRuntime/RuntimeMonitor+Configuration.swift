@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is shown of a process, and how often it is looked at.
 
+package import OutriderThreading
+
 extension RuntimeMonitor {
     /// What is shown of a process, and how often it is looked at.
     public struct Configuration: Sendable {
@@ -33,6 +35,10 @@ extension RuntimeMonitor {
         /// A beat sends one probe to each executor and event loop, some 40 µs
         /// of CPU time for all of them.
         public var probeInterval: Duration = .seconds(1)
+        /// The clock of the beat, the probes, the cached readings and the hang watch.
+        package var time: any TimeSource = SystemTime()
+        /// How long a thread that hangs may take to accept the signal that captures its stack.
+        package var stackPatience: Duration = .milliseconds(200)
 
         /// The defaults.
         public init() {}

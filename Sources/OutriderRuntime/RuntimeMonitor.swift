@@ -57,11 +57,14 @@ public final class RuntimeMonitor: Sendable {
         watchdog = configuration.stallThreshold.map { threshold in
             StallWatch(
                 threshold: max(threshold, .milliseconds(10)), in: registry, log: log,
-                clock: SystemMetricClock())
+                clock: SystemMetricClock(), time: configuration.time,
+                patience: configuration.stackPatience)
         }
         memory =
             configuration.memory
-            ? MemoryCollector(proc: "/proc", failures: failures, liveBytes: liveBytes) : nil
+            ? MemoryCollector(
+                proc: "/proc", failures: failures, time: configuration.time, liveBytes: liveBytes)
+            : nil
         addCollectors()
     }
 
@@ -72,12 +75,15 @@ public final class RuntimeMonitor: Sendable {
     private func addCollectors() {
         var readings: [any BeatenReading] = []
         add(failures)
-        if configuration.process { add(ProcessCollector(proc: "/proc", failures: failures)) }
+        let time = configuration.time
+        if configuration.process {
+            add(ProcessCollector(proc: "/proc", failures: failures, time: time))
+        }
         if configuration.controlGroup {
             add(ControlGroupCollector(proc: "/proc", root: "", failures: failures))
         }
         if configuration.threads {
-            let threads = ThreadCollector(proc: "/proc", failures: failures)
+            let threads = ThreadCollector(proc: "/proc", failures: failures, time: time)
             add(threads)
             readings.append(threads.reading)
         }
@@ -86,7 +92,8 @@ public final class RuntimeMonitor: Sendable {
             readings.append(memory.reading)
         }
         if configuration.executors, mayProbeExecutors() {
-            let executors = ExecutorProbes.all(configuration.priorities, in: registry)
+            let executors = ExecutorProbes.all(
+                configuration.priorities, in: registry, time: time)
             add(ExecutorCollector(executors: executors))
             state.withLock { $0.probes = executors.map(\.probe) }
         }
@@ -184,8 +191,8 @@ public final class RuntimeMonitor: Sendable {
     }
 
     private func beat(until ending: Latch) {
-        let interval = interval
-        var next = ContinuousClock.now
+        let (interval, time) = (interval, configuration.time)
+        var next = time.now
         repeat {
             let (probes, readings) = state.withLock { state in
                 state.probes.removeAll { $0.isRetired }
@@ -198,8 +205,8 @@ public final class RuntimeMonitor: Sendable {
             for reading in readings { reading.readIfDue(mayRunHere: true) }
             watchdog?.check(probes)
             // A beat that came late is not made up for.
-            next = max(next + interval, .now)
-        } while !ending.wait(for: next - .now)
+            next = max(next + interval, time.now)
+        } while !time.wait(for: ending, until: next)
     }
 
     // MARK: - What it knows
@@ -215,7 +222,7 @@ public final class RuntimeMonitor: Sendable {
     ///   - age: Is set at each beat to how long the one on its way has waited, in seconds.
     @discardableResult
     public func watch(_ target: ProbeTarget, delay: Histogram, age: Gauge? = nil) -> Probe {
-        let probe = Probe(target, delay: delay, age: age)
+        let probe = Probe(target, delay: delay, age: age, time: configuration.time)
         state.withLock { $0.probes.append(probe) }
         start()
         return probe

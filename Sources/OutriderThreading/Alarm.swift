@@ -15,11 +15,13 @@ public final class Alarm: Sendable {
     }
 
     private let name: StaticString
+    private let time: any TimeSource
     private let state = Guarded(State())
 
     /// An alarm that is off; `name` is how the kernel will know its thread, 15 bytes at most.
-    public init(named name: StaticString) {
+    package init(named name: StaticString, time: any TimeSource = SystemTime()) {
         self.name = name
+        self.time = time
     }
 
     /// Has `ring` called at this moment, or soon afterwards, instead of what was set before.
@@ -49,30 +51,29 @@ public final class Alarm: Sendable {
     private enum Step {
         case end
         case call(@Sendable () -> Void)
-        case wait(Latch, Duration)
+        case wait(Latch, until: ContinuousClock.Instant)
     }
 
     private func keep() {
         while true {
-            switch state.withLock(Self.next) {
+            switch state.withLock({ next(&$0) }) {
             case .end: return
             case .call(let ring): ring()
-            case .wait(let change, let time): _ = change.wait(for: time)
+            case .wait(let change, let moment): _ = time.wait(for: change, until: moment)
             }
         }
     }
 
-    private static func next(_ state: inout State) -> Step {
+    private func next(_ state: inout State) -> Step {
         guard let moment = state.moment, let ring = state.ring else {
             state.isKept = false
             return .end
         }
-        let left = moment - .now
-        if left <= .zero {
+        if moment <= time.now {
             (state.moment, state.ring) = (nil, nil)
             return .call(ring)
         }
         state.change = Latch()
-        return .wait(state.change, left)
+        return .wait(state.change, until: moment)
     }
 }

@@ -5,7 +5,13 @@ internal import Dispatch
 
 /// Shut at first, then open for good.
 public final class Latch: Sendable {
+    private struct State: Sendable {
+        var isOpen = false
+        var followers: [Latch] = []
+    }
+
     private let semaphore = DispatchSemaphore(value: 0)
+    private let state = Guarded(State())
 
     /// A latch that is shut.
     public init() {}
@@ -15,7 +21,27 @@ public final class Latch: Sendable {
     /// Opening it again does nothing.
     public func open() {
         semaphore.signal()
+        let followers = state.withLock { state in
+            state.isOpen = true
+            defer { state.followers = [] }
+            return state.followers
+        }
+        for follower in followers { follower.open() }
     }
+
+    /// Opens `follower` as soon as this latch is open.
+    ///
+    /// It is how a thread waits for the first of two things: both open one latch.
+    package func openLater(_ follower: Latch) {
+        let isOpen = state.withLock { state in
+            if !state.isOpen { state.followers.append(follower) }
+            return state.isOpen
+        }
+        if isOpen { follower.open() }
+    }
+
+    /// Whether it is open.
+    package var isOpen: Bool { state.withLock { $0.isOpen } }
 
     /// Waits until it is open, at most for `limit` or a day; tells whether it is.
     ///

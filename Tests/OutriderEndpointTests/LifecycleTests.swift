@@ -49,8 +49,9 @@ import Testing
         }
     }
 
+    // At the IPv6 address, whose ports no other test takes in the meantime.
     @Test func `after a stop the port is free and connections are refused`() throws {
-        let endpoint = try startEndpoint()
+        let endpoint = try startEndpoint(at: try ListenAddress("[::1]:0"))
         _ = try fetch("/hello", from: endpoint.address)
         endpoint.stop()
         #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
@@ -70,61 +71,83 @@ import Testing
         try idle.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
         _ = try idle.response()
         endpoint.stop()
-        #expect(idle.isClosed())
+        #expect(idle.isClosed(withinMilliseconds: 60_000))
     }
 
     @Test func `a request in flight is answered before the endpoint is gone`() throws {
-        let entered = DispatchSemaphore(value: 0)
-        let box = EndpointBox()
-        let endpoint = try startEndpoint([
-            TestPage(path: "/slow") { _ in
-                entered.signal()
-                // The listener goes first, so a refused connection tells that the stop is under way.
-                let isStopping = eventually {
-                    box.address.withLock { $0 }.map { (try? Connection($0)) == nil } ?? false
+        let (door, time) = (Door(), ManualTime())
+        defer { door.open() }
+        let endpoint = try startEndpoint(
+            [
+                TestPage(path: "/slow") { _ in
+                    door.pass()
+                    return .text("done")
                 }
-                return .text(isStopping ? "done" : "too early")
-            }
-        ]) { $0.limits.drainTimeout = .seconds(1) }
-        box.address.withLock { $0 = endpoint.address }
+            ], at: .unix(path: freshSocketPath())
+        ) {
+            $0.limits.drainTimeout = .milliseconds(300)
+            $0.time = time
+        }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(entered.wait(timeout: .now() + 10) == .success)
-        endpoint.stop()
-        #expect(try connection.response().text == "done")
+        #expect(door.waitForVisitor())
+        let isStopped = stopOnOwnThread(endpoint)
+        // It waits for the request, and the listener is gone before that.
+        #expect(time.awaitWaiter(in: .milliseconds(300)))
+        #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
+        door.open()
+        #expect(try connection.response(within: 60).text == "done")
+        #expect(isStopped.wait(for: .seconds(60)))
     }
 
-    @Test func `a page that does not end cannot hold up a stop`() throws {
-        let door = Door()
+    @Test func `a page that does not end holds up a stop for 0.9 seconds and no longer`() throws {
+        let (door, time) = (Door(), ManualTime())
         defer { door.open() }
         let endpoint = try startEndpoint([
             TestPage(path: "/stuck") { _ in
                 door.pass()
                 return .text("late")
             }
-        ]) { $0.limits.drainTimeout = .milliseconds(50) }
+        ]) {
+            $0.limits.drainTimeout = .milliseconds(50)
+            $0.time = time
+        }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(door.waitForVisitor())
-        let start = ContinuousClock.now
-        endpoint.stop()
-        // It promises a second; the page would take ten.
-        #expect(ContinuousClock.now - start < .seconds(5))
+        let isStopped = stopOnOwnThread(endpoint)
+        #expect(time.awaitWaiter(in: .milliseconds(50)))
+        time.advance(by: .milliseconds(50))
+        #expect(time.awaitWaiter(in: .milliseconds(850)))
+        #expect(!isStopped.isOpen)
+        time.advance(by: .milliseconds(850))
+        #expect(isStopped.wait(for: .seconds(60)))
     }
 
     @Test func `a page may stop its own endpoint`() throws {
-        let box = EndpointBox()
-        let endpoint = try startEndpoint([
-            TestPage(path: "/quit") { _ in
-                box.endpoint.withLock { $0 }?.stop()
-                return .text("bye")
-            }
-        ]) { $0.limits.drainTimeout = .milliseconds(50) }
+        let (box, time) = (EndpointBox(), ManualTime())
+        let endpoint = try startEndpoint(
+            [
+                TestPage(path: "/quit") { _ in
+                    box.endpoint.withLock { $0 }?.stop()
+                    box.isStopped.open()
+                    return .text("bye")
+                }
+            ], at: .unix(path: freshSocketPath())
+        ) {
+            $0.limits.drainTimeout = .milliseconds(50)
+            $0.time = time
+        }
         box.endpoint.withLock { $0 = endpoint }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /quit HTTP/1.1\r\nHost: a\r\n\r\n")
-        _ = try? connection.response()
-        #expect(eventually { (try? Connection(endpoint.address)) == nil })
+        // First it waits for its own request to be answered, then for its own thread to end.
+        #expect(time.awaitWaiter(in: .milliseconds(50)))
+        #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
+        time.advance(by: .milliseconds(50))
+        #expect(time.awaitWaiter(in: .milliseconds(850)))
+        time.advance(by: .milliseconds(850))
+        #expect(box.isStopped.wait(for: .seconds(60)))
     }
 
     @Test func `a forked child cannot stop its parent's listener`() throws {
@@ -135,7 +158,7 @@ import Testing
     }
 
     @Test func `a forked child that lives on does not keep its parent's port`() throws {
-        let endpoint = try startEndpoint()
+        let endpoint = try startEndpoint(at: try ListenAddress("[::1]:0"))
         try besideForkedChild {
             endpoint.stop()
             #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
@@ -162,7 +185,7 @@ import Testing
                 endpoint.stop()
                 told.signal()
             }
-            exit(told.wait(timeout: .now() + 10) == .success ? 0 : 1)
+            exit(told.wait(timeout: .now() + 60) == .success ? 0 : 1)
         }
     }
 
@@ -199,5 +222,5 @@ import Testing
 /// Hands an endpoint to its own page.
 private final class EndpointBox: Sendable {
     let endpoint = Guarded<Endpoint?>(nil)
-    let address = Guarded<ListenAddress?>(nil)
+    let isStopped = Latch()
 }

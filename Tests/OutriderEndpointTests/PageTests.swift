@@ -182,7 +182,10 @@ import Testing
         }
         for connection in waiting { #expect(try connection.response().text == "slow") }
         door.open()
-        #expect(try eventually { try fetch("/slow", from: endpoint.address).status == 200 })
+        #expect(
+            try eventually(within: 120) {
+                try fetch("/slow", from: endpoint.address).status == 200
+            })
     }
 
     @Test func `a path that two pages want is the first one's, and the log says so`() throws {

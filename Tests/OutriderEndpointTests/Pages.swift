@@ -3,7 +3,8 @@
 
 import Dispatch
 import OutriderEndpoint
-import Synchronization
+import OutriderThreading
+import Testing
 
 /// A page that a closure answers.
 struct TestPage: Page {
@@ -21,16 +22,16 @@ final class Door: Sendable {
     let entered = DispatchSemaphore(value: 0)
     private let opened = DispatchSemaphore(value: 0)
 
-    /// Called by the page; gives up after ten seconds.
+    /// Called by the page; gives up after five minutes.
     func pass() {
         entered.signal()
-        _ = opened.wait(timeout: .now() + 10)
+        _ = opened.wait(timeout: .now() + 300)
     }
 
     func open() { opened.signal() }
 
     /// Waits until the page has come.
-    func waitForVisitor() -> Bool { entered.wait(timeout: .now() + 10) == .success }
+    func waitForVisitor() -> Bool { entered.wait(timeout: .now() + 60) == .success }
 }
 
 func startEndpoint(
@@ -41,6 +42,17 @@ func startEndpoint(
     var configuration = Endpoint.Configuration(address: address)
     change(&configuration)
     return try Endpoint(configuration, pages: pages)
+}
+
+/// Stops an endpoint on another thread; the latch opens when it has stopped.
+func stopOnOwnThread(_ endpoint: Endpoint) -> Latch {
+    let isStopped = Latch()
+    let hasStarted = DetachedThread.start {
+        endpoint.stop()
+        isStopped.open()
+    }
+    #expect(hasStarted)
+    return isStopped
 }
 
 /// A path for a Unix socket that no other test has.

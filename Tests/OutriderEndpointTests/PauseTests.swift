@@ -8,6 +8,7 @@ import Testing
 
 @Suite struct PauseTests {
     private let entered = DispatchSemaphore(value: 0)
+    private let time = ManualTime()
 
     private func page(_ duration: Duration) -> TestPage {
         TestPage(path: "/slow") { [entered] request in
@@ -17,22 +18,34 @@ import Testing
         }
     }
 
-    @Test func `time passes`() throws {
+    @Test func `its time ends it, and not before`() throws {
+        let endpoint = try startEndpoint([page(.seconds(20))]) { $0.time = time }
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(time.awaitWaiter(in: .seconds(20)))
+        time.advance(by: .seconds(19))
+        #expect(time.awaitWaiter(in: .seconds(1)))
+        time.advance(by: .seconds(1))
+        #expect(try connection.response(within: 60).text == "elapsed")
+    }
+
+    @Test func `its time ends it in real time too`() throws {
         let endpoint = try startEndpoint([page(.milliseconds(20))])
         defer { endpoint.stop() }
         #expect(try fetch("/slow", from: endpoint.address).text == "elapsed")
     }
 
     @Test func `a stop wakes it, and its client is told 503`() throws {
-        let endpoint = try startEndpoint([page(.seconds(60))])
+        let endpoint = try startEndpoint([page(.seconds(60))]) { $0.time = time }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(entered.wait(timeout: .now() + 10) == .success)
+        #expect(time.awaitWaiter(in: .seconds(60)))
         endpoint.stop()
-        let response = try connection.response()
+        let response = try connection.response(within: 60)
         #expect(response.status == 503)
         #expect(response.header("Retry-After") == "1")
-        #expect(connection.isClosed())
+        #expect(connection.isClosed(withinMilliseconds: 60_000))
     }
 
     @Test func `a client that leaves wakes it`() throws {
@@ -40,7 +53,7 @@ import Testing
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { [entered] request in
                 entered.signal()
-                if request.pause(for: .seconds(60)) == .clientLeft { left.signal() }
+                if request.pause(for: .seconds(3_600)) == .clientLeft { left.signal() }
                 return .text("")
             }
         ])
@@ -48,8 +61,8 @@ import Testing
         do {
             let connection = try Connection(endpoint.address)
             try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(entered.wait(timeout: .now() + 10) == .success)
+            #expect(entered.wait(timeout: .now() + 60) == .success)
         }
-        #expect(left.wait(timeout: .now() + 10) == .success)
+        #expect(left.wait(timeout: .now() + 60) == .success)
     }
 }

@@ -5,6 +5,7 @@ import Glibc
 import OutriderMetrics
 import OutriderRuntime
 import OutriderTesting
+import OutriderThreading
 import Synchronization
 import TestSupport
 import Testing
@@ -16,7 +17,19 @@ private func holdUp(_ mayGo: borrowing Atomic<Bool>) {
 }
 
 private final class Hold: Sendable {
-    let mayGo = Atomic<Bool>(false)
+    private let mayGo = Atomic<Bool>(false)
+    private let hasBegun = Latch()
+
+    /// Holds up a worker, and returns once it does.
+    func begin(_ worker: Worker) {
+        worker.enqueue { [self] in
+            hasBegun.open()
+            holdUp(mayGo)
+        }
+        #expect(hasBegun.wait(for: .seconds(60)))
+    }
+
+    func end() { mayGo.store(true, ordering: .releasing) }
 }
 
 private final class Log: Sendable {
@@ -27,11 +40,17 @@ private final class Log: Sendable {
 @Suite struct StallTests {
     private let registry = Registry(reportsItself: false)
     private let log = Log()
+    private let time = ManualTime()
 
-    private func monitor(stallThreshold: Duration) -> RuntimeMonitor {
+    /// A monitor with a beat each second.
+    private func monitor(
+        stallThreshold: Duration, stackPatience: Duration = .seconds(60)
+    ) -> RuntimeMonitor {
         let log = self.log
+        var configuration = quietConfiguration(time, stallThreshold: stallThreshold)
+        configuration.stackPatience = stackPatience
         return RuntimeMonitor(
-            registry: registry, configuration: quietConfiguration(stallThreshold: stallThreshold),
+            registry: registry, configuration: configuration,
             log: DiagnosticLog { _, text in log.lines.withLock { $0.append(text) } })
     }
 
@@ -44,27 +63,31 @@ private final class Log: Sendable {
             .first { $0.name == "outrider_stalls_total" }?.value ?? 0
     }
 
-    /// Waits for an answer, after which the thread is known.
-    private func answersOnce() throws {
+    /// Waits for the answers to so many probes, after the first of which the thread is known.
+    private func waitForAnswers(_ count: Int) throws {
         #expect(
-            try eventually {
+            try eventually(within: 60) {
                 try registry.exposition().families.flatMap(\.samples)
-                    .contains { $0.name == "delay_seconds_count" && $0.value > 0 }
+                    .contains { $0.name == "delay_seconds_count" && $0.value == Double(count) }
             })
     }
 
     @Test func `a worker that hangs is told of once, with what it does`() throws {
-        let monitor = monitor(stallThreshold: .milliseconds(100))
+        let monitor = monitor(stallThreshold: .seconds(2))
         let worker = Worker()
         monitor.watch(worker.target("worker"), delay: delay)
         defer { monitor.stop() }
-        try answersOnce()
+        expectBeatDone(time)
+        try waitForAnswers(1)
         let hold = Hold()
-        worker.enqueue { holdUp(hold.mayGo) }
-        #expect(
-            eventually { monitor.stalls.first.map { $0.duration > .milliseconds(200) } ?? false })
+        hold.begin(worker)
+        // The first of these sends the probe that is not answered.
+        for _ in 0..<2 { beat(time) }
+        #expect(monitor.stalls.isEmpty)
+        for _ in 0..<2 { beat(time) }
         let running = try #require(monitor.stalls.first)
         #expect(!running.isOver)
+        #expect(running.duration == .seconds(3))
         #expect(running.functions.contains { $0.contains("holdUp") }, "\(running.functions)")
         #expect(running.summary.contains("has not answered for"))
         #expect(monitor.notices().contains { $0.contains("The worker") && $0.contains("holdUp") })
@@ -72,10 +95,12 @@ private final class Log: Sendable {
             monitor.notices(namesFunctions: false).allSatisfy {
                 $0.contains("worker") && !$0.contains("holdUp")
             })
-        hold.mayGo.store(true, ordering: .releasing)
-        #expect(eventually { monitor.stalls.first?.isOver == true })
+        hold.end()
+        try waitForAnswers(2)
+        beat(time)
         let over = try #require(monitor.stalls.first)
-        #expect(over.duration >= running.duration)
+        #expect(over.isOver)
+        #expect(over.duration == .seconds(4))
         #expect(over.summary.contains("did not answer for"))
         #expect(over.report.contains("holdUp"))
         #expect(monitor.stalls.count == 1)
@@ -84,34 +109,40 @@ private final class Log: Sendable {
     }
 
     @Test func `a thread that takes no signal is told of without its stack`() throws {
-        let monitor = monitor(stallThreshold: .milliseconds(50))
+        let monitor = monitor(stallThreshold: .seconds(1), stackPatience: .milliseconds(50))
         let worker = Worker(isDeaf: true)
         monitor.watch(worker.target("deaf worker"), delay: delay)
         defer { monitor.stop() }
-        try answersOnce()
+        expectBeatDone(time)
+        try waitForAnswers(1)
         let hold = Hold()
-        worker.enqueue { holdUp(hold.mayGo) }
-        #expect(eventually { !monitor.stalls.isEmpty })
+        hold.begin(worker)
+        for _ in 0..<2 { beat(time) }
         #expect(
             monitor.stalls.first?.functions == ["(no stack: the thread did not take SIGPROF)"])
-        hold.mayGo.store(true, ordering: .releasing)
-        #expect(eventually { monitor.stalls.first?.isOver == true })
+        hold.end()
+        try waitForAnswers(2)
+        beat(time)
+        #expect(monitor.stalls.first?.isOver == true)
     }
 
     @Test func `sixteen stalls are kept, the latest first`() throws {
-        let monitor = monitor(stallThreshold: .milliseconds(10))
+        let monitor = monitor(stallThreshold: .seconds(1))
         let probes = (0..<20).map { number in
             monitor.watch(
                 ProbeTarget(name: "no \(number)", kind: "worker", answersForSure: true) { _ in },
                 delay: delay)
         }
         defer { monitor.stop() }
-        #expect(try eventually { try count() == 20 })
+        expectBeatDone(time)
+        for _ in 0..<2 { beat(time) }
+        #expect(try count() == 20)
         #expect(monitor.stalls.count == 16)
         #expect(monitor.notices().count == 3)
         #expect(monitor.stalls.allSatisfy { !$0.isOver })
         // They go while they hang: nobody waits for them any more.
         for probe in probes { probe.retire() }
-        #expect(eventually { monitor.stalls.allSatisfy(\.isOver) })
+        beat(time)
+        #expect(monitor.stalls.allSatisfy { $0.isOver })
     }
 }

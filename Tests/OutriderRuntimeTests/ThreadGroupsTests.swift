@@ -4,6 +4,7 @@
 import OutriderMetrics
 import OutriderRuntime
 import OutriderTesting
+import TestSupport
 import Testing
 
 @Suite struct ThreadGroupsTests {
@@ -86,5 +87,30 @@ import Testing
         try registry.expect("process_run_queue_seconds_total", 3)
         #expect(failures.count(of: "self/task/schedstat", .malformed) == 1)
         #expect(failures.count(of: "self/task/stat", .malformed) == 1)
+    }
+
+    @Test func `a scrape that finds old figures has them read again, and does not wait for it`()
+        throws
+    {
+        func files(_ thread: Int) -> [String: String] {
+            let stat = "9 (io) S 1 1 1 0 -1 0 0 0 0 0 1 2 0 0 20 0 2 0 5 6 7 8 9\n"
+            let directory = "self/task/\(thread)"
+            return [
+                "\(directory)/stat": stat, "\(directory)/comm": "io\n",
+                "\(directory)/schedstat": "1 2 1\n",
+            ]
+        }
+        let (proc, time) = (try FakeProc(files(11)), ManualTime())
+        let registry = Registry(reportsItself: false)
+        try registry.register(
+            ThreadCollector(proc: proc.path, failures: SourceFailures(), time: time))
+        try registry.expect("threads", ["thread": "io"], 1)
+        for (file, text) in files(12) { try proc.write(file, text) }
+        // Twice as long as a beat would leave them: no beat looks after these.
+        time.advance(by: .seconds(20))
+        for _ in 0..<3 { try registry.expect("threads", ["thread": "io"], 1) }
+        time.advance(by: .seconds(1))
+        try registry.expect("threads", ["thread": "io"], 1)
+        #expect(eventually(within: 60) { registry.value("threads", ["thread": "io"]) == 2 })
     }
 }

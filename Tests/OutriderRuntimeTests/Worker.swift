@@ -7,6 +7,8 @@ import OutriderMetrics
 import OutriderRuntime
 import OutriderThreading
 import Synchronization
+import TestSupport
+import Testing
 
 /// Runs jobs one after the other, on one thread.
 final class Worker: Sendable {
@@ -44,9 +46,30 @@ final class Worker: Sendable {
 }
 
 /// A monitor that does nothing but beat, every five milliseconds.
-func quietConfiguration(stallThreshold: Duration? = nil) -> RuntimeMonitor.Configuration {
+func quietConfiguration() -> RuntimeMonitor.Configuration {
     var configuration = RuntimeMonitor.Configuration.nothing
     configuration.probeInterval = .milliseconds(5)
-    configuration.stallThreshold = stallThreshold
     return configuration
+}
+
+/// A monitor that does nothing but beat, whenever a test moves the time on by a second.
+func quietConfiguration(
+    _ time: ManualTime, stallThreshold: Duration? = nil
+) -> RuntimeMonitor.Configuration {
+    var configuration = RuntimeMonitor.Configuration.nothing
+    configuration.probeInterval = .seconds(1)
+    configuration.stallThreshold = stallThreshold
+    configuration.time = time
+    return configuration
+}
+
+/// Moves the time on by one beat, and returns when that is done.
+func beat(_ time: ManualTime) {
+    time.advance(by: .seconds(1))
+    expectBeatDone(time)
+}
+
+/// Returns when the beat of this moment, such as the first one, is done.
+func expectBeatDone(_ time: ManualTime) {
+    #expect(time.awaitWaiter(in: .seconds(1)))
 }

@@ -12,10 +12,11 @@
     import TestSupport
     import Testing
 
-    /// An agent that shares nothing with other tests.
-    private func makeAgent(at address: ListenAddress = .loopback(port: 0)) -> Agent {
+    /// An agent that shares nothing with other tests: they use IPv4, so none of them listens where
+    /// this one has.
+    private func makeAgent(at address: ListenAddress? = nil) throws -> Agent {
         let log = DiagnosticLog { _, _ in }
-        var configuration = Agent.Configuration(address: address)
+        var configuration = Agent.Configuration(address: try address ?? ListenAddress("[::1]:0"))
         configuration.log = log
         configuration.registry = Registry(log: log)
         configuration.opensDebugListener = false
@@ -62,7 +63,7 @@
 
         func respond(to request: Request) -> Response {
             entered.open()
-            let isTold = eventually { mayAnswer.isOpen }
+            let isTold = eventually(within: 300) { mayAnswer.isOpen }
             return .text(isTold ? "answered\n" : "too late\n")
         }
     }
@@ -124,7 +125,7 @@
         @Test func `readyz fails first, then requests are answered, then the agent goes`()
             async throws
         {
-            let agent = makeAgent()
+            let agent = try makeAgent()
             let address = try #require(agent.address)
             let server = try Server()
             let group = group(agent.services(around: [server]))
@@ -147,9 +148,8 @@
             #expect(try await isListening(address) == false)
         }
 
-        @Test func `readyz fails for a while before any service is told`() async throws {
-            let agent = makeAgent()
-            let address = try #require(agent.address)
+        @Test func `no service is told before the delay is over`() async throws {
+            let agent = try makeAgent()
             let server = try Server()
             let group = group(
                 agent.services(around: [server], drainDelay: .milliseconds(200)))
@@ -157,17 +157,15 @@
             await server.started.wait()
             let start = ContinuousClock.now
             await group.triggerGracefulShutdown()
-            let isDraining = try await onOwnThread {
-                try eventually { try fetch("/readyz", from: address).status == 503 }
-            }
-            #expect(isDraining)
             await server.told.wait()
             #expect(ContinuousClock.now - start >= .milliseconds(200))
             try await running.value
         }
 
-        @Test func `a delay ends when the group is cancelled`() async throws {
-            let agent = makeAgent()
+        @Test func `during the delay readyz fails, and it ends when the group is cancelled`()
+            async throws
+        {
+            let agent = try makeAgent()
             let address = try #require(agent.address)
             let server = try Server()
             let group = group(agent.services(around: [server], drainDelay: .seconds(3_600)))
@@ -175,9 +173,10 @@
             await server.started.wait()
             await group.triggerGracefulShutdown()
             let isDraining = try await onOwnThread {
-                try eventually { try fetch("/readyz", from: address).status == 503 }
+                try eventually(within: 60) { try fetch("/readyz", from: address).status == 503 }
             }
             #expect(isDraining)
+            #expect(!server.told.isOpen)
             running.cancel()
             _ = await running.result
             #expect(server.ended.isOpen)
@@ -185,7 +184,7 @@
         }
 
         @Test func `an agent whose task is cancelled stops`() async throws {
-            let agent = makeAgent()
+            let agent = try makeAgent()
             let address = try #require(agent.address)
             let running = Task { await agent.run() }
             running.cancel()
@@ -195,7 +194,7 @@
         }
 
         @Test func `an agent that runs again after its stop ends with its task too`() async throws {
-            let agent = makeAgent()
+            let agent = try makeAgent()
             for _ in 0..<2 {
                 let running = Task { await agent.run() }
                 running.cancel()
@@ -205,8 +204,9 @@
         }
 
         @Test func `an agent without its port ends no service`() async throws {
-            let first = makeAgent()
-            let agent = makeAgent(at: try #require(first.address))
+            let first = try makeAgent()
+            let taken = try #require(first.address)
+            let agent = try makeAgent(at: taken)
             #expect(agent.address == nil)
             let server = try Server()
             let group = group(agent.services(around: [server]))
@@ -224,7 +224,7 @@
         }
 
         @Test func `a service that fails takes the agent along`() async throws {
-            let agent = makeAgent()
+            let agent = try makeAgent()
             let address = try #require(agent.address)
             let failing = Failing(mayFail: Gate())
             let group = group(agent.services(around: [failing]))
@@ -236,7 +236,7 @@
         }
 
         @Test func `a group that is told before it runs ends in order too`() async throws {
-            let agent = makeAgent()
+            let agent = try makeAgent()
             let address = try #require(agent.address)
             let server = try Server()
             let group = group(agent.services(around: [server]))
@@ -247,23 +247,16 @@
         }
 
         @Test func `agents that stop hold up no task`() async throws {
-            // Other tests may hold up the pool for longer than a stop takes, but not each time.
-            for _ in 0..<5 where try await requestsAreAnsweredWhileAgentsStop() {
-                return
-            }
-            Issue.record("no task could run while agents stopped")
-        }
-
-        /// Whether a task that lets all requests be answered could run while agents waited for them.
-        private func requestsAreAnsweredWhileAgentsStop() async throws -> Bool {
-            // As many requests in flight as it takes to block a small pool, were it used.
-            let mayAnswer = Gate()
+            // As many requests in flight as it takes to block a small pool, were it used. By this
+            // clock no agent ends its stop before they are answered.
+            let (mayAnswer, time) = (Gate(), ManualTime())
             let agents = try (0..<4).map { _ in
                 let entered = Gate()
                 var configuration = Agent.Configuration(address: .loopback(port: 0))
                 configuration.registry = Registry(log: DiagnosticLog { _, _ in })
                 configuration.opensDebugListener = false
                 configuration.pages = [SlowPage(entered: entered, mayAnswer: mayAnswer)]
+                configuration.time = time
                 let agent = Agent.start(configuration)
                 return (agent: agent, address: try #require(agent.address), entered: entered)
             }
@@ -273,13 +266,14 @@
             for agent in agents { await agent.entered.wait() }
             let stops = agents.map { agent in Task { await agent.agent.run() } }
             for stop in stops { stop.cancel() }
-            await Task.detached { mayAnswer.open() }.value
-            var areAnswered = true
-            for answer in answers where (try? await answer.value) != "answered\n" {
-                areAnswered = false
+            // Each of them waits for its request, for the drain timeout at most.
+            let areStopping = try await onOwnThread {
+                time.awaitWaiter(in: .milliseconds(700), count: agents.count)
             }
+            #expect(areStopping)
+            await Task.detached { mayAnswer.open() }.value
+            for answer in answers { #expect(try await answer.value == "answered\n") }
             for stop in stops { await stop.value }
-            return areAnswered
         }
     }
 

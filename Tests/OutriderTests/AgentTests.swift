@@ -20,6 +20,13 @@ func isolated(
     return configuration
 }
 
+/// The address of a free port, which no other test takes: they use IPv4.
+func lonely(_ configuration: Agent.Configuration) throws -> Agent.Configuration {
+    var configuration = configuration
+    configuration.address = try ListenAddress("[::1]:0")
+    return configuration
+}
+
 /// The address of an agent that listens.
 func address(of agent: Agent) throws -> ListenAddress {
     try #require(agent.address)
@@ -85,7 +92,7 @@ final class Lines: Sendable {
 
     @Test func `a taken port is logged with advice, counted, and had once it is free`() throws {
         let lines = Lines()
-        let first = Agent.start(isolated())
+        let first = Agent.start(try lonely(isolated()))
         var configuration = isolated(log: lines.log)
         configuration.address = try address(of: first)
         let second = Agent.start(configuration)
@@ -95,7 +102,7 @@ final class Lines: Sendable {
         let text = second.registry.text()
         #expect(text.contains(#"outrider_start_failures_total{reason="address_in_use"}"#))
         first.stop()
-        #expect(eventually { second.address != nil })
+        #expect(eventually(within: 60) { second.address != nil })
         #expect(try fetch("/healthz", from: address(of: second)).status == 200)
     }
 
@@ -112,11 +119,13 @@ final class Lines: Sendable {
     }
 
     @Test func `an outage is told once, and its end too`() throws {
-        let lines = Lines()
-        let first = Agent.start(isolated())
+        let (lines, time) = (Lines(), ManualTime())
+        let first = Agent.start(try lonely(isolated()))
         var configuration = isolated(log: lines.log)
         configuration.address = try address(of: first)
-        configuration.retryDelay = .milliseconds(-5) ... .milliseconds(10)
+        configuration.time = time
+        // What is less than 10 ms counts as that.
+        configuration.retryDelay = .milliseconds(-5) ... .milliseconds(40)
         let second = Agent.start(configuration)
         defer { second.stop() }
         let attempts = {
@@ -124,15 +133,21 @@ final class Lines: Sendable {
                 .first { $0.hasPrefix("outrider_start_failures_total{") }
                 .flatMap { Int($0.split(separator: " ").last ?? "") } ?? 0
         }
-        #expect(eventually { attempts() >= 3 })
+        // Ever less often, up to the longest delay.
+        for (failures, delay) in [(1, 10), (2, 20), (3, 40), (4, 40)] {
+            try #require(time.awaitWaiter(in: .milliseconds(delay)))
+            #expect(attempts() == failures)
+            if failures < 4 { time.advance(by: .milliseconds(delay)) }
+        }
         first.stop()
-        #expect(eventually { second.address != nil && lines.all.count == 2 })
+        time.advance(by: .milliseconds(40))
+        #expect(eventually(within: 60) { second.address != nil && lines.all.count == 2 })
         #expect(lines.all.first?.hasPrefix("error: cannot listen on") == true)
         #expect(lines.all.last?.hasPrefix("info: listening on") == true)
     }
 
     @Test func `a log handler may ask the agent that has something to say`() throws {
-        let first = Agent.start(isolated())
+        let first = Agent.start(try lonely(isolated()))
         defer { first.stop() }
         let box = AgentBox()
         let log = DiagnosticLog { _, _ in _ = box.agent.withLock { $0 }?.address }
@@ -141,12 +156,12 @@ final class Lines: Sendable {
         let second = Agent.start(configuration)
         box.agent.withLock { $0 = second }
         first.stop()
-        #expect(eventually { second.address != nil })
+        #expect(eventually(within: 60) { second.address != nil })
         second.stop()
     }
 
     @Test func `an agent that waits for its port can be stopped`() throws {
-        let first = Agent.start(isolated())
+        let first = Agent.start(try lonely(isolated()))
         defer { first.stop() }
         var configuration = isolated()
         configuration.address = try address(of: first)
@@ -169,7 +184,7 @@ final class Lines: Sendable {
     }
 
     @Test func `stopping again does nothing`() throws {
-        let agent = Agent.start(isolated())
+        let agent = Agent.start(try lonely(isolated()))
         let address = try address(of: agent)
         DispatchQueue.concurrentPerform(iterations: 4) { _ in agent.stop() }
         #expect(throws: ConnectionFailure.self) { try Connection(address) }
@@ -230,11 +245,11 @@ private final class AgentBox: Sendable {
         defer { agent.stop() }
         agent.addReadinessCheck("database") {
             entered.signal()
-            return release.wait(timeout: .now() + 10) == .success
+            return release.wait(timeout: .now() + 300) == .success
         }
         let hanging = try Connection(address(of: agent))
         try hanging.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(entered.wait(timeout: .now() + 10) == .success)
+        #expect(entered.wait(timeout: .now() + 60) == .success)
         for _ in 0..<20 {
             let response = try fetch("/readyz", from: address(of: agent))
             #expect(response.status == 503)

@@ -28,7 +28,8 @@ import Testing
     }
 
     @Test func `a second listener serves operators and nobody else`() throws {
-        let agent = try started(["OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"], at: "0.0.0.0:0")
+        // At an IPv6 address, whose port no other test takes after the stop.
+        let agent = try started(["OUTRIDER_DEBUG_ADDRESS": "[::1]:0"], at: "0.0.0.0:0")
         defer { agent.stop() }
         let debug = try #require(agent.debugAddress)
         #expect(try fetch("/debug", from: address(of: agent)).status == 403)

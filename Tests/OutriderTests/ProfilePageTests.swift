@@ -45,8 +45,25 @@ final class CountingSource: ProfileSource, Collector {
 }
 
 /// An agent with these sources.
-func startAgent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agent {
-    Agent.start(isolated(log: lines.log), profiles: sources)
+func startAgent(
+    _ sources: any ProfileSource..., lines: Lines = Lines(), time: ManualTime = ManualTime()
+) -> Agent {
+    var configuration = isolated(log: lines.log)
+    configuration.time = time
+    return Agent.start(configuration, profiles: sources)
+}
+
+/// Asks for a profile, over `connection`, and lets its span pass if it has one.
+func fetchSpan(
+    _ target: String, over connection: Connection, method: String = "GET", seconds: Int?,
+    _ time: ManualTime
+) throws -> RawResponse {
+    try connection.send("\(method) \(target) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    if let seconds {
+        try #require(time.awaitWaiter(in: .seconds(seconds)))
+        time.advance(by: .seconds(seconds))
+    }
+    return try connection.response(isHead: method == "HEAD", within: 60)
 }
 
 @Suite struct ProfilePageTests {
@@ -72,7 +89,7 @@ func startAgent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agen
 
     @Test(arguments: [
         ("", "application/octet-stream", "attachment; filename=\"heap\""),
-        ("?seconds=1", "application/octet-stream", "attachment; filename=\"heap-delta\""),
+        ("?seconds=7", "application/octet-stream", "attachment; filename=\"heap-delta\""),
         ("?debug=1", "text/plain; charset=utf-8", nil),
         ("?format=collapsed", "text/plain; charset=utf-8", nil),
         ("?format=flamegraph", "text/html; charset=utf-8", nil),
@@ -80,9 +97,13 @@ func startAgent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agen
     func `every form has its header fields, and none a Content-Encoding`(
         query: String, type: String, disposition: String?
     ) throws {
-        let agent = startAgent(CountingSource("heap"))
+        let time = ManualTime()
+        let agent = startAgent(CountingSource("heap"), time: time)
         defer { agent.stop() }
-        let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
+        let seconds = query.contains("seconds") ? 7 : nil
+        let connection = try Connection(address(of: agent))
+        let answer = try fetchSpan(
+            "/debug/pprof/heap\(query)", over: connection, seconds: seconds, time)
         #expect(answer.header("Content-Type") == type)
         #expect(answer.header("Content-Disposition") == disposition)
         #expect(answer.header("Content-Encoding") == nil)
@@ -91,8 +112,8 @@ func startAgent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agen
         let policy = answer.header("Content-Security-Policy") ?? ""
         #expect(policy.hasPrefix("default-src 'none'"))
         #expect(policy.contains("unsafe-inline") == query.contains("flamegraph"))
-        let head = try fetch(
-            "/debug/pprof/heap\(query)", from: address(of: agent), method: "HEAD")
+        let head = try fetchSpan(
+            "/debug/pprof/heap\(query)", over: connection, method: "HEAD", seconds: seconds, time)
         #expect(head.status == 200 && head.body.isEmpty)
     }
 
@@ -153,9 +174,21 @@ func startAgent(_ sources: any ProfileSource..., lines: Lines = Lines()) -> Agen
     }
 
     @Test func `a span shows the difference of two looks`() throws {
-        let agent = startAgent(CountingSource("heap"))
+        let time = ManualTime()
+        let agent = startAgent(CountingSource("heap"), time: time)
         defer { agent.stop() }
+        let answer = try fetchSpan(
+            "/debug/pprof/heap?seconds=7&debug=1", over: Connection(address(of: agent)), seconds: 7,
+            time)
+        #expect(answer.text.contains("\n100 @ 0x7\n"), "\(answer.text)")
+    }
+
+    @Test func `a span takes its time, in real time`() throws {
+        let agent = Agent.start(isolated(), profiles: [CountingSource("heap")])
+        defer { agent.stop() }
+        let start = ContinuousClock.now
         let answer = try fetch("/debug/pprof/heap?seconds=1&debug=1", from: address(of: agent))
         #expect(answer.text.contains("\n100 @ 0x7\n"), "\(answer.text)")
+        #expect(ContinuousClock.now - start >= .seconds(1))
     }
 }

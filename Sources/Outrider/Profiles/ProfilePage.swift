@@ -17,14 +17,17 @@ final class ProfilePage: Page {
 
     let kind: ProfileKind
     private let source: any ProfileSource
-    private let sessions = ProfileSessions()
+    private let time: any TimeSource
+    private let sessions: ProfileSessions
     private let moments = SharedRuns<ProfileFormat, Response>()
     /// How long a profile of a moment may take.
     private static let patience = Duration.seconds(60)
 
-    init(_ kind: ProfileKind, of source: any ProfileSource) {
+    init(_ kind: ProfileKind, of source: any ProfileSource, time: any TimeSource) {
         self.kind = kind
         self.source = source
+        self.time = time
+        sessions = ProfileSessions(time: time)
     }
 
     var path: String { Self.root + kind.name }
@@ -74,7 +77,7 @@ final class ProfilePage: Page {
                 retryAfter: seconds)
         }
         defer { sessions.leave(session) }
-        switch request.pause(for: max(.zero, session.end - .now)) {
+        switch request.pause(for: max(.zero, session.end - time.now)) {
         case .elapsed: break
         case .clientLeft: return Self.unavailable("the client has left", retryAfter: 1)
         case .stopping: return Self.unavailable("the agent is stopping", retryAfter: 1)

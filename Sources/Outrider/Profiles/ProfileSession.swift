@@ -59,7 +59,12 @@ final class ProfileSessions: Sendable {
     /// Sessions at one time; each holds a profile.
     static let limit = 2
 
+    private let time: any TimeSource
     private let running = Guarded<[(seconds: Int, session: ProfileSession)]>([])
+
+    init(time: any TimeSource) {
+        self.time = time
+    }
 
     /// Joins a session that has just begun, or begins one; nil if there are as many as may be.
     ///
@@ -69,7 +74,7 @@ final class ProfileSessions: Sendable {
     ) throws(ProfileUnavailable) -> ProfileSession? {
         // Under the lock, so that those who come together find the one that the first began.
         try running.withLock { (running) throws(ProfileUnavailable) -> ProfileSession? in
-            let now = ContinuousClock.now
+            let now = time.now
             let known = running.first { $0.seconds == seconds && $0.session.lastCall >= now }
             if let session = known?.session {
                 session.readers.withLock { $0 += 1 }

@@ -4,6 +4,7 @@
 internal import OutriderEndpoint
 internal import OutriderMetrics
 internal import OutriderProfile
+internal import OutriderThreading
 
 /// The profiles of one agent.
 struct Profiles {
@@ -13,7 +14,10 @@ struct Profiles {
 
     /// Finds a page for every kind; of two kinds with one name, or with one that is no name, the log
     /// is told and `refuse` called with the reason.
-    init(_ sources: [any ProfileSource], log: DiagnosticLog, refuse: (String) -> Void) {
+    init(
+        _ sources: [any ProfileSource], time: any TimeSource, log: DiagnosticLog,
+        refuse: (String) -> Void
+    ) {
         self.sources = sources
         var taken: [ProfilePage] = []
         for source in sources {
@@ -28,7 +32,7 @@ struct Profiles {
                         .error, "two sources have the profile \(kind.name); the first one is shown")
                     refuse("profile_twice")
                 } else {
-                    taken.append(ProfilePage(kind, of: source))
+                    taken.append(ProfilePage(kind, of: source, time: time))
                 }
             }
         }

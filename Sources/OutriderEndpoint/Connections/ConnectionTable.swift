@@ -15,7 +15,7 @@
 // A connection is ended by shutdown(2), under the lock that its removal takes: so its descriptor is
 // still its own. Its thread then wakes and cleans up.
 
-internal import OutriderThreading
+package import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc
@@ -29,8 +29,6 @@ internal import OutriderThreading
 package final class ConnectionTable: Sendable {
     /// Names a connection; never used again for another one.
     package typealias ID = Int
-    /// Tells the time.
-    package typealias Clock = @Sendable () -> ContinuousClock.Instant
 
     /// A client that has read nothing for this long may lose its place to one that would.
     static let stallTime: Duration = .milliseconds(100)
@@ -80,18 +78,19 @@ package final class ConnectionTable: Sendable {
 
     private let limits: Endpoint.Limits
     private let onCut: @Sendable (CutReason) -> Void
-    private let now: Clock
+    private let time: any TimeSource
     private let state = Guarded(State())
     /// When somebody is past their time.
-    private let alarm = Alarm(named: "outrider-time")
+    private let alarm: Alarm
 
     package init(
-        limits: Endpoint.Limits, now: @escaping Clock = { .now },
+        limits: Endpoint.Limits, time: any TimeSource = SystemTime(),
         onCut: @escaping @Sendable (CutReason) -> Void
     ) {
         self.limits = limits
-        self.now = now
+        self.time = time
         self.onCut = onCut
+        alarm = Alarm(named: "outrider-time", time: time)
     }
 
     /// Runs `body` with the state, then tells which connections it ended, without the lock.
@@ -113,7 +112,7 @@ package final class ConnectionTable: Sendable {
     /// client has a moment to ask before it is the oldest, and those that were cut have a moment to
     /// leave before the library turns newcomers away.
     package func open(_ descriptor: Int32, from address: [UInt8]) -> ID {
-        let start = self.now()
+        let start = time.now
         let id = state.withLock { state in
             state.lastID += 1
             let entry = Entry(
@@ -193,7 +192,7 @@ package final class ConnectionTable: Sendable {
 
     /// The client takes more of an answer.
     func noteProgress(_ id: ID) {
-        let now = self.now()
+        let now = time.now
         state.withLock { $0.entries[id]?.since = now }
     }
 
@@ -206,7 +205,7 @@ package final class ConnectionTable: Sendable {
     }
 
     private func change(_ id: ID, _ body: (inout Entry, ContinuousClock.Instant) -> Void) {
-        let now = self.now()
+        let now = time.now
         state.withLock { state in
             guard var entry = state.entries[id] else { return }
             entry.since = now
@@ -222,7 +221,7 @@ package final class ConnectionTable: Sendable {
     /// one.
     func cutStalled(on page: Int) -> Bool {
         cutting { state in
-            let now = self.now()
+            let now = time.now
             return cutOldest(of: state.entries, in: &state) { entry in
                 guard case .sending(page) = entry.phase else { return false }
                 return entry.isStalled(at: now)
@@ -234,7 +233,7 @@ package final class ConnectionTable: Sendable {
     /// stalled longest.
     func cutOne() {
         cutting { state in
-            let now = self.now()
+            let now = time.now
             let waiting = state.entries.filter { !$0.value.isCut && $0.value.isWaiting }
             if cutOldest(of: waiting, in: &state) { return }
             _ = cutOldest(of: state.entries.filter { $0.value.isStalled(at: now) }, in: &state)
@@ -258,7 +257,7 @@ package final class ConnectionTable: Sendable {
         for id: ID, _ address: [UInt8], since start: ContinuousClock.Instant,
         in state: inout State
     ) -> Room {
-        let now = self.now()
+        let now = time.now
         let open = state.entries.filter { !$0.value.isCut }
         let counts = Dictionary(grouping: open.values, by: \.address).mapValues(\.count)
         // Clients of a Unix socket have no addresses to tell them apart.
@@ -341,7 +340,7 @@ package final class ConnectionTable: Sendable {
     ///
     /// Who has just come has a moment to ask, and whose request has come is answered.
     func sendIdleAway() -> Bool {
-        let now = self.now()
+        let now = time.now
         return state.withLock { state in
             for (id, entry) in state.entries where entry.isWaiting && !entry.isCut {
                 let isNew = entry.thread == nil && now - entry.since < Self.timeToAsk
@@ -360,13 +359,15 @@ package final class ConnectionTable: Sendable {
     private func look(at moment: ContinuousClock.Instant?, _ state: inout State) {
         guard let moment else { return }
         // One that is long past will not be: there was no thread for it.
-        if let planned = state.nextLook, planned <= moment, planned > now() - .seconds(1) { return }
+        if let planned = state.nextLook, planned <= moment, planned > time.now - .seconds(1) {
+            return
+        }
         state.nextLook = moment
         alarm.set(for: moment) { [weak self] in self?.cutExpired(planned: moment) }
     }
 
     private func cutExpired(planned: ContinuousClock.Instant) {
-        let now = self.now()
+        let now = time.now
         cutting { state in
             // Somebody else looks earlier, and then again.
             guard state.nextLook == planned else { return }

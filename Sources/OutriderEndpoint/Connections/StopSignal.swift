@@ -24,15 +24,17 @@ final class StopSignal: Sendable {
     /// More than anybody waits for, and less than a clock can hold.
     private static let longest: Duration = .seconds(86_400)
 
+    private let time: any TimeSource
     private let readEnd: Int32
     private let writeEnd: Int32
 
     /// A signal that is not raised; nil if there are no descriptors left.
-    init?() {
+    init?(time: any TimeSource) {
         var ends: [Int32] = [-1, -1]
         guard unsafe pipe(&ends) == 0 else { return nil }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         (readEnd, writeEnd) = (ends[0], ends[1])
+        self.time = time
     }
 
     deinit {
@@ -49,20 +51,16 @@ final class StopSignal: Sendable {
 
     /// Waits for `duration`, for the client of a connection to go, or for the signal.
     func wait(for duration: Duration, client: Int32) -> Request.PauseEnd {
-        let deadline = ContinuousClock.now + min(max(duration, .zero), Self.longest)
+        let deadline = time.now + min(max(duration, .zero), Self.longest)
         while true {
-            let left = max(.zero, deadline - .now)
-            let milliseconds = Int32(clamping: Int64((left / .milliseconds(1)).rounded(.up)))
             var waiting = [
                 pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: client, events: Self.clientLeft, revents: 0),
             ]
-            let found = unsafe poll(&waiting, nfds_t(waiting.count), milliseconds)
-            if found < 0 && errno == EINTR { continue }
+            let found = time.poll(&waiting, until: deadline)
             if waiting[0].revents != 0 { return .stopping }
             if waiting[1].revents != 0 { return .clientLeft }
-            if found <= 0 && ContinuousClock.now >= deadline { return .elapsed }
-            if found < 0 { return .elapsed }
+            if found < 0 || time.now >= deadline { return .elapsed }
         }
     }
 }

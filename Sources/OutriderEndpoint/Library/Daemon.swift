@@ -2,7 +2,6 @@
 // libmicrohttpd's daemon, and what Swift has to keep alive for it.
 
 internal import CMicroHTTPD
-internal import Dispatch
 internal import OutriderThreading
 
 #if canImport(Glibc)
@@ -61,17 +60,19 @@ internal import OutriderThreading
     ///
     /// The library joins its threads, one of which may be in a page that takes its time, or may be
     /// the caller's own. So a thread of our own does it.
-    func stop(closing listening: Int32, until deadline: DispatchTime) {
-        let done = DispatchSemaphore(value: 0)
+    func stop(
+        closing listening: Int32, until deadline: ContinuousClock.Instant, by time: any TimeSource
+    ) {
+        let done = Latch()
         let isStarted = DetachedThread.start { [self] in
             unsafe outrider_mhd_stop(handle)
             if listening >= 0 { close(listening) }
             unsafe callbacks.deallocate()
             unsafe server.release()
-            done.signal()
+            done.open()
         }
         // Without a thread to spare, the daemon is left quiesced: it harms nobody.
-        if isStarted { _ = done.wait(timeout: deadline) }
+        if isStarted { _ = time.wait(for: done, until: deadline) }
     }
 
     private static func makeCallbacks(

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The requests that are being answered, so that a stop can wait for them.
 
-internal import Dispatch
 internal import OutriderThreading
 
 /// Counts requests from their headers to their last byte; thread-safe.
@@ -12,7 +11,7 @@ final class InFlight: Sendable {
     }
 
     private let state = Guarded(State())
-    private let drained = DispatchSemaphore(value: 0)
+    private let drained = Latch()
 
     /// Whether no more are taken.
     var isClosed: Bool { state.withLock { $0.isClosed } }
@@ -31,15 +30,15 @@ final class InFlight: Sendable {
             state.count -= 1
             return state.isClosed && state.count == 0
         }
-        if isLast { drained.signal() }
+        if isLast { drained.open() }
     }
 
     /// Takes no more requests, and waits until the last one is answered or time is up.
-    func drain(until deadline: DispatchTime) {
+    func drain(until deadline: ContinuousClock.Instant, by time: any TimeSource) {
         let isEmpty = state.withLock { state in
             state.isClosed = true
             return state.count == 0
         }
-        if !isEmpty { _ = drained.wait(timeout: deadline) }
+        if !isEmpty { _ = time.wait(for: drained, until: deadline) }
     }
 }

@@ -6,7 +6,7 @@
 
 internal import COutriderRuntime
 public import OutriderMetrics
-internal import OutriderThreading
+package import OutriderThreading
 
 /// What glibc's allocator holds, and the parts of resident memory.
 ///
@@ -40,17 +40,18 @@ public struct MemoryCollector: Collector {
     }
 
     package init(
-        proc: String, failures: SourceFailures, liveBytes: @escaping @Sendable () -> Int?
+        proc: String, failures: SourceFailures, time: any TimeSource = SystemTime(),
+        liveBytes: @escaping @Sendable () -> Int?
     ) {
         let history = HistoryBox()
         self.history = history
-        reading = BackgroundReading(named: "memory", atLeastEvery: .seconds(10)) {
+        reading = BackgroundReading(named: "memory", atLeastEvery: .seconds(10), time: time) {
             let allocator = Self.allocator()
             let mappings = Self.mappings(in: "\(proc)/self/smaps", failures)
             let parts = mappings.map {
                 MemoryParts($0, allocator: allocator, liveBytes: liveBytes())
             }
-            if let parts { history.history.withLock { $0.note(parts, at: .now) } }
+            if let parts { history.history.withLock { $0.note(parts, at: time.now) } }
             return Figures(allocator: allocator, parts: parts)
         }
     }

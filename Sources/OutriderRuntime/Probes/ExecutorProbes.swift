@@ -5,6 +5,7 @@
 // from a plain thread, never from a task: a task would wait with all the others.
 
 internal import OutriderMetrics
+internal import OutriderThreading
 
 /// The executors of Swift concurrency.
 enum ExecutorProbes {
@@ -23,7 +24,9 @@ enum ExecutorProbes {
     }
 
     /// Probes of the main actor and of the global executor at these priorities.
-    static func all(_ priorities: [TaskPriority], in registry: Registry) -> [Executor] {
+    static func all(
+        _ priorities: [TaskPriority], in registry: Registry, time: any TimeSource
+    ) -> [Executor] {
         let delays = registry.histogram(
             "swift_executor_delay_seconds",
             help: "How long a job waited for an executor, by a probe at each beat.",
@@ -43,12 +46,13 @@ enum ExecutorProbes {
                 Task.detached(priority: priority) { job.run() }
             }
             return Executor(
-                probe: Probe(target, delay: delays.with("global", name)), executor: "global",
-                priority: name)
+                probe: Probe(target, delay: delays.with("global", name), time: time),
+                executor: "global", priority: name)
         }
         return [
             Executor(
-                probe: Probe(main, delay: delays.with("main", "")), executor: "main", priority: "")
+                probe: Probe(main, delay: delays.with("main", ""), time: time), executor: "main",
+                priority: "")
         ] + global
     }
 

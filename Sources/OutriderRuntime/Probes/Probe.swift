@@ -62,6 +62,7 @@ public final class Probe: Sendable {
     public let target: ProbeTarget
     private let delay: Histogram
     private let ageGauge: Gauge?
+    private let time: any TimeSource
 
     private struct State: Sendable {
         /// Since when one is on its way; nil while none is.
@@ -80,16 +81,18 @@ public final class Probe: Sendable {
     ///   - target: What is probed.
     ///   - delay: Observes how long each job waited, in seconds.
     ///   - age: Is set at each beat to how long the one on its way has waited, in seconds.
-    init(_ target: ProbeTarget, delay: Histogram, age: Gauge? = nil) {
+    ///   - time: The clock that both are measured with.
+    init(_ target: ProbeTarget, delay: Histogram, age: Gauge? = nil, time: any TimeSource) {
         self.target = target
         self.delay = delay
         ageGauge = age
+        self.time = time
     }
 
     /// Sends one, unless one is on its way.
     func send() {
         guard let enqueue = target.enqueue else { return }
-        let now = ContinuousClock.now
+        let now = time.now
         let mayGo = state.withLock { state in
             guard state.sent == nil, !state.isRetired else { return false }
             state.sent = now
@@ -125,7 +128,7 @@ public final class Probe: Sendable {
             state.answers += 1
             state.thread = thread
         }
-        delay.observe(max(.zero, ContinuousClock.now - sent))
+        delay.observe(max(.zero, time.now - sent))
     }
 
     /// Sends no more: the target is gone.
@@ -146,7 +149,7 @@ public final class Probe: Sendable {
     var age: Duration? {
         state.withLock { state in
             guard state.answers > 0 || target.answersForSure, !state.isRetired else { return nil }
-            return state.sent.map { max(.zero, ContinuousClock.now - $0) } ?? .zero
+            return state.sent.map { max(.zero, time.now - $0) } ?? .zero
         }
     }
 

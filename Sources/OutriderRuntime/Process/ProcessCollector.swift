@@ -5,6 +5,7 @@
 // that is not there (no /proc, another system) leaves its metrics out and harms nothing else.
 
 public import OutriderMetrics
+package import OutriderThreading
 
 /// CPU, memory, threads, descriptors, faults, I/O and sockets of this process.
 ///
@@ -27,8 +28,10 @@ public struct ProcessCollector: Collector {
     }
 
     /// The same, with files that tell nothing counted there.
-    package init(proc: String, failures: SourceFailures) {
-        source = ProcessSource(proc: proc, failures: failures)
+    package init(
+        proc: String, failures: SourceFailures, time: any TimeSource = SystemTime()
+    ) {
+        source = ProcessSource(proc: proc, failures: failures, time: time)
     }
 
     /// `process`.

@@ -2,6 +2,7 @@
 // Where the numbers of ProcessCollector come from: getrusage(2), getrlimit(2), stat(2) and /proc.
 
 internal import OutriderMetrics
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc
@@ -49,7 +50,8 @@ final class ProcessSource: Sendable {
     /// - Parameters:
     ///   - proc: Where procfs is mounted; a test may give a tree of its own.
     ///   - failures: Where files that tell nothing are counted.
-    init(proc: String, failures: SourceFailures) {
+    ///   - time: The clock of what is read beside the scrapes.
+    init(proc: String, failures: SourceFailures, time: any TimeSource) {
         directory = proc
         let isProcfs = Self.isProcfs(proc)
         self.isProcfs = isProcfs
@@ -65,7 +67,9 @@ final class ProcessSource: Sendable {
         socketsFile = file("self/net/sockstat")
         netstatFile = file("self/net/netstat", limit: 16 << 10)
         snmpFile = file("self/net/snmp", limit: 8 << 10)
-        countedDescriptors = BackgroundReading(named: "open_fds", atLeastEvery: .seconds(10)) {
+        countedDescriptors = BackgroundReading(
+            named: "open_fds", atLeastEvery: .seconds(10), time: time
+        ) {
             Self.countDescriptors(in: "\(proc)/self/fd", isProcfs: isProcfs)
         }
     }

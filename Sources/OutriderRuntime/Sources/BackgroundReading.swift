@@ -32,31 +32,35 @@ final class BackgroundReading<Value: Sendable>: Sendable {
         var began: ContinuousClock.Instant?
         var ended: ContinuousClock.Instant?
         var isReading = false
-        var asked = ContinuousClock.now
+        var asked: ContinuousClock.Instant
     }
 
     let name: String
     private let leastInterval: Duration
     private let read: @Sendable () -> Value?
-    private let state = Guarded(State())
+    private let time: any TimeSource
+    private let state: Guarded<State>
 
     /// - Parameters:
     ///   - name: The value of the label `reading` in the metrics about it.
     ///   - leastInterval: No two readings are closer together.
+    ///   - time: The clock that ages and costs are measured with.
     ///   - read: Reads; nil if there is nothing to be had.
     init(
-        named name: String, atLeastEvery leastInterval: Duration,
+        named name: String, atLeastEvery leastInterval: Duration, time: any TimeSource,
         _ read: @escaping @Sendable () -> Value?
     ) {
         self.name = name
         self.leastInterval = leastInterval
+        self.time = time
+        state = Guarded(State(asked: time.now))
         self.read = read
     }
 
     /// The last value, if there is one; asks for newer ones.
     func latest() -> Reading? {
         let (reading, isNeglected) = state.withLock { state -> (Reading?, Bool) in
-            let now = ContinuousClock.now
+            let now = time.now
             state.asked = now
             guard let began = state.began, let ended = state.ended else { return (nil, true) }
             let isNeglected = now - ended > Self.interval(of: state, leastInterval) * 2
@@ -81,7 +85,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
     /// Reads if it is time to and somebody has asked: here, if that is quick, or on another thread.
     func readIfDue(mayRunHere: Bool) {
         let (isDue, isQuick) = state.withLock { state in
-            let now = ContinuousClock.now
+            let now = time.now
             guard now - state.asked < Self.attention, !state.isReading else {
                 return (false, false)
             }
@@ -107,9 +111,9 @@ final class BackgroundReading<Value: Sendable>: Sendable {
             return !state.isReading
         }
         guard mayRead else { return }
-        let began = ContinuousClock.now
+        let began = time.now
         let value = read()
-        let ended = ContinuousClock.now
+        let ended = time.now
         state.withLock { state in
             state.isReading = false
             (state.value, state.began, state.ended) = (value, began, ended)
@@ -121,7 +125,7 @@ extension BackgroundReading: BeatenReading {
     var figures: (age: Double, cost: Double)? {
         state.withLock { state in
             guard let began = state.began, let ended = state.ended else { return nil }
-            return ((ContinuousClock.now - ended) / .seconds(1), (ended - began) / .seconds(1))
+            return ((time.now - ended) / .seconds(1), (ended - began) / .seconds(1))
         }
     }
 }

@@ -19,6 +19,8 @@ final class StallWatch: Sendable {
     private struct Known: Sendable {
         let start: Double
         let what: String
+        /// The same start on the clock that ages are measured with, which is never set.
+        let since: ContinuousClock.Instant
     }
 
     private struct State: Sendable {
@@ -31,13 +33,21 @@ final class StallWatch: Sendable {
     let threshold: Duration
     private let counter: Family<Counter>
     private let log: DiagnosticLog
+    /// The wall time, for people.
     private let clock: any MetricClock
+    private let time: any TimeSource
+    private let patience: Duration
     private let state = Guarded(State())
 
-    init(threshold: Duration, in registry: Registry, log: DiagnosticLog, clock: any MetricClock) {
+    init(
+        threshold: Duration, in registry: Registry, log: DiagnosticLog, clock: any MetricClock,
+        time: any TimeSource, patience: Duration
+    ) {
         self.threshold = threshold
         self.log = log
         self.clock = clock
+        self.time = time
+        self.patience = patience
         counter = registry.counter(
             "outrider_stalls_total",
             help: "Times that something did not answer for longer than the hang watch allows.",
@@ -60,8 +70,7 @@ final class StallWatch: Sendable {
                 state.withLock { $0.current[id] = nil }
                 update(known) {
                     // It has answered between the last look and this one.
-                    $0.duration = max(
-                        $0.duration, .seconds(self.clock.secondsSinceEpoch - known.start) - age)
+                    $0.duration = max($0.duration, self.time.now - known.since - age)
                     $0.isOver = true
                 }
             case (false, nil): break
@@ -87,23 +96,24 @@ final class StallWatch: Sendable {
 
     private func begin(_ probe: Probe, _ id: ObjectIdentifier, _ age: Duration) {
         let start = clock.secondsSinceEpoch - age / .seconds(1)
-        let stack = Self.stack(of: probe)
+        let since = time.now - age
+        let stack = stack(of: probe)
         let stall = Stall(
             what: probe.target.name, beganAt: start, duration: age,
             thread: stack.map { "\($0.name) (\($0.thread))" }, state: stack?.state ?? "",
             functions: stack?.functions ?? [])
         state.withLock { state in
-            state.current[id] = Known(start: start, what: stall.what)
+            state.current[id] = Known(start: start, what: stall.what, since: since)
             state.stalls = Array(([stall] + state.stalls).prefix(Self.limit))
         }
         counter.with(probe.target.kind).increment()
         log.say(.warning, about: "stall:\(probe.target.kind)", stall.summary)
     }
 
-    private static func stack(of probe: Probe) -> ThreadStack? {
+    private func stack(of probe: Probe) -> ThreadStack? {
         var first: ThreadStack?
-        for thread in threads(of: probe).prefix(threadLimit) {
-            guard let stack = ThreadStack.capture(thread) else { continue }
+        for thread in Self.threads(of: probe).prefix(Self.threadLimit) {
+            guard let stack = ThreadStack.capture(thread, within: patience) else { continue }
             if stack.runsJob || probe.target.threads == .one { return stack }
             if first == nil { first = stack }
         }

@@ -19,7 +19,6 @@ struct ThreadStack: Sendable {
     let runsJob: Bool
 
     private static let depth = Int(OUTRIDER_STACK_DEPTH)
-    private static let patienceMilliseconds: UInt32 = 200
 
     /// Makes ready to capture; false if somebody else has to have SIGPROF.
     static func prepare() -> Bool {
@@ -29,8 +28,9 @@ struct ThreadStack: Sendable {
 
     /// Captures the stack of a thread, by a signal to it.
     ///
-    /// - Returns: nil if the thread has ended; a stack without functions if it did not answer.
-    static func capture(_ thread: Int32) -> ThreadStack? {
+    /// - Returns: nil if the thread has ended; a stack without functions if it did not answer within
+    ///   `patience`.
+    static func capture(_ thread: Int32, within patience: Duration) -> ThreadStack? {
         // Before the signal, which wakes it.
         let name = comm(of: thread)
         let state = state(of: thread)
@@ -39,7 +39,7 @@ struct ThreadStack: Sendable {
         var count = 0
         // SAFETY: the C side writes at most as many as it is told there is room for.
         let result = unsafe outrider_capture(
-            thread, patienceMilliseconds, &addresses, depth, &count)
+            thread, UInt32(clamping: Int64(patience / .milliseconds(1))), &addresses, depth, &count)
         if result == OUTRIDER_CAPTURE_NO_THREAD { return nil }
         let stack = result == OUTRIDER_CAPTURE_DONE ? Array(addresses.prefix(count)) : []
         let symbols = Symbolizer.shared.symbols(of: Set(stack))

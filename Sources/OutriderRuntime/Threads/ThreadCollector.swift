@@ -5,7 +5,7 @@
 // threads (BackgroundReading).
 
 public import OutriderMetrics
-internal import OutriderThreading
+package import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc
@@ -27,9 +27,13 @@ public struct ThreadCollector: Collector {
         self.init(proc: proc, failures: SourceFailures())
     }
 
-    package init(proc: String, failures: SourceFailures) {
+    package init(
+        proc: String, failures: SourceFailures, time: any TimeSource = SystemTime()
+    ) {
         let source = ThreadSource(directory: "\(proc)/self/task", failures: failures)
-        reading = BackgroundReading(named: "threads", atLeastEvery: .seconds(10)) { source.look() }
+        reading = BackgroundReading(named: "threads", atLeastEvery: .seconds(10), time: time) {
+            source.look()
+        }
     }
 
     /// `threads`.

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time that stands still until a test moves it, for code with deadlines.
+
+package import Glibc
+package import OutriderThreading
+
+/// A time source that a test moves; thread-safe.
+///
+/// A deadline of hours passes as soon as the test says so, and none passes otherwise, however slow
+/// the machine is:
+///
+/// ```swift
+/// #expect(time.awaitWaiter(in: .seconds(10)))    // the code under test waits for that moment
+/// time.advance(by: .seconds(10))                 // which is now
+/// ```
+package final class ManualTime: TimeSource {
+    /// A thread of the code under test that waits for a moment.
+    private struct Waiter: Sendable {
+        let moment: ContinuousClock.Instant
+        let wake: @Sendable () -> Void
+    }
+
+    /// A test that waits until so many threads wait for a moment.
+    private struct Observer: Sendable {
+        let moment: ContinuousClock.Instant
+        let count: Int
+        let met = Latch()
+    }
+
+    private struct State: Sendable {
+        var now = ContinuousClock.now
+        var lastID = 0
+        var waiters: [Int: Waiter] = [:]
+        var observers: [Observer] = []
+
+        func waiters(for moment: ContinuousClock.Instant) -> Int {
+            waiters.values.count { $0.moment == moment }
+        }
+    }
+
+    private let state = Guarded(State())
+
+    /// A time that stands still at the current moment.
+    package init() {}
+
+    package var now: ContinuousClock.Instant { state.withLock { $0.now } }
+
+    // MARK: - For tests
+
+    /// Moves the time on and wakes all who wait for a moment that has come.
+    ///
+    /// They run in threads of their own, so what they do then may come after this returns.
+    package func advance(by duration: Duration) {
+        let due = state.withLock { state in
+            state.now += duration
+            let due = state.waiters.filter { $0.value.moment <= state.now }
+            for id in due.keys { state.waiters[id] = nil }
+            return due.values
+        }
+        for waiter in due { waiter.wake() }
+    }
+
+    /// Waits until the code under test waits for the moment that is `duration` from now, in `count`
+    /// threads at least; returns whether it does.
+    ///
+    /// Gives up after a minute of real time.
+    package func awaitWaiter(in duration: Duration, count: Int = 1) -> Bool {
+        let met = state.withLock { state in
+            let observer = Observer(moment: state.now + duration, count: count)
+            if state.waiters(for: observer.moment) >= count {
+                observer.met.open()
+            } else {
+                state.observers.append(observer)
+            }
+            return observer.met
+        }
+        return met.wait(for: .seconds(60))
+    }
+
+    // MARK: - For the code under test
+
+    package func wait(for latch: Latch, until moment: ContinuousClock.Instant) -> Bool {
+        if latch.isOpen { return true }
+        let either = Latch()
+        latch.openLater(either)
+        if let id = begin(until: moment, { either.open() }) {
+            while !either.wait(for: .seconds(86_400)) {}
+            end(id)
+        }
+        return latch.isOpen
+    }
+
+    package func poll(
+        _ descriptors: inout [pollfd], until moment: ContinuousClock.Instant
+    ) -> Int32 {
+        let bell = Bell()
+        guard let bell, let id = begin(until: moment, { bell.ring() }) else {
+            return callPoll(&descriptors, 0)
+        }
+        defer { end(id) }
+        descriptors.append(pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0))
+        defer { descriptors.removeLast() }
+        let found = callPoll(&descriptors, -1)
+        let hasRung = descriptors.last?.revents != 0
+        return hasRung ? found - 1 : found
+    }
+
+    /// Notes that a thread waits; nil if the moment has come.
+    private func begin(
+        until moment: ContinuousClock.Instant, _ wake: @escaping @Sendable () -> Void
+    ) -> Int? {
+        state.withLock { state in
+            if moment <= state.now { return nil }
+            state.lastID += 1
+            state.waiters[state.lastID] = Waiter(moment: moment, wake: wake)
+            let count = state.waiters(for: moment)
+            state.observers.removeAll { observer in
+                let isMet = observer.moment == moment && observer.count <= count
+                if isMet { observer.met.open() }
+                return isMet
+            }
+            return state.lastID
+        }
+    }
+
+    private func end(_ id: Int) {
+        state.withLock { state in state.waiters[id] = nil }
+    }
+}
+
+/// A pair of sockets that ends a poll(2).
+private final class Bell: Sendable {
+    let readEnd: Int32
+    private let writeEnd: Int32
+
+    /// Nil if there are no descriptors left.
+    init?() {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { return nil }
+        (readEnd, writeEnd) = (ends[0], ends[1])
+    }
+
+    deinit {
+        close(readEnd)
+        close(writeEnd)
+    }
+
+    func ring() {
+        var byte: UInt8 = 1
+        _ = unsafe write(writeEnd, &byte, 1)
+    }
+}
