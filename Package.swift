@@ -232,10 +232,11 @@ let package = Package(
                 "OutriderThreading",
             ],
             path: "Tests/TestSupport", swiftSettings: strict),
-        // Apart, since it imports Testing, which no program has.
+        // Apart, since they are about Testing, which no program has.
+        .target(name: "CTestTraits", path: "Tests/CTestTraits"),
         .target(
-            name: "TestTraits", dependencies: ["OutriderThreading"], path: "Tests/TestTraits",
-            swiftSettings: strict),
+            name: "TestTraits", dependencies: ["CTestTraits", "OutriderThreading"],
+            path: "Tests/TestTraits", swiftSettings: strict),
         .testTarget(
             name: "OutriderMetricsTests",
             dependencies: [

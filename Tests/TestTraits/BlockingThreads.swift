@@ -22,8 +22,8 @@ final class BlockingThreads: TaskExecutor {
 
 /// Permits of tests that want to block; who waits for one is suspended.
 final class Permits: Sendable {
-    /// More tests at a time would only slow each other down.
-    static let shared = Permits(4)
+    /// As many as Swift Testing runs at a time; see CTestTraits.
+    static let shared = Permits(8)
 
     private struct State: Sendable {
         var free: Int
