@@ -34,8 +34,12 @@ end
 """Customers who think for some 10 ms: mostly of a few orders, sometimes of one that is not there."""
 
 CUSTOMERS = 32
-FEWER = {"hot-route": 8}
-"""Customers of a run with a number of requests, where more of them would queue for a processor that the machine does not have."""
+STEADY_LOAD = {"": (CUSTOMERS, 2), "leak": (CUSTOMERS, 2), "hot-route": (8, 0.5)}
+"""Where the requests are counted: customers, and how many times as many requests as another run has.
+
+More requests where what grows is estimated from samples; few customers where more of them would queue for a processor
+that the machine does not have.
+"""
 FINER = {"OUTRIDER_HEAP_INTERVAL": "65536"}
 """Samples of the heap, so that a short run has enough of them."""
 LONG_DELAYS = 10
@@ -132,6 +136,11 @@ STEADY = INDICATORS | {
         "delays above 0.1 s", "/1,000 requests",
         lambda run: 1e3 * long_delays(run) / max(1, run.answered),
     ),
+    "dry-pool": (
+        # Not for each time that one was asked for: in a healthy run those are few, and may all come at a bad moment.
+        "wait for a connection", "ms/request",
+        lambda run: 1e3 * run.grown("db_client_connection_wait_time_seconds_sum", POOL) / max(1, run.answered),
+    ),
     "hot-route": (
         "processor, user mode", "ms/request",
         lambda run: 1e3 * run.grown("process_cpu_mode_seconds_total", 'mode="user"') / max(1, run.answered),
@@ -183,7 +192,8 @@ def drill(fault: str, amount: Amount, program: str | None) -> Run:
     """The service with a fault, under load."""
     lab = Lab("storefront", PLACE, program, STOREFRONT_FAULT=fault, **FINER if amount.requests else {})
     run = Run(fault)
-    customers = FEWER.get(fault, CUSTOMERS) if amount.requests else CUSTOMERS
+    customers, times = STEADY_LOAD.get(fault, (CUSTOMERS, 1)) if amount.requests else (CUSTOMERS, 1)
+    amount = Amount(amount.seconds, int(amount.requests * times))
     try:
         load(lab, Run(""), amount.for_warmth(), customers)
         base = lab.save("heap", f"{fault or 'healthy'}-before.pb.gz")

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { THREADS = 3, FORKS = 300, INHERITED = 64 };
+enum { THREADS = 3, FORKS = 100, INHERITED = 64 };
 
 static _Atomic(int) is_over;
 
