@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: setup demo storefront chat drill test unit bench bench-middleware bench-heap preload memory-lab traits fuzz lint format api docs dashboards pictures clean help
+.PHONY: setup demo storefront chat drill test test-fast unit flake nightly bench bench-middleware bench-heap preload memory-lab fuzz lint format api docs dashboards pictures clean help
 
 setup: ## Install what the tests need; quick when nothing is missing.
 	@scripts/setup.sh test
@@ -14,11 +14,11 @@ demo: ## Build and run the quickstart service; SECONDS_TO_RUN=20 ends it by itse
 
 storefront: ## Build and run the flash-sale order service; REDIS_URL=redis://host:port shares its state.
 	@scripts/setup.sh sql
-	@exec "$$(scripts/build-release.sh examples storefront)"
+	@exec "$$(scripts/build-release.sh storefront)"
 
 chat: ## Build and run a chat over WebSocket.
 	@scripts/setup.sh sql
-	@exec "$$(scripts/build-release.sh examples chat)"
+	@exec "$$(scripts/build-release.sh chat)"
 
 drill: ## Seed five faults in the storefront, one after another, and show what gives each away.
 	@scripts/setup.sh lab
@@ -27,10 +27,21 @@ drill: ## Seed five faults in the storefront, one after another, and show what g
 test: ## Run every check, from lint to the tests with a real Prometheus.
 	@exec scripts/test.sh
 
-unit: ## Build and run the Swift tests only: the inner loop.
+test-fast: ## The quick part of it, warm under five minutes: lint, layers, the Swift tests, the compute tests.
+	@exec scripts/test.sh lint layers build unit programs integration-compute
+
+unit: ## Build and run the Swift tests only: the inner loop. FILTER=Histogram runs some of them.
 	@scripts/setup.sh demo
-	@swift build $${SWIFT_BUILD_FLAGS:-}
-	@swift test $${SWIFT_BUILD_FLAGS:-}
+	@exec scripts/test.sh build unit
+
+flake: ## Run the integration tests RUNS times, every second time on a busy machine.
+	@scripts/test.sh setup build programs
+	@exec scripts/flake.sh $${RUNS:-10}
+
+nightly: ## What takes too long for every change: each trait alone, no trait, longer fuzzing.
+	@scripts/setup.sh test
+	@scripts/traits.sh
+	@scripts/fuzz.sh
 
 bench: ## Measure what recording and scraping cost.
 	@scripts/setup.sh demo
@@ -51,17 +62,12 @@ memory-lab: ## Find a leak and see what a pool saves, with heap profiles of a se
 	@scripts/setup.sh lab
 	@exec scripts/memory-lab.py
 
-traits: ## Build and test the adapters: all traits together, each alone, none.
-	@scripts/setup.sh demo
-	@exec scripts/traits.sh
-
 fuzz: ## Fuzz what reads a client's bytes; FUZZ_SECONDS=60 for each reader.
 	@scripts/setup.sh demo
 	@exec scripts/fuzz.sh
 
 lint: ## Check the form of all Swift files and the direction of the imports.
-	@scripts/lint.sh
-	@python3 scripts/check_layers.py
+	@scripts/test.sh lint layers
 
 format: ## Bring all Swift files into form.
 	@scripts/lint.sh --fix
@@ -80,7 +86,7 @@ dashboards: ## Write the dashboards and rules from dashboards/source.
 
 pictures: ## Draw each dashboard from live data into dashboards/pictures; two minutes.
 	@scripts/setup.sh pictures
-	@scripts/test.sh build demo
+	@scripts/test.sh build programs
 	@.build/python/bin/python -B Tests/Integration/pictures.py
 
 clean: ## Remove everything that a build or a test made.

@@ -213,8 +213,8 @@ let package = Package(
         .executableTarget(
             name: "outrider-probe",
             dependencies: [
-                "Outrider", "OutriderEndpoint", "OutriderInstruments", "CTestSupport",
-                "TestSupport",
+                "Outrider", "OutriderEndpoint", "OutriderHTTP", "OutriderInstruments",
+                "OutriderMetrics", "CTestSupport", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             path: "Tests/Probe",
@@ -232,10 +232,15 @@ let package = Package(
                 "OutriderThreading",
             ],
             path: "Tests/TestSupport", swiftSettings: strict),
+        // Apart, since it imports Testing, which no program has.
+        .target(
+            name: "TestTraits", dependencies: ["OutriderThreading"], path: "Tests/TestTraits",
+            swiftSettings: strict),
         .testTarget(
             name: "OutriderMetricsTests",
             dependencies: [
-                "OutriderMetrics", "OutriderTesting", "OutriderThreading",
+                "OutriderMetrics", "OutriderTesting", "OutriderThreading", "TestSupport",
+                "TestTraits",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
@@ -268,22 +273,23 @@ let package = Package(
         .testTarget(
             name: "OutriderTestingTests",
             dependencies: [
-                "OutriderTesting", "OutriderMetrics", "TestSupport",
+                "OutriderTesting", "OutriderMetrics", "TestSupport", "TestTraits",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderTests",
             dependencies: [
-                "Outrider", "OutriderEndpoint", "OutriderProfile", "OutriderTesting", "TestSupport",
+                "Outrider", "OutriderEndpoint", "OutriderMetrics", "OutriderProfile",
+                "OutriderTesting", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderHummingbirdTests",
             dependencies: [
-                "OutriderHummingbird", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
-                "TestSupport",
+                "OutriderHummingbird", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
+                "OutriderTesting", "OutriderThreading", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 product("Hummingbird", of: "hummingbird", with: "Hummingbird"),
                 product("HTTPTypes", of: "swift-http-types", with: "Hummingbird"),
@@ -294,8 +300,8 @@ let package = Package(
         .testTarget(
             name: "OutriderNIOTests",
             dependencies: [
-                "OutriderNIO", "OutriderHTTP", "OutriderMetrics", "OutriderRuntime",
-                "OutriderTesting", "TestSupport",
+                "OutriderNIO", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
+                "OutriderRuntime", "OutriderTesting", "TestSupport",
                 product("NIOCore", of: "swift-nio", with: "NIO"),
                 product("NIOHTTP1", of: "swift-nio", with: "NIO"),
                 product("NIOPosix", of: "swift-nio", with: "NIO"),
@@ -307,8 +313,8 @@ let package = Package(
         .testTarget(
             name: "OutriderFlyingFoxTests",
             dependencies: [
-                "OutriderFlyingFox", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
-                "TestSupport",
+                "OutriderFlyingFox", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
+                "OutriderTesting", "TestSupport",
                 product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
                 product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
             ],

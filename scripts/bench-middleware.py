@@ -114,10 +114,9 @@ def main():
 
     if not shutil.which("wrk"):
         raise SystemExit("wrk is missing: apt-get install wrk, or make bench-middleware as root")
-    build = subprocess.run(
-        [ROOT / "scripts/build-release.sh", "Benchmarks/Middleware", "middleware-server"],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    server = build.stdout.strip().splitlines()[-1]
+    build = ["swift", "build", "-c", "release", "--package-path", "Benchmarks/Middleware", "--product", "middleware-server"]
+    subprocess.run(build, cwd=ROOT, stdout=sys.stderr, check=True)
+    server = ROOT / "Benchmarks/Middleware/.build/release/middleware-server"
     if options.instructions:
         report_instructions(server)
         return

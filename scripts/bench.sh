@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bench="$(scripts/build-release.sh Benchmarks outrider-bench)"
+bench="$(scripts/build-release.sh outrider-bench)"
 
 if [[ ${1:-} != --check ]]; then
   prefix=()

@@ -1,34 +1,31 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds a product of a nested package for release and prints the path of its program.
+# Builds programs of Tests/Programs for release and prints the path of each.
 #
-#   scripts/build-release.sh examples/quickstart quickstart
+#   scripts/build-release.sh storefront chat
+#   scripts/build-release.sh --all
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
-package=$1
-product=$2
+if [[ $# -eq 0 ]]; then
+    echo "usage: scripts/build-release.sh --all | PROGRAM ..." >&2
+    exit 2
+fi
 
-# Packages with the same dependencies share a folder, so that Outrider is built once for them.
-case "$package" in
-    examples) scratch=.build/examples-large ;;
-    examples/*) scratch=.build/examples-small ;;
-    Tests/Hosts) scratch=.build/hosts ;;
-    *) scratch="$package/.build" ;;
-esac
+tree=.build/programs
+package=(-c release --package-path Tests/Programs --scratch-path "$tree")
 
 # SwiftPM keeps its plan as long as the nested package itself does not change, and so misses files
 # that were added to Outrider. Without the plan it makes a new one; nothing is built twice.
-rm -f "$scratch/release.yaml"
+rm -f "$tree/release.yaml"
 
-# shellcheck disable=SC2206 # one flag for each word
-build=(swift build -c release --package-path "$package" --scratch-path "$scratch" ${SWIFT_BUILD_FLAGS:-})
-# As small images have it.
-if [[ $package == Tests/Hosts ]]; then
-    build+=(--static-swift-stdlib)
+if [[ $1 == --all ]]; then
+    swift_build "${package[@]}" >&2
+    exit
 fi
-# SwiftPM writes the flags of traits in the order of a set; were it another one in each run, all that has traits
-# would be compiled again.
-export SWIFT_DETERMINISTIC_HASHING=1
-"${build[@]}" --product "$product" >&2
-echo "$("${build[@]}" --show-bin-path)/$product"
+for program in "$@"; do
+    swift_build "${package[@]}" --product "$program" >&2
+    echo "$PWD/$tree/release/$program"
+done

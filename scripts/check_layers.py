@@ -8,9 +8,10 @@ types are Foundation's. A target that the table does
 not know is an error too, so that a new one has to find its floor first.
 """
 
-import re
 import sys
 from pathlib import Path
+
+from imports import imports_of
 
 LIBC = {"Glibc", "Musl", "Darwin"}
 SYSTEM = LIBC | {"Synchronization"}
@@ -96,17 +97,6 @@ FLOORS = [
     },
 ]
 
-IMPORT = re.compile(
-    r"""^\s*
-    (?:@\w+(?:\([^)]*\))?\s+)*                                        # @_exported, @_spi(X), ...
-    (?:(?:public|package|internal|fileprivate|private)\s+)?
-    import\s+
-    (?:(?:typealias|struct|class|enum|protocol|let|var|func)\s+)?   # import struct A.B
-    `?(?P<module>\w+)""",
-    re.VERBOSE,
-)
-
-
 def faults_of_table():
     """Yields a sentence for each line of the table that does not point down."""
     floor_of = {target: floor for floor, targets in enumerate(FLOORS) for target in targets}
@@ -126,10 +116,9 @@ def faults_of_sources(sources):
             yield f"{folder}: no floor in scripts/check_layers.py knows the target {target}"
             continue
         for file in files:
-            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-                found = IMPORT.match(line)
-                if found and found["module"] not in granted[target]:
-                    yield f"{file}:{number}: {target} may not import {found['module']}"
+            for found in imports_of(file):
+                if found.module not in granted[target]:
+                    yield f"{file}:{found.line}: {target} may not import {found.module}"
 
 
 def main():

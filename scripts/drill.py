@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The drill: the storefront healthy, then with five faults, one after another; and what gives each away.
 
-    scripts/drill.py              some minute of load
-    scripts/drill.py --seconds 3  three seconds for each
+    scripts/drill.py                    some minute of load
+    scripts/drill.py --seconds 3        three seconds for each
+    scripts/drill.py --requests 3000    so many requests for each, however long that takes
+    scripts/drill.py --program P        with a storefront that is built already
 
 docs/diagnose.md tells how to read it. Profiles and stalls are kept in .build/drill.
 """
 
 import argparse
 import re
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,11 +28,20 @@ function request()
   local dice = math.random(100)
   if dice <= 3 then return wrk.format("POST", "/orders?customer=c" .. math.random(1000)) end
   if dice <= 10 then return wrk.format("GET", "/orders/" .. math.random(10001, 1000000)) end
-  return wrk.format("GET", "/orders/" .. math.random(200))
+  return wrk.format("GET", "/orders/" .. math.random(100))
 end
 """
 """Customers who think for some 10 ms: mostly of a few orders, sometimes of one that is not there."""
 
+CUSTOMERS = 32
+FEWER = {"hot-route": 8}
+"""Customers of a run with a number of requests, where more of them would queue for a processor that the machine does not have."""
+FINER = {"OUTRIDER_HEAP_INTERVAL": "65536"}
+"""Samples of the heap, so that a short run has enough of them."""
+LONG_DELAYS = 10
+"""So many have to be seen of a blocked executor: a machine that is busy delays one or two."""
+LIMIT = 240
+"""Seconds after which a run has failed, on any machine."""
 SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
 
 
@@ -53,7 +65,6 @@ class Run:
     """The service under load, from one scrape to another, and what was seen between them."""
 
     fault: str
-    requests: int = 0
     before: Scrape | None = None
     after: Scrape | None = None
     pending: float = 0
@@ -62,6 +73,11 @@ class Run:
     def grown(self, name: str, *labels: str) -> float:
         """By how much something has grown."""
         return self.after.sum(name, *labels) - self.before.sum(name, *labels)
+
+    @property
+    def answered(self) -> float:
+        """Requests that the service has answered."""
+        return self.grown("http_server_request_duration_seconds_count")
 
     def mean(self, histogram: str, *labels: str) -> float:
         """The mean of what was observed."""
@@ -81,10 +97,11 @@ def hit_share(run: Run) -> float:
     return 1 - missed / max(1, run.grown(requests, 'level="1"'))
 
 
-INDICATORS: dict[str, tuple[str, str, Callable[[Run], float]]] = {
+Indicator = tuple[str, str, Callable[[Run], float]]
+INDICATORS: dict[str, Indicator] = {
     "leak": (
         "live heap", "KB/1,000 requests",
-        lambda run: run.grown("heap_live_bytes") / max(1, run.requests),
+        lambda run: run.grown("heap_live_bytes") / max(1, run.answered),
     ),
     "blocked-executor": (
         "executor delay", "ms",
@@ -104,29 +121,73 @@ INDICATORS: dict[str, tuple[str, str, Callable[[Run], float]]] = {
 """For each fault what gives it away, its unit, and how it is read."""
 
 
-def watch(lab: Lab, run: Run, isover: threading.Event) -> None:
-    """Looks at what comes and goes, as Prometheus would."""
-    while not isover.wait(0.25):
-        run.pending = max(run.pending, Scrape(lab).sum("db_client_connection_pending_requests", POOL))
+def long_delays(run: Run) -> float:
+    """Delays of the global executor above 0.1 s: while its threads are blocked, and next to never else."""
+    delays = ("swift_executor_delay_seconds", 'executor="global"')
+    return run.grown(f"{delays[0]}_count", delays[1]) - run.grown(f"{delays[0]}_bucket", delays[1], 'le="0.1"')
 
 
-def drill(fault: str, seconds: int) -> Run:
-    """The service with a fault, under load."""
-    (PLACE / "load.lua").write_text(LOAD)
-    lab = Lab("examples", "storefront", PLACE, STOREFRONT_FAULT=fault)
-    run = Run(fault)
+STEADY = INDICATORS | {
+    "blocked-executor": (
+        "delays above 0.1 s", "/1,000 requests",
+        lambda run: 1e3 * long_delays(run) / max(1, run.answered),
+    ),
+    "hot-route": (
+        "processor, user mode", "ms/request",
+        lambda run: 1e3 * run.grown("process_cpu_mode_seconds_total", 'mode="user"') / max(1, run.answered),
+    ),
+}
+"""The same, of what does not depend on what else the machine has to do."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much load: for so long, or so many requests and until there is evidence of the fault."""
+
+    seconds: float = 0
+    requests: int = 0
+
+    def is_enough(self, run: Run, lab: Lab) -> bool:
+        """Whether a run has had that."""
+        passed = run.after.moment - run.before.moment
+        if passed > LIMIT:
+            sys.exit(f"{run.fault or 'healthy'}: {run.answered:g} requests in {passed:.0f} s, and no evidence of the fault")
+        if not self.requests:
+            return passed >= self.seconds
+        return run.answered >= self.requests and IS_EVIDENT.get(run.fault, lambda run, lab: True)(run, lab)
+
+    def for_warmth(self) -> "Amount":
+        """What comes before, so that the caches are filled: an eighth."""
+        return Amount(self.seconds / 8, self.requests // 8)
+
+
+def load(lab: Lab, run: Run, amount: Amount, customers: int) -> None:
+    """Puts the service under load, and looks at what comes and goes as Prometheus would."""
+    script = PLACE / "load.lua"
+    script.write_text(LOAD)
+    # Stopped when it is enough.
+    command = ["wrk", "-t1", f"-c{customers}", f"-d{2 * LIMIT}s", "--timeout", f"{LIMIT}s", "-s", str(script), lab.service]
+    run.before = run.after = Scrape(lab)
+    wrk = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        arguments = ("-s", str(PLACE / "load.lua"), lab.service)
-        lab.load(1, *arguments)
+        while not amount.is_enough(run, lab):
+            time.sleep(0.25)
+            run.after = Scrape(lab)
+            run.pending = max(run.pending, run.after.sum("db_client_connection_pending_requests", POOL))
+    finally:
+        wrk.kill()
+        wrk.wait()
+
+
+def drill(fault: str, amount: Amount, program: str | None) -> Run:
+    """The service with a fault, under load."""
+    lab = Lab("storefront", PLACE, program, STOREFRONT_FAULT=fault, **FINER if amount.requests else {})
+    run = Run(fault)
+    customers = FEWER.get(fault, CUSTOMERS) if amount.requests else CUSTOMERS
+    try:
+        load(lab, Run(""), amount.for_warmth(), customers)
         base = lab.save("heap", f"{fault or 'healthy'}-before.pb.gz")
-        run.before = Scrape(lab)
-        isover = threading.Event()
-        watcher = threading.Thread(target=watch, args=(lab, run, isover))
-        watcher.start()
-        run.requests, _ = lab.load(seconds, *arguments)
-        isover.set()
-        watcher.join()
-        run.after = Scrape(lab)
+        load(lab, run, amount, customers)
         grown = lab.save("heap", f"{fault or 'healthy'}-after.pb.gz")
         run.evidence = EVIDENCE[fault](run, lab, [f"-base={base}", str(grown)]) if fault else []
     finally:
@@ -163,26 +224,38 @@ def which_route(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
 
 def who_is_asked(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
     """What level 1 passes on."""
-    asked = run.grown("cache_requests_total", 'level="2"') / max(1, run.requests)
+    asked = run.grown("cache_requests_total", 'level="2"') / max(1, run.answered)
     return [f"level 2 is asked {asked:.2f} times for each request"]
 
 
+IS_EVIDENT: dict[str, Callable[[Run, Lab], bool]] = {
+    "blocked-executor": lambda run, lab: long_delays(run) >= LONG_DELAYS and b"usleep" in lab.fetch("/debug/stalls"),
+    "dry-pool": lambda run, lab: run.pending > 0 and run.grown("work_queue_deadline_exceeded_total") > 0,
+}
+"""What comes by chance, and comes where a run is long enough."""
 EVIDENCE: dict[str, Callable[[Run, Lab, list[str]], list[str]]] = {
     "leak": who_grows, "blocked-executor": what_hung, "dry-pool": who_waits,
     "hot-route": which_route, "cold-cache": who_is_asked,
 }
 
 
-def report(healthy: Run, runs: list[Run]) -> None:
+def table(runs: list[Run], indicators: dict[str, Indicator]) -> None:
     """Every indicator in every run; its own is marked."""
-    say(f"\n{'':18}" + "".join(f"{name[0]:>24}" for name in INDICATORS.values()))
-    say(f"{'':18}" + "".join(f"{name[1]:>24}" for name in INDICATORS.values()))
-    for run in [healthy, *runs]:
+    say(f"\n{'':18}" + "".join(f"{name[0]:>24}" for name in indicators.values()))
+    say(f"{'':18}" + "".join(f"{name[1]:>24}" for name in indicators.values()))
+    for run in runs:
         line = f"{run.fault or 'healthy':18}"
-        for fault, (_, _, read) in INDICATORS.items():
+        for fault, (_, _, read) in indicators.items():
             mark = "*" if fault == run.fault else " "
             line += f"{read(run):23.3f}{mark}"
         say(line)
+
+
+def report(healthy: Run, runs: list[Run]) -> None:
+    """The indicators of all runs, and what comes of each fault."""
+    table([healthy, *runs], INDICATORS)
+    say("\nOn a machine that has other things to do:")
+    table([healthy, *runs], STEADY)
     say()
     for run in runs:
         name, unit, read = INDICATORS[run.fault]
@@ -195,10 +268,13 @@ def main() -> None:
     """Runs the drill."""
     parser = argparse.ArgumentParser(description="Five faults, and what gives each away.")
     parser.add_argument("--seconds", type=int, default=8, help="of load for each run")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--requests", type=int, default=0, help="so many for each run, instead")
+    parser.add_argument("--program", help="a storefront that is built already")
+    told = parser.parse_args()
+    amount = Amount(told.seconds, told.requests)
     PLACE.mkdir(parents=True, exist_ok=True)
-    healthy = drill("", seconds)
-    report(healthy, [drill(fault, seconds) for fault in INDICATORS])
+    healthy = drill("", amount, told.program)
+    report(healthy, [drill(fault, amount, told.program) for fault in INDICATORS])
 
 
 if __name__ == "__main__":

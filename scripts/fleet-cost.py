@@ -127,7 +127,7 @@ def watched(server: Server, seconds: int) -> dict[str, float]:
 def measure(native: bool, instances: int, seconds: int) -> None:
     """A storefront with one kind of histograms, and its server."""
     say(f"\n{'native' if native else 'classic'} histograms")
-    lab = Lab("examples", "storefront", PLACE, OUTRIDER_HISTOGRAMS="native" if native else "classic", STOREFRONT_HOST="127.0.0.1")
+    lab = Lab("storefront", PLACE, OUTRIDER_HISTOGRAMS="native" if native else "classic", STOREFRONT_HOST="127.0.0.1")
     (PLACE / "load.lua").write_text(LOAD)
     load = threading.Thread(target=lab.load, args=(seconds + 30, "-s", str(PLACE / "load.lua"), lab.service), daemon=True)
     try:

@@ -11,10 +11,12 @@
 # on the way is kept in .build/fuzz.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 limits=(-max_total_time="${FUZZ_SECONDS:-60}")
 case "${1:-}" in
-    --check) limits=(-runs=50000 -max_total_time=60 -seed=1) ;;
+    --check) limits=(-runs=50000 -seed=1) ;;
     "") ;;
     *)
         echo "usage: scripts/fuzz.sh [--check]" >&2
@@ -37,8 +39,8 @@ readers[proc]="$kernel $runtime/Process/ProcessTexts.swift"
 readers[cgroup]="$kernel $runtime/ControlGroup/ControlGroupTexts.swift"
 readers[smaps]="$kernel $runtime/Memory/MappingsText.swift"
 
-for name in accept accept-encoding authorization host target proc cgroup smaps; do
-    place=.build/fuzz/$name
+fuzz() {
+    local name=$1 place=.build/fuzz/$1
     mkdir -p "$place/corpus" "$place/findings"
     # shellcheck disable=SC2086 # one file for each word
     swiftc -swift-version 6 -O -parse-as-library -package-name outrider -sanitize=fuzzer,address \
@@ -46,13 +48,17 @@ for name in accept accept-encoding authorization host target proc cgroup smaps; 
         cat "$place/build.log"
         exit 1
     }
-    echo "fuzz: $name"
     "$place/fuzzer" "$place/corpus" "Tests/Fuzz/seeds/$name" "${limits[@]}" \
-        -max_len=4096 -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+        -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$place/findings/" >"$place/log" 2>&1 || {
         tail -n 40 "$place/log"
         echo "fuzz: $name failed; the input is in $place/findings"
         exit 1
     }
-    grep -E '^Done' "$place/log"
+    echo "fuzz: $name: $(grep -E '^Done' "$place/log")"
+}
+
+for name in accept accept-encoding authorization host target proc cgroup smaps; do
+    run_job fuzz "$name"
 done
+await_jobs

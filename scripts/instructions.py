@@ -82,7 +82,7 @@ def main() -> None:
     if not gates:
         sys.exit(f"instructions: none of {', '.join(sys.argv[1:])} is known")
     built = subprocess.run(
-        [ROOT / "scripts/build-release.sh", "Benchmarks", "outrider-bench"],
+        [ROOT / "scripts/build-release.sh", "outrider-bench"],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -18,16 +19,16 @@ def say(text: str = "") -> None:
 
 
 @functools.cache
-def built(package: str, product: str) -> str:
+def built(product: str) -> str:
     """The program of an example, built for release."""
-    build = [ROOT / "scripts/build-release.sh", package, product]
+    build = [ROOT / "scripts/build-release.sh", product]
     return subprocess.run(build, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 class Lab:
-    """A service with its agent, running on free ports."""
+    """A service with its agent, running on free ports; it is built first, unless the program is given."""
 
-    def __init__(self, package: str, product: str, place: Path, **environment: str) -> None:
+    def __init__(self, product: str, place: Path, program: str | None = None, **environment: str) -> None:
         place.mkdir(parents=True, exist_ok=True)
         self.place = place
         self.product = product
@@ -35,7 +36,7 @@ class Lab:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         ports = {"OUTRIDER_ADDRESS": "127.0.0.1:0", "STOREFRONT_PORT": "0"}
         self.process = subprocess.Popen(
-            [built(package, product)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [program or built(product)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=kept | ports | environment,
         )
         self.service = self._line("service")
@@ -59,12 +60,26 @@ class Lab:
 
     def load(self, seconds: int, *arguments: str) -> tuple[int, str]:
         """Requests that were answered while wrk asked, and what it said."""
-        command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "10s", *arguments]
-        run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60)
+        command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "60s", *arguments]
+        run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 600)
         found = re.search(r"(\d+) requests in", run.stdout)
         if not found:
             sys.exit(f"wrk was not answered:\n{run.stdout}")
         return int(found[1]), run.stdout
+
+    def total(self, metric: str) -> float:
+        """The sum of a metric of the agent over its labels."""
+        lines = self.fetch("/metrics").decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}[ {{]", line))
+
+    def idle(self) -> int:
+        """The requests that the service has handled, once none is left of those that wrk gave up."""
+        limit = time.monotonic() + 300
+        while self.total("http_server_active_requests"):
+            if time.monotonic() > limit:
+                sys.exit(f"{self.product} does not come to an end of its requests")
+            time.sleep(0.05)
+        return int(self.total("http_server_request_duration_seconds_count"))
 
     def fetch(self, path: str) -> bytes:
         """A page of the agent's."""

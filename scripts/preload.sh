@@ -10,9 +10,10 @@
 # it stands in front of; both are checked. Sources/COutriderPreload/preload.c says what it listens to.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
-# Swift brings a clang, which need not be on PATH.
-compiler="${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
+compiler="$(find_clang)"
 
 place=.build/preload
 object="$place/liboutrider-heap.so"

@@ -14,14 +14,15 @@
 # are the system's. The programs and their logs are in .build/sanitizers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 if [[ $# -gt 1 || ! ${1:-1} =~ ^[0-9]+$ ]]; then
     echo "usage: scripts/sanitize.sh [seed]" >&2
     exit 2
 fi
 
-# Swift brings a clang, which need not be on PATH.
-compiler="${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
+compiler="$(find_clang)"
 
 place=.build/sanitizers
 mkdir -p "$place"
@@ -47,7 +48,7 @@ compile() {
 run() {
     local name=$1 status=0
     shift
-    timeout --kill-after=5 120 "$@" >"$place/$name.log" 2>&1 || status=$?
+    timeout --kill-after=5 900 "$@" >"$place/$name.log" 2>&1 || status=$?
     if [[ $status -ne 0 ]]; then
         tail -n 80 "$place/$name.log"
         echo "sanitize: $name failed ($status)"
@@ -78,22 +79,27 @@ programs=(zlib microhttpd cells heap_tables symbols preload_writer)
 if [[ $(uname -sm) == "Linux x86_64" ]]; then
     programs+=(unwind_steps unwind_parser unwind_fuzz)
 fi
-for name in "${programs[@]}"; do
-    arguments=()
-    if [[ $name != zlib && $name != cells && $name != unwind_steps && $name != unwind_parser && $# -eq 1 ]]; then
-        arguments=("$1")
+# A program of Tests/Sanitizers, with the seed if it has a use for one.
+check() {
+    local name=$1
+    shift
+    if [[ $name == zlib || $name == cells || $name == unwind_steps || $name == unwind_parser ]]; then
+        set --
     fi
     # shellcheck disable=SC2086 # one file for each word
     compile "$name" "${flags[@]}" -Wl,--build-id "Tests/Sanitizers/$name.c" ${sources[$name]} \
         "${libraries[@]}" -lm
-    run "$name" "$place/$name" ${arguments[@]+"${arguments[@]}"}
+    run "$name" "$place/$name" "$@"
+}
+for name in "${programs[@]}"; do
+    run_job check "$name" "$@"
 done
 
 # The restartable sequences of the other architecture: assembled, not run.
 printf '#include "outrider_cells.h"\n%s\n%s\n' \
     'bool add(uint64_t place) { return outrider_rows_add(place, 1); }' \
     'bool add_double(uint64_t place) { return outrider_rows_add_double(place, 1); }' >"$place/cells_aarch64.c"
-compile cells_aarch64.o --target=aarch64-linux-gnu -ffreestanding -c -O2 -Wall -Wextra -Werror \
+run_job compile cells_aarch64.o --target=aarch64-linux-gnu -ffreestanding -c -O2 -Wall -Wextra -Werror \
     -ISources/COutriderCells/include "$place/cells_aarch64.c"
 
 # All of our C for an architecture and a C library that we have no machine of: compiled, not run. The
@@ -111,60 +117,83 @@ elsewhere() {
     done
     echo "compiled for $target"
 }
-elsewhere aarch64-linux-gnu -isystem /usr/aarch64-linux-gnu/include
-elsewhere x86_64-linux-musl -nostdlibinc -isystem /usr/include/x86_64-linux-musl
+run_job elsewhere aarch64-linux-gnu -isystem /usr/aarch64-linux-gnu/include
+run_job elsewhere x86_64-linux-musl -nostdlibinc -isystem /usr/include/x86_64-linux-musl
 
 swift_libraries="$(swiftc -print-target-info |
     sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p' | head -n 1)/linux"
 
-if [[ $(uname -sm) == "Linux x86_64" ]]; then
-    # Walks out of libraries, libdispatch among them; once more without the frames of the address
-    # sanitizer where libdispatch's threads begin.
+# Walks out of libraries, libdispatch among them; once more without the frames of the address
+# sanitizer where libdispatch's threads begin.
+check_walks() {
     # shellcheck disable=SC2086 # one file for each word
     compile unwind "${flags[@]}" Tests/Sanitizers/unwind.c ${sources[unwind]}
     run unwind "$place/unwind" "$swift_libraries/libdispatch.so"
-    plain=()
+    local flag plain=()
     for flag in "${flags[@]}"; do [[ $flag == -fsanitize=address ]] || plain+=("$flag"); done
     # shellcheck disable=SC2086 # one file for each word
     compile unwind_plain "${plain[@]}" Tests/Sanitizers/unwind.c ${sources[unwind]}
     run unwind_plain "$place/unwind_plain" "$swift_libraries/libdispatch.so"
+}
+
+check_rows() {
     # shellcheck disable=SC2086 # one file for each word
     compile unwind_rows "${flags[@]}" Tests/Sanitizers/unwind_rows.c ${sources[unwind_rows]}
     run unwind_rows python3 Tests/Sanitizers/unwind_rows.py "$place/unwind_rows" libc.so.6 \
         libstdc++.so.6 libm.so.6 libgcc_s.so.1 "$swift_libraries/libdispatch.so"
+}
+
+if [[ $(uname -sm) == "Linux x86_64" ]]; then
+    run_job check_walks
+    run_job check_rows
 fi
 
 # What is hooked is called through the global offset table, which the loader has write-protected.
 runtime_sources="$(echo Sources/COutriderRuntime/*.c) ${sources[unwind]}"
 hardened=(-Wl,-z,relro -Wl,-z,now -L"$place" "-Wl,-rpath,$PWD/$place")
-compile libruntime_swift.so "${flags[@]}" -fPIC -shared Tests/Sanitizers/runtime_swift.c \
-    -Wl,-z,relro -Wl,-z,now
-# shellcheck disable=SC2086 # one file for each word
-compile runtime "${flags[@]}" Tests/Sanitizers/runtime.c $runtime_sources "${hardened[@]}" \
-    -lruntime_swift -lm
-run runtime "$place/runtime"
+check_runtime() {
+    compile libruntime_swift.so "${flags[@]}" -fPIC -shared Tests/Sanitizers/runtime_swift.c \
+        -Wl,-z,relro -Wl,-z,now
+    # shellcheck disable=SC2086 # one file for each word
+    compile runtime "${flags[@]}" Tests/Sanitizers/runtime.c $runtime_sources "${hardened[@]}" \
+        -lruntime_swift -lm
+    run runtime "$place/runtime"
+}
+run_job check_runtime
 
 # The thread sanitizer of Swift's clang knows libdispatch and wants it.
 race_flags=(-std=c11 -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -pthread -fsanitize=thread
     -ISources/COutriderHeap/include -ISources/COutriderRuntime/include -ISources/COutriderStack/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
-# shellcheck disable=SC2086 # one file for each word
-compile heap_tables_races "${race_flags[@]}" Tests/Sanitizers/heap_tables.c ${sources[heap_tables]} \
-    -lm -ldispatch -lBlocksRuntime
-# It wants addresses where it expects them.
-TSAN_OPTIONS="halt_on_error=1 exitcode=66" run heap_tables_races \
-    setarch --addr-no-randomize "$place/heap_tables_races"
+# It expects addresses where it maps its own memory.
+run_under_thread_sanitizer() {
+    TSAN_OPTIONS="halt_on_error=1 exitcode=66" run "$1" setarch --addr-no-randomize "$place/$1"
+}
 
-# Under this one no CPU has a row, since it cannot see what a restartable sequence does.
-# shellcheck disable=SC2086 # one file for each word
-compile cells_races "${race_flags[@]}" -ISources/COutriderCells/include -ISources/COutriderFork/include \
-    -DCELLS_UNDER_THREAD_SANITIZER Tests/Sanitizers/cells.c ${sources[cells]} -ldispatch -lBlocksRuntime
-TSAN_OPTIONS="halt_on_error=1 exitcode=66" run cells_races \
-    setarch --addr-no-randomize "$place/cells_races"
+check_heap_races() {
+    # shellcheck disable=SC2086 # one file for each word
+    compile heap_tables_races "${race_flags[@]}" Tests/Sanitizers/heap_tables.c ${sources[heap_tables]} \
+        -lm -ldispatch -lBlocksRuntime
+    run_under_thread_sanitizer heap_tables_races
+}
 
-compile libruntime_swift_races.so "${race_flags[@]}" -fPIC -shared Tests/Sanitizers/runtime_swift.c \
-    -Wl,-z,relro -Wl,-z,now
-# shellcheck disable=SC2086 # one file for each word
-compile runtime_races "${race_flags[@]}" Tests/Sanitizers/runtime.c $runtime_sources "${hardened[@]}" \
-    -lruntime_swift_races -lm -ldispatch -lBlocksRuntime
-TSAN_OPTIONS="halt_on_error=1 exitcode=66" run runtime_races \
-    setarch --addr-no-randomize "$place/runtime_races"
+# Under this sanitizer no CPU has a row, since it cannot see what a restartable sequence does.
+check_cell_races() {
+    # shellcheck disable=SC2086 # one file for each word
+    compile cells_races "${race_flags[@]}" -ISources/COutriderCells/include -ISources/COutriderFork/include \
+        -DCELLS_UNDER_THREAD_SANITIZER Tests/Sanitizers/cells.c ${sources[cells]} -ldispatch -lBlocksRuntime
+    run_under_thread_sanitizer cells_races
+}
+
+check_runtime_races() {
+    compile libruntime_swift_races.so "${race_flags[@]}" -fPIC -shared Tests/Sanitizers/runtime_swift.c \
+        -Wl,-z,relro -Wl,-z,now
+    # shellcheck disable=SC2086 # one file for each word
+    compile runtime_races "${race_flags[@]}" Tests/Sanitizers/runtime.c $runtime_sources "${hardened[@]}" \
+        -lruntime_swift_races -lm -ldispatch -lBlocksRuntime
+    run_under_thread_sanitizer runtime_races
+}
+
+run_job check_heap_races
+run_job check_cell_races
+run_job check_runtime_races
+await_jobs

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Extracts the public symbols of all modules, adapters included, and prints the folder that holds
-# them. It reuses a debug build with all traits in .build, or makes one.
+# them. It reuses the debug build with all traits, or makes one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
-# shellcheck disable=SC2206 # one flag for each word
-flags=(${SWIFT_BUILD_FLAGS:-} --traits "$(scripts/traits.sh names)")
+choose_all_traits
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 
 # Symbols of a module or an extension that is gone by now would stay otherwise.
-rm -rf .build/*/symbolgraph
+rm -rf .build/all-traits/*/symbolgraph
 
-# The order of flags, as in scripts/traits.sh.
 export SWIFT_DETERMINISTIC_HASHING=1
-swift build ${flags[@]+"${flags[@]}"} >&2
+swift_build "${all_traits[@]}" >&2
 
 # This asks for the test modules too and fails where they are not built. Nobody needs those here,
 # and who reads the folder fails when a library is missing in it.
-swift package ${flags[@]+"${flags[@]}"} dump-symbol-graph \
+swift package ${build_flags[@]+"${build_flags[@]}"} "${all_traits[@]}" dump-symbol-graph \
     --minimum-access-level public --skip-synthesized-members >"$log" 2>&1 || true
 if ! grep -q '^Files written to ' "$log"; then
     cat "$log" >&2

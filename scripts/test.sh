@@ -1,25 +1,40 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the checks in order and stops at the first that fails. With names, runs only those stages:
+# Runs the checks in order. All of them run even if one fails, except those that need what it makes. With
+# names, runs only those stages:
 #
 #   scripts/test.sh build unit
+#   FILTER=Histogram scripts/test.sh build unit          only the Swift tests whose names match
+#   OUTRIDER_TEST_SEED=17 scripts/test.sh integration    in the order of an earlier run
+#
+# The output of each stage is in .build/test-logs, the logs of the servers of a failed test in
+# .build/test-logs/failed. What failed stands last, with the command that repeats it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
-stages=(setup lint layers traits build unit unit-hooked thread-sanitizer sanitize fuzz bench-check instructions
-    heap-cost demo integration)
+stages=(setup lint layers consumer build api unit unit-hooked thread-sanitizer sanitize fuzz programs bench-check
+    instructions heap-cost integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")
 fi
 
-# shellcheck disable=SC2206 # one flag for each word
-flags=(${SWIFT_BUILD_FLAGS:-})
+# What a stage needs of the stages before it. All need what `setup` installs.
+declare -A needs=(
+    [api]=build [unit]=build [unit-hooked]=build [bench-check]=programs [instructions]=programs
+    [integration]="build programs" [integration-compute]="build programs"
+)
+
 logs=.build/test-logs
 mkdir -p "$logs"
-rm -f "$logs"/*.log
+rm -rf "${logs:?}"/*
+# One seed for the order of the integration tests, and for their random inputs.
+export OUTRIDER_TEST_SEED="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
 
 table=()
 closing_lines=()
+declare -A failed=()
 
 # stage_<name> runs a stage. verify_<name>, where there is one, then reads its output for what an
 # exit status does not tell, and says what is wrong.
@@ -36,42 +51,32 @@ stage_lint() {
     scripts/lint.sh
 }
 
-stage_traits() {
-    scripts/traits.sh
+stage_layers() {
+    python3 -B scripts/check_layers.py
+    python3 -B scripts/check_manifests.py
 }
 
-verify_traits() {
-    # Not what other packages' builds warn of.
-    if grep -E "^$PWD/(Sources|Tests)/[^:]*:[0-9]+:[0-9]+: warning: " "$1"; then
-        echo "The build warns. A warning is an error here."
-        return 1
-    fi
-    verify_unit "$1"
-}
-
-# The order of flags, as in scripts/traits.sh; the tests keep theirs.
-build() {
-    SWIFT_DETERMINISTIC_HASHING=1 swift build ${flags[@]+"${flags[@]}"} "$@"
+stage_consumer() {
+    scripts/check-consumer.sh
 }
 
 stage_build() {
-    build --build-tests
+    choose_all_traits
+    swift_build "${all_traits[@]}" --build-tests
 }
 
+# A warning of our own manifest or sources is an error. What SwiftPM or other packages' builds warn of is not.
 verify_build() {
-    local place="^$PWD/(Sources|Tests)/[^:]*:[0-9]+:[0-9]+: warning: "
-    if ! grep -qE "$place|^warning: '[^']*': " "$1"; then
+    local ours place="^$PWD/(Package.swift|Sources|Tests)[^:]*:[0-9]+:[0-9]+: warning: "
+    ours="$(basename "$PWD" | tr '[:upper:]' '[:lower:]')"
+    if ! grep -E "$place|^warning: '$ours': " "$1"; then
         return 0
     fi
     # The compiler repeats no warning for a file that it does not compile again. A new date makes it
     # compile the file in the next run too.
-    grep -E "$place" "$1" | cut -d : -f 1 | sort -u | while read -r file; do touch "$file"; done
+    { grep -E "$place" "$1" || true; } | cut -d : -f 1 | sort -u | while read -r file; do touch "$file"; done
     echo "The build warns. A warning is an error here."
     return 1
-}
-
-stage_layers() {
-    python3 scripts/check_layers.py
 }
 
 stage_api() {
@@ -79,7 +84,9 @@ stage_api() {
 }
 
 stage_unit() {
-    swift test ${flags[@]+"${flags[@]}"} --skip-build
+    choose_all_traits
+    swift test ${build_flags[@]+"${build_flags[@]}"} "${all_traits[@]}" --skip-build \
+        ${FILTER:+--filter "$FILTER"}
 }
 
 # Swift Testing passes when it finds no test at all.
@@ -95,8 +102,9 @@ verify_unit() {
 stage_unit-hooked() {
     local hooks
     hooks="$(scripts/preload.sh | tail -n 1)"
+    choose_all_traits
     OUTRIDER_HEAP_INTERVAL=1 OUTRIDER_HEAP_PROFILE="$PWD/.build/unit-hooked.%p.pb.gz" \
-        LD_PRELOAD="$hooks" swift test ${flags[@]+"${flags[@]}"} --skip-build \
+        LD_PRELOAD="$hooks" swift test ${build_flags[@]+"${build_flags[@]}"} "${all_traits[@]}" --skip-build \
             --skip 'without memory for a thread'
 }
 
@@ -111,13 +119,15 @@ verify_unit-hooked() {
     rm -f "${profile[@]}"
 }
 
+# This is the build without any trait too.
 stage_thread-sanitizer() {
-    TSAN_OPTIONS="halt_on_error=0 exitcode=66" \
-        swift test ${flags[@]+"${flags[@]}"} --sanitize thread \
+    TSAN_OPTIONS="halt_on_error=0 exitcode=66" SWIFT_DETERMINISTIC_HASHING=1 \
+        swift test ${build_flags[@]+"${build_flags[@]}"} --sanitize thread --disable-index-store \
         --scratch-path .build/thread-sanitizer --filter "Concurrency|OutriderEndpointTests"
 }
 
 verify_thread-sanitizer() {
+    verify_build "$1" || return 1
     if grep -qE '(WARNING|FATAL|ERROR): ThreadSanitizer|ThreadSanitizer: reported' "$1"; then
         echo "The thread sanitizer reports a race, or could not run."
         return 1
@@ -133,6 +143,10 @@ stage_fuzz() {
     scripts/fuzz.sh --check
 }
 
+stage_programs() {
+    scripts/build-release.sh --all
+}
+
 stage_bench-check() {
     scripts/bench.sh --check
 }
@@ -145,52 +159,76 @@ stage_heap-cost() {
     scripts/bench-heap.py --check
 }
 
-stage_demo() {
-    scripts/build-release.sh examples/quickstart quickstart
-    scripts/build-release.sh examples/memory-lab memory-lab
-    scripts/build-release.sh examples storefront
-    scripts/build-release.sh examples chat
-    swift build ${flags[@]+"${flags[@]}"} --package-path Tests/Libraries
-    scripts/build-release.sh Tests/Hosts bare
-    scripts/build-release.sh Tests/Hosts linked
-}
-
 stage_integration() {
-    PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=.build/hypothesis \
-        .build/python/bin/python -m pytest Tests/Integration -q -p no:cacheprovider
+    scripts/integration.sh
 }
 
-# The last word of the test runner of a stage: Swift Testing's, or pytest's.
-closing_line() {
+stage_integration-compute() {
+    scripts/integration.sh compute
+}
+
+# The last word of the test runners of a stage: Swift Testing's, or pytest's.
+closing_lines_of() {
     local swift_testing='Test run with [0-9]+ tests?'
     local pytest='^(=+ )?([0-9]+ (passed|failed|error|skipped)|no tests ran).* in [0-9.]+s'
-    grep -E "$swift_testing|$pytest" "$1" | tail -n 1
+    grep -E "$swift_testing|$pytest" "$1"
+}
+
+load_average() {
+    cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo '?'
+}
+
+# The first lines of reason for each failed test of a stage, or else the end of its output.
+reasons() {
+    local reason='^(FAILED|ERROR) |recorded an issue|(WARNING|FATAL|ERROR): ThreadSanitizer|: error: '
+    if ! grep -E "$reason" "$1" | sed -E 's/^((FAILED|ERROR) \S+)@\S+/\1/' | cut -c 1-240 | sort -u | head -n 30; then
+        tail -n 12 "$1"
+    fi
+    if grep -qE '^(FAILED|ERROR) Tests/' "$1"; then
+        echo "One test of it: .build/python/bin/python -m pytest -p no:cacheprovider --randomly-seed=$OUTRIDER_TEST_SEED 'TEST'"
+    fi
 }
 
 summary() {
-    local status=$?
+    local status=$? stage
     echo
-    printf '%-18s %8s  %s\n' stage seconds result
-    printf '%s\n' "${table[@]}"
+    printf '%-18s %8s %6s  %s\n' stage seconds load result
+    printf '%s\n' ${table[@]+"${table[@]}"}
     echo
-    if [[ ${#closing_lines[@]} -gt 0 ]]; then
-        printf '%s\n' "${closing_lines[@]}"
-        echo
-    fi
+    printf '%s\n' ${closing_lines[@]+"${closing_lines[@]}"}
+    echo
     if [[ $status -eq 0 ]]; then
-        echo "Every check passed in $SECONDS s."
-    else
-        echo "Stopped after $SECONDS s. The output of each stage is in $logs."
+        echo "Every check passed in $SECONDS s, with the seed $OUTRIDER_TEST_SEED."
+        exit 0
     fi
+    for stage in "${stages[@]}"; do
+        [[ ${failed[$stage]:-} == ran ]] || continue
+        printf -- '-- failed in the stage %s (all of it: %s):\n' "$stage" "$logs/$stage.log"
+        reasons "$logs/$stage.log"
+        printf 'To repeat it: OUTRIDER_TEST_SEED=%s scripts/test.sh %s\n\n' "$OUTRIDER_TEST_SEED" "$stage"
+    done
+    if [[ -d $logs/failed ]]; then
+        echo "The logs of the servers of failed tests are in $logs/failed."
+    fi
+    echo "FAILED after $SECONDS s: ${!failed[*]}. Seed $OUTRIDER_TEST_SEED, $(nproc) CPUs, load average $(cut -d ' ' -f 1-3 /proc/loadavg)."
     exit "$status"
 }
 trap summary EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-for stage in "${stages[@]}"; do
+# Whether a stage that failed made what this one needs.
+is_blocked() {
+    local needed
+    for needed in setup ${needs[$1]:-}; do
+        [[ $needed == "$1" || -z ${failed[$needed]:-} ]] || return 0
+    done
+    return 1
+}
+
+run_stage() {
+    local stage=$1 started=$SECONDS status=0 result=passed line
     printf '\n== %s ==\n' "$stage"
-    started=$SECONDS
     # A stage runs in a shell of its own, outside of any condition, so that its first error ends it.
     set +e
     (
@@ -199,20 +237,25 @@ for stage in "${stages[@]}"; do
     ) 2>&1 | tee "$logs/$stage.log"
     status=${PIPESTATUS[0]}
     set -e
-
     if declare -F "verify_$stage" >/dev/null && ! "verify_$stage" "$logs/$stage.log"; then
         status=$((status == 0 ? 1 : status))
     fi
-
-    result=passed
     if [[ $status -ne 0 ]]; then
         result="FAILED ($status)"
+        failed[$stage]=ran
     fi
-    table+=("$(printf '%-18s %8d  %s' "$stage" "$((SECONDS - started))" "$result")")
-    if line="$(closing_line "$logs/$stage.log")"; then
+    table+=("$(printf '%-18s %8d %6s  %s' "$stage" "$((SECONDS - started))" "$(load_average)" "$result")")
+    while read -r line; do
         closing_lines+=("$stage $result:" "$line")
-    fi
-    if [[ $status -ne 0 ]]; then
-        exit "$status"
+    done < <(closing_lines_of "$logs/$stage.log")
+}
+
+for stage in "${stages[@]}"; do
+    if is_blocked "$stage"; then
+        failed[$stage]=skipped
+        table+=("$(printf '%-18s %8s %6s  %s' "$stage" - - 'not run: what it needs failed')")
+    else
+        run_stage "$stage"
     fi
 done
+[[ ${#failed[@]} -eq 0 ]] || exit 1

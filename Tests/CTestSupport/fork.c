@@ -6,12 +6,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Seconds after which the kernel ends a child that hangs. */
+enum { CHILD_LIMIT = 120 };
+
 int test_in_forked_child(void (*body)(void *), void *argument) {
   pid_t child = fork();
   if (child < 0) return -1;
   if (child == 0) {
     signal(SIGALRM, SIG_DFL);
-    alarm(10); /* A child that hangs is ended by the kernel. */
+    alarm(CHILD_LIMIT);
     body(argument);
     _exit(0);
   }
@@ -24,7 +27,7 @@ int test_fork_waiting_child(int descriptor, int other_end) {
   pid_t child = fork();
   if (child != 0) return child;
   signal(SIGALRM, SIG_DFL);
-  alarm(10);
+  alarm(CHILD_LIMIT);
   close(other_end);
   char byte;
   while (read(descriptor, &byte, 1) > 0) {

@@ -18,13 +18,15 @@ enum Truth {
         let profiler = HeapProfiler(configuration)
         profiler.start { _, message in print(message) }
         for seed in 1...seeds {
-            HeapProfiler.seed(UInt64(seed) &* 7_919)
             // Room for the addresses first, so that the arrays are no part of any site.
             var small = unsafe [UnsafeMutableRawPointer]()
             unsafe small.reserveCapacity(SmallBlocks.count)
             var large = unsafe [UnsafeMutableRawPointer]()
             unsafe large.reserveCapacity(LargeBlocks.count)
             guard let before = try? profiler.snapshot(of: profiler.kinds[0]) else { return }
+            // Right before the sites, which then allocate the same in each run: their samples are the
+            // same too.
+            HeapProfiler.seed(UInt64(seed) &* 7_919)
             unsafe SmallBlocks.hold(&small)
             unsafe LargeBlocks.hold(&large)
             Churn.run()

@@ -58,4 +58,4 @@ class Activated(Process):
     def stop(self) -> None:
         super().stop()
         with contextlib.suppress(BrokenPipeError):
-            self.popen.communicate(timeout=10)
+            self.popen.communicate(timeout=60)

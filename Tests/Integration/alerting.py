@@ -3,11 +3,23 @@
 
 import json
 import queue
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness import ROOT, Process, fetch, free_port, poll, system_binary
+from harness import ROOT, Process, fetch, poll, system_binary
 from local_server import LocalServer, QuietHandler
+from ports import reserved_port
+
+LIMIT = 120
+"""Seconds after which a message that did not come is missing."""
+
+
+def moment(text: str) -> datetime:
+    """A time as Alertmanager writes it: as text it cannot be compared, for it has as many digits as it needs."""
+    # More digits than six are more than a datetime has.
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
 
 class Webhook(LocalServer):
@@ -29,7 +41,7 @@ class Webhook(LocalServer):
         """The first word that this alert of an instance is in this state; other alerts are passed over."""
         own = {"alertname": alert, "instance": instance}
         while True:
-            message = self.told.get(timeout=30)
+            message = self.told.get(timeout=LIMIT)
             for found in message["alerts"]:
                 if found["status"] == status and own.items() <= found["labels"].items():
                     assert message["receiver"] == "on-call"
@@ -41,7 +53,7 @@ class Alertmanager(Process):
     """Debian's Alertmanager with the configuration of the example, in a hurry, and a webhook of the test's."""
 
     def __init__(self, place: Path, webhook: str) -> None:
-        self.target = f"127.0.0.1:{free_port()}"
+        self.target = f"127.0.0.1:{reserved_port()}"
         config = (ROOT / "examples/monitoring/alertmanager.yml").read_text(encoding="utf-8")
         hurry = {"alerts.example.internal": webhook, "group_wait: 30s": "group_wait: 100ms", "group_interval: 5m": "group_interval: 1s"}
         for old, new in hurry.items():
@@ -56,4 +68,4 @@ class Alertmanager(Process):
             ],
             place / "log",
         )
-        poll("Alertmanager is ready", lambda: fetch(f"http://{self.target}/-/ready") or True)
+        poll("Alertmanager is ready", lambda: fetch(f"http://{self.target}/-/ready") or True, LIMIT)

@@ -14,7 +14,7 @@ Fields = Iterable[tuple[str, str]]
 class Asker:
     """A connection to an agent, kept from one request to the next."""
 
-    def __init__(self, url: str, seconds: float = 10) -> None:
+    def __init__(self, url: str, seconds: float = 60) -> None:
         self._connection = http.client.HTTPConnection(
             urllib.parse.urlsplit(url).netloc, timeout=seconds
         )

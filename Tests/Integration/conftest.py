@@ -1,27 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the integration tests share: the processes that live for a whole run, and Hypothesis."""
+"""What the integration tests share: processes that live for a whole run, the kinds of tests, Hypothesis, and the
+logs that a failed test leaves."""
 
+import os
+import re
+import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from harness import Quickstart
+from harness import ROOT, Process, Quickstart
 from probing import Probe
 from prometheus_releases import SUITES, Release, absence, release
 from prometheus_server import Prometheus
 
-# Examples differ from run to run; a failure prints the blob that repeats it.
+# Examples differ from run to run, with the seed of the run; a failure prints the blob that repeats it. How long an
+# example takes depends on the machine, so there is no deadline for one.
 settings.register_profile(
     "outrider",
     max_examples=250,
-    deadline=timedelta(seconds=5),
+    deadline=None,
     derandomize=False,
     print_blob=True,
     database=None,
 )
 settings.load_profile("outrider")
+
+KINDS = {"compute", "wait", "measure"}
+FAILED = ROOT / ".build/test-logs/failed"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Checks that each test has one kind, and has the tests of a file run one after the other in one process."""
+    for item in items:
+        kinds = KINDS & {mark.name for mark in item.iter_markers()}
+        if len(kinds) != 1:
+            raise pytest.UsageError(f"{item.nodeid} needs one of the marks {sorted(KINDS)}, and has {sorted(kinds)}")
+        if not item.get_closest_marker("xdist_group"):
+            shares_prometheus = "prometheus" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("prometheus" if shares_prometheus else item.path.stem))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keeps what the programs of a failed test wrote."""
+    report = yield
+    if report.failed:
+        keep_logs(item, report)
+    return report
+
+
+def keep_logs(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Copies the logs of a test, and of what runs for longer than it, and notes what the machine was doing."""
+    folder = FAILED / re.sub(r"[^\w.=-]+", "_", item.nodeid.removeprefix("Tests/Integration/"))[:120]
+    folder.mkdir(parents=True, exist_ok=True)
+    load = Path("/proc/loadavg").read_text(encoding="ascii") if Path("/proc/loadavg").exists() else "?"
+    seed = os.environ.get("OUTRIDER_TEST_SEED", "?")
+    context = f"{item.nodeid}\n{report.when}\nload average: {load}seed: {seed}\n\n{report.longreprtext}\n{report.capstdout}\n{report.capstderr}\n"
+    (folder / f"{report.when}.txt").write_text(context, encoding="utf-8")
+    own = getattr(item, "funcargs", {}).get("tmp_path")
+    logs = [path for path in own.rglob("*") if path.suffix == ".log" or path.name == "log"] if own else []
+    for log in {*logs, *Process.logs_alive()}:
+        if log.is_file():
+            shutil.copy(log, folder / "_".join(log.parts[-2:]))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ READ_ONLY_BUT_TMP = elsewhere(f"{READ_ONLY_SCRIPT} && mount -t tmpfs -o mode=177
 
 def may(command: Sequence[str]) -> bool:
     """Whether this machine lets a test begin a program so."""
-    return subprocess.run([*command, "true"], capture_output=True, timeout=20).returncode == 0
+    return subprocess.run([*command, "true"], capture_output=True, timeout=60).returncode == 0
 
 
 @contextmanager

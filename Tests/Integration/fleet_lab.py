@@ -8,15 +8,18 @@ import socket
 import threading
 import time
 import urllib.parse
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from alerting import Alertmanager, Webhook
-from harness import Quickstart, free_port, poll
+from harness import Quickstart, poll
 from monitored import TRACE, quick_rules
+from ports import reserved_port
 from prometheus_server import Prometheus
 
 SIZE = 20
@@ -24,6 +27,13 @@ JOB = "shop"
 INTERVAL = 1.0
 """Between two scrapes of an instance, in seconds; a scrape may take as long."""
 KINDS = ("book", "record", "ticket")
+ORDERS = "orders_placed_total"
+TOLERANCE = 0.01
+"""Of a scrape's timestamp: Prometheus puts scrapes on their grid if they are 2 ms off; and the grain of clocks."""
+SEEN = 20
+"""How often as many orders as were never recorded have to be made in all, so that nobody sees their absence on a panel."""
+LIMIT = 240
+"""Seconds within which a part of the story has happened, on any machine."""
 
 
 @dataclass
@@ -42,7 +52,11 @@ class Run:
     target: str
     service: str
     begin: float
+    ending: float | None = None
+    """When it was told to end."""
     end: float | None = None
+    is_open: bool = True
+    """Whether customers order here by themselves."""
     orders: list[Order] = field(default_factory=list)
 
     def answered(self, until: float = float("inf")) -> int:
@@ -52,6 +66,30 @@ class Run:
     def sent(self, until: float = float("inf")) -> int:
         """Orders that were on their way before a moment: no counter may show more."""
         return sum(1 for order in self.orders if order.sent < until)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether enough was ordered, of each kind."""
+        kinds = Counter(order.kind for order in self.orders if order.answered is not None)
+        return kinds.total() >= 20 and all(kinds[kind] >= 3 for kind in KINDS)
+
+
+def last_scrape(server: Prometheus, run: Run) -> tuple[float, float, float]:
+    """What the last scrape of a process recorded of its orders, when it began, and how long it took."""
+    end = run.end or float("inf")
+    own = f'job="{JOB}",instance="{run.target}"'
+    ups = [at for at, value in server.recorded(f"up{{{own}}}") if run.begin < at < end and value == 1]
+    [at] = ups[-1:]
+    took = dict(server.recorded(f"scrape_duration_seconds{{{own}}}"))[at]
+    total = 0.0
+    for kind in KINDS:
+        total += dict(server.recorded(f'{ORDERS}{{{own},kind="{kind}"}}')).get(at, 0)
+    return total, at, took
+
+
+def unseen(server: Prometheus, run: Run) -> int:
+    """Orders at a process that has ended which its last scrape may not have seen."""
+    return run.sent() - run.answered(last_scrape(server, run)[1] - TOLERANCE)
 
 
 class Customer(threading.Thread):
@@ -71,7 +109,7 @@ class Customer(threading.Thread):
     @staticmethod
     def order(run: Run, kind: str) -> None:
         """One order, over a connection of its own; who is not answered may have been served all the same."""
-        connection = http.client.HTTPConnection(urllib.parse.urlsplit(run.service).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(run.service).netloc, timeout=LIMIT)
         try:
             connection.connect()
         except OSError:
@@ -104,9 +142,9 @@ class Fleet:
             enter = building.enter_context
             building.callback(self.end_all)
             self.file = place / "fleet.json"
-            self.taken = f"127.0.0.1:{free_port()}"
-            with socket.create_server(("127.0.0.1", int(self.taken.split(":")[1]))) as stranger:
-                self.start_all()
+            self.taken = f"127.0.0.1:{reserved_port()}"
+            with socket.create_server(("127.0.0.1", int(self.taken.split(":")[1]))):
+                self.start_others()
                 self.webhook = enter(Webhook())
                 alertmanager = enter(Alertmanager(place / "alertmanager", self.webhook.target))
                 rules = [quick_rules("outrider.rules.yml", place)]
@@ -121,16 +159,23 @@ class Fleet:
                 self.forwarder = enter(Prometheus(
                     place / "forwarder", **found, flags=stores, remote_write=f"{self.central.url}/api/v1/write"))
                 self.servers = {"direct": self.direct, "central": self.central}
-                self.customers = [Customer(lambda: [run for run in self.runs if run.end is None], number) for number in range(4)]
+                self.customers = [Customer(self.open_runs, number) for number in range(4)]
                 for customer in self.customers:
                     customer.start()
                 building.callback(self.stop_customers)
                 self.await_instances(SIZE - 1)
+                # Late, since the agent looks for its port ever less often.
+                self.start(self.taken)
+                self.announce()
                 self.instances[self.taken].find("(cannot listen on .*address in use)")
-            # The port is free now, and the agent looks for it.
+                self.await_both(f'up{{job="{JOB}",instance="{self.taken}"}} == 0')
+                self.await_orders()
+            # The port is free now.
             self.await_instances(SIZE)
-            self.restart(self.targets[0])
-            self.replace(self.targets[1])
+            restarted, replaced = self.targets[:2]
+            self.restart(restarted)
+            self.replace(replaced)
+            poll("little of what was ordered was not recorded", self.is_little_unseen, LIMIT)
             self.stop_customers()
             self.await_the_last_scrape()
             self.stack = building.pop_all()
@@ -140,21 +185,24 @@ class Fleet:
         """Those who should be there, in the order of their start."""
         return list(self.instances)
 
-    def start(self, target: str, service_port: str = "0") -> None:
+    def open_runs(self) -> list[Run]:
+        """Those at which customers order."""
+        return [run for run in self.runs if run.is_open and run.end is None]
+
+    def start(self, target: str, is_open: bool = True) -> Run:
         """Starts an instance whose agent has this address."""
         version = "service.version=1.4.2"
-        log = self.place / f"{target.split(':')[1]}-{len(self.runs)}.log"
+        log = self.place / f"{target.split(':')[1]}-{time.monotonic_ns()}.log"
         begin = time.time()
-        instance = Quickstart(
-            log, agent=target, QUICKSTART_TRAFFIC="none", QUICKSTART_PORT=service_port, OTEL_RESOURCE_ATTRIBUTES=version)
-        self.instances[target] = instance
-        self.runs.append(Run(target, instance.service, begin))
+        self.instances[target] = instance = Quickstart(
+            log, agent=target, QUICKSTART_TRAFFIC="none", QUICKSTART_PORT="0", OTEL_RESOURCE_ATTRIBUTES=version)
+        self.runs.append(run := Run(target, instance.service, begin, is_open=is_open))
+        return run
 
-    def start_all(self) -> None:
-        """Starts the fleet, and says where it is; the last one finds its port taken."""
-        for _ in range(SIZE - 1):
-            self.start(f"127.0.0.1:{free_port()}")
-        self.start(self.taken)
+    def start_others(self) -> None:
+        """Starts the fleet but for the one whose port is taken, and says where it is."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self.start, [f"127.0.0.1:{reserved_port()}" for _ in range(SIZE - 1)]))
         self.announce()
 
     def announce(self) -> None:
@@ -167,33 +215,52 @@ class Fleet:
         """The process that an instance has now."""
         return next(run for run in self.runs if run.target == target and run.end is None)
 
+    def await_both(self, expression: str) -> None:
+        """Waits until a query has samples in both servers."""
+        for server in self.servers.values():
+            poll(f"{expression} has samples", lambda server=server: server.query(expression) or None, LIMIT)  # type: ignore[misc]
+
     def await_instances(self, count: int) -> None:
         """Waits until both servers see so many, and each of them has been ordered from."""
-        for server in self.servers.values():
-            poll(f"{count} are up", lambda server=server: server.query(f'count(up{{job="{JOB}"}} == 1) == {count}') or None, 40)  # type: ignore[misc]
-        poll("all are ordered from", lambda: all(run.answered() >= 20 for run in self.runs if run.end is None) or None, 40)
+        self.await_both(f'count(up{{job="{JOB}"}} == 1) == {count}')
+        self.await_orders()
+
+    def await_orders(self) -> None:
+        """Waits until enough was ordered at each instance."""
+        poll("all are ordered from", lambda: all(run.is_busy for run in self.runs if run.end is None) or None, LIMIT)
 
     def restart(self, target: str) -> None:
-        """Ends an instance as a supervisor does, and starts it anew where it was."""
+        """Ends an instance as a supervisor does, and starts it anew where it was.
+
+        Before that it is seen to have counted more than the new process has when it is scraped first.
+        """
+        own = f'{ORDERS}{{job="{JOB}",instance="{target}"}}'
+        self.await_both(f"count({own} >= 2) == {len(KINDS)}")
         run = self.run_of(target)
         old = self.instances[target]
+        run.ending = time.time()
         old.popen.send_signal(signal.SIGTERM)
-        assert old.wait(20) == 0
+        assert old.wait(LIMIT) == 0
         run.end = time.time()
-        self.start(target)
+        new = self.start(target, is_open=False)
+        for kind in KINDS:
+            Customer.order(new, kind)
+        self.await_both(f"count({own} == 1) == {len(KINDS)}")
+        new.is_open = True
         self.await_instances(SIZE)
 
     def replace(self, target: str) -> None:
         """Kills an instance, waits until somebody is told, and puts another one in its place."""
         run = self.run_of(target)
         self.killed = target
+        run.ending = time.time()
         self.instances[target].popen.kill()
-        self.instances[target].wait(10)
+        self.instances[target].wait(LIMIT)
         run.end = time.time()
         self.told = self.webhook.told_of("OutriderScrapeFailing", "firing", target)
         self.central.await_samples(f'ALERTS{{alertname="OutriderScrapeFailing",alertstate="firing",instance="{target}"}}')
         del self.instances[target]
-        self.start(f"127.0.0.1:{free_port()}")
+        self.start(f"127.0.0.1:{reserved_port()}")
         self.announce()
         self.told_at_the_end = self.webhook.told_of("OutriderScrapeFailing", "resolved", target)
         self.await_instances(SIZE)
@@ -203,14 +270,20 @@ class Fleet:
         for customer in self.customers:
             customer.is_over.set()
         for customer in self.customers:
-            customer.join(20)
+            customer.join(LIMIT)
+            assert not customer.is_alive()
+
+    def is_little_unseen(self) -> bool | None:
+        """Whether so much was ordered that what was not recorded of those that ended is next to nothing."""
+        truth = sum(run.answered() for run in self.runs)
+        ended = [run for run in self.runs if run.end is not None]
+        return all(sum(unseen(server, run) for run in ended) * SEEN <= truth for server in self.servers.values()) or None
 
     def await_the_last_scrape(self) -> None:
         """Waits until each living instance has been scraped by both after its last order, twice."""
         now = time.time() + INTERVAL
-        for server in self.servers.values():
-            late = f'count(min by (instance) (timestamp(up{{job="{JOB}"}})) > {now}) == {SIZE}'
-            poll("all are scraped once more", lambda server=server, late=late: server.query(late) or None)  # type: ignore[misc]
+        up = f'up{{job="{JOB}"}}'
+        self.await_both(f"count(min by (instance) (timestamp({up}) and {up} == 1) > {now}) == {SIZE}")
 
     def end_all(self) -> None:
         """Ends every instance."""

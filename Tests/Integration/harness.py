@@ -5,12 +5,10 @@ Everything listens on 127.0.0.1 only. Nothing here waits for time to pass: it wa
 gives up with a sentence when a deadline has passed. A process is ended by its own identifier.
 """
 
-import functools
 import http.client
 import os
 import re
 import select
-import shlex
 import signal
 import socket
 import subprocess
@@ -19,17 +17,20 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, ClassVar, TypeVar
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+LIMIT = 90.0
+"""Seconds after which something that has not happened never will, on a machine however busy."""
+
 Value = TypeVar("Value")
 Own = TypeVar("Own", bound="Process")
 
 
-def poll(fact: str, attempt: Callable[[], Value | None], seconds: float = 20) -> Value:
+def poll(fact: str, attempt: Callable[[], Value | None], seconds: float = LIMIT) -> Value:
     """Repeats an attempt until it yields something other than None, and returns that."""
     deadline = time.monotonic() + seconds
     problem: Exception | None = None
@@ -48,7 +49,7 @@ def poll(fact: str, attempt: Callable[[], Value | None], seconds: float = 20) ->
         time.sleep(0.05)
 
 
-def fetch(url: str, timeout: float = 10) -> bytes:
+def fetch(url: str, timeout: float = LIMIT) -> bytes:
     """The body of a GET request that is answered with 200."""
     with urllib.request.urlopen(url, timeout=timeout) as response:
         body: bytes = response.read()
@@ -73,68 +74,53 @@ def system_binary(name: str) -> str:
 def promtool_findings(exposition: bytes) -> str:
     """What promtool has to say about an exposition in the text format; nothing if it is good."""
     promtool = [system_binary("promtool"), "check", "metrics"]
-    checked = subprocess.run(promtool, input=exposition, capture_output=True, timeout=30)
+    checked = subprocess.run(promtool, input=exposition, capture_output=True, timeout=LIMIT)
     said = (checked.stdout + checked.stderr).decode("utf-8", errors="replace")
     return said or ("" if checked.returncode == 0 else f"status {checked.returncode}")
 
 
-@functools.cache
-def built_binary(product: str, variable: str, *flags: str) -> str:
-    """A product of SwiftPM: where an environment variable says, or where the build puts it."""
-    if given := os.environ.get(variable):
-        path = Path(given).resolve()
-    else:
-        build = ["swift", "build", *shlex.split(os.environ.get("SWIFT_BUILD_FLAGS", "")), *flags]
-        shown = subprocess.run(
-            [*build, "--show-bin-path"], cwd=ROOT, capture_output=True, text=True, timeout=120
-        )
-        if shown.returncode != 0:
-            pytest.fail(f"`swift build --show-bin-path` fails: {shown.stderr}", pytrace=False)
-        path = Path(shown.stdout.strip()) / product
+def built_binary(product: str, tree: str, stage: str) -> str:
+    """A program: where the environment variable OUTRIDER_<PRODUCT>_PROGRAM says, or where a stage builds it."""
+    variable = "OUTRIDER_" + product.removeprefix("outrider-").upper().replace("-", "_") + "_PROGRAM"
+    path = Path(os.environ.get(variable) or ROOT / tree / product).resolve()
     if not os.access(path, os.X_OK):
-        command = shlex.join(["swift", "build", *flags, "--product", product])
-        pytest.fail(f"{product} is not built: run `{command}`, or set {variable}", pytrace=False)
+        pytest.fail(f"{path} is not built: run `scripts/test.sh {stage}`, or set {variable}", pytrace=False)
     return str(path)
 
 
+def release_binary(name: str) -> str:
+    """A program of Tests/Programs: an example, or a host with Outrider in it (`linked`) or without (`bare`)."""
+    return built_binary(name, ".build/programs/release", "programs")
+
+
 def quickstart_binary() -> str:
-    """The example service, as its readers build it."""
-    flags = [
-        "-c", "release", "--package-path", "examples/quickstart", "--scratch-path", ".build/examples-small",
-    ]
-    return built_binary("quickstart", "OUTRIDER_QUICKSTART", *flags)
+    """The example service."""
+    return release_binary("quickstart")
 
 
 def memory_lab_binary() -> str:
-    """The memory lab, as its readers build it."""
-    flags = [
-        "-c", "release", "--package-path", "examples/memory-lab", "--scratch-path", ".build/examples-small",
-    ]
-    return built_binary("memory-lab", "OUTRIDER_MEMORY_LAB", *flags)
+    """The service that wastes memory."""
+    return release_binary("memory-lab")
 
 
 def example_binary(name: str) -> str:
     """One of the examples that need a framework."""
-    flags = [
-        "-c", "release", "--package-path", "examples", "--scratch-path", ".build/examples-large",
-    ]
-    return built_binary(name, f"OUTRIDER_{name.upper()}", *flags)
+    return release_binary(name)
 
 
 def host_binary(name: str) -> str:
     """The same program with Outrider in it (`linked`) and without (`bare`), with a Swift linked statically."""
-    flags = ["-c", "release", "--package-path", "Tests/Hosts", "--scratch-path", ".build/hosts", "--static-swift-stdlib"]
-    return built_binary(name, f"OUTRIDER_HOST_{name.upper()}", *flags)
+    return release_binary(name)
 
 
 def probe_binary() -> str:
     """The library behind a pipe, as the Swift tests build it."""
-    return built_binary("outrider-probe", "OUTRIDER_PROBE")
+    return built_binary("outrider-probe", ".build/all-traits/debug", "build")
 
 
 def heap_probe_binary() -> str:
     """The program with the malloc hooks linked in, as the Swift tests build it."""
-    return built_binary("outrider-heap-probe", "OUTRIDER_HEAP_PROBE")
+    return built_binary("outrider-heap-probe", ".build/all-traits/debug", "build")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -151,7 +137,7 @@ class Lines:
         self._descriptor = pipe.fileno()
         self._pending = b""
 
-    def read(self, seconds: float = 30) -> bytes:
+    def read(self, seconds: float = LIMIT) -> bytes:
         """The next line, with its line feed."""
         deadline = time.monotonic() + seconds
         parts = [self._pending]
@@ -168,6 +154,13 @@ class Lines:
 class Process:
     """A running program whose output goes to a file."""
 
+    _alive: ClassVar["set[Process]"] = set()
+
+    @classmethod
+    def logs_alive(cls) -> list[Path]:
+        """The logs of the programs that run now."""
+        return [process.log for process in cls._alive]
+
     def __init__(self, command: list[str], log: Path, **environment: str) -> None:
         self.log = log
         with log.open("wb") as sink:
@@ -178,6 +171,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=clean_environment(**environment),
             )
+        self._alive.add(self)
 
     def __enter__(self: Own) -> Own:
         return self
@@ -190,7 +184,7 @@ class Process:
         """What the program has written so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def find(self, pattern: str, seconds: float = 20) -> str:
+    def find(self, pattern: str, seconds: float = LIMIT) -> str:
         """The first group of a pattern, once the output has it."""
 
         def attempt() -> str | None:
@@ -209,14 +203,15 @@ class Process:
             raise AssertionError(f"still running after {seconds:g} s:\n{self.output}") from None
 
     def stop(self) -> None:
-        """Ends the program: politely first, and by force after ten seconds."""
+        """Ends the program: politely first, and by force when that takes too long."""
+        self._alive.discard(self)
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
             try:
-                self.popen.wait(10)
+                self.popen.wait(LIMIT)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
-                self.popen.wait(10)
+                self.popen.wait(LIMIT)
 
 
 class Example(Process):

@@ -66,7 +66,7 @@ class Guest:
         self.place.chmod(0o755)
         program = self.place / "linked"
         if host.strip:
-            subprocess.run([system_binary("strip"), host.strip, "-o", program, host_binary("linked")], check=True, timeout=60)
+            subprocess.run([system_binary("strip"), host.strip, "-o", program, host_binary("linked")], check=True, timeout=120)
         else:
             shutil.copy(host_binary("linked"), program)
         self.errors = self.place / "errors"
@@ -80,7 +80,7 @@ class Guest:
 
     def __enter__(self) -> "Guest":
         try:
-            self.url = self.lines.read().decode().strip()
+            self.url = self.lines.read(seconds=60).decode().strip()
         except BaseException:
             said = self.errors.read_text()
             self.__exit__()
@@ -89,7 +89,7 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.popen.kill()
-        self.popen.communicate(timeout=10)
+        self.popen.communicate(timeout=60)
         shutil.rmtree(self.place)
 
     def figures(self) -> dict[Key, float]:
@@ -109,10 +109,10 @@ class Guest:
         profile = self.place / "heap.pb.gz"
         profile.write_bytes(fetch(f"{self.url}/debug/pprof/heap"))
         command = ["go", "tool", "pprof", "-top", "-cum", "-sample_index=inuse_space", str(profile)]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
 
     def end(self) -> bytes:
         """Ends it politely; its last word."""
-        out, _ = self.popen.communicate(timeout=20)
+        out, _ = self.popen.communicate(timeout=60)
         assert self.popen.returncode == 0
         return out

@@ -26,8 +26,10 @@ from boards import FOLDER
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NATIVE = {"OUTRIDER_HISTOGRAMS": "both"}
 """Native histograms for the server that asks for them, beside classic ones for the others."""
-WINDOW = "4s"
-"""Of rates: four scrapes or eight."""
+LIMIT = 0.2
+"""Of the processors, for the probe: it uses more at times, and is throttled then."""
+WINDOW = "10s"
+"""Of rates: ten scrapes or twenty, some of which a machine that is busy may miss."""
 
 
 def quick_rules(name: str, place: Path) -> Path:
@@ -54,7 +56,7 @@ class MemoryLab:
 
     def __exit__(self, *_: object) -> None:
         self.popen.send_signal(signal.SIGKILL)
-        self.popen.communicate(timeout=10)
+        self.popen.communicate(timeout=60)
 
 
 class Customers(threading.Thread):
@@ -94,13 +96,13 @@ class Customers(threading.Thread):
         """A request of a trace that is sampled; however it ends."""
         head = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
         request = urllib.request.Request(url, method=method, headers=head)
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
             answer.read()
 
     def stop(self) -> None:
         """Ends it, before those are gone whom it asks."""
         self.is_over.set()
-        self.join(30)
+        self.join(120)
 
 
 class Monitored:
@@ -144,9 +146,9 @@ class Monitored:
             self.stack = building.pop_all()
 
     def limit(self, building: contextlib.ExitStack) -> bool:
-        """Whether the probe has a control group of its own, which may use a tenth of a processor."""
+        """Whether the probe has a control group of its own, which may use some of a processor."""
         try:
-            building.enter_context(cpu_limit(self.probe.popen.pid, 0.1))
+            building.enter_context(cpu_limit(self.probe.popen.pid, LIMIT))
         except OSError:
             return False
         return True

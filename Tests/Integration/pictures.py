@@ -34,7 +34,8 @@ def main() -> None:
         place = Path(folder)
         pause = threading.Event()
         pause.wait(SECONDS / 3)
-        Wrk(live.storefront.service, orders(), place, SECONDS // 4, connections=8).wait()
+        with Wrk(live.storefront.service, orders(), place, connections=8):
+            pause.wait(SECONDS / 4)
         pause.wait(SECONDS / 2)
         end = time.time()
         for name, board in BOARDS.items():

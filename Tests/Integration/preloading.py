@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The object to preload, and what tests do with it and the profiles that it writes."""
 
+import fcntl
 import functools
 import glob
+import os
 import re
 import shutil
 import subprocess
@@ -14,15 +16,33 @@ import pytest
 from harness import ROOT, clean_environment, system_binary
 
 SUITE = ROOT / "Tests/Preload"
+# As the kernel calls it, which knows no links: profiles have the paths of programs.
+PLACE = (ROOT / ".build/preload-tests").resolve()
+
+# Nothing here takes as long as this, not even on a machine that is busy with other things; it ends what hangs.
+LIMIT = 900
 
 
 @functools.cache
 def preload_object() -> str:
-    """The path of the object, which is built first."""
-    made = subprocess.run(
-        [ROOT / "scripts/preload.sh"], capture_output=True, text=True, timeout=120, check=True
-    )
-    return made.stdout.splitlines()[-1]
+    """The path of the object, which is built first, once for all processes of a test run.
+
+    It is never built again while programs run with it: they would see a file that was deleted.
+    """
+    PLACE.mkdir(parents=True, exist_ok=True)
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process {os.getpid()}")
+    with (PLACE / "object").open("a+") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        note.seek(0)
+        for_run, _, path = note.read().partition("\n")
+        if for_run != run:
+            made = subprocess.run(
+                [ROOT / "scripts/preload.sh"], capture_output=True, text=True, timeout=LIMIT, check=True
+            )
+            path = made.stdout.splitlines()[-1]
+            note.truncate(0)
+            note.write(f"{run}\n{path}")
+    return path
 
 
 def library(name: str) -> str:
@@ -56,7 +76,7 @@ def unhooked(behind: str = "glibc") -> dict[str, str]:
 
 def outcome(command: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
     """How a program ended, and what it printed."""
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
     return run.returncode, run.stdout, run.stderr
 
 
@@ -70,7 +90,7 @@ def pprof(*arguments: str) -> str:
     """What `go tool pprof` prints."""
     run = subprocess.run(
         [system_binary("go"), "tool", "pprof", *arguments],
-        capture_output=True, text=True, timeout=120, env=clean_environment(PPROF_TMPDIR="/nonexistent"),
+        capture_output=True, text=True, timeout=LIMIT, env=clean_environment(PPROF_TMPDIR="/nonexistent"),
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -99,12 +119,12 @@ def preloaded(
 
 
 def run(
-    command: list[str], environment: dict[str, str], folder: Path | None = None, seconds: float = 120
+    command: list[str], environment: dict[str, str], folder: Path | None = None
 ) -> Ending:
     """Runs a program to its end."""
     ended = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, cwd=folder,
-        timeout=seconds,
+        timeout=LIMIT,
     )  # fmt: skip
     return Ending(ended.returncode, ended.stdout, ended.stderr)
 
@@ -138,7 +158,7 @@ def decoded(profile: Path) -> str:
     """The profile as protoc reads it."""
     content = subprocess.run(["gzip", "-dc", str(profile)], capture_output=True, check=True).stdout
     command = [system_binary("protoc"), f"--proto_path={SUITE}", "--decode=Profile", "profile.proto"]
-    read = subprocess.run(command, input=content, capture_output=True, timeout=120)
+    read = subprocess.run(command, input=content, capture_output=True, timeout=LIMIT)
     # It warns of text that is not UTF-8.
     assert (read.returncode, read.stderr) == (0, b"")
     return read.stdout.decode("utf-8")
@@ -147,7 +167,8 @@ def decoded(profile: Path) -> str:
 @functools.cache
 def compiled(source: str, *flags: str) -> str:
     """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
-    place = ROOT / ".build/preload-tests"
+    # A folder for each process of a test run: none replaces a program that another one runs.
+    place = PLACE / os.environ.get("PYTEST_XDIST_WORKER", "single")
     place.mkdir(parents=True, exist_ok=True)
     file = SUITE / source
     program = place / file.stem
@@ -157,6 +178,6 @@ def compiled(source: str, *flags: str) -> str:
         "-fno-omit-frame-pointer", "-fno-builtin", "-rdynamic", "-pthread", *flags, str(file), "-o",
         str(program),
     ]  # fmt: skip
-    made = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert made.returncode == 0, made.stderr
     return str(program)

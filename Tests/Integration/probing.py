@@ -49,12 +49,12 @@ class ProbeProcess:
         self.popen.stdin.flush()
 
     def stop(self) -> None:
-        """Ends the probe: with the end of its input, and by force after ten seconds."""
+        """Ends the probe: with the end of its input, and by force if it does not end then."""
         try:
-            self.popen.communicate(timeout=10)
+            self.popen.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self.popen.kill()
-            self.popen.communicate(timeout=10)
+            self.popen.communicate(timeout=60)
 
 
 class ProbeAgent(ProbeProcess):
@@ -63,7 +63,7 @@ class ProbeAgent(ProbeProcess):
     def __init__(self, mode: str, *, log: Path | None = None, **environment: str) -> None:
         super().__init__(mode, log=log, **environment)
         try:
-            self.url = self.lines.read().decode("ascii").strip()
+            self.url = self.lines.read(seconds=60).decode("ascii").strip()
         except BaseException:
             self.stop()
             raise
@@ -83,19 +83,23 @@ class BareService(ProbeAgent):
         super().__init__("bare")
 
 
+PATIENCE = {"PROBE_HEADER_SECONDS": "600", "PROBE_IDLE_SECONDS": "600"}
+"""Deadlines that no client of a test meets, however busy the machine is."""
+
+
 class ServingProbe(ProbeAgent):
     """An agent with metrics of every kind, some with exemplars.
 
     Its registry holds the counter `probe_requests_total{route}`, the histogram
     `probe_duration_seconds`, `probe_info`, and the gauge `probe_filler{n}` with as many series as
-    it is started with.
+    it is started with. Its deadlines for clients are long unless the environment sets them.
     """
 
     def __init__(self, filler: int = 0, *, log: Path | None = None, **environment: str) -> None:
         if filler:
             environment["PROBE_SERIES"] = str(filler)
-        super().__init__("serve", log=log, **environment)
-        self.debug_url = self.lines.read().decode("utf-8").strip()
+        super().__init__("serve", log=log, **PATIENCE | environment)
+        self.debug_url = self.lines.read(seconds=60).decode("utf-8").strip()
         """Where its second listener is; empty if there is none."""
 
     @property
@@ -106,7 +110,7 @@ class ServingProbe(ProbeAgent):
     def record(self) -> None:
         """Makes it record once more, with an exemplar that it has not had before."""
         self.say("record")
-        answer = self.lines.read()
+        answer = self.lines.read(seconds=60)
         assert answer == b"ok\n", answer
 
 
@@ -133,7 +137,7 @@ class Probe(ProbeProcess):
         if utf8_names:
             request["hasUTF8Names"] = True
         self.say(json.dumps(request))
-        answer = json.loads(self.lines.read())
+        answer = json.loads(self.lines.read(seconds=60))
         assert "error" not in answer, answer["error"]
         headers = answer.get("headers", {}).items()
         return Exposition(base64.b64decode(answer["exposition"]), list(headers))

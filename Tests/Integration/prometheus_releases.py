@@ -72,7 +72,7 @@ def release(suite: str) -> Release:
     if reason := absence(suite):
         pytest.skip(reason)
     binary = system_binary("prometheus") if suite == SYSTEM else newer_binary(suite)
-    shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=30)
+    shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=300)
     found = re.search(r"version (\d+)\.(\d+)", shown.stdout + shown.stderr)
     assert found, f"{binary} does not say its version: {shown.stdout}{shown.stderr}"
     return Release(suite, binary, (int(found[1]), int(found[2])))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from exposition import TEXT, Exposition
-from harness import Process, fetch, free_port, poll
+from harness import Process, fetch, poll
 from local_server import LocalServer, QuietHandler
+from ports import reserved_port
 from prometheus_releases import SYSTEM, Release, release
 
 
@@ -25,7 +26,7 @@ class PrometheusAPI:
         """The data of an answer of the HTTP API; a refused query is an error of the test."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
         try:
-            return json.loads(fetch(url))["data"]
+            return json.loads(fetch(url, timeout=60))["data"]
         except urllib.error.HTTPError as error:
             if error.code == 400:
                 raise AssertionError(f"{arguments} is refused: {error.read().decode()}") from None
@@ -39,6 +40,20 @@ class PrometheusAPI:
     def await_samples(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query, once it has any."""
         return poll(f"{expression} has samples", lambda: self.query(expression) or None)
+
+    def recorded(self, selector: str, window: str = "1h") -> list[tuple[float, float]]:
+        """The samples of one series as they are stored, each with its time; none if there is no such series."""
+        found = self.query(f"{selector}[{window}]")
+        assert len(found) <= 1
+        return [(at, float(value)) for series in found for at, value in series["values"]]
+
+    def failed_scrapes(self, target: str, limit: float) -> list[float]:
+        """When scrapes of a target failed in less than their limit in seconds.
+
+        A scrape that takes longer than its limit fails on a machine that is busy with other programs.
+        """
+        durations = dict(self.recorded(f"scrape_duration_seconds{{{target}}}"))
+        return [at for at, up in self.recorded(f"up{{{target}}}") if up == 0 and durations.get(at, 0) < 0.95 * limit]
 
     def exemplars(self, expression: str) -> list[dict[str, Any]]:
         """The exemplars of some series within an hour, each with the labels of its series."""
@@ -96,7 +111,7 @@ class Prometheus(Process, PrometheusAPI):
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.release = of or release(SYSTEM)
-        own = f"127.0.0.1:{free_port()}"
+        own = f"127.0.0.1:{reserved_port()}"
         PrometheusAPI.__init__(self, f"http://{own}")
         more = options or {}
         scrapes = [self._job(name, place) | more.get(name, {}) for name, place in jobs.items()]
@@ -107,7 +122,9 @@ class Prometheus(Process, PrometheusAPI):
         if rules:
             content["rule_files"] = [str(path) for path in rules]
         if remote_write:
-            content["remote_write"] = [{"url": remote_write, "send_exemplars": True}]
+            # Through one queue, so that what is scraped later arrives later, and soon.
+            queue = {"max_shards": 1, "max_samples_per_send": 2_000, "batch_send_deadline": "200ms"}
+            content["remote_write"] = [{"url": remote_write, "send_exemplars": True, "queue_config": queue}]
         if alertmanager:
             content["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
         # JSON is YAML as well.

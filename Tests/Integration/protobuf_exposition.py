@@ -72,7 +72,7 @@ def families(scrape: bytes) -> list[Message]:
         ],
         input=as_one_message(scrape),
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     root: Message = defaultdict(list)

@@ -37,7 +37,7 @@ class RecordingProxy(LocalServer):
 
         class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
-            timeout = 30
+            timeout = 300
 
             def do_GET(self) -> None:
                 for name, value in replaced.items():
@@ -75,7 +75,7 @@ class RecordingProxy(LocalServer):
 
 def forward(target: str, path: str, fields: list[tuple[str, str]]) -> Exposition:
     """What the agent answers to the same request on a connection of its own."""
-    connection = http.client.HTTPConnection(target, timeout=10)
+    connection = http.client.HTTPConnection(target, timeout=60)
     try:
         connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
         for name, value in fields:

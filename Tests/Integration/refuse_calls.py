@@ -24,7 +24,7 @@ def numbers(names: list[str]) -> list[int]:
     """The numbers that the system calls have on this machine, as its headers tell."""
     macros = subprocess.run(
         ["cc", "-E", "-dM", "-include", "sys/syscall.h", "-x", "c", "/dev/null"],
-        check=True, capture_output=True, text=True, timeout=60,
+        check=True, capture_output=True, text=True, timeout=120,
     ).stdout
     known = dict(re.findall(r"#define __NR_(\w+) (\d+)", macros))
     return [int(known[name]) for name in names]

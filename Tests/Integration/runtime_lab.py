@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that does as it is told and shows itself, and what the system says of it to others."""
 
+import http.client
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from exposition import Key, figures_in, key
@@ -22,12 +25,13 @@ class RuntimeLab(ProbeAgent):
     def do(self, order: str) -> None:
         """Has it do something, and waits until it is done, or begun where the order says so."""
         self.say(order)
-        answer = self.lines.read()
+        # Some use much of a processor, of which a busy machine gives them little.
+        answer = self.lines.read(600)
         assert answer == b"done\n", answer
 
     def figures(self) -> dict[Key, float]:
         """The samples of this moment."""
-        return figures_in(fetch(f"{self.url}/metrics"))
+        return figures_in(fetch(f"{self.url}/metrics", timeout=60))
 
     def figure(self, name: str, **labels: str) -> float:
         """One of them, which has to be there."""
@@ -36,20 +40,59 @@ class RuntimeLab(ProbeAgent):
         assert wanted in found, f"{wanted} is not among {sorted(k[0] for k in found)}"
         return found[wanted]
 
-    def after_reading(self, reading: str) -> dict[Key, float]:
-        """The samples once what is read beside the scrapes has been read anew."""
-        age = key("outrider_reading_age_seconds", [("reading", reading)])
-        before = self.figures().get(age, 0.0)
+    def after_reading(self, *readings: str) -> dict[Key, float]:
+        """The samples once what is read beside the scrapes has been read again, each from start to end."""
+        ages = [key("outrider_reading_age_seconds", [("reading", reading)]) for reading in readings]
+        costs = [key("outrider_reading_duration_seconds", [("reading", reading)]) for reading in readings]
+        begun, known = time.monotonic(), self.figures()
 
         def attempt() -> dict[Key, float] | None:
-            nonlocal before
-            found = self.figures()
-            if age in found and found[age] < before:
-                return found
-            before = found.get(age, before)
-            return None
+            asked, found = time.monotonic(), self.figures()
+            # It ended at the time of the question less its age, or later.
+            began = [asked - found.get(a, asked) - found.get(c, 0.0) for a, c in zip(ages, costs, strict=True)]
+            return found if min(began) > begun else None
 
-        return poll(f"{reading} were read again", attempt, 40)
+        # A reading that took long, as on a busy machine, is followed by a pause of a thousand times that.
+        longest = max(known.get(cost, 0.0) for cost in costs)
+        return poll(f"{', '.join(readings)} were read again", attempt, 120 + 2_000 * longest)
+
+    @contextmanager
+    def connection(self) -> Iterator[Callable[[], dict[Key, float]]]:
+        """Scrapes over one connection, which is there before the first of them and after the last."""
+        target = urllib.parse.urlsplit(self.url)
+        with closing(http.client.HTTPConnection(target.hostname, target.port, timeout=60)) as connection:
+
+            def scrape() -> dict[Key, float]:
+                try:
+                    connection.request("GET", "/metrics")
+                    return figures_in(connection.getresponse().read())
+                except (OSError, http.client.HTTPException):
+                    # Closed; the next attempt opens it again.
+                    connection.close()
+                    raise
+
+            poll("the agent responds", scrape)
+            yield scrape
+
+    def agreed(self, kernel: Callable[[], int], name: str, *, own: int = 0, **labels: str) -> int:
+        """What the kernel says and the agent too, at a moment when nobody changes it in between.
+
+        Other threads and processes may come and go at any other moment. What the agent takes for the time of the
+        scrape alone, `own` at most, is in its value and not in the kernel's.
+        """
+        wanted, said = key(name, labels.items()), ""
+
+        def attempt(scrape: Callable[[], dict[Key, float]]) -> int | None:
+            nonlocal said
+            before, shown, after = kernel(), scrape()[wanted], kernel()
+            said = f"the kernel says {before}, then the agent {shown}, then the kernel {after}"
+            return after if before == after and 0 <= shown - after <= own else None
+
+        with self.connection() as scrape:
+            try:
+                return poll(f"{name} is the kernel's", lambda: attempt(scrape), 60)
+            except AssertionError as problem:
+                raise AssertionError(f"{problem}; {said}") from None
 
     # What others say of it.
 
@@ -64,7 +107,7 @@ class RuntimeLab(ProbeAgent):
             [system_binary("ps"), "-o", f"{column}=", "-p", str(self.popen.pid)],
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=120,
             check=True,
         )
         return shown.stdout.strip()
@@ -75,6 +118,15 @@ class RuntimeLab(ProbeAgent):
         number, unit = line[0]
         return int(number) * (1024 if unit else 1)
 
+    def threads(self) -> dict[int, str]:
+        """Its threads by number, with their names."""
+        names = {int(path.name): contents(path / "comm") for path in (self.proc / "task").iterdir()}
+        return {number: name.strip() for number, name in names.items() if name}
+
+    def of_thread(self, number: int, file: str) -> str:
+        """A file of /proc/PID/task/TID; nothing if the thread has ended."""
+        return contents(self.proc / "task" / str(number) / file)
+
     def stat(self, place: int) -> int:
         """A field of /proc/PID/stat by its number in proc_pid_stat(5)."""
         return int((self.proc / "stat").read_text().rpartition(")")[2].split()[place - 3])
@@ -83,6 +135,14 @@ class RuntimeLab(ProbeAgent):
     def cpu_seconds(self) -> float:
         """CPU time, in user and kernel mode."""
         return (self.stat(14) + self.stat(15)) / os.sysconf("SC_CLK_TCK")
+
+
+def contents(path: Path) -> str:
+    """The text of a file of procfs; nothing if what it is about has ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def total(figures: dict[Key, float], name: str) -> float:

@@ -10,6 +10,8 @@ from exposition import TEXT, TEXT_1
 from harness import promtool_findings
 from probing import ServingProbe
 
+pytestmark = pytest.mark.compute
+
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[ServingProbe]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness import system_binary
-from preloading import SUITE, hooked, outcome, pprof, profiles
+from preloading import LIMIT, SUITE, hooked, outcome, pprof, profiles
+
+pytestmark = pytest.mark.compute
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -18,7 +20,7 @@ def test_awaiting_callers_are_found_where_frames_are_marked(tmp_path: Path, tell
     source = str(SUITE / "awaiting.swift")
     subprocess.run(
         [system_binary("swiftc"), "-O", "-parse-as-library", *flags, source, "-o", program],
-        check=True, timeout=120,
+        check=True, timeout=LIMIT,
     )
     assert outcome([program], hooked(tmp_path / "profiles", 16384)) == (0, "2000\n", "")
     (profile,) = profiles(tmp_path / "profiles")

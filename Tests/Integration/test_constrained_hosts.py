@@ -13,6 +13,11 @@ from harness import Quickstart, fetch, poll
 from hosting import HOLDER, HOSTS, MAPPED, Guest, Host
 from runtime_lab import memory_limit, total
 
+pytestmark = pytest.mark.wait
+
+
+STALL = r"warning: The .* (has|did) not answer"
+
 
 @pytest.fixture(scope="module", name="usual")
 def fixture_usual() -> set[str]:
@@ -38,11 +43,12 @@ def test_it_runs_and_shows_what_can_be_seen(host: Host, usual: set[str]) -> None
             return len({dict(labels)["source"] for name, labels in guest.figures() if name == failures}) == host.failures or None
 
         poll(f"{host.failures} sources have failed", all_failed)
-        # One sample stands for 512 KiB: the estimate of 32 MiB is off by an eighth more often than not.
-        assert MAPPED / 2 <= total(figures, "heap_live_bytes") <= MAPPED * 2
+        # One sample stands for 512 KiB, and there are 64 on average: that there are 16 or 256 never happens.
+        assert MAPPED / 4 <= total(figures, "heap_live_bytes") <= MAPPED * 4
         assert (HOLDER in guest.top()) == host.names_functions
         assert b"stopped, with 8192 pages held" in guest.end()
-        said = guest.errors.read_text().splitlines()
+        # On a busy machine an executor may be late, of which the agent warns everywhere.
+        said = [line for line in guest.errors.read_text().splitlines() if not re.search(STALL, line)]
         assert len(said) == len(host.warnings)
         assert all(line.startswith("outrider: warning: ") and text in line for line, text in zip(said, host.warnings))
 
@@ -66,7 +72,7 @@ def test_64_mebibytes_are_enough_for_a_service_under_load(tmp_path: Path) -> Non
             poll("there was some load", lambda: run.answered() >= 500 or None)
             for customer in customers:
                 customer.is_over.set()
-                customer.join(20)
+                customer.join(120)
             figures = figures_in(fetch(f"{service.agent}/metrics"))
         finally:
             group.__exit__(None, None, None)

@@ -16,6 +16,10 @@ from harness import poll
 from monitored import TRACE, WINDOW, Monitored
 from prometheus_server import Prometheus
 
+pytestmark = pytest.mark.wait
+
+LIMIT = 240
+"""Seconds within which each panel has something to show, on any machine."""
 NOT_HERE = {
     "rpc_server_call_duration_seconds": "no example speaks gRPC; tests in Swift compare these with the list of metrics",
     "rpc_server_active_calls": "as above",
@@ -83,9 +87,11 @@ def test_starts_and_versions_are_marked(live: Monitored, title: str) -> None:
     annotation = next(one for one in board["annotations"]["list"] if one["name"] == title)
     # The chat and the probe do not tell their version.
     jobs = {"storefront", "memory-lab"} if title == "Deploys" else {"storefront", "memory-lab", "chat", "probe"}
+    # A start is marked for a minute only, which may be over by now.
+    at_any_time = f"count_over_time(({resolved(annotation['expr'])})[30m:1s])"
 
     def are_marked() -> bool | None:
-        marked = live.classic.query(resolved(annotation["expr"]))
+        marked = live.classic.query(at_any_time)
         return {sample["metric"]["job"] for sample in marked} == jobs or None
 
     poll(f"{title} are marked", are_marked)
@@ -103,7 +109,7 @@ def test_every_panel_draws_something(live: Monitored, panel: dict[str, Any]) -> 
                 assert numbers(server, target["expr"]) == []
                 continue
             drawn = poll(f"{panel['title']} draws {target['legendFormat']} in {kind}",
-                         lambda server=server, target=target: numbers(server, target["expr"]) or None, 40)  # type: ignore[misc]
+                         lambda server=server, target=target: numbers(server, target["expr"]) or None, LIMIT)  # type: ignore[misc]
             assert "prometheus" not in {sample["metric"].get("job") for sample in drawn}
 
 
@@ -131,48 +137,60 @@ def test_every_variable_offers_what_is_ours(live: Monitored, variable: dict[str,
     ours = ["chat", "memory-lab", "probe", "storefront"]
     for server in live.servers.values():
         poll("all are scraped", lambda server=server: server.query(f"count(outrider_build_info) == {len(ours)}") or None)  # type: ignore[misc]
-        found = offered(server, variable["query"])
         match variable["name"]:
             case "cluster" | "namespace":
                 # No label, no choice: all of it is then what has none.
-                assert found == []
+                assert offered(server, variable["query"]) == []
             case "job":
-                assert found == ours
+                assert offered(server, variable["query"]) == ours
             case "instance":
-                assert len(found) == len(ours)
+                assert len(offered(server, variable["query"])) == len(ours)
             case "route":
-                assert "/orders/:id" in found or "/orders/{id}" in found
+                poll("an order is asked for", lambda server=server: (  # type: ignore[misc]
+                    {"/orders/:id", "/orders/{id}"} & set(offered(server, variable["query"])) or None))
 
 
 def test_prometheus_itself_would_be_shown_if_nothing_prevented_it(live: Monitored) -> None:
     # Without this the tests above could pass for want of a foreign process.
     for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
-        assert live.classic.query(f'{name}{{job="prometheus"}}')
+        live.classic.await_samples(f'{name}{{job="prometheus"}}')
 
 
 @pytest.mark.parametrize("server", ["classic", "native"])
 def test_latency_leads_to_traces(live: Monitored, server: str) -> None:
     asked: Prometheus = getattr(live, server)
     targets = [target for panel in panels_of(BOARDS["outrider-service"]) for target in panel["targets"] if target.get("exemplar")]
-    found = [one for target in targets for one in asked.exemplars(resolved(target["expr"], WINDOW))]
-    assert TRACE in {one["labels"]["trace_id"] for one in found}
+
+    def traces() -> bool | None:
+        found = [one for target in targets for one in asked.exemplars(resolved(target["expr"], WINDOW))]
+        return TRACE in {one["labels"]["trace_id"] for one in found} or None
+
+    poll("the trace is found", traces)
 
 
 @pytest.mark.parametrize("query", DOTNET.values(), ids=DOTNET)
 def test_the_dashboards_of_dotnet_draw_our_requests(live: Monitored, query: str) -> None:
-    poll(f"{query} has numbers", lambda: numbers(live.classic, query) or None, 40)
+    poll(f"{query} has numbers", lambda: numbers(live.classic, query) or None, LIMIT)
 
 
 @pytest.mark.parametrize("label", ["http_route", "http_request_method"])
 def test_the_variables_of_dotnet_have_a_choice(live: Monitored, label: str) -> None:
-    assert offered(live.classic, f'label_values({REQUESTS}_count{{job="storefront"}}, {label})')
+    poll("there is a choice", lambda: offered(live.classic, f'label_values({REQUESTS}_count{{job="storefront"}}, {label})') or None)
 
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_picture_shows_every_panel(live: Monitored, name: str) -> None:
-    page, _ = Drawing(live.classic, time.time(), 8, WINDOW).page(BOARDS[name])
-    panels = page.split('<div class="panel"')[1:]
-    assert [re.search(r"<h2>(.*?)</h2>", panel)[1] for panel in panels] == [html.escape(p["title"]) for p in panels_of(BOARDS[name])]  # type: ignore[index]
-    for drawn, panel in zip(panels, panels_of(BOARDS[name]), strict=True):
-        is_here = not any(metrics_of(target["expr"]) & (set(NOT_HERE) | OF_A_LIMIT) for target in panel["targets"])
-        assert not is_here or "No data" not in drawn, panel["title"]
+    panels = panels_of(BOARDS[name])
+    drawings: list[str] = []
+
+    def empty() -> list[str]:
+        page, _ = Drawing(live.classic, time.time(), 60, WINDOW).page(BOARDS[name])
+        drawings[:] = page.split('<div class="panel"')[1:]
+        return [
+            panel["title"] for drawn, panel in zip(drawings, panels, strict=True)
+            if "No data" in drawn and not any(metrics_of(target["expr"]) & (set(NOT_HERE) | OF_A_LIMIT) for target in panel["targets"])
+        ]
+
+    # What has no answer yet, since little has happened yet, has one in a while.
+    poll(f"every panel of {name} shows something", lambda: None if empty() else True, LIMIT)
+    assert [re.search(r"<h2>(.*?)</h2>", drawn)[1] for drawn in drawings] == [html.escape(p["title"]) for p in panels]  # type: ignore[index]

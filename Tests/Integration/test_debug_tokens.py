@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness import poll
+from ports import reserved_port
 from raw import Answer, ask, get
 from serving import Serving, scrape
+
+pytestmark = pytest.mark.wait
 
 PAGE = "/debug/probe"
 TOKEN = "s3cret-T0ken_of.~+/this=="
@@ -151,11 +154,13 @@ def test_a_second_listener_that_cannot_be_had_does_not_cost_the_first(tmp_path: 
             poll("it says so", lambda: taken in server.said or None)
 
 
-@pytest.mark.parametrize("main", ["127.0.0.1:0", "0.0.0.0:0"])
+@pytest.mark.parametrize("main", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_a_second_listener_is_where_it_is_wanted(tmp_path: Path, main: str, kind: str) -> None:
-    wanted = f"unix:{tmp_path}/debug.sock" if kind == "unix" else "127.0.0.1:0"
-    with Serving(tmp_path / "log", main, OUTRIDER_DEBUG_ADDRESS=wanted) as server:
+    # Ports that no other test takes once they are free.
+    wanted = f"unix:{tmp_path}/debug.sock" if kind == "unix" else f"127.0.0.1:{reserved_port()}"
+    address = f"{main}:{reserved_port()}"
+    with Serving(tmp_path / "log", address, OUTRIDER_DEBUG_ADDRESS=wanted) as server:
         assert server.debug_url.startswith("unix:" if kind == "unix" else "http://127.0.0.1:")
         assert server.debug_url != server.url
         assert ask_with(server.debug_url).status == 200

@@ -3,11 +3,15 @@
 
 import re
 import subprocess
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from harness import ROOT, probe_binary, system_binary
+from preloading import LIMIT
+
+pytestmark = pytest.mark.compute
 
 FOLDER = ROOT / "Sources/OutriderInstruments"
 BLOCK = re.compile(r"(?m)^/// ```swift\n((?:///.*\n)+?)/// ```$")
@@ -65,26 +69,41 @@ def examples() -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "code"), examples(), ids=[name for name, _ in examples()])
-def test_the_example_compiles(name: str, code: str, tmp_path: Path) -> None:
-    result = "-> Order? " if "return order" in code else ""
-    ending = "return nil" if result else ""
-    variables = "var pool = [Buffer()]" if "pool.popLast" in code else ""
-    source = tmp_path / f"{name}.swift"
-    source.write_text(
-        f"{WORLD}\nfunc example() async throws {result}{{\n{variables}\n{code}\n{ending}\n}}\n",
-        encoding="utf-8",
-    )
+@pytest.fixture(scope="module", name="errors")
+def fixture_errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What the compiler has against each file: all are one module, so that it reads ours only once."""
+    folder = tmp_path_factory.mktemp("examples")
+    (folder / "World.swift").write_text(WORLD, encoding="utf-8")
+    for number, (name, code) in enumerate(examples()):
+        result = "-> Order? " if "return order" in code else ""
+        ending = "return nil" if result else ""
+        variables = "var pool = [Buffer()]" if "pool.popLast" in code else ""
+        (folder / f"{name}{number}.swift").write_text(
+            "import OutriderInstruments\nimport OutriderMetrics\n"
+            f"func example{number}() async throws {result}{{\n{variables}\n{code}\n{ending}\n}}\n",
+            encoding="utf-8",
+        )
     modules = Path(probe_binary()).parent / "Modules"
     compiled = subprocess.run(
         [
-            system_binary("swiftc"), "-typecheck", "-swift-version", "6", "-parse-as-library",
-            "-I", str(modules), *imports(), str(source),
+            system_binary("swiftc"), "-typecheck", "-wmo", "-swift-version", "6", "-parse-as-library",
+            "-I", str(modules), *imports(), *sorted(folder.glob("*.swift")),
         ],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=LIMIT,
     )
-    errors = [line for line in compiled.stderr.splitlines() if ": error: " in line]
-    assert compiled.returncode == 0, "\n".join(errors)
+    errors = defaultdict(list)
+    for line in compiled.stderr.splitlines():
+        if found := re.match(r"(?:.*/)?(\w+)\.swift:\d+:\d+: error: ", line):
+            errors[found[1]].append(line)
+    assert compiled.returncode == 0 or errors, compiled.stderr
+    assert not errors["World"], errors["World"]
+    return errors
+
+
+@pytest.mark.parametrize("number", range(len(examples())), ids=[name for name, _ in examples()])
+def test_the_example_compiles(number: int, errors: dict[str, list[str]]) -> None:
+    found = errors[f"{examples()[number][0]}{number}"]
+    assert not found, "\n".join(found)
 
 
 def imports() -> list[str]:

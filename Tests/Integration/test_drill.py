@@ -6,30 +6,36 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, clean_environment
+from harness import ROOT, clean_environment, example_binary
+
+pytestmark = pytest.mark.compute
 
 FAULTS = ["leak", "blocked-executor", "dry-pool", "hot-route", "cold-cache"]
-LEAST = {"leak": 5, "blocked-executor": 10, "dry-pool": 50, "hot-route": 2, "cold-cache": 5}
-"""By what factor each indicator moves at least; docs/diagnose.md has what was measured."""
+LEAST = {"leak": 5, "blocked-executor": 3, "dry-pool": 50, "hot-route": 3, "cold-cache": 5}
+"""By what factor each indicator moves at least; docs/diagnose.md has what was measured.
+
+Of the blocked executor at least ten long delays are seen: a healthy run may have one or two, by chance, of a busy machine.
+"""
+REQUESTS = "4000"
+"""For each run, however long that takes."""
 
 
 @pytest.fixture(scope="module", name="drill")
 def fixture_drill() -> str:
     """What the drill says."""
-    run = subprocess.run(
-        [ROOT / "scripts/drill.py", "--seconds", "3"], env=clean_environment(),
-        capture_output=True, text=True, timeout=400,
-    )
+    command = [ROOT / "scripts/drill.py", "--requests", REQUESTS, "--program", example_binary("storefront")]
+    run = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=3_600)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 
 
 def table(drill: str) -> dict[str, list[float]]:
     """The indicators of each run, in the order of the faults."""
-    rows = re.findall(r"^(healthy|[a-z]+-?[a-z]*) +((?:[\d.-]+[* ]? *){5})$", drill, re.M)
-    found = {name: [float(value) for value in values.replace("*", "").split()] for name, values in rows}
-    assert list(found) == ["healthy", *FAULTS], drill
-    return found
+    steady = drill.split("\nOn a machine that has other things to do:\n")[1]
+    rows = re.findall(r"^(healthy|[a-z]+-?[a-z]*) +((?:[\d.-]+[* ]? *){5})$", steady, re.M)
+    found = [(name, [float(value) for value in values.replace("*", "").split()]) for name, values in rows]
+    assert [name for name, _ in found] == ["healthy", *FAULTS], drill
+    return dict(found)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -7,6 +7,8 @@ import pytest
 
 from harness import clean_environment, probe_binary
 
+pytestmark = pytest.mark.compute
+
 
 @pytest.fixture(scope="module")
 def totals() -> dict[str, tuple[float, float]]:
@@ -15,7 +17,7 @@ def totals() -> dict[str, tuple[float, float]]:
         [probe_binary(), "stress"],
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=600,
         text=True,
         env=clean_environment(),
     )

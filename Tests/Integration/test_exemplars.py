@@ -56,7 +56,10 @@ def server(
     with StaticPages({f"/{name}": page for name, page in pages.items()}) as web:
         jobs = {name: f"{web.target}/{name}" for name in pages}
         jobs["serve"] = f"{serving.target}/metrics"
-        with Prometheus(folder, jobs, of=prometheus_release, flags=[STORES]) as prometheus:
+        release, interval = prometheus_release, "2s"
+        with Prometheus(folder, jobs, of=release, flags=[STORES], interval=interval) as prometheus:
+            # The first ones, before there are others in their place.
+            await_exemplars(prometheus, "probe_requests_total")
             yield prometheus
 
 
@@ -65,6 +68,7 @@ def await_exemplars(server: Prometheus, expression: str) -> list[dict[str, Any]]
     return poll(f"{expression} has exemplars", lambda: server.exemplars(expression) or None)
 
 
+@pytest.mark.wait
 def test_the_exemplar_of_a_counter_arrives(server: Prometheus) -> None:
     found = await_exemplars(server, "probe_requests_total")
     first = found[0]
@@ -74,6 +78,7 @@ def test_the_exemplar_of_a_counter_arrives(server: Prometheus) -> None:
     assert float(first["value"]) > 0
 
 
+@pytest.mark.wait
 def test_the_exemplars_of_a_histogram_arrive_in_several_buckets(server: Prometheus) -> None:
     def attempt() -> list[dict[str, Any]] | None:
         found = server.exemplars("probe_duration_seconds_bucket")
@@ -89,6 +94,7 @@ def test_the_exemplars_of_a_histogram_arrive_in_several_buckets(server: Promethe
         assert lower[upper] < float(one["value"]) <= upper
 
 
+@pytest.mark.wait
 def test_an_exemplar_that_is_new_takes_the_place_of_an_old_one(
     server: Prometheus, serving: ServingProbe
 ) -> None:
@@ -118,6 +124,7 @@ def traces(serving: ServingProbe) -> set[str]:
     return {one.labels["trace_id"] for one in exemplars if one is not None}
 
 
+@pytest.mark.wait
 def test_a_hostile_exemplar_comes_back_from_prometheus(server: Prometheus) -> None:
     server.await_up("hostile")
     query = 'hostile_total{job="hostile"}'
@@ -140,11 +147,13 @@ def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
+@pytest.mark.wait
 def test_an_exemplar_that_prometheus_cannot_read_loses_no_scrape(server: Prometheus) -> None:
     server.await_up("nul")
     assert len(server.await_samples('hostile_total{job="nul"}')) == len(UNREADABLE)
 
 
+@pytest.mark.compute
 def test_text_has_no_exemplars() -> None:
     with ServingProbe() as serving:
         assert TRACE in ask(serving.url, accept=ASKS_OPENMETRICS).text
@@ -182,6 +191,7 @@ def with_exemplar(probe: Probe, exemplar: dict[str, str]) -> Exposition:
     )
 
 
+@pytest.mark.compute
 @pytest.mark.parametrize("exemplar", LONG.values(), ids=LONG)
 def test_an_exemplar_that_is_too_long_never_appears_but_its_number_counts(
     probe: Probe, exemplar: dict[str, str]
@@ -194,6 +204,7 @@ def test_an_exemplar_that_is_too_long_never_appears_but_its_number_counts(
     assert all(sample.exemplar is None for sample in found.values())
 
 
+@pytest.mark.compute
 @pytest.mark.parametrize("exemplar", FITTING.values(), ids=FITTING)
 def test_an_exemplar_that_just_fits_appears(probe: Probe, exemplar: dict[str, str]) -> None:
     assert exemplar_size(exemplar) <= EXEMPLAR_LIMIT
@@ -204,6 +215,7 @@ def test_an_exemplar_that_just_fits_appears(probe: Probe, exemplar: dict[str, st
     assert sorted(one.value for one in shown.values()) == [0.3, 2]
 
 
+@pytest.mark.compute
 def test_an_exemplar_that_is_too_long_leaves_its_neighbours_alone(probe: Probe) -> None:
     exemplars = [{"trace_id": "x" * 500}, {"trace_id": "short"}, None]
     series = [([str(number)], [1.0]) for number in range(3)]
@@ -213,6 +225,7 @@ def test_an_exemplar_that_is_too_long_leaves_its_neighbours_alone(probe: Probe) 
     assert shown == [None, {"trace_id": "short"}, None]
 
 
+@pytest.mark.compute
 def test_a_refused_number_leaves_no_exemplar(probe: Probe) -> None:
     exemplar = {"trace_id": TRACE}
     requests = [

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from harness import (
-    ROOT, Lines, clean_environment, fetch, heap_probe_binary, promtool_findings, system_binary,
+    ROOT, Lines, clean_environment, fetch, heap_probe_binary, poll, promtool_findings, system_binary,
 )
-from preloading import BEHIND, hooked, library, outcome, pprof, profiles
+from preloading import BEHIND, LIMIT, hooked, library, outcome, pprof, profiles
 from probing import ProbeProcess
+
+pytestmark = pytest.mark.compute
 
 
 class HeapProbe(ProbeProcess):
@@ -34,18 +36,18 @@ class HeapProbe(ProbeProcess):
 
     def tell(self, command: str) -> None:
         self.say(command)
-        assert self.lines.read() == b"done\n"
+        assert self.lines.read(LIMIT) == b"done\n"
 
     def save(self, path: str, folder: Path) -> str:
         """A profile in a file."""
         file = folder / re.sub(r"\W", "-", path)
-        file.write_bytes(fetch(f"{self.url}/debug/pprof/{path}", timeout=30))
+        file.write_bytes(fetch(f"{self.url}/debug/pprof/{path}", timeout=LIMIT))
         return str(file)
 
     def value(self, name: str, **labels: str) -> float:
         """A sample of /metrics."""
         wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
-        text = fetch(f"{self.url}/metrics").decode()
+        text = fetch(f"{self.url}/metrics", timeout=60).decode()
         return float(next(l for l in text.splitlines() if l.startswith(wanted + " ")).split()[-1])
 
 
@@ -100,7 +102,7 @@ def test_every_reader_gets_what_it_knows(probe: HeapProbe, tmp_path: Path) -> No
             system_binary("protoc"), "--decode=Profile", f"-I{ROOT}/Tests/Preload",
             f"{ROOT}/Tests/Preload/profile.proto",
         ],
-        input=profile, capture_output=True, timeout=30, check=True,
+        input=profile, capture_output=True, timeout=LIMIT, check=True,
     ).stdout.decode()
     # protoc prints what it does not know by number: there is nothing else in it.
     assert not re.search(r"^\s*\d+[:{ ]", decoded, re.MULTILINE)
@@ -110,24 +112,25 @@ def test_every_reader_gets_what_it_knows(probe: HeapProbe, tmp_path: Path) -> No
     raw = pprof("-raw", str(tmp_path / "heap"))
     assert "PeriodType: space bytes\nPeriod: 16384\n" in raw
     assert "alloc_objects/count alloc_space/bytes inuse_objects/count inuse_space/bytes" in raw
-    text = fetch(f"{probe.url}/debug/pprof/heap?debug=1").decode()
+    text = fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
     assert re.match(r"heap profile: \d+: \d+ \[\d+: \d+\] @ heap/16384\n", text)
     assert re.search(r"^#\t0x[0-9a-f]+\tstatic Serve\.hold\(_:_:\)$", text, re.MULTILINE)
-    collapsed = fetch(f"{probe.url}/debug/pprof/heap?format=collapsed").decode()
+    collapsed = fetch(f"{probe.url}/debug/pprof/heap?format=collapsed", timeout=LIMIT).decode()
     assert re.search(r"^.*static Serve\.hold\(_:_:\);.*swift_slowAlloc \d+$", collapsed, re.MULTILINE)
 
 
 def test_a_span_shows_what_happened_in_it(probe: HeapProbe, tmp_path: Path) -> None:
     probe.tell("hold 20000")
-    nothing = fetch(f"{probe.url}/debug/pprof/allocs?seconds=1&debug=1", timeout=30).decode()
+    nothing = fetch(f"{probe.url}/debug/pprof/allocs?seconds=1&debug=1", timeout=LIMIT).decode()
     assert "Serve.hold" not in nothing
 
 
 def test_the_flame_graph_is_drawn_by_a_browser(probe: HeapProbe, tmp_path: Path) -> None:
-    page = fetch(f"{probe.url}/debug/pprof/heap?format=flamegraph").decode()
+    graph = f"{probe.url}/debug/pprof/heap?format=flamegraph"
+    page = fetch(graph, timeout=LIMIT).decode()
     assert "://" not in page.replace("http://www.w3.org", ""), "nothing is loaded from elsewhere"
     probe.tell("hold 20000")
-    with urllib.request.urlopen(f"{probe.url}/debug/pprof/heap?format=flamegraph") as answer:
+    with urllib.request.urlopen(graph, timeout=LIMIT) as answer:
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
         assert b'"static Serve.hold(_:_:)"' in answer.read()
 
@@ -135,7 +138,7 @@ def test_the_flame_graph_is_drawn_by_a_browser(probe: HeapProbe, tmp_path: Path)
 def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> None:
     probe.tell("hold 20000")
     probe.tell("churn 50000")
-    exposition = fetch(f"{probe.url}/metrics")
+    exposition = fetch(f"{probe.url}/metrics", timeout=60)
     assert promtool_findings(exposition) == ""
     live = probe.value("heap_live_bytes")
     # 20,000 times 128 bytes of words, 512 and some of an array, and what goes with them.
@@ -157,7 +160,8 @@ def test_sampling_can_be_switched_off_and_on(probe: HeapProbe) -> None:
     probe.tell("churn 2000")
     before = probe.value("outrider_heap_samples_taken_total")
     probe.tell("churn 50000")
-    assert probe.value("outrider_heap_samples_taken_total") - before < 5
+    # Each other thread may take one more before it notices; 3,125 would be taken otherwise.
+    assert probe.value("outrider_heap_samples_taken_total") - before < 50
     assert probe.value("outrider_heap_hooks", state="off") == 1
     probe.tell("interval 4096")
     probe.tell("churn 50000")
@@ -169,7 +173,7 @@ def test_sampling_can_be_switched_off_and_on(probe: HeapProbe) -> None:
 def test_a_bad_interval_in_the_environment_is_told(tmp_path: Path) -> None:
     run = subprocess.run(
         [heap_probe_binary(), "state"], env=clean_environment(OUTRIDER_HEAP_INTERVAL="lots"),
-        capture_output=True, text=True, timeout=30, check=True,
+        capture_output=True, text=True, timeout=LIMIT, check=True,
     )
     assert run.stdout.startswith('OUTRIDER_HEAP_INTERVAL is "lots", which is no number of bytes')
     assert "\nsampling /" in run.stdout
@@ -180,7 +184,7 @@ def test_linked_hooks_chain_to_whatever_allocator_is_there(behind: str) -> None:
     preload = {"LD_PRELOAD": library(BEHIND[behind])} if BEHIND[behind] else {}
     run = subprocess.run(
         [heap_probe_binary(), "state"], env=clean_environment(**preload), capture_output=True,
-        text=True, timeout=30, check=True,
+        text=True, timeout=LIMIT, check=True,
     )
     word, file = run.stdout.split()
     assert word == "sampling" and (BEHIND[behind] or "libc.so.6").split(".so")[0] in file
@@ -195,7 +199,7 @@ def test_a_malloc_that_comes_first_is_told_and_harms_nothing(tmp_path: Path) -> 
     )
     made = tmp_path / "first.so"
     subprocess.run(
-        [system_binary("gcc"), "-shared", "-fPIC", str(source), "-o", str(made)], check=True, timeout=60
+        [system_binary("gcc"), "-shared", "-fPIC", str(source), "-o", str(made)], check=True, timeout=LIMIT
     )
     environment = hooked(tmp_path / "profiles")
     environment["LD_PRELOAD"] = f"{made}:{environment['LD_PRELOAD']}"
@@ -208,7 +212,7 @@ def test_a_malloc_that_comes_first_is_told_and_harms_nothing(tmp_path: Path) -> 
 def test_estimates_are_right_on_average_and_as_sure_as_chance_allows() -> None:
     run = subprocess.run(
         [heap_probe_binary(), "truth"], env=clean_environment(), capture_output=True, text=True,
-        timeout=120, check=True,
+        timeout=LIMIT, check=True,
     )
     ratios: dict[str, list[float]] = defaultdict(list)
     expected: dict[str, float] = {}
@@ -219,6 +223,7 @@ def test_estimates_are_right_on_average_and_as_sure_as_chance_allows() -> None:
     assert set(ratios) == {"small", "large", "churn"}
     for site, values in ratios.items():
         assert len(values) == 50
+        # The seeds are the same in each run, and so are these values.
         # Of 50 seeds, the mean is off by the spread over the root of 50: here 0.6 to 0.8 %, so that
         # 3 % is four of those.
         assert abs(statistics.mean(values) - 1) <= 0.03, (site, values)
@@ -230,14 +235,28 @@ def test_estimates_are_right_on_average_and_as_sure_as_chance_allows() -> None:
 def test_the_interval_widens_by_itself_past_the_budget_and_says_so(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with HeapProbe(log=log, OUTRIDER_HEAP_INTERVAL="1", PROBE_KEEPS_BUDGET="1") as probe:
-        # Nobody looks, and everything is sampled: far more than 1 % of a core, for some seconds.
-        for _ in range(400):
-            probe.tell("churn 20000")
+        blocks = 0
+
+        def churn(times: int) -> None:
+            nonlocal blocks
+            for _ in range(times):
+                probe.tell("churn 20000")
+            blocks += times * 20_000
+
+        def is_widened() -> bool | None:
+            churn(20)
+            return probe.value("outrider_heap_sampling_interval_bytes") >= 16 or None
+
+        # Everything is sampled: far more than 1 % of a core, also of the part of one that a busy machine gives it.
+        poll("the interval widens", is_widened, LIMIT)
+        churn(200)
+        # The bytes are what they are. With no interval wider than the last one this is the standard deviation at
+        # most; chance alone is off by seven of them once in 10^11 runs.
         widened = probe.value("outrider_heap_sampling_interval_bytes")
-        assert widened >= 16
-        assert probe.value("outrider_heap_samples_taken_total") < 400 * 20_000
-        # The bytes are what they are: 8,000,000 times 1,024.
-        assert abs(probe.value("heap_allocated_bytes_total") / 8.192e9 - 1) < 0.05
+        deviation = math.sqrt(widened / (blocks * 1_024))
+        allocated = probe.value("heap_allocated_bytes_total")
+        assert abs(allocated / (blocks * 1_024) - 1) < 0.02 + 7 * deviation
+        assert probe.value("outrider_heap_samples_taken_total") < blocks
     assert "heap sampling took more than 1.0 % of a core, which is its budget" in log.read_text()
 
 
@@ -251,7 +270,7 @@ def test_the_interval_comes_back_when_there_was_room_for_a_minute() -> None:
     def look(nanoseconds: float, interval: int, seconds: float) -> tuple[int, str]:
         process.stdin.write(f"{nanoseconds} {interval} {seconds}\n".encode())
         process.stdin.flush()
-        new, said = lines.read().decode().strip().split(" ", 1)
+        new, said = lines.read(LIMIT).decode().strip().split(" ", 1)
         return int(new), said
 
     nothing = (0, "-")
@@ -269,7 +288,7 @@ def test_the_interval_comes_back_when_there_was_room_for_a_minute() -> None:
         assert look(1.5e9, 1048576, 305)[0] == 524288
         assert look(1.5e9, 524288, 900) == nothing, "no further than what was wanted"
     finally:
-        process.communicate(timeout=10)
+        process.communicate(timeout=LIMIT)
 
 
 def test_memory_of_the_profiler_itself_is_bounded(probe: HeapProbe) -> None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A help text is any text: it cannot break a scrape."""
 
+import pytest
 from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
 
 from hostile import texts
 from probing import Probe, family
+
+pytestmark = pytest.mark.compute
 
 
 @given(text=texts)

@@ -12,6 +12,8 @@ from probing import Probe, family
 from prometheus_releases import Release
 from prometheus_server import Prometheus, StaticPages
 
+pytestmark = pytest.mark.wait
+
 
 def labelled(probe: Probe, values: list[str]) -> Exposition:
     """A gauge with a series for each value of its label."""
@@ -65,7 +67,8 @@ def server(
     """A Prometheus of each release, with a job for each page."""
     jobs = {job: f"{pages.target}/{job}" for job in JOBS}
     folder = tmp_path_factory.mktemp("hostile-openmetrics")
-    with Prometheus(folder, jobs, of=prometheus_release) as prometheus:
+    # Time for a scrape of some megabytes on a busy machine.
+    with Prometheus(folder, jobs, of=prometheus_release, interval="3s") as prometheus:
         yield prometheus
 
 

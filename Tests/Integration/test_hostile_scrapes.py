@@ -10,6 +10,8 @@ from hostile import LONGEST, NUMBERS, VALUES, every_scalar
 from probing import Probe, family
 from prometheus_server import Prometheus, StaticPages
 
+pytestmark = pytest.mark.wait
+
 
 def labelled(probe: Probe, values: list[str]) -> bytes:
     """A gauge with a series for each value of its label."""
@@ -39,7 +41,9 @@ def server(probe: Probe, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     }
     with StaticPages(pages) as web:
         jobs = {path[1:]: f"{web.target}{path}" for path in pages}
-        with Prometheus(tmp_path_factory.mktemp("hostile"), jobs) as prometheus:
+        folder = tmp_path_factory.mktemp("hostile")
+        # Time for a scrape of some megabytes on a busy machine.
+        with Prometheus(folder, jobs, interval="3s") as prometheus:
             yield prometheus
 
 

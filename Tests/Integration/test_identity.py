@@ -3,11 +3,14 @@
 
 import urllib.parse
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness import fetch
 from hostile import FRAGMENTS
 from probing import IdleAgent
+
+pytestmark = pytest.mark.compute
 
 # An environment variable cannot hold NUL.
 TEXT = "".join(FRAGMENTS).replace("\0", "")

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness import fetch, poll
-from probing import BareService, IdleAgent, ProbeAgent
+from probing import BareService, IdleAgent, ProbeAgent, ServingProbe
 
-OBSERVED_SECONDS = 5.0
+pytestmark = pytest.mark.wait
+
+OBSERVED_SECONDS = 2.2
 MEBIBYTE = 1 << 20
 
 
@@ -22,7 +24,7 @@ def agent() -> Iterator[IdleAgent]:
         yield process
 
 
-def waits(agent: IdleAgent) -> dict[tuple[str, str], int]:
+def waits(agent: ProbeAgent) -> dict[tuple[str, str], int]:
     """How often each thread of the agent's own has gone to sleep so far, by number and name.
 
     Those of Dispatch and the main thread are the host's: they run what it is probed with.
@@ -37,7 +39,7 @@ def waits(agent: IdleAgent) -> dict[tuple[str, str], int]:
     return found
 
 
-def wakeups(agent: IdleAgent) -> tuple[dict[str, int], float]:
+def wakeups(agent: ProbeAgent) -> tuple[dict[str, int], float]:
     """How often its threads wake within the seconds that are observed, by their names; and the seconds."""
     begin = time.monotonic()
     before = waits(agent)
@@ -47,7 +49,23 @@ def wakeups(agent: IdleAgent) -> tuple[dict[str, int], float]:
     return counts, time.monotonic() - begin
 
 
-def rested(agent: IdleAgent) -> None:
+def await_calm(agent: ProbeAgent) -> None:
+    """Waits for seconds in which nothing but the beat has woken, once in each of them.
+
+    On a busy machine a beat may also wait for a page or a lock, which the kernel counts as well, or
+    come late. Threads that wake more often do so in any seconds.
+    """
+
+    def attempt() -> bool | None:
+        counts, seconds = wakeups(agent)
+        beats = counts.pop("outrider-beat")
+        # One more if the time observed begins just before one.
+        return (1 <= beats <= seconds + 1 and not any(counts.values())) or None
+
+    poll("only the beat wakes, once a second", attempt, 60)
+
+
+def rested(agent: ProbeAgent) -> None:
     """Waits until the first readings are through."""
     poll(
         "the beat is all there is besides the listener",
@@ -57,21 +75,15 @@ def rested(agent: IdleAgent) -> None:
 
 def test_an_agent_without_clients_wakes_once_a_second(agent: IdleAgent) -> None:
     rested(agent)
-    counts, seconds = wakeups(agent)
-    assert counts.pop("MHD-listen") == 0
-    # One more if the time observed begins just before one; and one for a page or a lock that a beat waits for
-    # on a busy machine, which the kernel counts as well.
-    assert OBSERVED_SECONDS - 1 <= counts.pop("outrider-beat") <= seconds + 2
-    assert sum(counts.values()) <= 1, counts
+    await_calm(agent)
 
 
-def test_an_agent_rests_again_after_a_scrape(agent: IdleAgent) -> None:
-    assert b"outrider_build_info" in fetch(f"{agent.url}/metrics")
-    rested(agent)
-    counts, seconds = wakeups(agent)
-    assert counts.pop("MHD-listen") == 0
-    assert counts.pop("outrider-beat") <= seconds + 2
-    assert sum(counts.values()) <= 1, counts
+def test_an_agent_rests_again_after_a_scrape() -> None:
+    # The thread that would end a slow client is there until the deadline that it was started for.
+    with ServingProbe(PROBE_HEADER_SECONDS="1") as agent:
+        assert b"outrider_build_info" in fetch(f"{agent.url}/metrics")
+        rested(agent)
+        await_calm(agent)
 
 
 def memory(process: ProbeAgent) -> tuple[int, int]:

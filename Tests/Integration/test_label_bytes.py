@@ -4,6 +4,7 @@
 import base64
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import Metric
@@ -11,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hostile import texts
 from probing import Probe, bits
+
+pytestmark = pytest.mark.compute
 
 # Bytes as they are, and text that lost some at either end.
 damaged = st.builds(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A label value is any text: it cannot break a scrape, and it comes back as it was."""
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client import Metric
@@ -9,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from harness import promtool_findings
 from hostile import VALUES, texts
 from probing import Probe, family
+
+pytestmark = pytest.mark.compute
 
 LABELS = ["a", "b", "le_", "z"]
 

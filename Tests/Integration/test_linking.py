@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness import Lines, clean_environment, host_binary, system_binary
+from preloading import LIMIT
+
+pytestmark = pytest.mark.compute
 
 LINKED = [["linked"], ["linked", "with-agent"]]
 """The hooks and the agent are in the program; and an agent runs."""
@@ -22,7 +25,7 @@ def ids(way: list[str]) -> str:
 def run(way: list[str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """The program, from its start to its end."""
     command = [host_binary(way[0]), *way[1:], *arguments]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, env=clean_environment())
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, env=clean_environment())
 
 
 @pytest.mark.parametrize("way", LINKED, ids=ids)
@@ -52,9 +55,9 @@ def test_signals_end_it_as_they_would_without(way: list[str], number: signal.Sig
         [host_binary(way[0]), *way[1:], "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()
     ) as process:
         try:
-            assert Lines(process.stdout).read() == b"ready\n"
+            assert Lines(process.stdout).read(LIMIT) == b"ready\n"
             process.send_signal(number)
-            assert process.wait(20) == -number
+            assert process.wait(LIMIT) == -number
         finally:
             process.kill()
 
@@ -86,10 +89,10 @@ def instructions(name: str, place: Path) -> dict[str, int]:
     """What a program that ends at once executes, by the object that it is in."""
     program, profile = place / name, place / f"{name}.callgrind"
     # valgrind cannot read what Swift's compiler writes for debuggers.
-    subprocess.run([system_binary("strip"), "-s", "-o", program, host_binary(name)], check=True, timeout=60)
+    subprocess.run([system_binary("strip"), "-s", "-o", program, host_binary(name)], check=True, timeout=LIMIT)
     subprocess.run(
         [system_binary("valgrind"), "--tool=callgrind", f"--callgrind-out-file={profile}", program, "exit", "0"],
-        check=True, capture_output=True, timeout=120, env=clean_environment(),
+        check=True, capture_output=True, timeout=LIMIT, env=clean_environment(),
     )
     names, counts, own, is_callee = dict[str, str](), dict[str, int](), "", False
     for line in profile.read_text().splitlines():

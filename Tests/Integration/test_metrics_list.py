@@ -11,6 +11,8 @@ from harness import ROOT, fetch, poll
 from runtime_lab import RuntimeLab
 from test_heap import HeapProbe
 
+pytestmark = pytest.mark.wait
+
 ROW = re.compile(r"^\| `([a-z_]+)` \| (.*) \|$")
 ELSEWHERE = {
     "Log messages", "Event loops of NIO", "gRPC calls", "Connections of AsyncHTTPClient",
@@ -60,11 +62,12 @@ def fixture_live(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[st
     with RuntimeLab(log=log, OUTRIDER_DEBUG_ADDRESS="nonsense") as lab, HeapProbe() as heap:
         lab.do("everything")
         lab.do("objects 100000")
-        lab.do("block-main 300")
+        # Until it is seen.
+        lab.do("block-main 0")
         poll("the stall is counted", lambda: "outrider_stalls_total" in exposed(lab.url) or None)
+        lab.do("unblock")
         # Growth is what lies between two readings.
-        growth = "process_memory_part_growth_bytes"
-        poll("memory was read twice", lambda: growth in exposed(lab.url) or None, 40)
+        lab.after_reading("memory")
         return exposed(heap.url) | exposed(lab.url)
 
 

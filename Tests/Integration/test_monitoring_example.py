@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import ROOT, Process, free_port, poll, system_binary
+from harness import ROOT, Process, poll, system_binary
+from ports import reserved_port
 from prometheus_server import PrometheusAPI
 from storefront_lab import Storefront
+
+pytestmark = pytest.mark.wait
 
 PLACE = ROOT / "examples/monitoring"
 
@@ -32,7 +35,7 @@ SOURCE = read("grafana/datasources/prometheus.yml")["datasources"][0]
     ids=["Prometheus", "Alertmanager"],
 )
 def test_those_who_read_the_configuration_take_it(command: tuple[str, ...]) -> None:
-    run = subprocess.run([system_binary(command[0]), *command[1:]], cwd=PLACE, capture_output=True, text=True, timeout=30)
+    run = subprocess.run([system_binary(command[0]), *command[1:]], cwd=PLACE, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0 and "SUCCESS" in run.stdout, run.stdout + run.stderr
 
 
@@ -41,7 +44,7 @@ def test_a_prometheus_runs_with_it(tmp_path: Path) -> None:
         config = tmp_path / "prometheus.yml"
         text = (PLACE / "prometheus.yml").read_text(encoding="utf-8").replace("storefront:9464", storefront.target)
         config.write_text(text.replace("../../dashboards", str(ROOT / "dashboards")).replace("_interval: 5s", "_interval: 500ms"))
-        own = f"127.0.0.1:{free_port()}"
+        own = f"127.0.0.1:{reserved_port()}"
         flags = [flag for flag in COMPOSE["prometheus"]["command"] if "config.file" not in flag]
         command = [system_binary("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}"]
         with Process([*command, f"--web.listen-address={own}", *flags], tmp_path / "prometheus.log"):

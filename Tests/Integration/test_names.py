@@ -3,11 +3,14 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from probing import Probe, family
+
+pytestmark = pytest.mark.compute
 
 ROOTS = ["a", "a_b", "total", "_", "a:b"]
 SUFFIXES = ["", "_total", "_sum", "_count", "_bucket", "_info", "_total_total", "_bucket_total"]

@@ -22,6 +22,8 @@ from probing import Probe, ServingProbe, family
 from protobuf_exposition import PROTOBUF, families
 from protobuf_exposition import only as only_value
 
+pytestmark = pytest.mark.compute
+
 FILLER = 200
 # Families whose series do not change between two scrapes: one exposition is large, one small.
 LARGE = only("probe_filler")

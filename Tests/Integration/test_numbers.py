@@ -4,12 +4,15 @@
 import itertools
 import math
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from probing import Probe, bits, family
+
+pytestmark = pytest.mark.compute
 
 numbers = st.floats()
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -23,6 +23,8 @@ from registries import (
     without_empty,
 )
 
+pytestmark = pytest.mark.compute
+
 # The clock that a process reads may lag behind another by a tick of the kernel.
 TICK = 0.05
 
@@ -194,8 +196,12 @@ def test_the_strict_parser_reads_an_agent(serving: ServingProbe) -> None:
 
 
 def test_an_agent_tells_the_same_in_both_formats(serving: ServingProbe) -> None:
-    names = [set(samples_of(ask(serving.url, accept=a).families)) for a in (None, ASKS_OPENMETRICS)]
-    assert names[0] == names[1]
+    def names_agree() -> bool | None:
+        # Series of the process come and go, such as those of its threads.
+        both = [samples_of(ask(serving.url, accept=a).families) for a in (None, ASKS_OPENMETRICS)]
+        return set(both[0]) == set(both[1]) or None
+
+    poll("both have the same samples", names_agree)
     values = [
         {n: s.value for n, s in samples_of(ask(serving.url, accept=a).families).items()}
         for a in (None, ASKS_OPENMETRICS)

@@ -15,6 +15,8 @@ from exposition import ASKS_OPENMETRICS, samples_of
 from probing import Probe, family
 from test_names import families
 
+pytestmark = pytest.mark.compute
+
 PAIRS = [
     (("gauge", "jobs"), ("counter", "jobs_total")),
     (("gauge", "jobs"), ("info", "jobs_info")),

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import Lines, poll
-from preloading import compiled, decoded, preload_object, pprof, preloaded, run, sums
+from preloading import LIMIT, compiled, decoded, preload_object, pprof, preloaded, run, sums
+
+pytestmark = pytest.mark.compute
 
 
 def life(name: str) -> list[str]:
@@ -27,7 +29,7 @@ def start(command: list[str], profile: Path) -> tuple[subprocess.Popen[bytes], L
         env=preloaded(str(profile), 1),
     )  # fmt: skip
     lines = Lines(popen.stdout)
-    assert lines.read() == b"ready\n"
+    assert lines.read(LIMIT) == b"ready\n"
     return popen, lines
 
 
@@ -54,13 +56,14 @@ def test_with_few_sampled_the_sums_are_near(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     blocks, size, interval = 200_000, 1000, 65536
     run([compiled("known.c"), str(blocks), str(size)], preloaded(str(profile), interval))
-    # Some n samples: the standard deviation is 1/sqrt(n) of the sum, and five of them are allowed.
+    # Some n samples, 1,526 and more: the standard deviation is 1/sqrt(n) of the sum. Chance alone is off by
+    # seven of them once in 10^11 runs.
     for kind, name, true in [
         ("inuse_space", "keep_block", blocks * size),
         ("alloc_space", "churn_block", blocks * size // 2),
     ]:
         deviation = (interval / true) ** 0.5
-        assert sums(profile, kind)[name] == pytest.approx(true, rel=5 * deviation)
+        assert sums(profile, kind)[name] == pytest.approx(true, rel=7 * deviation)
 
 
 def test_stacks_go_down_to_main(tmp_path: Path) -> None:
@@ -78,7 +81,7 @@ def test_a_program_whose_file_was_replaced_keeps_its_names(tmp_path: Path) -> No
     next_version = tmp_path / "next"
     shutil.copy(compiled("known.c"), next_version)
     next_version.rename(program)
-    popen.communicate(b"\n", timeout=20)
+    popen.communicate(b"\n", timeout=LIMIT)
     assert popen.returncode == 0
     assert sums(profile, "inuse_space")["main"] == 1_000_000
     assert f'string_table: "{program}"' in decoded(profile)
@@ -172,7 +175,7 @@ def test_a_signal_writes_one_and_the_program_goes_on(tmp_path: Path) -> None:
         assert "main" in pprof("-top", str(profile))
         profile.unlink()
     # The read that waits has not noticed.
-    output, errors = popen.communicate(b"\n", timeout=20)
+    output, errors = popen.communicate(b"\n", timeout=LIMIT)
     assert (popen.returncode, output, errors) == (0, b"", b"")
     assert profile.exists()
 
@@ -185,7 +188,7 @@ def test_a_signal_that_the_program_ignores_stays_ignored(tmp_path: Path) -> None
     finally:
         signal.signal(signal.SIGUSR2, before)
     popen.send_signal(signal.SIGUSR2)
-    output, errors = popen.communicate(b"\n", timeout=20)
+    output, errors = popen.communicate(b"\n", timeout=LIMIT)
     assert (popen.returncode, output, errors) == (0, b"", b"")
 
 
@@ -193,9 +196,9 @@ def test_a_signal_that_the_program_handles_is_its_own(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     popen, lines = start(life("handle"), profile)
     popen.send_signal(signal.SIGUSR2)
-    assert lines.read() == b"own handler\n"
+    assert lines.read(LIMIT) == b"own handler\n"
     assert not profile.exists()
-    popen.communicate(b"\n", timeout=20)
+    popen.communicate(b"\n", timeout=LIMIT)
     assert popen.returncode == 0
 
 
@@ -206,7 +209,7 @@ def test_a_program_that_ends_by_itself_without_exit_writes_none(tmp_path: Path) 
 
 def test_a_program_ends_with_its_last_thread(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    ended = run(life("leave"), preloaded(str(profile), 1), seconds=20)
+    ended = run(life("leave"), preloaded(str(profile), 1))
     assert (ended.status, ended.errors) == (0, b"")
     assert "go_on" in pprof("-top", "-sample_index=alloc_space", str(profile))
 

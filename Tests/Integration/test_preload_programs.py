@@ -6,14 +6,17 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from harness import free_port, poll, system_binary
-from preloading import Ending, fresh_folder, pprof, preloaded, profile_of, run, unhooked
+from harness import poll, system_binary
+from preloading import LIMIT, Ending, fresh_folder, pprof, preloaded, profile_of, run, unhooked
+
+pytestmark = pytest.mark.compute
 
 
 @dataclass(frozen=True)
@@ -216,7 +219,7 @@ def ending(work: Work, folder: Path, environment: dict[str, str]) -> tuple[Endin
     # Neither a cache nor chance from outside.
     environment |= {"PYTHONHASHSEED": "0", "PERL_HASH_SEED": "0", "CCACHE_DISABLE": "1"}
     command = [system_binary(work.command[0]), *work.command[1:]]
-    ended = run(command, environment, folder, seconds=300)
+    ended = run(command, environment, folder)
     return ended, [(folder / name).read_bytes() for name in work.results]
 
 
@@ -259,33 +262,38 @@ def test_it_does_its_work(
 
 
 class Redis:
-    """A Redis server without files, on a port of 127.0.0.1."""
+    """A Redis server without files, on a socket of its own: it takes no port that others may want too."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self.port = free_port()
-        command = [system_binary("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
+        # The path of a socket has to be short.
+        self.folder = tempfile.TemporaryDirectory(prefix="redis-")
+        self.socket = f"{self.folder.name}/socket"
+        command = [system_binary("redis-server"), "--port", "0", "--unixsocket", self.socket]
         self.popen = subprocess.Popen(
             [*command, "--save", "", "--appendonly", "no", "--io-threads", "2"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=environment, cwd="/",
         )  # fmt: skip
-        poll("redis listens", self._connect)
+        poll("redis listens", self._connect, 120)
 
     def _connect(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+        assert self.popen.poll() is None, "redis ended early"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.socket)
             return True
 
     def ask(self, commands: str) -> bytes:
         """What it answers to commands, a line each."""
-        client = [system_binary("redis-cli"), "-p", str(self.port)]
-        answered = subprocess.run(client, input=commands.encode(), capture_output=True, timeout=120)
+        client = [system_binary("redis-cli"), "-s", self.socket]
+        answered = subprocess.run(client, input=commands.encode(), capture_output=True, timeout=LIMIT)
         assert answered.returncode == 0, answered.stderr
         return answered.stdout
 
     def stop(self) -> tuple[int, bytes]:
         """Its status, and what it said on standard error."""
         self.ask("shutdown nosave\n")
-        _, errors = self.popen.communicate(timeout=30)
+        _, errors = self.popen.communicate(timeout=LIMIT)
+        self.folder.cleanup()
         return self.popen.returncode, errors
 
 

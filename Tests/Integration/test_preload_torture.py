@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment
-from preloading import compiled, fresh_folder, pprof, preloaded, run, sums
+from harness import ROOT, clean_environment, poll
+from preloading import LIMIT, compiled, fresh_folder, pprof, preloaded, run, sums
+
+pytestmark = pytest.mark.compute
 
 PROGRAMS = {
     "calls.c": "every call kept its promise\n",
@@ -84,27 +86,34 @@ def catches(process: int, number: signal.Signals) -> bool:
 @pytest.mark.parametrize("source", ["threads.c", "forks.c", "stacks.c", "operators.cpp"])
 def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) -> None:
     popen = subprocess.Popen(
-        command(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        env=preloaded(f"{tmp_path}/%p.pb.gz", 512),
+        command(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE,
+        env=preloaded(f"{tmp_path}/%p.pb.gz", 512) | {"WAITS_FOR_LINE": "1"},
     )  # fmt: skip
     profile = tmp_path / f"{popen.pid}.pb.gz"
-    asked = 0
-    limit = time.monotonic() + 100
+
+    def is_waiting() -> bool | None:
+        assert popen.poll() is None, popen.communicate()
+        return catches(popen.pid, signal.SIGUSR2) or None
+
+    # It waits for a line before main, so that it cannot be over before this has begun.
+    poll("it has a handler", is_waiting, LIMIT)
+    popen.send_signal(signal.SIGUSR2)
+    popen.stdin.write(b"\n")
+    popen.stdin.flush()
+    limit = time.monotonic() + LIMIT
     while popen.poll() is None:
-        if time.monotonic() > limit:
-            popen.kill()
-            popen.communicate(timeout=10)
-            pytest.fail("it does not end")
-        if asked == 0 and not catches(popen.pid, signal.SIGUSR2):
-            continue
         popen.send_signal(signal.SIGUSR2)
-        asked += 1
         if profile.exists():
             # Whole at every moment, since it is put in its place when it is.
             gzip.decompress(profile.read_bytes())
-    output, errors = popen.communicate(timeout=10)
+        # It does its work between two signals too.
+        time.sleep(0.002)
+        if time.monotonic() > limit:
+            popen.kill()
+            popen.communicate()
+            pytest.fail("it does not end")
+    output, errors = popen.communicate()
     assert (popen.returncode, output.decode(), errors) == (0, PROGRAMS[source], b"")
-    assert asked > 1
     assert "Total samples = 0" not in pprof("-top", "-sample_index=alloc_space", str(profile))
 
 

@@ -3,8 +3,12 @@
 
 import math
 
+import pytest
+
 from harness import Quickstart, poll
 from prometheus_server import Prometheus
+
+pytestmark = pytest.mark.wait
 
 
 def test_the_service_is_up(prometheus: Prometheus) -> None:
@@ -47,7 +51,7 @@ def test_every_histogram_agrees_with_its_own_count(prometheus: Prometheus) -> No
     ends = f'sum without (le) ({name}_bucket{{le="+Inf"}})'
     unequal = f"{ends} != on (instance, http_route, http_request_method, "
     unequal += f"http_response_status_code) {name}_count"
-    assert prometheus.query(ends)
+    prometheus.await_samples(ends)
     assert prometheus.query(unequal) == []
 
 

@@ -23,6 +23,8 @@ from protobuf_exposition import (
 )
 from registries import Expected, registry, same, without_empty
 
+pytestmark = pytest.mark.compute
+
 
 def scrape(probe: Probe, *requests: dict[str, Any]) -> list[Message]:
     """What a registry with these families says."""

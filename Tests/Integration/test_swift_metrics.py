@@ -9,6 +9,8 @@ from exposition import ASKS_OPENMETRICS, TEXT, OPENMETRICS, samples_of
 from hostile import FRAGMENTS
 from probing import Probe, family
 
+pytestmark = pytest.mark.compute
+
 KINDS = ["swiftMetrics", "swiftMetricsVerbatim"]
 TYPES = ["counter", "meter", "recorder", "timer"]
 

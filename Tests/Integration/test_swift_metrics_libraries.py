@@ -5,9 +5,12 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness import poll
+from harness import Lines, poll
+
+pytestmark = pytest.mark.wait
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "Tests/Libraries/.build/debug/recorded-configuration"
@@ -16,25 +19,24 @@ PROGRAM = ROOT / "Tests/Libraries/.build/debug/recorded-configuration"
 def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
     file = tmp_path / "shop.json"
     file.write_text(json.dumps({"shop": {"limit": 10}}))
-    service = subprocess.Popen(
-        [PROGRAM, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    service = subprocess.Popen([PROGRAM, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    lines = Lines(service.stdout)
     try:
-        recorded(service)
+        recorded(service, lines)
         # A new file in the place of the old one, as Kubernetes does it: it is never half written.
         replacement = tmp_path / "replacement.json"
         replacement.write_text(json.dumps({"shop": {"limit": 2_000}}))
         replacement.rename(file)
 
         def reloaded() -> str | None:
-            text = recorded(service)
+            text = recorded(service, lines)
             # The size comes last.
             return text if f"_file_size_bytes {file.stat().st_size}\n" in text else None
 
         text = poll("the new file is read", reloaded)
     finally:
         service.kill()
-        service.communicate(timeout=10)
+        service.communicate(timeout=60)
 
     families = {family.name: family for family in text_string_to_metric_families(text)}
     prefix = "reloadingfileprovider<jsonsnapshot>".replace("<", "_").replace(">", "_")
@@ -49,8 +51,9 @@ def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
     assert families[f"{prefix}_poll_ticks"].type == "counter"
 
 
-def recorded(service: subprocess.Popen) -> str:
+def recorded(service: subprocess.Popen[bytes], lines: Lines) -> str:
     """What the program has recorded by now."""
-    service.stdin.write("\n")
+    assert service.stdin is not None
+    service.stdin.write(b"\n")
     service.stdin.flush()
-    return "".join(iter(service.stdout.readline, "end\n"))
+    return b"".join(iter(lambda: lines.read(seconds=60), b"end\n")).decode("utf-8")

@@ -79,6 +79,7 @@ CASES = {
 }
 
 
+@pytest.mark.compute
 @each_format
 @each_scheme
 @pytest.mark.parametrize("name", CASES)
@@ -111,6 +112,7 @@ def test_each_scheme_has_the_names_of_its_documentation(
     assert found == expected
 
 
+@pytest.mark.compute
 @settings(max_examples=150)
 @given(
     name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1),
@@ -127,6 +129,7 @@ def test_any_text_is_a_name_that_every_parser_reads(probe: Probe, name: str, sch
         assert shown(probe, "text", scheme, request) == wanted
 
 
+@pytest.mark.compute
 def test_names_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
     pairs = [("a.b", "a_b"), ("a.b", "a b"), ("a.b", "a_dot_b"), ("a.b", "U__a_2e_b"), ("é", "_")]
     for first, second in pairs:
@@ -149,6 +152,7 @@ def test_names_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
             ]
 
 
+@pytest.mark.compute
 def test_labels_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
     for labels in (["a.b", "a_b"], ["a.b", "a_dot_b"], ["__x"], ["l.e", "l_e"], [""]):
         answer = probe.respond(
@@ -157,6 +161,7 @@ def test_labels_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
         assert answer.body == b"", labels
 
 
+@pytest.mark.compute
 def test_they_are_refused_unless_a_registry_allows_them(probe: Probe) -> None:
     answer = probe.respond(family("gauge", "a.b", [([], [1.0])]))
     assert answer.body == b""
@@ -176,11 +181,13 @@ def fixture_scraped(
     with ServingProbe(OUTRIDER_METRIC_NAMES="utf8") as probe:
         places = {one: f"{probe.target}/metrics" for one in schemes}
         with Prometheus(
-            tmp_path_factory.mktemp("utf8"), places, of=prometheus_release, options=options
+            tmp_path_factory.mktemp("utf8"), places, of=prometheus_release, options=options,
+            interval="2s",
         ) as server:
             yield server
 
 
+@pytest.mark.wait
 def test_prometheus_stores_the_names_of_each_scheme(
     scraped: Prometheus, prometheus_release: Release
 ) -> None:

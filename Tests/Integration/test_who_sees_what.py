@@ -11,6 +11,8 @@ from harness import poll
 from raw import Answer, Client, ask, get
 from serving import Serving
 
+pytestmark = pytest.mark.wait
+
 PAGE = "/debug/probe"
 HOSTS = "a.example,b.example"
 MAY = [

@@ -9,6 +9,9 @@ import struct
 import time
 import urllib.parse
 
+LIMIT = 120
+"""Seconds within which a server has answered, on any machine."""
+
 
 class WebSocket:
     """One client, over a socket that does not block once it is open."""
@@ -18,7 +21,7 @@ class WebSocket:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(10)
+        self.socket.settimeout(LIMIT)
         self.socket.connect((parts.hostname, parts.port))
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
@@ -90,7 +93,7 @@ class WebSocket:
         self.socket.close()
 
 
-def read_until(readers: list[WebSocket], condition: "object", seconds: float = 30) -> None:
+def read_until(readers: list[WebSocket], condition: "object", seconds: float = LIMIT) -> None:
     """Reads for all of them until a condition holds."""
     assert callable(condition)
     with selectors.DefaultSelector() as selector:
@@ -99,7 +102,7 @@ def read_until(readers: list[WebSocket], condition: "object", seconds: float = 3
                 selector.register(reader.socket, selectors.EVENT_READ, reader)
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, "not within the time"
+            assert time.monotonic() < deadline, f"not within {seconds:g} s"
             for key, _ in selector.select(0.1):
                 key.data.receive()
                 if not key.data.is_open:

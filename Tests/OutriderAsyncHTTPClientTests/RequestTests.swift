@@ -41,7 +41,7 @@
         {
             try await Shop.open { shop in
                 let answer = try await shop.client.execute(
-                    shop.request("/half"), timeout: .seconds(5), recorder: shop.recorder)
+                    shop.request("/half"), timeout: .seconds(120), recorder: shop.recorder)
                 #expect(shop.count(200) == 1)
                 await #expect(throws: HTTPParserError.self) {
                     try await answer.body.collect(upTo: 1_024)
@@ -110,10 +110,8 @@
 
                 await #expect(throws: HTTPClientError.self) { try await shop.get("/closed") }
                 try await shop.client.shutdown()
-                let areGone = try await onOwnThread {
-                    eventually {
-                        shop.registry.value("http_client_connection_duration_seconds_count") == 2
-                    }
+                let areGone = try await holdsEventually {
+                    shop.registry.value("http_client_connection_duration_seconds_count") == 2
                 }
                 #expect(areGone)
                 #expect(shop.connections("active") == 0)

@@ -132,9 +132,9 @@
             HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)")
         }
 
-        /// Asks for a path and reads what it says, within five seconds.
+        /// Asks for a path and reads what it says.
         @discardableResult
-        func get(_ path: String, timeout: TimeAmount = .seconds(5)) async throws -> String {
+        func get(_ path: String, timeout: TimeAmount = .seconds(120)) async throws -> String {
             try await client.execute(request(path), timeout: timeout, recorder: recorder) {
                 String(buffer: try await $0.body.collect(upTo: 1_024))
             }

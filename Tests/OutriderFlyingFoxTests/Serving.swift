@@ -55,13 +55,12 @@
         }
 
         /// Waits until a question is answered with yes.
-        func eventually(_ condition: @escaping @Sendable (Recording) -> Bool) async throws -> Bool {
-            let recording = self
-            return try await onOwnThread { TestSupport.eventually { condition(recording) } }
+        func eventually(_ condition: (Recording) -> Bool) async throws -> Bool {
+            try await holdsEventually { condition(self) }
         }
     }
 
-    /// Runs a server while `body` asks it.
+    /// Runs a server while `body` asks it; what it still does then is cut off.
     func serving<Result>(
         _ handler: some HTTPHandler, timeout: Double = 60,
         _ body: (HTTPServer, ListenAddress) async throws -> Result
@@ -70,7 +69,7 @@
             address: try .inet(ip4: "127.0.0.1", port: 0), timeout: timeout, logger: .disabled,
             handler: handler)
         let running = Task { try await server.run() }
-        try await server.waitUntilListening()
+        try await server.waitUntilListening(timeout: 120)
         var port: UInt16 = 0
         if case .ip4(_, let number)? = await server.listeningAddress { port = number }
         let result: Swift.Result<Result, any Error>

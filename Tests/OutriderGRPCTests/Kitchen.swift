@@ -87,11 +87,31 @@
 
     typealias Client = GRPCClient<RecordedTransport<HTTP2ClientTransport.Posix>>
 
+    /// A clock on which an hour passes whenever it is read: whatever is timed by it is late.
+    ///
+    /// gRPC keeps deadlines by the system's clock. How long after it, and after the recorder has
+    /// begun to count, a call is cancelled depends on the machine.
+    struct HurriedClock: MetricClock {
+        private let clock = ManualClock()
+
+        var uptime: Duration {
+            clock.advance(by: .seconds(3_600))
+            return clock.uptime
+        }
+
+        var secondsSinceEpoch: Double { clock.secondsSinceEpoch }
+    }
+
     /// A server and a client, which record into registries of their own.
     struct Restaurant: Sendable {
-        let server = Registry(log: DiagnosticLog { _, _ in })
-        let client = Registry(log: DiagnosticLog { _, _ in })
+        let server: Registry
+        let client: Registry
         let waits = Gate()
+
+        init(clock: any MetricClock = SystemMetricClock()) {
+            server = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
+            client = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
+        }
 
         /// Serves while `body` runs.
         func open(_ body: @Sendable (Client) async throws -> Void) async throws {
@@ -138,11 +158,8 @@
 
         /// Whether no call is on its way any more; waits for that.
         func isQuiet() async throws -> Bool {
-            try await onOwnThread {
-                eventually {
-                    sum(server, "rpc_server_active_calls") + sum(client, "rpc_client_active_calls")
-                        == 0
-                }
+            try await holdsEventually {
+                sum(server, "rpc_server_active_calls") + sum(client, "rpc_client_active_calls") == 0
             }
         }
 
@@ -154,8 +171,11 @@
             ]
         }
 
+        /// How long all calls of the client took together.
+        var seconds: Double { sum(client, "rpc_client_call_duration_seconds_sum") }
+
         private func sum(_ registry: Registry, _ name: String) -> Double {
-            let families = (try? registry.exposition().families) ?? []
+            let families = (try? registry.exposition(names: [name]).families) ?? []
             return families.flatMap(\.samples).filter { $0.name == name }.reduce(0) {
                 $0 + $1.value
             }

@@ -130,8 +130,8 @@
                         _ = try fetch("/orders", from: address, method: method)
                     }
                 }
-                let isRecorded = try await onOwnThread {
-                    eventually { service.count(404, "_UNMATCHED", method: "_OTHER") == 3 }
+                let isRecorded = try await holdsEventually {
+                    service.count(404, "_UNMATCHED", method: "_OTHER") == 3
                 }
                 #expect(isRecorded)
                 #expect(service.total == 3)
@@ -145,8 +145,8 @@
                 let answer = try await onOwnThread { try fetch("/", from: address, method: "BREW") }
                 #expect(answer.status == 400)
                 let errors = "http_server_protocol_errors_total"
-                let isCounted = try await onOwnThread {
-                    eventually { service.registry.value(errors, ["reason": "parse"]) == 1 }
+                let isCounted = try await holdsEventually {
+                    service.registry.value(errors, ["reason": "parse"]) == 1
                 }
                 #expect(isCounted)
                 #expect(service.total == 0)
@@ -208,11 +208,9 @@
             try await service.serve(router) { address, _ in
                 _ = try await onOwnThread { try fetch("/orders", from: address) }
                 let labels = service.labels(200, "/orders").merging(["url_scheme": "https"]) { $1 }
-                let isRecorded = try await onOwnThread {
-                    eventually {
-                        service.registry.value(
-                            "http_server_request_duration_seconds_count", labels) == 1
-                    }
+                let isRecorded = try await holdsEventually {
+                    service.registry.value("http_server_request_duration_seconds_count", labels)
+                        == 1
                 }
                 #expect(isRecorded)
             }

@@ -8,9 +8,10 @@
     import OutriderHummingbird
     import OutriderMetrics
     import OutriderTesting
+    import OutriderThreading
+    import Synchronization
     import TestSupport
     import Testing
-    import Synchronization
 
     @Suite struct MountedMetricsTests {
         private static func scrape(
@@ -19,7 +20,7 @@
             try await onOwnThread {
                 let connection = try Connection(address)
                 try connection.send("\(method) \(target) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n")
-                return try connection.response(isHead: method == "HEAD", within: 30)
+                return try connection.response(isHead: method == "HEAD")
             }
         }
 
@@ -103,10 +104,10 @@
             let service = Service()
             let registry = Registry(reportsItself: false)
             let entered = Atomic<Int>(0)
-            let mayGo = Atomic<Bool>(false)
+            let mayGo = Latch()
             registry.gauge("slow", help: "Slow.") {
                 entered.add(1, ordering: .relaxed)
-                _ = eventually { mayGo.load(ordering: .acquiring) }
+                _ = mayGo.wait(for: .seconds(120))
                 return 1
             }
             let router = service.router {
@@ -125,7 +126,7 @@
                 }
                 #expect(refused.status == 503)
                 #expect(refused.header("Retry-After") == "1")
-                mayGo.store(true, ordering: .releasing)
+                mayGo.open()
                 for scrape in scrapes { #expect(try await scrape.value == 200) }
             }
         }

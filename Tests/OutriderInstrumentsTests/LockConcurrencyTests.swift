@@ -1,21 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 // A lock keeps its word, and only who has to wait is counted.
 
-import Glibc
+import Dispatch
 import OutriderInstruments
 import OutriderMetrics
 import OutriderTesting
-import Synchronization
 import TestSupport
 import Testing
 
+/// A clock that stands still and tells when it is read: who finds a lock closed reads it first.
+private final class WatchedClock: MetricClock {
+    private let clock = ManualClock()
+    private let reads = DispatchSemaphore(value: 0)
+
+    var uptime: Duration {
+        defer { reads.signal() }
+        return clock.uptime
+    }
+
+    var secondsSinceEpoch: Double { clock.secondsSinceEpoch }
+
+    func advance(by duration: Duration) { clock.advance(by: duration) }
+
+    /// Runs `body`, then waits until somebody has read the clock since it began.
+    func isRead(after body: () -> Void) -> Bool {
+        while reads.wait(timeout: .now()) == .success { continue }
+        body()
+        return reads.wait(timeout: .now() + 120) == .success
+    }
+}
+
 @Suite struct LockConcurrencyTests {
-    private let registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in })
+    private let clock = WatchedClock()
+    private let registry: Registry
+
+    init() {
+        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+    }
 
     private final class Shared: Sendable {
         let lock: InstrumentedLock<Int>
-        let isHeld = Atomic<Bool>(false)
-        let isComing = Atomic<Bool>(false)
         init(_ registry: Registry) { lock = InstrumentedLock("stock", 0, registry: registry) }
     }
 
@@ -36,39 +60,27 @@ import Testing
         try registry.expect("lock_wait_seconds_total", ["lock": "stock"], 0)
     }
 
-    /// One who holds the lock until another one comes for it, and a moment longer.
-    private func meet(_ shared: Shared) async throws {
-        shared.isHeld.store(false, ordering: .releasing)
-        shared.isComing.store(false, ordering: .releasing)
-        async let holder: Void = onOwnThread {
+    @Test func `who waits is counted, and for how long`() async throws {
+        let (clock, shared) = (clock, Shared(registry))
+        let isHeld = DispatchSemaphore(value: 0)
+        // One holds the lock until another one has found it closed, and three seconds longer.
+        async let holder = onOwnThread {
             shared.lock.withLock { _ in
-                shared.isHeld.store(true, ordering: .releasing)
-                while !shared.isComing.load(ordering: .acquiring) { sched_yield() }
-                for _ in 0..<1_000 { sched_yield() }
+                let isWaitedFor = clock.isRead { isHeld.signal() }
+                clock.advance(by: .seconds(3))
+                return isWaitedFor
             }
         }
         async let waiter: Void = onOwnThread {
-            while !shared.isHeld.load(ordering: .acquiring) { sched_yield() }
-            shared.isComing.store(true, ordering: .releasing)
+            isHeld.wait()
             shared.lock.withLock { $0 += 1 }
         }
-        _ = try await (holder, waiter)
-    }
-
-    @Test func `who waits is counted, and for how long`() async throws {
-        let shared = Shared(registry)
-        func contentions() -> Double {
-            registry.value("lock_contentions_total", ["lock": "stock"]) ?? -1
-        }
-        var rounds = 0
-        while contentions() == 0, rounds < 1_000 {
-            try await meet(shared)
-            rounds += 1
-        }
-        #expect(contentions() == 1)
-        #expect(shared.lock.withLock { $0 } == rounds)
-        let seconds = try #require(registry.value("lock_wait_seconds_total", ["lock": "stock"]))
-        #expect(seconds > 0 && seconds < 30)
+        let isWaitedFor = try await holder
+        try await waiter
+        #expect(isWaitedFor)
+        #expect(shared.lock.withLock { $0 } == 1)
+        try registry.expect("lock_contentions_total", ["lock": "stock"], 1)
+        try registry.expect("lock_wait_seconds_total", ["lock": "stock"], 3)
     }
 
     @Test func `an error comes through, and the lock is open again`() throws {

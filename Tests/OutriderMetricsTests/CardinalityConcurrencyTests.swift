@@ -4,6 +4,7 @@
 import OutriderMetrics
 import OutriderTesting
 import OutriderThreading
+import TestSupport
 import Testing
 
 /// A clock that moves a second for each scrape, without a lock.
@@ -117,13 +118,10 @@ private final class ScrapeClock: MetricClock {
                     for n in 0..<4_000 {
                         kept[task].increment()
                         kept[(task + 1) % 4].increment(by: 0.5)
+                        guard n % 40 == 0 else { continue }
                         // A pause of a few scrapes, so that it expires now and then.
-                        let until = scrapes.count + (n % 40 == 0 ? 3 : 0)
-                        var patience = 1_000
-                        while scrapes.count < until, patience > 0 {
-                            patience -= 1
-                            await Task.yield()
-                        }
+                        let until = scrapes.count + 3
+                        _ = try? await holdsEventually { scrapes.count >= until }
                     }
                 }
             })
@@ -219,11 +217,7 @@ private final class ScrapeClock: MetricClock {
                         }
                         let seen = hidden.count
                         turn.add()
-                        var patience = 10_000
-                        while hidden.count < seen + 2, patience > 0 {
-                            patience -= 1
-                            await Task.yield()
-                        }
+                        _ = try? await holdsEventually { hidden.count >= seen + 2 }
                         turn.add()
                     }
                 }

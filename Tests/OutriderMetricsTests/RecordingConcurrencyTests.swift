@@ -12,7 +12,7 @@ import Testing
     /// Runs `write` on each writer's task, and `read` on another one until the last has ended.
     private func run(
         write: @escaping @Sendable (_ writer: Int, _ turn: Int) -> Void,
-        read: @escaping @Sendable () -> Void = {}
+        read: (@Sendable () -> Void)? = nil
     ) async {
         let working = Tally(Self.writers)
         await withTaskGroup { group in
@@ -25,6 +25,7 @@ import Testing
                     working.add(-1)
                 }
             }
+            guard let read else { return }
             while working.count > 0 {
                 read()
                 await Task.yield()

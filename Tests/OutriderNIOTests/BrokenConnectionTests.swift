@@ -86,7 +86,7 @@
                     String(repeating: request("/held"), count: 50))
                 #expect(eventually { service.active == 50 })
             }
-            let haveEnded = try await onOwnThread { eventually { service.active == 0 } }
+            let haveEnded = try await holdsEventually { service.active == 0 }
             #expect(haveEnded)
             #expect(service.count(499, "/held", error: "client_disconnect") == 50)
         }

@@ -7,6 +7,7 @@
     import OutriderMetrics
     import OutriderNIO
     import OutriderRuntime
+    import OutriderTesting
     import TestSupport
     import Testing
 
@@ -19,7 +20,11 @@
             monitor.watch(group)
             try await group.next().submit {}.get()
             // A tick counts when it has ended.
-            try await group.next().submit {}.get()
+            #expect(
+                try await holdsEventually {
+                    try registry.exposition(names: ["nio_event_loop_tasks_total"]).families
+                        .flatMap(\.samples).contains { $0.value > 0 }
+                })
             let exposed = try MetricsList.exposed(by: registry, prefix: "nio_")
             #expect(Set(exposed) == Set(MetricsList.rows(prefix: "nio_")))
             #expect(exposed.count == 5)

@@ -124,8 +124,8 @@
                 service.clock.advance(by: .seconds(3_600))
             }
             #expect(try await service.recordsOnce(101, "/chat"))
-            let hasEnded = try await onOwnThread {
-                eventually { service.registry.value(connections, Self.labels) == 0 }
+            let hasEnded = try await holdsEventually {
+                service.registry.value(connections, Self.labels) == 0
             }
             #expect(hasEnded)
             try service.registry.expect(

@@ -9,8 +9,9 @@
 //     open COUNT           opens /dev/null so often, and keeps it open
 //     threads COUNT        starts so many threads, which wait
 //     read MIB             reads /dev/zero
-//     block-main MS        keeps the main actor busy for so long          (does not wait)
+//     block-main MS        keeps the main actor busy for this time        (does not wait)
 //     block-executor MS    keeps every worker of medium priority busy     (does not wait)
+//     unblock              ends blocks that were started with 0 ms, which last until then
 //     sleepers COUNT       starts so many tasks that sleep
 //     wake                 ends them
 //     jobs COUNT           runs so many detached tasks to their end
@@ -20,12 +21,14 @@
 //     everything           has the agent expose what it does only once something has happened
 //
 // The beat comes every 20 ms, and what hangs for 150 ms is a stall. PROBE_DEFAULTS=1: as an agent is by
-// default.
+// default. PROBE_FIRST=ORDER;ORDER: does these orders before the agent starts, so that the first readings
+// contain their effects.
 
 import Dispatch
 import Foundation
 import Glibc
 import Outrider
+import Synchronization
 
 /// An object of a size that tests know: 16 bytes of header and 112 of its own.
 final class LabOrder {
@@ -47,17 +50,29 @@ enum RuntimeLab {
             configuration.runtime.objectTypes = true
         }
         EveryMetric.configure(&configuration)
+        let first = ProcessInfo.processInfo.environment["PROBE_FIRST"] ?? ""
+        for order in first.split(separator: ";") {
+            let (name, number) = words(of: String(order))
+            await obey(name, number)
+        }
         let agent = Agent.start(configuration)
         say(agent.address?.url ?? "")
         let (orders, continuation) = AsyncStream.makeStream(of: String.self)
         Thread.detachNewThread {
-            while let line = readLine() { continuation.yield(line) }
+            while let line = readLine() {
+                // Here, since the main actor may be what is blocked.
+                if line == "unblock" {
+                    isBlocking.store(false, ordering: .releasing)
+                    say("done")
+                } else {
+                    continuation.yield(line)
+                }
+            }
+            isBlocking.store(false, ordering: .releasing)
             continuation.finish()
         }
         for await order in orders {
-            let words = order.split(separator: " ").map(String.init)
-            guard let name = words.first else { continue }
-            let number = words.count > 1 ? Int(words[1]) ?? 0 : 0
+            let (name, number) = words(of: order)
             if name == "everything" { EveryMetric.record(in: agent) }
             if name == "request" { await EveryMetric.request(in: agent, milliseconds: number) }
             await obey(name, number)
@@ -66,7 +81,12 @@ enum RuntimeLab {
         agent.stop()
     }
 
-    private static func say(_ text: String) {
+    private static func words(of order: String) -> (name: String, number: Int) {
+        let words = order.split(separator: " ").map(String.init)
+        return (words.first ?? "", words.count > 1 ? Int(words[1]) ?? 0 : 0)
+    }
+
+    private nonisolated static func say(_ text: String) {
         FileHandle.standardOutput.write(Data("\(text)\n".utf8))
     }
 
@@ -79,9 +99,14 @@ enum RuntimeLab {
         case "open": for _ in 0..<number { _ = unsafe open("/dev/null", O_RDONLY) }
         case "threads": startThreads(number)
         case "read": read(mebibytes: number)
-        case "block-main": Task { @MainActor in blockMainActor(milliseconds: number) }
+        case "block-main":
+            isBlocking.store(true, ordering: .releasing)
+            Task { @MainActor in blockMainActor(milliseconds: number) }
         case "block-executor":
-            for _ in 0..<ProcessInfo.processInfo.activeProcessorCount + 1 {
+            isBlocking.store(true, ordering: .releasing)
+            // Dispatch adds a worker each second while the others sleep; these are busy too.
+            let added = number == 0 ? 100 : 1
+            for _ in 0..<ProcessInfo.processInfo.activeProcessorCount + added {
                 Task.detached(priority: .medium) { blockWorker(milliseconds: number) }
             }
         case "sleepers":
@@ -156,6 +181,9 @@ enum RuntimeLab {
     }
 }
 
+/// Whether blocks without an end of their own go on.
+private let isBlocking = Atomic<Bool>(false)
+
 /// Waits without giving way; tests look for its name.
 @inline(never)
 func blockMainActor(milliseconds: Int) { spin(milliseconds: milliseconds) }
@@ -164,9 +192,11 @@ func blockMainActor(milliseconds: Int) { spin(milliseconds: milliseconds) }
 @inline(never)
 func blockWorker(milliseconds: Int) { spin(milliseconds: milliseconds) }
 
-/// A wait that no signal cuts short.
+/// A wait that no signal cuts short; of 0 ms, until `unblock` is read.
 @inline(never)
 private func spin(milliseconds: Int) {
     let end = ContinuousClock.now + .milliseconds(milliseconds)
-    while ContinuousClock.now < end { usleep(1_000) }
+    while milliseconds == 0 ? isBlocking.load(ordering: .acquiring) : ContinuousClock.now < end {
+        usleep(1_000)
+    }
 }

@@ -34,7 +34,7 @@ public struct ConnectionFailure: Error, CustomStringConvertible {
     public let description: String
 }
 
-/// A connection to an endpoint; every wait has a limit.
+/// A connection to an endpoint; every wait has a limit, which only a broken server meets.
 public final class Connection {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
@@ -104,7 +104,7 @@ public final class Connection {
     public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Reads one response; `isHead` says that it has no body whatever its headers promise.
-    public func response(isHead: Bool = false, within seconds: Int = 30) throws -> RawResponse {
+    public func response(isHead: Bool = false, within seconds: Int = 120) throws -> RawResponse {
         let limit = ContinuousClock.now + .seconds(seconds)
         let separator = Array("\r\n\r\n".utf8)
         var end: Int?
@@ -130,7 +130,7 @@ public final class Connection {
     }
 
     /// Reads `count` bytes as they come, or fewer if the other side ends the connection before.
-    public func bytes(_ count: Int, within seconds: Int = 10) throws -> [UInt8] {
+    public func bytes(_ count: Int, within seconds: Int = 120) throws -> [UInt8] {
         let limit = ContinuousClock.now + .seconds(seconds)
         while buffer.count < count, try fill(until: limit) {}
         defer { buffer.removeFirst(min(count, buffer.count)) }
@@ -138,7 +138,7 @@ public final class Connection {
     }
 
     /// Reads until `ending` has come, and takes everything to its end.
-    public func text(upTo ending: String, within seconds: Int = 30) throws -> String {
+    public func text(upTo ending: String, within seconds: Int = 120) throws -> String {
         let limit = ContinuousClock.now + .seconds(seconds)
         let separator = Array(ending.utf8)
         while true {
@@ -154,7 +154,7 @@ public final class Connection {
 
     /// Reads whatever comes until the other side ends the connection, or time is up; how much.
     @discardableResult
-    public func drain(within seconds: Int = 30) -> Int {
+    public func drain(within seconds: Int = 120) -> Int {
         let limit = ContinuousClock.now + .seconds(seconds)
         var count = buffer.count
         buffer.removeAll()
@@ -175,7 +175,7 @@ public final class Connection {
     }
 
     /// Whether the other side ends the connection in time, with nothing more to read.
-    public func isClosed(withinMilliseconds milliseconds: Int = 5_000) -> Bool {
+    public func isClosed(withinMilliseconds milliseconds: Int = 120_000) -> Bool {
         let limit = ContinuousClock.now + .milliseconds(milliseconds)
         return buffer.isEmpty && (try? fill(until: limit)) == false
     }

@@ -45,9 +45,7 @@ extension RecordedServer {
     public func recordsOnce(
         _ status: Int, _ route: String, method: String = "GET", error: String? = nil
     ) async throws -> Bool {
-        try await onOwnThread {
-            eventually { total > 0 && active == 0 }
-                && count(status, route, method: method, error: error) == 1 && total == 1
-        }
+        try await holdsEventually { total > 0 && active == 0 }
+            && count(status, route, method: method, error: error) == 1 && total == 1
     }
 }

@@ -3,13 +3,13 @@
 #pragma once
 
 /* Forks a child that waits until `descriptor` is at its end, holding copies of everything that is
- * open here; returns its pid, or -1. It ends by itself after ten seconds. */
+ * open here; returns its pid, or -1. It ends by itself after two minutes. */
 int test_fork_waiting_child(int descriptor, int other_end);
 
 /* Waits for such a child. */
 void test_join_child(int pid);
 
-/* Runs `body` in a forked child that then ends at once, and waits for it, ten seconds at most.
+/* Runs `body` in a forked child that then ends at once, and waits for it, two minutes at most.
  * Returns the child's exit code (0 unless it crashed or hung), or -1. */
 int test_in_forked_child(void (*body)(void *), void *argument);
 

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs the integration tests, each kind with as many others at a time as it bears:
+#
+#   compute   uses the CPU: one for each CPU
+#   wait      waits for deadlines and other programs: eight at a time
+#   measure   judges times, CPU or memory, or loads the whole machine: alone
+#
+#   scripts/integration.sh                    all kinds
+#   scripts/integration.sh compute            one kind
+#   scripts/integration.sh measure -k chat    one kind, with arguments for pytest
+#
+# The order is random; OUTRIDER_TEST_SEED sets it, and the random inputs. The tests expect what
+# `scripts/test.sh build programs` builds.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export PYTHONDONTWRITEBYTECODE=1
+export HYPOTHESIS_STORAGE_DIRECTORY=.build/hypothesis
+export OUTRIDER_TEST_SEED="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
+
+declare -A workers=([compute]=$(nproc) [wait]=8 [measure]=0)
+kinds=(compute wait measure)
+if [[ $# -gt 0 ]]; then
+    kinds=("$1")
+    shift
+fi
+
+status=0
+for kind in "${kinds[@]}"; do
+    if [[ -z ${workers[$kind]:-} ]]; then
+        echo "usage: scripts/integration.sh [compute | wait | measure [argument of pytest ...]]" >&2
+        exit 2
+    fi
+    printf '\n-- %s tests, seed %s\n' "$kind" "$OUTRIDER_TEST_SEED"
+    .build/python/bin/python -m pytest Tests/Integration -q -p no:cacheprovider -rfE --durations=8 \
+        --randomly-seed="$OUTRIDER_TEST_SEED" -m "$kind" -n "${workers[$kind]}" --dist loadgroup "$@" || status=$?
+done
+exit "$status"

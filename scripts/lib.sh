@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts share; source it from the root of the repository.
+#
+# Build trees, so that each configuration is compiled once:
+#
+#   .build                    what a plain `swift build` makes: debug, no trait
+#   .build/all-traits         debug, all traits: the Swift tests and the programs of Tests/Probe and Tests/HeapProbe
+#   .build/thread-sanitizer   debug, no trait, instrumented
+#   .build/programs           release: the examples, benchmarks and hosts of Tests/Programs
+# shellcheck shell=bash
+
+# shellcheck disable=SC2206 # one flag for each word
+build_flags=(${SWIFT_BUILD_FLAGS:-})
+
+# SwiftPM writes the flags of traits in the order of a set. In another order, everything would be compiled again.
+swift_build() {
+    SWIFT_DETERMINISTIC_HASHING=1 swift build ${build_flags[@]+"${build_flags[@]}"} "$@"
+}
+
+# The names of the package's traits, one a line.
+trait_names() {
+    swift package dump-package | python3 -c '
+import json, sys
+print(*sorted({trait["name"] for trait in json.load(sys.stdin)["traits"]} - {"default"}), sep="\n")'
+}
+
+# Fills all_traits with the arguments that choose the tree with all traits. It has no data for editors and
+# debuggers, which cost a fifth of the build and have a tree of their own. (Without that data SwiftPM would not
+# find XCTest's tests; there are none.)
+choose_all_traits() {
+    local names
+    names="$(trait_names | paste -sd , -)"
+    if [[ -z $names ]]; then
+        echo "the package has no traits" >&2
+        return 1
+    fi
+    all_traits=(--scratch-path .build/all-traits --traits "$names" --disable-index-store --disable-xctest
+        -debug-info-format none)
+}
+
+# The clang to compile C with. Swift brings one, which need not be on PATH.
+find_clang() {
+    echo "${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
+}
+
+# Runs a command in the background, as many at a time as there are CPUs. A job that fails is seen by await_jobs.
+job_failures=0
+run_job() {
+    while [[ $(jobs -rp | wc -l) -ge $(nproc) ]]; do
+        wait -n || job_failures=$((job_failures + 1))
+    done
+    "$@" &
+}
+
+# Waits for all jobs; fails if one of them did.
+await_jobs() {
+    local job
+    for job in $(jobs -p); do
+        wait "$job" || job_failures=$((job_failures + 1))
+    done
+    [[ $job_failures -eq 0 ]]
+}
