@@ -6,10 +6,16 @@ Each row is one request as far as an honest reader is concerned. Where two reade
 with one answer, and the connection ends before anything behind it is read as a request.
 """
 
+import ctypes
 from dataclasses import dataclass
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 """What follows each refused row, and is never to be answered."""
+
+_library = ctypes.CDLL("libmicrohttpd.so.12")
+_library.MHD_get_version.restype = ctypes.c_char_p
+IS_1_0 = not _library.MHD_get_version().startswith(b"0.")
+"""Whether the agent's libmicrohttpd is 1.0 or newer, whose reader of requests was written anew."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,11 @@ class Row:
 def refused(name: str, request: bytes, *statuses: int) -> Row:
     """One answer, then the end of the connection."""
     return Row(name, request, statuses or (400,), is_kept=False)
+
+
+def cut(name: str, request: bytes, *statuses: int) -> Row:
+    """Refused; but 1.0 of libmicrohttpd takes it for no HTTP, and ends the connection without a word."""
+    return silent(name, request) if IS_1_0 else refused(name, request, *statuses)
 
 
 def silent(name: str, request: bytes) -> Row:

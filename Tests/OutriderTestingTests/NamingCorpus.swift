@@ -8,6 +8,20 @@ enum NamingCorpus {
     /// No name has two units: of those, promtool takes one by chance.
     static let text = (plain + labelled + distributions).joined()
 
+    /// Whether advice is against a type in a name that is not the metric's own.
+    static func isAboutAnotherType(_ advice: String) -> Bool {
+        guard let text = advice.firstRange(of: " metric name should not include type '") else {
+            return false
+        }
+        let type = advice[text.upperBound...].dropLast()
+        return advice.prefix { $0 != "_" } != beginnings[String(type)] ?? ""
+    }
+
+    /// How the names of a type's metrics begin.
+    private static let beginnings = [
+        "counter": "counters", "gauge": "gauges", "histogram": "h", "summary": "s",
+    ]
+
     private static let types = ["counter", "gauge", "untyped"]
 
     /// Names that are given to a metric of each simple type, with the type in front.

@@ -61,8 +61,11 @@ import Testing
     @Test(.enabled(if: Promtool.path != nil, "promtool is NOT on PATH: nothing was compared"))
     func `promtool finds the same on good names and bad ones`() throws {
         let text = NamingCorpus.text
-        let own = try Exposition(parsing: text, as: .text).advice().map { "\($0)" }
         let theirs = try Promtool.checkMetrics(text)
+        // That of 2.53 minds a type in a name only where it is the metric's own; that of 2.42 minds each.
+        let mindsEachType = theirs.contains { NamingCorpus.isAboutAnotherType($0) }
+        let own = try Exposition(parsing: text, as: .text).advice().map { "\($0)" }
+            .filter { mindsEachType || !NamingCorpus.isAboutAnotherType($0) }
         #expect(own.count > 100, "the corpus is to make promtool talk")
         #expect(Set(own).subtracting(theirs) == [])
         #expect(Set(theirs).subtracting(own) == [])
