@@ -214,7 +214,7 @@ let package = Package(
             name: "outrider-probe",
             dependencies: [
                 "Outrider", "OutriderEndpoint", "OutriderHTTP", "OutriderInstruments",
-                "OutriderMetrics", "CTestSupport", "TestSupport",
+                "OutriderMetrics", "OutriderThreading", "CTestSupport", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             path: "Tests/Probe",

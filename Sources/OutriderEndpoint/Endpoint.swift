@@ -31,10 +31,10 @@ public final class Endpoint: Sendable {
     /// What ``stop()`` may take in all.
     private static let stopLimit: Duration = .milliseconds(900)
 
-    /// How long clients of a passed socket are waited for, in steps of 10 ms.
+    /// How long clients of a passed socket are waited for.
     private static let stepsToSendOn = 25
     private static let leastSteps = 5
-    private static let stepMicroseconds: UInt32 = 10_000
+    private static let stepToSendOn: Duration = .milliseconds(10)
 
     private let server: Server
     private let configuration: Configuration
@@ -111,8 +111,9 @@ public final class Endpoint: Sendable {
     ///
     /// Who was accepted a moment ago, and so cannot wait for that process, is answered.
     private func sendClientsOn() {
+        let time = configuration.time
         for step in 1...Self.stepsToSendOn {
-            usleep(Self.stepMicroseconds)
+            _ = time.wait(for: Latch(), until: time.now + Self.stepToSendOn)
             let isAnybodyLeft = server.connections.sendIdleAway()
             // The library's thread may have accepted one whom the table does not know yet.
             if !isAnybodyLeft, step >= Self.leastSteps { return }

@@ -12,11 +12,15 @@
 //     stop-second   stops that one                                stopped
 //     fork          forks a child that holds all descriptors      its pid
 //     exit          ends the process at once
+//
+// PROBE_PATIENCE=N: waits N times as long for what ends by itself, such as requests in flight at a stop.
+// PROBE_PAGE_SECONDS: what the slow page and the one that hangs take; 20.
 
 import CTestSupport
 import Foundation
 import Outrider
 import OutriderEndpoint
+import OutriderThreading
 import TestSupport
 
 enum Serve {
@@ -51,9 +55,14 @@ enum Serve {
         let hosts = environment["PROBE_HOSTS"] ?? ""
         configuration.debugHostNames = hosts.split(separator: ",").map(String.init)
         let size = environment["PROBE_LARGE_BYTES"].flatMap { Int($0) } ?? 20 << 20
+        let pageSeconds = environment["PROBE_PAGE_SECONDS"].flatMap(UInt32.init) ?? 20
         configuration.pages = [
-            LargePage(size: size), SlowPage(), StuckPage(), OperatorsPage(),
+            LargePage(size: size), SlowPage(seconds: pageSeconds), StuckPage(seconds: pageSeconds),
+            OperatorsPage(),
         ]
+        if let patience = environment["PROBE_PATIENCE"].flatMap(Int.init) {
+            configuration.time = PatientTime(factor: patience)
+        }
         return configuration
     }
 
@@ -138,6 +147,22 @@ private struct ServedMetrics {
     }
 }
 
+/// The system's time, with longer waits for what another thread opens: on a busy machine that thread may
+/// come late.
+private struct PatientTime: TimeSource {
+    let factor: Int
+
+    var now: ContinuousClock.Instant { .now }
+
+    func wait(for latch: Latch, until moment: ContinuousClock.Instant) -> Bool {
+        SystemTime().wait(for: latch, until: now + (moment - now) * factor)
+    }
+
+    func poll(_ descriptors: inout [pollfd], until moment: ContinuousClock.Instant) -> Int32 {
+        SystemTime().poll(&descriptors, until: moment)
+    }
+}
+
 private struct LargePage: Page {
     let path = "/large"
     let summary = "a large body"
@@ -154,10 +179,11 @@ private struct LargePage: Page {
 
 private struct SlowPage: Page {
     let path = "/slow"
-    let summary = "answers after 20 s"
+    let summary = "answers after a while"
+    let seconds: UInt32
 
     func respond(to request: Request) -> Response {
-        switch request.pause(for: .seconds(20)) {
+        switch request.pause(for: .seconds(Int(seconds))) {
         case .elapsed: .text("slow\n")
         case .clientLeft: .text("nobody reads this\n")
         case .stopping: .unavailable("This agent is stopping.")
@@ -167,10 +193,11 @@ private struct SlowPage: Page {
 
 private struct StuckPage: Page {
     let path = "/stuck"
-    let summary = "blocks for 20 s, whatever happens"
+    let summary = "blocks for a while, whatever happens"
+    let seconds: UInt32
 
     func respond(to request: Request) -> Response {
-        sleep(20)
+        sleep(seconds)
         return .text("stuck\n")
     }
 }

@@ -74,6 +74,8 @@ package final class ConnectionTable: Sendable {
         var nextLook: ContinuousClock.Instant?
         /// Why connections were ended, not told yet.
         var cuts: [CutReason] = []
+        /// Set once every connection is to end: opened when the last of them is closed.
+        var lastClosed: Latch?
     }
 
     private let limits: Endpoint.Limits
@@ -118,6 +120,11 @@ package final class ConnectionTable: Sendable {
             let entry = Entry(
                 descriptor: descriptor, address: address, since: start,
                 deadline: start + limits.headerTimeout)
+            if state.lastClosed != nil {
+                // The latch of before may be open already.
+                if state.entries.isEmpty { state.lastClosed = Latch() }
+                shutdown(descriptor, Int32(SHUT_RDWR))
+            }
             state.entries[state.lastID] = entry
             look(at: entry.deadline, &state)
             return state.lastID
@@ -127,16 +134,17 @@ package final class ConnectionTable: Sendable {
             outcome = cutting { makeRoom(for: id, address, since: start, in: &$0) }
             if outcome == .tight { usleep(Self.restMicroseconds) }
         }
-        let isFlood = state.withLock {
-            $0.entries.count > limits.connections * Self.tolerance
-        }
-        if isFlood { usleep(Self.restMicroseconds) }
+        let count = state.withLock { $0.entries.count }
+        if count > limits.connections * Self.tolerance { usleep(Self.restMicroseconds) }
         return id
     }
 
     /// A connection is about to be closed.
     package func close(_ id: ID) {
-        state.withLock { _ = $0.entries.removeValue(forKey: id) }
+        state.withLock { state in
+            state.entries[id] = nil
+            if state.entries.isEmpty { state.lastClosed?.open() }
+        }
     }
 
     /// The first line of a request has come, on the thread that serves its connection.
@@ -330,10 +338,19 @@ package final class ConnectionTable: Sendable {
 
     // MARK: - Going
 
-    /// Looks after nobody's time any more.
-    func stopLooking() {
-        alarm.turnOff()
+    /// Ends every connection, those to come too; returns once all are closed, so after every page.
+    func endAll() {
+        state.withLock { state in
+            state.lastClosed = Latch()
+            for entry in state.entries.values { shutdown(entry.descriptor, Int32(SHUT_RDWR)) }
+        }
+        while let lastClosed = state.withLock({ $0.entries.isEmpty ? nil : $0.lastClosed }) {
+            _ = lastClosed.wait(for: .seconds(60))
+        }
     }
+
+    /// Looks after nobody's time any more.
+    func stopLooking() { alarm.turnOff() }
 
     /// Ends the connections of those who have nothing asked, so that they ask somebody else; tells
     /// whether some of them are still there.

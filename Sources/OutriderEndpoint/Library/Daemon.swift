@@ -60,11 +60,15 @@ internal import OutriderThreading
     ///
     /// The library joins its threads, one of which may be in a page that takes its time, or may be
     /// the caller's own. So a thread of our own does it.
+    ///
+    /// The connections are closed first. While the library stops, it queues no response and says that it has:
+    /// where it refuses a request by itself at that moment, 0.9.75 reads the response that is not there.
     func stop(
         closing listening: Int32, until deadline: ContinuousClock.Instant, by time: any TimeSource
     ) {
         let done = Latch()
         let isStarted = DetachedThread.start { [self] in
+            unsafe server.takeUnretainedValue().connections.endAll()
             unsafe outrider_mhd_stop(handle)
             if listening >= 0 { close(listening) }
             unsafe callbacks.deallocate()
