@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from harness import ROOT, Process, Quickstart
 from probing import Probe
@@ -22,6 +22,7 @@ settings.register_profile(
     "outrider",
     max_examples=250,
     deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
     derandomize=False,
     print_blob=True,
     database=None,
@@ -86,9 +87,12 @@ def prometheus(
         yield server
 
 
-@pytest.fixture(scope="session", params=SUITES)
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(suite, marks=pytest.mark.xdist_group(f"prometheus-{suite}")) for suite in SUITES],
+)
 def prometheus_release(request: pytest.FixtureRequest) -> Release:
-    """Every Prometheus that there is, one after the other; those that are missing are skipped."""
+    """Every Prometheus that there is; those that are missing are skipped."""
     return release(request.param)
 
 

@@ -10,7 +10,6 @@ import os
 import re
 import select
 import signal
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -56,13 +55,6 @@ def fetch(url: str, timeout: float = LIMIT) -> bytes:
     return body
 
 
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def system_binary(name: str) -> str:
     """A program on PATH."""
     for folder in os.get_exec_path():
@@ -80,47 +72,26 @@ def promtool_findings(exposition: bytes) -> str:
 
 
 def built_binary(product: str, tree: str, stage: str) -> str:
-    """A program: where the environment variable OUTRIDER_<PRODUCT>_PROGRAM says, or where a stage builds it."""
-    variable = "OUTRIDER_" + product.removeprefix("outrider-").upper().replace("-", "_") + "_PROGRAM"
-    path = Path(os.environ.get(variable) or ROOT / tree / product).resolve()
+    """A program that a stage of the check builds."""
+    path = ROOT / ".build" / tree / product
     if not os.access(path, os.X_OK):
-        pytest.fail(f"{path} is not built: run `scripts/test.sh {stage}`, or set {variable}", pytrace=False)
+        pytest.fail(f"{path} is not built: run `scripts/test.sh {stage}`", pytrace=False)
     return str(path)
 
 
 def release_binary(name: str) -> str:
-    """A program of Tests/Programs: an example, or a host with Outrider in it (`linked`) or without (`bare`)."""
-    return built_binary(name, ".build/programs/release", "programs")
-
-
-def quickstart_binary() -> str:
-    """The example service."""
-    return release_binary("quickstart")
-
-
-def memory_lab_binary() -> str:
-    """The service that wastes memory."""
-    return release_binary("memory-lab")
-
-
-def example_binary(name: str) -> str:
-    """One of the examples that need a framework."""
-    return release_binary(name)
-
-
-def host_binary(name: str) -> str:
-    """The same program with Outrider in it (`linked`) and without (`bare`), with a Swift linked statically."""
-    return release_binary(name)
+    """A program of Tests/Programs: an example, or the same host with Outrider in it (`linked`) or without (`bare`)."""
+    return built_binary(name, "programs/release", "programs")
 
 
 def probe_binary() -> str:
     """The library behind a pipe, as the Swift tests build it."""
-    return built_binary("outrider-probe", ".build/all-traits/debug", "build")
+    return built_binary("outrider-probe", "all-traits/debug", "build")
 
 
 def heap_probe_binary() -> str:
     """The program with the malloc hooks linked in, as the Swift tests build it."""
-    return built_binary("outrider-heap-probe", ".build/all-traits/debug", "build")
+    return built_binary("outrider-heap-probe", "all-traits/debug", "build")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -242,4 +213,4 @@ class Quickstart(Example):
     """The example service, with traffic of its own."""
 
     def __init__(self, log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
-        super().__init__(quickstart_binary(), log, agent, **environment)
+        super().__init__(release_binary("quickstart"), log, agent, **environment)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from constraints import NOBODY, READ_ONLY, elsewhere
 from exposition import Key, figures_in
-from harness import Lines, clean_environment, fetch, host_binary, promtool_findings, system_binary
+from harness import Lines, clean_environment, fetch, promtool_findings, release_binary, system_binary
 
 HERE = Path(__file__).parent
 MAPPED = 32 << 20
@@ -66,9 +66,9 @@ class Guest:
         self.place.chmod(0o755)
         program = self.place / "linked"
         if host.strip:
-            subprocess.run([system_binary("strip"), host.strip, "-o", program, host_binary("linked")], check=True, timeout=120)
+            subprocess.run([system_binary("strip"), host.strip, "-o", program, release_binary("linked")], check=True, timeout=120)
         else:
-            shutil.copy(host_binary("linked"), program)
+            shutil.copy(release_binary("linked"), program)
         self.errors = self.place / "errors"
         with self.errors.open("wb") as errors:
             self.popen = subprocess.Popen(

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
-from harness import Example, Lines, clean_environment, example_binary, memory_lab_binary
+from harness import Example, Lines, clean_environment, release_binary
 from prometheus_releases import SUITES, absence, release
 from prometheus_server import Prometheus
 from runtime_lab import RuntimeLab, cpu_limit
@@ -45,7 +45,7 @@ class MemoryLab:
 
     def __init__(self, log: Path) -> None:
         self.popen = subprocess.Popen(
-            [memory_lab_binary()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("wb"),
+            [release_binary("memory-lab")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("wb"),
             env=clean_environment(OTEL_RESOURCE_ATTRIBUTES="service.version=0.9", **NATIVE),
         )
         lines = Lines(self.popen.stdout)
@@ -117,7 +117,7 @@ class Monitored:
             self.storefront = enter(Storefront(
                 place / "storefront.log", REDIS_URL=redis.url, STOREFRONT_DATABASE=str(place / "orders.db"), **version))
             lab = enter(MemoryLab(place / "lab.log"))
-            self.chat = enter(Example(example_binary("chat"), place / "chat.log", **NATIVE))
+            self.chat = enter(Example(release_binary("chat"), place / "chat.log", **NATIVE))
             # A bad address is a failed start; the agent goes on without.
             self.probe = enter(RuntimeLab(log=place / "probe.log", OUTRIDER_DEBUG_ADDRESS="nonsense", **NATIVE))
             agents = {"storefront": self.storefront.agent, "memory-lab": lab.agent, "chat": self.chat.agent, "probe": self.probe.url}

@@ -4,7 +4,6 @@
 import contextlib
 import os
 import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from types import TracebackType
 
 from harness import poll
 from probing import ServingProbe
-from raw import SECONDS, Client, Malformed, get
+from raw import SECONDS, Client, get
 
 OWN_THREADS = ("MHD-", "outrider-")
 """How the names of the agent's threads begin; those of Dispatch come and go as it likes."""
@@ -186,50 +185,6 @@ def scrape(address: str, seconds: float = SECONDS) -> str:
     text = answer.body.decode("utf-8")
     assert "\noutrider_build_info" in text and text.endswith("\n"), "a scrape was cut"
     return text
-
-
-class Scraper:
-    """Scrapes again and again in the background, and keeps a list of what it saw.
-
-    It asks more often than a scraper would, so that a short trouble is not missed.
-    """
-
-    def __init__(self, address: str, period: float = 0.25) -> None:
-        self.seconds: list[float] = []
-        """How long each scrape took."""
-        self.lost: list[str] = []
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(address, period), daemon=True)
-
-    def _run(self, address: str, period: float) -> None:
-        while not self._end.is_set():
-            start = time.monotonic()
-            try:
-                scrape(address)
-            except (OSError, Malformed, AssertionError) as problem:
-                self.lost.append(f"after {time.monotonic() - start:.2f} s: {problem}")
-            self.seconds.append(time.monotonic() - start)
-            self._end.wait(max(0, period - self.seconds[-1]))
-
-    def __enter__(self) -> "Scraper":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join(SECONDS)
-
-    def await_more(self, count: int, seconds: float = SECONDS) -> None:
-        """Waits until so many more scrapes are through."""
-        goal = len(self.seconds) + count
-        poll(f"{count} more scrapes", lambda: len(self.seconds) >= goal or None, seconds)
-
-    def assert_none_lost(self, limit: float) -> None:
-        """Fails if a scrape was lost, or took longer than a limit in seconds."""
-        assert not self.lost, f"{len(self.lost)} of {len(self.seconds)}: {self.lost[:5]}"
-        assert self.seconds, "nobody has scraped"
-        slowest = max(self.seconds)
-        assert slowest < limit, f"the slowest of {len(self.seconds)} scrapes took {slowest:.2f} s"
 
 
 def observed(fact: str, holds: Callable[[], bool], seconds: float) -> None:

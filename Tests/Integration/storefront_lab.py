@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import Example, example_binary, fetch, poll
+from harness import Example, fetch, poll, release_binary
 from live_metrics import Metrics
 from ports import reserved_port
 
@@ -41,7 +41,7 @@ class Storefront(Example):
     """The flash-sale service."""
 
     def __init__(self, log: Path, **environment: str) -> None:
-        super().__init__(example_binary("storefront"), log, **environment)
+        super().__init__(release_binary("storefront"), log, **environment)
 
     def metrics(self) -> Metrics:
         """What the agent shows now."""

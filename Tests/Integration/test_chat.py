@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Example, example_binary, fetch, poll, promtool_findings
+from harness import Example, fetch, poll, promtool_findings, release_binary
 from live_metrics import Metrics
 from websockets import LIMIT, WebSocket, read_until
 
@@ -27,7 +27,7 @@ def test_who_reads_hears_all_and_who_does_not_is_dropped(tmp_path: Path) -> None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 4_096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard), hard))
-    with Example(example_binary("chat"), tmp_path / "log") as chat:
+    with Example(release_binary("chat"), tmp_path / "log") as chat:
         readers = [WebSocket(url(chat)) for _ in range(READERS)]
         # As little room as the kernel gives, so that little is enough to fill it.
         sleepers = [WebSocket(url(chat), receive_buffer=2_048) for _ in range(SLEEPERS)]
@@ -88,7 +88,7 @@ def test_who_reads_hears_all_and_who_does_not_is_dropped(tmp_path: Path) -> None
 
 
 def test_who_wakes_up_in_time_reads_why_it_was_dropped(tmp_path: Path) -> None:
-    with Example(example_binary("chat"), tmp_path / "log") as chat:
+    with Example(release_binary("chat"), tmp_path / "log") as chat:
         talker = WebSocket(url(chat))
         closings: set[tuple[int, str] | None] = set()
 
@@ -110,7 +110,7 @@ def test_who_wakes_up_in_time_reads_why_it_was_dropped(tmp_path: Path) -> None:
 
 
 def test_what_is_no_websocket_is_told_so(tmp_path: Path) -> None:
-    with Example(example_binary("chat"), tmp_path / "log") as chat:
+    with Example(release_binary("chat"), tmp_path / "log") as chat:
         assert b"WebSocket" in fetch(chat.service)
         for path, status in (("/chat", 426), ("/nothing", 404)):
             with pytest.raises(urllib.error.HTTPError) as refused:
@@ -126,7 +126,7 @@ def test_what_is_no_websocket_is_told_so(tmp_path: Path) -> None:
 
 
 def test_a_subscriber_that_leaves_or_talks_nonsense_is_gone(tmp_path: Path) -> None:
-    with Example(example_binary("chat"), tmp_path / "log") as chat:
+    with Example(release_binary("chat"), tmp_path / "log") as chat:
         leaver, talker, listener = (WebSocket(url(chat)) for _ in range(3))
         leaver.send(0x8, b"\x03\xe8")
         talker.send(0x3, b"no such frame")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness import ROOT, host_binary, system_binary
+from harness import ROOT, release_binary, system_binary
 from hosting import Guest, HOSTS
 
 pytestmark = pytest.mark.compute
@@ -111,7 +111,7 @@ def packages(stage: str) -> set[str]:
 def test_the_image_has_every_library_that_a_static_program_needs() -> None:
     last = DOCKERFILE.read_text().split("\nFROM ")[-1]
     shown = subprocess.run(
-        [system_binary("readelf"), "-d", host_binary("linked")], check=True, capture_output=True, text=True, timeout=300).stdout
+        [system_binary("readelf"), "-d", release_binary("linked")], check=True, capture_output=True, text=True, timeout=300).stdout
     needed = set(re.findall(r"NEEDED.*\[(.+)\]", shown))
     assert "libmicrohttpd.so.12" in needed and not any("swift" in name for name in needed)
     base = {"libc6", "libgcc-s1"}

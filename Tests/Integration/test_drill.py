@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, clean_environment, example_binary
+from harness import ROOT, clean_environment, release_binary
 
 pytestmark = pytest.mark.compute
 
@@ -23,7 +23,7 @@ REQUESTS = "3000"
 @pytest.fixture(scope="module", name="drill")
 def fixture_drill() -> str:
     """What the drill says."""
-    command = [ROOT / "scripts/drill.py", "--requests", REQUESTS, "--program", example_binary("storefront")]
+    command = [ROOT / "scripts/drill.py", "--requests", REQUESTS, "--program", release_binary("storefront")]
     run = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=3_600)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout

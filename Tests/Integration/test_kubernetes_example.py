@@ -15,7 +15,7 @@ import yaml
 
 from boards import FOLDER, listed, parsed
 from constraints import NOBODY, READ_ONLY_BUT_TMP, for_everybody, may
-from harness import ROOT, Example, example_binary, fetch, poll, system_binary
+from harness import ROOT, Example, fetch, poll, release_binary, system_binary
 from manifests import MANIFESTS, PLACE, Manifest, judge, of_kind, read
 
 pytestmark = pytest.mark.compute
@@ -163,7 +163,7 @@ def test_the_container_starts_and_ends_as_the_deployment_says(tmp_path: Path) ->
     # Quicker, with time enough to see it drain on a machine that is busy, and on ports that are free.
     environment |= {"DRAIN_SECONDS": "5", "LAST_SCRAPE_SECONDS": "0", "STOREFRONT_PORT": "0", "OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"}
     del environment["OUTRIDER_ADDRESS"]
-    with for_everybody(example_binary("storefront")) as program, Example(
+    with for_everybody(release_binary("storefront")) as program, Example(
         [*hardened, str(program)], tmp_path / "log", agent="0.0.0.0:0", **environment
     ) as shop:
         for name in ["startupProbe", "livenessProbe", "readinessProbe"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Lines, clean_environment, host_binary, system_binary
+from harness import Lines, clean_environment, release_binary, system_binary
 from preloading import LIMIT
 
 pytestmark = pytest.mark.compute
@@ -24,7 +24,7 @@ def ids(way: list[str]) -> str:
 
 def run(way: list[str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """The program, from its start to its end."""
-    command = [host_binary(way[0]), *way[1:], *arguments]
+    command = [release_binary(way[0]), *way[1:], *arguments]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, env=clean_environment())
 
 
@@ -52,7 +52,7 @@ def test_a_crash_ends_it_as_it_would_without(way: list[str]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, signal.SIGPROF, signal.SIGQUIT])
 def test_signals_end_it_as_they_would_without(way: list[str], number: signal.Signals) -> None:
     with subprocess.Popen(
-        [host_binary(way[0]), *way[1:], "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()
+        [release_binary(way[0]), *way[1:], "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()
     ) as process:
         try:
             assert Lines(process.stdout).read(LIMIT) == b"ready\n"
@@ -89,7 +89,7 @@ def instructions(name: str, place: Path) -> dict[str, int]:
     """What a program that ends at once executes, by the object that it is in."""
     program, profile = place / name, place / f"{name}.callgrind"
     # valgrind cannot read what Swift's compiler writes for debuggers.
-    subprocess.run([system_binary("strip"), "-s", "-o", program, host_binary(name)], check=True, timeout=LIMIT)
+    subprocess.run([system_binary("strip"), "-s", "-o", program, release_binary(name)], check=True, timeout=LIMIT)
     subprocess.run(
         [system_binary("valgrind"), "--tool=callgrind", f"--callgrind-out-file={profile}", program, "exit", "0"],
         check=True, capture_output=True, timeout=LIMIT, env=clean_environment(),

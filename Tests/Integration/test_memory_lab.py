@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, Quickstart, clean_environment, fetch, memory_lab_binary
+from harness import ROOT, Quickstart, clean_environment, fetch, release_binary
 from preloading import LIMIT
 
 pytestmark = pytest.mark.compute
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.compute
 
 def test_the_lab_names_the_leak_and_what_the_pool_saves() -> None:
     # Built before: a build of its own would wait for others' and make them wait.
-    command = [ROOT / "scripts/memory-lab.py", "--seconds", "1", "--program", memory_lab_binary()]
+    command = [ROOT / "scripts/memory-lab.py", "--seconds", "1", "--program", release_binary("memory-lab")]
     run = subprocess.run(
         command, env=clean_environment(), capture_output=True, text=True, timeout=LIMIT
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Lines, Quickstart, clean_environment, fetch, poll, quickstart_binary
+from harness import Lines, Quickstart, clean_environment, fetch, poll, release_binary
 from ports import reserved_port
 
 pytestmark = pytest.mark.wait
@@ -28,7 +28,7 @@ def test_a_signal_ends_it_properly_within_five_seconds(number: signal.Signals, t
     # A pipe, so that the signal comes in the very moment in which it promises to heed it.
     begin = time.monotonic()
     service = subprocess.Popen(
-        [quickstart_binary()],
+        [release_binary("quickstart")],
         stdout=subprocess.PIPE,
         env=clean_environment(QUICKSTART_PORT="0", OUTRIDER_ADDRESS="127.0.0.1:0"),
     )
@@ -52,7 +52,7 @@ def test_a_service_whose_own_port_is_taken_says_so_and_ends(tmp_path: Path) -> N
     with Quickstart(tmp_path / "first") as first:
         port = first.service.rsplit(":", 1)[1]
         second = subprocess.run(
-            [quickstart_binary()],
+            [release_binary("quickstart")],
             capture_output=True,
             env=clean_environment(QUICKSTART_PORT=port, OUTRIDER_ADDRESS="127.0.0.1:0"),
             timeout=120,

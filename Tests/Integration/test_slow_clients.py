@@ -17,9 +17,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from harness import poll
 from raw import Client, get, read_answers
 from serving import Serving, scrape
+
+pytestmark = pytest.mark.wait
 
 PATIENCE = 60.0
 """Seconds that a fact may take; only a broken agent takes them."""

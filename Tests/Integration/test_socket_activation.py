@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from activation import Activated, listening
-from harness import Process, fetch, poll, probe_binary, quickstart_binary, system_binary
+from harness import Process, fetch, poll, probe_binary, release_binary, system_binary
 from ports import reserved_port
 from probing import PATIENCE
 from prometheus_server import Prometheus
@@ -52,7 +52,7 @@ def tcp() -> Iterator[socket.socket]:
 
 def test_a_socket_named_outrider_is_taken_without_a_word(tcp: socket.socket, tmp_path: Path) -> None:
     with listening() as other, Activated(
-        [quickstart_binary()], tmp_path / "log", {"shop": other, "outrider": tcp}, QUICKSTART_PORT="0"
+        [release_binary("quickstart")], tmp_path / "log", {"shop": other, "outrider": tcp}, QUICKSTART_PORT="0"
     ) as service:
         assert service.find(r"(?m)^agent +(\S+)$") == url_of(tcp)
         assert b"outrider_build_info" in fetch(f"{url_of(tcp)}/metrics")
@@ -191,13 +191,13 @@ def test_systemd_starts_it_when_somebody_scrapes(tmp_path: Path) -> None:
     activate = system_binary("systemd-socket-activate")
     command = [
         activate, f"--listen=127.0.0.1:{port}", "--fdname=outrider", "--setenv=QUICKSTART_PORT=0",
-        "--setenv=PATH", quickstart_binary(),
+        "--setenv=PATH", release_binary("quickstart"),
     ]
     with Process(command, tmp_path / "log") as supervisor:
         supervisor.find(r"(Listening on 127)")
         assert b"outrider_build_info" in fetch(f"http://127.0.0.1:{port}/metrics", timeout=60)
         assert supervisor.find(r"(?m)^agent +(\S+)$") == f"http://127.0.0.1:{port}"
-        assert re.search(rf"Communication attempt on fd|Execing {quickstart_binary()}", supervisor.output)
+        assert re.search(rf"Communication attempt on fd|Execing {release_binary('quickstart')}", supervisor.output)
 
 
 def waiting(listener: socket.socket) -> int:
