@@ -106,12 +106,16 @@ set_up_debian() {
         exit 1
     fi
 
-    say "installing ${names[*]}"
-    forbid_services
-    # Package lists may be absent (a new container) or too old (a file that is gone by now).
-    if ! apt-cache show "${names[@]}" >/dev/null 2>&1 || ! install_packages "${names[@]}"; then
+    # Package lists are absent in a new container.
+    if ! apt-cache show "${names[@]}" >/dev/null 2>&1; then
         apt-get update
         mapfile -t names < <(names_here "${missing[@]}")
+    fi
+    say "installing ${names[*]}"
+    forbid_services
+    # Or they are too old, and name a file that is gone by now.
+    if ! install_packages "${names[@]}"; then
+        apt-get update
         install_packages "${names[@]}"
     fi
     local service
