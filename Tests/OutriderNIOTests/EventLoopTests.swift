@@ -2,21 +2,20 @@
 // Event loops tell how busy and how late they are, and one that hangs is caught in the act.
 
 #if NIO
-    import Dispatch
     import NIOCore
     import NIOPosix
     import OutriderMetrics
     import OutriderNIO
     import OutriderRuntime
     import OutriderTesting
+    import Synchronization
     import TestSupport
     import Testing
 
-    /// A loop's own work in the tests of hangs, until it may end or for so long; tests look for
-    /// its name.
+    /// A loop's own work in the tests of hangs; tests look for its name.
     @inline(never)
-    private func blockEventLoop(until mayEnd: DispatchSemaphore, atMost milliseconds: Int) {
-        _ = mayEnd.wait(timeout: .now() + .milliseconds(milliseconds))
+    private func blockEventLoop(until mayEnd: () -> Bool) {
+        _ = eventually(within: 300, mayEnd)
     }
 
     /// A monitor that does nothing but beat.
@@ -50,7 +49,8 @@
             let loops = EventLoopMetrics(registry: registry)
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1, metricsDelegate: loops)
             try await group.next().submit {
-                blockEventLoop(until: DispatchSemaphore(value: 0), atMost: 300)
+                let end = ContinuousClock.now + .milliseconds(300)
+                blockEventLoop { ContinuousClock.now >= end }
             }.get()
             // A tick counts when it has ended.
             #expect(try await holdsEventually { try sum("nio_event_loop_tick_seconds_sum") >= 0.3 })
@@ -84,8 +84,8 @@
             defer { monitor.stop() }
             #expect(
                 try await holdsEventually { try sum("nio_event_loop_delay_seconds_count") >= 2 })
-            let isSeen = DispatchSemaphore(value: 0)
-            let isOver = group.next().submit { blockEventLoop(until: isSeen, atMost: 300_000) }
+            let isSeen = Atomic(false)
+            let isOver = group.next().submit { blockEventLoop { isSeen.load(ordering: .relaxed) } }
             // Held until it is seen: on a busy machine nobody may look for a second.
             func ofBlock() -> [Stall] {
                 monitor.stalls.filter { stall in
@@ -96,7 +96,7 @@
                 try await holdsEventually {
                     try sum("nio_event_loop_oldest_probe_age_seconds") >= 1.3 && !ofBlock().isEmpty
                 })
-            isSeen.signal()
+            isSeen.store(true, ordering: .relaxed)
             try await isOver.get()
             #expect(
                 try await holdsEventually { try sum("nio_event_loop_delay_seconds_sum") >= 1.3 })
