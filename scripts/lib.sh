@@ -24,9 +24,8 @@ import json, sys
 print(*sorted({trait["name"] for trait in json.load(sys.stdin)["traits"]} - {"default"}), sep="\n")'
 }
 
-# Fills all_traits with the arguments that choose the tree with all traits. It has no data for editors and
-# debuggers, which cost a fifth of the build and have a tree of their own. (Without that data SwiftPM would not
-# find XCTest's tests; there are none.)
+# Fills all_traits with the arguments that choose the tree with all traits. It has no data for debuggers, which
+# take a part of the build; a plain `swift build` has them.
 choose_all_traits() {
     local names
     names="$(trait_names | paste -sd , -)"
@@ -34,8 +33,7 @@ choose_all_traits() {
         echo "the package has no traits" >&2
         return 1
     fi
-    all_traits=(--scratch-path .build/all-traits --traits "$names" --disable-index-store --disable-xctest
-        -debug-info-format none)
+    all_traits=(--scratch-path .build/all-traits --traits "$names" -debug-info-format none)
 }
 
 # The clang to compile C with. Swift brings one, which need not be on PATH.

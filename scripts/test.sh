@@ -122,7 +122,7 @@ verify_unit-hooked() {
 # This is the build without any trait too.
 stage_thread-sanitizer() {
     TSAN_OPTIONS="halt_on_error=0 exitcode=66" SWIFT_DETERMINISTIC_HASHING=1 \
-        swift test ${build_flags[@]+"${build_flags[@]}"} --sanitize thread --disable-index-store \
+        swift test ${build_flags[@]+"${build_flags[@]}"} --sanitize thread \
         --scratch-path .build/thread-sanitizer --filter "Concurrency|OutriderEndpointTests"
 }
 
