@@ -66,7 +66,7 @@ private final class Log: Sendable {
     /// Waits for the answers to so many probes, after the first of which the thread is known.
     private func waitForAnswers(_ count: Int) throws {
         #expect(
-            try eventually(within: 60) {
+            try eventually {
                 try registry.exposition().families.flatMap(\.samples)
                     .contains { $0.name == "delay_seconds_count" && $0.value == Double(count) }
             })

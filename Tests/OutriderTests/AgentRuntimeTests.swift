@@ -32,13 +32,13 @@ private func threads(named name: String) -> Int {
     @Test func `the beat ends with the agent, and never begins where there is none`() async {
         await #expect(processExitsWith: .success) {
             let first = try Agent.start(isolated(), onFailure: .throw)
-            try #require(eventually(within: 60) { threads(named: "outrider-beat") == 1 })
+            try #require(eventually { threads(named: "outrider-beat") == 1 })
             var taken = isolated()
             taken.address = first.address
             #expect(throws: AgentError.self) { try Agent.start(taken, onFailure: .throw) }
             try #require(threads(named: "outrider-beat") == 1)
             first.stop()
-            try #require(eventually(within: 60) { threads(named: "outrider-beat") == 0 })
+            try #require(eventually { threads(named: "outrider-beat") == 0 })
         }
     }
 

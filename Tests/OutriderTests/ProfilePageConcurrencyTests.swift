@@ -52,7 +52,7 @@ import Testing
         #expect(waiting.count == 2)
         waiting = []
         #expect(
-            eventually(within: 60) {
+            eventually {
                 agent.registry.value(
                     "outrider_http_requests_total", ["page": "/debug/pprof/heap", "code": "503"])
                     == 3
