@@ -45,6 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("prometheus" if shares_prometheus else item.path.stem))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Checks that pytest-xdist has seen the groups: with pytest 9.2 and later, pytest-xdist 3.8 drops them."""
+    if session.config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("this pytest-xdist does not keep the tests of a file together with this pytest")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Keeps what the programs of a failed test wrote."""

@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness import Lines, poll
+from harness import Lines, poll, release_binary
 
 pytestmark = pytest.mark.wait
-
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "Tests/Libraries/.build/debug/recorded-configuration"
 
 
 def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
     file = tmp_path / "shop.json"
     file.write_text(json.dumps({"shop": {"limit": 10}}))
-    service = subprocess.Popen([PROGRAM, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    program = release_binary("recorded-configuration")
+    service = subprocess.Popen([program, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     lines = Lines(service.stdout)
     try:
         recorded(service, lines)
