@@ -137,7 +137,13 @@ private struct ServedMetrics {
         record(.trace("0af7651916cd43dd8448eb211c80319c"))
     }
 
-    func record(_ trace: Exemplar = .trace(String(UInt64.random(in: 0 ... .max), radix: 16))) {
+    /// A trace identifier: 32 hexadecimal digits.
+    static func anyTrace() -> String {
+        let halves = (0..<2).map { _ in String(UInt64.random(in: 1 ... .max), radix: 16) }
+        return halves.map { String(repeating: "0", count: 16 - $0.count) + $0 }.joined()
+    }
+
+    func record(_ trace: Exemplar = .trace(Self.anyTrace())) {
         requests.with("/a").increment(exemplar: trace)
         requests.with("/b").increment()
         durations.observe(0.05, exemplar: trace)
