@@ -35,7 +35,7 @@ for kind in "${kinds[@]}"; do
     ended=0
     printf '\n-- %s tests, seed %s\n' "$kind" "$OUTRIDER_TEST_SEED"
     .build/python/bin/python -m pytest Tests/Integration -q -p no:cacheprovider -rfE --durations=8 \
-        --randomly-seed="$OUTRIDER_TEST_SEED" -m "$kind" -n "${workers[$kind]}" --dist loadgroup "$@" || ended=$?
+        --randomly-seed="$OUTRIDER_TEST_SEED" -m "$kind" -n "${workers[$kind]}" --dist loadgroup --no-loadscope-reorder "$@" || ended=$?
     # 5: there is no test of this kind, or none that the arguments choose.
     [[ $ended -eq 0 || $ended -eq 5 ]] || status=$ended
 done
