@@ -5,6 +5,7 @@ logs that a failed test leaves."""
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,13 @@ LONG = {
 }
 """Files that take a quarter of a minute or more: they start first, so that no CPU is idle at the end."""
 FAILED = ROOT / ".build/test-logs/failed"
+
+
+def pytest_configure() -> None:
+    """Undoes what a shell in the background or nohup(1) has the programs of the tests ignore."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)
