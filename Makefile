@@ -31,7 +31,7 @@ test-fast: ## The quick part of it, warm under five minutes: lint, layers, the S
 	@exec scripts/test.sh lint layers build unit programs integration-compute
 
 unit: ## Build and run the Swift tests only: the inner loop. FILTER=Histogram runs some of them.
-	@scripts/setup.sh demo
+	@scripts/setup.sh bench
 	@exec scripts/test.sh build unit
 
 flake: ## Run the integration tests RUNS times, every second time on a busy machine.
