@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the checks, two stages at a time. All of them run even if one fails, except those that need what it makes.
-# With names, runs only those stages:
+# Runs the checks in order. All of them run even if one fails, except those that need what it makes. With
+# names, runs only those stages:
 #
 #   scripts/test.sh build unit
 #   FILTER=Histogram scripts/test.sh build unit          only the Swift tests whose names match
@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-stages=(setup build programs lint layers consumer api unit unit-hooked thread-sanitizer sanitize fuzz bench-check
+stages=(setup lint layers consumer build api unit unit-hooked thread-sanitizer sanitize fuzz programs bench-check
     instructions heap-cost integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")
@@ -35,7 +35,6 @@ export OUTRIDER_TEST_SEED="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
 table=()
 closing_lines=()
 declare -A failed=()
-declare -A stage_of=() # the stage that a process runs
 
 # stage_<name> runs a stage. verify_<name>, where there is one, then reads its output for what an
 # exit status does not tell, and says what is wrong.
@@ -191,8 +190,7 @@ reasons() {
 }
 
 summary() {
-    local status=$? stage job
-    for job in ${stage_of[@]+"${!stage_of[@]}"}; do kill -TERM -- "-$job" 2>/dev/null || true; done
+    local status=$? stage
     echo
     printf '%-18s %8s %6s  %s\n' stage seconds load result
     printf '%s\n' ${table[@]+"${table[@]}"}
@@ -219,100 +217,45 @@ trap summary EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# --- Running the stages: two at a time, each as soon as what it needs is there ---
-
-declare -A state=() # of each stage: waiting, running, passed, failed or skipped
-for stage in "${stages[@]}"; do state[$stage]=waiting; done
-
-# Stages that use the whole machine by themselves, or change it.
-is_exclusive() {
-    [[ $1 == setup || $1 == integration* ]]
-}
-
-# What a stage needs that is not there: the word "failed" if it never will be.
-missing() {
+# Whether a stage that failed made what this one needs.
+is_blocked() {
     local needed
     for needed in setup ${needs[$1]:-}; do
-        [[ $needed != "$1" ]] || continue
-        case "${state[$needed]:-passed}" in
-            failed | skipped) echo failed && return ;;
-            waiting | running) echo "$needed" ;;
-        esac
+        [[ $needed == "$1" || -z ${failed[$needed]:-} ]] || return 0
     done
+    return 1
 }
 
-# Whether a stage may start beside those that run.
-may_start() {
-    local other
-    [[ ${#stage_of[@]} -lt 2 ]] || return 1
-    ! is_exclusive "$1" || [[ ${#stage_of[@]} -eq 0 ]] || return 1
-    for other in "${stage_of[@]}"; do ! is_exclusive "$other" || return 1; done
-}
-
-# Runs a stage; its status, seconds and the load at its end are left in a file.
 run_stage() {
-    local stage=$1 started=$SECONDS status=0
+    local stage=$1 started=$SECONDS status=0 result=passed line
+    printf '\n== %s ==\n' "$stage"
     # A stage runs in a shell of its own, outside of any condition, so that its first error ends it.
     set +e
     (
         set -e
         "stage_$stage"
-    ) >"$logs/$stage.log" 2>&1
-    status=$?
+    ) 2>&1 | tee "$logs/$stage.log"
+    status=${PIPESTATUS[0]}
     set -e
-    if declare -F "verify_$stage" >/dev/null && ! "verify_$stage" "$logs/$stage.log" >>"$logs/$stage.log" 2>&1; then
+    if declare -F "verify_$stage" >/dev/null && ! "verify_$stage" "$logs/$stage.log"; then
         status=$((status == 0 ? 1 : status))
     fi
-    echo "$status $((SECONDS - started)) $(load_average)" >"$logs/$stage.result"
-}
-
-# Notes how a stage ended, and shows its output.
-finish_stage() {
-    local stage=$1 status seconds load result=passed line
-    read -r status seconds load <"$logs/$stage.result" || { status=1 seconds=0 load='?'; }
-    state[$stage]=passed
     if [[ $status -ne 0 ]]; then
         result="FAILED ($status)"
-        state[$stage]=failed
         failed[$stage]=ran
     fi
-    printf '\n== %s ==\n' "$stage"
-    tail -n 400 "$logs/$stage.log"
-    printf -- '-- %s %s after %s s\n' "$stage" "$result" "$seconds"
-    table+=("$(printf '%-18s %8d %6s  %s' "$stage" "$seconds" "$load" "$result")")
+    table+=("$(printf '%-18s %8d %6s  %s' "$stage" "$((SECONDS - started))" "$(load_average)" "$result")")
     while read -r line; do
         closing_lines+=("$stage $result:" "$line")
     done < <(closing_lines_of "$logs/$stage.log")
 }
 
-# Starts what can start; skips what never can.
-start_stages() {
-    local stage lacks
-    for stage in "${stages[@]}"; do
-        [[ ${state[$stage]} == waiting ]] || continue
-        lacks="$(missing "$stage")"
-        if [[ $lacks == *failed* ]]; then
-            state[$stage]=skipped
-            failed[$stage]=skipped
-            table+=("$(printf '%-18s %8s %6s  %s' "$stage" - - 'not run: what it needs failed')")
-        elif [[ -z $lacks ]] && may_start "$stage"; then
-            echo "-- $stage starts"
-            run_stage "$stage" </dev/null &
-            stage_of[$!]=$stage
-            state[$stage]=running
-        fi
-    done
-}
-
-# Each stage is a job, with signals of its own: an interrupt of this script ends them, see summary.
-set -m
-start_stages
-while [[ ${#stage_of[@]} -gt 0 ]]; do
-    ended=
-    wait -n -p ended "${!stage_of[@]}" || true
-    stage=${stage_of[$ended]}
-    unset "stage_of[$ended]"
-    finish_stage "$stage"
-    start_stages
+for stage in "${stages[@]}"; do
+    if is_blocked "$stage"; then
+        failed[$stage]=skipped
+        table+=("$(printf '%-18s %8s %6s  %s' "$stage" - - 'not run: what it needs failed')")
+    else
+        run_stage "$stage"
+    fi
 done
 [[ ${#failed[@]} -eq 0 ]] || exit 1
