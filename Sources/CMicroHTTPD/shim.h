@@ -150,7 +150,7 @@ static inline void outrider_mhd_on_log(void *cls, const char *format, va_list ar
     callbacks->log(callbacks->context, message);
 }
 
-/* Whether the library is of 0.9, whose reader of requests was written anew for 1.0. */
+/* Whether the library is a 0.9 release; 1.0 has a rewritten request parser. */
 static inline int outrider_mhd_is_old(void) { return strncmp(MHD_get_version(), "0.", 2) == 0; }
 
 /* Serves an already listening socket with one thread per connection; NULL if that fails.

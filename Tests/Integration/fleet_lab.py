@@ -31,7 +31,7 @@ ORDERS = "orders_placed_total"
 TOLERANCE = 0.01
 """Of a scrape's timestamp: Prometheus puts scrapes on their grid if they are 2 ms off; and the grain of clocks."""
 SEEN = 20
-"""How often as many orders as were never recorded have to be made in all, so that nobody sees their absence on a panel."""
+"""All orders must be at least this many times those that were never recorded, so that a panel does not show the gap."""
 LIMIT = 240
 """Seconds within which a part of the story has happened, on any machine."""
 
@@ -230,7 +230,7 @@ class Fleet:
         poll("all are ordered from", lambda: all(run.is_busy for run in self.runs if run.end is None) or None, LIMIT)
 
     def restart(self, target: str) -> None:
-        """Ends an instance as a supervisor does, and starts it anew where it was.
+        """Ends an instance as a supervisor does, and starts it again at the same address.
 
         Before that it is seen to have counted more than the new process has when it is scraped first.
         """

@@ -15,7 +15,7 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _library = ctypes.CDLL("libmicrohttpd.so.12")
 _library.MHD_get_version.restype = ctypes.c_char_p
 IS_1_0 = not _library.MHD_get_version().startswith(b"0.")
-"""Whether the agent's libmicrohttpd is 1.0 or newer, whose reader of requests was written anew."""
+"""Whether the agent's libmicrohttpd is 1.0 or newer, which has a rewritten request parser."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class RuntimeLab(ProbeAgent):
             yield scrape
 
     def agreed(self, kernel: Callable[[], int], name: str, *, own: int = 0, **labels: str) -> int:
-        """What the kernel says and the agent too, at a moment when nobody changes it in between.
+        """A value on which the kernel and the agent agree, while it does not change between their readings.
 
         Other threads and processes may come and go at any other moment. What the agent takes for the time of the
         scrape alone, `own` at most, is in its value and not in the kernel's.

@@ -96,7 +96,7 @@ class Storefront(Example):
 
 
 class Wrk:
-    """wrk, in the background, until it is told to stop."""
+    """wrk, in the background, until it is stopped."""
 
     def __init__(self, url: str, script: str, place: Path, connections: int = 32) -> None:
         lua = place / f"{abs(hash(script))}.lua"

@@ -349,7 +349,7 @@ package final class ConnectionTable: Sendable {
         }
     }
 
-    /// Looks after nobody's time any more.
+    /// Cancels the timer of the deadlines.
     func stopLooking() { alarm.turnOff() }
 
     /// Ends the connections of those who have nothing asked, so that they ask somebody else; tells
