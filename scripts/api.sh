@@ -4,6 +4,8 @@
 # compares, and fails when the files do not tell what the sources say.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 case "${1:-}" in
     "" | --check) ;;
@@ -16,8 +18,8 @@ esac
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-graphs="$(scripts/symbol-graphs.sh)"
-swift package describe --type json >"$work/package.json"
+graphs="$work/graphs"
+extract_symbols "$work/package.json" "$graphs"
 
 if [[ ${1:-} != --check ]]; then
     python3 scripts/api.py "$work/package.json" "$graphs" api

@@ -3,11 +3,13 @@
 # Checks what a user of the core fetches: swift-metrics, and no other package.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 tree=.build/consumer
 consumer=(--package-path Tests/Consumer --scratch-path "$tree")
 rm -rf "$tree"
-swift package "${consumer[@]}" show-dependencies --format json | python3 -c '
+swift_package "${consumer[@]}" show-dependencies --format json | python3 -c '
 import json, sys
 
 def names(package):

@@ -13,6 +13,7 @@ The builds themselves run every night: scripts/traits.sh.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,9 @@ EXAMPLES = {"examples": ["storefront", "chat"], "examples/quickstart": ["quickst
 def manifest(folder: str) -> dict[str, Any]:
     """What SwiftPM reads in the manifest of a package."""
     command = ["swift", "package", "--package-path", str(ROOT / folder), "dump-package"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    # As scripts/lib.sh calls SwiftPM, which keeps what it read for each environment.
+    environment = os.environ | {"SWIFT_DETERMINISTIC_HASHING": "1"}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     if shown.returncode != 0:
         sys.exit(f"check_manifests: the manifest of {folder} cannot be read:\n{shown.stderr}")
     return json.loads(shown.stdout)

@@ -4,6 +4,8 @@
 # one archive, so that a comment of one module can link to another: ``OutriderMetrics/Counter``.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 output=.build/docs
 work="$(mktemp -d)"
@@ -24,8 +26,8 @@ find_docc() {
 }
 
 docc="$(find_docc)"
-graphs="$(scripts/symbol-graphs.sh)"
-swift package describe --type json >"$work/package.json"
+graphs="$work/all-graphs"
+extract_symbols "$work/package.json" "$graphs"
 modules="$(python3 scripts/api.py --modules "$work/package.json")"
 
 mkdir "$work/graphs" "$work/Outrider.docc"

@@ -3,12 +3,12 @@
 # Runs the integration tests, each kind with as many others at a time as it bears:
 #
 #   compute   uses the CPU: one for each CPU
-#   wait      waits for deadlines and other programs: eight at a time
+#   wait      waits for deadlines and other programs: eight at a time, beside the compute tests
 #   measure   judges times, CPU or memory, or loads the whole machine: alone
 #
 #   scripts/integration.sh                    all kinds
 #   scripts/integration.sh compute            one kind
-#   scripts/integration.sh measure -k chat    one kind, with arguments for pytest
+#   scripts/integration.sh measure -k chat    one kind, or all, with arguments for pytest
 #
 # The order is random; OUTRIDER_TEST_SEED sets it, and the random inputs. The tests expect what
 # `scripts/test.sh build programs` builds.
@@ -20,23 +20,35 @@ export HYPOTHESIS_STORAGE_DIRECTORY=.build/hypothesis
 export OUTRIDER_TEST_SEED="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
 
 declare -A workers=([compute]=$(nproc) [wait]=8 [measure]=0)
-kinds=(compute wait measure)
-if [[ $# -gt 0 ]]; then
-    kinds=("$1")
-    shift
+kind="${1:-all}"
+shift || true
+if [[ $kind != all && -z ${workers[$kind]:-} ]]; then
+    echo "usage: scripts/integration.sh [all | compute | wait | measure [argument of pytest ...]]" >&2
+    exit 2
 fi
 
-status=0
-for kind in "${kinds[@]}"; do
-    if [[ -z ${workers[$kind]:-} ]]; then
-        echo "usage: scripts/integration.sh [compute | wait | measure [argument of pytest ...]]" >&2
-        exit 2
-    fi
-    ended=0
+run_kind() {
+    local kind=$1 status=0
+    shift
     printf '\n-- %s tests, seed %s\n' "$kind" "$OUTRIDER_TEST_SEED"
     .build/python/bin/python -m pytest Tests/Integration -q -p no:cacheprovider -rfE --durations=8 \
-        --randomly-seed="$OUTRIDER_TEST_SEED" -m "$kind" -n "${workers[$kind]}" --dist loadgroup --no-loadscope-reorder "$@" || ended=$?
+        --randomly-seed="$OUTRIDER_TEST_SEED" -m "$kind" -n "${workers[$kind]}" --dist loadgroup --no-loadscope-reorder "$@" || status=$?
     # 5: there is no test of this kind, or none that the arguments choose.
-    [[ $ended -eq 0 || $ended -eq 5 ]] || status=$ended
-done
+    [[ $status -eq 0 || $status -eq 5 ]]
+}
+
+if [[ $kind != all ]]; then
+    run_kind "$kind" "$@"
+    exit
+fi
+
+# The output of the one stands behind that of the other.
+output="$(mktemp)"
+trap 'rm -f "$output"' EXIT
+run_kind wait "$@" >"$output" 2>&1 &
+status=0
+run_kind compute "$@" || status=1
+wait $! || status=1
+cat "$output"
+run_kind measure "$@" || status=1
 exit "$status"

@@ -13,13 +13,19 @@
 build_flags=(${SWIFT_BUILD_FLAGS:-})
 
 # SwiftPM writes the flags of traits in the order of a set. In another order, everything would be compiled again.
+# It also reads the manifests of all packages again, a quarter of a minute, wherever a variable of the environment
+# differs from the time before. So all calls of it go through these two.
 swift_build() {
-    SWIFT_DETERMINISTIC_HASHING=1 swift build ${build_flags[@]+"${build_flags[@]}"} "$@"
+    env -u SHLVL -u OLDPWD SWIFT_DETERMINISTIC_HASHING=1 swift build ${build_flags[@]+"${build_flags[@]}"} "$@"
+}
+
+swift_package() {
+    env -u SHLVL -u OLDPWD SWIFT_DETERMINISTIC_HASHING=1 swift package "$@"
 }
 
 # The names of the package's traits, one a line.
 trait_names() {
-    swift package dump-package | python3 -c '
+    swift_package dump-package | python3 -c '
 import json, sys
 print(*sorted({trait["name"] for trait in json.load(sys.stdin)["traits"]} - {"default"}), sep="\n")'
 }
@@ -34,6 +40,15 @@ choose_all_traits() {
         return 1
     fi
     all_traits=(--scratch-path .build/all-traits --traits "$names" -debug-info-format none)
+}
+
+# Writes the description of the package to a file, and the public symbols of all library modules to a folder. It takes
+# them from the tree with all traits, which it brings up to date.
+extract_symbols() {
+    choose_all_traits
+    swift_build "${all_traits[@]}" --build-tests >&2
+    swift_package describe --type json >"$1"
+    python3 -B scripts/symbol-graphs.py .build/all-traits "$1" "$2"
 }
 
 # The clang to compile C with. Swift brings one, which need not be on PATH.

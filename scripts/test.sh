@@ -29,8 +29,10 @@ declare -A needs=(
 logs=.build/test-logs
 mkdir -p "$logs"
 rm -rf "${logs:?}"/*
-# One seed for the order of the integration tests, and for their random inputs.
-export OUTRIDER_TEST_SEED="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
+# One seed for the order of the integration tests, and for their random inputs. Only those have it in their
+# environment: scripts/lib.sh tells why.
+seed="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
+unset OUTRIDER_TEST_SEED
 
 table=()
 closing_lines=()
@@ -39,12 +41,20 @@ declare -A failed=()
 # stage_<name> runs a stage. verify_<name>, where there is one, then reads its output for what an
 # exit status does not tell, and says what is wrong.
 
+# SwiftPM fetches packages while apt does. Where that fails, the build tries again, and says why it cannot.
+fetch_packages() {
+    swift_package --scratch-path .build/all-traits --enable-all-traits resolve
+    swift_package --package-path Tests/Programs --scratch-path .build/programs resolve
+}
+
 stage_setup() {
+    fetch_packages >"$logs/fetch.log" 2>&1 &
     scripts/setup.sh test
     scripts/newer-prometheus.sh
     swift --version 2>/dev/null | head -n 1
     prometheus --version 2>&1 | head -n 1
     .build/python/bin/python --version
+    wait
 }
 
 stage_lint() {
@@ -83,10 +93,15 @@ stage_api() {
     scripts/api.sh --check
 }
 
+# Runs the Swift tests of a build, without SwiftPM in between: `swift test` plans the build once more.
+run_swift_tests() {
+    local tree=$1
+    shift
+    NO_COLOR=1 "$tree/debug/outriderPackageTests.xctest" --testing-library swift-testing "$@"
+}
+
 stage_unit() {
-    choose_all_traits
-    swift test ${build_flags[@]+"${build_flags[@]}"} "${all_traits[@]}" --skip-build \
-        ${FILTER:+--filter "$FILTER"}
+    run_swift_tests .build/all-traits ${FILTER:+--filter "$FILTER"}
 }
 
 # Swift Testing passes when it finds no test at all.
@@ -102,10 +117,8 @@ verify_unit() {
 stage_unit-hooked() {
     local hooks
     hooks="$(scripts/preload.sh | tail -n 1)"
-    choose_all_traits
-    OUTRIDER_HEAP_INTERVAL=1 OUTRIDER_HEAP_PROFILE="$PWD/.build/unit-hooked.%p.pb.gz" \
-        LD_PRELOAD="$hooks" swift test ${build_flags[@]+"${build_flags[@]}"} "${all_traits[@]}" --skip-build \
-            --skip 'without memory for a thread'
+    OUTRIDER_HEAP_INTERVAL=1 OUTRIDER_HEAP_PROFILE="$PWD/.build/unit-hooked.%p.pb.gz" LD_PRELOAD="$hooks" \
+        run_swift_tests .build/all-traits --skip 'without memory for a thread'
 }
 
 verify_unit-hooked() {
@@ -121,9 +134,10 @@ verify_unit-hooked() {
 
 # This is the build without any trait too.
 stage_thread-sanitizer() {
-    TSAN_OPTIONS="halt_on_error=0 exitcode=66" SWIFT_DETERMINISTIC_HASHING=1 \
-        swift test ${build_flags[@]+"${build_flags[@]}"} --sanitize thread \
-        --scratch-path .build/thread-sanitizer --filter "Concurrency|OutriderEndpointTests"
+    local tree=.build/thread-sanitizer
+    swift_build --sanitize thread --scratch-path "$tree" --build-tests
+    TSAN_OPTIONS="halt_on_error=0 exitcode=66" \
+        run_swift_tests "$tree" --filter "Concurrency|OutriderEndpointTests"
 }
 
 verify_thread-sanitizer() {
@@ -160,11 +174,11 @@ stage_heap-cost() {
 }
 
 stage_integration() {
-    scripts/integration.sh
+    OUTRIDER_TEST_SEED=$seed scripts/integration.sh
 }
 
 stage_integration-compute() {
-    scripts/integration.sh compute
+    OUTRIDER_TEST_SEED=$seed scripts/integration.sh compute
 }
 
 # The last word of the test runners of a stage: Swift Testing's, or pytest's.
@@ -185,7 +199,7 @@ reasons() {
         tail -n 12 "$1"
     fi
     if grep -qE '^(FAILED|ERROR) Tests/' "$1"; then
-        echo "One test of it: .build/python/bin/python -m pytest -p no:cacheprovider --randomly-seed=$OUTRIDER_TEST_SEED 'TEST'"
+        echo "One test of it: .build/python/bin/python -m pytest -p no:cacheprovider --randomly-seed=$seed 'TEST'"
     fi
 }
 
@@ -198,19 +212,19 @@ summary() {
     printf '%s\n' ${closing_lines[@]+"${closing_lines[@]}"}
     echo
     if [[ $status -eq 0 ]]; then
-        echo "Every check passed in $SECONDS s, with the seed $OUTRIDER_TEST_SEED."
+        echo "Every check passed in $SECONDS s, with the seed $seed."
         exit 0
     fi
     for stage in "${stages[@]}"; do
         [[ ${failed[$stage]:-} == ran ]] || continue
         printf -- '-- failed in the stage %s (all of it: %s):\n' "$stage" "$logs/$stage.log"
         reasons "$logs/$stage.log"
-        printf 'To repeat it: OUTRIDER_TEST_SEED=%s scripts/test.sh %s\n\n' "$OUTRIDER_TEST_SEED" "$stage"
+        printf 'To repeat it: OUTRIDER_TEST_SEED=%s scripts/test.sh %s\n\n' "$seed" "$stage"
     done
     if [[ -d $logs/failed ]]; then
         echo "The logs of the servers of failed tests are in $logs/failed."
     fi
-    echo "FAILED after $SECONDS s: ${!failed[*]}. Seed $OUTRIDER_TEST_SEED, $(nproc) CPUs, load average $(cut -d ' ' -f 1-3 /proc/loadavg)."
+    echo "FAILED after $SECONDS s: ${!failed[*]}. Seed $seed, $(nproc) CPUs, load average $(cut -d ' ' -f 1-3 /proc/loadavg)."
     exit "$status"
 }
 trap summary EXIT

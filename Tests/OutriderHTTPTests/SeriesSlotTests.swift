@@ -51,7 +51,7 @@ import Testing
         }
         let statuses = try recording.registry.values(
             of: "http_response_status_code", on: "\(Recording.durations)_count")
-        #expect(statuses == (100...999).map(String.init))
+        #expect(statuses == (100...999).map { String($0) })
         #expect(try recording.counted() == 900)
     }
 }

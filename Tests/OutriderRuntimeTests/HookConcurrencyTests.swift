@@ -126,12 +126,16 @@ private func run(
             let registry = Registry(reportsItself: false)
             try registry.register(collector)
             func parcelBytes() throws -> Double {
-                try registry.exposition().families.flatMap(\.samples)
-                    .filter {
-                        $0.name == "swift_allocated_bytes_total"
-                            && $0.labels["type"]?.hasSuffix("Parcel") == true
+                var bytes = 0.0
+                for family in try registry.exposition().families {
+                    for sample in family.samples
+                    where sample.name == "swift_allocated_bytes_total"
+                        && sample.labels["type", default: ""].hasSuffix("Parcel")
+                    {
+                        bytes += sample.value
                     }
-                    .map(\.value).reduce(0, +)
+                }
+                return bytes
             }
             let before = try parcelBytes()
             for _ in 0..<500_000 { withExtendedLifetime(Parcel()) {} }

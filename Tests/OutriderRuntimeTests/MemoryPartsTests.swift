@@ -37,11 +37,11 @@ import Testing
 
     @Test func `each mapping is known for what it is`() throws {
         let mappings = try wholeMappings()
-        #expect(
-            mappings.map(\.use) == [
-                .file, .file, .file, .heap, .heap, .anonymous, .anonymous, .stack, .anonymous,
-                .shared, .stack, .kernel,
-            ])
+        let uses: [MappingUse] = [
+            .file, .file, .file, .heap, .heap, .anonymous, .anonymous, .stack, .anonymous,
+            .shared, .stack, .kernel,
+        ]
+        #expect(mappings.map(\.use) == uses)
         #expect(mappings.map(\.residentBytes).reduce(0, +) == 1624 << 10)
     }
 

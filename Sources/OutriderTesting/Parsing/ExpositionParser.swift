@@ -8,18 +8,20 @@ enum ExpositionParser {
         in bytes: [UInt8], as format: Exposition.Format
     ) throws(ExpositionError) -> [Exposition.Family] {
         var assembly = FamilyAssembly(format)
-        var rest = bytes[...]
+        var start = 0
         var number = 0
         var isEnded = false
-        while !rest.isEmpty {
+        while start < bytes.count {
             number += 1
-            let line = rest.prefix { $0 != 0x0A }
-            let isWhole = line.count < rest.count
-            rest = rest.dropFirst(line.count + 1)
+            var end = start
+            while end < bytes.count, bytes[end] != UInt8(ascii: "\n") { end += 1 }
+            let isWhole = end < bytes.count
+            let line = start..<end
+            start = end + 1
             if isEnded {
                 throw ExpositionError(line: number, problem: "nothing may follow # EOF")
             }
-            let scanner = LineScanner(line, number: number, format: format)
+            let scanner = LineScanner(bytes, line: line, number: number, format: format)
             switch try ExpositionLine(scanner) {
             case .nothing: break
             case .help(let name, let text): try assembly.add(help: text, of: name, number)

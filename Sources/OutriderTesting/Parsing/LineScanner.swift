@@ -3,27 +3,47 @@
 //
 // The formats differ in their blanks: the text format takes any number of blanks and tabs between
 // two words, OpenMetrics exactly one blank.
+//
+// The loops go over indices of an array: without optimization, each step of an algorithm over slices
+// allocates, and this runs in the tests of users.
 
 /// A cursor over the bytes of one line, which are valid UTF-8.
 struct LineScanner {
     let number: Int
     let format: Exposition.Format
-    private var rest: ArraySlice<UInt8>
+    private let bytes: [UInt8]
+    /// Where what is left of the line begins and ends in `bytes`.
+    private var position: Int
+    private let lineEnd: Int
 
-    init(_ line: ArraySlice<UInt8>, number: Int, format: Exposition.Format) {
+    init(_ bytes: [UInt8], line: Range<Int>, number: Int, format: Exposition.Format) {
         self.number = number
         self.format = format
-        rest = line
-        if format == .text {
-            rest = rest.drop(while: Self.isBlank)
-        }
+        self.bytes = bytes
+        position = line.lowerBound
+        lineEnd = line.upperBound
+        skipBlanks()
     }
 
     /// Whether nothing is left of the line.
-    var isAtEnd: Bool { rest.isEmpty }
+    var isAtEnd: Bool { position >= lineEnd }
 
     /// What is left of the line, for messages.
-    var remainder: String { String(decoding: rest, as: UTF8.self) }
+    var remainder: String { text(from: position, to: lineEnd) }
+
+    /// The next byte; nil at the end of the line.
+    private var next: UInt8? { position < lineEnd ? bytes[position] : nil }
+
+    private func text(from start: Int, to end: Int) -> String {
+        String(decoding: bytes[start..<end], as: UTF8.self)
+    }
+
+    /// The index of the first byte from here on that is no blank.
+    private var endOfBlanks: Int {
+        var end = position
+        while end < lineEnd, Self.isBlank(bytes[end]) { end += 1 }
+        return end
+    }
 
     /// An error about this line.
     func failure(_ problem: String) -> ExpositionError {
@@ -36,91 +56,95 @@ struct LineScanner {
 
     /// Steps over a byte, if it is the next one.
     mutating func skip(_ byte: Unicode.Scalar) -> Bool {
-        guard let next = rest.first, next == UInt8(ascii: byte) else { return false }
-        rest.removeFirst()
+        guard next == UInt8(ascii: byte) else { return false }
+        position += 1
         return true
     }
 
     /// Steps over blanks that may be there or not; OpenMetrics has none.
     mutating func skipBlanks() {
-        if format == .text { rest = rest.drop(while: Self.isBlank) }
+        if format == .text { position = endOfBlanks }
     }
 
     /// Steps over what separates two words.
     mutating func separator(before what: String) throws(ExpositionError) {
-        let length = rest.prefix(while: Self.isBlank).count
-        if length == 0 {
+        let end = endOfBlanks
+        if end == position {
             throw failure("a blank is missing before \(what)")
         }
-        if format == .openMetrics, length > 1 || rest.first == UInt8(ascii: "\t") {
+        if format == .openMetrics, end > position + 1 || next == UInt8(ascii: "\t") {
             throw failure("there must be exactly one blank before \(what)")
         }
-        rest = rest.dropFirst(length)
+        position = end
     }
 
     /// The bytes up to the next blank; empty at the end of the line.
     mutating func word() -> String {
-        let word = rest.prefix { !Self.isBlank($0) }
-        rest = rest.dropFirst(word.count)
-        return String(decoding: word, as: UTF8.self)
+        let start = position
+        while let byte = next, !Self.isBlank(byte) { position += 1 }
+        return text(from: start, to: position)
     }
 
     /// The name of a metric or a label; nil if there is none.
     mutating func name(allowingColon: Bool) -> String? {
-        guard let first = rest.first, !(0x30...0x39).contains(first) else { return nil }
-        let name = rest.prefix { byte in
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "_"): true
-            case UInt8(ascii: ":"): allowingColon
-            default: false
-            }
+        let start = position
+        while let byte = next, Self.isOfName(byte, isFirst: position == start, allowingColon) {
+            position += 1
         }
-        if name.isEmpty { return nil }
-        rest = rest.dropFirst(name.count)
-        return String(decoding: name, as: UTF8.self)
+        return position == start ? nil : text(from: start, to: position)
+    }
+
+    private static func isOfName(_ byte: UInt8, isFirst: Bool, _ allowsColon: Bool) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): !isFirst
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "_"): true
+        case UInt8(ascii: ":"): allowsColon
+        default: false
+        }
     }
 
     /// A value in quotes, without them and without its escapes.
     mutating func quoted() throws(ExpositionError) -> String {
         guard skip("\"") else { throw failure("a label value must stand in quotes") }
-        var end = rest.startIndex
-        while end < rest.endIndex, rest[end] != UInt8(ascii: "\"") {
-            end += rest[end] == UInt8(ascii: "\\") ? 2 : 1
+        var end = position
+        while end < lineEnd, bytes[end] != UInt8(ascii: "\"") {
+            end += bytes[end] == UInt8(ascii: "\\") ? 2 : 1
         }
-        guard end < rest.endIndex else { throw failure("the quotes of a label value never close") }
-        let value = try unescaped(rest[..<end], isQuoteEscaped: true)
-        rest = rest[(end + 1)...]
+        guard end < lineEnd else { throw failure("the quotes of a label value never close") }
+        let value = try unescaped(to: end, isQuoteEscaped: true)
+        position = end + 1
         return value
     }
 
     /// The rest of the line as a help text, without its escapes.
     mutating func help() throws(ExpositionError) -> String {
-        let text = try unescaped(rest, isQuoteEscaped: format == .openMetrics)
-        rest = []
+        let text = try unescaped(to: lineEnd, isQuoteEscaped: format == .openMetrics)
+        position = lineEnd
         return text
     }
 
-    private func unescaped(
-        _ bytes: ArraySlice<UInt8>, isQuoteEscaped: Bool
-    ) throws(ExpositionError) -> String {
+    /// What stands from here to `end`, without its escapes.
+    private func unescaped(to end: Int, isQuoteEscaped: Bool) throws(ExpositionError) -> String {
         var plain: [UInt8] = []
-        var index = bytes.startIndex
-        while index < bytes.endIndex {
-            guard bytes[index] == UInt8(ascii: "\\") else {
-                if isQuoteEscaped, bytes[index] == UInt8(ascii: "\"") {
+        var index = position
+        while index < end {
+            let byte = bytes[index]
+            guard byte == UInt8(ascii: "\\") else {
+                if isQuoteEscaped, byte == UInt8(ascii: "\"") {
                     throw failure("a quote must be escaped here")
                 }
-                plain.append(bytes[index])
+                plain.append(byte)
                 index += 1
                 continue
             }
-            let next = index + 1 < bytes.endIndex ? bytes[index + 1] : 0
-            switch next {
-            case UInt8(ascii: "\\"): plain.append(next)
-            case UInt8(ascii: "n"): plain.append(0x0A)
-            case UInt8(ascii: "\"") where isQuoteEscaped: plain.append(next)
+            let escaped = index + 1 < end ? bytes[index + 1] : 0
+            switch escaped {
+            case UInt8(ascii: "\\"): plain.append(escaped)
+            case UInt8(ascii: "n"): plain.append(UInt8(ascii: "\n"))
+            case UInt8(ascii: "\"") where isQuoteEscaped: plain.append(escaped)
             default:
-                let escape = String(decoding: bytes[index...].prefix(2), as: UTF8.self)
+                let escape = text(from: index, to: min(index + 2, end))
                 throw failure("\(escape) is not an escape")
             }
             index += 2
@@ -145,7 +169,7 @@ struct LineScanner {
     }
 
     /// Whether an exemplar is what comes next.
-    var isAtExemplar: Bool { rest.first == UInt8(ascii: "#") }
+    var isAtExemplar: Bool { next == UInt8(ascii: "#") }
 
     /// Demands that nothing but blanks is left, and in OpenMetrics not even those.
     mutating func end() throws(ExpositionError) {
