@@ -280,10 +280,15 @@ class Fleet:
         return all(sum(unseen(server, run) for run in ended) * SEEN <= truth for server in self.servers.values()) or None
 
     def await_the_last_scrape(self) -> None:
-        """Waits until each living instance has been scraped by both after its last order, twice."""
+        """Waits until each living instance has been scraped by both after its last order, twice.
+
+        Each series by itself: what is written to the central server does not arrive in the order of the scrapes.
+        """
         now = time.time() + INTERVAL
         up = f'up{{job="{JOB}"}}'
         self.await_both(f"count(min by (instance) (timestamp({up}) and {up} == 1) > {now}) == {SIZE}")
+        for name in ("scrape_duration_seconds", ORDERS, "http_server_request_duration_seconds_count"):
+            self.await_both(f'count(min by (instance) (timestamp({name}{{job="{JOB}"}})) > {now}) == {SIZE}')
 
     def end_all(self) -> None:
         """Ends every instance."""
