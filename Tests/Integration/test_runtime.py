@@ -96,7 +96,8 @@ def test_getrusage_of_a_process_that_has_ended_agrees(lab: RuntimeLab) -> None:
 def test_threads_account_for_the_cpu_of_the_process(tmp_path: Path) -> None:
     # Before the agent starts, so that its first look at the threads finds all of it.
     with RuntimeLab(log=tmp_path / "log", PROBE_FIRST="burn 500") as lab:
-        figures = lab.figures()
+        # The threads are read beside the scrapes: a scrape that comes during their first reading has none of them.
+        figures = poll("the threads were read", lambda: found if total(found := lab.figures(), "thread_cpu_seconds_total") else None)
         of_process = lab.figure("process_cpu_seconds_total")
     of_threads = total(figures, "thread_cpu_seconds_total")
     # Each thread's user and system time are rounded down to a hundredth; the first thread has used half a second.
