@@ -42,7 +42,7 @@ if [[ $kind != all ]]; then
     exit
 fi
 
-# The output of the one stands behind that of the other.
+# Both run at the same time; the output of the wait tests is printed after that of the compute tests.
 output="$(mktemp)"
 trap 'rm -f "$output"' EXIT
 run_kind wait "$@" >"$output" 2>&1 &

@@ -13,8 +13,8 @@
 build_flags=(${SWIFT_BUILD_FLAGS:-})
 
 # SwiftPM writes the flags of traits in the order of a set. In another order, everything would be compiled again.
-# It also reads the manifests of all packages again, a quarter of a minute, wherever a variable of the environment
-# differs from the time before. So all calls of it go through these two.
+# SwiftPM also evaluates the manifests of all packages again, which takes 15 seconds, when an environment variable
+# differs from its last call. So `swift build` and `swift package` are called through these two functions.
 swift_build() {
     env -u SHLVL -u OLDPWD SWIFT_DETERMINISTIC_HASHING=1 swift build ${build_flags[@]+"${build_flags[@]}"} "$@"
 }

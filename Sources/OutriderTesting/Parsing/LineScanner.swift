@@ -12,8 +12,9 @@ struct LineScanner {
     let number: Int
     let format: Exposition.Format
     private let bytes: [UInt8]
-    /// Where what is left of the line begins and ends in `bytes`.
+    /// The index in `bytes` of the next byte to read.
     private var position: Int
+    /// The index in `bytes` just past the line.
     private let lineEnd: Int
 
     init(_ bytes: [UInt8], line: Range<Int>, number: Int, format: Exposition.Format) {
@@ -38,7 +39,7 @@ struct LineScanner {
         String(decoding: bytes[start..<end], as: UTF8.self)
     }
 
-    /// The index of the first byte from here on that is no blank.
+    /// The index of the next byte that is neither a space nor a tab; the end of the line if there is none.
     private var endOfBlanks: Int {
         var end = position
         while end < lineEnd, Self.isBlank(bytes[end]) { end += 1 }
@@ -124,7 +125,7 @@ struct LineScanner {
         return text
     }
 
-    /// What stands from here to `end`, without its escapes.
+    /// Decodes the escapes in the bytes from the current position up to `end`.
     private func unescaped(to end: Int, isQuoteEscaped: Bool) throws(ExpositionError) -> String {
         var plain: [UInt8] = []
         var index = position
