@@ -82,6 +82,7 @@ let package = Package(
         // The ground
         .target(name: "COutriderCells", cSettings: strictC),
         .target(name: "COutriderFork", cSettings: strictC),
+        .target(name: "COutriderOutput", cSettings: strictC),
         .target(name: "COutriderStack", cSettings: strictC),
         .target(name: "COutriderSymbols", cSettings: strictC),
         .systemLibrary(
@@ -97,7 +98,7 @@ let package = Package(
         .target(
             name: "OutriderMetrics",
             dependencies: [
-                "COutriderCells", "OutriderThreading", "OutriderWire",
+                "COutriderCells", "COutriderOutput", "OutriderThreading", "OutriderWire",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),

@@ -21,6 +21,7 @@ FLOORS = [
     {
         "COutriderCells": set(),
         "COutriderFork": set(),
+        "COutriderOutput": set(),
         "COutriderStack": set(),
         "COutriderSymbols": set(),
         "CMicroHTTPD": set(),
@@ -32,7 +33,7 @@ FLOORS = [
     },
     {
         "OutriderMetrics": SYSTEM
-        | {"COutriderCells", "OutriderThreading", "OutriderWire", "CoreMetrics"},
+        | {"COutriderCells", "COutriderOutput", "OutriderThreading", "OutriderWire", "CoreMetrics"},
         "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
         "OutriderProfile": SYSTEM | {"OutriderThreading", "OutriderWire", "COutriderSymbols"},
         "COutriderHeap": {"COutriderStack"},
@@ -50,7 +51,7 @@ FLOORS = [
         "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         "OutriderInstruments": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         # Not SwiftPM's: scripts/preload.sh builds it.
-        "COutriderPreload": {"COutriderStack", "COutriderSymbols", "COutriderHeap"},
+        "COutriderPreload": {"COutriderOutput", "COutriderStack", "COutriderSymbols", "COutriderHeap"},
         "OutriderHeap": SYSTEM
         | {
             "OutriderThreading",

@@ -18,7 +18,7 @@ compiler="$(find_clang)"
 place=.build/preload
 object="$place/liboutrider-heap.so"
 mkdir -p "$place"
-parts=(Stack Symbols Heap Preload)
+parts=(Output Stack Symbols Heap Preload)
 sources=()
 flags=(-std=c11 -Wall -Wextra -Werror -O2 -fPIC -fvisibility=hidden -fno-omit-frame-pointer
     -pthread -g -gdwarf-4)

@@ -66,16 +66,17 @@ stack="$(echo Sources/COutriderStack/*.c)"
 for name in unwind unwind_steps unwind_parser unwind_fuzz unwind_rows; do
     sources[$name]=$stack
 done
+sources[output]="$(echo Sources/COutriderOutput/*.c)"
 sources[symbols]="$(echo Sources/COutriderSymbols/*.c)"
-sources[preload_writer]="${sources[symbols]}"
+sources[preload_writer]="${sources[symbols]} ${sources[output]}"
 for part in buffer file gzip pprof settings text; do
     sources[preload_writer]+=" Sources/COutriderPreload/$part.c"
 done
-for part in COutriderCells COutriderFork COutriderHeap COutriderRuntime COutriderStack COutriderSymbols; do
+for part in COutriderCells COutriderFork COutriderHeap COutriderOutput COutriderRuntime COutriderStack COutriderSymbols; do
     flags+=("-ISources/$part/include")
 done
 
-programs=(zlib microhttpd cells heap_tables symbols preload_writer)
+programs=(zlib microhttpd cells heap_tables output symbols preload_writer)
 if [[ $(uname -sm) == "Linux x86_64" ]]; then
     programs+=(unwind_steps unwind_parser unwind_fuzz)
 fi
@@ -83,7 +84,7 @@ fi
 check() {
     local name=$1
     shift
-    if [[ $name == zlib || $name == cells || $name == unwind_steps || $name == unwind_parser ]]; then
+    if [[ $name == zlib || $name == cells || $name == output || $name == unwind_steps || $name == unwind_parser ]]; then
         set --
     fi
     # shellcheck disable=SC2086 # one file for each word

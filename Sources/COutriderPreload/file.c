@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "file.h"
 
+#include "outrider_output.h"
 #include "settings.h"
 
 #include <errno.h>
@@ -32,14 +33,18 @@ static int create(const char *name) {
 }
 
 static bool write_all(int descriptor, const uint8_t *bytes, size_t count) {
+    /* Past the limit of file sizes a write raises SIGXFSZ, which ends the process. */
+    outrider_quiet quiet;
+    outrider_quiet_begin(&quiet);
     while (count > 0) {
         ssize_t written = write(descriptor, bytes, count);
         if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return false;
+        if (written <= 0) break;
         bytes += written;
         count -= (size_t)written;
     }
-    return true;
+    outrider_quiet_end(&quiet);
+    return count == 0;
 }
 
 const char *outrider_file_replace(const char *path, const void *bytes, size_t count) {

@@ -16,7 +16,7 @@
  * needs that starts it with the signal ignored, which leaves the thread out.
  *
  * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
- * error, errno stays, no descriptor stays open. Whether a writer is at work is the number of its process, so
+ * error, errno stays, no descriptor stays open, no write of ours raises a signal. Whether a writer is at work is the number of its process, so
  * that a child of a fork that had a writer is not taken for it.
  */
 #define _GNU_SOURCE
@@ -28,6 +28,7 @@
 #include "wake.h"
 
 #include "outrider_heap.h"
+#include "outrider_output.h"
 #include "outrider_stack.h"
 
 #include <errno.h>
@@ -60,7 +61,7 @@ static bool may_ask_loader = true;
 static __thread bool has_turn __attribute__((tls_model("initial-exec")));
 static __thread bool is_lock_free __attribute__((tls_model("initial-exec")));
 
-/* Says one line; never through stdio, which may be closed or locked by now. */
+/* Says one line, or loses it; never through stdio, which may be closed or locked by now. */
 static void complain(const char *what, const char *detail, const char *more) {
     char line[512];
     int length = snprintf(line, sizeof line, "outrider-heap: %s%s%s\n", what, detail, more);
@@ -69,7 +70,7 @@ static void complain(const char *what, const char *detail, const char *more) {
         length = sizeof line - 1;
         line[length - 1] = '\n';
     }
-    if (write(STDERR_FILENO, line, (size_t)length) < 0) return; /* nobody listens: that is fine */
+    outrider_say(STDERR_FILENO, line, (size_t)length);
 }
 
 /* --- writing ---------------------------------------------------------------------------------------- */

@@ -296,6 +296,27 @@ def test_a_full_device_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_limit_of_file_sizes_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *life("wait")]
+    ended = run(limited, preloaded(str(tmp_path / "profile.pb.gz"), 1))
+    assert (ended.status, ended.output) == (0, b"ready\n")
+    assert ended.errors.endswith(b": cannot write it: File too large\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("told", [{"interval": "many"}, {"profile": "/nonexistent/profile.pb.gz"}])
+def test_standard_error_that_nobody_reads_does_not_end_the_program(told: dict[str, str], tmp_path: Path) -> None:
+    told = {"profile": str(tmp_path / "profile.pb.gz")} | told
+    reader, writer = os.pipe()
+    os.close(reader)
+    # Python ignores SIGPIPE, and so would its children.
+    ended = subprocess.run(
+        life("wait"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writer, env=preloaded(**told),
+        restore_signals=True, timeout=LIMIT)
+    os.close(writer)
+    assert (ended.returncode, ended.stdout) == (0, b"ready\n")
+
+
 def test_it_needs_nothing_but_libc() -> None:
     shown = subprocess.run(["readelf", "-d", preload_object()], capture_output=True, text=True, check=True)
     assert re.findall(r"\(NEEDED\).*\[(.+)\]", shown.stdout) == ["libc.so.6"]

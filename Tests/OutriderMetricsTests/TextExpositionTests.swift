@@ -85,6 +85,7 @@ import Testing
         #expect(
             families == [
                 "outrider_label_values_repaired_total counter",
+                "outrider_log_lines_dropped_total counter",
                 "outrider_observations_refused_total counter",
                 "outrider_registrations_refused_total counter",
                 "outrider_scrape_bytes gauge",

@@ -4,7 +4,9 @@
 // A guest does not flood its host's log. A message about one subject comes once, or a few times
 // a minute; what is left out is counted and told with the next one.
 
+internal import COutriderOutput
 internal import OutriderThreading
+internal import Synchronization
 
 #if canImport(Glibc)
     internal import Glibc
@@ -16,7 +18,9 @@ internal import OutriderThreading
 
 /// The log of the library: one closure that the service can replace.
 ///
-/// Thread-safe. Nothing that records a measurement logs, unless it refuses one.
+/// Thread-safe. Nothing that records a measurement logs, unless it refuses one. A line for stderr is written at once
+/// or dropped and counted (`outrider_log_lines_dropped_total`): where a pipe is full or nobody reads it, the service
+/// neither waits nor gets a signal.
 ///
 /// ```swift
 /// DiagnosticLog.shared.setHandler { level, message in logger.log(level: …, "\(message)") }
@@ -46,7 +50,8 @@ public final class DiagnosticLog: Sendable {
     static let subjectLimit = 1_000
 
     private struct State: Sendable {
-        var handler: Handler
+        /// Nil for stderr.
+        var handler: Handler?
         var told: Set<String> = []
         var allowances: [String: Allowance] = [:]
     }
@@ -58,6 +63,7 @@ public final class DiagnosticLog: Sendable {
     }
 
     private let state: Guarded<State>
+    private let dropped = Atomic<Int>(0)
     private let now: @Sendable () -> ContinuousClock.Instant
 
     /// A log of its own, for a test or a second agent; `nil` writes to stderr.
@@ -68,7 +74,7 @@ public final class DiagnosticLog: Sendable {
     package init(
         handler: Handler?, now: @escaping @Sendable () -> ContinuousClock.Instant
     ) {
-        state = Guarded(State(handler: handler ?? Self.writeToStandardError))
+        state = Guarded(State(handler: handler))
         self.now = now
     }
 
@@ -78,7 +84,7 @@ public final class DiagnosticLog: Sendable {
         // `deinit` that has something to say.
         let old = state.withLock { state in
             let old = state.handler
-            state.handler = handler ?? Self.writeToStandardError
+            state.handler = handler
             return old
         }
         withExtendedLifetime(old) {}
@@ -87,7 +93,7 @@ public final class DiagnosticLog: Sendable {
     /// Says something, at most a few times a minute for each subject.
     package func say(_ level: Level, about subject: String, _ message: String) {
         let now = self.now()
-        let passed: (handler: Handler, leftOut: Int)? = state.withLock { state in
+        let passed: (handler: Handler?, leftOut: Int)? = state.withLock { state in
             let known = state.allowances[subject] != nil
             let key = known || state.allowances.count < Self.subjectLimit ? subject : ""
             var allowance = state.allowances[key] ?? Allowance(since: now)
@@ -104,19 +110,29 @@ public final class DiagnosticLog: Sendable {
         }
         guard let passed else { return }
         let more = passed.leftOut > 0 ? " (\(passed.leftOut) more like it were left out)" : ""
-        passed.handler(level, Self.oneLine(message) + more)
+        pass(level, Self.oneLine(message) + more, to: passed.handler)
     }
 
     /// Says something once in the life of the log, however often it happens.
     ///
     /// After the first 1,000 different messages it is silent; what they tell of is counted anyway.
     package func sayOnce(_ level: Level, _ message: String) {
-        let handler: Handler? = state.withLock { state in
-            guard state.told.count < Self.subjectLimit, state.told.insert(message).inserted
-            else { return nil }
-            return state.handler
+        let passed: (handler: Handler?, isNew: Bool) = state.withLock { state in
+            let isNew = state.told.count < Self.subjectLimit && state.told.insert(message).inserted
+            return (state.handler, isNew)
         }
-        handler?(level, Self.oneLine(message))
+        if passed.isNew { pass(level, Self.oneLine(message), to: passed.handler) }
+    }
+
+    /// Lines that stderr did not take at once, and that are lost.
+    package var droppedCount: Int { dropped.load(ordering: .relaxed) }
+
+    private func pass(_ level: Level, _ message: String, to handler: Handler?) {
+        if let handler {
+            handler(level, message)
+        } else if !Self.writeToStandardError(level, message) {
+            dropped.wrappingAdd(1, ordering: .relaxed)
+        }
     }
 
     /// A message without control characters, so that no peer's bytes can forge a line of the log.
@@ -129,11 +145,14 @@ public final class DiagnosticLog: Sendable {
         return String(line)
     }
 
-    private static let writeToStandardError: Handler = { level, message in
-        var line = "outrider: \(level.rawValue): \(message)\n"
-        // SAFETY: the bytes are borrowed for the duration of one write(2).
-        line.withUTF8 { bytes in
-            _ = unsafe write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+    /// Writes a line whole or not at all, without waiting; whether it was taken.
+    private static func writeToStandardError(_ level: Level, _ message: String) -> Bool {
+        var line = "outrider: \(level.rawValue): \(message)"
+        while line.utf8.count >= Int(OUTRIDER_LINE_BYTES) { line.unicodeScalars.removeLast() }
+        line += "\n"
+        // SAFETY: the bytes are borrowed for the duration of the call.
+        return line.withUTF8 { bytes in
+            unsafe outrider_say(STDERR_FILENO, bytes.baseAddress, bytes.count)
         }
     }
 }

@@ -98,10 +98,17 @@ extension Diagnostics: Collector {
         "outrider_label_values_repaired_total",
         help: "Label values that were not valid UTF-8 and were repaired with U+FFFD.")
 
+    private static let logLinesDropped = CollectedFamily.counter(
+        "outrider_log_lines_dropped_total",
+        help: "Lines of Outrider's log that were lost: standard error did not take them at once.")
+
     var name: String { "diagnostics" }
 
     var families: [CollectedFamily] {
-        [Self.registrationsRefused, Self.observationsRefused, Self.labelValuesRepaired]
+        [
+            Self.registrationsRefused, Self.observationsRefused, Self.labelValuesRepaired,
+            Self.logLinesDropped,
+        ]
     }
 
     func collect(into samples: inout CollectedSamples) {
@@ -112,5 +119,6 @@ extension Diagnostics: Collector {
             samples.add(Self.observationsRefused, Double(count(of: reason)), reason.label)
         }
         samples.add(Self.labelValuesRepaired, Double(repairedCount))
+        samples.add(Self.logLinesDropped, Double(log.droppedCount))
     }
 }

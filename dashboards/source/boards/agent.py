@@ -88,6 +88,8 @@ def refusals() -> Row:
                   Query(total(rate("outrider_observations_refused_total"), "reason"), "{{reason}}")),
             graph("Label values repaired", "Label values a second that were no UTF-8 or too long.", "cps",
                   Query(total(rate("outrider_label_values_repaired_total"), *WHERE), OF), to=(PAGE,)),
+            graph("Log lines dropped", "Lines of Outrider's log a second that standard error did not take at once.", "cps",
+                  Query(total(rate("outrider_log_lines_dropped_total"), *WHERE), OF)),
             graph("Sources that failed", "Looks a second at a source that was not there or did not say what it should.", "cps",
                   Query(total(rate("outrider_source_failures_total"), "source", "reason"), "{{source}} {{reason}}")),
             graph("Failures", "Scrapes a second that a collector held up beyond its limit, and parts of the agent that did not start.",
