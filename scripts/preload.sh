@@ -20,7 +20,7 @@ object="$place/liboutrider-heap.so"
 mkdir -p "$place"
 parts=(Output Stack Symbols Heap Preload)
 sources=()
-flags=(-std=c11 -Wall -Wextra -Werror -O2 -fPIC -fvisibility=hidden -fno-omit-frame-pointer
+flags=(-std=c11 -DOUTRIDER_HEAP_PRELOADED -Wall -Wextra -Werror -O2 -fPIC -fvisibility=hidden -fno-omit-frame-pointer
     -pthread -g -gdwarf-4)
 for part in "${parts[@]}"; do
     sources+=("Sources/COutrider$part"/*.c)

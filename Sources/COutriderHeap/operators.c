@@ -1,72 +1,203 @@
 /* SPDX-License-Identifier: Apache-2.0
  * C++'s operator new and delete.
  *
- * The standard library's call malloc and free, so the hooks would see them anyway, but from inside of a
- * function without a frame, which hides the one that said `new`. So we do what that library does.
- * Where somebody else's operators are next, a pool's perhaps, every call goes on to those. Weak, so that a
- * program's own operators win without a clash when it is linked.
+ * A program may replace any of these functions, and C++ says which of the others then come to those that it
+ * replaced (new.delete.single, new.delete.array: `new[]` calls `new`, a sized delete the one without a size). So
+ * we judge all of them together, once, by what the process calls and what comes behind us:
+ *
+ *   all are ours, and behind us is the standard library    We do what it does, by malloc and free. From inside of
+ *                                                          that library, which keeps no frames, nobody would see
+ *                                                          who said `new`.
+ *   anything else                                          Each call goes on to the same function behind us. What
+ *                                                          the allocator behind brought along is sampled here; what
+ *                                                          calls malloc in the end is sampled there.
+ *   there is nothing behind us (linked statically)         The forms call each other as C++ says.
+ *
+ * Weak, so that a program's own operators win without a clash when it is linked.
  */
 #define _GNU_SOURCE
 #include "hooks.h"
 
 #if OUTRIDER_HEAP_HOOKED
+#include "blocks.h"
 #include "next.h"
 #include "sampler.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* The operators by their mangled names (Itanium C++ ABI 5.1.5): new and new[], each for a size, with
- * an alignment, without exceptions, and with both; delete and delete[], with more forms. */
-#define OPERATOR EXPORTED __attribute__((weak))
+/* --- the forms ---------------------------------------------------------------------------------------- */
+
+/* The operators by their mangled names (Itanium C++ ABI 5.1.5): new and new[], each for a size, with an
+ * alignment, without exceptions, and with both; delete and delete[], with more forms.
+ *
+ * NEW(name, alignment, whether it throws, parameters, arguments, the form that it calls by default) */
+#define THROWING_FORMS(NEW)                                                                                   \
+    NEW(_Znwm, 0, true, (size_t size), (size), NULL)                                                          \
+    NEW(_Znam, 0, true, (size_t size), (size), _Znwm(size))                                                   \
+    NEW(_ZnwmSt11align_val_t, alignment, true, (size_t size, size_t alignment), (size, alignment), NULL)      \
+    NEW(_ZnamSt11align_val_t, alignment, true, (size_t size, size_t alignment), (size, alignment),            \
+        _ZnwmSt11align_val_t(size, alignment))
+
+/* Those without exceptions call those with, by default, and catch what they throw, which C cannot. So they are ours
+ * only where the standard library's are behind us for certain: in the preloaded object. */
+#if defined(OUTRIDER_HEAP_PRELOADED)
+#define NEW_FORMS(NEW)                                                                                        \
+    THROWING_FORMS(NEW)                                                                                       \
+    NEW(_ZnwmRKSt9nothrow_t, 0, false, (size_t size, const void *tag), (size, tag), NULL)                     \
+    NEW(_ZnamRKSt9nothrow_t, 0, false, (size_t size, const void *tag), (size, tag), NULL)                     \
+    NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, alignment, false,                                                 \
+        (size_t size, size_t alignment, const void *tag), (size, alignment, tag), NULL)                       \
+    NEW(_ZnamSt11align_val_tRKSt9nothrow_t, alignment, false,                                                 \
+        (size_t size, size_t alignment, const void *tag), (size, alignment, tag), NULL)
+#else
+#define NEW_FORMS(NEW) THROWING_FORMS(NEW)
+#endif
+
+/* DELETE(name, parameters, arguments, the form that it calls by default) */
+#define DELETE_FORMS(DELETE)                                                                                  \
+    DELETE(_ZdlPv, (void *block), (block), outrider_heap_free(block))                                         \
+    DELETE(_ZdaPv, (void *block), (block), _ZdlPv(block))                                                     \
+    DELETE(_ZdlPvm, (void *block, size_t size), (block, size), _ZdlPv(block))                                 \
+    DELETE(_ZdaPvm, (void *block, size_t size), (block, size), _ZdaPv(block))                                 \
+    DELETE(_ZdlPvRKSt9nothrow_t, (void *block, const void *tag), (block, tag), _ZdlPv(block))                 \
+    DELETE(_ZdaPvRKSt9nothrow_t, (void *block, const void *tag), (block, tag), _ZdaPv(block))                 \
+    DELETE(_ZdlPvSt11align_val_t, (void *block, size_t alignment), (block, alignment),                        \
+        outrider_heap_free(block))                                                                            \
+    DELETE(_ZdaPvSt11align_val_t, (void *block, size_t alignment), (block, alignment),                        \
+        _ZdlPvSt11align_val_t(block, alignment))                                                              \
+    DELETE(_ZdlPvmSt11align_val_t, (void *block, size_t size, size_t alignment),                              \
+        (block, size, alignment), _ZdlPvSt11align_val_t(block, alignment))                                    \
+    DELETE(_ZdaPvmSt11align_val_t, (void *block, size_t size, size_t alignment),                              \
+        (block, size, alignment), _ZdaPvSt11align_val_t(block, alignment))                                    \
+    DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t alignment, const void *tag),             \
+        (block, alignment, tag), _ZdlPvSt11align_val_t(block, alignment))                                     \
+    DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t alignment, const void *tag),             \
+        (block, alignment, tag), _ZdaPvSt11align_val_t(block, alignment))
+
+/* Each form has a name that cannot be interposed, and the operator's, which can. */
+#define OWN(name) outrider_heap##name
+#define DECLARE_NEW(name, alignment, throws, parameters, arguments, default)                                  \
+    void *OWN(name) parameters HIDDEN;                                                                        \
+    EXPORTED __attribute__((weak, alias("outrider_heap" #name))) void *name parameters;
+#define DECLARE_DELETE(name, parameters, arguments, default)                                                  \
+    void OWN(name) parameters HIDDEN;                                                                         \
+    EXPORTED __attribute__((weak, alias("outrider_heap" #name))) void name parameters;
+NEW_FORMS(DECLARE_NEW)
+DELETE_FORMS(DECLARE_DELETE)
+
+#define NUMBER_NEW(name, alignment, throws, parameters, arguments, default) FORM##name,
+#define NUMBER_DELETE(name, parameters, arguments, default) FORM##name,
+enum { NEW_FORMS(NUMBER_NEW) DELETE_FORMS(NUMBER_DELETE) FORMS };
+
+/* What the process calls by a name is another function than ours where the program has one. */
+static const struct {
+    const char *name;
+    void *own;
+    void *called;
+} forms[FORMS] = {
+#define LIST_NEW(name, alignment, throws, parameters, arguments, default)                                     \
+    {#name, (void *)OWN(name), (void *)name},
+#define LIST_DELETE(name, parameters, arguments, default) {#name, (void *)OWN(name), (void *)name},
+    NEW_FORMS(LIST_NEW) DELETE_FORMS(LIST_DELETE)
+};
+
+/* --- the decision ------------------------------------------------------------------------------------- */
 
 enum { UNDECIDED, BY_MALLOC, BY_NEXT };
 static _Atomic(int) decision = UNDECIDED;
+/* An allocator may say `new` while it is asked for something, and may hold its locks then. */
+static __thread bool is_deciding __attribute__((tls_model("initial-exec")));
+/* The functions behind us, and whether they are the allocator's. */
+static void *_Atomic next_forms[FORMS];
+static _Atomic(bool) is_allocators[FORMS];
 
-/* Whether a function belongs to C++'s standard library, or to the allocator behind. */
-static bool calls_malloc(const void *function) {
-    Dl_info info, allocator;
+static bool is_standard_library(const void *function) {
+    Dl_info info;
     if (!dladdr(function, &info) || !info.dli_fname) return false;
-    if (strstr(info.dli_fname, "libstdc++.so") || strstr(info.dli_fname, "libc++")) return true;
-    return dladdr((void *)outrider_heap_next.malloc, &allocator)
+    return strstr(info.dli_fname, "libstdc++.so") || strstr(info.dli_fname, "libc++.so");
+}
+
+static bool is_in_allocator(const void *function) {
+    Dl_info info, allocator;
+    return dladdr(function, &info) && dladdr((void *)outrider_heap_next.malloc, &allocator)
         && allocator.dli_fbase == info.dli_fbase;
 }
 
-/* Whether operators may be served by malloc and free: not where the program's own malloc comes before ours,
- * which the standard library's operators call. Found out once: a block has to go where it came from. */
-static bool is_by_malloc(void) {
-    int known = atomic_load_explicit(&decision, memory_order_acquire);
-    if (UNLIKELY(known == UNDECIDED)) {
-        outrider_heap_find_next();
-        void *new = dlsym(RTLD_NEXT, "_Znwm"), *delete = dlsym(RTLD_NEXT, "_ZdlPv");
-        bool is_standard = (!new || calls_malloc(new)) && (!delete || calls_malloc(delete));
-        known = is_standard && outrider_heap_is_called() ? BY_MALLOC : BY_NEXT;
-        atomic_store_explicit(&decision, known, memory_order_release);
-    }
-    return known == BY_MALLOC;
-}
-
-/* The operator that would be called without us; NULL if there is none. */
-static void *next_operator(const char *name, void *_Atomic *known) {
-    void *found = atomic_load_explicit(known, memory_order_relaxed);
+/* The form that would be called without us; NULL if there is none. */
+static void *next_form(int form) {
+    /* ORDERING: relaxed; the function was there before this process knew its address. */
+    void *found = atomic_load_explicit(&next_forms[form], memory_order_relaxed);
     if (found) return found;
-    found = dlsym(RTLD_NEXT, name);
+    found = dlsym(RTLD_NEXT, forms[form].name);
     /* The library may have come later, for a plug-in alone. */
     static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1"};
     for (size_t i = 0; !found && i < sizeof libraries / sizeof *libraries; i++) {
         void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
         if (library) {
-            found = dlsym(library, name);
+            found = dlsym(library, forms[form].name);
             dlclose(library);
         }
     }
-    atomic_store_explicit(known, found, memory_order_relaxed);
+    if (!found) return NULL;
+    atomic_store_explicit(&is_allocators[form], is_in_allocator(found), memory_order_relaxed);
+    atomic_store_explicit(&next_forms[form], found, memory_order_relaxed);
     return found;
 }
 
-/* A block by malloc, or NULL: then the next operator has the word, which calls the handler and throws. */
+/* Whether we may do the standard library's work: all forms are ours, all behind us are its, and the malloc that it
+ * calls is ours. */
+static bool may_do_by_malloc(void) {
+    for (int form = 0; form < FORMS; form++) {
+        if (forms[form].called != forms[form].own) return false;
+        void *next = next_form(form);
+        if (next && !is_standard_library(next)) return false;
+    }
+    return outrider_heap_is_called();
+}
+
+/* Found out once: a block has to go where it came from. */
+static bool is_by_malloc(void) {
+    int known = atomic_load_explicit(&decision, memory_order_acquire);
+    if (UNLIKELY(known == UNDECIDED)) {
+        /* A block that the standard library allocates meanwhile comes from malloc too. */
+        if (is_deciding) return false;
+        is_deciding = true;
+        outrider_heap_find_next();
+        known = may_do_by_malloc() ? BY_MALLOC : BY_NEXT;
+        atomic_store_explicit(&decision, known, memory_order_release);
+        is_deciding = false;
+    }
+    return known == BY_MALLOC;
+}
+
+/* --- new ---------------------------------------------------------------------------------------------- */
+
+/* Of C++'s runtime, linked statically, what the program has: std::get_new_handler(), std::__throw_bad_alloc(), and
+ * what it takes to throw a std::bad_alloc (Itanium C++ ABI: Exception Handling, 2.4): the place for one, the throw,
+ * and the type with its table and destructor. */
+extern void (*_ZSt15get_new_handlerv(void))(void) __attribute__((weak));
+extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
+extern void *__cxa_allocate_exception(size_t size) __attribute__((weak));
+extern void __cxa_throw(void *exception, void *type, void (*destroy)(void *)) __attribute__((weak));
+extern char _ZTISt9bad_alloc[] __attribute__((weak));
+extern void *_ZTVSt9bad_alloc[] __attribute__((weak));
+extern void _ZNSt9bad_allocD1Ev(void *exception) __attribute__((weak));
+
+/* A program that catches the exception has its type; one that does not ends by it in any case. */
+static void throw_bad_alloc(void) {
+    if (_ZSt17__throw_bad_allocv) _ZSt17__throw_bad_allocv();
+    if (__cxa_allocate_exception && __cxa_throw && _ZTISt9bad_alloc && _ZTVSt9bad_alloc) {
+        void **exception = __cxa_allocate_exception(sizeof(void *));
+        *exception = &_ZTVSt9bad_alloc[2];
+        __cxa_throw(exception, _ZTISt9bad_alloc, _ZNSt9bad_allocD1Ev);
+    }
+    abort();
+}
+
 static void *allocated(size_t alignment, size_t size, outrider_stack_point caller) {
     /* Objects have addresses of their own, empty ones too. */
     if (size == 0) size = 1;
@@ -83,57 +214,57 @@ static void *allocated(size_t alignment, size_t size, outrider_stack_point calle
     return block;
 }
 
-#define DEFINE_NEW(name, alignment, parameters, arguments)                   \
-    OPERATOR void *name parameters;                                          \
-    void *name parameters {                                                  \
-        if (is_by_malloc()) {                                                \
-            void *block = allocated(alignment, size, CALLER_POINT());        \
-            if (block) return block;                                         \
-        }                                                                    \
-        static void *_Atomic known;                                          \
-        void *(*next) parameters = next_operator(#name, &known);             \
-        return next ? next arguments : NULL;                                 \
+/* The same, with what C++ does where there is no memory: it asks the handler for some, or throws. */
+static void *allocated_or_not(size_t alignment, size_t size, bool throws, outrider_stack_point caller) {
+    for (;;) {
+        void *block = allocated(alignment, size, caller);
+        if (block) return block;
+        void (*handler)(void) = _ZSt15get_new_handlerv ? _ZSt15get_new_handlerv() : NULL;
+        if (!handler) break;
+        handler();
     }
+    if (throws) throw_bad_alloc();
+    return NULL;
+}
 
-DEFINE_NEW(_Znwm, 0, (size_t size), (size))
-DEFINE_NEW(_Znam, 0, (size_t size), (size))
-DEFINE_NEW(_ZnwmRKSt9nothrow_t, 0, (size_t size, const void *tag), (size, tag))
-DEFINE_NEW(_ZnamRKSt9nothrow_t, 0, (size_t size, const void *tag), (size, tag))
-DEFINE_NEW(_ZnwmSt11align_val_t, alignment, (size_t size, size_t alignment), (size, alignment))
-DEFINE_NEW(_ZnamSt11align_val_t, alignment, (size_t size, size_t alignment), (size, alignment))
-DEFINE_NEW(
-    _ZnwmSt11align_val_tRKSt9nothrow_t, alignment,
-    (size_t size, size_t alignment, const void *tag), (size, alignment, tag))
-DEFINE_NEW(
-    _ZnamSt11align_val_tRKSt9nothrow_t, alignment,
-    (size_t size, size_t alignment, const void *tag), (size, alignment, tag))
+/* The allocator's own form samples where it calls malloc, which counts, and is sampled here where it does not. */
+static void *sampled_here(int form, void *block, size_t size, uint64_t left, outrider_stack_point caller) {
+    if (!block || outrider_heap_left != left) return block;
+    if (!atomic_load_explicit(&is_allocators[form], memory_order_relaxed)) return block;
+    uint64_t mean = outrider_heap_count(size);
+    if (UNLIKELY(mean)) outrider_heap_sample(block, size, size, NEW_BLOCK, mean, caller);
+    return block;
+}
 
-/* A block can be one that was sampled though its operator is another's: malloc may stand behind it. */
-#define DEFINE_DELETE(name, parameters, arguments)                           \
-    OPERATOR void name parameters;                                           \
-    void name parameters {                                                   \
-        if (is_by_malloc()) return outrider_heap_free(block);                \
-        static void *_Atomic known;                                          \
-        void (*next) parameters = next_operator(#name, &known);              \
-        if (next) next arguments;                                            \
+#define DEFINE_NEW(name, alignment, throws, parameters, arguments, default)                                   \
+    void *OWN(name) parameters {                                                                              \
+        bool is_ours = is_by_malloc();                                                                        \
+        if (is_ours) {                                                                                        \
+            void *block = allocated(alignment, size, CALLER_POINT());                                         \
+            if (block) return block;                                                                          \
+        }                                                                                                     \
+        void *(*next) parameters = next_form(FORM##name);                                                     \
+        if (next) {                                                                                           \
+            uint64_t left = outrider_heap_left;                                                               \
+            return sampled_here(FORM##name, next arguments, size, left, CALLER_POINT());                      \
+        }                                                                                                     \
+        void *block = is_ours ? NULL : default;                                                               \
+        return block ? block : allocated_or_not(alignment, size, throws, CALLER_POINT());                     \
     }
+NEW_FORMS(DEFINE_NEW)
 
-DEFINE_DELETE(_ZdlPv, (void *block), (block))
-DEFINE_DELETE(_ZdaPv, (void *block), (block))
-DEFINE_DELETE(_ZdlPvm, (void *block, size_t size), (block, size))
-DEFINE_DELETE(_ZdaPvm, (void *block, size_t size), (block, size))
-DEFINE_DELETE(_ZdlPvSt11align_val_t, (void *block, size_t alignment), (block, alignment))
-DEFINE_DELETE(_ZdaPvSt11align_val_t, (void *block, size_t alignment), (block, alignment))
-DEFINE_DELETE(
-    _ZdlPvmSt11align_val_t, (void *block, size_t size, size_t alignment), (block, size, alignment))
-DEFINE_DELETE(
-    _ZdaPvmSt11align_val_t, (void *block, size_t size, size_t alignment), (block, size, alignment))
-DEFINE_DELETE(_ZdlPvRKSt9nothrow_t, (void *block, const void *tag), (block, tag))
-DEFINE_DELETE(_ZdaPvRKSt9nothrow_t, (void *block, const void *tag), (block, tag))
-DEFINE_DELETE(
-    _ZdlPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t alignment, const void *tag),
-    (block, alignment, tag))
-DEFINE_DELETE(
-    _ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t alignment, const void *tag),
-    (block, alignment, tag))
+/* --- delete ------------------------------------------------------------------------------------------- */
+
+#define DEFINE_DELETE(name, parameters, arguments, default)                                                   \
+    void OWN(name) parameters {                                                                               \
+        if (is_by_malloc()) return outrider_heap_free(block);                                                 \
+        void (*next) parameters = next_form(FORM##name);                                                      \
+        if (!next) {                                                                                          \
+            default;                                                                                          \
+            return;                                                                                           \
+        }                                                                                                     \
+        if (UNLIKELY(filter_stops(block))) outrider_heap_forget(block);                                       \
+        next arguments;                                                                                       \
+    }
+DELETE_FORMS(DEFINE_DELETE)
 #endif
