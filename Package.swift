@@ -9,17 +9,16 @@
 
 import PackageDescription
 
+// No setting here that a dependency may not have, such as errors for warnings: a package that is taken by URL is
+// compiled without warnings. `make test` fails where one of ours warns.
 let strict: [SwiftSetting] = [
     .strictMemorySafety(),
-    .treatAllWarnings(as: .error),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("ExistentialAny"),
 ]
 
-let strictC: [CSetting] = [
-    .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-]
+let strictC: [CSetting] = [.enableWarning("all"), .enableWarning("extra")]
 
 /// A product of a framework, which is fetched and linked only with a trait.
 func product(_ name: String, of package: String, with trait: String) -> Target.Dependency {

@@ -1,10 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Checks what a user of the core fetches: swift-metrics, and no other package.
+# Checks what a user of the core gets.
+#
+#   scripts/check-consumer.sh            fetches swift-metrics, and no other package
+#   scripts/check-consumer.sh --build    and builds, taken by URL and version, with each build system of SwiftPM
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
+
+if [[ $# -gt 1 || ${1:---build} != --build ]]; then
+    echo "usage: scripts/check-consumer.sh [--build]" >&2
+    exit 2
+fi
 
 tree=.build/consumer
 consumer=(--package-path Tests/Consumer --scratch-path "$tree")
@@ -25,3 +33,33 @@ if [[ $checkouts != swift-metrics ]]; then
     echo "check-consumer: a user of the core fetches: $checkouts" >&2
     exit 1
 fi
+[[ ${1:-} == --build ]] || exit 0
+
+# A package that is taken by URL is compiled with other flags than one that is taken by path: without warnings.
+version=0.1.0
+work="$PWD/.build/consumer-by-url"
+rm -rf "$work"
+mkdir -p "$work"
+git clone --quiet --bare . "$work/outrider.git"
+git -C "$work/outrider.git" tag --force "$version" HEAD >/dev/null
+cp -R Tests/Consumer "$work/consumer"
+by_path='.package(name: "outrider", path: "../..")'
+by_url=".package(url: \"file://$work/outrider.git\", exact: \"$version\")"
+manifest="$(<"$work/consumer/Package.swift")"
+if [[ $manifest != *"$by_path"* ]]; then
+    echo "check-consumer: Tests/Consumer does not take the package by path" >&2
+    exit 1
+fi
+printf '%s\n' "${manifest/"$by_path"/"$by_url"}" >"$work/consumer/Package.swift"
+for system in native swiftbuild; do
+    printf '\n-- the build system %s\n' "$system"
+    # A cache of packages would keep the tag's commit of an earlier run.
+    swift_build --package-path "$work/consumer" --scratch-path "$work/$system" --disable-dependency-cache \
+        --build-system "$system"
+    said="$(swift run --package-path "$work/consumer" --scratch-path "$work/$system" --disable-dependency-cache \
+        --build-system "$system" --skip-build consumer | tail -n 1)"
+    if [[ $said != true ]]; then
+        echo "check-consumer: built by $system, the program says: $said" >&2
+        exit 1
+    fi
+done

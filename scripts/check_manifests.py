@@ -7,6 +7,7 @@
   manifest has the framework's product for that trait, or for one that it enables. All code of an adapter
   stands within its trait, so that it is empty without.
 - No target needs a package other than swift-metrics while no trait is on.
+- No target has a setting that only a root package may have: Outrider builds when it is taken by URL, too.
 - The examples' own manifests and Tests/Programs say the same of each example.
 
 The builds themselves run every night: scripts/traits.sh.
@@ -30,6 +31,8 @@ TOOLCHAIN = SYSTEM | {
     "_Concurrency", "Distributed", "RegexBuilder",
 }
 CORE_PACKAGE = "swift-metrics"
+# Flags that SwiftPM refuses in a dependency, and those that contradict its own for one, `-suppress-warnings`.
+ROOT_ONLY = {"unsafeFlags", "treatAllWarnings", "treatWarning"}
 EXAMPLES = {"examples": ["storefront", "chat"], "examples/quickstart": ["quickstart"], "examples/memory-lab": ["memory-lab"]}
 
 
@@ -107,6 +110,8 @@ def faults_of_package(package: dict[str, Any]) -> Iterator[str]:
     for target in package["targets"]:
         if target["type"] == "system":
             continue
+        for kind in sorted({kind for setting in target["settings"] for kind in setting["kind"]} & ROOT_ONLY):
+            yield f"Package.swift: {target['name']} has the setting {kind}, which only a root package may have"
         needed: set[str] = set()
         for name, (source, traits) in products_of(target).items():
             needed |= traits
