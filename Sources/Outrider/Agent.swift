@@ -225,14 +225,21 @@ public final class Agent: Sendable {
         readiness.move(to: .draining)
     }
 
-    /// Asks `isPassing` at each request for `/readyz`; one `false` makes it 503.
+    /// Asks `isPassing` when `/readyz` is asked for; one `false` makes it 503.
     ///
-    /// It should answer within a second, as kubelet gives up after that. While it has not answered
-    /// one request, others are told so instead of waiting. A check of the same name is replaced.
+    /// It runs on a thread of its own, once at a time: requests that come while it runs share its answer. A check of
+    /// the same name is replaced.
+    ///
+    /// - Parameters:
+    ///   - name: What the response calls it.
+    ///   - limit: How long it may take until the response is 503 and names it. kubelet gives up after a second
+    ///     (`timeoutSeconds`), unless it is told otherwise.
+    ///   - isPassing: Whether the service can do its work.
     public func addReadinessCheck(
-        _ name: String, _ isPassing: @escaping @Sendable () -> Bool
+        _ name: String, within limit: Duration = .milliseconds(800),
+        _ isPassing: @escaping @Sendable () -> Bool
     ) {
-        readiness.addCheck(name, isPassing)
+        readiness.addCheck(name, within: limit, isPassing)
     }
 
     /// Stops listening and ends every connection; requests in flight are answered.

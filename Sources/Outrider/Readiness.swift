@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the service wants traffic, and the two pages that tell it.
+// Whether the service wants traffic.
 
-internal import OutriderEndpoint
-internal import OutriderThreading
-internal import Synchronization
+package import OutriderThreading
 
 /// What an agent knows about the service's readiness; thread-safe.
-final class Readiness: Sendable {
+package final class Readiness: Sendable {
     /// Where the service stands.
-    enum Phase: String, Sendable { case starting, ready, draining }
+    package enum Phase: String, Sendable { case starting, ready, draining }
 
     private struct State: Sendable {
         var phase: Phase
@@ -16,21 +14,26 @@ final class Readiness: Sendable {
     }
 
     private let state: Guarded<State>
+    private let time: any TimeSource
 
-    init(_ phase: Phase) {
+    /// What is known at the start; a test may pass a time of its own.
+    package init(_ phase: Phase, time: any TimeSource = SystemTime()) {
         state = Guarded(State(phase: phase))
+        self.time = time
     }
 
     /// Moves on; draining is for good.
-    func move(to phase: Phase) {
+    package func move(to phase: Phase) {
         state.withLock { state in
             if state.phase != .draining { state.phase = phase }
         }
     }
 
-    /// Asks `isPassing` whenever somebody asks for readiness; one of the same name is replaced.
-    func addCheck(_ name: String, _ isPassing: @escaping @Sendable () -> Bool) {
-        let check = ReadinessCheck(name, isPassing)
+    /// Asks `isPassing` when somebody asks for readiness; one of the same name is replaced.
+    package func addCheck(
+        _ name: String, within limit: Duration, _ isPassing: @escaping @Sendable () -> Bool
+    ) {
+        let check = ReadinessCheck(name, limit, time, isPassing)
         // What is replaced goes when this returns, outside the lock: it is the service's own.
         let replaced = state.withLock { state in
             let before = state.checks
@@ -41,68 +44,70 @@ final class Readiness: Sendable {
     }
 
     /// Why the service wants no traffic; empty if it does.
-    func obstacles() -> [String] {
+    package func obstacles() -> [String] {
         let (phase, checks) = state.withLock { ($0.phase, $0.checks) }
         if phase != .ready { return [phase.rawValue] }
-        // Outside the lock: a check is the service's own code and may take its time.
-        return checks.compactMap { $0.obstacle() }
+        // All are under way before the first is waited for.
+        let runs = checks.map { ($0, $0.run()) }
+        return runs.compactMap { check, run in check.obstacle(of: run) }
     }
 }
 
-/// A question to the service, asked by one request at a time.
+/// A question to the service, which is asked once at a time: all who come meanwhile share the answer.
 private final class ReadinessCheck: Sendable {
-    let name: String
-    private let isPassing: @Sendable () -> Bool
-    private let isBeingAsked = Atomic<Bool>(false)
+    /// One asking.
+    final class Run: Sendable {
+        let deadline: ContinuousClock.Instant
+        let isOver = Latch()
+        let isPassing = Guarded<Bool?>(nil)
 
-    init(_ name: String, _ isPassing: @escaping @Sendable () -> Bool) {
+        init(deadline: ContinuousClock.Instant) {
+            self.deadline = deadline
+        }
+    }
+
+    let name: String
+    private let limit: Duration
+    private let time: any TimeSource
+    private let isPassing: @Sendable () -> Bool
+    private let current = Guarded<Run?>(nil)
+
+    init(
+        _ name: String, _ limit: Duration, _ time: any TimeSource,
+        _ isPassing: @escaping @Sendable () -> Bool
+    ) {
         self.name = name
+        self.limit = limit
+        self.time = time
         self.isPassing = isPassing
     }
 
-    /// Why this check stands in the way; nil if it does not.
+    /// The asking under way, or a new one.
     ///
-    /// A check that has not answered an earlier request is not asked again, so that one that hangs
-    /// costs one thread and not every one there is.
-    func obstacle() -> String? {
-        // ORDERING: acquire and release; whoever asks next sees what the last one did.
-        if isBeingAsked.exchange(true, ordering: .acquiring) { return "still asking: \(name)" }
-        defer { isBeingAsked.store(false, ordering: .releasing) }
-        return isPassing() ? nil : "failing: \(name)"
+    /// It has a thread of its own: one that hangs costs that thread, and no request more than the limit.
+    func run() -> Run {
+        let (run, isNew) = current.withLock { current in
+            if let current { return (current, false) }
+            let run = Run(deadline: time.now + limit)
+            current = run
+            return (run, true)
+        }
+        if isNew, !DetachedThread.start(named: "outrider-ready", { self.ask(run) }) { ask(run) }
+        return run
     }
-}
 
-/// `/healthz`: the process is alive, since it answers.
-struct HealthPage: Page {
-    let path = "/healthz"
-    let aliases = ["/-/healthy"]
-    let summary = "200 while the process is alive"
-
-    func respond(to request: Request) -> Response {
-        .uncached("alive\n", status: 200)
+    private func ask(_ run: Run) {
+        let result = isPassing()
+        run.isPassing.withLock { $0 = result }
+        current.withLock { $0 = nil }
+        run.isOver.open()
     }
-}
 
-/// `/readyz`: whether the service wants traffic.
-struct ReadinessPage: Page {
-    let path = "/readyz"
-    let aliases = ["/-/ready"]
-    let summary =
-        "200 while the service wants traffic, 503 while it starts, drains or fails a check"
-    let readiness: Readiness
-
-    func respond(to request: Request) -> Response {
-        let obstacles = readiness.obstacles()
-        if obstacles.isEmpty { return .uncached("ready\n", status: 200) }
-        return .uncached(obstacles.joined(separator: "\n") + "\n", status: 503)
-    }
-}
-
-extension Response {
-    /// An answer that no cache keeps.
-    static func uncached(_ text: String, status: Int) -> Response {
-        var response = Response.text(text, status: status)
-        response.headers.append(("Cache-Control", "no-store"))
-        return response
+    /// Why this check stands in the way; nil if it does not.
+    func obstacle(of run: Run) -> String? {
+        guard time.wait(for: run.isOver, until: run.deadline),
+            let isPassing = run.isPassing.withLock({ $0 })
+        else { return "still asking: \(name)" }
+        return isPassing ? nil : "failing: \(name)"
     }
 }
