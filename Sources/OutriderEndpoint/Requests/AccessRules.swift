@@ -3,10 +3,13 @@
 //
 // | where the endpoint listens | who is let in |
 // |---|---|
-// | loopback address, Unix socket | requests whose Host is this machine, an address, or configured |
-// | any other address | requests with the bearer token; without a token file nobody |
+// | anywhere, with a token file | requests with the bearer token |
+// | loopback address, Unix socket | requests whose Host is this machine, an address, or configured, and that tell of no proxy |
+// | any other address | nobody |
 //
-// Wherever it listens, nobody who was sent by a page of another site.
+// Wherever it listens, nobody who was sent by a page of another site. The peer's address says who sent the request,
+// which need not be who asks: a proxy of this machine passes on what the whole world asks. One that adds no header
+// field looks like somebody of this machine; a token file is the way to close that.
 
 /// Who may see the pages for operators, ``PageAudience/operators``.
 public struct AccessRules: Sendable {
@@ -16,8 +19,8 @@ public struct AccessRules: Sendable {
     public var hostNames: [String] = []
     /// A file whose first line is the bearer token; nil if there is none.
     ///
-    /// Read at each request, so that the token can be changed while the service runs. It only
-    /// matters where other machines can reach the endpoint.
+    /// Read at each request, so that the token can be changed while the service runs. Where there is one, it is
+    /// asked for on every address.
     public var tokenFile: String?
 
     /// No other names, and no token.
@@ -31,7 +34,18 @@ public struct AccessRules: Sendable {
         if isForeign || headers.value("origin") != nil {
             return .refuse(status: 403, because: "This page is not for other sites' pages.")
         }
-        return isLocal ? judgeLocal(headers) : judgeRemote(headers)
+        if let tokenFile { return judge(headers, bearerIn: tokenFile) }
+        guard isLocal else {
+            return .refuse(
+                status: 403,
+                because: "This page is served on the loopback address, or with a token.")
+        }
+        if headers.contains(where: \.isOfProxy) {
+            return .refuse(
+                status: 403,
+                because: "This page is served through a proxy only with a token.")
+        }
+        return judgeLocal(headers)
     }
 
     private func judgeLocal(_ headers: [IncomingField]) -> RequestGuard.Verdict {
@@ -48,12 +62,9 @@ public struct AccessRules: Sendable {
         host.kind != .name || hostNames.contains { HostField($0)?.host == host.host }
     }
 
-    private func judgeRemote(_ headers: [IncomingField]) -> RequestGuard.Verdict {
-        guard let tokenFile else {
-            return .refuse(
-                status: 403,
-                because: "This page is served on the loopback address, or with a token.")
-        }
+    private func judge(
+        _ headers: [IncomingField], bearerIn tokenFile: String
+    ) -> RequestGuard.Verdict {
         guard let content = TokenFile.read(tokenFile), let token = BearerToken(file: content) else {
             return .refuse(status: 403, because: "There is no token that would open this page.")
         }
@@ -66,14 +77,31 @@ public struct AccessRules: Sendable {
 }
 
 extension Endpoint.Configuration {
-    /// Why the token file opens nothing at this moment; nil if it does, or is not needed.
+    /// Why the token file opens nothing at this moment; nil if it does, or if there is none.
     package var tokenProblem: String? {
-        guard !address.isLocal, let path = access.tokenFile else { return nil }
+        guard let path = access.tokenFile else { return nil }
         if let content = TokenFile.read(path), BearerToken(file: content) != nil { return nil }
         return """
             the token file \(path) cannot be read, or its first line is no token of visible ASCII; \
             /debug on \(address) answers 403 until it is
             """
+    }
+}
+
+extension IncomingField {
+    /// What proxies add to a request that they pass on, in lower case: the standard's fields (RFC 7239, RFC 9110
+    /// 7.6.3) and those that are in use.
+    private static let namesOfProxies: Set<String> = [
+        "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip",
+        "cf-connecting-ip", "fastly-client-ip", "x-original-forwarded-for", "x-remote-user",
+    ]
+    private static let prefixesOfProxies = ["x-forwarded", "x-envoy-", "x-remote-extra-"]
+
+    /// Whether it tells that a proxy has passed the request on.
+    var isOfProxy: Bool {
+        let name = name.lowercased()
+        return Self.namesOfProxies.contains(name)
+            || Self.prefixesOfProxies.contains { name.hasPrefix($0) }
     }
 }
 
