@@ -30,9 +30,9 @@ typedef void *outrider_mhd_connection;
  * to outrider_mhd_start. The struct must outlive the daemon. */
 typedef struct outrider_mhd_callbacks {
   void *context;
-  /* A connection was accepted, from an address of 4 or 16 bytes, or none. What it returns names the
-   * connection from then on. */
-  intptr_t (*opened)(void *context, int descriptor, const uint8_t *address, size_t address_size);
+  /* The library begins to serve a connection that was handed to outrider_mhd_serve. What it returns
+   * names the connection from then on. */
+  intptr_t (*opened)(void *context, int descriptor);
   /* A connection is about to be closed; its descriptor is still open. */
   void (*closed)(void *context, intptr_t client);
   /* Looks at the request target as it came, before any decoding; NULL if there is none. What it
@@ -125,22 +125,10 @@ static inline void outrider_mhd_on_connection(void *cls, struct MHD_Connection *
   const union MHD_ConnectionInfo *info =
       MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
   int descriptor = info == NULL ? -1 : info->connect_fd;
-  info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  const struct sockaddr *peer = info == NULL ? NULL : info->client_addr;
-  const uint8_t *address = NULL;
-  size_t size = 0;
-  if (peer != NULL && peer->sa_family == AF_INET) {
-    address = (const uint8_t *)&((const struct sockaddr_in *)(const void *)peer)->sin_addr;
-    size = 4;
-  } else if (peer != NULL && peer->sa_family == AF_INET6) {
-    address = (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
-    size = 16;
-  }
   outrider_mhd_client *known = (outrider_mhd_client *)calloc(1, sizeof *known);
   *client = known;
   /* Without memory its first request is cut. */
-  if (known != NULL)
-    known->name = callbacks->opened(callbacks->context, descriptor, address, size);
+  if (known != NULL) known->name = callbacks->opened(callbacks->context, descriptor);
 }
 
 static inline void outrider_mhd_on_log(void *cls, const char *format, va_list arguments) {
@@ -153,9 +141,9 @@ static inline void outrider_mhd_on_log(void *cls, const char *format, va_list ar
 /* Whether the library is a 0.9 release; 1.0 has a rewritten request parser. */
 static inline int outrider_mhd_is_old(void) { return strncmp(MHD_get_version(), "0.", 2) == 0; }
 
-/* Serves an already listening socket with one thread per connection; NULL if that fails.
- * The daemon owns the socket from then on. */
-static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbacks *callbacks,
+/* Starts a daemon that has no listening socket and one thread for each connection; NULL if that
+ * fails. */
+static inline void *outrider_mhd_start(const outrider_mhd_callbacks *callbacks,
                                        unsigned int connection_limit,
                                        unsigned int idle_seconds, size_t connection_memory,
                                        size_t stack_size) {
@@ -163,7 +151,6 @@ static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbac
   struct MHD_OptionItem options[] = {
       /* The logger comes first, so that it hears about the other options too. */
       {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&outrider_mhd_on_log, cls},
-      {MHD_OPTION_LISTEN_SOCKET, listening, NULL},
       {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&outrider_mhd_on_target, cls},
       {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&outrider_mhd_on_completed, cls},
       {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)&outrider_mhd_on_connection, cls},
@@ -177,7 +164,8 @@ static inline void *outrider_mhd_start(int listening, const outrider_mhd_callbac
       {MHD_OPTION_STRICT_FOR_CLIENT, outrider_mhd_is_old() ? 0 : 1, NULL},
       {MHD_OPTION_END, 0, NULL}};
   return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-                              MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+                              MHD_USE_POLL | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET |
+                              MHD_USE_ERROR_LOG,
                           0, NULL, NULL, &outrider_mhd_on_request, cls, MHD_OPTION_ARRAY, options,
                           MHD_OPTION_END);
 }
@@ -190,10 +178,20 @@ static inline void outrider_mhd_set_panic(outrider_mhd_panic panic) {
   MHD_set_panic_func(panic, NULL);
 }
 
-/* Stops accepting; returns the listening socket, which is the caller's again, or -1. */
-static inline int outrider_mhd_quiesce(void *daemon) {
-  return MHD_quiesce_daemon((struct MHD_Daemon *)daemon);
+/* Serves a connection that was accepted from `address`; the descriptor is the library's from then
+ * on. Returns 0 if it cannot, and has closed it. */
+static inline int outrider_mhd_serve(void *daemon, int descriptor, const struct sockaddr *address,
+                                     socklen_t size) {
+  return MHD_add_connection((struct MHD_Daemon *)daemon, descriptor, address, size) == MHD_YES;
 }
+
+#ifdef __linux__
+/* accept4(2), which the C library shows only to GNU sources. */
+extern int accept4(int listening, struct sockaddr *address, socklen_t *size, int flags);
+static inline int outrider_accept(int listening, struct sockaddr *address, socklen_t *size) {
+  return accept4(listening, address, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+#endif
 
 /* Ends every connection and waits for all threads of the daemon. Not from one of them. */
 static inline void outrider_mhd_stop(void *daemon) { MHD_stop_daemon((struct MHD_Daemon *)daemon); }

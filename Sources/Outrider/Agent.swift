@@ -126,6 +126,9 @@ public final class Agent: Sendable {
             "outrider_connections_cut_total",
             help: "Connections that the agent's own endpoint ended before their clients did.",
             labels: ["reason"])
+        let lost = registry.counter(
+            "outrider_descriptors_lost_total",
+            help: "Descriptors of the agent's endpoint that other code of the process has closed.")
         let failures = registry.counter(
             "outrider_start_failures_total",
             help: "Attempts to listen that failed and settings that were refused.",
@@ -159,6 +162,7 @@ public final class Agent: Sendable {
             settings.access.tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
             settings.log = { message in log.say(.warning, about: "endpoint", message) }
             settings.onCut = { reason in cuts.with("\(reason)").increment() }
+            settings.onLostDescriptor = { lost.increment() }
             settings.onAnswer = { page, status in answers.with(page, String(status)).increment() }
             if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }
             return PatientListener(

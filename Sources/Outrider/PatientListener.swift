@@ -44,6 +44,8 @@ final class PatientListener: Sendable {
 
     /// Opens the endpoint once; returns why it could not.
     func open() -> EndpointError? {
+        var settings = settings
+        settings.onLostListener = { [weak self] in self?.reopen() }
         do throws(EndpointError) {
             // Outside the lock: it asks the service's pages for their paths.
             let endpoint = try Endpoint(settings, pages: pages)
@@ -83,6 +85,18 @@ final class PatientListener: Sendable {
         // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
         let moment = settings.time.now + next
         alarm.set(for: moment) { [self] in keepTrying(lastDelay: next, after: error) }
+    }
+
+    /// Replaces an endpoint whose listening socket the service has closed, on a thread of its own.
+    private func reopen() {
+        alarm.set(for: settings.time.now) { [self] in
+            let lost = state.withLock { state in
+                defer { state.endpoint = nil }
+                return state.endpoint
+            }
+            lost?.stop()
+            keepTrying()
+        }
     }
 
     /// The wait that follows one of `delay`.

@@ -8,6 +8,7 @@ struct HealthPage: Page {
     let path = "/healthz"
     let aliases = ["/-/healthy"]
     let summary = "200 while the process is alive"
+    let isForProbes = true
 
     func respond(to request: Request) -> Response {
         .uncached("alive\n", status: 200)
@@ -20,6 +21,7 @@ struct ReadinessPage: Page {
     let aliases = ["/-/ready"]
     let summary =
         "200 while the service wants traffic, 503 while it starts, drains or fails a check"
+    let isForProbes = true
     let readiness: Readiness
 
     /// Many may wait for one answer of a check; none waits for longer than its limit.

@@ -26,6 +26,10 @@ extension Endpoint {
         public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
         /// Told of each connection that is ended before its client ends it.
         public var onCut: @Sendable (CutReason) -> Void = { _ in }
+        /// Told of each descriptor of the endpoint's that other code of the process has closed, once that is seen.
+        public var onLostDescriptor: @Sendable () -> Void = {}
+        /// Told once if nobody is accepted any more, since other code of the process has closed the socket.
+        package var onLostListener: @Sendable () -> Void = {}
         /// The clock of every deadline, except the idle timeout, which libmicrohttpd keeps.
         package var time: any TimeSource = SystemTime()
 
@@ -41,15 +45,25 @@ extension Endpoint {
     public struct Limits: Sendable {
         /// Connections at one time.
         ///
-        /// One more costs the place of the connection that has waited longest without a request,
-        /// 0.1 s at least, first of the address with the most. Should there be none, twice as many
-        /// are let in at once, and up to four times as many slowly; more are closed at once.
+        /// One more costs the place of the connection that has waited longest without a request, 0.1 s at least, first
+        /// of the address with the most. Should there be none, up to twice as many are let in, and up to four times
+        /// as many from addresses that have hardly any. Others are told 503 at once.
         public var connections = 64
-        /// Connections at one time from one address.
+        /// Connections at one time from one address, or from one network of 64 bits in IPv6.
         ///
-        /// One more costs that address the one that has waited longest. Those that have had no time
-        /// to ask, or are being answered, stay: up to twice as many.
+        /// One more costs that address the one that has waited longest. Those that have had no time to ask, or are
+        /// being answered, stay: up to twice as many. Others are told 503 at once.
         public var connectionsPerAddress = 32
+        /// Processor time that the requests of one address may take for one page, as a share of one processor.
+        ///
+        /// One second may be taken at once. More requests are told 429 after a quarter of a second; those for pages
+        /// of probes are answered later. All addresses together may take twice as much for a page; then those that
+        /// had a part in it are told 503. What a page leaves to other threads does not count.
+        public var processorShare = 0.25
+        /// Bytes of all bodies that are being sent at one time; answers that share a body count once.
+        ///
+        /// One answer, of whatever size, is always under way. More are told 503.
+        public var bodyBytes = 64 << 20
         /// How long a client may take to send a whole request after it has connected.
         public var headerTimeout: Duration = .seconds(10)
         /// A connection on which nothing moves for this long is closed, in whole seconds.
@@ -70,6 +84,8 @@ extension Endpoint {
             var limits = self
             limits.connections = min(max(connections, 1), 10_000)
             limits.connectionsPerAddress = min(max(connectionsPerAddress, 1), 10_000)
+            limits.processorShare = processorShare >= 0.001 ? min(processorShare, 10_000) : 0.001
+            limits.bodyBytes = max(bodyBytes, 1 << 20)
             limits.headerTimeout = sane(headerTimeout)
             limits.idleTimeout = max(sane(idleTimeout), .seconds(1))
             limits.answerTimeout = sane(answerTimeout)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listener: an HTTP server for a handful of pages, over libmicrohttpd.
 //
-// One thread for each connection, blocked in poll(2) while nothing happens: a slow page or a slow
-// reader holds up nobody else, and an idle endpoint never wakes. The library is never asked to
-// suspend a connection, because stopping it then aborts the process.
+// One thread accepts (Acceptor.swift). Each connection has one that the library starts, blocked in poll(2)
+// while nothing happens: a slow page or a slow reader holds up nobody else, and an idle endpoint never wakes.
+// The library is never asked to suspend a connection, because stopping it then aborts the process.
 
 internal import CMicroHTTPD
 internal import OutriderThreading
@@ -33,18 +33,22 @@ public final class Endpoint: Sendable {
 
     /// How long clients of a passed socket are waited for.
     private static let stepsToSendOn = 25
-    private static let leastSteps = 5
     private static let stepToSendOn: Duration = .milliseconds(10)
 
     private let server: Server
     private let configuration: Configuration
     private let process = getpid()
-    /// Its descriptor is the library's meanwhile.
+    /// Its descriptor is the acceptor's meanwhile.
     private let socket: ListeningSocket
     private let state: Guarded<State>
 
+    private struct Running: Sendable {
+        let daemon: Daemon
+        let acceptor: Acceptor
+    }
+
     private struct State: Sendable {
-        var daemon: Daemon?
+        var running: Running?
     }
 
     /// Starts to listen and to serve `pages`, plus a landing page at `/` that links them.
@@ -57,25 +61,29 @@ public final class Endpoint: Sendable {
             return EndpointError(
                 .systemFailure, context: "\(configuration.address)", errno: errno)
         }
-        guard let stopSignal = StopSignal(time: configuration.time) else { throw failed(errno) }
+        guard let stopSignal = StopSignal(time: configuration.time),
+            let ending = StopSignal(time: configuration.time)
+        else { throw failed(errno) }
         var configuration = configuration
         configuration.address = socket.address
         configuration.limits = configuration.limits.sane
         server = Server(pages: pages, configuration: configuration, stopSignal: stopSignal)
-        // The library gets a descriptor of its own: whether it closes it when it fails depends on
-        // how far it came, and closing a number twice could hit a file of the host.
-        let copy = fcntl(socket.descriptor, F_DUPFD_CLOEXEC, 0)
         let limits = Daemon.Limits(
-            connections: configuration.limits.connections * 4,
+            connections: Crowd.largest(within: configuration.limits),
             idleSeconds: Int(clamping: configuration.limits.idleTimeout.components.seconds),
             memory: Self.connectionMemory, stack: Self.stackSize)
-        let daemon = copy < 0 ? nil : Daemon.start(server, listening: copy, limits: limits)
-        guard let daemon else { throw failed(errno) }
-        close(socket.descriptor)
+        let started = Daemon.start(server, filler: stopSignal.descriptor, limits: limits)
+        guard let daemon = started else { throw failed(errno) }
+        let acceptor = Acceptor(
+            socket: socket, server: server, daemon: daemon, ending: ending)
+        guard acceptor.start() else {
+            daemon.stop(until: configuration.time.now + Self.stopLimit, by: configuration.time)
+            throw failed(EAGAIN)
+        }
         address = socket.address
         self.socket = socket
         self.configuration = configuration
-        state = Guarded(State(daemon: daemon))
+        state = Guarded(State(running: Running(daemon: daemon, acceptor: acceptor)))
     }
 
     /// Stops listening, lets requests in flight be answered, then ends every connection.
@@ -88,22 +96,21 @@ public final class Endpoint: Sendable {
         // In a forked child the threads are gone and the socket is the parent's as well; the
         // library would shut it down for both. Even our lock may be held for ever there.
         guard getpid() == process else { return }
-        let daemon = state.withLock { state in
-            defer { state.daemon = nil }
-            return state.daemon
+        let running = state.withLock { state in
+            defer { state.running = nil }
+            return state.running
         }
-        guard let daemon else { return }
+        guard let running else { return }
         let time = configuration.time
         let limit = time.now + Self.stopLimit
-        let listening = daemon.stopListening()
-        if listening >= 0 { socket.stopListening(on: listening) }
+        running.acceptor.stop(until: limit, by: time)
         socket.file?.remove()
         if socket.passed != nil { sendClientsOn() }
         // Pages that wait for something answer now.
         server.stopSignal.raise()
         server.inFlight.drain(
             until: min(limit, time.now + configuration.limits.drainTimeout), by: time)
-        daemon.stop(closing: listening, until: limit, by: time)
+        running.daemon.stop(until: limit, by: time)
         server.connections.stopLooking()
     }
 
@@ -112,11 +119,8 @@ public final class Endpoint: Sendable {
     /// Who was accepted a moment ago, and so cannot wait for that process, is answered.
     private func sendClientsOn() {
         let time = configuration.time
-        for step in 1...Self.stepsToSendOn {
+        for _ in 0..<Self.stepsToSendOn where server.connections.sendIdleAway() {
             _ = time.wait(for: Latch(), until: time.now + Self.stepToSendOn)
-            let isAnybodyLeft = server.connections.sendIdleAway()
-            // The library's thread may have accepted one whom the table does not know yet.
-            if !isAnybodyLeft, step >= Self.leastSteps { return }
         }
     }
 }

@@ -5,6 +5,7 @@
 // from its first call to `complete`, whatever became of it.
 
 internal import CMicroHTTPD
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc
@@ -23,12 +24,16 @@ final class Server: Sendable {
     let stopSignal: StopSignal
     let configuration: Endpoint.Configuration
     private let pages: PageTable
+    private let processor: ProcessorBudget
+    private let bodies: BodyBudget
 
     /// How long a request waits for its place on a busy page, in steps of 25 ms.
     private static let stepsToWait = 120
     private static let stepMicroseconds: UInt32 = 25_000
-    /// How long nobody is accepted when there are no descriptors left, in microseconds.
-    private static let acceptPause: UInt32 = 50_000
+    /// How long a client waits for a refusal that has spent its budget, so that it does not ask at once again.
+    private static let pauseOfSpent: Duration = .milliseconds(250)
+    /// How long one waits for a page that probes ask for, which is never refused.
+    private static let pauseOfProbe: Duration = .milliseconds(25)
 
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
         self.pages = PageTable(
@@ -36,8 +41,11 @@ final class Server: Sendable {
             isLocal: configuration.address.isLocal, report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
+        processor = ProcessorBudget(share: configuration.limits.processorShare)
+        bodies = BodyBudget(limit: configuration.limits.bodyBytes)
         connections = ConnectionTable(
-            limits: configuration.limits, time: configuration.time, onCut: configuration.onCut)
+            limits: configuration.limits, time: configuration.time,
+            onLostDescriptor: configuration.onLostDescriptor, onCut: configuration.onCut)
     }
 
     /// One call of the library's handler; returns whether to go on with the connection.
@@ -91,12 +99,23 @@ final class Server: Sendable {
             connections.endCurrent(with: refusal.asLastAnswer)
         }
         configuration.log("the listener on \(configuration.address) says: \(text)")
-        if text.hasPrefix("Error accepting connection") {
-            // It would try again at once, for as long as there are no descriptors. This thread does
-            // nothing but accept, so it may wait; and a client that waits for nothing may go.
-            connections.cutOne()
-            usleep(Self.acceptPause)
-        }
+    }
+
+    /// The listening socket is not ours any more, or somebody has shut it.
+    func noteLostListener() {
+        configuration.onLostDescriptor()
+        configuration.log(
+            """
+            the socket that listens on \(configuration.address) was closed or shut by other code of this process; \
+            nobody is accepted there any more. Does the service close descriptors that are not its own?
+            """)
+        configuration.onLostListener()
+    }
+
+    /// There are no descriptors for another connection.
+    func noteLackOfDescriptors() {
+        configuration.log(
+            "the listener on \(configuration.address) has no descriptor left for a connection")
     }
 
     /// The status of an answer that the library says it gives: "… (HTTP response code is 431 …".
@@ -156,7 +175,12 @@ final class Server: Sendable {
                 connection, .text(text, status: 404), page: "_UNMATCHED", exchange)
         }
         let page = pages.page(number)
-        guard enter(number) else {
+        let client = connections.client(of: exchange.connection) ?? ClientAddress([])
+        let descriptor = unsafe outrider_mhd_descriptor(connection)
+        if let refusal = budgetRefusal(of: page, number, to: client, over: descriptor) {
+            return unsafe answer(connection, refusal, page: page.path, exchange)
+        }
+        guard enter(number, for: client) else {
             return unsafe refuse(
                 connection, 503, "This page is busy with other requests.", page: page.path, exchange
             )
@@ -164,18 +188,41 @@ final class Server: Sendable {
         exchange.page = number
         let request = Request(
             method: method, target: target, headers: unsafe IncomingFields.of(connection).all,
-            stopSignal: stopSignal, client: unsafe outrider_mhd_descriptor(connection))
-        return unsafe answer(connection, page.respond(to: request), page: page.path, exchange)
+            stopSignal: stopSignal, client: descriptor)
+        let before = ProcessorBudget.ofThisThread
+        let response = page.respond(to: request)
+        processor.charge(
+            ProcessorBudget.ofThisThread - before, to: client, page: number,
+            at: configuration.time.now)
+        return unsafe answer(connection, response, page: page.path, exchange)
+    }
+
+    /// What a client is told that has spent its budget for a page, after a moment; nil if it has not.
+    ///
+    /// A page for probes is only slower then: who asks whether the service lives is told.
+    private func budgetRefusal(
+        of page: any Page, _ number: Int, to client: ClientAddress, over descriptor: Int32
+    ) -> Response? {
+        let verdict = processor.judge(client, page: number, at: configuration.time.now)
+        if verdict == .granted { return nil }
+        let pause = page.isForProbes ? Self.pauseOfProbe : Self.pauseOfSpent
+        _ = stopSignal.wait(for: pause, client: descriptor)
+        if page.isForProbes { return nil }
+        processor.charge(0, to: client, page: number, at: configuration.time.now)
+        if verdict == .pageHasSpent {
+            return .unavailable("This page has taken its share of the processors.")
+        }
+        return .tooMany("Your requests for this page have taken their share of the processors.")
     }
 
     /// Takes a place on a page, for which a client that has stalled may lose its own.
-    private func enter(_ number: Int) -> Bool {
+    private func enter(_ number: Int, for client: ClientAddress) -> Bool {
         let places = pages.places(on: number)
         let ticket = places.come()
         for _ in 0..<Self.stepsToWait {
             if places.take(ticket) { return true }
             if inFlight.isClosed { break }
-            _ = connections.cutStalled(on: number)
+            _ = connections.cutStalled(on: number, for: client)
             // Only this client waits: the thread is its own.
             usleep(Self.stepMicroseconds)
         }
@@ -200,9 +247,16 @@ final class Server: Sendable {
         _ connection: outrider_mhd_connection, _ response: Response, page: String,
         _ exchange: Exchange
     ) -> Bool {
+        var response = response
+        if !bodies.enter(response.body) {
+            response = .unavailable("The answers under way take all the memory that they may.")
+            _ = bodies.enter(response.body)
+        }
         configuration.onAnswer(page, response.status)
-        let (connections, client) = (self.connections, exchange.connection)
-        let outgoing = OutgoingResponse(response.body) { connections.noteProgress(client) }
+        let (connections, bodies, client) = (self.connections, self.bodies, exchange.connection)
+        let outgoing = OutgoingResponse(
+            response.body, onProgress: { connections.noteProgress(client) },
+            onEnd: { bodies.leave($0) })
         guard let outgoing else {
             configuration.log("no memory for an answer of \(response.body.count) bytes")
             return false

@@ -80,6 +80,9 @@ def come(
         is_last = number % BATCH == 0 or number == count
         if is_last:
             amid()
+        if count == MANY:
+            # One address may not open so many connections a second.
+            how["source"] = f"127.0.2.{number // BATCH + 1}"
         crowd.append(stack.enter_context(Client(server.url, **how)))  # type: ignore[arg-type]
         if is_last:
             assert crowd[-1].ask(get()).status == 200

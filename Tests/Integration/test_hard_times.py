@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host runs out of descriptors, or leaves in the middle: the agent does not make it worse."""
 
+import itertools
 import os
 import re
 import resource
@@ -75,14 +76,15 @@ def test_no_probe_is_sent_while_hardly_a_descriptor_is_left(tmp_path: Path) -> N
     # Dispatch opens a file while jobs wait, and traps when it cannot: none may wait for the agent's sake then.
     with RuntimeLab(log=tmp_path / "log") as lab:
         limits = resource.prlimit(lab.popen.pid, resource.RLIMIT_NOFILE)
-        used = {int(path.name) for path in (lab.proc / "fd").iterdir()}
-        lowest = next(number for number in range(1_024) if number not in used)
 
         def probes() -> float:
             return total(lab.figures(), PROBES)
 
         poll("it is probed", lambda: probes() > 0 or None)
-        resource.prlimit(lab.popen.pid, resource.RLIMIT_NOFILE, (lowest + 8, limits[1]))
+        used = {int(path.name) for path in (lab.proc / "fd").iterdir()}
+        free = (number for number in itertools.count() if number not in used)
+        ninth = next(itertools.islice(free, 8, None))
+        resource.prlimit(lab.popen.pid, resource.RLIMIT_NOFILE, (ninth, limits[1]))
 
         def sends_none() -> bool | None:
             before, beat = probes(), beats(lab)

@@ -69,7 +69,7 @@ def rested(agent: ProbeAgent) -> None:
     """Waits until the first readings are through."""
     poll(
         "the beat is all there is besides the listener",
-        lambda: sorted(name for _, name in waits(agent)) == ["MHD-listen", "outrider-beat"] or None,
+        lambda: sorted(name for _, name in waits(agent)) == ["MHD-listen", "outrider-accept", "outrider-beat"] or None,
     )
 
 

@@ -164,7 +164,7 @@ enum SocketKind: CaseIterable, Sendable {
             table.noteAnswer(id, by: nil)
             table.noteCompletion(id)
         }
-        let id = table.open(pair.near, from: [127, 0, 0, 1])
+        let id = try #require(table.open(pair.near, from: [127, 0, 0, 1]))
         try #require(time.awaitWaiter(in: .seconds(10)))
         answer(id)
         // The deadline of the first request passes, and the next one is 40 s after the answer.

@@ -63,23 +63,6 @@ import Testing
         withExtendedLifetime(busy) {}
     }
 
-    @Test func `a client that has had no time to ask is not the one that goes`() throws {
-        let time = ManualTime()
-        let table = ConnectionTable(limits: Endpoint.Limits(), time: time, onCut: { _ in })
-        let own: [UInt8] = [127, 0, 0, 1]
-        // Nobody has sent anything over these: their ends are open, and nothing comes.
-        let pairs = try (0..<64).map { _ in try SocketPair() }
-        _ = table.open(pairs[0].near, from: own)
-        for pair in pairs[1..<63] {
-            table.noteRequest(table.open(pair.near, from: own))
-        }
-        #expect(!pairs[0].isCut)
-        time.advance(by: .milliseconds(150))
-        _ = table.open(pairs[63].near, from: own)
-        #expect(pairs[0].isCut)
-        #expect(!pairs[1].isCut && !pairs[63].isCut)
-    }
-
     @Test func `a client that reads nothing loses its place on a page to one that would`() throws {
         let body = [UInt8](repeating: 0x78, count: 8 << 20)
         let endpoint = try startEndpoint([

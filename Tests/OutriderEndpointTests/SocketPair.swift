@@ -27,5 +27,8 @@ final class SocketPair {
         return unsafe recv(near, &byte, 1, Int32(MSG_DONTWAIT)) == 0
     }
 
+    /// Puts this near end where the near end of another pair was; returns whether that worked.
+    func replace(_ other: SocketPair) -> Bool { dup2(near, other.near) == other.near }
+
     struct POSIXFailure: Error { let code: Int32 }
 }

@@ -14,4 +14,8 @@ public struct CutReason: Hashable, Sendable, CustomStringConvertible {
     public static let crowded = CutReason(description: "crowded")
     /// Its client read nothing for a while, and its place was needed.
     public static let stalled = CutReason(description: "stalled")
+    /// It came while there was no room for it.
+    public static let refused = CutReason(description: "refused")
+    /// Its address opens too many connections a second.
+    public static let tooOften = CutReason(description: "too_often")
 }

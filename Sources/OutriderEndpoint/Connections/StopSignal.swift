@@ -25,36 +25,40 @@ final class StopSignal: Sendable {
     private static let longest: Duration = .seconds(86_400)
 
     private let time: any TimeSource
-    private let readEnd: Int32
-    private let writeEnd: Int32
+    private let readEnd: OwnedDescriptor
+    private let writeEnd: OwnedDescriptor
 
     /// A signal that is not raised; nil if there are no descriptors left.
     init?(time: any TimeSource) {
         var ends: [Int32] = [-1, -1]
         guard unsafe pipe(&ends) == 0 else { return nil }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        (readEnd, writeEnd) = (ends[0], ends[1])
+        readEnd = OwnedDescriptor(HighNumbers.move(ends[0]))
+        writeEnd = OwnedDescriptor(HighNumbers.move(ends[1]))
         self.time = time
     }
 
     deinit {
-        close(readEnd)
-        close(writeEnd)
+        readEnd.closeIfOwn()
+        writeEnd.closeIfOwn()
     }
+
+    /// Readable once it is raised.
+    var descriptor: Int32 { readEnd.number }
 
     /// Wakes everybody who waits, now and later.
     func raise() {
         var byte: UInt8 = 1
         // One byte always fits. A second raise writes a second byte, which changes nothing.
-        _ = unsafe write(writeEnd, &byte, 1)
+        if writeEnd.isOwn { _ = unsafe write(writeEnd.number, &byte, 1) }
     }
 
-    /// Waits for `duration`, for the client of a connection to go, or for the signal.
-    func wait(for duration: Duration, client: Int32) -> Request.PauseEnd {
+    /// Waits for `duration`, for the client of a connection to go if there is one, or for the signal.
+    func wait(for duration: Duration, client: Int32 = -1) -> Request.PauseEnd {
         let deadline = time.now + min(max(duration, .zero), Self.longest)
         while true {
             var waiting = [
-                pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: readEnd.number, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: client, events: Self.clientLeft, revents: 0),
             ]
             let found = time.poll(&waiting, until: deadline)

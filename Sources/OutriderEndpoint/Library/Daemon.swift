@@ -29,18 +29,21 @@ internal import OutriderThreading
     private let callbacks: UnsafeMutablePointer<outrider_mhd_callbacks>
     private let server: Unmanaged<Server>
 
-    /// Serves an already listening socket; nil if the library cannot start its threads.
+    /// Starts to serve nobody; nil if the library cannot start its thread.
     ///
-    /// The library takes the descriptor over in either case.
-    static func start(_ server: Server, listening: Int32, limits: Limits) -> Daemon? {
+    /// `filler` is any descriptor of ours; see ``HighNumbers/withLowOnesTaken(by:_:)``.
+    static func start(_ server: Server, filler: Int32, limits: Limits) -> Daemon? {
         Panic.disarm(log: server.configuration.log)
         let retained = unsafe Unmanaged.passRetained(server)
         let callbacks = UnsafeMutablePointer<outrider_mhd_callbacks>.allocate(capacity: 1)
         unsafe callbacks.initialize(to: makeCallbacks(unsafe retained.toOpaque()))
         let handle = unsafe withSignalsBlocked {
-            unsafe outrider_mhd_start(
-                listening, callbacks, UInt32(clamping: limits.connections),
-                UInt32(clamping: limits.idleSeconds), limits.memory, limits.stack)
+            // The library opens an eventfd, to which its threads write.
+            unsafe HighNumbers.withLowOnesTaken(by: filler) {
+                unsafe outrider_mhd_start(
+                    callbacks, UInt32(clamping: limits.connections),
+                    UInt32(clamping: limits.idleSeconds), limits.memory, limits.stack)
+            }
         }
         guard let handle = unsafe handle else {
             unsafe callbacks.deallocate()
@@ -50,11 +53,18 @@ internal import OutriderThreading
         return unsafe Daemon(handle: handle, callbacks: callbacks, server: retained)
     }
 
-    /// Accepts nobody any more; open connections go on.
+    /// Serves a connection with a thread of its own; the descriptor is the library's from then on.
     ///
-    /// - Returns: The listening socket. Its descriptor must stay open until ``stop`` is done: a
-    ///   thread of the library may be about to accept from that number.
-    func stopListening() -> Int32 { unsafe outrider_mhd_quiesce(handle) }
+    /// - Returns: False if it cannot, in which case it has closed the descriptor.
+    func serve(_ descriptor: Int32, from peer: SocketAddress.Peer) -> Bool {
+        var storage = peer.storage
+        return unsafe withUnsafePointer(to: &storage) { place in
+            // SAFETY: every sockaddr_… starts like sockaddr, and its true size goes along.
+            unsafe place.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe outrider_mhd_serve(handle, descriptor, $0, peer.length) == 1
+            }
+        }
+    }
 
     /// Ends every connection and frees everything; waits for that until `deadline` at most.
     ///
@@ -63,14 +73,11 @@ internal import OutriderThreading
     ///
     /// The connections are closed first. While the library stops, it queues no response and says that it has:
     /// where it refuses a request by itself at that moment, 0.9.75 reads the response that is not there.
-    func stop(
-        closing listening: Int32, until deadline: ContinuousClock.Instant, by time: any TimeSource
-    ) {
+    func stop(until deadline: ContinuousClock.Instant, by time: any TimeSource) {
         let done = Latch()
         let isStarted = DetachedThread.start { [self] in
             unsafe server.takeUnretainedValue().connections.endAll()
             unsafe outrider_mhd_stop(handle)
-            if listening >= 0 { close(listening) }
             unsafe callbacks.deallocate()
             unsafe server.release()
             done.open()
@@ -86,11 +93,8 @@ internal import OutriderThreading
         // library has joined all of its threads, so none of these comes later.
         unsafe outrider_mhd_callbacks(
             context: context,
-            opened: { context, descriptor, address, size in
-                // SAFETY: the library's address is valid during the call.
-                let bytes = unsafe Array(UnsafeBufferPointer(start: address, count: size))
-                let table = unsafe reachServer(context)?.connections
-                return table?.open(descriptor, from: bytes) ?? 0
+            opened: { context, descriptor in
+                unsafe reachServer(context)?.connections.serve(descriptor) ?? 0
             },
             closed: { context, client in
                 unsafe reachServer(context)?.connections.close(client)

@@ -9,9 +9,13 @@ internal import CMicroHTTPD
 
     /// Wraps a body, which the library keeps until the last byte is sent; nil if memory is short.
     ///
-    /// `onProgress` is called each time the client has taken a piece.
-    init?(_ bytes: [UInt8], onProgress: @escaping @Sendable () -> Void) {
-        let body = unsafe Unmanaged.passRetained(OutgoingBody(bytes, onProgress))
+    /// `onProgress` is called each time the client has taken a piece, and `onEnd` once, when the body is not needed
+    /// any more.
+    init?(
+        _ bytes: [UInt8], onProgress: @escaping @Sendable () -> Void,
+        onEnd: @escaping @Sendable ([UInt8]) -> Void
+    ) {
+        let body = unsafe Unmanaged.passRetained(OutgoingBody(bytes, onProgress, onEnd))
         let made = unsafe outrider_mhd_response(
             UInt64(bytes.count),
             { body, position, into, size in
@@ -43,11 +47,18 @@ internal import CMicroHTTPD
 private final class OutgoingBody: Sendable {
     private let bytes: [UInt8]
     private let onProgress: @Sendable () -> Void
+    private let onEnd: @Sendable ([UInt8]) -> Void
 
-    init(_ bytes: [UInt8], _ onProgress: @escaping @Sendable () -> Void) {
+    init(
+        _ bytes: [UInt8], _ onProgress: @escaping @Sendable () -> Void,
+        _ onEnd: @escaping @Sendable ([UInt8]) -> Void
+    ) {
         self.bytes = bytes
         self.onProgress = onProgress
+        self.onEnd = onEnd
     }
+
+    deinit { onEnd(bytes) }
 
     func copy(from position: UInt64, to place: UnsafeMutablePointer<CChar>, _ size: Int) -> Int {
         let start = min(Int(clamping: position), bytes.count)

@@ -13,7 +13,8 @@
 /// A bound, listening, non-blocking socket that is not inherited by programs the service starts.
 struct ListeningSocket: Sendable {
     /// The descriptor; whoever takes it closes it.
-    let descriptor: Int32
+    var descriptor: Int32 { owned.number }
+    private let owned: OwnedDescriptor
     /// The address with the port that the system chose.
     let address: ListenAddress
     /// A Unix socket's file, to be removed when the endpoint stops.
@@ -23,8 +24,9 @@ struct ListeningSocket: Sendable {
 
     /// Connections that the kernel holds until they are accepted.
     ///
-    /// Linux drops what does not fit, and a client tries again only after a second.
-    private static let backlog: Int32 = 1024
+    /// Linux drops what does not fit, and a client tries again only after a second. It also takes no more than
+    /// net.core.somaxconn.
+    private static let backlog: Int32 = 4096
 
     init(_ address: ListenAddress) throws(EndpointError) {
         guard address.isUsable else {
@@ -32,12 +34,13 @@ struct ListeningSocket: Sendable {
         }
         if case .passed(let name) = address.kind {
             let passed = try PassedSocket(named: name)
-            descriptor = passed.copy()
-            guard descriptor >= 0 else {
+            let copy = passed.copy()
+            guard copy >= 0 else {
                 let failure = errno
                 passed.release()
                 throw EndpointError(errno: failure, context: "\(address)")
             }
+            owned = OwnedDescriptor(HighNumbers.move(copy))
             self.address = passed.address
             self.passed = passed
             file = nil
@@ -61,24 +64,30 @@ struct ListeningSocket: Sendable {
             close(descriptor)
             throw error
         }
-        self.descriptor = descriptor
-        self.address = SocketAddress.port(of: descriptor).map(address.with(port:)) ?? address
+        owned = OwnedDescriptor(HighNumbers.move(descriptor))
+        self.address = SocketAddress.port(of: owned.number).map(address.with(port:)) ?? address
         if case .unix(let path) = address.kind { file = SocketFile(path) } else { file = nil }
     }
 
     /// Ends it, for good; what was passed goes on listening for whoever comes next.
     func abandon() {
-        stopListening(on: descriptor)
-        close(descriptor)
+        stopListening()
         file?.remove()
     }
 
-    /// Sends newcomers away, unless they can wait for the next process.
-    func stopListening(on copy: Int32) {
-        if let passed { return passed.release() }
-        // Shut down, the port is free even if a forked child has a copy of the descriptor.
-        shutdown(copy, Int32(SHUT_RDWR))
+    /// Sends newcomers away, unless they can wait for the next process, and closes the descriptor; called once.
+    func stopListening() {
+        if let passed {
+            passed.release()
+        } else if owned.isOwn {
+            // Shut down, the port is free even if a forked child has a copy of the descriptor.
+            shutdown(owned.number, Int32(SHUT_RDWR))
+        }
+        owned.closeIfOwn()
     }
+
+    /// Whether the descriptor is still the one that was opened.
+    var isOwn: Bool { owned.isOwn }
 
     private static func bind(
         _ descriptor: Int32, to address: ListenAddress

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `sockaddr` and its relatives, in one place.
 
+internal import CMicroHTTPD
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -29,6 +31,20 @@ package enum SocketAddress {
         #else
             Int32(MSG_DONTWAIT)
         #endif
+    }
+
+    /// Sends as much as fits into the socket's buffer.
+    static func sendQuietly(_ bytes: [UInt8], over descriptor: Int32) {
+        unsafe bytes.withUnsafeBytes { bytes in
+            // SAFETY: the bytes are borrowed for one call that does not block.
+            _ = unsafe send(descriptor, bytes.baseAddress, bytes.count, quietSend)
+        }
+    }
+
+    /// Reads what has come so far, some kilobytes at most, for nobody.
+    static func discardInput(of descriptor: Int32) {
+        var bytes = [UInt8](repeating: 0, count: 4_096)
+        _ = unsafe recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
     }
 
     /// recv(2) that neither blocks nor takes what it sees.
@@ -183,4 +199,75 @@ package enum SocketAddress {
             }
         }
     }
+}
+
+extension SocketAddress {
+    /// The other end of a connection.
+    struct Peer: @unchecked Sendable {
+        // SAFETY: plain bytes.
+        var storage: sockaddr_storage
+        var length: socklen_t
+
+        /// Its IP address, of 4 or 16 bytes; none for a Unix socket.
+        var address: [UInt8] {
+            let family = Int32(storage.ss_family)
+            return unsafe withUnsafeBytes(of: storage) { bytes in
+                switch family {
+                case AF_INET:
+                    let offset = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr) ?? 4
+                    return unsafe Array(bytes[offset..<offset + 4])
+                case AF_INET6:
+                    let offset = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr) ?? 8
+                    return unsafe Array(bytes[offset..<offset + 16])
+                default: return []
+                }
+            }
+        }
+    }
+
+    /// What came of accept(2).
+    enum Accepted {
+        case connection(Int32, Peer)
+        /// Nobody is waiting.
+        case nobody
+        /// Somebody was, and has gone.
+        case gone
+        /// There is no descriptor left, or no memory.
+        case noRoom
+    }
+
+    /// Accepts a connection that does not block and is not inherited by programs the service starts.
+    static func accept(on listening: Int32) -> Accepted {
+        var peer = Peer(
+            storage: sockaddr_storage(),
+            length: socklen_t(MemoryLayout<sockaddr_storage>.size))
+        let descriptor = unsafe withUnsafeMutablePointer(to: &peer.storage) { place in
+            // SAFETY: accept(2) writes at most `length` bytes.
+            unsafe place.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe systemAccept(listening, $0, &peer.length)
+            }
+        }
+        if descriptor >= 0 { return .connection(descriptor, peer) }
+        switch errno {
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noRoom
+        case EAGAIN, EBADF, EINVAL, ENOTSOCK: return .nobody
+        default: return .gone
+        }
+    }
+}
+
+private func systemAccept(
+    _ listening: Int32, _ address: UnsafeMutablePointer<sockaddr>,
+    _ length: UnsafeMutablePointer<socklen_t>
+) -> Int32 {
+    #if os(Linux)
+        return unsafe outrider_accept(listening, address, length)
+    #else
+        let descriptor = unsafe accept(listening, address, length)
+        if descriptor >= 0 {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+        }
+        return descriptor
+    #endif
 }

@@ -22,6 +22,11 @@ public protocol Page: Sendable {
     /// Whom it is for; a page below `/debug` is for operators whatever this says.
     var audience: PageAudience { get }
 
+    /// Whether probes ask for it, to see whether the service lives.
+    ///
+    /// A client that asks all the time is answered later then, and never refused. So it has to be cheap.
+    var isForProbes: Bool { get }
+
     /// Answers a GET or a HEAD; for a HEAD the body is left out when it is sent.
     func respond(to request: Request) -> Response
 }
@@ -32,6 +37,9 @@ extension Page {
 
     /// Eight.
     public var concurrencyLimit: Int { 8 }
+
+    /// No.
+    public var isForProbes: Bool { false }
 
     /// Everyone, unless it is below `/debug`.
     public var audience: PageAudience { .everyone }

@@ -34,6 +34,13 @@ public struct Response: Sendable {
         return response
     }
 
+    /// 429, and the advice to come again in a second.
+    static func tooMany(_ reason: String) -> Response {
+        var response = Response.text(reason + "\n", status: 429)
+        response.headers.append(("Retry-After", "1"))
+        return response
+    }
+
     /// What goes with every answer.
     ///
     /// A browser that shows it runs and loads nothing, guesses no type, and lets no other site frame

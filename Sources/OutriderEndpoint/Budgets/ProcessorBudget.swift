@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What requests may take of the processors: clients that ask all the time must not take them from the service.
+//
+// Each address has a budget for each page, so that the one who takes profiles has its scrapes all the same. All
+// addresses together have one for each page. When that is spent, those are refused that had a part in it.
+
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Processor time by address and page; thread-safe.
+package final class ProcessorBudget: Sendable {
+    /// What becomes of a request.
+    package enum Verdict: Hashable, Sendable {
+        case granted
+        /// Its address has spent its budget for this page.
+        case addressHasSpent
+        /// The budget of the page is spent, and its address had a part in it.
+        case pageHasSpent
+    }
+
+    private struct Purse: Hashable, Sendable {
+        let client: ClientAddress
+        let page: Int
+    }
+
+    private struct State: Sendable {
+        var ofAddresses: Allowances<Purse>
+        var ofPages: Allowances<Int>
+    }
+
+    /// Processor time that an address may take at once, in seconds.
+    package static let burst = 1.0
+    /// How much more all addresses together may take.
+    private static let addresses = 2.0
+    /// What a request costs outside of its page: reading and writing, in seconds.
+    package static let overhead = 50e-6
+
+    private let state: Guarded<State>
+
+    /// Each address may take this share of one processor for each page.
+    package init(share: Double) {
+        state = Guarded(
+            State(
+                ofAddresses: Allowances(burst: Self.burst, rate: share),
+                ofPages: Allowances(
+                    burst: Self.burst * Self.addresses, rate: share * Self.addresses)))
+    }
+
+    /// Whether an address may have a page now.
+    package func judge(
+        _ client: ClientAddress, page: Int, at now: ContinuousClock.Instant
+    ) -> Verdict {
+        state.withLock { state in
+            let own = state.ofAddresses.left(for: Purse(client: client, page: page), at: now)
+            if own <= 0 { return .addressHasSpent }
+            let isShort = state.ofPages.left(for: page, at: now) <= 0
+            return isShort && own < Self.burst / 2 ? .pageHasSpent : .granted
+        }
+    }
+
+    /// Counts what a request took, in seconds of processor time.
+    package func charge(
+        _ seconds: Double, to client: ClientAddress, page: Int, at now: ContinuousClock.Instant
+    ) {
+        let cost = seconds + Self.overhead
+        state.withLock { state in
+            state.ofAddresses.take(cost, for: Purse(client: client, page: page), at: now)
+            state.ofPages.take(cost, for: page, at: now)
+        }
+    }
+
+    /// Processor time that the calling thread has taken, in seconds (clock_gettime(3)).
+    static var ofThisThread: Double {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

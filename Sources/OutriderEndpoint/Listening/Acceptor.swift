@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread that accepts connections and hands them to the library.
+//
+// The library could accept by itself. Then we would see a connection only after it has got a thread, so that the ones
+// too many could be refused in no cheap way, and newcomers would wait for those before them. Here who is refused is
+// told so and is gone, in a few system calls, and nothing ever waits: a probe is behind others in the kernel's queue
+// for as long as those take.
+
+internal import OutriderThreading
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Accepts connections on one listening socket until it is stopped.
+final class Acceptor: Sendable {
+    /// Connections that one address may open at once, and a second; more would take a tenth of a processor.
+    private static let burst = 1_000.0
+    private static let rate = 500.0
+    /// How many are accepted before the thread looks whether it is to stop.
+    private static let batch = 64
+    /// How long nobody is accepted when no descriptors are left, unless it is stopped.
+    private static let pause: Duration = .milliseconds(50)
+
+    private let socket: ListeningSocket
+    private let server: Server
+    private let daemon: Daemon
+    private let ending: StopSignal
+    private let ended = Latch()
+    private let arrivals = Guarded(
+        Allowances<ClientAddress>(burst: Acceptor.burst, rate: Acceptor.rate))
+
+    private let isFull = Response.unavailable("This agent has too many connections.").asLastAnswer
+    private let isTooOften = Response.tooMany("This address connects too often.").asLastAnswer
+
+    /// Takes over a socket.
+    init(socket: ListeningSocket, server: Server, daemon: Daemon, ending: StopSignal) {
+        self.socket = socket
+        self.server = server
+        self.daemon = daemon
+        self.ending = ending
+    }
+
+    /// Starts its thread; false if there is none to be had.
+    func start() -> Bool {
+        DetachedThread.start(named: "outrider-accept") { [self] in
+            while isToGoOn() { acceptBatch() }
+            socket.stopListening()
+            ended.open()
+        }
+    }
+
+    /// Accepts nobody any more, and closes the descriptor; returns once that is done, at `deadline` at the latest.
+    func stop(until deadline: ContinuousClock.Instant, by time: any TimeSource) {
+        ending.raise()
+        _ = time.wait(for: ended, until: deadline)
+    }
+
+    /// Waits for somebody to come; false if it is to stop, or if the socket is not ours any more.
+    private func isToGoOn() -> Bool {
+        var waiting = [
+            pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: ending.descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        let found = callPoll(&waiting, -1)
+        if found < 0 || waiting[1].revents != 0 { return false }
+        // Somebody else may have shut it, or closed it and opened another file under its number.
+        let isBroken = waiting[0].revents & Int16(POLLHUP | POLLERR | POLLNVAL) != 0
+        if !isBroken, socket.isOwn { return true }
+        server.noteLostListener()
+        return false
+    }
+
+    private func acceptBatch() {
+        for _ in 0..<Self.batch {
+            switch SocketAddress.accept(on: socket.descriptor) {
+            case .connection(let descriptor, let client): take(descriptor, from: client)
+            case .nobody: return
+            case .gone: continue
+            case .noRoom:
+                // A client that waits for nothing may go; the newcomer stays in the kernel's queue.
+                server.connections.cutOne()
+                server.noteLackOfDescriptors()
+                _ = ending.wait(for: Self.pause)
+                return
+            }
+        }
+    }
+
+    private func take(_ accepted: Int32, from peer: SocketAddress.Peer) {
+        let now = server.configuration.time.now
+        let client = ClientAddress(peer.address)
+        let isTooOften = arrivals.withLock { arrivals in
+            if client.isKnown, arrivals.left(for: client, at: now) < 1 { return true }
+            arrivals.take(1, for: client, at: now)
+            return false
+        }
+        if isTooOften { return refuse(accepted, .tooOften, with: self.isTooOften) }
+        let descriptor = HighNumbers.move(accepted)
+        guard let id = server.connections.open(descriptor, from: peer.address) else {
+            return refuse(descriptor, .refused, with: isFull)
+        }
+        // Where the library cannot serve it, it has closed it.
+        if !daemon.serve(descriptor, from: peer) { server.connections.close(id) }
+    }
+
+    private func refuse(_ descriptor: Int32, _ reason: CutReason, with answer: [UInt8]) {
+        server.configuration.onCut(reason)
+        SocketAddress.sendQuietly(answer, over: descriptor)
+        shutdown(descriptor, Int32(SHUT_WR))
+        // What is left unread would have the answer thrown away at the other end.
+        SocketAddress.discardInput(of: descriptor)
+        close(descriptor)
+    }
+}

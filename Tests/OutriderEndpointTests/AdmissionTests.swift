@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who is let in when there are more connections than there should be: nobody waits, and no address keeps another one
+// out. Time stands still, so that whoever would wait would never be done.
+
+import OutriderEndpoint
+import OutriderThreading
+import TestSupport
+import Testing
+
+@Suite struct AdmissionTests {
+    private let time = ManualTime()
+    private let table: ConnectionTable
+    private let attacker: [UInt8] = [127, 0, 7, 1]
+    private let prober: [UInt8] = [127, 0, 0, 9]
+
+    init() {
+        table = ConnectionTable(limits: Endpoint.Limits(), time: time, onCut: { _ in })
+    }
+
+    /// Connections from an address, in use: each is being answered.
+    private func occupy(_ count: Int, from address: [UInt8]) throws -> [SocketPair] {
+        try (0..<count).compactMap { _ in
+            let pair = try SocketPair()
+            guard let id = table.open(pair.near, from: address) else { return nil }
+            table.noteRequest(id)
+            return pair
+        }
+    }
+
+    @Test func `an address whose connections are all in use gets twice its limit, and then none`()
+        throws
+    {
+        let inUse = try occupy(200, from: attacker)
+        #expect(inUse.count == 64)
+        #expect(inUse.allSatisfy { !$0.isCut })
+        let pair = try SocketPair()
+        #expect(table.open(pair.near, from: prober) != nil)
+    }
+
+    @Test func `a probe is let in beside addresses that use all connections of all`() throws {
+        var inUse: [ConnectionTable.ID: SocketPair] = [:]
+        for last in 0..<200 * 10 {
+            let pair = try SocketPair()
+            let attacker = [127, 0, 7, UInt8(last % 200 + 1)]
+            guard let id = table.open(pair.near, from: attacker) else { continue }
+            table.noteRequest(id)
+            inUse[id] = pair
+            // Their threads see it, and end.
+            for (id, pair) in inUse where pair.isCut {
+                table.close(id)
+                inUse[id] = nil
+            }
+            if last % 200 != 199 { continue }
+            let probe = try SocketPair()
+            let probeID = try #require(table.open(probe.near, from: prober))
+            table.noteRequest(probeID)
+            #expect(!probe.isCut)
+            table.close(probeID)
+        }
+        // Everything is bounded.
+        #expect(inUse.count <= 256)
+    }
+
+    @Test func `newcomers without a request cost each other their places, and no probe its own`()
+        throws
+    {
+        let probe = try SocketPair()
+        let id = try #require(table.open(probe.near, from: prober))
+        var crowd: [SocketPair] = []
+        for _ in 0..<100 {
+            let pair = try SocketPair()
+            _ = table.open(pair.near, from: attacker)
+            crowd.append(pair)
+        }
+        #expect(crowd.count(where: \.isCut) >= 36)
+        #expect(!probe.isCut)
+        table.noteRequest(id)
+        let second = try SocketPair()
+        #expect(table.open(second.near, from: prober) != nil)
+        withExtendedLifetime(crowd) {}
+    }
+
+    @Test func `a client that has had no time to ask is not the one that goes`() throws {
+        // Nobody has sent anything over these: their ends are open, and nothing comes.
+        let pairs = try (0..<64).map { _ in try SocketPair() }
+        let own: [UInt8] = [127, 0, 0, 1]
+        _ = table.open(pairs[0].near, from: own)
+        for pair in pairs[1..<63] {
+            table.noteRequest(try #require(table.open(pair.near, from: own)))
+        }
+        #expect(!pairs[0].isCut)
+        time.advance(by: .milliseconds(150))
+        _ = table.open(pairs[63].near, from: own)
+        #expect(pairs[0].isCut)
+        #expect(!pairs[1].isCut && !pairs[63].isCut)
+    }
+
+    @Test(arguments: [
+        ([UInt8](repeating: 0, count: 10) + [0xFF, 0xFF, 127, 0, 7, 1], [127, 0, 7, 1]),
+        (
+            [0x20, 1, 0xD, 0xB8, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8],
+            [0x20, 1, 0xD, 0xB8, 0, 0, 0, 1, 8, 7, 6, 5, 4, 3, 2, 1]
+        ),
+    ])
+    func `addresses of one customer are one address`(first: [UInt8], second: [UInt8]) {
+        #expect(ClientAddress(first) == ClientAddress(second))
+    }
+
+    @Test func `the addresses of this machine are not one network`() {
+        let loopback = [UInt8](repeating: 0, count: 15) + [1]
+        #expect(ClientAddress(loopback) != ClientAddress([UInt8](repeating: 0, count: 15) + [2]))
+    }
+
+    @Test func `a connection whose descriptor the service has closed is left alone and counted`()
+        throws
+    {
+        let lost = Guarded(0)
+        let table = ConnectionTable(
+            limits: Endpoint.Limits(), time: time, onLostDescriptor: { lost.withLock { $0 += 1 } },
+            onCut: { _ in })
+        let ours = try SocketPair()
+        #expect(table.open(ours.near, from: attacker) != nil)
+        // The service closes what it does not know, and opens something of its own.
+        let theirs = try SocketPair()
+        #expect(theirs.replace(ours))
+        table.endAll()
+        #expect(!theirs.isCut)
+        #expect(lost.withLock { $0 } == 1)
+    }
+}
