@@ -25,7 +25,7 @@ internal import OutriderThreading
 /// ```
 ///
 /// It lives until ``stop()`` or the end of the process, whether a reference to it is kept or not.
-/// Thread-safe. Starting it costs a socket, two threads that sleep, one of them
+/// Thread-safe. Starting it costs a socket, three threads that sleep, one of them
 /// for a beat each second, and a few registrations.
 public final class Agent: Sendable {
     /// The metrics that this agent exposes.

@@ -93,6 +93,7 @@ final class Server: Sendable {
     /// the first line of a connection is read, we do not know that thread, and the library answers.
     func log(_ message: UnsafePointer<CChar>) {
         let text = unsafe String(cString: message)
+        if configuration.address.isUnix, Self.isOfTCP(text) { return }
         if let status = Self.status(in: text) {
             configuration.onAnswer("_REFUSED", status)
             let refusal = Response.text("The request cannot be read.\n", status: status)
@@ -116,6 +117,13 @@ final class Server: Sendable {
     func noteLackOfDescriptors() {
         configuration.log(
             "the listener on \(configuration.address) has no descriptor left for a connection")
+    }
+
+    /// Whether the library tells of an option of TCP that it could not set.
+    ///
+    /// It does not ask whether a connection that was handed to it is one of TCP, and tells that for each answer.
+    private static func isOfTCP(_ text: String) -> Bool {
+        text.hasPrefix("Setting TCP_") || text.hasPrefix("Failed to push the data")
     }
 
     /// The status of an answer that the library says it gives: "… (HTTP response code is 431 …".

@@ -11,6 +11,8 @@
 //     second        starts another agent                          its URL
 //     stop-second   stops that one                                stopped
 //     fork          forks a child that holds all descriptors      its pid
+//     close-descriptors FIRST LAST   closes those, and opens sockets of its own   closed
+//     intact        how many of these hold what the service wrote     COUNT of COUNT
 //     exit          ends the process at once
 //
 // PROBE_PATIENCE=N: waits N times as long for what ends by itself, such as requests in flight at a stop.
@@ -68,8 +70,10 @@ enum Serve {
 
     private static func obey(_ agent: Agent, _ metrics: ServedMetrics) {
         var second: Agent?
-        while let word = readLine() {
-            switch word {
+        var own: OwnSockets?
+        while let line = readLine() {
+            let words = line.split(separator: " ")
+            switch words.first ?? "" {
             case "record":
                 metrics.record()
                 say("ok")
@@ -95,8 +99,15 @@ enum Serve {
                 var ends: [Int32] = [-1, -1]
                 let failed = unsafe pipe(&ends) != 0
                 say(failed ? "-1" : "\(test_fork_waiting_child(ends[0], ends[1]))")
+            case "close-descriptors":
+                let numbers = words.dropFirst().compactMap { Int32($0) }
+                for number in numbers[0]...numbers[1] { close(number) }
+                own = OwnSockets(count: 16)
+                say("closed")
+            case "intact":
+                say("\(own?.intact ?? 0) of \(own?.count ?? 0)")
             case "exit": exit(0)
-            default: say("unknown: \(word)")
+            default: say("unknown: \(line)")
             }
         }
         agent.stop()

@@ -25,6 +25,7 @@ final class StopSignal: Sendable {
     private static let longest: Duration = .seconds(86_400)
 
     private let time: any TimeSource
+    private let raised = Guarded(false)
     private let readEnd: OwnedDescriptor
     private let writeEnd: OwnedDescriptor
 
@@ -46,8 +47,12 @@ final class StopSignal: Sendable {
     /// Readable once it is raised.
     var descriptor: Int32 { readEnd.number }
 
+    /// Whether it is raised: where other code has closed the pipe, its ends say so too.
+    var isRaised: Bool { raised.withLock { $0 } }
+
     /// Wakes everybody who waits, now and later.
     func raise() {
+        raised.withLock { $0 = true }
         var byte: UInt8 = 1
         // One byte always fits. A second raise writes a second byte, which changes nothing.
         if writeEnd.isOwn { _ = unsafe write(writeEnd.number, &byte, 1) }

@@ -67,10 +67,10 @@ final class Acceptor: Sendable {
             pollfd(fd: ending.descriptor, events: Int16(POLLIN), revents: 0),
         ]
         let found = callPoll(&waiting, -1)
-        if found < 0 || waiting[1].revents != 0 { return false }
+        if ending.isRaised { return false }
         // Somebody else may have shut it, or closed it and opened another file under its number.
         let isBroken = waiting[0].revents & Int16(POLLHUP | POLLERR | POLLNVAL) != 0
-        if !isBroken, socket.isOwn { return true }
+        if found >= 0, !isBroken, waiting[1].revents == 0, socket.isOwn { return true }
         server.noteLostListener()
         return false
     }
