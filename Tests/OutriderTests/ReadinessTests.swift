@@ -4,6 +4,7 @@
 import Dispatch
 import Outrider
 import OutriderEndpoint
+import OutriderThreading
 import Synchronization
 import TestSupport
 import Testing
@@ -26,7 +27,7 @@ import Testing
         #expect(try eventually { try fetch("/readyz", from: address(of: agent)).status == 200 })
     }
 
-    @Test func `requests that come while a check runs share its answer`() async throws {
+    @Test func `requests that come while a check runs share its answer`() throws {
         let time = ManualTime()
         let readiness = Readiness(.ready, time: time)
         let release = DispatchSemaphore(value: 0)
@@ -34,45 +35,38 @@ import Testing
         let isPassing = Atomic<Bool>(true)
         readiness.addCheck("database", within: .seconds(1)) {
             runs.add(1, ordering: .relaxed)
-            release.wait()
-            return isPassing.load(ordering: .relaxed)
+            return release.wait(timeout: .now() + 300) == .success
+                && isPassing.load(ordering: .relaxed)
         }
         for answer in [true, false] {
             isPassing.store(answer, ordering: .relaxed)
             runs.store(0, ordering: .relaxed)
-            async let answers = withThrowingTaskGroup { group in
-                for _ in 0..<40 {
-                    group.addTask { try await onOwnThread { readiness.obstacles() } }
-                }
-                return try await group.reduce(into: []) { $0.append($1) }
-            }
-            let everyoneWaits = time.awaitWaiter(in: .seconds(1), count: 40)
+            let askers = Askers(40, of: readiness)
+            #expect(time.awaitWaiter(in: .seconds(1), count: 40))
             release.signal()
-            #expect(everyoneWaits)
-            #expect(
-                try await answers
-                    == Array(repeating: answer ? [] : ["failing: database"], count: 40))
+            let expected = answer ? [] : ["failing: database"]
+            #expect(askers.answers() == Array(repeating: expected, count: 40))
             #expect(runs.load(ordering: .relaxed) == 1)
         }
     }
 
-    @Test func `who comes late waits for no longer than the check still has`() async throws {
+    @Test func `who comes late waits for no longer than the check still has`() throws {
         let time = ManualTime()
         let readiness = Readiness(.ready, time: time)
         let release = DispatchSemaphore(value: 0)
         readiness.addCheck("database", within: .seconds(1)) {
             release.wait(timeout: .now() + 300) == .success
         }
-        async let first = onOwnThread { readiness.obstacles() }
+        let first = Askers(1, of: readiness)
         #expect(time.awaitWaiter(in: .seconds(1)))
         time.advance(by: .milliseconds(900))
-        async let second = onOwnThread { readiness.obstacles() }
+        let second = Askers(1, of: readiness)
         #expect(time.awaitWaiter(in: .milliseconds(100), count: 2))
         time.advance(by: .milliseconds(100))
-        #expect(try await first == ["still asking: database"])
-        #expect(try await second == ["still asking: database"])
+        #expect(first.answers() == [["still asking: database"]])
+        #expect(second.answers() == [["still asking: database"]])
         // Nobody waits for a check that is past its limit, and nobody asks it twice.
-        #expect(try await onOwnThread { readiness.obstacles() } == ["still asking: database"])
+        #expect(Askers(1, of: readiness).answers() == [["still asking: database"]])
         release.signal()
     }
 
@@ -120,6 +114,31 @@ import Testing
         #expect(response.text == "failing: database\n")
         box.isUp.store(true, ordering: .relaxed)
         #expect(try fetch("/readyz", from: address(of: agent)).status == 200)
+    }
+}
+
+/// Threads that ask at the same time.
+private final class Askers: Sendable {
+    private let count: Int
+    private let all = Guarded<[[String]]>([])
+    private let isDone = DispatchSemaphore(value: 0)
+
+    init(_ count: Int, of readiness: Readiness) {
+        self.count = count
+        for _ in 0..<count {
+            let hasStarted = DetachedThread.start { [self] in
+                let answer = readiness.obstacles()
+                all.withLock { $0.append(answer) }
+                isDone.signal()
+            }
+            #expect(hasStarted)
+        }
+    }
+
+    /// What they were told, once all of them were.
+    func answers() -> [[String]] {
+        for _ in 0..<count { #expect(isDone.wait(timeout: .now() + 60) == .success) }
+        return all.withLock { $0 }
     }
 }
 
