@@ -33,7 +33,8 @@ final class Server: Sendable {
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
         self.pages = PageTable(
             pages, title: configuration.title, notices: configuration.notices,
-            isLocal: configuration.address.isLocal, report: configuration.log)
+            access: configuration.access, address: configuration.address,
+            report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
         connections = ConnectionTable(
@@ -139,8 +140,7 @@ final class Server: Sendable {
         guard verdict == .accept, pages.audience(of: target.path) == .operators else {
             return verdict
         }
-        return configuration.access.judge(
-            headers.all, isLocal: configuration.address.isLocal)
+        return configuration.access.judge(headers.all, at: configuration.address)
     }
 
     // MARK: - Answering
