@@ -166,7 +166,7 @@ def test_several_agents_of_a_machine_have_a_debug_listener_each(tmp_path: Path) 
         assert len({server.debug_url for server in servers}) == 3
         for server in servers:
             assert ask_with(server.debug_url).status == 200
-            assert server.said == ""
+            assert "cannot listen" not in server.said
 
 
 def test_a_second_listener_that_cannot_be_had_does_not_cost_the_first(tmp_path: Path) -> None:
