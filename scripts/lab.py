@@ -34,7 +34,8 @@ class Lab:
         self.product = product
         ours = ("OUTRIDER_", "STOREFRONT_", "REDIS_URL", "SECONDS_TO_RUN")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        ports = {"OUTRIDER_ADDRESS": "127.0.0.1:0", "STOREFRONT_PORT": "0"}
+        # Nothing forwards to it, so one address may serve /debug too.
+        ports = {"OUTRIDER_ADDRESS": "127.0.0.1:0", "OUTRIDER_DEBUG_ADDRESS": "shared", "STOREFRONT_PORT": "0"}
         self.process = subprocess.Popen(
             [program or built(product)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=kept | ports | environment,

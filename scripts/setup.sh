@@ -6,8 +6,9 @@
 #   scripts/setup.sh sql     the same, plus SQLite, which the storefront keeps its orders in
 #   scripts/setup.sh bench   the same as demo, plus a load generator and the allocators to compare with
 #   scripts/setup.sh lab     the same as sql, plus a load generator and a reader of profiles
-#   scripts/setup.sh test    everything above, plus Prometheus, Alertmanager, the programs that are run under the
-#                            malloc hooks, and the Python packages of the tests
+#   scripts/setup.sh test    everything above, plus Prometheus, Alertmanager, the proxies that are run in front of an
+#                            agent, the programs that are run under the malloc hooks, and the Python packages of the
+#                            tests
 #   scripts/setup.sh pictures  the same as test, plus a browser that takes pictures of the dashboards
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -41,7 +42,7 @@ fi
 if [[ $goal == test ]]; then
     packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go graphviz protobuf-compiler valgrind gcc g++
         libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server systemd curl libsqlite3-dev libjemalloc2
-        'libmimalloc3|libmimalloc2.0')
+        nginx haproxy 'libmimalloc3|libmimalloc2.0')
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)

@@ -21,11 +21,11 @@ internal import OutriderThreading
 /// Shows a service on one small port.
 ///
 /// ```swift
-/// let agent = Agent.start()              // 127.0.0.1:9464; no other machine can reach it
+/// let agent = Agent.start()              // 127.0.0.1:9464, /debug on :9465; no other machine reaches them
 /// ```
 ///
 /// It lives until ``stop()`` or the end of the process, whether a reference to it is kept or not.
-/// Thread-safe. Starting it costs a socket, three threads that sleep, one of them
+/// Thread-safe. Starting it costs two sockets, five threads that sleep, one of them
 /// for a beat each second, and a few registrations.
 public final class Agent: Sendable {
     /// The metrics that this agent exposes.
@@ -50,9 +50,9 @@ public final class Agent: Sendable {
     private let process = getpid()
     private let time: any TimeSource
     private let listener: PatientListener
-    /// For `/debug` alone, where the first one can be reached by others.
+    /// For `/debug` alone, unless the main one serves it.
     private let debugListener: PatientListener?
-    /// Whether somebody asked for it, rather than our defaults.
+    /// Whether code or the environment set its address.
     private let isDebugListenerWanted: Bool
 
     // MARK: - Start
@@ -101,10 +101,10 @@ public final class Agent: Sendable {
         let environment = Environment(configuration.environment ?? Environment.ofProcess())
         if let problem = environment.problems.first { throw problem }
         let agent = Agent(configuration.with(profiles), environment)
-        if let error = agent.listener.open() { throw AgentError(error) }
+        if let error = agent.listener.open() { throw error }
         if agent.isDebugListenerWanted, let error = agent.debugListener?.open() {
             agent.listener.stop()
-            throw AgentError(error)
+            throw error
         }
         if !agent.isDebugListenerWanted { agent.debugListener?.keepTrying() }
         agent.runtime.start()
@@ -119,16 +119,6 @@ public final class Agent: Sendable {
         log = configuration.log
         time = configuration.time
         readiness = Readiness(configuration.startsReady ? .ready : .starting)
-        let answers = registry.counter(
-            "outrider_http_requests_total",
-            help: "Requests that the agent's own endpoint answered.", labels: ["page", "code"])
-        let cuts = registry.counter(
-            "outrider_connections_cut_total",
-            help: "Connections that the agent's own endpoint ended before their clients did.",
-            labels: ["reason"])
-        let lost = registry.counter(
-            "outrider_descriptors_lost_total",
-            help: "Descriptors of the agent's endpoint that other code of the process has closed.")
         let failures = registry.counter(
             "outrider_start_failures_total",
             help: "Attempts to listen that failed and settings that were refused.",
@@ -148,29 +138,11 @@ public final class Agent: Sendable {
         profiles.start(in: registry, log: configuration.log)
         let addresses = Addresses(configuration, environment)
         let pages = Self.pages(configuration, readiness, profiles, runtime)
-        func makeListener(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
-            let log = configuration.log
-            var settings = Endpoint.Configuration(address: address)
-            // What a function is called is nobody's business who may not see `/debug`.
-            let namesFunctions = address.isLocal
-            settings.notices = { [registry = configuration.registry] in
-                runtime.notices(namesFunctions: namesFunctions) + registry.overflowNotices
-            }
-            settings.limits = configuration.limits
-            settings.time = configuration.time
-            settings.access.hostNames = configuration.debugHostNames
-            settings.access.tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
-            settings.log = { message in log.say(.warning, about: "endpoint", message) }
-            settings.onCut = { reason in cuts.with("\(reason)").increment() }
-            settings.onLostDescriptor = { lost.increment() }
-            settings.onAnswer = { page, status in answers.with(page, String(status)).increment() }
-            if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }
-            return PatientListener(
-                settings, pages: pages, retryDelay: configuration.retryDelay, log: log,
-                failures: failures)
-        }
-        listener = makeListener(at: addresses.main, pages)
-        debugListener = addresses.debug.map { makeListener(at: $0, pages.filter(\.isForOperators)) }
+        let listeners = Listeners(
+            configuration, environment, runtime: runtime, failures: failures)
+        debugListener = addresses.debug.map { listeners.debug(at: $0, pages) }
+        listener = listeners.main(
+            at: addresses.main, pages, sharesDebug: addresses.isDebugShared, debug: debugListener)
         isDebugListenerWanted = addresses.isDebugWanted
         if let warning = addresses.warning { log.sayOnce(.warning, warning) }
     }
@@ -214,7 +186,7 @@ public final class Agent: Sendable {
     /// Where it listens, with the port that was chosen if 0 was asked for; nil while it does not.
     public var address: ListenAddress? { listener.address }
 
-    /// Where the second listener, the one for `/debug`, listens; nil while there is none.
+    /// Where the second listener, the one for `/debug`, listens, with the port that was chosen; nil while it does not.
     public var debugAddress: ListenAddress? { debugListener?.address }
 
     /// Lets `/readyz` say that the service wants traffic, as far as its checks agree.

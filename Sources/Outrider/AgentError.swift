@@ -15,7 +15,8 @@ public struct AgentError: Error, Sendable, CustomStringConvertible {
         self.description = description
     }
 
-    init(_ error: EndpointError) {
-        self.init(reason: error.code.description, description: error.description)
+    /// - Parameter settings: What sets the address.
+    init(_ error: EndpointError, setBy settings: String) {
+        self.init(reason: error.code.description, description: error.description(setBy: settings))
     }
 }

@@ -16,7 +16,7 @@ extension Agent {
     /// | property | environment | default |
     /// |---|---|---|
     /// | ``address`` | `OUTRIDER_ADDRESS`, or `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` | a passed socket named `outrider`, else `127.0.0.1:9464` |
-    /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`, `none` for none | `127.0.0.1:9465` if `address` is not local, else none |
+    /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`: an address, `shared` or `none` | `127.0.0.1:9465` beside port 9464, another port of `127.0.0.1` beside other ports; the main address if that is a Unix socket |
     /// | ``debugTokenFile`` | `OUTRIDER_DEBUG_TOKEN_FILE` | none |
     /// | ``serviceName`` | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |
     /// | ``registry``: `Registry(histograms:names:)` | `OUTRIDER_HISTOGRAMS`, `OUTRIDER_METRIC_NAMES` | classic |
@@ -24,12 +24,10 @@ extension Agent {
     public struct Configuration: Sendable {
         /// Where to listen; nil asks the environment.
         public var address: ListenAddress?
-        /// A second listener, for pages for operators alone; nil asks the environment.
-        public var debugAddress: ListenAddress?
-        /// Whether there may be a second listener.
-        public var opensDebugListener = true
-        /// A file whose first line is the bearer token that opens `/debug` where other machines can
-        /// reach it; nil asks the environment.
+        /// Where `/debug` and the other pages for operators are served; nil asks the environment.
+        public var debugAddress: DebugAddress?
+        /// A file whose first line is the bearer token that `/debug` then requires on every address, the
+        /// main one included; nil asks the environment.
         ///
         /// Read at each request, so the token can be changed while the service runs.
         public var debugTokenFile: String?

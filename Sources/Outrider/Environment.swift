@@ -18,8 +18,8 @@ internal import OutriderEndpoint
 struct Environment {
     /// Where to listen, if a variable says so.
     private(set) var address: ListenAddress?
-    /// Where to listen for `/debug`, if a variable says so.
-    private(set) var debugListener: DebugListener?
+    /// Where to serve `/debug`, if a variable says so.
+    private(set) var debugAddress: Agent.DebugAddress?
     /// `OUTRIDER_DEBUG_TOKEN_FILE`.
     private(set) var debugTokenFile: String?
     /// Whether this is a pod of Kubernetes, which gives each one its service variables.
@@ -30,12 +30,6 @@ struct Environment {
     private(set) var resource: [String: String] = [:]
     /// One sentence for each variable that was refused.
     private(set) var problems: [AgentError] = []
-
-    /// What a variable says about the second listener.
-    enum DebugListener: Equatable {
-        case none
-        case at(ListenAddress)
-    }
 
     /// Every variable that is read.
     private static let names = [
@@ -84,7 +78,7 @@ struct Environment {
     private mutating func readDebugAddress(_ variables: [String: String]) {
         guard let text = variables["OUTRIDER_DEBUG_ADDRESS"] else { return }
         do throws(EndpointError) {
-            debugListener = text == "none" ? DebugListener.none : .at(try ListenAddress(text))
+            debugAddress = try Agent.DebugAddress(text)
         } catch {
             refuse("OUTRIDER_DEBUG_ADDRESS", "is refused: \(error)")
         }

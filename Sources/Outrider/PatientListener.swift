@@ -11,6 +11,8 @@ internal import OutriderThreading
 /// Opens an endpoint, again and again if need be; thread-safe.
 final class PatientListener: Sendable {
     private let settings: Endpoint.Configuration
+    /// What sets the address, for messages.
+    private let origin: String
     private let pages: [any Page]
     private let retryDelay: ClosedRange<Duration>
     private let log: DiagnosticLog
@@ -27,9 +29,10 @@ final class PatientListener: Sendable {
 
     init(
         _ settings: Endpoint.Configuration, pages: [any Page], retryDelay: ClosedRange<Duration>,
-        log: DiagnosticLog, failures: Family<Counter>
+        log: DiagnosticLog, failures: Family<Counter>, setBy origin: String
     ) {
         self.settings = settings
+        self.origin = origin
         self.pages = pages
         self.retryDelay = retryDelay
         self.log = log
@@ -43,7 +46,7 @@ final class PatientListener: Sendable {
     }
 
     /// Opens the endpoint once; returns why it could not.
-    func open() -> EndpointError? {
+    func open() -> AgentError? {
         var settings = settings
         settings.onLostListener = { [weak self] in self?.reopen() }
         do throws(EndpointError) {
@@ -56,7 +59,7 @@ final class PatientListener: Sendable {
             if !isWanted { endpoint.stop() }
             return nil
         } catch {
-            return error
+            return AgentError(error, setBy: origin)
         }
     }
 
@@ -70,7 +73,7 @@ final class PatientListener: Sendable {
     ///   - failure: Why the attempt before this one failed.
     private func keepTrying(lastDelay: Duration, after failure: AgentError?) {
         if state.withLock({ $0.isStopped }) { return }
-        guard let error = open().map(AgentError.init) else {
+        guard let error = open() else {
             if failure != nil, let address {
                 log.say(.info, about: "listening", "listening on \(address) now")
             }

@@ -12,10 +12,10 @@ extension Endpoint {
         public var title = "Outrider"
         /// Sentences that the landing page shows: what an operator should know of the service now.
         ///
-        /// Asked for each request of `/`, on its thread. Plain text, which is escaped there; everybody
-        /// who can reach the endpoint may read it. At most fifty are shown, each cut to 1,000
-        /// characters.
-        public var notices: @Sendable () -> [String] = { [] }
+        /// Called for each request of `/`, on its thread, with its audience: operators if ``access`` would
+        /// serve it their pages, else everyone who can reach the endpoint. Plain text, which is escaped
+        /// there. At most fifty are shown, each cut to 1,000 characters.
+        public var notices: @Sendable (PageAudience) -> [String] = { _ in [] }
         /// What clients may take of connections and time.
         public var limits = Limits()
         /// Who may see the pages for operators.

@@ -38,7 +38,8 @@ final class Server: Sendable {
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
         self.pages = PageTable(
             pages, title: configuration.title, notices: configuration.notices,
-            isLocal: configuration.address.isLocal, report: configuration.log)
+            access: configuration.access, address: configuration.address,
+            report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
         processor = ProcessorBudget(share: configuration.limits.processorShare)
@@ -93,7 +94,7 @@ final class Server: Sendable {
     /// the first line of a connection is read, we do not know that thread, and the library answers.
     func log(_ message: UnsafePointer<CChar>) {
         let text = unsafe String(cString: message)
-        if configuration.address.isUnix, Self.isOfTCP(text) { return }
+        if configuration.address.port == nil, Self.isOfTCP(text) { return }
         if let status = Self.status(in: text) {
             configuration.onAnswer("_REFUSED", status)
             let refusal = Response.text("The request cannot be read.\n", status: status)
@@ -166,8 +167,7 @@ final class Server: Sendable {
         guard verdict == .accept, pages.audience(of: target.path) == .operators else {
             return verdict
         }
-        return configuration.access.judge(
-            headers.all, isLocal: configuration.address.isLocal)
+        return configuration.access.judge(headers.all, at: configuration.address)
     }
 
     // MARK: - Answering

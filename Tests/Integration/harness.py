@@ -56,8 +56,8 @@ def fetch(url: str, timeout: float = LIMIT) -> bytes:
 
 
 def system_binary(name: str) -> str:
-    """A program on PATH."""
-    for folder in os.get_exec_path():
+    """A program on PATH, or a server where Debian has them, which only root has on PATH."""
+    for folder in [*os.get_exec_path(), "/usr/sbin"]:
         if os.access(path := Path(folder) / name, os.X_OK):
             return str(path)
     pytest.fail(f"{name} is not on PATH; `make setup` installs it", pytrace=False)
@@ -95,9 +95,14 @@ def heap_probe_binary() -> str:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without anything that an agent, the quickstart or the probe listens to."""
+    """The environment without anything that an agent, the quickstart or the probe reads.
+
+    Agents serve /debug on their main address: nothing forwards requests to them, and one URL is simpler for a test that
+    is not about this. `OUTRIDER_DEBUG_ADDRESS=""` brings the default back.
+    """
     ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "STOREFRONT_", "CHAT_", "REDIS_URL", "PROBE_", "KUBERNETES_", "SECONDS_TO_RUN")
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | more
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    return kept | {"OUTRIDER_DEBUG_ADDRESS": "shared"} | more
 
 
 class Lines:

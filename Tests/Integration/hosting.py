@@ -52,7 +52,7 @@ HOSTS = [
     Host("perf, timers and restartable sequences refused", [sys.executable, str(HERE / "refuse_calls.py"), REFUSED]),
     Host("32 descriptors", ["prlimit", "--nofile=32"]),
     Host("no core, no locked memory, no priority", ["prlimit", "--core=0", "--memlock=0", "--nice=0", "--rtprio=0"]),
-    Host("no environment", ["env", "-i", "OUTRIDER_ADDRESS=127.0.0.1:0", "HOST_ORDER=serve"]),
+    Host("no environment", ["env", "-i", "OUTRIDER_ADDRESS=127.0.0.1:0", "OUTRIDER_DEBUG_ADDRESS=shared", "HOST_ORDER=serve"]),
     # What is reserved counts, stacks of threads above all, and not what is used.
     Host("160 MiB of data", ["prlimit", f"--data={160 << 20}"]),
 ]

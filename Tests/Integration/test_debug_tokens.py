@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On an address that others can reach, /debug is closed, or open to those who have the token."""
+"""/debug on its own listener, and with a token on every address."""
 
 import contextlib
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,24 +123,50 @@ def test_a_token_file_that_holds_no_token_lets_nobody_in(tmp_path: Path, kind: s
         poll("it says so", lambda: str(file) in server.said or None)
 
 
-def test_on_loopback_nobody_needs_a_token(tmp_path: Path) -> None:
-    with Serving(tmp_path / "log") as server:
-        assert server.debug_url == ""
-        assert ask_with(server.url).status == 200
-        assert ask_with(server.url, "Bearer whatever").status == 200
+@pytest.mark.parametrize("kind", ["loopback", "every interface", "unix"])
+def test_a_configured_token_is_required_on_every_address(tmp_path: Path, token: Path, kind: str) -> None:
+    addresses = {"loopback": "127.0.0.1:0", "every interface": "0.0.0.0:0", "unix": f"unix:{tmp_path}/agent.sock"}
+    for debug in ("", "shared", "127.0.0.1:0", f"unix:{tmp_path}/debug.sock"):
+        more = {"OUTRIDER_DEBUG_ADDRESS": debug, "OUTRIDER_DEBUG_TOKEN_FILE": str(token)}
+        with Serving(tmp_path / "log", addresses[kind], **more) as server:
+            for url in filter(None, (server.url, server.debug_url)):
+                assert ask_with(url).status == 401, (debug, url)
+                assert ask_with(url, f"Bearer {TOKEN}").status == 200, (debug, url)
 
 
-def test_a_second_listener_is_there_for_debug_by_default(tmp_path: Path) -> None:
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            other.bind(("127.0.0.1", 9465))
-        except OSError as error:
-            pytest.skip(f"NEEDS PORT 9465 OF 127.0.0.1: {error}")
-    with open_to_all(tmp_path, OUTRIDER_DEBUG_ADDRESS="") as server:
-        assert server.debug_url == "http://127.0.0.1:9465"
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "0.0.0.0:0"])
+def test_by_default_debug_has_a_loopback_listener_of_its_own_which_the_main_one_names(tmp_path: Path, address: str) -> None:
+    with Serving(tmp_path / "log", address, OUTRIDER_DEBUG_ADDRESS="") as server:
+        assert server.debug_url.startswith("http://127.0.0.1:") and server.debug_url != server.url
         assert ask_with(server.debug_url).status == 200
-        assert ask_with(server.url).status == 403
+        assert ask_with(server.debug_url, "Bearer whatever").status == 200
+        refusal = ask_with(server.url)
+        assert refusal.status == 403 and f"{server.debug_url}/" in refusal.body.decode()
+        assert f'<a href="{server.debug_url}/">' in ask(server.url, get("/")).body.decode()
+        scrape(server.url)
+
+
+def test_the_link_of_the_main_page_works_in_a_browser(tmp_path: Path) -> None:
+    with Serving(tmp_path / "log", OUTRIDER_DEBUG_ADDRESS="") as server:
+        landing = ask(server.url, get("/")).body.decode()
+        (link,) = re.findall(r'href="(http://[^"]+)/"', landing)
+        # Another port of one address is the same site, and not the same origin (Fetch Metadata).
+        answer = ask(link, get("/", "Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: navigate"))
+        assert answer.status == 200 and f'<a href="{PAGE}">' in answer.body.decode()
+        assert ask(link, get(PAGE, "Sec-Fetch-Site: same-origin")).status == 200
+        assert ask(link, get(PAGE, "Sec-Fetch-Site: same-site")).status == 403
+
+
+def test_several_agents_of_a_machine_have_a_debug_listener_each(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as running:
+        servers = [
+            running.enter_context(Serving(tmp_path / f"log{n}", f"127.0.0.1:{reserved_port()}", OUTRIDER_DEBUG_ADDRESS=""))
+            for n in range(3)
+        ]
+        assert len({server.debug_url for server in servers}) == 3
+        for server in servers:
+            assert ask_with(server.debug_url).status == 200
+            assert "cannot listen" not in server.said
 
 
 def test_a_second_listener_that_cannot_be_had_does_not_cost_the_first(tmp_path: Path) -> None:

@@ -27,10 +27,13 @@ import Testing
         ("evil.example", 403), ("localhost.evil.example", 403), ("127.0.0.1.evil.example", 403),
         ("127.1", 403), ("0x7f000001", 403), ("", 403), ("internal", 403),
     ])
-    func `on the loopback address, by the name that the client has for us`(
+    func `on a trusted loopback address, by the name that the client has for us`(
         host: String, expected: Int
     ) throws {
-        let endpoint = try startEndpoint(Self.pages) { $0.access.hostNames = ["shop.internal"] }
+        let endpoint = try startEndpoint(Self.pages) {
+            $0.access.trustsLoopback = true
+            $0.access.hostNames = ["shop.internal"]
+        }
         defer { endpoint.stop() }
         for path in ["/debug/x", "/private", "/%64ebug/x"] {
             #expect(try status(path, of: endpoint, host: host) == expected, "\(path)")
@@ -38,11 +41,30 @@ import Testing
         #expect(try status("/hello", of: endpoint, host: host) == 200)
     }
 
-    @Test func `on any other address, with the token and not without`() throws {
+    /// Addresses of each kind; the file of the Unix socket is removed when its endpoint stops.
+    private static var everyKind: [ListenAddress] {
+        get throws {
+            [
+                .loopback(port: 0), try ListenAddress("[::1]:0"), try ListenAddress("0.0.0.0:0"),
+                .unix(path: freshSocketPath()),
+            ]
+        }
+    }
+
+    @Test func `where a token is configured, it is required on every address`() throws {
+        for address in try Self.everyKind {
+            for trustsLoopback in [false, true] {
+                try requireToken(at: address, trustsLoopback: trustsLoopback)
+            }
+        }
+    }
+
+    private func requireToken(at address: ListenAddress, trustsLoopback: Bool) throws {
         let path = "/tmp/outrider-test-\(UInt64.random(in: 0 ... .max)).token"
         defer { unsafe unlink(path) }
-        let endpoint = try startEndpoint(Self.pages, at: try ListenAddress("0.0.0.0:0")) {
+        let endpoint = try startEndpoint(Self.pages, at: address) {
             $0.access.tokenFile = path
+            $0.access.trustsLoopback = trustsLoopback
         }
         defer { endpoint.stop() }
         let right = "Authorization: Bearer sesame\r\n"
@@ -57,12 +79,114 @@ import Testing
         try write("changed", to: path)
         #expect(try status("/debug/x", of: endpoint, right) == 401)
         #expect(try status("/hello", of: endpoint) == 200)
+        // With the token, a proxy may forward the request.
+        let changed = "Authorization: Bearer changed\r\n"
+        #expect(try status("/debug/x", of: endpoint, changed + "Via: 1.1 proxy\r\n") == 200)
     }
 
-    @Test func `the landing page tells of them only where they may be seen`() throws {
-        let local = try startEndpoint(Self.pages)
+    @Test func `on a loopback address that is not trusted, no request without a token`() throws {
+        for address in [.loopback(port: 0), try ListenAddress("[::1]:0")] {
+            let endpoint = try startEndpoint(Self.pages, at: address)
+            defer { endpoint.stop() }
+            for path in ["/debug", "/debug/x", "/debug/nothing", "/private", "/%64ebug/x"] {
+                for host in ["localhost", "127.0.0.1", "shop.example"] {
+                    #expect(try status(path, of: endpoint, host: host) == 403, "\(path) \(host)")
+                }
+            }
+            #expect(try status("/hello", of: endpoint) == 200)
+        }
+    }
+
+    @Test func `on a Unix socket, every request that its file's mode lets in`() throws {
+        let endpoint = try startEndpoint(Self.pages, at: .unix(path: freshSocketPath()))
+        defer { endpoint.stop() }
+        #expect(try status("/debug/x", of: endpoint) == 200)
+        #expect(try status("/debug/x", of: endpoint, host: "evil.example") == 403)
+    }
+
+    @Test(arguments: [
+        "Forwarded: for=192.0.2.60", "Forwarded:", "VIA: 1.1 varnish", "X-Forwarded-For: 192.0.2.1",
+        "x-forwarded-proto: https", "X-Forwarded-Host: shop.example", "X-Forwarded: 1",
+        "X-Original-Forwarded-For: 192.0.2.1", "X-Real-IP: 127.0.0.1", "X-Client-IP: 127.0.0.1",
+        "X-Cluster-Client-Ip: 1", "True-Client-IP: 192.0.2.1", "Proxy-Client-IP: 192.0.2.1",
+        "WL-Proxy-Client-IP: 192.0.2.1", "Client-IP: 192.0.2.1", "CF-Connecting-IP: 192.0.2.1",
+        "X-Envoy-Expected-Rq-Timeout-Ms: 15000", "X-Original-URL: /debug", "CDN-Loop: a",
+        "Proxy-Connection: keep-alive", "Max-Forwards: 1", "X-ProxyUser-Ip: 192.0.2.1",
+    ])
+    func `a request that a proxy has marked does not count as local`(field: String) throws {
+        for address in [.loopback(port: 0), ListenAddress.unix(path: freshSocketPath())] {
+            let endpoint = try startEndpoint(Self.pages, at: address) {
+                $0.access.trustsLoopback = true
+            }
+            defer { endpoint.stop() }
+            for path in ["/debug/x", "/private"] {
+                #expect(try status(path, of: endpoint, "\(field)\r\n") == 403)
+            }
+            #expect(try status("/hello", of: endpoint, "\(field)\r\n") == 200)
+            #expect(
+                try status("/debug/x", of: endpoint, "Accept: */*\r\nX-Request-Id: 1\r\n") == 200)
+        }
+    }
+
+    @Test func `a refusal and the landing page name the loopback address for operators`() throws {
+        let operators = try ListenAddress("127.0.0.1:9465")
+        let endpoint = try startEndpoint(Self.pages) { $0.access.operatorAddress = { operators } }
+        defer { endpoint.stop() }
+        #expect(
+            try fetch("/debug/x", from: endpoint.address).text.contains("http://127.0.0.1:9465/"))
+        let link = #"<a href="http://127.0.0.1:9465/">http://127.0.0.1:9465/</a>"#
+        #expect(try fetch("/", from: endpoint.address).text.contains(link))
+    }
+
+    @Test(arguments: ["10.1.2.3:9465", "unix:/run/secret/debug.sock"])
+    func `another address for operators is not shown`(text: String) throws {
+        let operators = try ListenAddress(text)
+        let endpoint = try startEndpoint(Self.pages) { $0.access.operatorAddress = { operators } }
+        defer { endpoint.stop() }
+        for path in ["/", "/debug/x"] {
+            let body = try fetch(path, from: endpoint.address).text
+            #expect(!body.contains("10.1.2.3") && !body.contains("secret"))
+        }
+    }
+
+    @Test func `notices for operators are shown to requests that may see their pages`() throws {
+        let path = "/tmp/outrider-test-\(UInt64.random(in: 0 ... .max)).token"
+        defer { unsafe unlink(path) }
+        try write("sesame", to: path)
+        func mayRead(
+            _ fields: String, host: String = "localhost", _ change: (inout AccessRules) -> Void
+        ) throws -> Bool {
+            let endpoint = try startEndpoint(Self.pages) {
+                $0.notices = { $0 == .operators ? ["holdUp()"] : ["a function"] }
+                change(&$0.access)
+            }
+            defer { endpoint.stop() }
+            let connection = try Connection(endpoint.address)
+            try connection.send("GET / HTTP/1.1\r\nHost: \(host)\r\n\(fields)\r\n")
+            let text = try connection.response().text
+            #expect(text.contains("holdUp()") != text.contains("a function"))
+            return text.contains("holdUp()")
+        }
+        #expect(try mayRead("") { $0.trustsLoopback = true })
+        #expect(try !mayRead("") { _ in })
+        #expect(try !mayRead("Via: 1.1 a\r\n") { $0.trustsLoopback = true })
+        #expect(try !mayRead("", host: "evil.example") { $0.trustsLoopback = true })
+        #expect(try !mayRead("Sec-Fetch-Site: same-site\r\n") { $0.trustsLoopback = true })
+        #expect(
+            try !mayRead("") {
+                $0.trustsLoopback = true
+                $0.tokenFile = path
+            })
+        #expect(try mayRead("Authorization: Bearer sesame\r\n") { $0.tokenFile = path })
+    }
+
+    @Test func `the landing page lists them only where local requests may see them`() throws {
+        let local = try startEndpoint(Self.pages) { $0.access.trustsLoopback = true }
         defer { local.stop() }
         #expect(try fetch("/", from: local.address).text.contains("/debug/x"))
+        let untrusted = try startEndpoint(Self.pages)
+        defer { untrusted.stop() }
+        #expect(try !fetch("/", from: untrusted.address).text.contains("/debug"))
         let remote = try startEndpoint(Self.pages, at: try ListenAddress("0.0.0.0:0"))
         defer { remote.stop() }
         let page = try fetch("/", from: remote.address).text

@@ -65,7 +65,7 @@ import Testing
     @Test func `the landing page shows what there is to know now, escaped and cut`() throws {
         let count = Atomic<Int>(0)
         let endpoint = try startEndpoint { configuration in
-            configuration.notices = { [text = String(repeating: "x", count: 1_005)] in
+            configuration.notices = { [text = String(repeating: "x", count: 1_005)] _ in
                 let number = count.wrappingAdd(1, ordering: .relaxed).newValue
                 return ["<script>alert(\"\(number)\")</script> & more", text]
             }
@@ -84,7 +84,7 @@ import Testing
 
     @Test func `the landing page shows fifty notices and no more`() throws {
         let endpoint = try startEndpoint { configuration in
-            configuration.notices = { (0..<10_000).map { "notice \($0)" } }
+            configuration.notices = { _ in (0..<10_000).map { "notice \($0)" } }
         }
         defer { endpoint.stop() }
         let text = try fetch("/", from: endpoint.address).text

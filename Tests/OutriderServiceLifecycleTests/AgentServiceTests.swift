@@ -19,7 +19,7 @@
         var configuration = Agent.Configuration(address: try address ?? ListenAddress("[::1]:0"))
         configuration.log = log
         configuration.registry = Registry(log: log)
-        configuration.opensDebugListener = false
+        configuration.debugAddress = .nowhere
         return Agent.start(configuration)
     }
 
@@ -254,7 +254,7 @@
                 let entered = Gate()
                 var configuration = Agent.Configuration(address: .loopback(port: 0))
                 configuration.registry = Registry(log: DiagnosticLog { _, _ in })
-                configuration.opensDebugListener = false
+                configuration.debugAddress = .nowhere
                 configuration.pages = [SlowPage(entered: entered, mayAnswer: mayAnswer)]
                 configuration.time = time
                 let agent = Agent.start(configuration)

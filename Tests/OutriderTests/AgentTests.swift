@@ -15,7 +15,8 @@ func isolated(
     var configuration = Agent.Configuration(address: .loopback(port: 0))
     configuration.registry = Registry(log: log)
     configuration.log = log
-    configuration.environment = environment
+    // One listener, which serves /debug too; an empty variable brings the default back.
+    configuration.environment = ["OUTRIDER_DEBUG_ADDRESS": "shared"].merging(environment) { $1 }
     configuration.retryDelay = .milliseconds(5) ... .milliseconds(20)
     return configuration
 }

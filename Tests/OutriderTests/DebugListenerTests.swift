@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where other machines can reach the agent, `/debug` has a place of its own; and a pod is told when
-// nobody can reach it.
+// `/debug` has a listener of its own, unless the configuration or a token puts it on the main one; and the
+// warning in a pod whose agent cannot be reached.
 
+import Glibc
 import Outrider
+import OutriderEndpoint
 import TestSupport
 import Testing
 
 @Suite struct DebugListenerTests {
+    /// An agent with the default for `/debug`, unless the environment says otherwise.
     private func started(
-        _ environment: [String: String] = [:], at address: String = "127.0.0.1:0",
+        _ environment: [String: String] = ["OUTRIDER_DEBUG_ADDRESS": ""],
+        at address: String = "127.0.0.1:0",
         log: DiagnosticLog = DiagnosticLog { _, _ in },
         _ change: (inout Agent.Configuration) -> Void = { _ in }
     ) throws -> Agent {
@@ -18,13 +22,85 @@ import Testing
         return Agent.start(configuration)
     }
 
-    @Test func `on the loopback address there is one listener, and it serves everything`() throws {
-        let agent = try started()
+    @Test(arguments: ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"])
+    func `by default, debug is on a loopback listener of its own, which the main one links`(
+        main: String
+    ) throws {
+        let agent = try started(at: main)
         defer { agent.stop() }
-        #expect(agent.debugAddress == nil)
-        let answer = try fetch("/debug", from: address(of: agent))
+        let debug = try #require(agent.debugAddress)
+        let url = try #require(debug.url)
+        #expect(url.hasPrefix("http://127.0.0.1:") && debug != agent.address)
+        let answer = try fetch("/debug", from: debug)
         #expect(answer.status == 200)
         #expect(answer.text.hasPrefix("Outrider "))
+        for path in ["/debug", "/debug/", "/debug/pprof/heap", "/debug/nothing"] {
+            let refusal = try fetch(path, from: address(of: agent))
+            #expect(refusal.status == 403)
+            #expect(refusal.text.contains("\(url)/"))
+        }
+        let landing = try fetch("/", from: address(of: agent)).text
+        #expect(landing.contains(#"<a href="\#(url)/">"#))
+        #expect(!landing.contains("/debug"))
+        #expect(try fetch("/", from: debug).text.contains(#"<a href="/debug">"#))
+        #expect(try fetch("/metrics", from: address(of: agent)).status == 200)
+    }
+
+    @Test func `the default is port 9465 beside 9464, and a free port beside any other`() throws {
+        for text in ["127.0.0.1:9464", "0.0.0.0:9464", "[::]:9464"] {
+            let chosen = Agent.DebugAddress.beside(try ListenAddress(text))
+            #expect(chosen == .at(.loopback(port: 9465)), "\(text)")
+        }
+        for text in ["127.0.0.1:0", "127.0.0.1:9465", "0.0.0.0:8080", "[::1]:9463"] {
+            let chosen = Agent.DebugAddress.beside(try ListenAddress(text))
+            #expect(chosen == .at(.loopback(port: 0)), "\(text)")
+        }
+        let socket = ListenAddress.unix(path: "/run/shop/outrider.sock")
+        #expect(Agent.DebugAddress.beside(socket) == .nowhere)
+    }
+
+    @Test func `a main Unix socket serves debug itself`() throws {
+        let path = "/tmp/outrider-debug-\(UInt64.random(in: 0 ... .max)).sock"
+        let agent = try started(at: "unix:\(path)")
+        defer { agent.stop() }
+        #expect(agent.debugAddress == nil)
+        #expect(try fetch("/debug", from: address(of: agent)).status == 200)
+    }
+
+    @Test func `a shared loopback address serves debug too, and another shared address does not`()
+        throws
+    {
+        let shared = ["OUTRIDER_DEBUG_ADDRESS": "shared"]
+        let local = try started(shared)
+        defer { local.stop() }
+        #expect(local.debugAddress == nil)
+        #expect(try fetch("/debug", from: address(of: local)).status == 200)
+        #expect(try fetch("/", from: address(of: local)).text.contains(#"<a href="/debug">"#))
+        let open = try started(shared, at: "0.0.0.0:0")
+        defer { open.stop() }
+        #expect(try fetch("/debug", from: address(of: open)).status == 403)
+        let inCode = try started { $0.debugAddress = .shared }
+        defer { inCode.stop() }
+        #expect(try fetch("/debug", from: address(of: inCode)).status == 200)
+    }
+
+    @Test func `with a token file, both listeners serve debug to the token alone`() throws {
+        let file = "/tmp/outrider-debug-\(UInt64.random(in: 0 ... .max)).token"
+        defer { unsafe unlink(file) }
+        let stream = unsafe try #require(unsafe fopen(file, "w"))
+        unsafe fputs("sesame\n", stream)
+        unsafe fclose(stream)
+        let agent = try started([
+            "OUTRIDER_DEBUG_ADDRESS": "", "OUTRIDER_DEBUG_TOKEN_FILE": file,
+        ])
+        defer { agent.stop() }
+        for place in [try address(of: agent), try #require(agent.debugAddress)] {
+            #expect(try fetch("/debug", from: place).status == 401)
+            let connection = try Connection(place)
+            try connection.send(
+                "GET /debug HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sesame\r\n\r\n")
+            #expect(try connection.response().status == 200)
+        }
     }
 
     @Test func `a second listener serves operators and nobody else`() throws {
@@ -45,15 +121,18 @@ import Testing
     @Test func `code goes before the environment, and either may say that there is none`() throws {
         let path = "/tmp/outrider-debug-\(UInt64.random(in: 0 ... .max)).sock"
         let first = try started(["OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"]) {
-            $0.debugAddress = .unix(path: path)
+            $0.debugAddress = .at(.unix(path: path))
         }
         defer { first.stop() }
         #expect(first.debugAddress == .unix(path: path))
-        let second = try started(["OUTRIDER_DEBUG_ADDRESS": "none"], at: "0.0.0.0:0")
+        let second = try started(["OUTRIDER_DEBUG_ADDRESS": "none"])
         defer { second.stop() }
         #expect(second.debugAddress == nil)
+        let refusal = try fetch("/debug", from: address(of: second))
+        #expect(refusal.status == 403)
+        #expect(refusal.text.contains("OUTRIDER_DEBUG_ADDRESS"))
         let third = try started(["OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"]) {
-            $0.opensDebugListener = false
+            $0.debugAddress = .nowhere
         }
         defer { third.stop() }
         #expect(third.debugAddress == nil)
@@ -70,11 +149,12 @@ import Testing
         let holder = try started()
         defer { holder.stop() }
         var configuration = isolated()
-        configuration.debugAddress = try address(of: holder)
+        configuration.debugAddress = .at(try address(of: holder))
         let error = #expect(throws: AgentError.self) {
             try Agent.start(configuration, onFailure: .throw)
         }
         #expect(error?.reason == "address_in_use")
+        #expect(error?.description.contains("OUTRIDER_DEBUG_ADDRESS") == true)
     }
 
     @Test func `a token opens debug where other machines can reach it`() throws {

@@ -52,7 +52,9 @@ struct Storefront {
                 configuration: .init(additionalChannelHandlers: [ProtocolErrorHandler(agent.http)])),
             configuration: .init(address: .hostname(settings.host, port: settings.port)),
             onServerRunning: {
-                welcome(port: $0.localAddress?.port ?? 0, agent: agent.address?.url)
+                welcome(
+                    port: $0.localAddress?.port ?? 0, agent: agent.address?.url,
+                    debug: agent.debugAddress?.url)
             },
             logger: logger)
 
@@ -89,10 +91,11 @@ struct Storefront {
         return configuration
     }
 
-    private static func welcome(port: Int, agent: String?) {
+    private static func welcome(port: Int, agent: String?, debug: String?) {
         let service = "http://127.0.0.1:\(port)"
         say("service   \(service)")
         say("agent     \(agent ?? "not listening yet; it tries again")")
+        if let debug { say("debug     \(debug)/debug") }
         say(
             """
 

@@ -62,6 +62,11 @@ public struct EndpointError: Error, Hashable, Sendable {
 extension EndpointError: CustomStringConvertible {
     /// What happened and what to do, in sentences.
     public var description: String {
+        description(setBy: "Configuration.address or OUTRIDER_ADDRESS")
+    }
+
+    /// The same for an address that other settings choose.
+    package func description(setBy settings: String) -> String {
         switch code {
         case .invalidAddress:
             """
@@ -72,18 +77,17 @@ extension EndpointError: CustomStringConvertible {
         case .addressInUse:
             """
             cannot listen on \(context): address in use. Another agent may be running; choose \
-            another with Configuration.address or OUTRIDER_ADDRESS (port 0 = any free port)
+            another with \(settings) (port 0 = any free port)
             """
         case .addressNotAvailable:
             """
             cannot listen on \(context): no interface of this machine has that address; take \
-            127.0.0.1, or 0.0.0.0 for all, in Configuration.address or OUTRIDER_ADDRESS
+            127.0.0.1, or 0.0.0.0 for all, in \(settings)
             """
         case .permissionDenied:
             """
             cannot listen on \(context): permission denied. Ports below 1024 and other users' \
-            directories need privileges; choose another with Configuration.address or \
-            OUTRIDER_ADDRESS
+            directories need privileges; choose another with \(settings)
             """
         case .unusablePath:
             """
@@ -94,7 +98,7 @@ extension EndpointError: CustomStringConvertible {
             """
             cannot listen on \(context): no stream socket that listens was passed to this process \
             under that name; start it by a .socket unit with FileDescriptorName=outrider \
-            (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or choose an address with OUTRIDER_ADDRESS
+            (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or choose an address with \(settings)
             """
         default:
             "cannot listen on \(context): \(Self.text(of: errno)) (errno \(errno))"

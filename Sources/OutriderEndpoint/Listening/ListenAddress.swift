@@ -141,6 +141,20 @@ public struct ListenAddress: Hashable, Sendable {
         }
     }
 
+    /// Where a passed socket listens; any other address as it is.
+    package var resolved: ListenAddress {
+        guard case .passed(let name) = kind else { return self }
+        return PassedSockets.ofProcess.address(named: name) ?? self
+    }
+
+    /// Whether it is a Unix socket with a file, whose mode decides who may connect.
+    ///
+    /// A passed one can be in the abstract namespace, which has no modes (unix(7)); its name begins with `@` here.
+    package var isSocketFile: Bool {
+        guard case .unix(let path) = resolved.kind else { return false }
+        return path.hasPrefix("/")
+    }
+
     /// The URL under which this machine reaches it, without a path; nil for a Unix socket, and for
     /// a passed one that is not in use yet.
     public var url: String? {

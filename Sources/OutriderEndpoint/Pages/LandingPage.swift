@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one sees at `/`: the name, what there is to know now, and a link to everything that exists.
+// The page at `/`: the name, the notices of this moment, and links to the pages and to the address for operators.
 
 /// The page at `/`, made from the pages that the endpoint serves.
 struct LandingPage: Page {
@@ -11,10 +11,17 @@ struct LandingPage: Page {
 
     private let start: String
     private let end: String
-    private let notices: @Sendable () -> [String]
+    private let notices: @Sendable (PageAudience) -> [String]
+    private let access: AccessRules
+    private let address: ListenAddress
 
-    init(title: String, pages: [any Page], notices: @escaping @Sendable () -> [String]) {
+    init(
+        title: String, pages: [any Page], notices: @escaping @Sendable (PageAudience) -> [String],
+        access: AccessRules, address: ListenAddress
+    ) {
         self.notices = notices
+        self.access = access
+        self.address = address
         let title = HTML.escaped(title)
         let items = pages.map { page in
             let path = HTML.escaped(page.path)
@@ -43,12 +50,24 @@ struct LandingPage: Page {
             (name: "Content-Type", value: "text/html; charset=utf-8"),
             (name: "Cache-Control", value: "no-store"),
         ]
-        let told = notices().prefix(Self.noticeLimit).map { notice in
+        let isForOperator = access.judge(request.headers, at: address) == .accept
+        let shown = notices(isForOperator ? .operators : .everyone).prefix(Self.noticeLimit)
+        let paragraphs = shown.map { notice in
             var text = String.UnicodeScalarView()
             text += notice.unicodeScalars.prefix(Self.noticeLength)
             return "<p>\(HTML.escaped(String(text)))</p>\n"
         }
-        return Response(
-            status: 200, headers: fields, body: Array((start + told.joined() + end).utf8))
+        let body = start + paragraphs.joined() + linkForOperators + end
+        return Response(status: 200, headers: fields, body: Array(body.utf8))
+    }
+
+    /// A link to the landing page of the address for operators, where that is another one.
+    ///
+    /// It leads to `/` there, which is for everyone, because a browser marks a request that follows a link from here
+    /// as one of another origin, and the pages for operators refuse those.
+    private var linkForOperators: String {
+        guard let url = access.operatorURL.map(HTML.escaped) else { return "" }
+        return
+            "<p>Pages for operators, on the service's own machine: <a href=\"\(url)\">\(url)</a></p>\n"
     }
 }

@@ -21,10 +21,11 @@ final class PageTable: Sendable {
     ///
     /// `report` hears of each path that cannot be served: taken by an earlier page, or without a
     /// slash at its start.
-    /// Where others can reach the endpoint, the landing page does not tell of pages for operators.
+    /// The landing page lists the pages for operators only where local requests may see them.
     init(
-        _ pages: [any Page], title: String, notices: @escaping @Sendable () -> [String],
-        isLocal: Bool, report: (String) -> Void
+        _ pages: [any Page], title: String,
+        notices: @escaping @Sendable (PageAudience) -> [String], access: AccessRules,
+        address: ListenAddress, report: (String) -> Void
     ) {
         var served: [any Page] = []
         var numbers: [String: Int] = [:]
@@ -43,8 +44,11 @@ final class PageTable: Sendable {
         for page in pages { add(page) }
         if numbers["/"] == nil {
             let reachable = pages.enumerated().filter { numbers[$1.path] == $0 }.map(\.element)
-            let told = reachable.filter { isLocal || !$0.isForOperators }
-            add(LandingPage(title: title, pages: told, notices: notices))
+            let listed = reachable.filter { access.isOpen(at: address) || !$0.isForOperators }
+            add(
+                LandingPage(
+                    title: title, pages: listed, notices: notices, access: access, address: address)
+            )
         }
         entries = served.map(Entry.init)
         self.numbers = numbers

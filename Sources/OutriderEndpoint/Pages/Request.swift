@@ -9,7 +9,7 @@ public struct Request: Sendable {
     public let path: String
     /// Decoded arguments of the query, in order; a name may come more than once.
     public let query: [(name: String, value: String)]
-    private let headers: [(name: String, value: String)]
+    let headers: [IncomingField]
     private let stopSignal: StopSignal
     private let client: Int32
 
@@ -30,7 +30,7 @@ public struct Request: Sendable {
         self.method = method
         path = target.path
         query = target.query.map { ($0.name, $0.value) }
-        self.headers = headers.map { ($0.name, $0.value) }
+        self.headers = headers
         self.stopSignal = stopSignal
         self.client = client
     }

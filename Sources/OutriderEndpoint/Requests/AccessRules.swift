@@ -3,13 +3,15 @@
 //
 // | where the endpoint listens | who is let in |
 // |---|---|
-// | anywhere, with a token file | requests with the bearer token |
-// | loopback address, Unix socket | requests whose Host is this machine, an address, or configured, and that tell of no proxy |
-// | any other address | nobody |
+// | any address, with a token file | requests with the bearer token |
+// | a Unix socket's file | requests whose Host is this machine, an address, or configured, and that no proxy has marked |
+// | a loopback address, with `trustsLoopback` | the same |
+// | a loopback address without it, any other address | no request |
 //
-// Wherever it listens, nobody who was sent by a page of another site. The peer's address says who sent the request,
-// which need not be who asks: a proxy of this machine passes on what the whole world asks. One that adds no header
-// field looks like somebody of this machine; a token file is the way to close that.
+// On every address, a request that a page of another site caused is refused. The peer's address identifies the sender
+// of a request, which need not be its origin: a proxy on this machine forwards the requests of every client that
+// reaches it. One that adds no header field and sets Host to our address, as nginx does by default, cannot be told from
+// curl on this machine. So a loopback address is trusted only where the configuration says so.
 
 /// Who may see the pages for operators, ``PageAudience/operators``.
 public struct AccessRules: Sendable {
@@ -20,14 +22,24 @@ public struct AccessRules: Sendable {
     /// A file whose first line is the bearer token; nil if there is none.
     ///
     /// Read at each request, so that the token can be changed while the service runs. Where there is one, it is
-    /// asked for on every address.
+    /// required on every address, Unix sockets included.
     public var tokenFile: String?
+    /// Whether a request over a loopback address needs no token; `false` by default.
+    ///
+    /// Set it on an endpoint for operators alone, to which no proxy on this machine forwards requests. It has no effect
+    /// on a Unix socket, where the mode of the socket's file decides, and none with a token file.
+    public var trustsLoopback = false
+    /// Where these pages are served without a token instead; nil if nowhere.
+    ///
+    /// The landing page and the refusals name it if it is a loopback address. Called on the thread of each such
+    /// response.
+    public var operatorAddress: @Sendable () -> ListenAddress? = { nil }
 
-    /// No other names, and no token.
+    /// No other names, no token, and no trust in loopback addresses.
     public init() {}
 
-    /// Judges a request for a page for operators.
-    func judge(_ headers: [IncomingField], isLocal: Bool) -> RequestGuard.Verdict {
+    /// Judges a request for a page for operators, which came to an endpoint at this address.
+    func judge(_ headers: [IncomingField], at address: ListenAddress) -> RequestGuard.Verdict {
         let isForeign = headers.values("sec-fetch-site").contains {
             $0 != "same-origin" && $0 != "none"
         }
@@ -35,17 +47,30 @@ public struct AccessRules: Sendable {
             return .refuse(status: 403, because: "This page is not for other sites' pages.")
         }
         if let tokenFile { return judge(headers, bearerIn: tokenFile) }
-        guard isLocal else {
-            return .refuse(
-                status: 403,
-                because: "This page is served on the loopback address, or with a token.")
-        }
+        guard isOpen(at: address) else { return .refuse(status: 403, because: whereItIs) }
         if headers.contains(where: \.isOfProxy) {
             return .refuse(
                 status: 403,
                 because: "This page is served through a proxy only with a token.")
         }
         return judgeLocal(headers)
+    }
+
+    /// Whether an endpoint at this address serves the pages to local requests, if no token is configured.
+    func isOpen(at address: ListenAddress) -> Bool {
+        address.isSocketFile || trustsLoopback && address.isLocal
+    }
+
+    /// The URL of ``operatorAddress``, if it may be shown to every client.
+    var operatorURL: String? {
+        // A loopback address is useless to other machines. A path, or an address of another interface, is not shown.
+        guard let address = operatorAddress(), address.isLocal else { return nil }
+        return address.url.map { "\($0)/" }
+    }
+
+    private var whereItIs: String {
+        operatorURL.map { "This page is served on \($0) of the service's own machine." }
+            ?? "This page is served here only with a token; see OUTRIDER_DEBUG_ADDRESS."
     }
 
     private func judgeLocal(_ headers: [IncomingField]) -> RequestGuard.Verdict {
@@ -89,18 +114,24 @@ extension Endpoint.Configuration {
 }
 
 extension IncomingField {
-    /// What proxies add to a request that they pass on, in lower case: the standard's fields (RFC 7239, RFC 9110
-    /// 7.6.3) and those that are in use.
+    /// Names of fields that proxies add to a request, in lower case, beside the patterns in ``isOfProxy``.
+    ///
+    /// Source: RFC 9110 7.6.2 and 7.6.3, RFC 8586; the others are in use.
     private static let namesOfProxies: Set<String> = [
-        "forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip",
-        "cf-connecting-ip", "fastly-client-ip", "x-original-forwarded-for", "x-remote-user",
+        "via", "max-forwards", "cdn-loop", "x-real-ip", "x-remote-ip", "x-remote-addr",
+        "x-remote-user",
+        "x-originating-ip", "x-original-host", "x-original-url", "x-original-uri", "x-rewrite-url",
+        "x-forward-for", "cf-connecting-ip", "cf-ray", "x-varnish", "x-appengine-remote-addr",
     ]
-    private static let prefixesOfProxies = ["x-forwarded", "x-envoy-", "x-remote-extra-"]
+    private static let prefixesOfProxies = ["x-envoy-", "x-remote-extra-", "x-azure-", "x-arr-"]
 
-    /// Whether it tells that a proxy has passed the request on.
+    /// Whether a proxy has added it.
     var isOfProxy: Bool {
         let name = name.lowercased()
-        return Self.namesOfProxies.contains(name)
+        // Forwarded (RFC 7239), X-Forwarded-For and -Proto, X-Original-Forwarded-For; Proxy-Client-IP,
+        // Proxy-Connection; X-Client-IP, True-Client-IP, X-Cluster-Client-IP.
+        return Self.namesOfProxies.contains(name) || name.contains("forwarded")
+            || name.contains("proxy") || name.hasSuffix("client-ip")
             || Self.prefixesOfProxies.contains { name.hasPrefix($0) }
     }
 }

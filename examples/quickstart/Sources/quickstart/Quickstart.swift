@@ -28,7 +28,9 @@ struct Quickstart {
             if variables["QUICKSTART_TRAFFIC"] != "none" { await Traffic(port: actualPort).run() }
         }
 
-        welcome(service: "http://127.0.0.1:\(actualPort)", agent: agent.address?.url)
+        welcome(
+            service: "http://127.0.0.1:\(actualPort)", agent: agent.address?.url,
+            debug: agent.debugAddress?.url)
         await signals.wait(atMost: seconds)
 
         agent.markDraining()
@@ -40,19 +42,22 @@ struct Quickstart {
         say("stopped")
     }
 
-    private static func welcome(service: String, agent: String?) {
+    private static func welcome(service: String, agent: String?, debug: String?) {
         say("service   \(service)")
         if let agent {
+            // Where it shares the agent's address, there is no other.
+            let debug = debug ?? agent
             say(
                 """
                 agent     \(agent)
+                debug     \(debug)/debug
 
                 try       curl -s \(agent)/metrics | grep orders_placed
                           curl -s -X POST '\(service)/orders?kind=book'
                           curl -s \(agent)/readyz
                           open \(agent)/ in a browser
-                          open \(agent)/debug/pprof/heap?format=flamegraph in a browser
-                          go tool pprof -top \(agent)/debug/pprof/heap
+                          open \(debug)/debug/pprof/heap?format=flamegraph in a browser
+                          go tool pprof -top \(debug)/debug/pprof/heap
                 Grafana   import dashboards/outrider-service.json; README has the scrape config
                 """)
         } else {

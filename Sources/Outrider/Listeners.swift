@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The listeners of an agent: the main one, and the one for operators.
+
+internal import OutriderEndpoint
+internal import OutriderMetrics
+internal import OutriderRuntime
+
+/// Makes the listeners of an agent, which share its counters and most settings.
+struct Listeners {
+    private let configuration: Agent.Configuration
+    private let tokenFile: String?
+    private let runtime: RuntimeMonitor
+    private let failures: Family<Counter>
+    private let responses: Family<Counter>
+    private let cuts: Family<Counter>
+    private let lostDescriptors: Counter
+
+    init(
+        _ configuration: Agent.Configuration, _ environment: Environment, runtime: RuntimeMonitor,
+        failures: Family<Counter>
+    ) {
+        self.configuration = configuration
+        tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
+        self.runtime = runtime
+        self.failures = failures
+        responses = configuration.registry.counter(
+            "outrider_http_requests_total",
+            help: "Requests that the agent's own endpoint answered.", labels: ["page", "code"])
+        cuts = configuration.registry.counter(
+            "outrider_connections_cut_total",
+            help: "Connections that the agent's own endpoint ended before their clients did.",
+            labels: ["reason"])
+        lostDescriptors = configuration.registry.counter(
+            "outrider_descriptors_lost_total",
+            help: "Descriptors of the agent's endpoint that other code of the process has closed.")
+    }
+
+    /// The listener for every client; `debug` is the one for operators, if there is one.
+    func main(
+        at address: ListenAddress, _ pages: [any Page], sharesDebug: Bool, debug: PatientListener?
+    ) -> PatientListener {
+        var access = AccessRules()
+        access.trustsLoopback = sharesDebug
+        access.operatorAddress = { debug?.address }
+        return make(
+            at: address, pages, access, setBy: "Configuration.address or OUTRIDER_ADDRESS")
+    }
+
+    /// The listener for operators alone, who need no token on a loopback address unless one is configured.
+    func debug(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
+        var access = AccessRules()
+        access.trustsLoopback = true
+        return make(
+            at: address, pages.filter(\.isForOperators), access,
+            setBy: "Configuration.debugAddress or OUTRIDER_DEBUG_ADDRESS")
+    }
+
+    private func make(
+        at address: ListenAddress, _ pages: [any Page], _ access: AccessRules, setBy origin: String
+    ) -> PatientListener {
+        var settings = Endpoint.Configuration(address: address)
+        settings.access = access
+        settings.access.hostNames = configuration.debugHostNames
+        settings.access.tokenFile = tokenFile
+        settings.limits = configuration.limits
+        settings.time = configuration.time
+        // The names of functions are for those who may see `/debug` there.
+        settings.notices = { [runtime, registry = configuration.registry] audience in
+            runtime.notices(namesFunctions: audience == .operators) + registry.overflowNotices
+        }
+        let log = configuration.log
+        settings.log = { message in log.say(.warning, about: "endpoint", message) }
+        settings.onCut = { [cuts] reason in cuts.with("\(reason)").increment() }
+        settings.onLostDescriptor = { [lostDescriptors] in lostDescriptors.increment() }
+        settings.onAnswer = { [responses] page, status in
+            responses.with(page, String(status)).increment()
+        }
+        if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }
+        return PatientListener(
+            settings, pages: pages, retryDelay: configuration.retryDelay, log: log,
+            failures: failures, setBy: origin)
+    }
+}
