@@ -5,7 +5,8 @@ import Glibc
 
 /// Pairs of connected sockets; both ends of each have something to read.
 struct OwnSockets {
-    private static let message = Array("INSERT INTO payments VALUES (1, 'alice', 'bob'); COMMIT;".utf8)
+    private static let message = Array(
+        "INSERT INTO payments VALUES (1, 'alice', 'bob'); COMMIT;".utf8)
     private let ends: [Int32]
 
     /// Opens so many pairs.
@@ -27,7 +28,8 @@ struct OwnSockets {
             var bytes = [UInt8](repeating: 0, count: 4_096)
             let flags = Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)
             let length = unsafe recv(end, &bytes, bytes.count, flags)
-            var state = [pollfd(fd: end, events: 0x2000, revents: 0)]  // POLLRDHUP, which Glibc hides
+            // POLLRDHUP, which Glibc hides.
+            var state = [pollfd(fd: end, events: 0x2000, revents: 0)]
             let isOpen = unsafe poll(&state, 1, 0) == 0
             return isOpen && length == Self.message.count && bytes.starts(with: Self.message)
         }
