@@ -16,7 +16,7 @@ from runtime_lab import memory_limit, total
 pytestmark = pytest.mark.wait
 
 
-STALL = r"warning: The .* (has|did) not answer"
+OF_BUSY_MACHINE = r"warning: The .* (has|did) not answer|info: heap sampling took more than"
 
 
 @pytest.fixture(scope="module", name="usual")
@@ -47,8 +47,8 @@ def test_it_runs_and_shows_what_can_be_seen(host: Host, usual: set[str]) -> None
         assert MAPPED / 4 <= total(figures, "heap_live_bytes") <= MAPPED * 4
         assert (HOLDER in guest.top()) == host.names_functions
         assert b"stopped, with 8192 pages held" in guest.end()
-        # On a busy machine an executor may be late, of which the agent warns everywhere.
-        said = [line for line in guest.errors.read_text().splitlines() if not re.search(STALL, line)]
+        # On a busy machine an executor may be late, and a sample take longer, of which the agent tells everywhere.
+        said = [line for line in guest.errors.read_text().splitlines() if not re.search(OF_BUSY_MACHINE, line)]
         assert len(said) == len(host.warnings)
         assert all(line.startswith("outrider: warning: ") and text in line for line, text in zip(said, host.warnings))
 
