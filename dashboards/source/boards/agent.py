@@ -92,9 +92,11 @@ def refusals() -> Row:
                   Query(total(rate("outrider_log_lines_dropped_total"), *WHERE), OF)),
             graph("Sources that failed", "Looks a second at a source that was not there or did not say what it should.", "cps",
                   Query(total(rate("outrider_source_failures_total"), "source", "reason"), "{{source}} {{reason}}")),
-            graph("Failures", "Scrapes a second that a collector held up beyond its limit, and parts of the agent that did not start.",
+            graph("Failures", "Scrapes a second that a collector held up beyond its limit, parts of the agent that did not start, and "
+                  "descriptors of its endpoint that other code of the process has closed.",
                   "cps", Query(total(rate("outrider_collector_failures_total"), "collector"), "{{collector}}"),
-                  Query(total(rate("outrider_start_failures_total"), "reason"), "start: {{reason}}")),
+                  Query(total(rate("outrider_start_failures_total"), "reason"), "start: {{reason}}"),
+                  Query(total(rate("outrider_descriptors_lost_total")), "descriptors closed")),
         ],
     )
 
