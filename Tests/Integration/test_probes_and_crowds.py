@@ -15,7 +15,7 @@ from crowding import KINDS, crowd
 from harness import poll
 from manifests import of_kind
 from raw import SECONDS, Client, get
-from serving import CUT, Serving, scrape
+from serving import Serving, scrape
 
 pytestmark = pytest.mark.wait
 
@@ -71,16 +71,6 @@ def test_probes_and_scrapes_from_another_address_get_through(tmp_path: Path, kin
             limit = max(probe["timeoutSeconds"], usual)
             passed = [seconds < limit for seconds in times[probe["httpGet"]["path"]]]
             assert in_a_row(passed) < probe["failureThreshold"], (name, times, alone)
-
-
-@pytest.mark.parametrize(("kind", "reason"), [("in use", "refused"), ("resets", "too_often")])
-def test_those_who_are_turned_away_are_counted(tmp_path: Path, kind: str, reason: str) -> None:
-    with Serving(tmp_path / "log") as server, crowd(server.url, kind):
-
-        def reasons() -> set[str]:
-            return {found for found, _ in CUT.findall(scrape_bytes(server).decode())}
-
-        poll(f"{reason} is counted", lambda: reason in reasons() or None, SECONDS)
 
 
 def test_scrapers_that_ask_all_the_time_do_not_take_the_processors(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 import Dispatch
 import Glibc
 import OutriderEndpoint
+import OutriderThreading
 import TestSupport
 import Testing
 
@@ -77,6 +78,55 @@ import Testing
         }
         #expect(try fetch("/large", from: endpoint.address).body.count == body.count)
         withExtendedLifetime(stalled) {}
+    }
+
+    @Test func `a newcomer for whom there is no room is told so at once, and counted`() throws {
+        let entered = DispatchSemaphore(value: 0)
+        let cuts = Guarded<[CutReason]>([])
+        let busy = TestPage(path: "/busy") { request in
+            entered.signal()
+            _ = request.pause(for: .seconds(3_600))
+            return .text("")
+        }
+        let endpoint = try startEndpoint([busy]) {
+            $0.limits.connectionsPerAddress = 1
+            $0.onCut = { reason in cuts.withLock { $0.append(reason) } }
+        }
+        defer { endpoint.stop() }
+        let clients = try (0..<2).map { _ in
+            let client = try Connection(endpoint.address)
+            try client.send("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(entered.wait(timeout: .now() + 60) == .success)
+            return client
+        }
+        let refusal = try Connection(endpoint.address).response()
+        #expect(refusal.status == 503)
+        #expect(refusal.header("Retry-After") == "1")
+        #expect(cuts.withLock { $0 } == [.refused])
+        withExtendedLifetime(clients) {}
+    }
+
+    @Test func `an address that connects too often is told so at once, and counted`() throws {
+        let cuts = Guarded<[CutReason]>([])
+        // Time stands still, so that all of them come in the same moment.
+        let endpoint = try startEndpoint {
+            $0.time = ManualTime()
+            $0.onCut = { reason in cuts.withLock { $0.append(reason) } }
+        }
+        defer { endpoint.stop() }
+        for _ in 0..<100 {
+            let clients = try (0..<10).map { _ in try Connection(endpoint.address) }
+            // All of them are accepted, since the last one is served.
+            try clients[9].send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try clients[9].response().status == 200)
+        }
+        let refusal = try Connection(endpoint.address).response()
+        #expect(refusal.status == 429)
+        #expect(refusal.header("Retry-After") == "1")
+        #expect(cuts.withLock { $0.last } == .tooOften)
+        let other = try Connection(endpoint.address, from: "127.0.0.9")
+        try other.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try other.response().status == 200)
     }
 
     @Test func `limits that make no sense count as the nearest that do`() throws {
