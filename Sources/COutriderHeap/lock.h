@@ -16,12 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <linux/futex.h>
-
 typedef struct {
     _Atomic(int) is_held;
 } bounded_lock;
 
+/* Of <linux/futex.h>, which does not come with every C library. */
+enum { LOCK_FUTEX_WAIT_PRIVATE = 0 | 128 };
 /* Looks before a thread lies down, and how often it does before it gives up: 20 ms at least. */
 enum { LOCK_SPINS = 1000, LOCK_WAITS = 400, LOCK_WAIT_NS = 50000 };
 
@@ -38,7 +38,7 @@ static inline void lock_pause(void) {
 static inline void lock_wait(bounded_lock *lock) {
     struct timespec moment = {0, LOCK_WAIT_NS};
     int saved = errno;
-    syscall(SYS_futex, &lock->is_held, FUTEX_WAIT_PRIVATE, 1, &moment, (void *)0, 0);
+    syscall(SYS_futex, &lock->is_held, LOCK_FUTEX_WAIT_PRIVATE, 1, &moment, (void *)0, 0);
     errno = saved;
 }
 

@@ -26,7 +26,8 @@
 
 #if defined(__linux__)
 
-#include <linux/futex.h>
+/* Of <linux/futex.h>, which does not come with every C library. */
+enum { CMP_REQUEUE_PRIVATE = 4 | 128 };
 
 /* Room for the main thread's stack to grow where its limit is infinite: what the kernel keeps free. */
 #define MAIN_STACK_ROOM ((uintptr_t)64 << 20)
@@ -84,7 +85,7 @@ outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
  * nothing and wakes nobody (futex(2)); malloc itself makes this system call where two threads meet. */
 static int is_there(uintptr_t address) {
     uintptr_t word = address & ~(uintptr_t)3;
-    return syscall(SYS_futex, word, FUTEX_CMP_REQUEUE_PRIVATE, 0ul, 0ul, word, 0u) >= 0
+    return syscall(SYS_futex, word, CMP_REQUEUE_PRIVATE, 0ul, 0ul, word, 0u) >= 0
         || errno == EAGAIN;
 }
 
