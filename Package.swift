@@ -122,7 +122,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "OutriderHTTP", dependencies: ["OutriderMetrics", "OutriderThreading"],
+            name: "OutriderHTTP",
+            dependencies: ["OutriderMetrics", "OutriderProfile", "OutriderThreading"],
             swiftSettings: strict),
         .target(
             name: "OutriderHeap",
@@ -247,7 +248,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "OutriderProfileTests",
-            dependencies: ["OutriderProfile", "OutriderWire", "TestSupport"],
+            dependencies: ["OutriderProfile", "OutriderWire", "CTestSupport", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "OutriderEndpointTests",

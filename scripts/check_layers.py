@@ -48,7 +48,7 @@ FLOORS = [
             "COutriderStack",
             "COutriderRuntime",
         },
-        "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
+        "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics", "OutriderProfile"},
         "OutriderInstruments": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
         # Not SwiftPM's: scripts/preload.sh builds it.
         "COutriderPreload": {"COutriderOutput", "COutriderStack", "COutriderSymbols", "COutriderHeap"},

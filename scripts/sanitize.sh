@@ -61,8 +61,8 @@ declare -A sources
 sources[zlib]=""
 sources[microhttpd]=""
 sources[cells]="Sources/COutriderCells/rows.c Sources/COutriderFork/fork.c"
-sources[heap_tables]="Sources/COutriderHeap/blocks.c Sources/COutriderHeap/sites.c"
 stack="$(echo Sources/COutriderStack/*.c)"
+sources[heap_tables]="Sources/COutriderHeap/blocks.c Sources/COutriderHeap/sites.c $stack"
 for name in unwind unwind_steps unwind_parser unwind_fuzz unwind_rows; do
     sources[$name]=$stack
 done

@@ -41,8 +41,8 @@ if [[ $goal == lab ]]; then
 fi
 if [[ $goal == test ]]; then
     packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go graphviz protobuf-compiler valgrind gcc g++
-        libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server systemd curl libsqlite3-dev libjemalloc2
-        nginx haproxy 'libmimalloc3|libmimalloc2.0')
+        libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server strace systemd curl libsqlite3-dev
+        libjemalloc2 nginx haproxy 'libmimalloc3|libmimalloc2.0')
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)

@@ -8,12 +8,14 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
 #define STRIPES 16
-/// How long a fork waits at most, in steps.
+/// How often it is looked whether a wait is over, and how long one lasts at most, by the clock: a step takes longer
+/// than it is told to.
 #define STEP_NANOSECONDS 50000
-#define MOST_STEPS 2000
+#define LONGEST_NANOSECONDS 50000000
 
 static struct {
     alignas(128) atomic_long inside;
@@ -26,6 +28,12 @@ static _Thread_local unsigned depth;
 /// The thread's stripe and one; 0 before it has one.
 static _Thread_local unsigned own;
 
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 static void rest(void) {
     struct timespec step = {.tv_nsec = STEP_NANOSECONDS};
     nanosleep(&step, NULL);
@@ -35,10 +43,13 @@ void outrider_fork_hold(void) {
     if (depth++ > 0) return;
     if (own == 0) own = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % STRIPES + 1;
     atomic_long *inside = &stripes[own - 1].inside;
-    for (int step = 0;; step++) {
+    int64_t limit = 0;
+    for (;;) {
         // Either this thread sees that somebody forks, or who forks sees this thread.
         atomic_fetch_add(inside, 1);
-        if (!atomic_load(&forking) || step >= MOST_STEPS) return;
+        if (!atomic_load(&forking)) return;
+        if (limit == 0) limit = now() + LONGEST_NANOSECONDS;
+        if (now() >= limit) return;
         atomic_fetch_sub(inside, 1);
         rest();
     }
@@ -58,7 +69,8 @@ static bool is_quiet(void) {
 
 static void before_fork(void) {
     atomic_store(&forking, true);
-    for (int step = 0; step < MOST_STEPS && !is_quiet(); step++) rest();
+    int64_t limit = now() + LONGEST_NANOSECONDS;
+    while (!is_quiet() && now() < limit) rest();
 }
 
 static void after_fork(void) { atomic_store(&forking, false); }

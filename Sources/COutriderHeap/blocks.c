@@ -14,18 +14,14 @@
 #include "blocks.h"
 #include "lock.h"
 
-#include <errno.h>
+#include "outrider_stack.h"
+
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 enum { STRIPES = 64, BUCKETS = FILTER_SMALL_MASK + 1 };
 /* Where the small filter would stop 3 % of all frees in vain, and where it is enough again. */
 enum { GROW_AT = 2048, SHRINK_AT = 1024 };
-/* Blocks whose first word is read by one system call; UIO_MAXIOV is 1,024. */
-enum { READ_TOGETHER = 32 };
 
 typedef struct {
     uintptr_t address;
@@ -241,26 +237,15 @@ void outrider_heap_blocks_unlock_all(void) { unlock(held_for_fork); }
 /* Reads the first word of each block. They cannot be freed now, unless behind our back: so they are read
  * as memory that may be gone, and stay 0 where it is. */
 static void read_first_words(outrider_heap_live *blocks, size_t count) {
-    struct iovec local[READ_TOGETHER], remote[READ_TOGETHER];
-    for (size_t at = 0; at < count;) {
-        size_t length = count - at < READ_TOGETHER ? count - at : READ_TOGETHER;
-        for (size_t i = 0; i < length; i++) {
-            size_t size = blocks[at + i].size < sizeof(uintptr_t) ? 0 : sizeof(uintptr_t);
-            local[i] = (struct iovec){&blocks[at + i].first_word, size};
-            remote[i] = (struct iovec){(void *)blocks[at + i].address, size};
-        }
-        long bytes = syscall(SYS_process_vm_readv, (long)getpid(), local, length, remote, length, 0ul);
-        if (bytes < 0 && errno != EFAULT) return;
-        /* It ends at the first block that cannot be read: go on behind that one. */
-        size_t read = bytes < 0 ? 0 : (size_t)bytes, passed = 0;
-        while (passed < length && local[passed].iov_len <= read) read -= local[passed++].iov_len;
-        at += passed < length ? passed + 1 : length;
+    for (outrider_heap_live *block = blocks; block < blocks + count; block++) {
+        uintptr_t word;
+        if (block->size >= sizeof word && outrider_stack_read_memory(block->address, &word, sizeof word))
+            block->first_word = word;
     }
 }
 
 size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity) {
     size_t found = 0;
-    int saved = errno;
     for (uint32_t stripe = 0; nodes && stripe < STRIPES; stripe++) {
         if (!lock_take(&stripes[stripe])) continue;
         size_t first = found;
@@ -276,7 +261,6 @@ size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity) {
         if (last > first) read_first_words(into + first, last - first);
         lock_release(&stripes[stripe]);
     }
-    errno = saved;
     return found;
 }
 #endif

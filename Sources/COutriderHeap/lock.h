@@ -9,16 +9,38 @@
 #ifndef OUTRIDER_HEAP_LOCK_H
 #define OUTRIDER_HEAP_LOCK_H
 
-#include <sched.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 typedef struct {
     _Atomic(int) is_held;
 } bounded_lock;
 
-/* Looks before the processor is offered to others, and offers before it gives up: some 20 ms. */
-enum { LOCK_SPINS = 100, LOCK_YIELDS = 20000 };
+/* Of <linux/futex.h>, which does not come with every C library. */
+enum { LOCK_FUTEX_WAIT_PRIVATE = 0 | 128 };
+/* Looks before a thread lies down, and how often it does before it gives up: 20 ms at least. */
+enum { LOCK_SPINS = 1000, LOCK_WAITS = 400, LOCK_WAIT_NS = 50000 };
+
+static inline void lock_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Waits a moment. By futex(2) that nobody wakes: malloc makes this system call itself, so that a program which has
+ * confined itself to what malloc needs may go on. Keeps errno. */
+static inline void lock_wait(bounded_lock *lock) {
+    struct timespec moment = {0, LOCK_WAIT_NS};
+    int saved = errno;
+    syscall(SYS_futex, &lock->is_held, LOCK_FUTEX_WAIT_PRIVATE, 1, &moment, (void *)0, 0);
+    errno = saved;
+}
 
 static inline bool lock_try(bounded_lock *lock) {
     /* ORDERING: acquire pairs with the release of the holder before. */
@@ -28,9 +50,10 @@ static inline bool lock_try(bounded_lock *lock) {
 
 /* Takes the lock; false if it was not to be had. Not recursive. */
 static inline bool lock_take(bounded_lock *lock) {
-    for (int look = 0; look < LOCK_SPINS + LOCK_YIELDS; look++) {
+    for (int look = 0; look < LOCK_SPINS + LOCK_WAITS; look++) {
         if (lock_try(lock)) return true;
-        if (look >= LOCK_SPINS) sched_yield();
+        if (look < LOCK_SPINS) lock_pause();
+        else lock_wait(lock);
     }
     return false;
 }

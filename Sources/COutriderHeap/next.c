@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Finds the allocator behind the hooks, whichever it is.
  *
- * dlsym(RTLD_NEXT) names what the program would have called without us: glibc's malloc, or that of a
- * jemalloc or mimalloc that is linked or preloaded. The set is looked up at the first allocation,
+ * dlsym(RTLD_NEXT) names what the program would have called without us: glibc's malloc, that of a jemalloc or
+ * mimalloc that is linked or preloaded, or glibc's checks (libc_malloc_debug). The set is looked up at the first allocation,
  * before any block is handed out, so that no block of one allocator is ever given back to another. Should
  * the look-up itself allocate, it is served from a small static arena, whose blocks are never freed.
  */
@@ -16,6 +16,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -155,9 +156,40 @@ static size_t fallback_usable_size(void *block) {
     return 0;
 }
 
+/* The versions that programs ask the loader for. */
+#if defined(__x86_64__)
+static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.16"};
+#elif defined(__aarch64__)
+static const char *const versions[] = {"GLIBC_2.17"};
+#else
+static const char *const versions[] = {"GLIBC_2.0"};
+#endif
+
+/* Whether the loader comes to the file of one function before that of another. */
+static bool is_before(void *function, void *other) {
+    Dl_info info;
+    struct link_map *first = NULL, *second = NULL;
+    if (!dladdr1(function, &info, (void **)&first, RTLD_DL_LINKMAP)) return false;
+    if (!dladdr1(other, &info, (void **)&second, RTLD_DL_LINKMAP)) return true;
+    if (first == second) return false;
+    while (first && first != second) first = first->l_next;
+    return first != NULL;
+}
+
+/* dlsym passes by a symbol that has a version and is not the default of its name, as all of libc_malloc_debug
+ * are; dlvsym by those without a version. A call is bound to the first of either. */
+void *outrider_heap_called(void *where, const char *name) {
+    void *found = dlsym(where, name);
+    for (size_t each = 0; each < sizeof versions / sizeof *versions; each++) {
+        void *versioned = dlvsym(where, name, versions[each]);
+        if (versioned && (!found || is_before(versioned, found))) found = versioned;
+    }
+    return found;
+}
+
 /* What is called `name` behind us, or else the fallback. */
 static void *next_called(const char *name, void *fallback) {
-    void *found = dlsym(RTLD_NEXT, name);
+    void *found = outrider_heap_called(RTLD_NEXT, name);
     if (!found && fallback) problem = "a function of the allocator behind was not found";
     return found ? found : fallback;
 }

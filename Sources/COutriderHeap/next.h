@@ -24,6 +24,9 @@ extern struct outrider_heap_next outrider_heap_next;
 
 /* Looks the allocator behind up, unless that has been done. Thread-safe. */
 void outrider_heap_find_next(void);
+/* What the loader binds calls of malloc or one of its relatives to, from RTLD_NEXT or RTLD_DEFAULT on; NULL if there
+ * is none. Takes the loader's lock. */
+void *outrider_heap_called(void *where, const char *name);
 /* Why sampling may not start; NULL if it may. A constant string. */
 const char *outrider_heap_next_problem(void);
 /* The file of the allocator behind; "" if nobody knows. */

@@ -14,6 +14,7 @@
 #if OUTRIDER_HEAP_HOOKED
 #include "blocks.h"
 #include "chance.h"
+#include "cost.h"
 #include "lock.h"
 #include "next.h"
 #include "sites.h"
@@ -22,16 +23,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <time.h>
 
-/* Tries to find a thread's stack: more than one, since the first may have been on a signal's. */
-enum { BOUNDS_TRIES = 8 };
-/* One sample in so many is timed, as looking at the clock twice takes as long as a stack does. */
-enum { TIMED_EVERY = 8 };
+/* A thread looks at the clock once in so many samples of its own. */
+enum { JUDGED_EVERY = 8 };
 /* The shortest time that the budget is judged by. */
 static const uint64_t budget_window_ns = 1000000000;
-/* A sample that took longer than this was waiting for a processor, not working. */
-enum { LONGEST_SAMPLE_NS = 1000000 };
 
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
@@ -41,7 +40,6 @@ THREAD_LOCAL uint64_t gap_rest;
 THREAD_LOCAL uint64_t gap_mean;
 THREAD_LOCAL uint64_t random_state;
 THREAD_LOCAL int is_busy;
-THREAD_LOCAL int bounds_tries;
 THREAD_LOCAL unsigned samples_here;
 THREAD_LOCAL outrider_stack_bounds bounds;
 
@@ -67,17 +65,27 @@ static void add(_Atomic(uint64_t) *figure, uint64_t amount) {
 
 /* --- gaps --------------------------------------------------------------------------------------------- */
 
-static uint64_t now_ns(void) {
+/* The coarse clock: a page of the kernel's, a few milliseconds old. All others may take a system call, or read a
+ * counter that a process may have been forbidden (clock_gettime(2), seccomp(2)). */
+static uint64_t coarse_now_ns(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Sixteen random bytes that the kernel gives every process (getauxval(3)). */
+static uint64_t random_word(void) {
+    uint64_t word = 0;
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
+    if (bytes) memcpy(&word, bytes, sizeof word);
+    return word;
 }
 
 /* Draws a gap; an interval of 1 leaves nothing out. */
 static uint64_t draw_gap(uint64_t mean) {
     if (mean <= 1) return 0;
     if (random_state == 0)
-        random_state = now_ns() ^ (uintptr_t)&random_state
+        random_state = random_word() ^ (uintptr_t)&random_state
             ^ atomic_fetch_add(&seeds, 0x9e3779b97f4a7c15u);
     return chance_gap(&random_state, mean);
 }
@@ -142,15 +150,13 @@ static void remove_live(const sampled_block *sample) {
     outrider_heap_sites_add_live(sample->site, -(int64_t)sample->objects, -(int64_t)bytes);
 }
 
-static uint32_t site_of(outrider_stack_point caller) {
-    if ((caller.sp < bounds.low || caller.sp >= bounds.high) && bounds_tries < BOUNDS_TRIES) {
-        bounds_tries++;
-        outrider_stack_bounds found = outrider_stack_find_bounds(caller.sp);
-        if (found.high) bounds = found;
-    }
+/* The site of a call, and how many frames its stack has. */
+static uint32_t site_of(outrider_stack_point caller, size_t *frames) {
+    if (!bounds.high) bounds = outrider_stack_find_bounds(caller.sp);
     uintptr_t pcs[OUTRIDER_STACK_DEPTH];
     outrider_stack_end end;
     size_t depth = outrider_stack_walk(caller, bounds, pcs, OUTRIDER_STACK_DEPTH, &end);
+    *frames = depth;
     bool is_truncated = end == OUTRIDER_STACK_TRUNCATED;
     if (is_truncated) add(&figures.truncated, 1);
     uint32_t site = outrider_heap_sites_find(pcs, (uint32_t)depth, is_truncated);
@@ -192,11 +198,9 @@ void outrider_heap_sample(
     outrider_stack_point caller) {
     int saved = errno;
     is_busy = 1;
-    bool is_timed = samples_here++ % TIMED_EVERY == 0;
-    uint64_t start = is_timed ? now_ns() : 0;
-
+    size_t frames;
     uint64_t objects = objects_of(size, mean);
-    uint32_t site = site_of(caller);
+    uint32_t site = site_of(caller, &frames);
     uint64_t allocated = bytes_of(objects, grown);
     uint64_t allocated_objects = kind == NEW_BLOCK ? objects : 0;
     add(&figures.samples, 1);
@@ -205,12 +209,8 @@ void outrider_heap_sample(
     outrider_heap_sites_add_allocated(site, allocated_objects, allocated);
     remember(block, (sampled_block){size, objects, site});
 
-    if (is_timed) {
-        uint64_t end = now_ns(), taken = end - start;
-        add(&figures.sampler_ns,
-            TIMED_EVERY * (taken < LONGEST_SAMPLE_NS ? taken : LONGEST_SAMPLE_NS));
-        keep_budget(end);
-    }
+    add(&figures.sampler_ns, outrider_heap_cost_of(frames));
+    if (samples_here++ % JUDGED_EVERY == 0) keep_budget(coarse_now_ns());
     is_busy = 0;
     errno = saved;
 }
@@ -244,8 +244,8 @@ static void after_fork(void) { outrider_heap_blocks_unlock_all(); }
 
 /* Tried, since the address of a function is that of a stub where the program was linked to a fixed place. */
 bool outrider_heap_is_called(void) {
-    void *(*process_malloc)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc");
-    void (*process_free)(void *) = (void (*)(void *))dlsym(RTLD_DEFAULT, "free");
+    void *(*process_malloc)(size_t) = (void *(*)(size_t))outrider_heap_called(RTLD_DEFAULT, "malloc");
+    void (*process_free)(void *) = (void (*)(void *))outrider_heap_called(RTLD_DEFAULT, "free");
     if (!process_malloc || !process_free) return false;
     uint64_t left = outrider_heap_left;
     outrider_heap_left = GAP_PART;
@@ -258,8 +258,8 @@ bool outrider_heap_is_called(void) {
 
 /* The same of free, for which the tables have to be there. */
 static bool is_free_called(void) {
-    void *(*process_malloc)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "malloc");
-    void (*process_free)(void *) = (void (*)(void *))dlsym(RTLD_DEFAULT, "free");
+    void *(*process_malloc)(size_t) = (void *(*)(size_t))outrider_heap_called(RTLD_DEFAULT, "malloc");
+    void (*process_free)(void *) = (void (*)(void *))outrider_heap_called(RTLD_DEFAULT, "free");
     void *block = process_malloc ? process_malloc(1) : NULL;
     sampled_block sample = {1, 0, 0}, other;
     if (!process_free || outrider_heap_blocks_insert(block, sample, &other) != BLOCKS_DONE) return false;
@@ -280,6 +280,7 @@ static bool prepare(void) {
         problem = "another library's malloc comes before the hooks in this process";
     if (!problem && pthread_atfork(before_fork, after_fork, after_fork) != 0)
         problem = "there is no memory for fork handlers";
+    if (!problem) outrider_heap_measure_cost();
     refusal = problem;
     is_prepared = problem == NULL;
     return is_prepared;

@@ -12,6 +12,9 @@
  * lock, which nobody lets go of in the child. The signal does nothing there, as the thread that it wakes
  * stayed behind.
  *
+ * A program that confines itself (seccomp) has its profile written right before that, and no other one: to open
+ * a file might end it (confined.c).
+ *
  * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who
  * needs that starts it with the signal ignored, which leaves the thread out.
  *
@@ -21,6 +24,7 @@
  */
 #define _GNU_SOURCE
 #include "buffer.h"
+#include "confined.h"
 #include "file.h"
 #include "gzip.h"
 #include "pprof.h"
@@ -30,6 +34,7 @@
 #include "outrider_heap.h"
 #include "outrider_output.h"
 #include "outrider_stack.h"
+#include "outrider_symbols.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -42,13 +47,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Stack that the demanglers may need; on less of it names stay as they are. */
-enum { DEMANGLER_STACK = 512 * 1024 };
 /* How often exit looks whether the thread has finished, and how long it waits at most: 30 s. */
 enum { WAIT_NS = 1000000, WAIT_TURNS = 30000 };
 
 static char pattern[OUTRIDER_PATH_SIZE];
 static pid_t first_process;
+/* The same, or the child of a fork that this is: not that of a vfork, which has its parent's memory. */
+static pid_t this_process;
+/* Whether a system call of ours may end the process by now. */
+static _Atomic(bool) is_confined;
 static int64_t start_ns;
 static uint64_t interval = OUTRIDER_HEAP_DEFAULT_INTERVAL;
 /* The process that is writing, or 0. */
@@ -75,10 +82,11 @@ static void complain(const char *what, const char *detail, const char *more) {
 
 /* --- writing ---------------------------------------------------------------------------------------- */
 
+/* On less stack than demanglers may need names stay as they are. */
 static bool may_demangle(void) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     outrider_stack_bounds bounds = outrider_stack_find_bounds(here);
-    return bounds.low != 0 && here - bounds.low >= DEMANGLER_STACK;
+    return bounds.low != 0 && here - bounds.low >= OUTRIDER_SYMBOLS_STACK;
 }
 
 /* One writer at a time; exit may be called on a thread with a few kilobytes of stack. */
@@ -119,9 +127,23 @@ static bool begin_writing(int turns) {
 }
 
 static void write_when_signalled(void) {
+    if (atomic_load(&is_confined) || !begin_writing(WAIT_TURNS)) return;
+    write_profile();
+    atomic_store(&writing, 0);
+}
+
+static bool may_write_here(void) {
+    return getpid() == first_process
+        || (may_ask_loader && outrider_settings_names_process(pattern));
+}
+
+/* The last moment at which a file may be written. */
+static void write_before_confinement(void) {
+    if (getpid() != this_process || atomic_exchange(&is_confined, true) || !may_write_here()) return;
     if (!begin_writing(WAIT_TURNS)) return;
     write_profile();
     atomic_store(&writing, 0);
+    complain("the process confines itself by seccomp: its profile is of this moment", "", "");
 }
 
 /* --- forks ---------------------------------------------------------------------------------------------- */
@@ -137,6 +159,8 @@ static unsigned long count_threads(void) {
 /* Nobody of ours asks the loader for anything while the process is forked. */
 static void before_fork(void) {
     int saved = errno;
+    has_turn = is_lock_free = false;
+    if (atomic_load(&is_confined)) return;
     has_turn = begin_writing(0);
     is_lock_free = has_turn && count_threads() <= own_threads;
     errno = saved;
@@ -148,6 +172,7 @@ static void after_fork_in_parent(void) {
 
 static void after_fork_in_child(void) {
     /* `writing` names the parent, which nobody waits for. */
+    if (!atomic_load(&is_confined)) this_process = getpid();
     may_ask_loader = may_ask_loader && is_lock_free;
 }
 
@@ -192,7 +217,7 @@ static void begin(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     start_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    first_process = getpid();
+    first_process = this_process = getpid();
     outrider_stack_prepare_tables();
     if (outrider_heap_start(interval) != OUTRIDER_HEAP_SAMPLING) {
         complain("no profile: ", outrider_heap_refusal(), "");
@@ -203,6 +228,7 @@ static void begin(void) {
      * the end of its megabyte, which many a program never reaches. */
     outrider_heap_seed((uint64_t)start_ns ^ (uint64_t)first_process << 32);
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    outrider_before_confinement(write_before_confinement);
     unsigned long others = count_threads();
     if (!outrider_wake_by_signal(write_when_signalled))
         complain("SIGUSR2 writes no profile: there is no thread for it", "", "");
@@ -219,9 +245,8 @@ __attribute__((constructor)) static void outrider_preload_begin(void) {
 /* Runs after main and after what the program registered with atexit. */
 __attribute__((destructor)) static void outrider_preload_end(void) {
     int saved = errno;
-    bool is_child = getpid() != first_process;
-    bool may_write = !is_child || (may_ask_loader && outrider_settings_names_process(pattern));
-    if (pattern[0] != '\0' && may_write && begin_writing(WAIT_TURNS)) {
+    bool may_write = pattern[0] != '\0' && !atomic_load(&is_confined) && may_write_here();
+    if (may_write && begin_writing(WAIT_TURNS)) {
         outrider_heap_stop();
         write_profile();
         /* Nobody writes after this: `writing` stays taken. */

@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "wake.h"
 
+#include "outrider_symbols.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -15,7 +17,7 @@
 #include <stddef.h>
 
 /* Room for the demanglers; it is touched only as far as it is used. */
-enum { STACK_SIZE = 2 * 1024 * 1024 };
+enum { STACK_SIZE = 2 * OUTRIDER_SYMBOLS_STACK };
 
 static sem_t signals;
 static _Atomic(int) is_leaving;

@@ -3,156 +3,109 @@
  *
  * A frame pointer that is none is the rule in foreign code, not the exception: it may hold anything.
  * So nothing is read but what lies on the thread's own stack between the frame where the walk began
- * and the stack's end, and each step has to rise. The bounds come from the kernel, not from
- * pthread_getattr_np(3): that one holds a lock while it allocates, so a hook that called it from
- * inside of it would wait for itself.
+ * and the stack's end, and each step has to rise.
+ *
+ * The bounds come from memory alone. pthread_getattr_np(3) holds a lock while it allocates, so a hook that
+ * called it from inside of it would wait for itself; and the kernel's list of mappings takes system calls,
+ * which end a process that has confined itself, and tens of milliseconds where there are many mappings.
  */
 #define _GNU_SOURCE
 #include "outrider_stack.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 /* The mark of a frame that belongs to an async function (Swift ABI: "swift async frame pointer"). */
 #define ASYNC_FRAME ((uintptr_t)1 << 60)
 /* Return addresses below the first pages are none. */
 #define LOWEST_CODE ((uintptr_t)4096)
-/* Room for the main thread's stack to grow where its limit is infinite: what the kernel keeps free. */
-#define MAIN_STACK_ROOM ((uintptr_t)64 << 20)
 
 #if defined(__linux__)
+
+/* Of <linux/futex.h>, which does not come with every C library. */
+enum { CMP_REQUEUE_PRIVATE = 4 | 128 };
+
+/* Room for the main thread's stack to grow where its limit is infinite: what the kernel keeps free. */
+#define MAIN_STACK_ROOM ((uintptr_t)64 << 20)
+/* What may lie between a thread's descriptor and the end of its stack: its own size, and on some architectures
+ * the thread's variables. */
+#define MOST_ABOVE ((uintptr_t)1 << 20)
+/* Words of a thread's descriptor that are looked at: fewer than it has. */
+#if defined(__GLIBC__)
+enum { DESCRIPTOR_WORDS = 256 };
+#else
+enum { DESCRIPTOR_WORDS = 24 };
+#endif
 
 /* Exported by ld.so: where the main thread's stack began. Absent on musl. */
 extern void *__libc_stack_end __attribute__((weak));
 
-/* A reader of /proc/thread-self/maps that needs no memory but this. */
-typedef struct {
-    int descriptor;
-    size_t at;
-    size_t end;
-    char buffer[1024];
-} map_reader;
+/* How far the main thread's stack may reach, as the kernel laid out the process. */
+static uintptr_t main_stack_room = (uintptr_t)8 << 20;
 
-static int next_character(map_reader *reader) {
-    if (reader->at == reader->end) {
-        long count;
-        do {
-            count = syscall(SYS_read, reader->descriptor, reader->buffer, sizeof reader->buffer);
-        } while (count < 0 && errno == EINTR);
-        if (count <= 0) return -1;
-        reader->at = 0;
-        reader->end = (size_t)count;
-    }
-    return (unsigned char)reader->buffer[reader->at++];
+__attribute__((constructor)) static void read_stack_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0) return;
+    main_stack_room = limit.rlim_cur == RLIM_INFINITY ? MAIN_STACK_ROOM : (uintptr_t)limit.rlim_cur;
 }
 
-/* Reads a hexadecimal number and the character behind it. */
-static int read_number(map_reader *reader, uintptr_t *number) {
-    *number = 0;
-    for (;;) {
-        int c = next_character(reader);
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-        if (digit < 0) return c;
-        *number = *number << 4 | (uintptr_t)digit;
+/* A thread's descriptor lies at the upper end of its stack, also of one that it was given, and says where the
+ * stack begins and, in the next word, how large it is (glibc's stackblock and stackblock_size, musl's map_base and
+ * map_size). No other two words in a row name a stretch that ends right behind the descriptor. The stretch is the
+ * thread's as long as it lives. The main thread has none. */
+static outrider_stack_bounds stack_of_descriptor(uintptr_t self) {
+    const uintptr_t *words = (const uintptr_t *)self;
+    for (size_t each = 0; each + 1 < DESCRIPTOR_WORDS; each++) {
+        uintptr_t low = words[each], size = words[each + 1];
+        if (low != 0 && low < self && size > self - low && size - (self - low) <= MOST_ABOVE)
+            return (outrider_stack_bounds){low, self};
     }
+    return (outrider_stack_bounds){0, 0};
 }
 
-/* A mapping, and what is to be known of it. */
-typedef struct {
-    uintptr_t low;
-    uintptr_t high;
-    int is_stack;   /* the kernel calls it the main thread's */
-    int is_guarded; /* the one below may not be touched, and there is no gap */
-} mapping;
-
-/* Reads the rest of a line; -1 at the end of the file. Whether the mapping may not be touched is in its first
- * three letters, whether it is the main thread's stack in its last word. */
-static int read_rest(map_reader *reader, int *is_none, int *is_stack) {
-    static const char stack_name[] = "[stack]\n";
-    size_t matched = 0, at = 0;
-    int c;
-    *is_none = 1;
-    while ((c = next_character(reader)) >= 0) {
-        if (at++ < 3 && c != '-') *is_none = 0;
-        matched = c == stack_name[matched] ? matched + 1 : c == '[';
-        if (c == '\n') break;
-    }
-    *is_stack = matched == sizeof stack_name - 1;
-    return c;
-}
-
-/* Finds the mapping that contains `address`; 1 if there is one. */
-static int find_mapping(uintptr_t address, mapping *into) {
-    map_reader reader = {.at = 0, .end = 0};
-    /* By syscall(2), since open(2) and read(2) are points where a thread can be cancelled. */
-    reader.descriptor =
-        (int)syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC);
-    if (reader.descriptor < 0) return 0;
-    int found = 0, is_none = 0;
-    uintptr_t guard_end = 0;
-    while (!found) {
-        if (read_number(&reader, &into->low) != '-' || read_number(&reader, &into->high) != ' ') break;
-        found = address >= into->low && address < into->high;
-        int c = read_rest(&reader, &is_none, &into->is_stack);
-        into->is_guarded = guard_end == into->low;
-        guard_end = is_none ? into->high : 0;
-        if (c < 0) break;
-    }
-    syscall(SYS_close, reader.descriptor);
-    return found;
-}
-
-/* The thread that the process began with. Its descriptor lies in a mapping of its own, which the kernel joins
- * with any other that happens to lie beside it. */
-static pthread_t first_thread;
-__attribute__((constructor)) static void remember_first_thread(void) { first_thread = pthread_self(); }
-
-/* A thread's own stack reaches from `address` to the thread's descriptor, which libc puts at the upper end, also
- * of a stack that it was given. Where there is a guard below, nothing else lies between the two. Where there is
- * none, the kernel may have joined it with other mappings, a coroutine's stack among them, and they may be gone
- * when they are read: then nothing is known. libc could be asked, but it locks what it is asked about. */
-static int is_own_stack(uintptr_t address, uintptr_t self, const mapping *found) {
-    return found->is_guarded && self > address && self < found->high
-        && self != (uintptr_t)first_thread;
+/* Nothing else is ever mapped in the room that is kept for the main thread's stack. */
+static outrider_stack_bounds stack_of_main_thread(void) {
+    uintptr_t high = &__libc_stack_end ? (uintptr_t)__libc_stack_end : 0;
+    return (outrider_stack_bounds){high > main_stack_room ? high - main_stack_room : 0, high};
 }
 
 outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
-    outrider_stack_bounds none = {0, 0};
-    mapping found;
-    int saved = errno;
-    int is_found = find_mapping(address, &found);
-    errno = saved;
-    if (!is_found) return none;
+    outrider_stack_bounds main = stack_of_main_thread();
+    if (address >= main.low && address < main.high) return main;
+    outrider_stack_bounds own = stack_of_descriptor((uintptr_t)pthread_self());
+    if (address >= own.low && address < own.high) return own;
+    return (outrider_stack_bounds){0, 0};
+}
 
-    uintptr_t self = (uintptr_t)pthread_self(), low = found.low, high = found.high;
-    if (is_own_stack(address, self, &found)) return (outrider_stack_bounds){low, self};
+/* Whether the word that contains an address can be read. A comparison of it by the kernel says so, which changes
+ * nothing and wakes nobody (futex(2)); malloc itself makes this system call where two threads meet. */
+static int is_there(uintptr_t address) {
+    uintptr_t word = address & ~(uintptr_t)3;
+    return syscall(SYS_futex, word, CMP_REQUEUE_PRIVATE, 0ul, 0ul, word, 0u) >= 0
+        || errno == EAGAIN;
+}
 
-    uintptr_t start = &__libc_stack_end ? (uintptr_t)__libc_stack_end : 0;
-    if (found.is_stack || (start >= low && start < high && address < start)) {
-        struct rlimit limit;
-        uintptr_t room = MAIN_STACK_ROOM;
-        if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-            room = (uintptr_t)limit.rlim_cur;
-        errno = saved;
-        uintptr_t lowest = high > room ? high - room : 0;
-        return (outrider_stack_bounds){lowest < low ? lowest : low, high};
-    }
-    return none;
+#if defined(__clang__)
+__attribute__((no_sanitize("address", "thread", "memory")))
+#endif
+static void copy_bytes(uintptr_t address, volatile char *into, size_t size) {
+    for (size_t each = 0; each < size; each++) into[each] = ((const volatile char *)address)[each];
 }
 
 int outrider_stack_read_memory(uintptr_t address, void *into, size_t size) {
-    struct iovec local = {into, size};
-    struct iovec remote = {(void *)address, size};
+    const uintptr_t page = 4096;
+    if (size == 0) return 1;
+    uintptr_t last = address + size - 1;
+    if (last < address || size > page) return 0;
     int saved = errno;
-    long count = syscall(SYS_process_vm_readv, (long)getpid(), &local, 1ul, &remote, 1ul, 0ul);
+    int is_all_there = is_there(address) && (address / page == last / page || is_there(last));
     errno = saved;
-    return count == (long)size;
+    if (is_all_there) copy_bytes(address, into, size);
+    return is_all_there;
 }
 
 #else
@@ -176,7 +129,7 @@ typedef struct {
 } async_context;
 
 /* Follows the callers of an async function. Contexts lie on the heap and are read as memory that may be
- * gone, by a system call each: 1 to 2 us. */
+ * gone, by a system call each. */
 static size_t walk_contexts(
     uintptr_t address, uintptr_t *pcs, size_t count, size_t limit, outrider_stack_end *end) {
     async_context context;

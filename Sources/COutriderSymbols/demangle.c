@@ -5,6 +5,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "outrider_symbols.h"
 
+#include "expansion.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +21,9 @@ extern char *swift_demangle(
 extern char *__cxa_demangle(const char *name, char *buffer, size_t *length, int *status)
     __attribute__((weak));
 
-/* Longer names are generic types many levels deep, whose demangling takes milliseconds. */
-enum { LONGEST_NAME = 8192 };
+/* Parts that a name may grow to: below a millisecond, and some 100 KiB of the demangler's memory, for the worst
+ * that compilers make of a type that doubles itself. In 400,000 functions of compilers one in 100 is refused. */
+enum { MOST_PARTS = 1 << 20 };
 
 static size_t take(const char *name, char *into, size_t capacity) {
     size_t length = strlen(name);
@@ -31,10 +34,11 @@ static size_t take(const char *name, char *into, size_t capacity) {
 }
 
 size_t outrider_symbols_demangle(const char *name, char *into, size_t capacity) {
-    size_t length = strlen(name);
-    if (capacity == 0 || length > LONGEST_NAME) return 0;
+    size_t length = strnlen(name, OUTRIDER_SYMBOLS_LONGEST + 1);
+    if (capacity == 0 || length > OUTRIDER_SYMBOLS_LONGEST) return 0;
     int is_swift = strncmp(name, "$s", 2) == 0 || strncmp(name, "$S", 2) == 0
         || strncmp(name, "_T0", 3) == 0;
+    if (!outrider_expands_within(name, length, is_swift, MOST_PARTS)) return 0;
     size_t room = capacity;
     if (is_swift) {
         into[0] = '\0';

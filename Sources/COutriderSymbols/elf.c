@@ -2,8 +2,9 @@
  * A reader of ELF symbol tables that trusts nothing it reads.
  *
  * Every offset and count is checked against the file's size before it is used. What is kept is copied out,
- * so that a file that changes later changes nothing; its memory is mapped, not allocated, since this
- * also runs where a profile is written at the end of somebody's process.
+ * and names are read when they are asked for, so that a file that changes later at worst names something else.
+ * Memory is mapped, not allocated, since this also runs where a profile is written at the end of somebody's
+ * process.
  */
 #define _GNU_SOURCE
 #include "outrider_symbols.h"
@@ -25,6 +26,8 @@
 #define LARGEST_FILE ((uint64_t)4 << 30)
 /* Sections that a file may have, and bytes of a section of notes. */
 enum { MOST_SECTIONS = 8192, LONGEST_NOTE = 4096 };
+/* Symbols that are in memory at one time, and bytes of a name with its end: one more than is demangled. */
+enum { SYMBOLS_AT_ONCE = 4096, NAME_ROOM = OUTRIDER_SYMBOLS_LONGEST + 2 };
 
 typedef struct {
     uint64_t start;
@@ -53,14 +56,13 @@ static void let_go(part copied) {
     if (copied.bytes) munmap(copied.bytes, copied.size);
 }
 
-/* Copies a part of a file and `spare` zeros behind it; empty if it is not all there. A file that is cut
- * short meanwhile leaves zeros, which name nothing. */
-static part copy(elf_file file, uint64_t offset, uint64_t size, size_t spare) {
+/* Copies a part of a file; empty if it is not all there. A file that is cut short meanwhile leaves zeros. */
+static part copy(elf_file file, uint64_t offset, uint64_t size) {
     part copied = {NULL, 0};
     if (size == 0 || offset > file.size || size > file.size - offset) return copied;
-    copied.bytes = map_memory((size_t)size + spare);
+    copied.bytes = map_memory((size_t)size);
     if (!copied.bytes) return copied;
-    copied.size = (size_t)size + spare;
+    copied.size = (size_t)size;
     for (size_t done = 0; done < size;) {
         ssize_t count =
             pread(file.descriptor, copied.bytes + done, (size_t)size - done, (off_t)(offset + done));
@@ -87,7 +89,7 @@ static part section_headers(elf_file file) {
         || header.e_ident[EI_DATA] != order || header.e_shentsize != sizeof(Elf64_Shdr)
         || header.e_shnum > MOST_SECTIONS)
         return (part){NULL, 0};
-    return copy(file, header.e_shoff, (uint64_t)header.e_shnum * sizeof(Elf64_Shdr), 0);
+    return copy(file, header.e_shoff, (uint64_t)header.e_shnum * sizeof(Elf64_Shdr));
 }
 
 /* Whether a note is the GNU build id, and then whether it is another than this one. */
@@ -109,7 +111,7 @@ static int is_another_file(elf_file file, part headers, const outrider_module *m
     Elf64_Shdr section;
     for (size_t i = 0; module->build_id_size && read_section(headers, i, &section); i++) {
         if (section.sh_type != SHT_NOTE || section.sh_size > LONGEST_NOTE) continue;
-        part notes = copy(file, section.sh_offset, section.sh_size, 0);
+        part notes = copy(file, section.sh_offset, section.sh_size);
         int is_build_id, is_other = is_other_build_id(notes, module, &is_build_id);
         let_go(notes);
         if (is_build_id) return is_other;
@@ -125,29 +127,55 @@ static int by_start(const void *left, const void *right) {
 }
 
 /* Whether a symbol is a function that is defined here and has a name. */
-static int is_function(const Elf64_Sym *symbol, part names) {
+static int is_function(const Elf64_Sym *symbol, uint64_t names_size) {
     int type = ELF64_ST_TYPE(symbol->st_info);
     return (type == STT_FUNC || type == STT_GNU_IFUNC) && symbol->st_shndx != SHN_UNDEF
-        && symbol->st_name < names.size && names.bytes[symbol->st_name] != '\0';
+        && symbol->st_name != 0 && symbol->st_name < names_size;
 }
 
-/* Makes a table of the functions among the symbols; it takes the names. */
-static int collect_functions(part symbols, part names, outrider_symbol_table *table) {
-    size_t most = symbols.size / sizeof(Elf64_Sym);
-    if (most == 0 || !names.bytes || names.size > UINT32_MAX) return 0;
-    function *functions = map_memory(most * sizeof *functions);
-    if (!functions) return 0;
-    *table = (outrider_symbol_table){
-        functions, most * sizeof *functions, 0, (char *)names.bytes, names.size};
-    for (size_t i = 0; i < most; i++) {
-        Elf64_Sym symbol;
-        memcpy(&symbol, symbols.bytes + i * sizeof symbol, sizeof symbol);
-        if (!is_function(&symbol, names)) continue;
-        uint32_t size = symbol.st_size > UINT32_MAX ? UINT32_MAX : (uint32_t)symbol.st_size;
-        functions[table->count++] = (function){symbol.st_value, size, symbol.st_name};
+static void keep_function(const Elf64_Sym *symbol, outrider_symbol_table *table) {
+    function *functions = table->symbols;
+    if (!is_function(symbol, table->names_size)) return;
+    uint32_t size = symbol->st_size > UINT32_MAX ? UINT32_MAX : (uint32_t)symbol->st_size;
+    functions[table->count++] = (function){symbol->st_value, size, symbol->st_name};
+}
+
+/* Makes a table of the functions among the symbols, which are read a piece at a time. */
+static int collect_functions(
+    elf_file file, const Elf64_Shdr *section, const Elf64_Shdr *strings, outrider_symbol_table *table) {
+    size_t most = section->sh_size / sizeof(Elf64_Sym), read = 0;
+    if (most == 0 || section->sh_offset > file.size || section->sh_size > file.size - section->sh_offset
+        || strings->sh_offset > file.size || strings->sh_size > file.size - strings->sh_offset
+        || strings->sh_size > UINT32_MAX)
+        return 0;
+    table->symbols_size = most * sizeof(function);
+    table->symbols = map_memory(table->symbols_size);
+    table->name = map_memory(NAME_ROOM);
+    table->names = strings->sh_offset;
+    table->names_size = strings->sh_size;
+    while (table->symbols && table->name && read < most) {
+        size_t count = most - read < SYMBOLS_AT_ONCE ? most - read : SYMBOLS_AT_ONCE;
+        part symbols = copy(
+            file, section->sh_offset + read * sizeof(Elf64_Sym), count * sizeof(Elf64_Sym));
+        if (!symbols.bytes) break;
+        for (size_t i = 0; i < count; i++) {
+            Elf64_Sym symbol;
+            memcpy(&symbol, symbols.bytes + i * sizeof symbol, sizeof symbol);
+            keep_function(&symbol, table);
+        }
+        let_go(symbols);
+        read += count;
     }
-    qsort(functions, table->count, sizeof *functions, by_start);
+    if (read == 0) return 0;
+    qsort(table->symbols, table->count, sizeof(function), by_start);
     return 1;
+}
+
+static void let_go_of_memory(outrider_symbol_table *table) {
+    if (table->symbols) munmap(table->symbols, table->symbols_size);
+    if (table->name) munmap(table->name, NAME_ROOM);
+    table->symbols = table->name = NULL;
+    table->count = 0;
 }
 
 /* Reads the first symbol table of a kind. */
@@ -156,18 +184,13 @@ static int read_kind(elf_file file, part headers, Elf64_Word kind, outrider_symb
     for (size_t i = 0; read_section(headers, i, &section); i++) {
         if (section.sh_type != kind || section.sh_entsize != sizeof(Elf64_Sym)) continue;
         if (!read_section(headers, section.sh_link, &strings)) continue;
-        part symbols = copy(file, section.sh_offset, section.sh_size, 0);
-        /* A zero more, so that the last name ends whatever the file says. */
-        part names = copy(file, strings.sh_offset, strings.sh_size, 1);
-        int is_read = collect_functions(symbols, names, table);
-        let_go(symbols);
-        if (is_read) return 1;
-        let_go(names);
+        if (collect_functions(file, &section, &strings, table)) return 1;
+        let_go_of_memory(table);
     }
     return 0;
 }
 
-/* Reads the table of a file if it is the one that is loaded. */
+/* Reads the table of a file if it is the one that is loaded; the file stays open then. */
 static int open_file(const char *path, const outrider_module *module, outrider_symbol_table *table) {
     /* Not to wait, should there be a pipe of that name by now. */
     elf_file file = {open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0};
@@ -183,8 +206,35 @@ static int open_file(const char *path, const outrider_module *module, outrider_s
                 || read_kind(file, headers, SHT_DYNSYM, table));
         let_go(headers);
     }
-    close(file.descriptor);
+    if (is_read) {
+        table->descriptor = file.descriptor;
+        table->device = status.st_dev;
+        table->inode = status.st_ino;
+    } else {
+        close(file.descriptor);
+    }
     return is_read;
+}
+
+/* Whether the descriptor is still that of the file: the host may have closed it, and opened something else. */
+static int is_own_descriptor(const outrider_symbol_table *table) {
+    struct stat status;
+    return fstat(table->descriptor, &status) == 0 && status.st_dev == table->device
+        && status.st_ino == table->inode;
+}
+
+/* Reads a name; NULL if there is none. */
+static const char *read_name(const outrider_symbol_table *table, uint32_t at) {
+    uint64_t room = table->names_size - at;
+    if (room > NAME_ROOM - 1) room = NAME_ROOM - 1;
+    ssize_t count;
+    if (!is_own_descriptor(table)) return NULL;
+    do {
+        count = pread(table->descriptor, table->name, (size_t)room, (off_t)(table->names + at));
+    } while (count < 0 && errno == EINTR);
+    if (count <= 0 || table->name[0] == '\0') return NULL;
+    table->name[count] = '\0';
+    return table->name;
 }
 
 int outrider_symbols_open(const outrider_module *module, outrider_symbol_table *table) {
@@ -197,8 +247,8 @@ int outrider_symbols_open(const outrider_module *module, outrider_symbol_table *
 }
 
 void outrider_symbols_close(outrider_symbol_table *table) {
-    if (table->symbols) munmap(table->symbols, table->symbols_size);
-    if (table->names) munmap(table->names, table->names_size);
+    if (table->symbols && is_own_descriptor(table)) close(table->descriptor);
+    let_go_of_memory(table);
     memset(table, 0, sizeof *table);
 }
 
@@ -219,7 +269,7 @@ const char *outrider_symbols_find(
     /* One without a size, as assembly leaves it, goes on to the next. */
     if (found->size != 0 && address - found->start >= found->size) return NULL;
     *start = found->start;
-    return table->names + found->name;
+    return read_name(table, found->name);
 }
 
 #else

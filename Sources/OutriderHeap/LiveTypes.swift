@@ -80,7 +80,7 @@ final class LiveTypes: Sendable {
         guard let pointer = unsafe UnsafeRawPointer(bitPattern: metadata) else { return nil }
         // SAFETY: this is the metadata of a class in all that was checked, and metadata is never freed.
         let type = unsafe unsafeBitCast(pointer, to: Any.Type.self)
-        return _typeName(type, qualified: true)
+        return TypeName.of(type, qualified: true)
     }
 
     /// What is looked at of a class' metadata (`TargetClassMetadata`): the instance size lies at

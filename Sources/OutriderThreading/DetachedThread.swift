@@ -25,6 +25,37 @@ public enum DetachedThread {
     public static func start(
         named name: StaticString? = nil, _ body: @escaping @Sendable () -> Void
     ) -> Bool {
+        start(named: name, stackSize: stackSize, body)
+    }
+
+    /// Room for what recurses as deep as something of the host's is nested, such as a demangler.
+    private static let deepStackSize = 16 << 20
+
+    /// Runs `body` on a new thread with 16 MiB of stack, of which only what is touched costs memory; false if
+    /// there is none to be had.
+    package static func startWithDeepStack(_ body: @escaping @Sendable () -> Void) -> Bool {
+        start(named: nil, stackSize: deepStackSize, body)
+    }
+
+    /// The same, waiting for its result; nil if there is no such thread to be had.
+    package static func withDeepStack<Result: Sendable>(
+        _ body: @escaping @Sendable () -> Result
+    ) -> Result? {
+        let result = Guarded<Result?>(nil)
+        let done = Latch()
+        let isStarted = startWithDeepStack {
+            let made = body()
+            result.withLock { $0 = made }
+            done.open()
+        }
+        guard isStarted else { return nil }
+        while !done.wait(for: .seconds(3_600)) {}
+        return result.withLock { $0 }
+    }
+
+    private static func start(
+        named name: StaticString?, stackSize: Int, _ body: @escaping @Sendable () -> Void
+    ) -> Bool {
         final class Work: Sendable {
             let body: @Sendable () -> Void
             init(_ body: @escaping @Sendable () -> Void) { self.body = body }

@@ -5,7 +5,9 @@
 //     outrider-heap-probe truth    estimates beside what was really allocated (Truth.swift)
 //     outrider-heap-probe budget   decisions about the interval, of figures that it reads
 //     outrider-heap-probe state    whether the hooks sample, and the allocator behind
+//     outrider-heap-probe record   measurements between two lines, for who traces system calls
 
+import Outrider
 import OutriderHeap
 
 #if canImport(Glibc)
@@ -24,7 +26,8 @@ struct HeapProbe {
         case ["truth"]: Truth.run()
         case ["budget"]: budget()
         case ["state"]: state()
-        default: print("usage: outrider-heap-probe serve | truth | budget | state")
+        case ["record"]: record()
+        default: print("usage: outrider-heap-probe serve | truth | budget | state | record")
         }
     }
 
@@ -32,6 +35,24 @@ struct HeapProbe {
         let profiler = HeapProfiler()
         profiler.start { _, message in print(message) }
         print(profiler.isSampling ? "sampling" : "not sampling", profiler.allocator)
+    }
+
+    private static func record() {
+        let registry = Registry()
+        let counter = registry.counter("recorded_total", help: "Recorded.")
+        let gauge = registry.gauge("level", help: "A level.")
+        let histogram = registry.histogram("observed", help: "Observed.", buckets: [0.1, 1, 10])
+        let family = registry.counter("by_kind_total", help: "By kind.", labels: ["kind"])
+        for (times, line) in [(200_000, "recording"), (200_000, "recorded")] {
+            for number in 0..<times {
+                counter.increment()
+                gauge.set(Double(number))
+                histogram.observe(Double(number % 20))
+                family.with(number % 2 == 0 ? "even" : "odd").increment()
+            }
+            print(line)
+            fflush(nil)
+        }
     }
 
     /// Reads `NANOSECONDS_TAKEN INTERVAL SECONDS` and answers with an interval and what is said.

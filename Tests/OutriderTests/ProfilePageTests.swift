@@ -66,7 +66,42 @@ func fetchSpan(
     return try connection.response(isHead: method == "HEAD", within: 60)
 }
 
+/// A source that needs a megabyte of stack.
+private final class DeepSource: ProfileSource {
+    let kinds = [ProfileKind("heap", summary: "a test", defaultSampleType: "space")]
+
+    func start(log: @escaping @Sendable (Bool, String) -> Void) {}
+
+    func snapshot(of kind: ProfileKind) throws(ProfileUnavailable) -> Profile {
+        guard Self.touch(1_024) == 1_024 else { throw ProfileUnavailable("there is no stack") }
+        return Profile(
+            sampleTypes: [.init("space", "bytes")], defaultSampleType: "space",
+            periodType: .init("space", "bytes"), period: 1)
+    }
+
+    /// Touches so many KiB of stack at least, and counts them.
+    @inline(never)
+    private static func touch(_ kibibytes: Int) -> Int {
+        unsafe withUnsafeTemporaryAllocation(byteCount: 1_024, alignment: 16) { room in
+            unsafe room.initializeMemory(as: UInt8.self, repeating: 1)
+            return kibibytes == 0 ? 0 : touch(kibibytes - 1) + Int(unsafe room[512])
+        }
+    }
+}
+
 @Suite struct ProfilePageTests {
+    @Test(arguments: [nil, 5])
+    func `a source has room on the stack, of a moment and of a span`(seconds: Int?) throws {
+        let time = ManualTime()
+        let agent = startAgent(DeepSource(), time: time)
+        defer { agent.stop() }
+        let query = seconds.map { "?seconds=\($0)" } ?? ""
+        let connection = try Connection(address(of: agent))
+        let answer = try fetchSpan(
+            "/debug/pprof/heap\(query)", over: connection, seconds: seconds, time)
+        #expect(answer.status == 200)
+    }
+
     @Test(arguments: [
         ("", 200), ("?debug=0", 200), ("?debug=1", 200), ("?debug=2", 200), ("?gc=1", 200),
         ("?format=pprof", 200), ("?format=collapsed", 200), ("?format=flamegraph", 200),

@@ -41,10 +41,9 @@ typedef enum {
 
 /* Finds the bounds of the calling thread's stack that contains `address`.
  *
- * Reads /proc/thread-self/maps by system calls: some 50 us, once a thread. Does not allocate or lock and
- * keeps errno. Leaves both at zero where `address` is on no stack that the thread was started with (a
- * coroutine's, a signal's), where that stack has no guard below it, so that nobody can tell what else the
- * kernel shows as one with it, or where /proc cannot be read.
+ * Looks at some 200 words of memory, once a thread: no system call, no lock, no allocation, whatever the process
+ * has mapped. Both are zero where `address` is on no stack that the thread was started with: a coroutine's, a
+ * signal's, or a thread that libc did not make.
  */
 outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address);
 
@@ -58,8 +57,11 @@ size_t outrider_stack_walk(
     outrider_stack_point from, outrider_stack_bounds bounds, uintptr_t *pcs, size_t limit,
     outrider_stack_end *end);
 
-/* Reads memory that may not be there; 1 if all of it was. One system call, some 1 to 2 us; keeps errno.
- * Not to be had where the kernel forbids process_vm_readv(2): then nothing is there. */
+/* Reads memory that may not be there, a page at most; 1 if all of it was. Keeps errno.
+ *
+ * One system call (futex) for each page, some 0.2 us, which asks whether the memory is there; then it is read. So
+ * what is read must not be unmapped at this very moment: the caller holds it, or it is code or metadata of a
+ * library. Where futex(2) is forbidden without ending the process, nothing is there. */
 int outrider_stack_read_memory(uintptr_t address, void *into, size_t size);
 
 /* Builds or refreshes the tables of the libraries without frame pointers.

@@ -38,13 +38,15 @@ size_t outrider_modules_list(outrider_module *into, size_t capacity);
 /* A number that changes whenever something was loaded or unloaded; cheap. */
 uint64_t outrider_modules_generation(void);
 
-/* The functions of a file, sorted; to be closed. */
+/* The functions of a file, sorted, without their names, of which a large program has tens of megabytes; to be closed. */
 typedef struct {
     void *symbols;
     size_t symbols_size; /* in bytes, as mapped */
     size_t count;
-    char *names;
-    size_t names_size;
+    int descriptor; /* of the file, whose names are read when they are asked for */
+    uint64_t device, inode;
+    uint64_t names, names_size; /* where they lie in it */
+    char *name; /* the last one that was found */
 } outrider_symbol_table;
 
 /* Reads the symbol table of a module's file. 0 if there is none to be had: no file, another file than the
@@ -54,12 +56,20 @@ void outrider_symbols_close(outrider_symbol_table *table);
 
 /* The function that contains an address of the file (the address in memory less the bias).
  *
- * Returns its mangled name, valid until the table is closed, and where it starts; NULL if there is none. */
+ * Returns its mangled name, valid until the next call or until the table is closed, and where it starts; NULL if there
+ * is none. A name is cut after OUTRIDER_SYMBOLS_LONGEST + 1 bytes. */
 const char *outrider_symbols_find(
     const outrider_symbol_table *table, uint64_t address, uint64_t *start);
 
-/* Writes a Swift or C++ name in the form that people read, cut to the capacity, and returns its length;
- * 0 if it is no such name or the process has no demangler for it. */
+/* Longest mangled name that is demangled, in bytes, and stack that this may take: 1.2 MiB were measured. */
+#define OUTRIDER_SYMBOLS_LONGEST 8192
+#define OUTRIDER_SYMBOLS_STACK ((size_t)4 << 20)
+
+/* Writes a Swift or C++ name in the form that people read, cut to the capacity, and returns its length.
+ *
+ * 0 if it is no such name, if the process has no demangler for it, if it is longer than
+ * OUTRIDER_SYMBOLS_LONGEST, or if it could become longer than a megabyte or so by what it refers to in itself:
+ * then it stays as it is. Needs OUTRIDER_SYMBOLS_STACK of stack: demanglers recurse once a part of the name. */
 size_t outrider_symbols_demangle(const char *name, char *into, size_t capacity);
 
 #ifdef __cplusplus

@@ -52,6 +52,15 @@ final class ProfilePage: Page {
         try source.snapshot(of: kind)
     }
 
+    /// A source of the service's own may need more stack than a connection's thread has.
+    private func snapshotOnOwnThread() throws(ProfileUnavailable) -> Profile {
+        let outcome = DetachedThread.withDeepStack { [self] in
+            Result { () throws(ProfileUnavailable) in try snapshot() }
+        }
+        guard let outcome else { throw ProfileUnavailable("there is no thread to be had") }
+        return try outcome.get()
+    }
+
     private func moment(_ format: ProfileFormat) -> Response {
         do throws(ProfileUnavailable) {
             let bytes = try snapshot().rendered(as: format, title: kind.name)
@@ -65,7 +74,7 @@ final class ProfilePage: Page {
         let joined: ProfileSession?
         do throws(ProfileUnavailable) {
             joined = try sessions.join(seconds: seconds) { () throws(ProfileUnavailable) in
-                try snapshot()
+                try snapshotOnOwnThread()
             }
         } catch {
             return Self.unavailable(error.description, retryAfter: 60)
@@ -99,11 +108,11 @@ final class ProfilePage: Page {
         }
     }
 
-    /// Names are demangled by deep recursion, for which a connection's thread has no room.
+    /// A connection's thread has no room for what recurses.
     private static func onOwnThread(_ work: @escaping @Sendable () -> Response) -> Response {
         let done = Latch()
         let result = Guarded<Response?>(nil)
-        let isStarted = DetachedThread.start {
+        let isStarted = DetachedThread.startWithDeepStack {
             let response = work()
             result.withLock { $0 = response }
             done.open()

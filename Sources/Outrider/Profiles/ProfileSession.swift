@@ -17,40 +17,42 @@ final class ProfileSession: Sendable {
     let end: ContinuousClock.Instant
     /// Until when others may join: what they get began hardly before they asked.
     fileprivate let lastCall: ContinuousClock.Instant
-    private let first: Profile
-    private let outcome = Guarded<Outcome?>(nil)
-    private let rendered = Guarded<[ProfileFormat: [UInt8]]>([:])
+    // Made without a lock: a snapshot takes milliseconds, for which no fork should have to wait.
+    private let first = MadeOnce<Outcome>()
+    private let outcome = MadeOnce<Outcome>()
+    private let rendered = Guarded<[ProfileFormat: MadeOnce<[UInt8]>]>([:])
     fileprivate let readers = Guarded(1)
 
-    fileprivate init(first: Profile, seconds: Int, now: ContinuousClock.Instant) {
-        self.first = first
+    fileprivate init(seconds: Int, now: ContinuousClock.Instant) {
         end = now + .seconds(seconds)
         lastCall = now + min(.seconds(1), .seconds(seconds) / 10)
     }
 
+    /// Takes the first snapshot, unless another reader has or does.
+    fileprivate func begin(
+        _ snapshot: () throws(ProfileUnavailable) -> Profile
+    ) throws(ProfileUnavailable) -> Profile {
+        try first.value { Result(catching: snapshot) }.get()
+    }
+
     /// The difference; the first who asks makes it by `snapshot`, and the others wait for that.
     func finish(_ snapshot: () throws(ProfileUnavailable) -> Profile) -> Outcome {
-        outcome.withLock { outcome in
-            if let outcome { return outcome }
-            let made: Outcome
-            do throws(ProfileUnavailable) {
-                made = .success(try snapshot().subtracting(first))
-            } catch {
-                made = .failure(error)
+        outcome.value {
+            Result { () throws(ProfileUnavailable) in
+                let before = try begin(snapshot)
+                return try snapshot().subtracting(before)
             }
-            outcome = made
-            return made
         }
     }
 
     /// The bytes of the difference in a form, made once for all readers.
     func bytes(_ format: ProfileFormat, _ render: () -> [UInt8]) -> [UInt8] {
-        rendered.withLock { rendered in
-            if let known = rendered[format] { return known }
-            let made = render()
+        let made = rendered.withLock { rendered in
+            let made = rendered[format] ?? MadeOnce()
             rendered[format] = made
             return made
         }
+        return made.value(render)
     }
 }
 
@@ -72,8 +74,7 @@ final class ProfileSessions: Sendable {
     func join(
         seconds: Int, _ snapshot: () throws(ProfileUnavailable) -> Profile
     ) throws(ProfileUnavailable) -> ProfileSession? {
-        // Under the lock, so that those who come together find the one that the first began.
-        try running.withLock { (running) throws(ProfileUnavailable) -> ProfileSession? in
+        let joined = running.withLock { running -> ProfileSession? in
             let now = time.now
             let known = running.first { $0.seconds == seconds && $0.session.lastCall >= now }
             if let session = known?.session {
@@ -81,10 +82,18 @@ final class ProfileSessions: Sendable {
                 return session
             }
             if running.count >= Self.limit { return nil }
-            let session = ProfileSession(first: try snapshot(), seconds: seconds, now: now)
+            let session = ProfileSession(seconds: seconds, now: now)
             running.append((seconds, session))
             return session
         }
+        guard let session = joined else { return nil }
+        do throws(ProfileUnavailable) {
+            _ = try session.begin(snapshot)
+        } catch {
+            leave(session)
+            throw error
+        }
+        return session
     }
 
     /// Lets go of a session; the last reader ends it.

@@ -4,6 +4,7 @@
 // Types of errors come from code and not from clients, but generic ones can be many, so that their
 // number has a bound here too.
 
+internal import OutriderProfile
 internal import OutriderThreading
 
 /// Why a request failed, by number.
@@ -52,7 +53,8 @@ final class ErrorTypes: Sendable {
         return state.withLock { state in
             if let number = state.numbers[ObjectIdentifier(type)] { return number }
             // Unqualified: a private type's full name has an address that differs in each run.
-            guard let number = state.add(String(describing: type)) else { return ErrorKind.other }
+            let name = TypeName.of(type, qualified: false)
+            guard let number = state.add(name) else { return ErrorKind.other }
             state.numbers[ObjectIdentifier(type)] = number
             return number
         }

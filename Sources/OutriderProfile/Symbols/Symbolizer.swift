@@ -7,6 +7,14 @@
 internal import COutriderSymbols
 internal import OutriderThreading
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
 /// What is known of a return address.
 package struct Frame: Hashable, Sendable {
     /// The function, as people write it; nil if nobody knows.
@@ -52,14 +60,17 @@ package final class Symbolizer: Sendable {
     /// The one that every profile is named by.
     package static let shared = Symbolizer()
 
-    /// Names that are kept; past that all are let go of.
+    /// Names that are kept, and their bytes; past that all are let go of.
     private static let limit = 100_000
+    private static let mostBytes = 32 << 20
     /// Longest name for people, in bytes.
     private static let longestName = 2_048
 
     private struct Name: Sendable {
         let readable: String
         let mangled: String
+
+        var bytes: Int { readable.utf8.count + mangled.utf8.count }
     }
 
     /// An address in a certain module: another one may come to be loaded there.
@@ -69,7 +80,22 @@ package final class Symbolizer: Sendable {
     }
 
     private let history: ModuleHistory
-    private let known = Guarded<[Place: Name?]>([:])
+    private struct Known: Sendable {
+        var names: [Place: Name?] = [:]
+        var bytes = 0
+
+        mutating func add(_ fresh: [UInt: Name?], in module: Module) {
+            let more = fresh.values.reduce(0) { $0 + ($1?.bytes ?? 0) }
+            if names.count + fresh.count > limit || bytes + more > mostBytes { self = Known() }
+            guard more <= mostBytes else { return }
+            for (address, name) in fresh {
+                names[Place(address: address, module: module)] = .some(name)
+            }
+            bytes += more
+        }
+    }
+
+    private let known = Guarded(Known())
 
     /// A symbolizer with no names yet.
     package init(history: ModuleHistory = .shared) {
@@ -122,7 +148,7 @@ package final class Symbolizer: Sendable {
         var missing: [UInt] = []
         known.withLock { known in
             for address in addresses {
-                switch known[Place(address: address, module: module)] {
+                switch known.names[Place(address: address, module: module)] {
                 case .some(let name?): found[address] = name
                 case .some(nil): break
                 case nil: missing.append(address)
@@ -130,18 +156,13 @@ package final class Symbolizer: Sendable {
             }
         }
         if missing.isEmpty { return found }
-        let fresh = Self.look(for: missing, in: module)
-        known.withLock { known in
-            if known.count + fresh.count > Self.limit { known = [:] }
-            for (address, name) in fresh {
-                known[Place(address: address, module: module)] = .some(name)
-            }
-        }
+        var fresh = Self.look(for: missing, in: module)
+        if Self.demangle(&fresh) { known.withLock { $0.add(fresh, in: module) } }
         for (address, name) in fresh { if let name { found[address] = name } }
         return found
     }
 
-    /// Reads the symbols of a module; an address without a function has nil.
+    /// Reads the symbols of a module, as they are in its file; an address without a function has nil.
     private static func look(for addresses: [UInt], in module: Module) -> [UInt: Name?] {
         var found: [UInt: Name?] = [:]
         for address in addresses { found[address] = .some(nil) }
@@ -152,25 +173,55 @@ package final class Symbolizer: Sendable {
         }
         guard isOpen else { return found }
         defer { unsafe outrider_symbols_close(&table) }
-        var readable: [UInt64: Name] = [:]
+        var names: [UInt64: Name] = [:]
         for address in addresses {
             var start: UInt64 = 0
             // SAFETY: the name belongs to the table, which stays open for the whole loop.
             let call = UInt64(address &- 1 &- module.bias)
-            guard let mangled = unsafe outrider_symbols_find(&table, call, &start) else { continue }
-            if let name = readable[start] {
-                found[address] = .some(name)
-                continue
-            }
-            let text = unsafe String(cString: mangled)
-            let name = unsafe Name(readable: demangled(mangled) ?? text, mangled: text)
-            readable[start] = name
+            guard let symbol = unsafe outrider_symbols_find(&table, call, &start) else { continue }
+            let name = unsafe names[start] ?? name(symbol)
+            names[start] = name
             found[address] = .some(name)
         }
         return found
     }
 
-    private static func demangled(_ name: UnsafePointer<CChar>) -> String? {
+    /// A symbol as it is.
+    ///
+    /// One longer than any that is demangled is cut.
+    private static func name(_ symbol: UnsafePointer<CChar>) -> Name {
+        // SAFETY: the C side ends every name with a zero.
+        let length = unsafe strnlen(symbol, Int(OUTRIDER_SYMBOLS_LONGEST) + 1)
+        let bytes = unsafe UnsafeRawBufferPointer(start: symbol, count: length)
+        let mangled = unsafe String(decoding: bytes, as: UTF8.self)
+        let isWhole = mangled.utf8.count <= longestName
+        return Name(
+            readable: isWhole ? mangled : String(mangled.utf8Prefix(longestName)) + "…",
+            mangled: mangled)
+    }
+
+    /// Makes names readable where they can be.
+    ///
+    /// Demanglers recurse as deep as a name is nested, so they run on a thread with room for it, whoever asks;
+    /// false if there is none to be had, and all stay as they are.
+    private static func demangle(_ names: inout [UInt: Name?]) -> Bool {
+        let mangled = Set(names.values.compactMap { $0?.mangled })
+        if mangled.isEmpty { return true }
+        let made = DetachedThread.withDeepStack {
+            var readable: [String: String] = [:]
+            for name in mangled { readable[name] = demangled(name) }
+            return readable
+        }
+        guard let made else { return false }
+        for (address, name) in names {
+            if let name, let readable = made[name.mangled] {
+                names[address] = Name(readable: readable, mangled: name.mangled)
+            }
+        }
+        return true
+    }
+
+    private static func demangled(_ name: String) -> String? {
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: longestName) { memory, count in
             // SAFETY: the C side stays within the capacity, and tells how much of it is the name.
             let place = unsafe UnsafeMutableRawPointer(memory.baseAddress)?

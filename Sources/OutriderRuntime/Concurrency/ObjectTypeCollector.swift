@@ -112,6 +112,6 @@ public struct ObjectTypeCollector: Collector {
         guard HeapObjectKind.isClass(kind) else { return "kind 0x" + String(kind, radix: 16) }
         // SAFETY: the metadata of a class is what `Any.Type` of it points to.
         let type = unsafe unsafeBitCast(pointer, to: Any.Type.self)
-        return _typeName(type, qualified: true)
+        return TypeName.of(type, qualified: true)
     }
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fork(2) and CPU sets, which Swift does not offer, and a hook of the Swift runtime that is somebody else's. */
+ * fork(2), CPU sets and stacks, which Swift does not offer, functions with bad names, and a hook of the Swift
+ * runtime that is somebody else's. */
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
 
 /* Forks a child that waits until `descriptor` is at its end, holding copies of everything that is
  * open here; returns its pid, or -1. It ends by itself after two minutes. */
@@ -22,3 +26,12 @@ int test_count_jobs(void);
 
 /* Jobs counted so far. */
 long long test_jobs(void);
+
+/* Runs `body` on a thread with so much stack, and waits for it; 0 if there is no such thread. */
+int test_on_small_stack(size_t size, void (*body)(void *), void *argument);
+
+/* Addresses of functions whose mangled names are 8,100 bytes deep, double themselves, or are 26 KiB long (names.c). */
+uintptr_t test_deep_name(void);
+uintptr_t test_doubling_cxx_name(void);
+uintptr_t test_doubling_swift_name(void);
+uintptr_t test_long_name(void);

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each product asks of the kernel, traced, beside what docs/system-calls.md says of it."""
+
+import functools
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, clean_environment, fetch, heap_probe_binary, system_binary
+from preloading import LIMIT, compiled, preloaded
+
+pytestmark = pytest.mark.compute
+
+
+@functools.cache
+def documented() -> dict[tuple[str, str], set[str]]:
+    """The system calls of each row of the table, by the beginning of its product and of its moment."""
+    text = (ROOT / "docs/system-calls.md").read_text()
+    table = text.split("\n\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    return {
+        (product.split(",")[0], moment.split(" ")[0].rstrip(",")): set(re.findall(r"`(\w+)`", calls))
+        for product, moment, calls in rows[1:]
+    }
+
+
+def traced(
+    command: list[str], environment: dict[str, str], trace: Path, waits_for_signal: bool = True
+) -> list[str]:
+    """The lines of a program's trace, without the processes they are of; the program ends well."""
+    strace = [system_binary("strace"), "-f", "-qq", "-o", str(trace), "--signal=none"]
+    told = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
+    run = subprocess.run(
+        [*strace, *told, *command], env=clean_environment(), capture_output=True, text=True,
+        timeout=LIMIT, stdin=subprocess.DEVNULL,
+        preexec_fn=None if waits_for_signal else lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+    return [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
+
+
+def calls(lines: list[str]) -> set[str]:
+    """The names of the system calls that begin in a trace."""
+    found = (re.match(r"(\w+)\(", line) for line in lines)
+    return {match[1] for match in found if match}
+
+
+def between(lines: list[str], first: str, last: str) -> tuple[list[str], list[str], list[str]]:
+    """What comes before, between and after the writes of two lines."""
+    start = next(number for number, line in enumerate(lines) if line.startswith(f'write(1, "{first}'))
+    end = next(number for number, line in enumerate(lines) if line.startswith(f'write(1, "{last}'))
+    return lines[:start], lines[start + 1 : end], lines[end + 1 :]
+
+
+def test_recording_asks_the_kernel_for_nothing(tmp_path: Path) -> None:
+    lines = traced([heap_probe_binary(), "record"], {}, tmp_path / "trace")
+    _, recording, _ = between(lines, "recording", "recorded")
+    assert calls(recording) == documented()["recording", "counters"] == set()
+
+
+@pytest.mark.parametrize("interval", [1, 65536])
+def test_allocating_asks_the_kernel_for_nothing_more(interval: int, tmp_path: Path) -> None:
+    def life(environment: dict[str, str], **options: bool) -> tuple[set[str], set[str], set[str]]:
+        # With one arena, so that glibc asks for no processors at a moment that differs.
+        arenas = {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}
+        lines = traced([compiled("marked.c")], environment | arenas, tmp_path / "trace", **options)
+        return tuple(calls(part) for part in between(lines, "allocating", "allocated"))
+
+    plain, asked = life({}), documented()
+    hooked = life({"LD_PRELOAD": preloaded()["LD_PRELOAD"]})
+    without_profile = asked["preloaded object without `OUTRIDER_HEAP_PROFILE`", "the"]
+    assert set().union(*hooked) - set().union(*plain) <= without_profile
+    told = preloaded(f"{tmp_path}/profile.pb.gz", interval)
+    sampled = {name: told[name] for name in told if name.startswith(("LD_PRELOAD", "OUTRIDER_"))}
+    # Its thread, which may begin late, is not there where it waits for no signal.
+    _, work, _ = life(sampled, waits_for_signal=False)
+    assert work - plain[1] <= asked["malloc hooks", "sampled:"]
+    start, _, end = life(sampled)
+    assert start - plain[0] <= asked["preloaded object", "start"]
+    assert end - plain[2] <= asked["preloaded object", "end"]
+
+
+def test_an_agent_asks_for_what_is_documented(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    strace = [system_binary("strace"), "-f", "-qq", "-o", str(trace), "--signal=none"]
+    told = ["-E", "OUTRIDER_HEAP_INTERVAL=4096"]
+    with subprocess.Popen(
+        [*strace, *told, heap_probe_binary(), "serve"], env=clean_environment(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as probe:  # fmt: skip
+        url = probe.stdout.readline().strip()
+        probe.stdin.write("hold 2000\n")
+        probe.stdin.flush()
+        assert probe.stdout.readline() == "done\n"
+        pages = ["", "metrics", "healthz", "readyz", "debug/pprof/heap", "debug/pprof/heap?seconds=1"]
+        for page in pages:
+            fetch(f"{url}/{page}", timeout=LIMIT)
+        probe.stdin.close()
+        assert probe.wait(LIMIT) == 0
+    lines = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
+    # The loader's are not the agent's: what comes before its first look at the process.
+    assert calls(lines) <= documented()["agent with runtime metrics and a heap profiler", "the"]
+    assert "process_vm_readv" not in calls(lines)
