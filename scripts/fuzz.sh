@@ -37,7 +37,7 @@ runtime=Sources/OutriderRuntime
 kernel="$runtime/Sources/KernelText.swift"
 readers[proc]="$kernel $runtime/Process/ProcessTexts.swift"
 readers[cgroup]="$kernel $runtime/ControlGroup/ControlGroupTexts.swift"
-readers[smaps]="$kernel $runtime/Memory/MappingsText.swift"
+readers[maps]="$kernel $runtime/Memory/MappingsText.swift"
 
 fuzz() {
     local name=$1 place=.build/fuzz/$1
@@ -58,7 +58,7 @@ fuzz() {
     echo "fuzz: $name: $(grep -E '^Done' "$place/log")"
 }
 
-for name in accept accept-encoding authorization host target proc cgroup smaps; do
+for name in accept accept-encoding authorization host target proc cgroup maps; do
     run_job fuzz "$name"
 done
 await_jobs

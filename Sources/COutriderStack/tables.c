@@ -64,6 +64,8 @@ typedef struct {
     unsigned long long adds;
     unsigned long long subs;
     bool counted; /* the loader said the two */
+    bool built;   /* a table was made */
+    bool cut;     /* another one is to be made, in the next look */
     size_t count;
     uintptr_t starts[most_modules];
     const outrider_unwind_table *tables[most_modules];
@@ -107,8 +109,11 @@ static bool describe(const struct dl_phdr_info *info, outrider_eh_image *image) 
     return false;
 }
 
-/* The table of a module: one that was made before of the same, or a new one within the bounds. */
-static const outrider_unwind_table *table_of(const outrider_eh_image *image) {
+/* The table of a module: one that was made before of the same, or a new one within the bounds.
+ *
+ * One look makes one table: while it takes place, threads wait that load a library or, with older
+ * C libraries, throw an exception. libc and libstdc++ take 2 ms each. */
+static const outrider_unwind_table *table_of(const outrider_eh_image *image, survey *found) {
     uint64_t fingerprint = outrider_unwind_fingerprint(image);
     size_t count = atomic_load_explicit(&builder.count, memory_order_relaxed);
     for (size_t each = 0; each < count; each++) {
@@ -117,12 +122,17 @@ static const outrider_unwind_table *table_of(const outrider_eh_image *image) {
     }
     size_t bytes = atomic_load_explicit(&builder.bytes, memory_order_relaxed);
     if (count == most_modules) return NULL;
+    if (found->built) {
+        found->cut = true;
+        return NULL;
+    }
     const outrider_unwind_table *table = outrider_unwind_build(image);
     if (table == NULL) return NULL;
     if (table->bytes > most_bytes - bytes) {
         outrider_unwind_discard(table);
         return NULL;
     }
+    found->built = true;
     builder.tables[count] = table;
     atomic_store_explicit(&builder.count, count + 1, memory_order_release);
     /* ORDERING: relaxed. A figure for those who ask; it publishes nothing. */
@@ -143,8 +153,8 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context) {
     if (found->count == most_modules || info->dlpi_name == NULL || !is_named(info->dlpi_name) ||
         !describe(info, &image))
         return 0;
-    const outrider_unwind_table *table = table_of(&image);
-    if (table == NULL) return 0;
+    const outrider_unwind_table *table = table_of(&image, found);
+    if (table == NULL) return found->cut;
     size_t place = found->count++;
     for (; place > 0 && found->starts[place - 1] > image.text; place--) {
         found->starts[place] = found->starts[place - 1];
@@ -178,8 +188,13 @@ size_t outrider_stack_prepare_tables(void) {
     if (holder != process &&
         atomic_compare_exchange_strong_explicit(
             &builder.turn, &holder, process, memory_order_acquire, memory_order_relaxed)) {
-        survey found = {0};
-        if (dl_iterate_phdr(visit, &found) == 0) publish(&found);
+        survey found;
+        int stopped;
+        do {
+            found = (survey){0};
+            stopped = dl_iterate_phdr(visit, &found);
+        } while (found.cut);
+        if (!stopped) publish(&found);
         atomic_store_explicit(&builder.turn, 0, memory_order_release);
     }
     return atomic_load_explicit(&builder.bytes, memory_order_relaxed);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is shown of a process, and how often it is looked at.
 
+internal import OutriderMetrics
 package import OutriderThreading
 
 extension RuntimeMonitor {
@@ -12,8 +13,14 @@ extension RuntimeMonitor {
         public var threads = true
         /// Limits and pressure of the control group: ``ControlGroupCollector``.
         public var controlGroup = true
-        /// The allocator, and what resident memory consists of: ``MemoryCollector``.
+        /// What resident memory consists of: ``MemoryCollector``.
         public var memory = true
+        /// With ``memory``, what glibc's allocator says of itself, by mallinfo2(3).
+        ///
+        /// It keeps every thread that allocates waiting while it walks the freed blocks: 100 ms for
+        /// 200 MB of them. After it has taken more than 5 ms once, it is not called again. Only for
+        /// services that can bear one such pause.
+        public var allocator = false
         /// How long jobs wait for the main actor and the global executor, by a probe at each beat.
         public var executors = true
         /// The priorities at which the global executor is probed; each has a queue of its own.
@@ -39,9 +46,16 @@ extension RuntimeMonitor {
         package var time: any TimeSource = SystemTime()
         /// How long a thread that hangs may take to accept the signal that captures its stack.
         package var stackPatience: Duration = .milliseconds(200)
+        /// The CPU time of the calling thread, by which pauses are judged.
+        package var threadTime: @Sendable () -> Duration = { OutriderRuntime.threadTime() }
 
         /// The defaults.
         public init() {}
+
+        /// What measures the pauses of a reading.
+        func pauses(of reading: String, log: DiagnosticLog) -> ReadingPauses {
+            ReadingPauses(of: reading, log: log, clock: threadTime)
+        }
 
         /// Nothing is shown: to switch on what is wanted, and no more.
         public static var nothing: Configuration {

@@ -36,6 +36,7 @@ public final class RuntimeMonitor: Sendable {
     private let failures = SourceFailures()
     private let watchdog: StallWatch?
     private let memory: MemoryCollector?
+    private let memoryPauses: [ReadingPauses]
     private let state = Guarded(State())
 
     /// A monitor whose figures are in `registry`; its beat begins with ``start()``.
@@ -60,11 +61,18 @@ public final class RuntimeMonitor: Sendable {
                 clock: SystemMetricClock(), time: configuration.time,
                 patience: configuration.stackPatience)
         }
-        memory =
-            configuration.memory
-            ? MemoryCollector(
-                proc: "/proc", failures: failures, time: configuration.time, liveBytes: liveBytes)
-            : nil
+        if configuration.memory {
+            let own = configuration.pauses(of: MemoryCollector.readingName, log: log)
+            let allocator =
+                configuration.allocator
+                ? configuration.pauses(of: MemoryCollector.allocatorReadingName, log: log) : nil
+            memory = MemoryCollector(
+                proc: "/proc", failures: failures, pauses: own, allocatorPauses: allocator,
+                time: configuration.time, liveBytes: liveBytes)
+            memoryPauses = [own] + (allocator.map { [$0] } ?? [])
+        } else {
+            (memory, memoryPauses) = (nil, [])
+        }
         addCollectors()
     }
 
@@ -74,18 +82,26 @@ public final class RuntimeMonitor: Sendable {
 
     private func addCollectors() {
         var readings: [any BeatenReading] = []
+        var pauses = memoryPauses
         add(failures)
         let time = configuration.time
         if configuration.process {
-            add(ProcessCollector(proc: "/proc", failures: failures, time: time))
+            let own = configuration.pauses(of: ProcessCollector.readingName, log: log)
+            add(ProcessCollector(proc: "/proc", failures: failures, pauses: own, time: time))
+            pauses.append(own)
         }
         if configuration.controlGroup {
-            add(ControlGroupCollector(proc: "/proc", root: "", failures: failures))
+            let own = configuration.pauses(of: ControlGroupCollector.readingName, log: log)
+            add(ControlGroupCollector(proc: "/proc", root: "", failures: failures, pauses: own))
+            pauses.append(own)
         }
         if configuration.threads {
-            let threads = ThreadCollector(proc: "/proc", failures: failures, time: time)
+            let own = configuration.pauses(of: ThreadCollector.readingName, log: log)
+            let threads = ThreadCollector(
+                proc: "/proc", failures: failures, pauses: own, time: time)
             add(threads)
             readings.append(threads.reading)
+            pauses.append(own)
         }
         if let memory {
             add(memory)
@@ -97,7 +113,7 @@ public final class RuntimeMonitor: Sendable {
             add(ExecutorCollector(executors: executors))
             state.withLock { $0.probes = executors.map(\.probe) }
         }
-        add(ReadingCollector(readings: readings))
+        add(ReadingCollector(readings: readings, pauses: pauses))
         state.withLock { $0.readings = readings }
         addHooks()
     }

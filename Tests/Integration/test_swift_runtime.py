@@ -203,3 +203,7 @@ def test_by_default_what_costs_or_signals_is_off(tmp_path: Path) -> None:
             line for line in (lab.proc / "status").read_text().splitlines() if "SigCgt" in line
         ]
         assert int(caught[0].split()[1], 16) >> 26 & 1 == 0
+        # What asks the allocator holds up those who allocate.
+        names = {name for name, _ in lab.after_reading("memory")}
+        assert "process_memory_part_bytes" in names
+        assert not {n for n in names if n.startswith("malloc_")}

@@ -66,7 +66,8 @@ import Testing
         let registry = Registry(reportsItself: false)
         try registry.register(
             ControlGroupCollector(
-                proc: "\(tree.path)/proc", root: tree.path, failures: failures))
+                proc: "\(tree.path)/proc", root: tree.path, failures: failures,
+                pauses: ReadingPauses(of: "cgroup")))
         return (registry, tree)
     }
 
@@ -221,7 +222,9 @@ import Testing
     @Test func `this machine's own groups can be read`() throws {
         let failures = SourceFailures()
         let registry = Registry(reportsItself: false)
-        try registry.register(ControlGroupCollector(proc: "/proc", root: "", failures: failures))
+        try registry.register(
+            ControlGroupCollector(
+                proc: "/proc", root: "", failures: failures, pauses: ReadingPauses(of: "cgroup")))
         let text = registry.text()
         try registry.register(failures)
         #expect(!registry.text().contains("reason=\"malformed\""))

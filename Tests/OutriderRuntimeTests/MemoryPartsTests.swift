@@ -7,51 +7,73 @@ import OutriderTesting
 import Testing
 
 @Suite struct MemoryPartsTests {
-    private static func mapping(_ line: String, rss: Int) -> String {
-        "\(line)\nSize:   10 kB\nRss:    \(rss) kB\nPss:  1 kB\nVmFlags: rd wr\n"
+    private static let text = """
+        55000000-55001000 r-xp 00000000 fe:01 12       /usr/bin/service
+        55001000-55002000 rw-p 00001000 fe:01 12       /usr/bin/service
+        55002000-55003000 rw-p 00000000 00:00 0 
+        56000000-56100000 rw-p 00000000 00:00 0        [heap]
+        7f0000000000-7f0000021000 rw-p 00000000 00:00 0 
+        7f0000021000-7f0004000000 ---p 00000000 00:00 0 
+        7f0010001000-7f0010002000 ---p 00000000 00:00 0 
+        7f0010002000-7f0010802000 rw-p 00000000 00:00 0 
+        7f0020003000-7f0020103000 rw-p 00000000 00:00 0 
+        7f0030000000-7f0030001000 rw-s 00000000 00:01 99   /dev/shm/x y
+        7f0030002000-7f0030003000 rw-s 00000000 00:06 7    /dev/uio0
+        7f0030200000-7f0030400000 rw-s 00000000 00:0f 8    /anon_hugepage (deleted)
+        7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0    [stack]
+        7ffd00100000-7ffd00101000 r-xp 00000000 00:00 0    [vdso]
+
+        """
+    private static let uses: [MappingUse] = [
+        .file, .file, .file, .heap, .heap, .anonymous, .anonymous, .stack, .anonymous, .shared,
+        .device, .device, .stack, .kernel,
+    ]
+
+    /// The mappings of all lines up to the first that is none, and whether that was the end.
+    private func mappings(_ text: some Sequence<UInt8>) -> (found: [Mapping], isWhole: Bool) {
+        let bytes = Array(text)
+        var (reader, found, line) = (MappingsText(), [Mapping](), 0)
+        for size in bytes.split(separator: 10, omittingEmptySubsequences: false).map(\.count) {
+            guard let mapping = reader.mapping(at: line, in: bytes.span) else { break }
+            found.append(mapping)
+            line += size + 1
+        }
+        return (found, !found.isEmpty && line == bytes.count)
     }
 
-    private static let text =
-        mapping("55000000-55001000 r-xp 00000000 fe:01 12       /usr/bin/service", rss: 100)
-        + mapping("55001000-55002000 rw-p 00001000 fe:01 12       /usr/bin/service", rss: 20)
-        + mapping("55002000-55003000 rw-p 00000000 00:00 0 ", rss: 3)
-        + mapping("56000000-56100000 rw-p 00000000 00:00 0        [heap]", rss: 1000)
-        + mapping("7f0000000000-7f0000021000 rw-p 00000000 00:00 0 ", rss: 50)
-        + mapping("7f0000021000-7f0004000000 ---p 00000000 00:00 0 ", rss: 0)
-        + mapping("7f0010001000-7f0010002000 ---p 00000000 00:00 0 ", rss: 0)
-        + mapping("7f0010002000-7f0010802000 rw-p 00000000 00:00 0 ", rss: 16)
-        + mapping("7f0020003000-7f0020103000 rw-p 00000000 00:00 0 ", rss: 400)
-        + mapping("7f0030000000-7f0030001000 rw-s 00000000 00:01 99   /dev/shm/x y", rss: 7)
-        + mapping("7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0    [stack]", rss: 24)
-        + mapping("7ffd00100000-7ffd00101000 r-xp 00000000 00:00 0    [vdso]", rss: 4)
-
-    private func mappings(_ text: String) -> [Mapping]? {
-        let bytes = Array(text.utf8)
-        return MappingsText.mappings(bytes.span)
+    @Test func `each mapping is known for what it is`() {
+        let (found, isWhole) = mappings(Self.text.utf8)
+        #expect(isWhole)
+        #expect(found.map(\.use) == Self.uses)
+        #expect(found.count { !$0.isAccessible } == 2)
+        #expect(found.map { $0.end - $0.start }.prefix(4) == [0x1000, 0x1000, 0x1000, 0x100000])
     }
 
-    private func wholeMappings() throws -> [Mapping] {
-        let found = mappings(Self.text)
-        return try #require(found)
+    @Test func `a mapping that grows while the list is read counts once`() {
+        let (found, isWhole) = mappings(
+            """
+            1000-3000 rw-p 00000000 00:00 0 
+            1000-7000 rw-p 00000000 00:00 0 
+            8000-9000 rw-p 00000000 00:00 0 
+
+            """.utf8)
+        #expect(isWhole)
+        #expect(
+            found.map { $0.start..<$0.end } == [0x1000..<0x3000, 0x3000..<0x7000, 0x8000..<0x9000])
     }
 
-    @Test func `each mapping is known for what it is`() throws {
-        let mappings = try wholeMappings()
-        let uses: [MappingUse] = [
-            .file, .file, .file, .heap, .heap, .anonymous, .anonymous, .stack, .anonymous,
-            .shared, .stack, .kernel,
-        ]
-        #expect(mappings.map(\.use) == uses)
-        #expect(mappings.map(\.residentBytes).reduce(0, +) == 1624 << 10)
-    }
+    private static let resident: [MappingUse: Int] = [
+        .file: 123 << 10, .heap: 1050 << 10, .stack: 40 << 10, .anonymous: 400 << 10,
+        .shared: 7 << 10, .kernel: 4 << 10,
+    ]
+    private static let allocator = AllocatorFigures(
+        arena: 1050 << 10, mmapped: 380 << 10, usual: 800 << 10, free: 250 << 10)
 
-    @Test func `the parts add up to all that is resident`() throws {
-        let mappings = try wholeMappings()
-        let allocator = AllocatorFigures(
-            arena: 1050 << 10, mmapped: 380 << 10, usual: 800 << 10, free: 250 << 10)
-        let parts = MemoryParts(mappings, allocator: allocator, liveBytes: nil)
+    @Test func `the parts add up to all that is resident`() {
+        let parts = MemoryParts(Self.resident, allocator: Self.allocator, liveBytes: nil)
         #expect(parts[.liveHeap] == 1180 << 10)
         #expect(parts[.allocatorSlack] == 250 << 10)
+        #expect(parts[.heap] == nil)
         #expect(parts[.stacks] == 40 << 10)
         #expect(parts[.mappedFiles] == 123 << 10)
         #expect(parts[.shared] == 7 << 10)
@@ -59,36 +81,41 @@ import Testing
         #expect(parts.total == 1624 << 10)
     }
 
-    @Test func `the profiler's estimate goes before the allocator's word`() throws {
-        let mappings = try wholeMappings()
-        let allocator = AllocatorFigures(
-            arena: 1050 << 10, mmapped: 380 << 10, usual: 800 << 10, free: 250 << 10)
-        let parts = MemoryParts(mappings, allocator: allocator, liveBytes: 600 << 10)
+    @Test func `the profiler's estimate goes before the allocator's word`() {
+        let parts = MemoryParts(Self.resident, allocator: Self.allocator, liveBytes: 600 << 10)
         #expect(parts[.liveHeap] == 600 << 10)
         #expect(parts[.allocatorSlack] == 830 << 10)
         // More than there is cannot be in use.
-        let most = MemoryParts(mappings, allocator: allocator, liveBytes: 1 << 40)
+        let most = MemoryParts(Self.resident, allocator: Self.allocator, liveBytes: 1 << 40)
         #expect(most[.allocatorSlack] == 0 && most.total == 1624 << 10)
     }
 
-    @Test func `a text that is cut anywhere tells nothing, or what is whole`() throws {
-        let whole = try wholeMappings()
+    @Test func `a heap of which nobody tells what is in use is one part`() {
+        let parts = MemoryParts(Self.resident, allocator: nil, liveBytes: nil)
+        #expect(parts[.heap] == 1450 << 10)
+        #expect(parts[.liveHeap] == nil && parts[.allocatorSlack] == nil)
+        #expect(parts[.rest] == 4 << 10)
+        #expect(parts.total == 1624 << 10)
+    }
+
+    @Test func `a text that is cut anywhere tells what is whole`() {
+        let (whole, _) = mappings(Self.text.utf8)
         let bytes = Array(Self.text.utf8)
         for count in 0..<bytes.count {
-            let part = MappingsText.mappings(Array(bytes[..<count]).span)
-            if let part { #expect(part == Array(whole.prefix(part.count))) }
+            let (part, isWhole) = mappings(bytes[..<count])
+            #expect(part == Array(whole.prefix(part.count)))
+            #expect(isWhole == (count > 0 && bytes[count - 1] == 10))
         }
     }
 
     @Test(arguments: [
-        "", "\n", "nonsense\n", "55000000-54000000 r-xp 0 fe:01 12 /a\nRss: 1 kB\n",
-        "55000000-55001000 r-xp 0 fe:01 12 /a\nRss: 99999999999999999999 kB\n",
-        "55000000-55001000 r-xp 0 fe:01 12 /a\nSize: 1 kB\n", "Rss: 1 kB\n",
-        "ffffffffffffffffff-55001000 r-xp 0 fe:01 12 /a\nRss: 1 kB\n",
-        "2000-3000 r-xp 0 fe:01 12 /a\nRss: 1 kB\n1000-2000 r-xp 0 fe:01 12 /a\nRss: 1 kB\n",
+        "", "\n", "nonsense\n", "55000000-54000000 r-xp 0 fe:01 12 /a\n",
+        "55000000-55001000 r-xp 0 fe:01 12", "55000000-55001000 r-xp 0 fe:01 x /a\n",
+        "ffffffffffffffffff-55001000 r-xp 0 fe:01 12 /a\n", "Rss: 1 kB\n",
+        "2000-3000 r-xp 0 fe:01 12 /a\n1000-2000 r-xp 0 fe:01 12 /a\n",
     ])
     func `what is no list of mappings is refused`(text: String) {
-        #expect(mappings(text) == nil)
+        #expect(!mappings(text.utf8).isWhole)
     }
 
     // MARK: - Growth
@@ -129,26 +156,48 @@ import Testing
         #expect(abs((growth.parts[.liveHeap] ?? 0) - 3_600) < 100)
     }
 
+    @Test func `a heap that is told apart from now on has not grown for that`() {
+        var history = MemoryHistory()
+        let start = ContinuousClock.now
+        for minute in 0...30 {
+            let size = (100 << 20) + (minute << 20)
+            let sizes: [MemoryParts.Part: Int] =
+                minute < 15 ? [.heap: size] : [.liveHeap: size / 2, .allocatorSlack: size / 2]
+            history.note(MemoryParts(sizes), at: start + .seconds(60 * minute))
+        }
+        #expect(history.growth?.parts[.liveHeap] == (15 << 20) / 2)
+        #expect(history.growth?.parts[.heap] == nil)
+    }
+
     // MARK: - The real process
 
+    /// Requires that at most 5 % of this process are the rest; nothing else allocates between two looks.
+    private static func requireNames(asksAllocator: Bool, parts count: Int) throws {
+        let block = [UInt8](repeating: 1, count: 32 << 20)
+        let collector = MemoryCollector(asksAllocator: asksAllocator)
+        collector.readNow()
+        let registry = Registry(reportsItself: false)
+        try registry.register(collector)
+        let exposition = try registry.exposition()
+        let parts = exposition.families.flatMap(\.samples).filter {
+            $0.name == "process_memory_part_bytes"
+        }
+        let total = parts.map(\.value).reduce(0, +)
+        let rest = try #require(exposition.value("process_memory_part_bytes", ["part": "rest"]))
+        try #require(parts.count == count)
+        try #require(total > Double(block.count))
+        try #require(rest < total * 0.05)
+    }
+
     @Test func `95 % of a process' memory has a name`() async {
-        // In a process of its own, where nobody allocates between two looks.
         await #expect(processExitsWith: .success) {
-            let block = [UInt8](repeating: 1, count: 32 << 20)
-            let collector = MemoryCollector()
-            collector.readNow()
-            let registry = Registry(reportsItself: false)
-            try registry.register(collector)
-            let exposition = try registry.exposition()
-            let parts = exposition.families.flatMap(\.samples).filter {
-                $0.name == "process_memory_part_bytes"
-            }
-            let total = parts.map(\.value).reduce(0, +)
-            let rest = try #require(
-                exposition.value("process_memory_part_bytes", ["part": "rest"]))
-            try #require(parts.count == 6)
-            try #require(total > Double(block.count))
-            try #require(rest < total * 0.05)
+            try MemoryPartsTests.requireNames(asksAllocator: false, parts: 5)
+        }
+    }
+
+    @Test func `95 % of a process' memory has a name where the allocator is asked`() async {
+        await #expect(processExitsWith: .success) {
+            try MemoryPartsTests.requireNames(asksAllocator: true, parts: 6)
         }
     }
 }

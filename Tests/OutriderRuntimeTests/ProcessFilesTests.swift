@@ -76,7 +76,9 @@ import Testing
 
     init() throws {
         proc = try FakeProc(Self.files)
-        try registry.register(ProcessCollector(proc: proc.path, failures: failures))
+        try registry.register(
+            ProcessCollector(
+                proc: proc.path, failures: failures, pauses: ReadingPauses(of: "process")))
     }
 
     @Test func `what the files tell is what is exposed`() throws {
@@ -144,7 +146,8 @@ import Testing
     @Test func `a forked child tells of itself, and not of its parent`() async {
         await #expect(processExitsWith: .success) {
             let file = KernelFile(
-                "/proc", "self/stat", isKept: true, failures: SourceFailures())
+                "/proc", "self/stat", isKept: true, failures: SourceFailures(),
+                pauses: ReadingPauses(of: "process"))
             let latch = Latch()
             // More threads than a forked child has: it has only the one that forked.
             for _ in 0..<20 { _ = DetachedThread.start { _ = latch.wait(for: .seconds(60)) } }

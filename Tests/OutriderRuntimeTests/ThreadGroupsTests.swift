@@ -79,7 +79,9 @@ import Testing
         ])
         let failures = SourceFailures()
         let registry = Registry(reportsItself: false)
-        try registry.register(ThreadCollector(proc: proc.path, failures: failures))
+        try registry.register(
+            ThreadCollector(
+                proc: proc.path, failures: failures, pauses: ReadingPauses(of: "threads")))
         try registry.expect("threads", ["thread": "io-N"], 2)
         try registry.expect("thread_cpu_seconds_total", ["thread": "io-N", "mode": "user"], 1.5)
         try registry.expect("thread_cpu_seconds_total", ["thread": "io-N", "mode": "system"], 0.4)
@@ -103,7 +105,9 @@ import Testing
         let (proc, time) = (try FakeProc(files(11)), ManualTime())
         let registry = Registry(reportsItself: false)
         try registry.register(
-            ThreadCollector(proc: proc.path, failures: SourceFailures(), time: time))
+            ThreadCollector(
+                proc: proc.path, failures: SourceFailures(), pauses: ReadingPauses(of: "threads"),
+                time: time))
         try registry.expect("threads", ["thread": "io"], 1)
         for (file, text) in files(12) { try proc.write(file, text) }
         // Twice as long as a beat would leave them: no beat looks after these.

@@ -48,6 +48,7 @@ enum RuntimeLab {
             configuration.runtime.stallThreshold = .milliseconds(150)
             configuration.runtime.liveTasks = true
             configuration.runtime.objectTypes = true
+            configuration.runtime.allocator = true
         }
         EveryMetric.configure(&configuration)
         let first = ProcessInfo.processInfo.environment["PROBE_FIRST"] ?? ""

@@ -94,13 +94,17 @@ package final class ModuleHistory: Sendable {
     /// scrape and each profile.
     package func look() {
         let generation = outrider_modules_generation()
+        let known = state.withLock { $0 }
+        guard known.generation != generation else { return }
+        // Not under the lock, since a fork(2) of the host's waits while one is held.
+        let loaded = Self.loaded()
+        let kept = Set(loaded)
+        let gone = known.current.filter { !kept.contains($0) }
+        let former = Array((gone + known.former).prefix(Self.limit))
         state.withLock { state in
-            guard state.generation != generation else { return }
-            let loaded = Self.loaded()
-            let gone = state.current.filter { !loaded.contains($0) }
-            state.former = Array((gone + state.former).prefix(Self.limit))
-            state.current = loaded
-            state.generation = generation
+            // Another look at the same time has found the same, or more.
+            guard state.generation == known.generation else { return }
+            state = State(generation: generation, current: loaded, former: former)
         }
     }
 

@@ -19,21 +19,27 @@ public struct ControlGroupCollector: Collector {
         let known = Guarded(Known())
     }
 
+    static let readingName = "cgroup"
+
     private let proc: String
     private let root: String
     private let failures: SourceFailures
+    private let pauses: ReadingPauses
     private let box = Box()
 
     /// A collector for the groups of this process.
     public init(proc: String = "/proc") {
-        self.init(proc: proc, root: "", failures: SourceFailures())
+        self.init(
+            proc: proc, root: "", failures: SourceFailures(),
+            pauses: ReadingPauses(of: Self.readingName))
     }
 
     /// The same, with mount points below `root`, for trees of tests.
-    package init(proc: String, root: String, failures: SourceFailures) {
+    package init(proc: String, root: String, failures: SourceFailures, pauses: ReadingPauses) {
         self.proc = proc
         self.root = root
         self.failures = failures
+        self.pauses = pauses
     }
 
     /// `cgroup`.
@@ -87,7 +93,7 @@ public struct ControlGroupCollector: Collector {
     /// Reads the group's files and adds what they tell.
     public func collect(into samples: inout CollectedSamples) {
         guard let places = places() else { return }
-        let reader = ControlGroupReader(places: places, failures: failures)
+        let reader = ControlGroupReader(places: places, failures: failures, pauses: pauses)
         if let cpu = reader.cpu() {
             if let seconds = cpu.usageSeconds { samples.add(Self.usage, seconds) }
             if let count = cpu.periods { samples.add(Self.periods, count) }
@@ -114,18 +120,20 @@ public struct ControlGroupCollector: Collector {
     /// Where the groups are: looked up again when the process was moved to others.
     private func places() -> ControlGroupPlaces? {
         let memberships: [UInt8]
-        switch ProcFile.read("\(proc)/self/cgroup") {
+        switch ProcFile.read(
+            "\(proc)/self/cgroup", source: "self/cgroup", pauses: pauses)
+        {
         case .success(let text): memberships = text
         case .failure(let failure):
             failures.count("self/cgroup", failure)
             return nil
         }
-        return box.known.withLock { known in
-            if known.memberships == memberships, let places = known.places { return places }
-            known.places = find(memberships)
-            known.memberships = memberships
-            return known.places
-        }
+        let known = box.known.withLock { $0 }
+        if known.memberships == memberships, let places = known.places { return places }
+        // Not under the lock, since a fork(2) of the host's waits while one is held.
+        let places = find(memberships)
+        box.known.withLock { $0 = Known(memberships: memberships, places: places) }
+        return places
     }
 
     private func find(_ text: [UInt8]) -> ControlGroupPlaces? {
@@ -133,7 +141,9 @@ public struct ControlGroupCollector: Collector {
             failures.count("self/cgroup", .malformed)
             return nil
         }
-        switch ProcFile.read("\(proc)/self/mountinfo", limit: 4 << 20) {
+        switch ProcFile.read(
+            "\(proc)/self/mountinfo", limit: 4 << 20, source: "self/mountinfo", pauses: pauses)
+        {
         case .success(let mounts):
             return ControlGroupPlaces(memberships, GroupMount.all(mounts), root: root)
         case .failure(let failure):

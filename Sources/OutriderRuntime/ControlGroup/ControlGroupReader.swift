@@ -29,13 +29,18 @@ struct ControlGroupReader: Sendable {
 
     let places: ControlGroupPlaces
     let failures: SourceFailures
+    let pauses: ReadingPauses
+
+    private func read(_ folder: String, _ file: String) -> Result<[UInt8], SourceFailure> {
+        ProcFile.read("\(folder)/\(file)", source: file, pauses: pauses)
+    }
 
     /// What `parse` makes of a file; counted if it cannot be had, unless a kernel may lack it.
     private func parsed<Value>(
         _ folder: String, _ file: String, mayLack: Bool = false,
         _ parse: (borrowing Span<UInt8>) -> Value?
     ) -> Value? {
-        switch ProcFile.read("\(folder)/\(file)") {
+        switch read(folder, file) {
         case .success(let text):
             if let value = parse(text.span) { return value }
             failures.count(file, .malformed)
@@ -46,7 +51,7 @@ struct ControlGroupReader: Sendable {
     }
 
     private func isThere(_ folder: String, _ file: String) -> Bool {
-        if case .failure(.missing) = ProcFile.read("\(folder)/\(file)") { return false }
+        if case .failure(.missing) = read(folder, file) { return false }
         return true
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/proc/self/smaps`, taken apart (proc_pid_smaps(5)).
+// `/proc/self/maps`, taken apart line by line (proc_pid_maps(5)).
 //
 // No imports, so that a fuzzer can be built of this file and KernelText.swift.
 
@@ -17,9 +17,11 @@ package enum MappingUse: Hashable, Sendable {
     case anonymous
     /// The kernel's own: vdso and the like.
     case kernel
+    /// Memory of a device, or huge pages that were set aside: not what the kernel calls resident.
+    case device
 }
 
-/// A range of addresses and how much of it is resident.
+/// A range of addresses.
 package struct Mapping: Hashable, Sendable {
     /// Where it begins.
     package let start: UInt
@@ -27,12 +29,12 @@ package struct Mapping: Hashable, Sendable {
     package let end: UInt
     /// What it is used for.
     package let use: MappingUse
-    /// Resident memory in it, in bytes.
-    package var residentBytes: Int
+    /// Whether the process may read or write there.
+    package let isAccessible: Bool
 }
 
-/// Reads `/proc/self/smaps`.
-package enum MappingsText {
+/// Reads the lines of `/proc/self/maps`, one after the other.
+package struct MappingsText {
     /// glibc takes the memory of an arena in pieces of 64 MiB, which begin at a multiple of that.
     private static let arenaAlignment: UInt = 64 << 20
     /// A thread's stack has a guard of one page below it, if nothing else was asked for.
@@ -46,36 +48,27 @@ package enum MappingsText {
         let nameStart: Int
     }
 
-    /// The mappings; nil if the text is not what the man page says, or was cut.
-    package static func mappings(_ text: borrowing Span<UInt8>) -> [Mapping]? {
-        guard text.count > 0, text[text.count - 1] == UInt8(ascii: "\n") else { return nil }
-        var mappings: [Mapping] = []
-        var before: (header: Header, use: MappingUse)?
-        var lacksSize = false
-        var place: Int? = 0
-        while let line = place, line < text.count {
-            place = KernelText.nextLine(line, in: text)
-            if let header = header(line, text) {
-                if lacksSize { return nil }
-                if let last = before?.header, header.start < last.end { return nil }
-                let use = use(of: header, after: before, text)
-                mappings.append(
-                    Mapping(start: header.start, end: header.end, use: use, residentBytes: 0))
-                before = (header, use)
-                lacksSize = true
-            } else if KernelText.matches("Rss:", at: line, in: text) {
-                guard !mappings.isEmpty, lacksSize,
-                    let kilobytes = KernelText.number(
-                        KernelText.skipBlanks(line + 4, in: text), in: text),
-                    kilobytes < Int.max >> 10
-                else { return nil }
-                mappings[mappings.count - 1].residentBytes = kilobytes << 10
-                lacksSize = false
-            } else if line == 0 {
-                return nil
-            }
-        }
-        return lacksSize ? nil : mappings
+    private var before: (header: Header, use: MappingUse)?
+
+    /// No line was read yet.
+    package init() {}
+
+    /// The mapping of the line that begins at `line`, the next one of the file; nil if the line is not what
+    /// the man page says, or lies below the line before.
+    ///
+    /// The kernel hands the file over in pieces. A mapping that is joined with the one before between two
+    /// of them is shown with all of it; what of it was shown before is left out here.
+    package mutating func mapping(
+        at line: Int, in text: borrowing Span<UInt8>
+    ) -> Mapping? {
+        guard KernelText.nextLine(line, in: text) != nil, let header = Self.header(line, text)
+        else { return nil }
+        let start = max(header.start, before?.header.end ?? 0)
+        guard start < header.end else { return nil }
+        let use = Self.use(of: header, after: before, text)
+        before = (header, use)
+        return Mapping(
+            start: start, end: header.end, use: use, isAccessible: header.isAccessible)
     }
 
     /// `start-end perms offset device inode name`; nil if the line is another one.
@@ -126,7 +119,8 @@ package enum MappingsText {
             let isShared =
                 isNamed("/dev/shm/", text) || isNamed("/memfd:", text) || isNamed("/SYSV", text)
                 || isNamed("/dev/zero", text)
-            return isShared ? .shared : .file
+            let isDevice = isNamed("/dev/", text) || isNamed("/anon_hugepage", text)
+            return isShared ? .shared : isDevice ? .device : .file
         }
         if isNamed("[heap]", text) || isNamed("[anon:glibc: malloc", text) { return .heap }
         if isNamed("[stack]", text) || isNamed("[anon:glibc: pthread stack", text) { return .stack }

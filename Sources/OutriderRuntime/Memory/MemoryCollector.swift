@@ -1,23 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// The allocator's figures, and what resident memory consists of.
+// What resident memory consists of, and, if wanted, the figures of glibc's allocator.
 //
-// Both are dear in a large process: mallinfo2(3) walks every free block, and the kernel walks every page for
-// /proc/self/smaps. So they are read beside the scrapes, at an interval that follows their cost.
+// The former takes time in a large process, but holds nothing up (ResidentMemory.swift); so it is read
+// beside the scrapes, at an interval that follows its cost. The latter is mallinfo2(3), which walks the
+// free blocks of an arena under its lock: 100 ms for 200 MB of freed blocks, in which no other thread
+// allocates from it. glibc tells neither beforehand how many there are nor anything without that walk, so
+// the first call may be the one that harms. That is why it is off by default.
 
 internal import COutriderRuntime
 public import OutriderMetrics
 package import OutriderThreading
 
-/// What glibc's allocator holds, and the parts of resident memory.
+/// The parts of resident memory, and what glibc's allocator holds.
 ///
-/// Linux with glibc; what another allocator holds is told from the heap profiler's samples where there
-/// is one. Thread-safe.
+/// Linux alone. What of the heap is in use is told from the heap profiler's samples where there is one.
+/// Thread-safe.
 public struct MemoryCollector: Collector {
     /// What one reading brings.
     struct Figures: Sendable {
         let allocator: AllocatorFigures?
         let parts: MemoryParts?
     }
+
+    static let readingName = "memory"
+    static let allocatorReadingName = "allocator"
 
     let reading: BackgroundReading<Figures>
     private let history: HistoryBox
@@ -26,29 +32,37 @@ public struct MemoryCollector: Collector {
         let history = Guarded(MemoryHistory())
     }
 
-    /// More than the mappings of any process that is to be looked at take.
-    private static let mappingsLimit = 64 << 20
-    private static let mappingsRoom = 256 << 10
-    private static let mappingsTries = 4
-
     /// A collector for this process.
     ///
-    /// - Parameter liveBytes: Estimates the heap in use from samples, as `HeapProfiler` does; nil
-    ///   takes what the allocator says.
-    public init(liveBytes: @escaping @Sendable () -> Int? = { nil }) {
-        self.init(proc: "/proc", failures: SourceFailures(), liveBytes: liveBytes)
+    /// - Parameters:
+    ///   - asksAllocator: Whether mallinfo2(3) is called, which keeps every thread that allocates waiting
+    ///     while it walks the freed blocks: 100 ms for 200 MB of them. It is not called again after it
+    ///     has taken more than 5 ms once.
+    ///   - liveBytes: Estimates the heap in use from samples, as `HeapProfiler` does; nil
+    ///     takes what the allocator says.
+    public init(
+        asksAllocator: Bool = false, liveBytes: @escaping @Sendable () -> Int? = { nil }
+    ) {
+        self.init(
+            proc: "/proc", failures: SourceFailures(), pauses: ReadingPauses(of: Self.readingName),
+            allocatorPauses: asksAllocator ? ReadingPauses(of: Self.allocatorReadingName) : nil,
+            liveBytes: liveBytes)
     }
 
+    /// The same; `allocatorPauses` is nil where the allocator is not to be asked.
     package init(
-        proc: String, failures: SourceFailures, time: any TimeSource = SystemTime(),
+        proc: String, failures: SourceFailures, pauses: ReadingPauses,
+        allocatorPauses: ReadingPauses?, time: any TimeSource = SystemTime(),
         liveBytes: @escaping @Sendable () -> Int?
     ) {
         let history = HistoryBox()
         self.history = history
-        reading = BackgroundReading(named: "memory", atLeastEvery: .seconds(10), time: time) {
-            let allocator = Self.allocator()
-            let mappings = Self.mappings(in: "\(proc)/self/smaps", failures)
-            let parts = mappings.map {
+        let memory = ResidentMemory(proc: proc, pauses: pauses)
+        reading = BackgroundReading(
+            named: Self.readingName, atLeastEvery: .seconds(10), time: time
+        ) {
+            let allocator = allocatorPauses.flatMap { Self.allocator($0, failures) }
+            let parts = Self.resident(memory, failures).map {
                 MemoryParts($0, allocator: allocator, liveBytes: liveBytes())
             }
             if let parts { history.history.withLock { $0.note(parts, at: time.now) } }
@@ -62,33 +76,32 @@ public struct MemoryCollector: Collector {
     /// Says so if memory grows, and which part of it.
     package var notice: String? { history.history.withLock { $0.notice } }
 
-    private static func allocator() -> AllocatorFigures? {
+    private static func resident(
+        _ memory: ResidentMemory, _ failures: SourceFailures
+    ) -> [MappingUse: Int]? {
+        do {
+            return try memory.read()
+        } catch {
+            failures.count(error.source, error.failure)
+            return nil
+        }
+    }
+
+    private static func allocator(
+        _ pauses: ReadingPauses, _ failures: SourceFailures
+    ) -> AllocatorFigures? {
+        let source = "mallinfo2"
+        guard pauses.mayRead(source) else {
+            failures.count(source, .switchedOff)
+            return nil
+        }
         var figures = outrider_allocator_figures()
-        guard unsafe outrider_allocator_read(&figures) != 0 else { return nil }
+        let isKnown = pauses.measure(source) { unsafe outrider_allocator_read(&figures) != 0 }
+        // The figures of a call that took too long are as good as others, but would be the last ones.
+        guard isKnown, pauses.mayRead(source) else { return nil }
         return AllocatorFigures(
             arena: Int(clamping: figures.arena), mmapped: Int(clamping: figures.mmapped),
             usual: Int(clamping: figures.in_use), free: Int(clamping: figures.unused))
-    }
-
-    /// The mappings, once the kernel has told of them without a contradiction; nil if it does not.
-    ///
-    /// It hands the file over in pieces. Mappings that are joined or split between two of them
-    /// overlap in what it says, so it is read again then, with room for all of it from the start: making
-    /// more room changes the mappings too.
-    private static func mappings(in path: String, _ failures: SourceFailures) -> [Mapping]? {
-        var room = mappingsRoom
-        for _ in 0..<mappingsTries {
-            switch ProcFile.read(path, limit: mappingsLimit, room: room) {
-            case .success(let text):
-                if let mappings = MappingsText.mappings(text.span) { return mappings }
-                room = text.count + mappingsRoom
-            case .failure(let failure):
-                failures.count("self/smaps", failure)
-                return nil
-            }
-        }
-        failures.count("self/smaps", .malformed)
-        return nil
     }
 
     /// `memory`.
@@ -131,7 +144,8 @@ public struct MemoryCollector: Collector {
         guard let parts = figures.parts else { return }
         let growth = history.history.withLock { $0.growth }
         for part in MemoryParts.Part.allCases {
-            samples.add(Self.parts, parts[part], part.rawValue)
+            guard let bytes = parts[part] else { continue }
+            samples.add(Self.parts, bytes, part.rawValue)
             if let change = growth?.parts[part] { samples.add(Self.growth, change, part.rawValue) }
         }
     }

@@ -2,9 +2,11 @@
 // What resident memory consists of, and which part of it grows: a leak, or fragmentation?
 //
 //     resident = live heap + allocator slack + stacks + mapped files + shared + rest
+//     resident = heap                        + stacks + mapped files + shared + rest
 //
-// The kernel tells where memory is; the allocator, or the heap profiler's samples, how much of the heap
-// is in use. What the allocator holds beyond that is slack: freed blocks, headers, a peak that has passed.
+// The kernel tells where memory is; the heap profiler's samples, or the allocator if it may be asked, how
+// much of the heap is in use. What the allocator holds beyond that is slack: freed blocks, headers, a peak
+// that has passed. Without either, the heap is one part.
 
 /// Resident memory in parts, in bytes.
 package struct MemoryParts: Sendable, Equatable {
@@ -14,6 +16,8 @@ package struct MemoryParts: Sendable, Equatable {
         case liveHeap = "live_heap"
         /// What the allocator holds besides.
         case allocatorSlack = "allocator_slack"
+        /// Both together, where neither a profiler nor the allocator tells them apart.
+        case heap
         /// Stacks of threads.
         case stacks
         /// Programs, libraries and other files.
@@ -26,8 +30,11 @@ package struct MemoryParts: Sendable, Equatable {
 
     private var sizes: [Part: Int] = [:]
 
-    /// The size of a part.
-    package subscript(_ part: Part) -> Int { sizes[part] ?? 0 }
+    /// The size of a part; nil if it is not told apart from others.
+    package subscript(_ part: Part) -> Int? { sizes[part] }
+
+    /// Whether both tell the same parts apart.
+    package func hasSameParts(as other: MemoryParts) -> Bool { sizes.keys == other.sizes.keys }
 
     /// All of it.
     package var total: Int { sizes.values.reduce(0, +) }
@@ -35,24 +42,21 @@ package struct MemoryParts: Sendable, Equatable {
     /// Parts resident memory.
     ///
     /// - Parameters:
-    ///   - mappings: Where it is.
-    ///   - allocator: What glibc's allocator says; nil if another one is there.
-    ///   - liveBytes: Blocks in use by an estimate from samples; nil asks the allocator.
-    package init(_ mappings: [Mapping], allocator: AllocatorFigures?, liveBytes: Int?) {
-        var resident: [MappingUse: Int] = [:]
-        for mapping in mappings { resident[mapping.use, default: 0] += mapping.residentBytes }
+    ///   - resident: Resident bytes by what they are used for.
+    ///   - allocator: What glibc's allocator says; nil if it was not asked, or another one is there.
+    ///   - liveBytes: Blocks in use by an estimate from samples; nil takes what the allocator says.
+    package init(_ resident: [MappingUse: Int], allocator: AllocatorFigures?, liveBytes: Int?) {
         let anonymous = resident[.anonymous] ?? 0
         // Large blocks have mappings of their own, which nothing tells from others.
-        let largeBlocks: Int
-        if let allocator {
-            largeBlocks = min(anonymous, allocator.mmapped)
-        } else {
-            largeBlocks = min(anonymous, liveBytes ?? 0)
-        }
+        let largeBlocks = min(anonymous, allocator?.mmapped ?? liveBytes ?? anonymous)
         let heap = (resident[.heap] ?? 0) + largeBlocks
-        let live = min(heap, max(0, liveBytes ?? allocator?.inUse ?? heap))
-        sizes[.liveHeap] = live
-        sizes[.allocatorSlack] = heap - live
+        if let inUse = liveBytes ?? allocator?.inUse {
+            let live = min(heap, max(0, inUse))
+            sizes[.liveHeap] = live
+            sizes[.allocatorSlack] = heap - live
+        } else {
+            sizes[.heap] = heap
+        }
         sizes[.stacks] = resident[.stack] ?? 0
         sizes[.mappedFiles] = resident[.file] ?? 0
         sizes[.shared] = resident[.shared] ?? 0
@@ -98,7 +102,10 @@ package struct MemoryHistory: Sendable {
     package init() {}
 
     /// Keeps a reading, of which one a minute is enough.
+    ///
+    /// It begins anew when the heap is told apart in another way: that is not growth.
     package mutating func note(_ parts: MemoryParts, at time: ContinuousClock.Instant) {
+        if let last = readings.last, !last.parts.hasSameParts(as: parts) { readings = [] }
         if readings.count > 1, let last = readings.last,
             last.time - readings[readings.count - 2].time < Self.step
         {
@@ -113,7 +120,9 @@ package struct MemoryHistory: Sendable {
         guard readings.count > 1, let first = readings.first, let last = readings.last else {
             return nil
         }
-        let changes = MemoryParts.Part.allCases.map { ($0, last.parts[$0] - first.parts[$0]) }
+        let changes = MemoryParts.Part.allCases.compactMap { part in
+            last.parts[part].map { (part, $0 - (first.parts[part] ?? 0)) }
+        }
         return (Dictionary(uniqueKeysWithValues: changes), last.time - first.time)
     }
 
@@ -141,6 +150,9 @@ package struct MemoryHistory: Sendable {
         case .allocatorSlack:
             "memory that the allocator holds and nobody uses: fragmentation, or a peak that has "
                 + "passed"
+        case .heap:
+            "the heap, or memory that the program has mapped itself: only a heap profiler tells what "
+                + "is in use from what was freed"
         case .stacks: "stacks: look at process_threads"
         case .mappedFiles: "mapped files, which the kernel can take back"
         case .shared: "shared memory"

@@ -16,6 +16,8 @@ package import OutriderThreading
 /// manner. What begins with `tcp_`, and `sockets`, is of the network namespace: other processes in it
 /// count too.
 public struct ProcessCollector: Collector {
+    static let readingName = "process"
+
     private let source: ProcessSource
 
     /// A collector for this process.
@@ -24,14 +26,16 @@ public struct ProcessCollector: Collector {
     ///   not have is left out. CPU time, faults, context switches and limits come from system
     ///   calls, whatever this says.
     public init(proc: String = "/proc") {
-        self.init(proc: proc, failures: SourceFailures())
+        self.init(
+            proc: proc, failures: SourceFailures(), pauses: ReadingPauses(of: Self.readingName))
     }
 
     /// The same, with files that tell nothing counted there.
     package init(
-        proc: String, failures: SourceFailures, time: any TimeSource = SystemTime()
+        proc: String, failures: SourceFailures, pauses: ReadingPauses,
+        time: any TimeSource = SystemTime()
     ) {
-        source = ProcessSource(proc: proc, failures: failures, time: time)
+        source = ProcessSource(proc: proc, failures: failures, pauses: pauses, time: time)
     }
 
     /// `process`.

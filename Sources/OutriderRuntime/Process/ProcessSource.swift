@@ -33,6 +33,8 @@ final class ProcessSource: Sendable {
     }
 
     private let directory: String
+    private let failures: SourceFailures
+    private let pauses: ReadingPauses
     let pageSize: Int
     private let ticksPerSecond: Double
     private let bootSeconds: Double?
@@ -50,16 +52,22 @@ final class ProcessSource: Sendable {
     /// - Parameters:
     ///   - proc: Where procfs is mounted; a test may give a tree of its own.
     ///   - failures: Where files that tell nothing are counted.
+    ///   - pauses: Those of the reading `process`.
     ///   - time: The clock of what is read beside the scrapes.
-    init(proc: String, failures: SourceFailures, time: any TimeSource) {
+    init(
+        proc: String, failures: SourceFailures, pauses: ReadingPauses, time: any TimeSource
+    ) {
         directory = proc
+        self.failures = failures
+        self.pauses = pauses
         let isProcfs = Self.isProcfs(proc)
         self.isProcfs = isProcfs
         pageSize = max(1, sysconf(Int32(_SC_PAGESIZE)))
         ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
         bootSeconds = Self.secondsAtBoot()
         func file(_ name: String, limit: Int = 4 << 10) -> KernelFile {
-            KernelFile(proc, name, limit: limit, isKept: isProcfs, failures: failures)
+            KernelFile(
+                proc, name, limit: limit, isKept: isProcfs, failures: failures, pauses: pauses)
         }
         statusFile = file("self/stat")
         memoryFile = file("self/status", limit: 8 << 10)
@@ -99,13 +107,20 @@ final class ProcessSource: Sendable {
         return unsafe lstat("\(path)/self", &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
+    /// The kernel adds up all threads for it, before Linux 6.8 under the lock of the process' signals.
     func usage() -> Usage? {
+        guard pauses.mayRead("getrusage") else {
+            failures.count("getrusage", .switchedOff)
+            return nil
+        }
         var usage = rusage()
-        #if canImport(Glibc)
-            let failed = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) != 0
-        #else
-            let failed = unsafe getrusage(RUSAGE_SELF, &usage) != 0
-        #endif
+        let failed = pauses.measure("getrusage") {
+            #if canImport(Glibc)
+                return unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) != 0
+            #else
+                return unsafe getrusage(RUSAGE_SELF, &usage) != 0
+            #endif
+        }
         if failed { return nil }
         func seconds(_ time: timeval) -> Double {
             (Double(time.tv_sec) * 1_000_000 + Double(time.tv_usec)) / 1_000_000

@@ -31,6 +31,7 @@ package final class KernelFile: Sendable {
     private let limit: Int
     private let isKept: Bool
     private let failures: SourceFailures
+    private let pauses: ReadingPauses
     private let state = Guarded(State())
 
     /// - Parameters:
@@ -38,15 +39,18 @@ package final class KernelFile: Sendable {
     ///   - name: The rest of its path, such as `self/stat`.
     ///   - limit: As large as it may be, in bytes.
     ///   - isKept: Whether the descriptor stays open: only for a file that is never replaced.
+    ///   - failures: Where it is counted that the file could not be read or understood.
+    ///   - pauses: Those of the reading that it belongs to.
     package init(
         _ directory: String, _ name: String, limit: Int = 4 << 10, isKept: Bool,
-        failures: SourceFailures
+        failures: SourceFailures, pauses: ReadingPauses
     ) {
         self.name = name
         path = "\(directory)/\(name)"
         self.limit = limit
         self.isKept = isKept
         self.failures = failures
+        self.pauses = pauses
     }
 
     deinit {
@@ -57,8 +61,12 @@ package final class KernelFile: Sendable {
 
     /// What `parse` makes of the content; nil, and counted, if it cannot be read or understood.
     package func read<Value>(_ parse: (borrowing Span<UInt8>) -> Value?) -> Value? {
+        guard pauses.mayRead(name) else {
+            failures.count(name, .switchedOff)
+            return nil
+        }
         let result: Result<Value, SourceFailure> = state.withLock { state in
-            switch fill(&state) {
+            switch pauses.measure(name, { fill(&state) }) {
             case .failure(let failure): return .failure(failure)
             case .success(let count):
                 let text = state.buffer.span.extracting(0..<count)

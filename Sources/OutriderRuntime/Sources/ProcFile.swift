@@ -14,19 +14,33 @@ enum ProcFile {
     /// More than a file that is read here has, if nothing else is said.
     static let usualLimit = 64 << 10
 
-    /// The file's content, if it is smaller than `limit`; `room` is what there is for it at first.
+    /// The file's content, if it is smaller than `limit`, unless its source is switched off.
+    ///
+    /// - Parameters:
+    ///   - path: Where it is.
+    ///   - limit: As large as it may be, in bytes.
+    ///   - source: The name by which `pauses` knows it.
+    ///   - pauses: Those of the reading that it belongs to.
     static func read(
-        _ path: String, limit: Int = usualLimit, room: Int = 4 << 10
+        _ path: String, limit: Int = usualLimit, source: String, pauses: ReadingPauses
+    ) -> Result<[UInt8], SourceFailure> {
+        guard pauses.mayRead(source) else { return .failure(.switchedOff) }
+        return read(path, limit: limit) { call in pauses.measure(source, call) }
+    }
+
+    /// The file's content, if it is smaller than `limit`; `each` makes each call that reads.
+    static func read(
+        _ path: String, limit: Int = usualLimit, each: (() -> Int?) -> Int? = { $0() }
     ) -> Result<[UInt8], SourceFailure> {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             return .failure(errno == ENOENT || errno == ESRCH ? .missing : .unreadable)
         }
         defer { close(descriptor) }
-        var content = [UInt8](repeating: 0, count: min(limit, room))
+        var content = [UInt8](repeating: 0, count: min(limit, 4 << 10))
         var count = 0
         while true {
-            guard let part = fill(&content, from: count, descriptor) else {
+            guard let part = each({ fill(&content, from: count, descriptor) }) else {
                 return .failure(errno == ESRCH ? .missing : .unreadable)
             }
             count += part

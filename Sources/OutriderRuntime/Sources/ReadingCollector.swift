@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How old the readings beside the scrapes are, and what they cost.
+// How old the readings beside the scrapes are, what they cost, and the longest pause that any reading caused.
 
 internal import OutriderMetrics
 
@@ -15,6 +15,7 @@ protocol BeatenReading: Sendable {
 /// The readings' own figures.
 struct ReadingCollector: Collector {
     let readings: [any BeatenReading]
+    let pauses: [ReadingPauses]
 
     var name: String { "readings" }
 
@@ -26,13 +27,22 @@ struct ReadingCollector: Collector {
         "outrider_reading_duration_seconds", help: "How long the last such reading took.",
         labels: ["reading"])
 
-    var families: [CollectedFamily] { [Self.age, Self.duration] }
+    private static let longestPause = CollectedFamily.gauge(
+        "outrider_reading_longest_pause_seconds",
+        help:
+            "The longest that one call of a reading may have kept other threads waiting, in seconds.",
+        labels: ["reading"])
+
+    var families: [CollectedFamily] { [Self.age, Self.duration, Self.longestPause] }
 
     func collect(into samples: inout CollectedSamples) {
         for reading in readings {
             guard let figures = reading.figures else { continue }
             samples.add(Self.age, figures.age, reading.name)
             samples.add(Self.duration, figures.cost, reading.name)
+        }
+        for reading in pauses {
+            samples.add(Self.longestPause, reading.longest / .seconds(1), reading.reading)
         }
     }
 }

@@ -14,6 +14,8 @@ package enum SourceFailure: String, Hashable, Sendable, Error {
     case tooLarge = "too_large"
     /// It does not say what its documentation says.
     case malformed
+    /// It caused too long a pause, and is not read any more.
+    case switchedOff = "switched_off"
 }
 
 /// Counts the files of the kernel that could not be read or understood, for all collectors.

@@ -20,18 +20,24 @@ package import OutriderThreading
 /// Digits in names are folded, so that the threads of a pool are one group; groups past 50 are one.
 /// Linux alone. Thread-safe.
 public struct ThreadCollector: Collector {
+    static let readingName = "threads"
+
     let reading: BackgroundReading<ThreadGroups>
 
     /// A collector for the threads of this process.
     public init(proc: String = "/proc") {
-        self.init(proc: proc, failures: SourceFailures())
+        self.init(
+            proc: proc, failures: SourceFailures(), pauses: ReadingPauses(of: Self.readingName))
     }
 
     package init(
-        proc: String, failures: SourceFailures, time: any TimeSource = SystemTime()
+        proc: String, failures: SourceFailures, pauses: ReadingPauses,
+        time: any TimeSource = SystemTime()
     ) {
-        let source = ThreadSource(directory: "\(proc)/self/task", failures: failures)
-        reading = BackgroundReading(named: "threads", atLeastEvery: .seconds(10), time: time) {
+        let source = ThreadSource(
+            directory: "\(proc)/self/task", failures: failures, pauses: pauses)
+        reading = BackgroundReading(named: Self.readingName, atLeastEvery: .seconds(10), time: time)
+        {
             source.look()
         }
     }
@@ -80,30 +86,47 @@ public struct ThreadCollector: Collector {
 final class ThreadSource: Sendable {
     private let directory: String
     private let failures: SourceFailures
+    private let pauses: ReadingPauses
     private let groups = Guarded(ThreadGroups())
 
-    init(directory: String, failures: SourceFailures) {
+    init(directory: String, failures: SourceFailures, pauses: ReadingPauses) {
         self.directory = directory
         self.failures = failures
+        self.pauses = pauses
     }
 
+    /// Reads the files of each thread; nil, and counted, if they are not there or switched off.
+    ///
+    /// The sums are added up outside of the lock, since a fork(2) of the host's waits while one is held.
     func look() -> ThreadGroups? {
+        guard pauses.mayRead(Self.statSource) else {
+            failures.count(Self.statSource, .switchedOff)
+            return nil
+        }
         guard let numbers = Self.entries(of: directory) else {
             failures.count("self/task", .missing)
             return nil
         }
         if numbers.count > ThreadGroups.threadLimit { failures.count("self/task", .tooLarge) }
         let threads = numbers.prefix(ThreadGroups.threadLimit).compactMap(thread)
-        return groups.withLock { groups in
-            groups.note(threads)
-            return groups
+        var known = groups.withLock { groups in
+            let known = groups
+            groups = ThreadGroups()
+            return known
         }
+        known.note(threads)
+        groups.withLock { $0 = known }
+        return known
     }
+
+    private static let statSource = source(of: "stat")
+
+    private static func source(of file: String) -> String { "self/task/\(file)" }
 
     /// A thread; nil if it has ended meanwhile.
     private func thread(_ number: Int32) -> ThreadGroups.Thread? {
         guard let status = parsed("stat", of: number, { ProcessStatus($0) }),
-            case .success(let name) = ProcFile.read("\(directory)/\(number)/comm", limit: 256)
+            case .success(let name) = file("comm", of: number, limit: 256)
         else { return nil }
         let delay = parsed("schedstat", of: number) { SchedulerDelay($0) }
         return ThreadGroups.Thread(
@@ -114,15 +137,23 @@ final class ThreadSource: Sendable {
                 delayNanoseconds: delay?.nanoseconds))
     }
 
+    private func file(
+        _ name: String, of number: Int32, limit: Int
+    ) -> Result<[UInt8], SourceFailure> {
+        ProcFile.read(
+            "\(directory)/\(number)/\(name)", limit: limit, source: Self.source(of: name),
+            pauses: pauses)
+    }
+
     private func parsed<Value>(
-        _ file: String, of number: Int32, _ parse: (borrowing Span<UInt8>) -> Value?
+        _ name: String, of number: Int32, _ parse: (borrowing Span<UInt8>) -> Value?
     ) -> Value? {
-        switch ProcFile.read("\(directory)/\(number)/\(file)", limit: 4 << 10) {
+        switch file(name, of: number, limit: 4 << 10) {
         case .success(let text):
             if let value = parse(text.span) { return value }
-            failures.count("self/task/\(file)", .malformed)
-        case .failure(.missing): break
-        case .failure(let failure): failures.count("self/task/\(file)", failure)
+            failures.count(Self.source(of: name), .malformed)
+        case .failure(.missing), .failure(.switchedOff): break
+        case .failure(let failure): failures.count(Self.source(of: name), failure)
         }
         return nil
     }

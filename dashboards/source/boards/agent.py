@@ -124,6 +124,9 @@ def overhead() -> Row:
             graph("Age of readings", "How old what is shown of a reading is; the worst instance.", "s",
                   Query(f"max by (reading) ({gauge('outrider_reading_age_seconds')})", "{{reading}}"),
                   Query(f"max({gauge('process_open_fds_age_seconds')})", "open_fds")),
+            graph("Longest pause of a reading", "The longest that one call of a reading may have kept threads waiting; the worst "
+                  "instance. Above 5 ms its source is switched off.", "s",
+                  Query(f"max by (reading) ({gauge('outrider_reading_longest_pause_seconds')})", "{{reading}}")),
             graph("Agents", "Instances by version of the agent and of Swift.", "short",
                   Query(f"count by (version, swift_version) ({gauge('outrider_build_info')})", "{{version}}, Swift {{swift_version}}")),
         ],

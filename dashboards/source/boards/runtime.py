@@ -35,15 +35,19 @@ def by_instance(expression: str, *more: str) -> str:
 
 
 def growth(part: str) -> str:
-    """How much a part of the memory has grown within an hour, by instance."""
-    return by_instance(gauge("process_memory_part_growth_bytes", f'part="{part}"'))
+    """How much a part of the memory has grown within an hour, by instance; of several, the one that there is."""
+    return by_instance(gauge("process_memory_part_growth_bytes", f'part=~"{part}"'))
+
+
+LIVE = growth("live_heap|heap")
+"""Without a heap profiler the heap is one part."""
 
 
 BOUND = "16 * 1024 * 1024"
 VERDICT = (
-    f"({growth('live_heap')} > {BOUND} and {growth('live_heap')} >= {growth('allocator_slack')}) * 0 + 1"
+    f"({LIVE} > {BOUND} and ({LIVE} >= {growth('allocator_slack')} or {growth('heap')})) * 0 + 1"
     f" or ({growth('allocator_slack')} > {BOUND}) * 0 + 2"
-    f" or {growth('live_heap')} * 0"
+    f" or {LIVE} * 0"
 )
 """1: what is in use grows most; 2: what the allocator keeps does; 0: neither by 16 MiB."""
 WORDS = {0: ("steady", "green"), 1: ("heap grows: leak or cache", "red"), 2: ("slack grows: fragmentation", "yellow")}
@@ -78,7 +82,7 @@ def memory() -> Row:
         "Memory",
         [
             graph("Memory by part", "What the resident memory is made of. live_heap is what the service has in use, allocator_slack "
-                  "what malloc keeps, rest what no reading can name.", "bytes",
+                  "what malloc keeps, heap both where there is no heap profiler, rest what no reading can name.", "bytes",
                   Query(total(gauge("process_memory_part_bytes"), "part"), "{{part}}"), width=12, stacked=True),
             graph("Growth by part", "The last reading less the oldest one, an hour old at most.", "bytes",
                   Query(by_instance(gauge("process_memory_part_growth_bytes"), "part"), f"{OF} {{{{part}}}}"), width=12,
@@ -92,7 +96,7 @@ def memory() -> Row:
             graph("Memory of the group", "What the control group counts, by kind, and what of it is swapped out.", "bytes",
                   Query(total(gauge("cgroup_memory_kind_bytes"), "kind"), "{{kind}}"),
                   Query(total(gauge("cgroup_memory_swap_usage_bytes")), "swap"), stacked=True),
-            graph("glibc's malloc", "What malloc took from the system, and what of it is in use or free.", "bytes",
+            graph("glibc's malloc", "What malloc took from the system, and what of it is in use or free. Off by default: to ask it stops threads.", "bytes",
                   Query(total(gauge("malloc_in_use_bytes")), "in use"), Query(total(gauge("malloc_free_bytes")), "free"),
                   Query(total(gauge("malloc_arena_bytes")), "arenas"), Query(total(gauge("malloc_mmapped_bytes")), "mapped")),
             graph("Resident by kind", "Anonymous memory, files and shared memory in RAM; what is swapped out.", "bytes",

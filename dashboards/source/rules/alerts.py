@@ -80,9 +80,9 @@ PROCESS = Group(
         Alert(
             "OutriderMemoryLeak",
             ours(
-                'predict_linear(process_memory_part_bytes{part="live_heap"}[2h], 6 * 3600)'
+                'predict_linear(process_memory_part_bytes{part=~"live_heap|heap"}[2h], 6 * 3600)'
                 " > on (job, instance) group_left () 0.9 * cgroup_memory_limit_bytes"
-                ' and deriv(process_memory_part_bytes{part="live_heap"}[30m]) > 0'
+                ' and deriv(process_memory_part_bytes{part=~"live_heap|heap"}[30m]) > 0'
             ),
             "warning", "the heap of {{ $labels.instance }} will be over its limit within six hours",
             "What is in use has grown for two hours and goes on growing. A heap profile, less one from before, names who "
@@ -91,6 +91,8 @@ PROCESS = Group(
             cases=(
                 Case({'process_memory_part_bytes{part="live_heap"}': "1e8+3e7x20",
                       "cgroup_memory_limit_bytes": "1e9x20"}, 180, True, {"part": "live_heap"}, step=15),
+                Case({'process_memory_part_bytes{part="heap"}': "1e8+3e7x20",
+                      "cgroup_memory_limit_bytes": "1e9x20"}, 180, True, {"part": "heap"}, step=15),
                 Case({'process_memory_part_bytes{part="live_heap"}': "1e8+1e6x20",
                       "cgroup_memory_limit_bytes": "1e9x20"}, 180, False, step=15),
             ),
