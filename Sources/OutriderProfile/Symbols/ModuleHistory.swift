@@ -35,6 +35,17 @@ package struct Module: Hashable, Sendable {
         place = ModulePlace(module)
     }
 
+    /// A module of which nothing but this is known; for tests.
+    package init(path: String, addresses: Range<UInt>) {
+        self.path = path
+        self.addresses = addresses
+        image = addresses
+        bias = addresses.lowerBound
+        fileOffset = 0
+        buildID = ""
+        place = ModulePlace(outrider_module())
+    }
+
     package static func == (left: Module, right: Module) -> Bool {
         left.addresses == right.addresses && left.path == right.path
             && left.buildID == right.buildID
@@ -87,18 +98,33 @@ package final class ModuleHistory: Sendable {
     }
 
     private let state = Guarded(State())
+    private let generation: @Sendable () -> UInt64
+    private let loaded: @Sendable () -> [Module]
+
+    /// What is loaded in this process; or what a test says is.
+    package init(
+        generation: @escaping @Sendable () -> UInt64 = { outrider_modules_generation() },
+        loaded: @escaping @Sendable () -> [Module] = { ModuleHistory.loadedModules() }
+    ) {
+        self.generation = generation
+        self.loaded = loaded
+    }
 
     /// Looks at what is loaded; a microsecond or two unless something has changed.
     ///
     /// A library that comes and goes between two looks is never seen. A heap profiler looks at each
     /// scrape and each profile.
     package func look() {
-        let generation = outrider_modules_generation()
+        let generation = self.generation()
         state.withLock { state in
             guard state.generation != generation else { return }
-            let loaded = Self.loaded()
-            let gone = state.current.filter { !loaded.contains($0) }
-            state.former = Array((gone + state.former).prefix(Self.limit))
+            let loaded = self.loaded()
+            // A library that comes and goes in one place is remembered once, and not while it is loaded.
+            let present = Set(loaded)
+            let gone = state.current.filter { !present.contains($0) }
+            let before = Set(gone)
+            let others = state.former.filter { !present.contains($0) && !before.contains($0) }
+            state.former = Array((gone + others).prefix(Self.limit))
             state.current = loaded
             state.generation = generation
         }
@@ -110,7 +136,7 @@ package final class ModuleHistory: Sendable {
         return state.withLock { $0.current + $0.former }
     }
 
-    private static func loaded() -> [Module] {
+    package static func loadedModules() -> [Module] {
         let count = outrider_modules_list(nil, 0)
         // A few more, should something be loaded meanwhile.
         let room = count + 16

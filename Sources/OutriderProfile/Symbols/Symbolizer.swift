@@ -52,14 +52,23 @@ package final class Symbolizer: Sendable {
     /// The one that every profile is named by.
     package static let shared = Symbolizer()
 
-    /// Names that are kept; past that all are let go of.
-    private static let limit = 100_000
+    /// Bytes of names that are kept, roughly; past that all are let go of.
+    package static let limit = 8 << 20
+    /// What an address costs besides its name.
+    private static let entrySize = 200
     /// Longest name for people, in bytes.
     private static let longestName = 2_048
 
     private struct Name: Sendable {
         let readable: String
         let mangled: String
+
+        var size: Int { readable.utf8.count + mangled.utf8.count }
+    }
+
+    private struct Known: Sendable {
+        var names: [Place: Name?] = [:]
+        var size = 0
     }
 
     /// An address in a certain module: another one may come to be loaded there.
@@ -69,12 +78,15 @@ package final class Symbolizer: Sendable {
     }
 
     private let history: ModuleHistory
-    private let known = Guarded<[Place: Name?]>([:])
+    private let known = Guarded(Known())
 
     /// A symbolizer with no names yet.
     package init(history: ModuleHistory = .shared) {
         self.history = history
     }
+
+    /// Bytes of the names that are kept, roughly.
+    package var knownSize: Int { known.withLock { $0.size } }
 
     /// What is known of these return addresses.
     package func symbols(of addresses: Set<UInt>) -> Symbols {
@@ -122,7 +134,7 @@ package final class Symbolizer: Sendable {
         var missing: [UInt] = []
         known.withLock { known in
             for address in addresses {
-                switch known[Place(address: address, module: module)] {
+                switch known.names[Place(address: address, module: module)] {
                 case .some(let name?): found[address] = name
                 case .some(nil): break
                 case nil: missing.append(address)
@@ -132,9 +144,11 @@ package final class Symbolizer: Sendable {
         if missing.isEmpty { return found }
         let fresh = Self.look(for: missing, in: module)
         known.withLock { known in
-            if known.count + fresh.count > Self.limit { known = [:] }
             for (address, name) in fresh {
-                known[Place(address: address, module: module)] = .some(name)
+                let size = Self.entrySize + (name?.size ?? 0)
+                if known.size + size > Self.limit { known = Known() }
+                known.names[Place(address: address, module: module)] = .some(name)
+                known.size += size
             }
         }
         for (address, name) in fresh { if let name { found[address] = name } }
