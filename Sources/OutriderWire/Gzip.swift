@@ -22,7 +22,10 @@ public enum Gzip {
                 count = unsafe outrider_gzip(from, source.count, place, memory.count, level)
             }
         }
-        return compressed.isEmpty ? nil : compressed
+        if compressed.isEmpty { return nil }
+        // What is left of the room would stay for as long as the bytes are sent.
+        return compressed.count < limit / 2
+            ? unsafe compressed.withUnsafeBufferPointer { unsafe Array($0) } : compressed
     }
 
     /// The bytes as one gzip member, however little that saves; nil if memory is short.

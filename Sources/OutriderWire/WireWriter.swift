@@ -80,10 +80,19 @@ public struct WireWriter: Sendable {
         bytes.append(contentsOf: message.bytes)
     }
 
-    /// A message of a stream, after its length.
-    public mutating func add(delimited message: WireWriter) {
-        varint(UInt64(message.bytes.count))
-        bytes.append(contentsOf: message.bytes)
+    /// Makes what was written since there were `start` bytes a message of a stream: puts its length before
+    /// it.
+    ///
+    /// It is moved for that, but never copied elsewhere: a message of a stream may be all of it.
+    public mutating func delimit(from start: Int) {
+        var length: [UInt8] = []
+        var rest = UInt64(bytes.count - start)
+        while rest >= 0x80 {
+            length.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        length.append(UInt8(truncatingIfNeeded: rest))
+        bytes.insert(contentsOf: length, at: start)
     }
 
     /// Forgets what was written, but keeps the room.

@@ -15,15 +15,22 @@ FRAGMENTS = [
     *("\U0001f600", "\U0001f469\u200d\U0001f680", "e\u0301", "\u00e9", "\u1e9b\u0323", "\u05d0"),
 ]
 
+LONGEST_VALUE = 1_024
+"""Bytes that a label value may have; a longer one is cut."""
+
 scalars = st.characters(exclude_categories=["Cs"])
 """Any Unicode scalar value."""
 
 texts = st.one_of(
-    st.text(scalars),
+    st.text(scalars, max_size=LONGEST_VALUE // 4),
     st.lists(st.one_of(st.sampled_from(FRAGMENTS), scalars), max_size=30).map("".join),
-    st.builds(lambda part, count: part * count, st.sampled_from(FRAGMENTS), st.integers(0, 500)),
+    st.builds(
+        lambda part, count: part * min(count, LONGEST_VALUE // len(part.encode())),
+        st.sampled_from(FRAGMENTS),
+        st.integers(0, 500),
+    ),
 )
-"""Any text, and hostile text more often than chance would have it."""
+"""Any text that is not cut, and hostile text more often than chance would have it."""
 
 VALUES = sorted(
     {
@@ -35,12 +42,12 @@ VALUES = sorted(
         *(f"\\{part}" for part in FRAGMENTS),
         *(f"{part}\\" for part in FRAGMENTS),
         *(f"\0{part}\0" for part in FRAGMENTS),
-        *(part * 1_000 for part in FRAGMENTS),
+        *(part * (LONGEST_VALUE // len(part.encode())) for part in FRAGMENTS),
     }
 )
 """Every fragment alone, in company, at either end, and many times over."""
 
-LONGEST = ["x" * 500_000, '"' * 500_000, "\U0001f600" * 125_000]
+LONGEST = [part * (LONGEST_VALUE // len(part.encode())) for part in ["x", '"', "\U0001f600"]]
 """Label values as long as a series may well have."""
 
 NUMBERS = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1, 1e21, 1e-7, 2.0**53]

@@ -58,7 +58,7 @@ import Testing
         let other = [UInt8](repeating: 2, count: 6 << 20)
         let small = [UInt8](repeating: 3, count: 1 << 10)
         #expect(budget.enter(large) && budget.enter(large))
-        #expect(budget.bytes == large.count)
+        #expect(budget.bytes == large.capacity)
         #expect(!budget.enter(other))
         #expect(budget.enter(small))
         budget.leave(large)

@@ -164,6 +164,19 @@ import Testing
         #expect(samples.map(\.value) == [1_000])
     }
 
+    @Test func `a server's name of more than 1,024 bytes is none, and every request counts`() throws
+    {
+        let registry = Registry(log: .silent)
+        let recorder = HTTPClientRecorder(registry: registry)
+        for number in 0..<20 {
+            let name = "\(number)" + String(repeating: "x", count: 1_024)
+            recorder.begin(method: "GET", to: recorder.peer(name, port: 1)).finish()
+        }
+        let lines = registry.text().split(separator: "\n")
+        #expect(lines.count { $0.contains("_OVERFLOW") && $0.contains("_count{") } == 1)
+        #expect(lines.allSatisfy { !$0.contains("xxxx") })
+    }
+
     @Test func `beyond the limit all other servers are one, and every request counts`() throws {
         var configuration = HTTPClientRecorder.Configuration()
         configuration.limit = SeriesLimit(count: 10)

@@ -163,6 +163,16 @@ import Testing
 
     // MARK: - The bound
 
+    @Test func `a template of more than 1,024 bytes is that of no route, and every request counts`()
+        throws
+    {
+        let recording = Recording()
+        for number in 0..<20 {
+            recording.begin(route: "/\(number)" + String(repeating: "x", count: 1_024)).finish()
+        }
+        #expect(try recording.counted(where: ["http_route": "_OVERFLOW"]) == 20)
+    }
+
     @Test func `beyond the limit all other routes are one, and every request counts`() throws {
         let recording = Recording {
             $0.limit = SeriesLimit(count: 100)

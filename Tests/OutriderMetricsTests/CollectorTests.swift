@@ -177,12 +177,20 @@ import Testing
         #expect(registry.observationsRefused("not_a_number") == "1")
     }
 
-    @Test func `a label value beyond all measure is refused and counted, the rest is served`() {
+    @Test func `labels beyond all measure are refused and counted, the rest is served`() {
         let registry = Registry(log: .silent)
-        let long = String(repeating: "x", count: 10_000_000)
+        let label = "l" + String(repeating: "o", count: 1_000) + "ng"
+        let wide = CollectedFamily.gauge(
+            "wide", help: "W.", labels: (0..<70).map { "\(label)\($0)" })
         registry.add(
-            TestCollector(families: [Self.depth]) { samples in
-                samples.add(Self.depth, 1, long)
+            TestCollector(families: [Self.depth, wide]) { samples in
+                // The names alone have more than 64 KiB.
+                samples.add(
+                    wide, 1,
+                    "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "",
+                    "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "",
+                    "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "",
+                    "", "", "", "", "", "", "", "", "", "x")
                 samples.add(Self.depth, 2, "mail")
             })
         let body = registry.respond(names: ["queue_depth"]).body

@@ -116,6 +116,15 @@ import Testing
         #expect(!scalars.contains { $0.properties.generalCategory == .control })
     }
 
+    @Test func `what the log remembers has a limit in bytes, whatever it is told`() {
+        let long = String(repeating: "x", count: 20_000)
+        for number in 0..<2_000 {
+            log.say(.info, about: "\(number)\(long)", "x")
+            log.sayOnce(.info, "\(number)\(long)")
+        }
+        #expect(log.rememberedLength <= 1_000 * (200 + 2_000))
+    }
+
     @Test func `a message of any length is one line of a bounded one`() {
         log.say(.info, about: "a", String(repeating: "x", count: 10_000_000))
         let said = lines.take()

@@ -7,8 +7,12 @@ import Testing
 @Suite struct InfoTests {
     @Test func `values beyond all measure are refused, and the old ones stay`() {
         let registry = Registry(log: .silent)
-        let info = registry.info("app", help: "App.", ["v": "1"])
-        info.set(["v": String(repeating: "x", count: 600_000)])
+        let names = ["v"] + (0..<64).map { "w\($0)" }
+        func values(_ value: String) -> [String: String] {
+            Dictionary(uniqueKeysWithValues: names.map { ($0, $0 == "v" ? "1" : value) })
+        }
+        let info = registry.info("app", help: "App.", values(""))
+        info.set(values(String(repeating: "x", count: 10_000)))
         #expect(registry.sample("app_info{v=\"1\"}") == "1")
         #expect(registry.observationsRefused("labels_too_long") == "1")
     }

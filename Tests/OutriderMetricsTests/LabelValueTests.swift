@@ -125,8 +125,8 @@ import Testing
         #expect(registry.sample("outrider_label_values_repaired_total") == "0")
     }
 
-    @Test(arguments: [100, 1_000, 10_000, 200_000])
-    func `a long value is exposed whole`(length: Int) {
+    @Test(arguments: [100, 1_000, 1_024])
+    func `a value of up to 1,024 bytes is exposed whole`(length: Int) {
         let registry = Registry.bare
         let hits = registry.counter("hits", help: "Hits.", labels: ["a"])
         let value = String(repeating: "\"", count: length)
@@ -141,10 +141,10 @@ import Testing
         #expect(isSame)
     }
 
-    @Test func `a value beyond all measure gives a working child that is counted, not exposed`() {
+    @Test func `labels beyond all measure give a working child that is counted, not exposed`() {
         let registry = Registry(log: .silent)
-        let hits = registry.counter("hits", help: "Hits.", labels: ["a"])
-        let child = hits.with(String(repeating: "x", count: 10_000_000))
+        let hits = registry.counter("hits", help: "Hits.", labels: (0..<64).map { "l\($0)" })
+        let child = hits.with(Array(repeating: String(repeating: "x", count: 10_000), count: 64))
         child.increment()
         #expect(child.value == 1)
         #expect(registry.observationsRefused("labels_too_long") == "1")

@@ -84,6 +84,7 @@ import Testing
             .filter { $0.hasPrefix("# TYPE ") }.map { $0.dropFirst("# TYPE ".count) }
         #expect(
             families == [
+                "outrider_label_values_cut_total counter",
                 "outrider_label_values_repaired_total counter",
                 "outrider_log_lines_dropped_total counter",
                 "outrider_observations_refused_total counter",

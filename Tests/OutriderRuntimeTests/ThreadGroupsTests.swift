@@ -33,6 +33,25 @@ import Testing
         #expect(groups.groups["w-N"]?.count == 2)
     }
 
+    @Test func `a year of threads that come and go is kept in what a day of them takes`() {
+        var groups = ThreadGroups()
+        var day = 0
+        func kept() -> Int { groups.groups.count + groups.accountCount }
+        for look in 0..<24 * 365 {
+            // Numbers come again, with names that are new each time and digits that are not.
+            groups.note(
+                (0..<30).map { number in
+                    thread(
+                        Int32(look * 30 % 32_000 + number),
+                        "job\(String(look % 200, radix: 2))-\(number)",
+                        user: look, start: look)
+                } + [thread(1, String(repeating: "abcdefghij", count: look % 20), user: look)])
+            if look == 24 { day = kept() }
+        }
+        #expect(day > 0)
+        #expect(Double(kept()) <= Double(day) * 1.1)
+    }
+
     @Test func `a thread that ends leaves what it has used`() {
         var groups = ThreadGroups()
         groups.note([thread(1, "w", user: 10, delay: 7)])

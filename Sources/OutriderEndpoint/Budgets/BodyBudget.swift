@@ -20,7 +20,7 @@ package final class BodyBudget: Sendable {
     /// So many bytes at one time.
     package init(limit: Int) { self.limit = limit }
 
-    /// Bytes that are being sent now; what several answers share counts once.
+    /// Bytes that are kept for what is being sent now; what several answers share counts once.
     package var bytes: Int { state.withLock { $0.bytes } }
 
     /// Counts a body in; false if there is no room for it.
@@ -34,10 +34,11 @@ package final class BodyBudget: Sendable {
                 return true
             }
             let isGranted =
-                state.bytes == 0 || body.count <= Self.small || state.bytes + body.count <= limit
+                state.bytes == 0 || body.capacity <= Self.small
+                || state.bytes + body.capacity <= limit
             guard isGranted else { return false }
             state.shares[place] = 1
-            state.bytes += body.count
+            state.bytes += body.capacity
             return true
         }
     }
@@ -48,7 +49,7 @@ package final class BodyBudget: Sendable {
         state.withLock { state in
             let shares = state.shares[place, default: 1] - 1
             state.shares[place] = shares > 0 ? shares : nil
-            if shares <= 0 { state.bytes -= body.count }
+            if shares <= 0 { state.bytes -= body.capacity }
         }
     }
 

@@ -95,6 +95,7 @@ public final class HTTPClientRecorder: Sendable {
     private let identity: UInt64
 
     private static let identities = Atomic<UInt64>(0)
+    private static let longest = LabelLimits.standard.valueLength
 
     /// A recorder that registers its metrics in `registry`.
     public init(registry: Registry = .shared, configuration: Configuration = Configuration()) {
@@ -114,12 +115,13 @@ public final class HTTPClientRecorder: Sendable {
 
     /// The server with this name or address and port; keep it where that is easy.
     ///
-    /// Beyond ``Configuration/limit`` peers, all others are `_OVERFLOW`.
+    /// Beyond ``Configuration/limit`` peers, all others are `_OVERFLOW`, and so is a name of more than
+    /// 1,024 bytes: a host has 253 at most (RFC 1035, 2.3.4).
     public func peer(_ address: String, port: Int) -> Peer {
         let name = Name(address: address, port: port)
         let series = peers.withLock { peers in
             if let known = peers[name] { return known }
-            guard peers.count < limit else { return overflow }
+            guard peers.count < limit, address.utf8.count <= Self.longest else { return overflow }
             let made = PeerSeries(address, port: port, owner: identity)
             peers[name] = made
             return made

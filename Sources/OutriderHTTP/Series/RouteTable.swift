@@ -6,12 +6,15 @@
 // hashed: equal bytes mean equal text, as long as somebody keeps that `String` from being changed or
 // freed, which the table does for those it has noted.
 
+internal import OutriderMetrics
 internal import OutriderThreading
 internal import Synchronization
 
 /// Routes by template; thread-safe.
 final class RouteTable: Sendable {
     private static let aliasCount = 256
+    /// Bytes that a template may have; a longer one is no template, and not kept.
+    private static let longest = LabelLimits.standard.valueLength
 
     /// A `String` that was seen, and its route.
     private final class Alias: Sendable {
@@ -35,7 +38,7 @@ final class RouteTable: Sendable {
     private let make: @Sendable (String) -> RouteSeries
 
     /// A table of at most `limit` routes beside those that are `known` from the start; `overflow`
-    /// stands for all beyond.
+    /// stands for all beyond, and for templates of more than 1,024 bytes.
     init(
         limit: Int, known: [RouteSeries], overflow: RouteSeries,
         make: @escaping @Sendable (String) -> RouteSeries
@@ -53,6 +56,7 @@ final class RouteTable: Sendable {
         let place = Self.place(of: identity)
         let alias = aliases[place].load()
         if let alias, alias.identity == identity { return alias.route }
+        if template.utf8.count > Self.longest { return overflow }
         let text = Self.shown(template)
         let route = routes.withLock { routes -> RouteSeries? in
             if let known = routes[text] { return known }

@@ -3,25 +3,32 @@
 //
 // Rendered once, when a series is made or looked up, and never again on a scrape. Names come in
 // the family's own order, values are escaped, a label with an empty value is left out (for
-// Prometheus it is the same as none). So two label sets are equal exactly if their blocks are.
+// Prometheus it is the same as none). So two label sets are equal exactly if their blocks are: a value
+// that is cut (CutValue) ends in a hash of the whole.
 
 /// Renders and reads label blocks.
 enum LabelBlock {
     /// Bytes that one series may reserve for its labels; more would bloat every scrape.
-    private static let limit = 1 << 20
+    static let limit = 64 << 10
 
-    /// Calls `body` with the rendered block; short ones live on the stack.
+    /// Calls `body` with the rendered block, and with how many values were cut.
     ///
     /// `order[i]` is where in `values` the value of the i-th name stands.
     ///
+    /// - Parameter longest: Bytes of a value, before it is escaped; longer ones are cut.
     /// - Returns: What `body` returns; nil if there are more labels than a series may have.
     @inline(__always)
     static func withRendered<Result>(
-        heads: LabelHeads, values: Span<String>, order: [Int]?,
-        _ body: (UnsafeBufferPointer<UInt8>) -> Result
+        heads: LabelHeads, values: Span<String>, order: [Int]?, longest: Int,
+        _ body: (_ block: UnsafeBufferPointer<UInt8>, _ cuts: Int) -> Result
     ) -> Result? {
         var bound = heads.bytes.count + heads.count + 1
-        for index in values.indices { bound += values[index].utf8.count * 2 }
+        var cuts = 0
+        for index in values.indices {
+            let count = values[index].utf8.count
+            if count > longest { cuts += 1 }
+            bound += min(count, longest) * 2
+        }
         if bound > limit { return nil }
         return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bound) { memory in
             var writer = unsafe ByteWriter(memory)
@@ -34,11 +41,15 @@ enum LabelBlock {
                     if values[index].isEmpty { continue }
                     let skipped = writer.count == 0 ? 1 : 0
                     unsafe writer.append(.init(rebasing: bytes[start + skipped..<end]))
-                    writer.appendEscaped(values[index])
+                    if cuts > 0, values[index].utf8.count > longest {
+                        writer.appendEscaped(CutValue.text(of: values[index], longest: longest))
+                    } else {
+                        writer.appendEscaped(values[index])
+                    }
                     writer.append(UInt8(ascii: "\""))
                 }
             }
-            return unsafe body(UnsafeBufferPointer(rebasing: memory[..<writer.count]))
+            return unsafe body(UnsafeBufferPointer(rebasing: memory[..<writer.count]), cuts)
         }
     }
 

@@ -22,9 +22,9 @@ struct ProtobufWriter {
     var bytes: [UInt8] { output.bytes }
 
     private let escaping: NameEscaping
+    /// The families, and that which is being written.
     private var output = WireWriter()
     // Kept from one message to the next, so that few of them allocate.
-    private var family = WireWriter()
     private var metric = WireWriter()
     private var value = WireWriter()
     private var inner = WireWriter()
@@ -32,14 +32,16 @@ struct ProtobufWriter {
     /// The names that the family was given.
     private var given: GivenNames?
 
-    init(_ escaping: NameEscaping) {
+    /// - Parameter room: Bytes that the families are expected to have.
+    init(_ escaping: NameEscaping, room: Int) {
         self.escaping = escaping
+        output.reserve(room)
     }
 
     /// Writes one family with all of its series; nothing if it has none.
     mutating func write(_ core: FamilyCore) {
         core.whileNothingExpires(looks: true) {
-            family.clear()
+            let start = output.bytes.count
             var isEmpty = true
             for run in core.runs {
                 for index in 0..<run.count where run.block.isShown(at: index) {
@@ -48,14 +50,14 @@ struct ProtobufWriter {
                     write(core, run, index)
                 }
             }
-            if !isEmpty { output.add(delimited: family) }
+            if !isEmpty { output.delimit(from: start) }
         }
     }
 
     /// Writes one family of a collector; nothing if it has no samples.
     mutating func write(_ samples: CollectedSamples.Series, as definition: MetricDefinition) {
         if samples.samples.isEmpty { return }
-        family.clear()
+        let place = output.bytes.count
         begin(definition)
         unsafe samples.labels.withUnsafeBufferPointer { bytes in
             var start = 0
@@ -64,24 +66,24 @@ struct ProtobufWriter {
                 value.clear()
                 value.add(1, number)
                 metric.add(definition.kind == .counter ? 3 : 2, value)
-                family.add(4, metric)
+                output.add(4, metric)
                 start = end
             }
         }
-        output.add(delimited: family)
+        output.delimit(from: place)
     }
 
     private mutating func begin(_ definition: MetricDefinition) {
         given = definition.given
-        family.add(1, definition.name(escaping))
-        if !definition.help.isEmpty { family.add(2, definition.help) }
+        output.add(1, definition.name(escaping))
+        if !definition.help.isEmpty { output.add(2, definition.help) }
         let kind: Kind =
             switch definition.kind {
             case .counter: .counter
             case .gauge, .info, .stateSet: .gauge
             case .histogram: .histogram
             }
-        family.add(3, kind.rawValue)
+        output.add(3, kind.rawValue)
     }
 
     private mutating func beginMetric(_ labels: UnsafeBufferPointer<UInt8>) {
@@ -125,7 +127,7 @@ struct ProtobufWriter {
             metric.add(7, value)
             if isLast { core.restart(index, in: run) }
         }
-        family.add(4, metric)
+        output.add(4, metric)
     }
 
     // MARK: - Histograms

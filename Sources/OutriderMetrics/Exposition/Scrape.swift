@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One scrape: ask the collectors, then print everything into one buffer.
 
+internal import OutriderThreading
+
 /// A scrape of a registry, from the first collector to the last byte.
 struct Scrape {
     private let registry: Registry
@@ -25,16 +27,36 @@ struct Scrape {
     }
 
     /// The exposition in bytes.
+    func render(capacity: Int? = nil) -> [UInt8] { render(capacity: capacity) { $0 } }
+
+    /// What `body` makes of the exposition in bytes.
+    ///
+    /// Scrapes that differ collect side by side, and are printed one after the other: so the bytes of
+    /// one of them are there, and what became of the others, however many come at once.
     ///
     /// - Parameters:
-    ///   - limit: How long collectors may take.
+    ///   - limit: How long collectors may take, and twice as long as another's printing is waited for.
     ///   - capacity: Room to start with; an estimate from the series if nil. Should it not do,
     ///     everything is printed again with twice the room.
-    func render(within limit: Duration = ScrapeTimeout.own, capacity: Int? = nil) -> [UInt8] {
-        let clock = registry.surroundings.clock
-        let start = clock.uptime
+    func render<Result>(
+        within limit: Duration = ScrapeTimeout.own, capacity: Int? = nil,
+        _ body: ([UInt8]) -> Result
+    ) -> Result {
+        let start = registry.surroundings.clock.uptime
         let collected = collect(within: limit)
-        if style.isProtobuf { return finish(renderProtobuf(collected), since: start) }
+        return registry.printing.take(within: limit / 2) {
+            let bytes =
+                style.isProtobuf
+                ? renderProtobuf(collected) : renderText(collected, capacity: capacity)
+            registry.scrapeFigures.duration.observe(registry.surroundings.clock.uptime - start)
+            registry.scrapeFigures.bytes.set(bytes.count)
+            return body(bytes)
+        }
+    }
+
+    private func renderText(
+        _ collected: [[CollectedSamples.Series]?], capacity: Int?
+    ) -> [UInt8] {
         var room = capacity ?? estimate(collected)
         var isFirst = true
         while true {
@@ -45,20 +67,14 @@ struct Scrape {
                 count = writer.count
                 overflowed = writer.overflowed
             }
-            if !overflowed { return finish(bytes, since: start) }
+            if !overflowed { return bytes }
             room = max(256, room * 2)
             isFirst = false
         }
     }
 
-    private func finish(_ bytes: [UInt8], since start: Duration) -> [UInt8] {
-        registry.scrapeFigures.duration.observe(registry.surroundings.clock.uptime - start)
-        registry.scrapeFigures.bytes.set(bytes.count)
-        return bytes
-    }
-
     private func renderProtobuf(_ collected: [[CollectedSamples.Series]?]) -> [UInt8] {
-        var writer = ProtobufWriter(style.escaping)
+        var writer = ProtobufWriter(style.escaping, room: estimateProtobuf(collected))
         for entry in entries {
             switch entry {
             case .instruments(let core): writer.write(core)
@@ -109,6 +125,25 @@ struct Scrape {
             }
         }
         familyWriter.writeEnd(into: &writer)
+    }
+
+    /// A size that the exposition will hardly exceed, unless it has many native buckets.
+    private func estimateProtobuf(_ collected: [[CollectedSamples.Series]?]) -> Int {
+        var bytes = 1024
+        for entry in entries {
+            switch entry {
+            case .instruments(let core):
+                bytes += 64 + core.texts[style.escaping].head(style).count
+                // A bucket has 20 bytes or so, and of a pair of labels twelve are not in the text.
+                let labels = core.definition.labels.count
+                let perSeries = 64 + core.definition.bounds.count * 24 + labels * 8
+                for run in core.runs { bytes += run.count * perSeries + run.block.labelBytes }
+            case .collected(let plan, let family):
+                guard let series = collected[plan]?[family] else { continue }
+                bytes += 64 + series.labels.count + series.samples.count * 40
+            }
+        }
+        return bytes
     }
 
     /// A size that the exposition will hardly exceed: each line as long as it can become.

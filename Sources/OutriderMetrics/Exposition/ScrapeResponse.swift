@@ -41,7 +41,8 @@ extension Registry {
     ///
     /// Runs the collectors, prints every family and, if asked, compresses it. Blocks for as long as
     /// the collectors take, at most for the limit. Thread-safe; writers never wait for it, and calls
-    /// that come together share one render. Cost: docs/performance.md.
+    /// that come together share one render. Those that differ are printed one after the other. Cost:
+    /// docs/performance.md.
     ///
     /// - Parameters:
     ///   - accept: The request's `Accept`: OpenMetrics or the protobuf format for those who prefer
@@ -66,10 +67,11 @@ extension Registry {
             style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names,
             limit: ScrapeTimeout.limit(scrapeTimeout))
         let rendered = renders.share(key, within: key.limit) { limit in
-            let body = Scrape(self, style: style, names: names).render(within: limit)
-            let compressed = key.isCompressed ? ContentCoding.gzip(body) : nil
-            return SharedRender(
-                body: compressed ?? body, isCompressed: compressed != nil)
+            Scrape(self, style: style, names: names).render(within: limit) { body in
+                let compressed = key.isCompressed ? ContentCoding.gzip(body) : nil
+                return SharedRender(
+                    body: compressed ?? body, isCompressed: compressed != nil)
+            }
         }
         var headers = [
             (name: "Content-Type", value: negotiated.contentType),

@@ -146,6 +146,9 @@ public final class Histogram: Sendable {
     /// The sum of all observations so far.
     public var sum: Double { cells.numbers.double(at: bounds.count + 1) }
 
+    /// Native buckets that there is room for; for tests.
+    package var nativeCapacity: Int { native?.capacity ?? 0 }
+
     /// The ends of the buckets' lines in OpenMetrics; nil if there never was an exemplar.
     var exemplarSlots: ExemplarSlots? { exemplars.made }
 

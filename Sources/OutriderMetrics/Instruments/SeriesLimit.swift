@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guard of a family: how many series it may have, and for how long.
+// The guard of a family: how many series it may have, how much text, and for how long.
 
-/// How many series a family may have, and how long an idle one is kept.
+/// How many series a family may have, how long their labels may be, and how long an idle one is kept.
 ///
 /// Label values that come from outside (a path, a user's name, a header) can take every value there
 /// is, and each would cost memory for ever. So a family has a limit. Look-ups of further label values
@@ -19,9 +19,16 @@
 public struct SeriesLimit: Hashable, Sendable {
     /// Series at one time; less than 1 counts as 1.
     ///
-    /// The overflow series comes on top. The cap is on series, not on bytes: a label set may have
-    /// up to 500 kB. A series costs some hundred bytes of memory: docs/performance.md.
+    /// The overflow series comes on top. A series costs some hundred bytes of memory, and its labels:
+    /// docs/performance.md.
     public var count: Int = 10_000
+
+    /// Bytes of label text that a scrape of the family may have: of each series its labels, as often as
+    /// it has lines, which of a histogram are its buckets and two.
+    ///
+    /// With 10,000 histograms of 14 lines, that is 119 bytes of labels for each.
+    /// ``LabelLimits`` has the limit of the registry, and that of a single value.
+    public var labelBytes: Int = 16 << 20
 
     /// How long a counter or histogram that does not change is kept, by the registry's clock; nil
     /// keeps it for ever.
@@ -34,12 +41,15 @@ public struct SeriesLimit: Hashable, Sendable {
     public var idleTime: Duration?
 
     /// A limit of its own for a family.
-    public init(count: Int = 10_000, idleTime: Duration? = nil) {
+    public init(
+        count: Int = 10_000, idleTime: Duration? = nil, labelBytes: Int = 16 << 20
+    ) {
         self.count = count
         self.idleTime = idleTime
+        self.labelBytes = labelBytes
     }
 
-    /// 10,000 series, kept for ever.
+    /// 10,000 series with 16 MiB of labels, kept for ever.
     public static let standard = SeriesLimit()
 
     /// The value of every label of an overflow series.

@@ -36,12 +36,14 @@ struct NativeSnapshot {
         (positive + negative).reduce(zeroCount) { $0 &+ $1.count }
     }
 
-    /// Adds what a segment has counted, whose scale is no coarser.
+    /// Adds what a segment has counted; all is seen in its scale then, if that is coarser.
     mutating func add(_ segment: NativeSegment, isNegative: Bool) {
         let numbers = segment.numbers
         for offset in 0...segment.count {
             let count = numbers.integer(at: offset)
             if count == 0 { continue }
+            // One that was counted in before a reset, by a thread that came late.
+            while scale.schema > segment.scale.schema { coarsen() }
             readings.append(Reading(numbers: numbers, offset: offset, count: count))
             let index = segment.scale.index(segment.base + offset - 1, in: scale)
             if offset == 0 || scale.upperBound(of: index) <= zeroThreshold {
@@ -70,6 +72,16 @@ struct NativeSnapshot {
             }
         }
         return result
+    }
+
+    /// The buckets that have counted something, from the first to the last.
+    var range: NativeRange {
+        NativeRange(scale: scale, positive: Self.range(positive), negative: Self.range(negative))
+    }
+
+    private static func range(_ buckets: [Bucket]) -> ClosedRange<Int>? {
+        guard let first = buckets.first, let last = buckets.last else { return nil }
+        return first.index...last.index
     }
 
     /// Has no more than so many buckets afterwards; tells whether anything had to be done for that.

@@ -128,7 +128,8 @@ public struct CollectedSamples {
     ///
     /// A family that the collector did not declare, or a wrong number of labels, is refused and
     /// counted in `outrider_observations_refused_total{reason}`; so is a counter's value that is
-    /// negative or NaN, and a second sample with the same labels.
+    /// negative or NaN, a second sample with the same labels, and what would give the family more than
+    /// 16 MiB of labels. A label value longer than ``LabelLimits/valueLength`` is cut.
     public mutating func add(_ family: CollectedFamily, _ value: Double, _ labels: String...) {
         add(family, value, labels: labels)
     }
@@ -157,9 +158,17 @@ public struct CollectedSamples {
                 "collector \"\(plan.name)\" gives the counter \(family.name) the value \(value)")
         }
         let isNew = unsafe LabelBlock.withRendered(
-            heads: target.labelHeads, values: labels.span, order: target.order
-        ) { key in
-            unsafe series[index].add(value, labels: key)
+            heads: target.labelHeads, values: labels.span, order: target.order,
+            longest: plan.diagnostics.longestValue
+        ) { key, cuts in
+            plan.diagnostics.noteCuts(cuts, of: family.name)
+            guard series[index].labels.count + key.count <= SeriesLimit.standard.labelBytes else {
+                plan.diagnostics.refuse(
+                    .labelBytes,
+                    "collector \"\(plan.name)\" gives \(family.name) over 16 MiB of labels")
+                return true
+            }
+            return unsafe series[index].add(value, labels: key)
         }
         switch isNew {
         case true: break
@@ -170,7 +179,7 @@ public struct CollectedSamples {
         case nil:
             plan.diagnostics.refuse(
                 .labelsTooLong,
-                "collector \"\(plan.name)\" gives \(family.name) a label set of over 500 kB")
+                "collector \"\(plan.name)\" gives \(family.name) a label set of over 64 KiB")
         }
     }
 }

@@ -48,6 +48,9 @@ public final class DiagnosticLog: Sendable {
     static let messagesPerMinute = 6
     /// Subjects that are told apart; past that they share one allowance.
     static let subjectLimit = 1_000
+    /// Characters of a subject and of a message; what is longer is told apart by its beginning.
+    private static let longestSubject = 200
+    private static let longestMessage = 2_000
 
     private struct State: Sendable {
         /// Nil for stderr.
@@ -93,6 +96,7 @@ public final class DiagnosticLog: Sendable {
     /// Says something, at most a few times a minute for each subject.
     package func say(_ level: Level, about subject: String, _ message: String) {
         let now = self.now()
+        let subject = Self.beginning(of: subject, Self.longestSubject)
         let passed: (handler: Handler?, leftOut: Int)? = state.withLock { state in
             let known = state.allowances[subject] != nil
             let key = known || state.allowances.count < Self.subjectLimit ? subject : ""
@@ -117,11 +121,24 @@ public final class DiagnosticLog: Sendable {
     ///
     /// After the first 1,000 different messages it is silent; what they tell of is counted anyway.
     package func sayOnce(_ level: Level, _ message: String) {
+        let line = Self.oneLine(message)
         let passed: (handler: Handler?, isNew: Bool) = state.withLock { state in
-            let isNew = state.told.count < Self.subjectLimit && state.told.insert(message).inserted
+            let isNew = state.told.count < Self.subjectLimit && state.told.insert(line).inserted
             return (state.handler, isNew)
         }
-        if passed.isNew { pass(level, Self.oneLine(message), to: passed.handler) }
+        if passed.isNew { pass(level, line, to: passed.handler) }
+    }
+
+    /// Characters that are remembered of subjects and messages; for tests.
+    package var rememberedLength: Int {
+        state.withLock { state in
+            (Array(state.told) + state.allowances.keys).reduce(0) { $0 + $1.utf8.count }
+        }
+    }
+
+    private static func beginning(of text: String, _ length: Int) -> String {
+        text.utf8.count <= length
+            ? text : String(String.UnicodeScalarView(text.unicodeScalars.prefix(length)))
     }
 
     /// Lines that stderr did not take at once, and that are lost.
@@ -138,7 +155,7 @@ public final class DiagnosticLog: Sendable {
     /// A message without control characters, so that no peer's bytes can forge a line of the log.
     private static func oneLine(_ message: String) -> String {
         var line = String.UnicodeScalarView()
-        for scalar in message.unicodeScalars.prefix(2_000) {
+        for scalar in message.unicodeScalars.prefix(longestMessage) {
             let isControl = scalar.properties.generalCategory == .control
             line.append(isControl ? " " : scalar)
         }

@@ -9,7 +9,7 @@ internal import Synchronization
 /// Why an observation was refused.
 enum RefusedObservation: Int, CaseIterable {
     case negative, notANumber, infinite, wrongLabels, undeclared, labelsTooLong, duplicate
-    case exemplarTooLong, invalidExemplar
+    case exemplarTooLong, invalidExemplar, labelBytes
 
     var label: String {
         switch self {
@@ -22,6 +22,7 @@ enum RefusedObservation: Int, CaseIterable {
         case .duplicate: "duplicate"
         case .exemplarTooLong: "exemplar_too_long"
         case .invalidExemplar: "invalid_exemplar"
+        case .labelBytes: "label_bytes"
         }
     }
 }
@@ -35,9 +36,13 @@ final class Diagnostics: Sendable {
     private let observations: Counts
     private let registrations: Counts
     private let repaired = Atomic<Int>(0)
+    private let cut = Atomic<Int>(0)
+    /// Bytes that a label value may have.
+    let longestValue: Int
 
-    init(log: DiagnosticLog) {
+    init(log: DiagnosticLog, longestValue: Int = LabelLimits.standard.saneLength) {
         self.log = log
+        self.longestValue = longestValue
         observations = Counts(RefusedObservation.allCases.count)
         registrations = Counts(RegistrationError.Code.all.count)
     }
@@ -57,6 +62,20 @@ final class Diagnostics: Sendable {
     /// Counts a label value that was not valid UTF-8.
     func noteRepair() {
         repaired.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Counts label values that were cut, and says so the first time.
+    func noteCuts(_ count: Int, of metric: String) {
+        if count == 0 { return }
+        if cut.wrappingAdd(count, ordering: .relaxed).oldValue == 0 {
+            log.say(
+                .warning, about: "cut",
+                """
+                metric "\(metric)" was given a label value of more than \(longestValue) bytes, of which \
+                the beginning and a hash are kept; give it shorter ones. \
+                outrider_label_values_cut_total counts
+                """)
+        }
     }
 
     /// Label values repaired so far.
@@ -98,6 +117,11 @@ extension Diagnostics: Collector {
         "outrider_label_values_repaired_total",
         help: "Label values that were not valid UTF-8 and were repaired with U+FFFD.")
 
+    private static let labelValuesCut = CollectedFamily.counter(
+        "outrider_label_values_cut_total",
+        help: "Label values that were longer than they may be; their beginning and a hash are kept."
+    )
+
     private static let logLinesDropped = CollectedFamily.counter(
         "outrider_log_lines_dropped_total",
         help: "Lines of Outrider's log that were lost: standard error did not take them at once.")
@@ -107,7 +131,7 @@ extension Diagnostics: Collector {
     var families: [CollectedFamily] {
         [
             Self.registrationsRefused, Self.observationsRefused, Self.labelValuesRepaired,
-            Self.logLinesDropped,
+            Self.labelValuesCut, Self.logLinesDropped,
         ]
     }
 
@@ -119,6 +143,7 @@ extension Diagnostics: Collector {
             samples.add(Self.observationsRefused, Double(count(of: reason)), reason.label)
         }
         samples.add(Self.labelValuesRepaired, Double(repairedCount))
+        samples.add(Self.labelValuesCut, Double(cut.load(ordering: .relaxed)))
         samples.add(Self.logLinesDropped, Double(log.droppedCount))
     }
 }

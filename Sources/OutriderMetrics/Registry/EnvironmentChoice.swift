@@ -27,4 +27,18 @@ enum EnvironmentChoice {
             "\(variable) is \"\(name)\", which is none of \(known); it is ignored")
         return choices[0]
     }
+
+    /// The number that a variable has; `standard` if it is empty, absent or not a positive number, which
+    /// is told.
+    static func number(_ variable: String, else standard: Int, log: DiagnosticLog) -> Int {
+        // SAFETY: as above.
+        guard let value = unsafe getenv(variable) else { return standard }
+        let text = unsafe String(cString: value)
+        if text.isEmpty { return standard }
+        if let number = Int(text), number > 0 { return number }
+        log.say(
+            .warning, about: variable,
+            "\(variable) is \"\(text)\", which is not a positive number; it is ignored")
+        return standard
+    }
 }

@@ -17,6 +17,7 @@ final class FamilyCore: Sendable {
     private let arena: CellArena
     private let table: SeriesTable
     private let overflows = Atomic<Int>(0)
+    private let lackedBytes = Atomic<Bool>(false)
     /// How often series were removed by the direct API, and the family with them.
     private let removals = Atomic<Int>(0)
     private let isUnregistered = Atomic<Bool>(false)
@@ -51,6 +52,10 @@ final class FamilyCore: Sendable {
         }
         table = SeriesTable(
             expectsMany: isLabelled, limit: isLimited ? limit.saneCount : .max,
+            budget: isLimited
+                ? FamilyBudget(
+                    limit: limit.labelBytes, lines: definition.linesPerSeries,
+                    registry: surroundings.labels) : nil,
             overflowKey: isLimited ? Self.overflowKey(labelHeads) : [],
             heads: definition.hasOpenLabels ? nil : labelHeads, expiry: expiry,
             clock: surroundings.clock)
@@ -59,8 +64,8 @@ final class FamilyCore: Sendable {
     private static func overflowKey(_ heads: LabelHeads) -> [UInt8] {
         let values = Array(repeating: SeriesLimit.overflowValue, count: heads.count)
         let key = unsafe LabelBlock.withRendered(
-            heads: heads, values: values.span, order: nil
-        ) { unsafe Array($0) }
+            heads: heads, values: values.span, order: nil, longest: .max / 2
+        ) { block, _ in unsafe Array(block) }
         return key ?? []
     }
 
@@ -142,15 +147,16 @@ final class FamilyCore: Sendable {
             return SeriesTable.Found(instrument: detachedInstrument(), isOverflow: false)
         }
         let found = unsafe LabelBlock.withRendered(
-            heads: labelHeads, values: values, order: order
-        ) { key in
-            unsafe table.findOrMake(key, make: makeInstrument)
+            heads: labelHeads, values: values, order: order, longest: diagnostics.longestValue
+        ) { key, cuts in
+            diagnostics.noteCuts(cuts, of: definition.name)
+            return unsafe table.findOrMake(key, make: makeInstrument)
         }
         guard let found else {
             refuseLabels()
             return SeriesTable.Found(instrument: detachedInstrument(), isOverflow: false)
         }
-        if found.isOverflow { noteOverflow() }
+        if found.isOverflow { noteOverflow(lacksBytes: found.lacksBytes) }
         return found
     }
 
@@ -167,8 +173,12 @@ final class FamilyCore: Sendable {
     /// Look-ups that were given the overflow series.
     var overflowCount: Int { overflows.load(ordering: .relaxed) }
 
-    private func noteOverflow() {
-        // ORDERING: relaxed; the count guards no memory.
+    /// Whether a look-up was given the overflow series for want of bytes.
+    var hasLackedBytes: Bool { lackedBytes.load(ordering: .relaxed) }
+
+    private func noteOverflow(lacksBytes: Bool = false) {
+        // ORDERING: relaxed; the flag and the count guard no memory.
+        if lacksBytes { lackedBytes.store(true, ordering: .relaxed) }
         if overflows.wrappingAdd(1, ordering: .relaxed).oldValue == 0 {
             diagnostics.log.say(
                 .warning, about: "overflow:\(definition.name)", overflowAdvice)
@@ -180,8 +190,9 @@ final class FamilyCore: Sendable {
     /// Makes the series with these label values, in the order of their names, the only one.
     func keepOnly(_ values: [String]) {
         let kept: Void? = unsafe LabelBlock.withRendered(
-            heads: labelHeads, values: values.span, order: nil
-        ) { key in
+            heads: labelHeads, values: values.span, order: nil, longest: diagnostics.longestValue
+        ) { key, cuts in
+            diagnostics.noteCuts(cuts, of: definition.name)
             unsafe table.keepOnly(key, make: makeInstrument)
         }
         noteRemoval()
@@ -191,15 +202,15 @@ final class FamilyCore: Sendable {
     private func refuseLabels() {
         diagnostics.refuse(
             .labelsTooLong,
-            "metric \"\(definition.name)\" was asked for a label set of over 500 kB; shorten it")
+            "metric \"\(definition.name)\" was asked for a label set of over 64 KiB; shorten it")
     }
 
     /// Removes the series with these label values; tells whether there was one.
     func remove(_ values: Span<String>, order: [Int]?) -> Bool {
         guard values.count == labelHeads.count else { return false }
         let removed = unsafe LabelBlock.withRendered(
-            heads: labelHeads, values: values, order: order
-        ) { key in
+            heads: labelHeads, values: values, order: order, longest: diagnostics.longestValue
+        ) { key, _ in
             unsafe table.remove(key)
         }
         noteRemoval()
@@ -211,7 +222,11 @@ final class FamilyCore: Sendable {
         let names = definition.readable(Array(labels.keys))
         guard !labels.isEmpty, names.allSatisfy(definition.labels.contains) else { return 0 }
         let pairs = zip(names, labels.values).map { name, value in
-            (name: Array(name.utf8), value: LabelBlock.escaped(value))
+            (
+                name: Array(name.utf8),
+                value: LabelBlock.escaped(
+                    CutValue.kept(value, longest: diagnostics.longestValue))
+            )
         }
         defer { noteRemoval() }
         return unsafe table.removeAll { block in unsafe LabelBlock.contains(pairs, in: block) }
@@ -246,7 +261,7 @@ final class FamilyCore: Sendable {
         let found = unsafe key.withUnsafeBufferPointer { key in
             unsafe table.findOrMake(key, make: makeInstrument)
         }
-        if found.isOverflow { noteOverflow() }
+        if found.isOverflow { noteOverflow(lacksBytes: found.lacksBytes) }
         return found.instrument
     }
 

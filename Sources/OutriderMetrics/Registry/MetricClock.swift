@@ -81,11 +81,17 @@ struct Surroundings: Sendable {
     let clock: any MetricClock
     /// Where hot series have a copy of their cells for each CPU; nil if none do.
     let rows: CellRows?
+    /// How much label text all families may have.
+    let labels: LabelBudget
     private let isSystemClock: Bool
 
-    init(diagnostics: Diagnostics, clock: any MetricClock, rows: CellRows? = .shared) {
+    init(
+        diagnostics: Diagnostics, clock: any MetricClock, rows: CellRows? = .shared,
+        labels: LabelBudget = LabelBudget()
+    ) {
         self.diagnostics = diagnostics
         self.rows = rows
+        self.labels = labels
         self.clock = clock
         isSystemClock = clock is SystemMetricClock
     }

@@ -35,6 +35,14 @@ struct MetricDefinition: Sendable {
     /// The name of the family in the text format, suffix included.
     var name: String { baseName + suffix }
 
+    /// Bytes of a name, of the metric or of a label: a longer one is refused.
+    private static let longestName = 1_024
+    /// Bytes of a help text: a longer one is cut, as a label value is.
+    private static let longestHelp = 4_096
+
+    /// Lines that a scrape in the text format has of each series.
+    var linesPerSeries: Int { kind == .histogram ? bounds.count + 3 : 1 }
+
     /// Every name that a sample or the family itself may have, in any format and any escaping.
     var sampleNames: [String] {
         guard let given else { return sampleNames(baseName) }
@@ -170,7 +178,7 @@ struct MetricDefinition: Sendable {
         self.kind = kind
         self.baseName = isSuffixed ? String(name.dropLast(suffix.count)) : name
         self.suffix = keepsName && !isSuffixed ? "" : suffix
-        self.help = help
+        self.help = CutValue.kept(help, longest: Self.longestHelp)
         self.labels = labels.sorted()
         self.hasOpenLabels = hasOpenLabels
         if let buckets {
@@ -192,6 +200,11 @@ struct MetricDefinition: Sendable {
     }
 
     private static func check(name: String) throws(RegistrationError) {
+        if name.utf8.count > longestName {
+            throw RegistrationError(
+                code: .invalidMetricName, metric: String(name.prefix(100)),
+                advice: "a name has at most \(longestName) bytes; shorten it")
+        }
         guard isValid(name, allowingColon: true) else {
             throw RegistrationError(
                 code: .invalidMetricName, metric: name,
@@ -212,6 +225,11 @@ struct MetricDefinition: Sendable {
                 throw RegistrationError(
                     code: .reservedLabelName, metric: name,
                     advice: "the label name \"\(label)\" belongs to Prometheus; choose another")
+            }
+            if label.utf8.count > longestName {
+                throw RegistrationError(
+                    code: .invalidLabelName, metric: name,
+                    advice: "the name of a label has at most \(longestName) bytes; shorten it")
             }
             guard isValid(label, allowingColon: false) else {
                 throw RegistrationError(

@@ -82,6 +82,14 @@ extension FamilyCore {
         return String(shown) + (isCut ? "…" : "")
     }
 
+    /// What there is no more of, of series or of their labels.
+    private var room: String {
+        hasLackedBytes
+            ? "\(limit.labelBytes) bytes of labels in a scrape, and its registry "
+                + "\(surroundings.labels.limit)"
+            : "\(limit.saneCount) series"
+    }
+
     /// What the log says when the family first gives out its overflow series.
     var overflowAdvice: String {
         let widest = widestLabel.map {
@@ -96,7 +104,7 @@ extension FamilyCore {
             ? "its labels and a higher SeriesLimit before swift-metrics asks for it"
             : "a higher SeriesLimit"
         return """
-            metric "\(definition.name)" may have \(limit.saneCount) series; further label values \
+            metric "\(definition.name)" may have \(room); further label values \
             share one \(shared), so totals stay right.\(widest ?? "") If it needs more series, \
             register it with \(way); outrider_series_overflowed_total counts
             """
@@ -110,7 +118,7 @@ extension FamilyCore {
                 + (widest.count > widest.examples.count ? ", …" : "")
         }
         return """
-            \(definition.name) may have \(limit.saneCount) series. \(overflowCount) look-ups were \
+            \(definition.name) may have \(room). \(overflowCount) look-ups were \
             given its overflow series instead.\(widest ?? "")
             """
     }

@@ -27,6 +27,8 @@ public final class Registry: Sendable {
     let surroundings: Surroundings
     /// Scrapes that are under way.
     let renders = SharedRuns<SharedRender.Key, SharedRender>()
+    /// One scrape is printed and compressed at a time.
+    let printing = Turns()
     /// Threads that ask collectors, beyond the first of each scrape.
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>
@@ -47,26 +49,32 @@ public final class Registry: Sendable {
     ///     `OUTRIDER_HISTOGRAMS` (`classic`, `native` or `both`), then they are classic.
     ///   - names: Which names metrics and labels may have; nil asks `OUTRIDER_METRIC_NAMES` (`classic`
     ///     or `utf8`), then they are classic.
+    ///   - labels: How much text labels may be; nil asks `OUTRIDER_LABEL_VALUE_BYTES` and
+    ///     `OUTRIDER_LABEL_BYTES`, then it is ``LabelLimits/standard``.
     ///   - log: Where its advice goes.
     ///   - clock: Where it gets the time from; for tests.
     public convenience init(
         reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
-        log: DiagnosticLog = .shared, clock: any MetricClock = SystemMetricClock()
+        labels: LabelLimits? = nil, log: DiagnosticLog = .shared,
+        clock: any MetricClock = SystemMetricClock()
     ) {
         self.init(
-            reportsItself: reportsItself, histograms: histograms, names: names, log: log,
-            clock: clock, rows: .shared)
+            reportsItself: reportsItself, histograms: histograms, names: names, labels: labels,
+            log: log, clock: clock, rows: .shared)
     }
 
     /// The same, with rows of its own for hot series, or none.
     package init(
         reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
-        log: DiagnosticLog = .shared, clock: any MetricClock = SystemMetricClock(), rows: CellRows?
+        labels: LabelLimits? = nil, log: DiagnosticLog = .shared,
+        clock: any MetricClock = SystemMetricClock(), rows: CellRows?
     ) {
         self.histograms = histograms ?? .ofProcess(log: log)
         self.names = names ?? .ofProcess(log: log)
-        let diagnostics = Diagnostics(log: log)
-        surroundings = Surroundings(diagnostics: diagnostics, clock: clock, rows: rows)
+        let limits = labels ?? .ofProcess(log: log)
+        let diagnostics = Diagnostics(log: log, longestValue: limits.saneLength)
+        surroundings = Surroundings(
+            diagnostics: diagnostics, clock: clock, rows: rows, labels: LabelBudget(limits.bytes))
         var state = RegistryState()
         scrapeFigures = ScrapeFigures(
             in: &state, isExposed: reportsItself, histograms: self.histograms, surroundings)

@@ -31,6 +31,8 @@ struct SeriesIndex: Sendable {
     private(set) var blocks: [SeriesBlock] = []
     /// Series that exist, the overflow series included.
     private(set) var living = 0
+    /// Bytes of their rendered labels.
+    private(set) var labelBytes = 0
     private var occupied = 0  // slots in use, tombstones included
     private var dead = 0
     private var overflowPlace: (block: Int, index: Int)?
@@ -104,6 +106,7 @@ struct SeriesIndex: Sendable {
         occupied += 1
         if unsafe isOverflow(key) { overflowPlace = (blocks.count - 1, index) }
         living += 1
+        labelBytes += key.count
     }
 
     /// A block twice the size of the last one, with room for labels like `key`.
@@ -143,6 +146,7 @@ struct SeriesIndex: Sendable {
             overflowPlace = nil
         }
         living -= 1
+        labelBytes -= unsafe blocks[place.block].labels(at: place.index).count
         dead += 1
     }
 

@@ -19,6 +19,8 @@ final class SeriesTable: Sendable {
         let instrument: AnyObject
         /// Whether it is the overflow series, for want of room for the one that was asked for.
         let isOverflow: Bool
+        /// Whether that was for want of bytes, rather than of series.
+        var lacksBytes = false
     }
 
     let clock: any MetricClock
@@ -28,6 +30,8 @@ final class SeriesTable: Sendable {
     /// The rendered labels of the overflow series; empty if there is none.
     let overflowKey: [UInt8]
     private let limit: Int
+    /// How much text their labels may be; nil if there is no limit.
+    private let budget: FamilyBudget?
     private let key: SeriesKey
     private let gate = ReaderGate.shared
     /// The address of the table that readers use, which the state or the graveyard keeps.
@@ -39,14 +43,16 @@ final class SeriesTable: Sendable {
     /// - Parameters:
     ///   - expectsMany: False for a family without labels, which has one series for good.
     ///   - limit: Series that there may be besides the overflow series.
+    ///   - budget: How much text their labels may be; nil if there is no limit.
     ///   - overflowKey: The rendered labels of the overflow series; empty if there is none.
     ///   - heads: What stands before each label's value; nil if they differ from series to series.
     ///   - expiry: How idle series are forgotten; nil keeps them.
     init(
-        expectsMany: Bool, limit: Int, overflowKey: [UInt8], heads: LabelHeads?,
-        expiry: IdleExpiry?, clock: any MetricClock
+        expectsMany: Bool, limit: Int, budget: FamilyBudget?, overflowKey: [UInt8],
+        heads: LabelHeads?, expiry: IdleExpiry?, clock: any MetricClock
     ) {
         self.limit = limit
+        self.budget = budget
         self.overflowKey = overflowKey
         self.expiry = expiry
         self.clock = clock
@@ -59,6 +65,7 @@ final class SeriesTable: Sendable {
     }
 
     deinit {
+        budget?.note(state.withLock { $0.labelBytes }, became: 0)
         key.destroy()
     }
 
@@ -98,8 +105,11 @@ final class SeriesTable: Sendable {
     /// Runs `body`, which may change the series, under the lock.
     func changing<Result>(_ body: (inout SeriesIndex) -> Result) -> Result {
         let result = state.withLock { state in
-            let old = state.lookup
-            defer { publish(state, instead: old) }
+            let (old, bytes) = (state.lookup, state.labelBytes)
+            defer {
+                publish(state, instead: old)
+                budget?.note(bytes, became: state.labelBytes)
+            }
             return body(&state)
         }
         freeUnread()
@@ -152,8 +162,13 @@ final class SeriesTable: Sendable {
             if let place = unsafe state.find(key, hash: hash) {
                 return Found(instrument: state.instrument(at: place), isOverflow: false)
             }
-            if state.isFull(limit), unsafe !state.isOverflow(key) {
-                return Found(instrument: overflow(in: &state, make: make), isOverflow: true)
+            let isFull = state.isFull(limit)
+            let lacksBytes =
+                budget?.hasRoom(for: key.count, beside: state.labelBytes) == false
+            if isFull || lacksBytes, unsafe !state.isOverflow(key) {
+                return Found(
+                    instrument: overflow(in: &state, make: make), isOverflow: true,
+                    lacksBytes: !isFull)
             }
             return Found(
                 instrument: unsafe add(key, hash: hash, make, to: &state), isOverflow: false)

@@ -78,15 +78,18 @@ final class HandlerStore: Sendable {
                         these dimensions or use another name
                         """)
             }
-            guard let key = labels.rendered else {
+            guard let (key, cuts) = labels.rendered(longest: diagnostics.longestValue) else {
                 diagnostics.refuse(
                     .labelsTooLong,
-                    "metric \"\(definition.name)\" was given dimensions of over 500 kB; shorten them"
+                    "metric \"\(definition.name)\" was given dimensions of over 64 KiB; shorten them"
                 )
                 return unseen(name, rules)
             }
+            diagnostics.noteCuts(cuts, of: definition.name)
+            // The cache keeps the dimensions as they were given, so not those that are cut.
             let isCacheable =
-                !labels.hasDuplicates && dimensions.count <= CachedHandler.mostDimensions
+                !labels.hasDuplicates && cuts == 0
+                && dimensions.count <= CachedHandler.mostDimensions
             return handler(in: core, key: key) { handler, removalCount in
                 guard isCacheable else { return nil }
                 return (

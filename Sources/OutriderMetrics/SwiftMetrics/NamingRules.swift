@@ -147,10 +147,13 @@ struct SeriesLabels {
     /// Whether the dimensions had a name twice, so that their order matters.
     let hasDuplicates: Bool
 
-    /// The labels as they stand between the braces; nil if they are beyond all measure.
-    var rendered: [UInt8]? {
-        unsafe LabelBlock.withRendered(heads: LabelHeads(names), values: values.span, order: nil) {
-            unsafe Array($0)
+    /// The labels as they stand between the braces, and how many values were cut; nil if they are beyond
+    /// all measure.
+    func rendered(longest: Int) -> (key: [UInt8], cuts: Int)? {
+        unsafe LabelBlock.withRendered(
+            heads: LabelHeads(names), values: values.span, order: nil, longest: longest
+        ) { block, cuts in
+            (unsafe Array(block), cuts)
         }
     }
 }

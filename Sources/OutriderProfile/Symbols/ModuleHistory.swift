@@ -35,6 +35,17 @@ package struct Module: Hashable, Sendable {
         place = ModulePlace(module)
     }
 
+    /// A module of which nothing but this is known; for tests.
+    package init(path: String, addresses: Range<UInt>) {
+        self.path = path
+        self.addresses = addresses
+        image = addresses
+        bias = addresses.lowerBound
+        fileOffset = 0
+        buildID = ""
+        place = ModulePlace(outrider_module())
+    }
+
     package static func == (left: Module, right: Module) -> Bool {
         left.addresses == right.addresses && left.path == right.path
             && left.buildID == right.buildID
@@ -87,20 +98,34 @@ package final class ModuleHistory: Sendable {
     }
 
     private let state = Guarded(State())
+    private let generation: @Sendable () -> UInt64
+    private let loaded: @Sendable () -> [Module]
+
+    /// What is loaded in this process; or what a test says is.
+    package init(
+        generation: @escaping @Sendable () -> UInt64 = { outrider_modules_generation() },
+        loaded: @escaping @Sendable () -> [Module] = { ModuleHistory.loadedModules() }
+    ) {
+        self.generation = generation
+        self.loaded = loaded
+    }
 
     /// Looks at what is loaded; a microsecond or two unless something has changed.
     ///
     /// A library that comes and goes between two looks is never seen. A heap profiler looks at each
     /// scrape and each profile.
     package func look() {
-        let generation = outrider_modules_generation()
+        let generation = self.generation()
         let known = state.withLock { $0 }
         guard known.generation != generation else { return }
         // Not under the lock, since a fork(2) of the host's waits while one is held.
-        let loaded = Self.loaded()
-        let kept = Set(loaded)
-        let gone = known.current.filter { !kept.contains($0) }
-        let former = Array((gone + known.former).prefix(Self.limit))
+        let loaded = self.loaded()
+        // A library that comes and goes in one place is remembered once, and not while it is loaded.
+        let present = Set(loaded)
+        let gone = known.current.filter { !present.contains($0) }
+        let before = Set(gone)
+        let others = known.former.filter { !present.contains($0) && !before.contains($0) }
+        let former = Array((gone + others).prefix(Self.limit))
         state.withLock { state in
             // Another look at the same time has found the same, or more.
             guard state.generation == known.generation else { return }
@@ -114,7 +139,7 @@ package final class ModuleHistory: Sendable {
         return state.withLock { $0.current + $0.former }
     }
 
-    private static func loaded() -> [Module] {
+    package static func loadedModules() -> [Module] {
         let count = outrider_modules_list(nil, 0)
         // A few more, should something be loaded meanwhile.
         let room = count + 16

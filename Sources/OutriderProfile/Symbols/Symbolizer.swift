@@ -60,9 +60,10 @@ package final class Symbolizer: Sendable {
     /// The one that every profile is named by.
     package static let shared = Symbolizer()
 
-    /// Names that are kept, and their bytes; past that all are let go of.
-    private static let limit = 100_000
-    private static let mostBytes = 32 << 20
+    /// Bytes of names that are kept, roughly; past that all are let go of.
+    package static let limit = 8 << 20
+    /// What an address costs besides its name.
+    private static let entrySize = 200
     /// Longest name for people, in bytes.
     private static let longestName = 2_048
 
@@ -70,7 +71,7 @@ package final class Symbolizer: Sendable {
         let readable: String
         let mangled: String
 
-        var bytes: Int { readable.utf8.count + mangled.utf8.count }
+        var size: Int { readable.utf8.count + mangled.utf8.count }
     }
 
     /// An address in a certain module: another one may come to be loaded there.
@@ -79,28 +80,30 @@ package final class Symbolizer: Sendable {
         let module: Module
     }
 
-    private let history: ModuleHistory
     private struct Known: Sendable {
         var names: [Place: Name?] = [:]
-        var bytes = 0
+        var size = 0
 
         mutating func add(_ fresh: [UInt: Name?], in module: Module) {
-            let more = fresh.values.reduce(0) { $0 + ($1?.bytes ?? 0) }
-            if names.count + fresh.count > limit || bytes + more > mostBytes { self = Known() }
-            guard more <= mostBytes else { return }
             for (address, name) in fresh {
+                let more = entrySize + (name?.size ?? 0)
+                if size + more > limit { self = Known() }
                 names[Place(address: address, module: module)] = .some(name)
+                size += more
             }
-            bytes += more
         }
     }
 
+    private let history: ModuleHistory
     private let known = Guarded(Known())
 
     /// A symbolizer with no names yet.
     package init(history: ModuleHistory = .shared) {
         self.history = history
     }
+
+    /// Bytes of the names that are kept, roughly.
+    package var knownSize: Int { known.withLock { $0.size } }
 
     /// What is known of these return addresses.
     package func symbols(of addresses: Set<UInt>) -> Symbols {

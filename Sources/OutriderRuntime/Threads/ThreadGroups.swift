@@ -61,6 +61,9 @@ package struct ThreadGroups: Sendable {
     package private(set) var groups: [String: Group] = [:]
     private var last: [Identity: Account] = [:]
 
+    /// Threads of which the last account is kept; for tests.
+    package var accountCount: Int { last.count }
+
     /// No thread was seen yet.
     package init() {}
 

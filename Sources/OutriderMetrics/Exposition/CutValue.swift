@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// A label value that is longer than it may be.
+//
+//     /search?q=aaaaaaaaaaaaaaaaaaaaaaaaaaa…0d4d8f3c5a1be977
+//
+// What stays is its beginning, whole scalars of it, then an ellipsis and a hash of the whole in 16
+// hexadecimal digits. So two values that only differ in their ends stay two series, and one value is the
+// same series in each process and after each restart. Source of the hash: FNV-1a of 64 bits
+// (draft-eastlake-fnv). It is not secret: who makes two values with one hash and one beginning adds up
+// what is his own.
+
+/// Label values that are cut.
+enum CutValue {
+    private static let mark = "…"
+    private static let digits = 16
+
+    /// A value that has more than `longest` bytes, in so many or a few less.
+    static func text(of value: String, longest: Int) -> String {
+        let bytes = value.utf8
+        var end =
+            bytes.index(
+                bytes.startIndex, offsetBy: max(0, longest - mark.utf8.count - digits),
+                limitedBy: bytes.endIndex) ?? bytes.endIndex
+        // A byte of the form 10xxxxxx goes on with a scalar.
+        while end > bytes.startIndex, end < bytes.endIndex, bytes[end] & 0xC0 == 0x80 {
+            end = bytes.index(before: end)
+        }
+        let hash = String(hash(of: value), radix: 16)
+        let zeros = String(repeating: "0", count: digits - hash.utf8.count)
+        return value[..<end] + mark + zeros + hash
+    }
+
+    /// A value as a series has it: itself, or cut.
+    static func kept(_ value: String, longest: Int) -> String {
+        value.utf8.count > longest ? text(of: value, longest: longest) : value
+    }
+
+    private static func hash(of value: String) -> UInt64 {
+        let span = value.utf8.span
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for index in span.indices { hash = (hash ^ UInt64(span[index])) &* 0x0000_0100_0000_01B3 }
+        return hash
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is remembered of libraries and names over a year of plugins that are loaded again and again.
+
+import OutriderProfile
+import Synchronization
+import Testing
+
+@Suite struct HistoryTests {
+    private final class Loader: Sendable {
+        let turn = Atomic<UInt64>(0)
+
+        /// The program, and one of three versions of a plugin, at one of two addresses.
+        func modules() -> [Module] {
+            let turn = UInt(turn.load(ordering: .relaxed))
+            let start = 0x7F00_0000_0000 + turn % 2 * 0x10_0000
+            return [
+                Module(path: "/app", addresses: 0x40_0000..<0x50_0000),
+                Module(path: "/plugin-\(turn % 3).so", addresses: start..<start + 0x1_0000),
+            ]
+        }
+    }
+
+    private let loader = Loader()
+
+    private func history() -> ModuleHistory {
+        let loader = loader
+        return ModuleHistory(
+            generation: { loader.turn.load(ordering: .relaxed) }, loaded: { loader.modules() })
+    }
+
+    @Test func `a library that is loaded again in its place is remembered once`() {
+        let history = history()
+        for turn in 0..<8_760 {
+            loader.turn.store(UInt64(turn), ordering: .relaxed)
+            history.look()
+            let modules = history.modules
+            #expect(Set(modules).count == modules.count)
+            if modules.count > 7 { break }
+        }
+        // The program, and each version at each address.
+        #expect(history.modules.count == 7)
+        #expect(history.modules.first?.path == "/app")
+    }
+
+    @Test func `libraries in ever new places are remembered up to a limit, the latest first`() {
+        let loader = loader
+        let history = ModuleHistory(
+            generation: { loader.turn.load(ordering: .relaxed) },
+            loaded: {
+                let start = 0x7F00_0000_0000 + UInt(loader.turn.load(ordering: .relaxed)) * 0x1_0000
+                return [Module(path: "/plugin.so", addresses: start..<start + 0x1000)]
+            })
+        for turn in 0..<2_000 {
+            loader.turn.store(UInt64(turn), ordering: .relaxed)
+            history.look()
+        }
+        #expect(history.modules.count == 257)
+        #expect(
+            history.modules.map(\.addresses.lowerBound)
+                == history.modules.map(\.addresses.lowerBound).sorted(by: >))
+    }
+
+    @Test func `names that were looked up are kept up to a limit in bytes`() {
+        let symbolizer = Symbolizer(history: history())
+        for turn in 0..<80 {
+            let first = 0x40_0000 + UInt(turn) * 1_000
+            _ = symbolizer.symbols(of: Set(first..<first + 1_000))
+            #expect(symbolizer.knownSize <= Symbolizer.limit)
+        }
+        #expect(symbolizer.knownSize > 0)
+    }
+}
