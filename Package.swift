@@ -283,7 +283,7 @@ let package = Package(
             name: "OutriderTests",
             dependencies: [
                 "Outrider", "OutriderEndpoint", "OutriderMetrics", "OutriderProfile",
-                "OutriderTesting", "TestSupport",
+                "OutriderTesting", "OutriderThreading", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
