@@ -291,7 +291,7 @@ static void test_random(int rounds) {
 /* A connection on which nothing moves is ended, wherever it stands. */
 static void test_idle(void) {
   subject = "connections on which nothing moves";
-  void *daemon = start(3);
+  struct server *server = start(3);
   static const size_t sizes[] = {0, 10, 20, 30, small_size - 1, small_size};
   int wires[sizeof sizes / sizeof *sizes];
   size_t count = sizeof sizes / sizeof *sizes;
@@ -305,7 +305,7 @@ static void test_idle(void) {
     close(wires[each]);
   }
   settle();
-  stop(daemon);
+  stop(server);
 }
 
 /* Stops with connections in every state. */
@@ -317,7 +317,7 @@ static void test_stop(void) {
                                          "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"};
   enum { kinds = sizeof requests / sizeof *requests, each_kind = 4 };
   for (int round = 0; round < 10; round++) {
-    void *daemon = start(idle_seconds);
+    struct server *server = start(idle_seconds);
     int wires[kinds * each_kind];
     long before = opened;
     waiting = 0;
@@ -331,7 +331,7 @@ static void test_stop(void) {
     while ((opened < before + kinds * each_kind || waiting < each_kind) && now() < end)
       poll(NULL, 0, 1);
     CHECK(waiting == each_kind, "%ld of %d pages in hand", waiting, each_kind);
-    stop(daemon);
+    stop(server);
     CHECK(is_even(), "%ld/%ld connections, %ld/%ld requests, %ld/%ld bodies", closed, opened,
           completions, targets, releases, bodies);
     for (int each = 0; each < kinds * each_kind; each++) {
@@ -341,10 +341,10 @@ static void test_stop(void) {
   }
   subject = "stopping at once";
   for (int round = 0; round < 50; round++) {
-    void *daemon = start(idle_seconds);
+    struct server *server = start(idle_seconds);
     int wire = dial();
     say(wire, small, small_size, small_size);
-    stop(daemon);
+    stop(server);
     CHECK(is_even(), "something is left");
     hear_end(wire);
     close(wire);
@@ -368,13 +368,13 @@ int main(int count, char **arguments) {
   for (is_unix = 0; is_unix < 2; is_unix++) {
     int free_descriptor = next_descriptor();
     noise = seed * 2 + 1;
-    void *daemon = start(idle_seconds);
+    struct server *server = start(idle_seconds);
     test_table();
     test_connections();
     test_closing();
     test_nul();
     test_random(800);
-    stop(daemon);
+    stop(server);
     CHECK(is_even(), "something is left");
     test_idle();
     test_stop();

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -75,7 +76,6 @@ static long now(void) {
 /* A connection, from `opened` to `closed`. */
 struct client {
   int descriptor;
-  uint8_t *address;
 };
 
 /* A request, from `target` to `completed`. */
@@ -96,16 +96,11 @@ struct body {
 static _Thread_local int current = -1;
 static int server_context;
 
-static intptr_t on_opened(void *context, int descriptor, const uint8_t *address, size_t size) {
+static intptr_t on_opened(void *context, int descriptor) {
   CHECK(context == &server_context, "another context");
   CHECK(fcntl(descriptor, F_GETFD) >= 0, "no descriptor %d", descriptor);
-  CHECK(size == (is_unix ? 0 : 4), "an address of %zu bytes", size);
   struct client *client = malloc(sizeof *client);
   client->descriptor = descriptor;
-  client->address = malloc(size + 1);
-  if (size > 0) memcpy(client->address, address, size);
-  client->address[size] = 0;
-  CHECK(size == 0 || client->address[0] == 127, "not from here");
   atomic_fetch_add(&opened, 1);
   return (intptr_t)client;
 }
@@ -115,7 +110,6 @@ static void on_closed(void *context, intptr_t name) {
   CHECK(context == &server_context, "another context");
   CHECK(fcntl(client->descriptor, F_GETFD) >= 0, "the descriptor went first");
   if (current == client->descriptor) current = -1;
-  free(client->address);
   free(client);
   atomic_fetch_add(&closed, 1);
 }
@@ -273,19 +267,49 @@ static int listener(void) {
   return listening;
 }
 
-static void *start(unsigned int idle) {
-  void *daemon = outrider_mhd_start(listener(), &callbacks, connection_limit, idle,
-                                    connection_memory, stack_size);
-  CHECK(daemon != NULL, "no daemon");
-  return daemon;
+/* A daemon, and the thread that accepts connections for it. */
+struct server {
+  void *daemon;
+  int listening;
+  pthread_t acceptor;
+  atomic_int is_ending;
+};
+
+/* Accepts while there are fewer connections than the limit, as long as the socket is not shut. */
+static void *accept_all(void *argument) {
+  struct server *server = argument;
+  long handed = 0, closed_before = atomic_load(&closed);
+  while (!atomic_load(&server->is_ending)) {
+    int is_full = handed - (atomic_load(&closed) - closed_before) >= connection_limit;
+    struct pollfd ready = {server->listening, POLLIN, 0};
+    if (poll(&ready, !is_full, is_full ? 1 : -1) < 1) continue;
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    int descriptor = outrider_accept(server->listening, (struct sockaddr *)&peer, &size);
+    if (descriptor < 0) continue;
+    CHECK(peer.ss_family == (is_unix ? AF_UNIX : AF_INET), "not from here");
+    handed += outrider_mhd_serve(server->daemon, descriptor, (struct sockaddr *)&peer, size);
+  }
+  return NULL;
 }
 
-static void stop(void *daemon) {
-  int listening = outrider_mhd_quiesce(daemon);
-  CHECK(listening >= 0, "no socket is given back");
-  shutdown(listening, SHUT_RDWR);
-  outrider_mhd_stop(daemon);
-  CHECK(close(listening) == 0, "the socket was not ours");
+static struct server *start(unsigned int idle) {
+  struct server *server = calloc(1, sizeof *server);
+  server->listening = listener();
+  server->daemon =
+      outrider_mhd_start(&callbacks, connection_limit, idle, connection_memory, stack_size);
+  CHECK(server->daemon != NULL, "no daemon");
+  CHECK(pthread_create(&server->acceptor, NULL, accept_all, server) == 0, "no thread");
+  return server;
+}
+
+static void stop(struct server *server) {
+  atomic_store(&server->is_ending, 1);
+  shutdown(server->listening, SHUT_RDWR);
+  CHECK(pthread_join(server->acceptor, NULL) == 0, "no end");
+  outrider_mhd_stop(server->daemon);
+  CHECK(close(server->listening) == 0, "the socket was not ours");
+  free(server);
 }
 
 static int is_even(void) {
