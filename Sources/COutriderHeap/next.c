@@ -182,7 +182,9 @@ void *outrider_heap_called(void *where, const char *name) {
     void *found = dlsym(where, name);
     for (size_t each = 0; each < sizeof versions / sizeof *versions; each++) {
         void *versioned = dlvsym(where, name, versions[each]);
-        if (versioned && (!found || is_before(versioned, found))) found = versioned;
+        /* Mostly it is the same. To ask for a function's file is slow: dladdr reads all symbols of the file. */
+        if (versioned && versioned != found && (!found || is_before(versioned, found)))
+            found = versioned;
     }
     return found;
 }

@@ -24,6 +24,7 @@
 #include "sampler.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -115,16 +116,45 @@ static __thread bool is_deciding __attribute__((tls_model("initial-exec")));
 static void *_Atomic next_forms[FORMS];
 static _Atomic(bool) is_allocators[FORMS];
 
+/* The file that an address belongs to. */
+struct object {
+    uintptr_t address;
+    const char *name;
+    uintptr_t base;
+};
+
+static int is_there(struct dl_phdr_info *info, size_t size, void *wanted) {
+    (void)size;
+    struct object *object = wanted;
+    for (int each = 0; each < info->dlpi_phnum; each++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[each];
+        if (part->p_type != PT_LOAD) continue;
+        uintptr_t start = info->dlpi_addr + part->p_vaddr;
+        if (object->address < start || object->address - start >= part->p_memsz) continue;
+        object->name = info->dlpi_name;
+        object->base = info->dlpi_addr;
+        return 1;
+    }
+    return 0;
+}
+
+/* dladdr would read all symbols of the file to find the function's name as well. */
+static bool find_object(const void *function, struct object *object) {
+    object->address = (uintptr_t)function;
+    return dl_iterate_phdr(is_there, object) == 1;
+}
+
 static bool is_standard_library(const void *function) {
-    Dl_info info;
-    if (!dladdr(function, &info) || !info.dli_fname) return false;
-    return strstr(info.dli_fname, "libstdc++.so") || strstr(info.dli_fname, "libc++.so");
+    struct object object;
+    if (!find_object(function, &object) || !object.name) return false;
+    return strstr(object.name, "libstdc++.so") || strstr(object.name, "libc++.so");
 }
 
 static bool is_in_allocator(const void *function) {
-    Dl_info info, allocator;
-    return dladdr(function, &info) && dladdr((void *)outrider_heap_next.malloc, &allocator)
-        && allocator.dli_fbase == info.dli_fbase;
+    struct object object, allocator;
+    return find_object(function, &object)
+        && find_object((const void *)outrider_heap_next.malloc, &allocator)
+        && allocator.base == object.base;
 }
 
 /* The form that would be called without us; NULL if there is none. */

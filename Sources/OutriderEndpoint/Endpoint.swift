@@ -110,7 +110,12 @@ public final class Endpoint: Sendable {
         server.stopSignal.raise()
         server.inFlight.drain(
             until: min(limit, time.now + configuration.limits.drainTimeout), by: time)
-        running.daemon.stop(until: limit, by: time)
+        if running.acceptor.hasLostSocket {
+            // The library would write to a number that may be somebody else's by now.
+            server.connections.shutAll()
+        } else {
+            running.daemon.stop(until: limit, by: time)
+        }
         server.connections.stopLooking()
     }
 

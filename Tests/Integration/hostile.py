@@ -55,6 +55,6 @@ NUMBERS = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1, 
 
 
 def every_scalar() -> list[str]:
-    """All Unicode scalar values, some hundred in each text."""
+    """All Unicode scalar values, some hundred in each text: 1,024 bytes at most."""
     every = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
-    return ["".join(every[start : start + 500]) for start in range(0, len(every), 500)]
+    return ["".join(every[start : start + 256]) for start in range(0, len(every), 256)]

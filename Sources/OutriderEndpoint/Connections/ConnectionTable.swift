@@ -202,12 +202,17 @@ package final class ConnectionTable: Sendable {
 
     /// Ends every connection, those to come too; returns once all are closed, so after every page.
     package func endAll() {
+        shutAll()
+        while let lastClosed = state.withLock({ $0.crowd.isEmpty ? nil : $0.lastClosed }) {
+            _ = lastClosed.wait(for: .seconds(60))
+        }
+    }
+
+    /// Ends every connection, those to come too, and does not wait for them.
+    func shutAll() {
         telling { state in
             state.lastClosed = Latch()
             for id in state.crowd.connections.keys { state.crowd.shut(id, Int32(SHUT_RDWR)) }
-        }
-        while let lastClosed = state.withLock({ $0.crowd.isEmpty ? nil : $0.lastClosed }) {
-            _ = lastClosed.wait(for: .seconds(60))
         }
     }
 

@@ -31,6 +31,7 @@ final class Acceptor: Sendable {
     private let daemon: Daemon
     private let ending: StopSignal
     private let ended = Latch()
+    private let hasLost = Guarded(false)
     private let arrivals = Guarded(
         Allowances<ClientAddress>(burst: Acceptor.burst, rate: Acceptor.rate))
 
@@ -44,6 +45,9 @@ final class Acceptor: Sendable {
         self.daemon = daemon
         self.ending = ending
     }
+
+    /// Whether other code has closed its socket, and perhaps all else that the endpoint has.
+    var hasLostSocket: Bool { hasLost.withLock { $0 } }
 
     /// Starts its thread; false if there is none to be had.
     func start() -> Bool {
@@ -71,6 +75,8 @@ final class Acceptor: Sendable {
         // Somebody else may have shut it, or closed it and opened another file under its number.
         let isBroken = waiting[0].revents & Int16(POLLHUP | POLLERR | POLLNVAL) != 0
         if found >= 0, !isBroken, waiting[1].revents == 0, socket.isOwn { return true }
+        hasLost.withLock { $0 = true }
+        HighNumbers.leave()
         server.noteLostListener()
         return false
     }

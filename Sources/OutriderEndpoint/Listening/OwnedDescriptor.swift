@@ -7,6 +7,8 @@
 // service closes all of them, its next ones have low numbers. And before we shut, close or read one by ourselves, we
 // look whether the file behind it is the one that we opened.
 
+internal import OutriderThreading
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -55,8 +57,19 @@ struct OwnedDescriptor: Sendable {
 /// The numbers that our descriptors have.
 enum HighNumbers {
     private static let usual: Int32 = 512
+    /// More than an endpoint has at one time.
+    private static let span: Int32 = 1_024
+    private static let given = Guarded<Int32>(0)
 
-    /// The lowest of them: 512, or half of `RLIMIT_NOFILE` where that is below 1,024.
+    /// Leaves the numbers that are in use to those who have them.
+    ///
+    /// Called where the service has closed what was open under them: the library's threads know these numbers, and
+    /// write and read there until the process ends. So the next endpoint has others.
+    static func leave() {
+        given.withLock { $0 += span }
+    }
+
+    /// The lowest of them: 512, or half of `RLIMIT_NOFILE` where that is below 1,024; higher ones after ``leave()``.
     ///
     /// select(2) cannot take numbers of 1,024 and more; services that use it keep all the low ones.
     static var lowest: Int32 {
@@ -67,7 +80,7 @@ enum HighNumbers {
             let isKnown = unsafe getrlimit(RLIMIT_NOFILE, &limit) == 0
         #endif
         guard isKnown else { return 0 }
-        return min(usual, Int32(clamping: limit.rlim_cur) / 2)
+        return min(usual + given.withLock { $0 }, Int32(clamping: limit.rlim_cur) / 2)
     }
 
     /// The same file under a high number; the given descriptor is closed.
