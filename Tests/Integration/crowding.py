@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A crowd that does its worst to one address, as a program: crowding.py PORT KIND.
 
-It comes from addresses of its own, says `ready` once all of it has come, and goes on until its input ends.
+It comes from an address of its own, says `ready` once all of it has come, and goes on until its input ends.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import Lines
 from raw import SECONDS, get
 
-KINDS = ("in use", "newcomers", "resets", "junk", "differing scrapes", "many addresses")
+KINDS = ("in use", "newcomers", "resets", "junk", "differing scrapes")
 PERIOD = 0.04
 """Seconds between two requests on a connection in use."""
 HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(190)
@@ -39,8 +39,7 @@ class Crowd:
         """One more, which does not wait until it is accepted."""
         client = socket.socket()
         client.setblocking(False)
-        last = self.came % 120 + 1 if self.kind == "many addresses" else 1
-        client.bind((f"127.0.7.{last}", 0))
+        client.bind(("127.0.7.1", 0))
         client.connect_ex(("127.0.0.1", self.port))
         self.came += 1
         self.clients[client.fileno()] = client
@@ -82,7 +81,7 @@ class Crowd:
 
     def go_on(self) -> None:
         """What all of them do, until the input ends."""
-        count = {"in use": 64, "newcomers": 200, "resets": 64, "junk": 64, "differing scrapes": 16, "many addresses": 240}[self.kind]
+        count = {"in use": 64, "newcomers": 200, "resets": 64, "junk": 64, "differing scrapes": 16}[self.kind]
         for _ in range(count):
             self.connect()
         if self.kind == "in use":

@@ -80,6 +80,24 @@ import Testing
         withExtendedLifetime(crowd) {}
     }
 
+    @Test func `who sends a request byte by byte makes room for another client of its address`()
+        throws
+    {
+        let drips = try (0..<64).map { _ in
+            let pair = try SocketPair()
+            // Its thread has not come to read that yet.
+            try pair.sendByte()
+            _ = try #require(table.open(pair.near, from: attacker))
+            return pair
+        }
+        let refused = try SocketPair()
+        #expect(table.open(refused.near, from: attacker) == nil)
+        time.advance(by: .milliseconds(150))
+        let pair = try SocketPair()
+        #expect(table.open(pair.near, from: attacker) != nil)
+        withExtendedLifetime(drips) {}
+    }
+
     @Test func `a client that has had no time to ask is not the one that goes`() throws {
         // Nobody has sent anything over these: their ends are open, and nothing comes.
         let pairs = try (0..<64).map { _ in try SocketPair() }

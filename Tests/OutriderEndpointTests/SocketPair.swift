@@ -27,6 +27,12 @@ final class SocketPair {
         return unsafe recv(near, &byte, 1, Int32(MSG_DONTWAIT)) == 0
     }
 
+    /// Sends something from the far end.
+    func sendByte() throws {
+        var byte: UInt8 = 0x47
+        guard unsafe write(far, &byte, 1) == 1 else { throw POSIXFailure(code: errno) }
+    }
+
     /// Puts this near end where the near end of another pair was; returns whether that worked.
     func replace(_ other: SocketPair) -> Bool { dup2(near, other.near) == other.near }
 

@@ -8,9 +8,9 @@
 // |---|---|
 // | below both limits | everybody |
 // | the limit of its address, up to twice as many | everybody, in the place of one of that address that is idle, if there is one |
-// | twice the limit of its address | who finds one of that address that is silent; else it is refused |
+// | twice the limit of its address | who finds one of that address that is silent or has waited for 0.1 s; else it is refused |
 // | the limit of all, up to twice as many | everybody, in the place of an idle one of the address that has the most |
-// | twice the limit of all | who finds a silent one; else an address that has hardly any, up to four times the limit |
+// | twice the limit of all | who finds one that is silent or has waited for 0.1 s; else an address that has hardly any, up to four times the limit |
 // | four times the limit of all | an address that has none, in the place of the one that has waited longest, or else of one of the address that has the most |
 //
 // An address that has fewer connections than the newcomer's loses none to it.
@@ -103,7 +103,7 @@ struct Crowd: Sendable {
             if own >= max(3 * most, Self.leastCapacity * 3 / 4) { return false }
             let others = remaining { $0.client == client }
             if others.count >= most, !cutIdle(of: others, at: now),
-                others.count >= Self.tolerance * most, !cutLeft(of: others), !cutSilent(of: others)
+                others.count >= Self.tolerance * most, !cutAny(of: others, at: now)
             {
                 return false
             }
@@ -116,7 +116,7 @@ struct Crowd: Sendable {
             return all < capacity(for: own)
         }
         if count < Self.tolerance * limits.connections { return all < capacity(for: own) }
-        if cutLeft(of: open) || cutSilent(of: ofLargest(open)) || cutSilent(of: open) {
+        if cutSilent(of: ofLargest(open)) || cutAny(of: open, at: now) {
             return all < capacity(for: own)
         }
         if client.isKnown, own < Self.few, all < Self.reserve * limits.connections { return true }
@@ -162,6 +162,14 @@ struct Crowd: Sendable {
     ) -> Bool {
         cutSilent(of: candidates.filter { $0.value.isIdle(at: now) })
             || cutOldest(of: candidates.filter { $0.value.isStalled(at: now) })
+    }
+
+    /// Ends one that has left or is silent, or else the one that has waited longest without a whole request.
+    private mutating func cutAny(
+        of candidates: [ID: OpenConnection], at now: ContinuousClock.Instant
+    ) -> Bool {
+        cutLeft(of: candidates) || cutSilent(of: candidates)
+            || cutOldest(of: candidates.filter { $0.value.isIdle(at: now) })
     }
 
     /// Ends the oldest of those whose clients have left, or at least say no more; tells whether there was one.
