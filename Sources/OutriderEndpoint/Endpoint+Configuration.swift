@@ -52,7 +52,8 @@ extension Endpoint {
         /// Connections at one time from one address, or from one network of 64 bits in IPv6.
         ///
         /// One more costs that address the one that has waited longest. Those that have had no time to ask, or are
-        /// being answered, stay: up to twice as many. Others are told 503 at once.
+        /// being answered, stay: up to twice as many, three times while some have just come. Others are told
+        /// 503 at once.
         public var connectionsPerAddress = 32
         /// Processor time that the requests of one address may take for one page, as a share of one processor.
         ///

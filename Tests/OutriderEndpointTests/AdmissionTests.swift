@@ -83,7 +83,7 @@ import Testing
     @Test func `who sends a request byte by byte makes room for another client of its address`()
         throws
     {
-        let drips = try (0..<64).map { _ in
+        let drips = try (0..<96).map { _ in
             let pair = try SocketPair()
             // Its thread has not come to read that yet.
             try pair.sendByte()

@@ -8,7 +8,7 @@
 // |---|---|
 // | below both limits | everybody |
 // | the limit of its address, up to twice as many | everybody, in the place of one of that address that is idle, if there is one |
-// | twice the limit of its address | who finds one of that address that is silent or has waited for 0.1 s; else it is refused |
+// | twice the limit of its address | who finds one of that address that is silent or has waited for 0.1 s; up to three times the limit while some have waited for less; else it is refused |
 // | the limit of all, up to twice as many | everybody, in the place of an idle one of the address that has the most |
 // | twice the limit of all | who finds one that is silent or has waited for 0.1 s; else an address that has hardly any, up to four times the limit |
 // | four times the limit of all | an address that has none, in the place of the one that has waited longest, or else of one of the address that has the most |
@@ -105,7 +105,9 @@ struct Crowd: Sendable {
             if others.count >= most, !cutIdle(of: others, at: now),
                 others.count >= Self.tolerance * most, !cutAny(of: others, at: now)
             {
-                return false
+                // On a busy machine the threads of those who have just come are late, and nobody can be judged yet.
+                let isEarly = others.values.contains { $0.isWaiting }
+                if !isEarly || others.count >= (Self.tolerance + 1) * most { return false }
             }
         }
         guard all >= limits.connections else { return true }
