@@ -3,6 +3,7 @@
 
 A probe is what kubelet does: a new connection for each, and a limit for all of it. The limit is a fact that counts
 here, as it ends containers; on a busy machine a control agent without a crowd tells how long a probe takes anyway.
+They run alone: a crowd takes all the processor that it can get, and other tests would take it from the agent.
 """
 
 import statistics
@@ -17,7 +18,7 @@ from manifests import of_kind
 from raw import SECONDS, Client, get
 from serving import Serving, scrape
 
-pytestmark = pytest.mark.wait
+pytestmark = pytest.mark.measure
 
 PROBER = "127.0.0.9"
 SCRAPER = "127.0.0.10"
