@@ -12,8 +12,8 @@
 #include <time.h>
 
 #define STRIPES 16
-/// How often it is looked whether a wait is over, and how long one lasts at most, by the clock: a step takes longer
-/// than it is told to.
+/// How long a thread sleeps between two checks, and how long it waits in all. The whole wait is measured by the clock,
+/// since each sleep takes longer than asked for.
 #define STEP_NANOSECONDS 50000
 #define LONGEST_NANOSECONDS 50000000
 

@@ -33,8 +33,8 @@ static inline void lock_pause(void) {
 #endif
 }
 
-/* Waits a moment. By futex(2) that nobody wakes: malloc makes this system call itself, so that a program which has
- * confined itself to what malloc needs may go on. Keeps errno. */
+/* Sleeps for a moment, by a futex(2) wait with a timeout that nobody wakes. malloc itself makes this system call, so
+ * a seccomp filter that lets malloc work lets this work too. Keeps errno. */
 static inline void lock_wait(bounded_lock *lock) {
     struct timespec moment = {0, LOCK_WAIT_NS};
     int saved = errno;

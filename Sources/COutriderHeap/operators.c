@@ -5,9 +5,9 @@
  * replaced (new.delete.single, new.delete.array: `new[]` calls `new`, a sized delete the one without a size). So
  * we judge all of them together, once, by what the process calls and what comes behind us:
  *
- *   all are ours, and behind us is the standard library    We do what it does, by malloc and free. From inside of
- *                                                          that library, which keeps no frames, nobody would see
- *                                                          who said `new`.
+ *   all are ours, and behind us is the standard library    We do what it does, by malloc and free. It is compiled
+ *                                                          without frame pointers, so a stack that is taken inside
+ *                                                          of it does not show who called `new`.
  *   anything else                                          Each call goes on to the same function behind us. What
  *                                                          the allocator behind brought along is sampled here; what
  *                                                          calls malloc in the end is sampled there.
@@ -123,7 +123,7 @@ struct object {
     uintptr_t base;
 };
 
-static int is_there(struct dl_phdr_info *info, size_t size, void *wanted) {
+static int has_address(struct dl_phdr_info *info, size_t size, void *wanted) {
     (void)size;
     struct object *object = wanted;
     for (int each = 0; each < info->dlpi_phnum; each++) {
@@ -141,7 +141,7 @@ static int is_there(struct dl_phdr_info *info, size_t size, void *wanted) {
 /* dladdr would read all symbols of the file to find the function's name as well. */
 static bool find_object(const void *function, struct object *object) {
     object->address = (uintptr_t)function;
-    return dl_iterate_phdr(is_there, object) == 1;
+    return dl_iterate_phdr(has_address, object) == 1;
 }
 
 static bool is_standard_library(const void *function) {
@@ -244,7 +244,7 @@ static void *allocated(size_t alignment, size_t size, outrider_stack_point calle
     return block;
 }
 
-/* The same, with what C++ does where there is no memory: it asks the handler for some, or throws. */
+/* The same; if there is no memory, the new-handler is called, and without a handler it throws (new.delete.single). */
 static void *allocated_or_not(size_t alignment, size_t size, bool throws, outrider_stack_point caller) {
     for (;;) {
         void *block = allocated(alignment, size, caller);

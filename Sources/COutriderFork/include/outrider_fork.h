@@ -4,8 +4,8 @@
 // A forked child has one thread, and the memory as it was at that moment: a lock that another thread
 // held then is never opened in it, and what that thread was changing stays half changed. So whoever
 // takes a lock says so, and pthread_atfork(3) has a fork wait for those few microseconds. It waits 50
-// milliseconds at most, for somebody may hold a lock for long: no code of ours does anything under one that takes
-// milliseconds, but the system may give its thread no processor.
+// milliseconds at most. Nothing that we do under a lock takes milliseconds, but the thread that holds one may be
+// descheduled.
 #ifndef OUTRIDER_FORK_H
 #define OUTRIDER_FORK_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Output that does not harm the process whose descriptor it goes to.
 //
-// A write(2) can end a process that did not ask for it: SIGPIPE where nobody reads, SIGXFSZ past the limit of
-// file sizes, SIGTTOU of a terminal that stops background output. And it can wait for ever: a full pipe, a stopped
+// A write(2) can end the process by a signal: SIGPIPE if nobody reads the pipe, SIGXFSZ past the limit of file sizes,
+// SIGTTOU from a terminal that stops background output. It can also block for ever, on a full pipe or a stopped
 // terminal. Here such a line is dropped instead, and the caller counts it.
 #ifndef OUTRIDER_OUTPUT_H
 #define OUTRIDER_OUTPUT_H
@@ -33,8 +33,8 @@ void outrider_quiet_end(const outrider_quiet *quiet);
 /// calls; a pipe or a terminal is opened once more for the time of the call, since O_NONBLOCK of the descriptor itself
 /// belongs to all who share it.
 ///
-/// Returns whether the whole line was taken. It is not where that would wait, where nobody reads, where the descriptor
-/// is closed, where a file may not grow, and for more than OUTRIDER_LINE_BYTES.
+/// Returns whether the whole line was written. It is dropped if the write would block, if nobody reads, if the
+/// descriptor is closed, if the file may not grow, and if it has more than OUTRIDER_LINE_BYTES.
 bool outrider_say(int descriptor, const void *line, size_t count);
 
 #endif

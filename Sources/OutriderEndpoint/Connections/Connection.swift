@@ -6,6 +6,8 @@
 //                                                                           stalled when its place
 //                                                                           is needed
 
+internal import OutriderThreading
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)

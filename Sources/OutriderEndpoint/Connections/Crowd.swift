@@ -43,7 +43,7 @@ struct Crowd: Sendable {
     private static let few = 4
     /// So many may be there in all, with those on their way out: who is cut takes a moment to leave.
     private static let leastCapacity = 256
-    /// How many are looked at to find a silent one: each look is a system call.
+    /// How many are looked at to find one that has left or is silent: each look is a system call.
     private static let looks = 32
 
     let limits: Endpoint.Limits
@@ -95,38 +95,48 @@ struct Crowd: Sendable {
 
     /// Makes room for somebody who comes from `client`; returns whether there is.
     mutating func makeRoom(for client: ClientAddress, at now: ContinuousClock.Instant) -> Bool {
-        let all = connections.count
-        let own = counts[client] ?? 0
+        makeRoomAmongOwn(of: client, at: now) && makeRoomAmongAll(for: client, at: now)
+    }
+
+    /// Keeps an address within its own limit.
+    private mutating func makeRoomAmongOwn(
+        of client: ClientAddress, at now: ContinuousClock.Instant
+    ) -> Bool {
         let most = limits.connectionsPerAddress
-        if client.isKnown, own >= most {
-            // Whatever else is the case, one address does not get more than this.
-            if own >= max(3 * most, Self.leastCapacity * 3 / 4) { return false }
-            let others = remaining { $0.client == client }
-            if others.count >= most, !cutIdle(of: others, at: now),
-                others.count >= Self.tolerance * most, !cutAny(of: others, at: now)
-            {
-                // On a busy machine the threads of those who have just come are late, and nobody can be judged yet.
-                let isEarly = others.values.contains { $0.isWaiting }
-                if !isEarly || others.count >= (Self.tolerance + 1) * most { return false }
-            }
-        }
+        let own = counts[client] ?? 0
+        guard client.isKnown, own >= most else { return true }
+        // Whatever else is the case, one address does not get more than this.
+        if own >= max(3 * most, Self.leastCapacity * 3 / 4) { return false }
+        let others = remaining { $0.client == client }
+        if others.count < most || cutIdle(of: others, at: now) { return true }
+        if others.count < Self.tolerance * most || cutAny(of: others, at: now) { return true }
+        // On a busy machine the threads of those who have just come are late, and nobody can be judged yet.
+        let isEarly = others.values.contains { $0.isWaiting }
+        return isEarly && others.count < (Self.tolerance + 1) * most
+    }
+
+    /// Keeps all addresses together within the limit of all.
+    private mutating func makeRoomAmongAll(
+        for client: ClientAddress, at now: ContinuousClock.Instant
+    ) -> Bool {
+        let all = connections.count
         guard all >= limits.connections else { return true }
+        let own = counts[client] ?? 0
+        let hasCapacity = all < capacity(for: own)
         let count = connections.count { !$0.value.isCut }
-        if count < limits.connections { return all < capacity(for: own) }
+        if count < limits.connections { return hasCapacity }
         let open = remaining { $0.client == client || self.has($0.client, asManyAs: own) }
         if cutIdle(of: ofLargest(open), at: now) || cutIdle(of: open, at: now) {
-            return all < capacity(for: own)
+            return hasCapacity
         }
-        if count < Self.tolerance * limits.connections { return all < capacity(for: own) }
-        if cutSilent(of: ofLargest(open)) || cutAny(of: open, at: now) {
-            return all < capacity(for: own)
-        }
+        if count < Self.tolerance * limits.connections { return hasCapacity }
+        if cutSilent(of: ofLargest(open)) || cutAny(of: open, at: now) { return hasCapacity }
         if client.isKnown, own < Self.few, all < Self.reserve * limits.connections { return true }
         // A new address gets in, whatever the others do.
         guard client.isKnown, own == 0 else { return false }
         let isOneCut =
             cutOldest(of: open.filter { $0.value.isWaiting }) || cutOldest(of: ofLargest(open))
-        return isOneCut && all < capacity(for: own)
+        return isOneCut && hasCapacity
     }
 
     /// Whether an address has so many connections: it may lose one to somebody who has no more than that.
@@ -176,22 +186,26 @@ struct Crowd: Sendable {
 
     /// Ends the oldest of those whose clients have left, or at least say no more; tells whether there was one.
     private mutating func cutLeft(of candidates: [ID: OpenConnection]) -> Bool {
-        let oldestFirst = candidates.sorted { $0.value.since < $1.value.since }
-        guard let victim = oldestFirst.prefix(Self.looks).first(where: { $0.value.hasLeft })
-        else { return false }
+        guard let victim = oldest(of: candidates, where: \.hasLeft) else { return false }
         cuts.append(.crowded)
-        shut(victim.key, Int32(SHUT_RDWR))
+        shut(victim, Int32(SHUT_RDWR))
         return true
     }
 
     /// Ends the one that has waited longest of those that have sent nothing.
     private mutating func cutSilent(of candidates: [ID: OpenConnection]) -> Bool {
-        let oldestFirst = candidates.filter { $0.value.isWaiting }
-            .sorted { $0.value.since < $1.value.since }
-        guard let victim = oldestFirst.prefix(Self.looks).first(where: { $0.value.isSilent })
-        else { return false }
-        cut(victim.key, .crowded)
+        let waiting = candidates.filter { $0.value.isWaiting }
+        guard let victim = oldest(of: waiting, where: \.isSilent) else { return false }
+        cut(victim, .crowded)
         return true
+    }
+
+    /// The one that has not moved for longest, of the first few for which a system call tells that the condition holds.
+    private func oldest(
+        of candidates: [ID: OpenConnection], where condition: (OpenConnection) -> Bool
+    ) -> ID? {
+        candidates.sorted { $0.value.since < $1.value.since }.prefix(Self.looks)
+            .first { condition($0.value) }?.key
     }
 
     /// Ends the one that has not moved for longest; tells whether there was one.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that accepts connections and hands them to the library.
 //
-// The library could accept by itself. Then we would see a connection only after it has got a thread, so that the ones
-// too many could be refused in no cheap way, and newcomers would wait for those before them. Here who is refused is
-// told so and is gone, in a few system calls, and nothing ever waits: a probe is behind others in the kernel's queue
-// for as long as those take.
+// The library could accept connections by itself, but then each one has a thread before we see it, and refusing one
+// is expensive. Here a refusal takes a few system calls and never blocks. So a probe that is behind other newcomers in
+// the kernel's queue is accepted as soon as those have been accepted or refused.
 
 internal import OutriderThreading
 
@@ -35,8 +34,10 @@ final class Acceptor: Sendable {
     private let arrivals = Guarded(
         Allowances<ClientAddress>(burst: Acceptor.burst, rate: Acceptor.rate))
 
-    private let isFull = Response.unavailable("This agent has too many connections.").asLastAnswer
-    private let isTooOften = Response.tooMany("This address connects too often.").asLastAnswer
+    private let refusalOfFull =
+        Response.unavailable("This agent has too many connections.").asLastAnswer
+    private let refusalOfTooOften =
+        Response.tooMany("This address connects too often.").asLastAnswer
 
     /// Takes over a socket.
     init(socket: ListeningSocket, server: Server, daemon: Daemon, ending: StopSignal) {
@@ -105,10 +106,10 @@ final class Acceptor: Sendable {
             arrivals.take(1, for: client, at: now)
             return false
         }
-        if isTooOften { return refuse(accepted, .tooOften, with: self.isTooOften) }
+        if isTooOften { return refuse(accepted, .tooOften, with: refusalOfTooOften) }
         let descriptor = HighNumbers.move(accepted)
         guard let id = server.connections.open(descriptor, from: peer.address) else {
-            return refuse(descriptor, .refused, with: isFull)
+            return refuse(descriptor, .refused, with: refusalOfFull)
         }
         // Where the library cannot serve it, it has closed it.
         if !daemon.serve(descriptor, from: peer) { server.connections.close(id) }

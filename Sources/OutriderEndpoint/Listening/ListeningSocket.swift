@@ -2,6 +2,8 @@
 // A socket that listens, made by ourselves rather than by the HTTP library: so that a failure has
 // an errno and a remedy, port 0 can be told, and a Unix socket is nobody else's from the start.
 
+internal import OutriderThreading
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)

@@ -21,7 +21,7 @@ enum CutValue {
             bytes.index(
                 bytes.startIndex, offsetBy: max(0, longest - mark.utf8.count - digits),
                 limitedBy: bytes.endIndex) ?? bytes.endIndex
-        // A byte of the form 10xxxxxx goes on with a scalar.
+        // The bytes from 0x80 to 0xBF continue a scalar (RFC 3629, section 3).
         while end > bytes.startIndex, end < bytes.endIndex, bytes[end] & 0xC0 == 0x80 {
             end = bytes.index(before: end)
         }

@@ -18,9 +18,7 @@ internal import OutriderThreading
 /// A file that is read again and again; thread-safe, no allocation after the first read.
 package final class KernelFile: Sendable {
     private struct State: Sendable {
-        var descriptor: Int32 = -1
-        var device: UInt = 0
-        var node: UInt = 0
+        var descriptor: OwnedDescriptor?
         var process: pid_t = 0
         var buffer: [UInt8] = []
     }
@@ -55,7 +53,7 @@ package final class KernelFile: Sendable {
 
     deinit {
         state.withLock { state in
-            if state.descriptor >= 0, isOwn(state) { close(state.descriptor) }
+            if isOwn(state) { state.descriptor?.closeIfOwn() }
         }
     }
 
@@ -85,11 +83,10 @@ package final class KernelFile: Sendable {
     /// Reads the file into the buffer; tells how much there was.
     private func fill(_ state: inout State) -> Result<Int, SourceFailure> {
         if state.buffer.isEmpty { state.buffer = Array(repeating: 0, count: limit) }
-        if !isOwn(state) {
-            let isMissing = !reopen(&state)
-            if isMissing { return .failure(errno == ENOENT ? .missing : .unreadable) }
+        if !isOwn(state) { reopen(&state) }
+        guard let descriptor = state.descriptor?.number else {
+            return .failure(errno == ENOENT ? .missing : .unreadable)
         }
-        let descriptor = state.descriptor
         var count = 0
         while count < limit {
             let part = unsafe state.buffer.withUnsafeMutableBytes { bytes in
@@ -111,28 +108,18 @@ package final class KernelFile: Sendable {
     }
 
     private func shut(_ state: inout State) {
-        close(state.descriptor)
-        state.descriptor = -1
+        state.descriptor?.closeIfOwn()
+        state.descriptor = nil
     }
 
-    private func reopen(_ state: inout State) -> Bool {
-        // A number that is not ours any more is not ours to close.
-        state.descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        var status = stat()
-        guard state.descriptor >= 0, unsafe fstat(state.descriptor, &status) == 0 else {
-            return false
-        }
-        state.device = UInt(truncatingIfNeeded: status.st_dev)
-        state.node = UInt(truncatingIfNeeded: status.st_ino)
+    /// Opens the file; a number that is not ours any more is not ours to close.
+    private func reopen(_ state: inout State) {
+        let number = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        state.descriptor = number < 0 ? nil : OwnedDescriptor(number)
         state.process = getpid()
-        return true
     }
 
     private func isOwn(_ state: State) -> Bool {
-        guard state.descriptor >= 0, state.process == getpid() else { return false }
-        var status = stat()
-        return unsafe fstat(state.descriptor, &status) == 0
-            && UInt(truncatingIfNeeded: status.st_dev) == state.device
-            && UInt(truncatingIfNeeded: status.st_ino) == state.node
+        state.process == getpid() && state.descriptor?.isOwn ?? false
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A file that is open for one look, and read in pieces.
 
+internal import OutriderThreading
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -15,9 +17,7 @@
 /// So the descriptor is left alone if it is another file's by then, and pread(2) is what reads: it takes
 /// nothing away from a socket.
 struct OpenFile: ~Copyable {
-    private let descriptor: Int32
-    private let device: UInt
-    private let node: UInt
+    private let descriptor: OwnedDescriptor
 
     /// Opens the file, or says why it cannot be read.
     init(_ path: String) throws(SourceFailure) {
@@ -25,19 +25,13 @@ struct OpenFile: ~Copyable {
         guard descriptor >= 0 else {
             throw errno == ENOENT || errno == ESRCH ? .missing : .unreadable
         }
-        guard let (device, node) = Self.identity(of: descriptor) else { throw .unreadable }
-        (self.descriptor, self.device, self.node) = (descriptor, device, node)
+        self.descriptor = OwnedDescriptor(descriptor)
     }
 
-    deinit {
-        if isOwn { close(descriptor) }
-    }
+    deinit { descriptor.closeIfOwn() }
 
     /// Whether the descriptor is still that of the file.
-    var isOwn: Bool {
-        guard let (device, node) = Self.identity(of: descriptor) else { return false }
-        return device == self.device && node == self.node
-    }
+    var isOwn: Bool { descriptor.isOwn }
 
     /// Reads `count` bytes at most from `offset` on, and returns how many it read; negative if it cannot.
     ///
@@ -49,7 +43,7 @@ struct OpenFile: ~Copyable {
     func read<Element: BitwiseCopyable>(
         into buffer: inout [Element], from start: Int = 0, count: Int, at offset: Int
     ) -> Int {
-        let descriptor = self.descriptor
+        let descriptor = self.descriptor.number
         return unsafe buffer.withUnsafeMutableBytes { bytes in
             let end = min(bytes.count, start + count)
             guard start >= 0, start < end else { return 0 }
@@ -59,11 +53,5 @@ struct OpenFile: ~Copyable {
                 unsafe pread(descriptor, part.baseAddress, part.count, off_t(offset))
             }
         }
-    }
-
-    private static func identity(of descriptor: Int32) -> (device: UInt, node: UInt)? {
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { return nil }
-        return (UInt(truncatingIfNeeded: status.st_dev), UInt(truncatingIfNeeded: status.st_ino))
     }
 }

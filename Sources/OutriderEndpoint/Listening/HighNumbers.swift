@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A descriptor that we opened, and how we know that it is still the one.
+// Why the endpoint's descriptors have high numbers.
 //
-// Some services close descriptors that they do not know, before they start to work. The kernel gives the lowest
-// number that is free, so the next sockets of such a service have the numbers that were ours, and our calls would
-// reach them. Two things help. Our descriptors have high numbers, beyond what such services close, and where a
-// service closes all of them, its next ones have low numbers. And before we shut, close or read one by ourselves, we
-// look whether the file behind it is the one that we opened.
+// A service that closes every descriptor that it does not know mostly stops at a number such as 63 or 255, so high
+// numbers stay open. And if it closes all of them, the kernel gives the lowest free numbers to what it opens next,
+// so the endpoint's numbers are not given to somebody else. That matters since libmicrohttpd knows numbers only.
 
 internal import OutriderThreading
 
@@ -17,43 +15,6 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// The number of a descriptor, and the file that was behind it when it was opened.
-struct OwnedDescriptor: Sendable {
-    /// Its number; another file may have it by now, see ``isOwn``.
-    let number: Int32
-    private let device: UInt
-    private let node: UInt
-
-    /// Remembers what is behind a descriptor at this moment.
-    init(_ number: Int32) {
-        self.number = number
-        (device, node) = Self.identity(of: number) ?? (0, 0)
-    }
-
-    /// Whether the file that was opened is still behind the number; costs one fstat(2).
-    ///
-    /// The kernel numbers sockets and pipes as they are made, so that two have the same number only after four
-    /// billion others.
-    var isOwn: Bool {
-        guard number >= 0, let (device, node) = Self.identity(of: number) else { return false }
-        return device == self.device && node == self.node
-    }
-
-    /// Closes it if it is ours; returns whether it was.
-    @discardableResult
-    func closeIfOwn() -> Bool {
-        guard isOwn else { return false }
-        close(number)
-        return true
-    }
-
-    private static func identity(of descriptor: Int32) -> (device: UInt, node: UInt)? {
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { return nil }
-        return (UInt(truncatingIfNeeded: status.st_dev), UInt(truncatingIfNeeded: status.st_ino))
-    }
-}
-
 /// The numbers that our descriptors have.
 enum HighNumbers {
     private static let usual: Int32 = 512
@@ -61,10 +22,10 @@ enum HighNumbers {
     private static let span: Int32 = 1_024
     private static let given = Guarded<Int32>(0)
 
-    /// Leaves the numbers that are in use to those who have them.
+    /// Gives later descriptors other numbers than all before.
     ///
-    /// Called where the service has closed what was open under them: the library's threads know these numbers, and
-    /// write and read there until the process ends. So the next endpoint has others.
+    /// To be called when the service has closed the descriptors of an endpoint: the library's threads go on to read
+    /// and write under the old numbers, which must not be those of the next endpoint.
     static func leave() {
         given.withLock { $0 += span }
     }
