@@ -27,6 +27,7 @@ final class Server: Sendable {
     private let processor: ProcessorBudget
     private let bodies: BodyBudget
 
+    private static let noMemory = "The answers under way take all the memory that they may."
     /// How long a request waits for its place on a busy page, in steps of 25 ms.
     private static let stepsToWait = 120
     private static let stepMicroseconds: UInt32 = 25_000
@@ -188,6 +189,9 @@ final class Server: Sendable {
         if let refusal = budgetRefusal(of: page, number, to: client, over: descriptor) {
             return unsafe answer(connection, refusal, page: page.path, exchange)
         }
+        guard awaitRoom(for: pages.expectedSize(of: number), of: client) else {
+            return unsafe refuse(connection, 503, Self.noMemory, page: page.path, exchange)
+        }
         guard enter(number, for: client) else {
             return unsafe refuse(
                 connection, 503, "This page is busy with other requests.", page: page.path, exchange
@@ -199,6 +203,7 @@ final class Server: Sendable {
             stopSignal: stopSignal, client: descriptor)
         let before = ProcessorBudget.ofThisThread
         let response = page.respond(to: request)
+        pages.noteSize(response.body.capacity, of: number)
         processor.charge(
             ProcessorBudget.ofThisThread - before, to: client, page: number,
             at: configuration.time.now)
@@ -221,6 +226,17 @@ final class Server: Sendable {
             return .unavailable("This page has taken its share of the processors.")
         }
         return .tooMany("Your requests for this page have taken their share of the processors.")
+    }
+
+    /// Waits until there is memory for an answer of this size, for which clients that have stalled may lose theirs.
+    private func awaitRoom(for size: Int, of client: ClientAddress) -> Bool {
+        for _ in 0..<Self.stepsToWait {
+            if bodies.hasRoom(for: size, of: client) || inFlight.isClosed { return true }
+            _ = connections.cutStalled(on: nil, for: client)
+            // Only this client waits: the thread is its own.
+            usleep(Self.stepMicroseconds)
+        }
+        return bodies.hasRoom(for: size, of: client)
     }
 
     /// Takes a place on a page, for which a client that has stalled may lose its own.
@@ -256,9 +272,10 @@ final class Server: Sendable {
         _ exchange: Exchange
     ) -> Bool {
         var response = response
-        if !bodies.enter(response.body) {
-            response = .unavailable("The answers under way take all the memory that they may.")
-            _ = bodies.enter(response.body)
+        let address = connections.client(of: exchange.connection) ?? ClientAddress([])
+        if !bodies.enter(response.body, for: address) {
+            response = .unavailable(Self.noMemory)
+            _ = bodies.enter(response.body, for: address)
         }
         configuration.onAnswer(page, response.status)
         let (connections, bodies, client) = (self.connections, self.bodies, exchange.connection)

@@ -11,6 +11,7 @@ import Testing
     private let now = ContinuousClock.now
     private let greedy = ClientAddress([127, 0, 7, 1])
     private let modest = ClientAddress([127, 0, 0, 9])
+    private let unix = ClientAddress([])
 
     @Test func `an allowance is a burst, and a rate in the long run`() {
         var allowances = Allowances<Int>(burst: 10, rate: 2)
@@ -57,20 +58,33 @@ import Testing
         let large = [UInt8](repeating: 1, count: 6 << 20)
         let other = [UInt8](repeating: 2, count: 6 << 20)
         let small = [UInt8](repeating: 3, count: 1 << 10)
-        #expect(budget.enter(large) && budget.enter(large))
+        #expect(budget.enter(large, for: unix) && budget.enter(large, for: unix))
         #expect(budget.bytes == large.capacity)
-        #expect(!budget.enter(other))
-        #expect(budget.enter(small))
+        #expect(!budget.enter(other, for: unix))
+        #expect(budget.enter(small, for: unix))
         budget.leave(large)
-        #expect(!budget.enter(other))
+        #expect(!budget.enter(other, for: unix))
         budget.leave(large)
-        #expect(budget.enter(other))
+        #expect(budget.enter(other, for: unix))
         budget.leave(other)
         budget.leave(small)
         #expect(budget.bytes == 0)
         // One is always under way.
         let huge = [UInt8](repeating: 4, count: 20 << 20)
-        #expect(budget.enter(huge))
+        #expect(budget.enter(huge, for: unix))
+    }
+
+    @Test func `bodies that one address reads slowly leave another one its answer`() {
+        let budget = BodyBudget(limit: 10 << 20)
+        let bodies = (0..<8).map { [UInt8](repeating: $0, count: 2 << 20) }
+        // Half of what there is, and a first one of any size.
+        #expect(bodies[0..<4].count { budget.enter($0, for: greedy) } == 2)
+        #expect(!budget.hasRoom(for: 2 << 20, of: greedy))
+        let large = [UInt8](repeating: 9, count: 9 << 20)
+        #expect(budget.hasRoom(for: large.count, of: modest))
+        #expect(budget.enter(large, for: modest))
+        // More than there may be is under way now: whoever it is, nobody adds to it.
+        #expect(!budget.enter(bodies[5], for: ClientAddress([127, 0, 0, 10])))
     }
 
     /// A page each of whose answers takes more than a third of what an address may take at once.

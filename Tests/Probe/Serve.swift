@@ -13,6 +13,7 @@
 //     fork          forks a child that holds all descriptors      its pid
 //     close-descriptors FIRST LAST   closes those, and opens sockets of its own   closed
 //     intact        how many of these hold what the service wrote     COUNT of COUNT
+//     fill COUNT BYTES   observes in so many series, with values of so many bytes   ok
 //     exit          ends the process at once
 //
 // PROBE_PATIENCE=N: waits N times as long for what ends by itself, such as requests in flight at a stop.
@@ -106,6 +107,10 @@ enum Serve {
                 say("closed")
             case "intact":
                 say("\(own?.intact ?? 0) of \(own?.count ?? 0)")
+            case "fill":
+                let numbers = words.dropFirst().compactMap { Int($0) }
+                metrics.fill(numbers[0], bytes: numbers[1])
+                say("ok")
             case "exit": exit(0)
             default: say("unknown: \(line)")
             }
@@ -125,6 +130,7 @@ enum Serve {
 private struct ServedMetrics {
     private let requests: Family<Counter>
     private let durations: Histogram
+    private let long: Family<Histogram>
     /// With names that not every scraper reads, where OUTRIDER_METRIC_NAMES allows them.
     private let sizes: Family<Histogram>?
 
@@ -133,6 +139,9 @@ private struct ServedMetrics {
             "probe_requests_total", help: "Requests of a \"test\".", labels: ["route"])
         durations = registry.histogram(
             "probe_duration_seconds", help: "Time that requests took.", buckets: [0.1, 0.25, 1])
+        long = registry.histogram(
+            "probe_long_seconds", help: "With label values of any length.", labels: ["value"],
+            buckets: [0.1, 0.25, 1])
         let names = ProcessInfo.processInfo.environment["OUTRIDER_METRIC_NAMES"]
         sizes =
             names == "utf8"
@@ -146,6 +155,11 @@ private struct ServedMetrics {
             for number in 0..<count { filler.with("\(number)").set(number) }
         }
         record(.trace("0af7651916cd43dd8448eb211c80319c"))
+    }
+
+    func fill(_ count: Int, bytes: Int) {
+        let rest = String(repeating: "x", count: max(0, bytes - 8))
+        for number in 0..<count { long.with("\(number)-\(rest)").observe(0.2) }
     }
 
     /// A trace identifier: 32 hexadecimal digits.

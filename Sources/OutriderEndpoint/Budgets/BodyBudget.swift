@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the bodies of all answers may take of memory, from the page to the last byte that is sent.
+//
+// An address that reads slowly keeps what it was given for minutes. So it gets half of what there is at most, and one
+// that has nothing under way gets an answer as long as there is not more under way than there may be.
 
 internal import OutriderThreading
 
@@ -8,10 +11,18 @@ package final class BodyBudget: Sendable {
     /// Answers of a few lines go out in any case: a refusal takes as much.
     private static let small = 64 << 10
 
+    /// Bytes that one answer or several send.
+    private struct Share: Sendable {
+        /// Whose answer was the first; it counts as having them.
+        let client: ClientAddress
+        var answers: Int
+    }
+
     private struct State: Sendable {
         var bytes = 0
-        /// How many answers send the same bytes, by where these are.
-        var shares: [UInt: Int] = [:]
+        var ofClients: [ClientAddress: Int] = [:]
+        /// By where the bytes are.
+        var shares: [UInt: Share] = [:]
     }
 
     private let limit: Int
@@ -23,22 +34,25 @@ package final class BodyBudget: Sendable {
     /// Bytes that are kept for what is being sent now; what several answers share counts once.
     package var bytes: Int { state.withLock { $0.bytes } }
 
+    /// Whether a body of this size, which is not shared, would be let in now.
+    package func hasRoom(for size: Int, of client: ClientAddress) -> Bool {
+        state.withLock { isGranted(size, to: client, in: $0) }
+    }
+
     /// Counts a body in; false if there is no room for it.
     ///
     /// Where nothing is being sent, there is room for a body of any size: it is there already.
-    package func enter(_ body: [UInt8]) -> Bool {
+    package func enter(_ body: [UInt8], for client: ClientAddress) -> Bool {
         let place = Self.place(of: body)
         return state.withLock { state in
-            if let shares = state.shares[place] {
-                state.shares[place] = shares + 1
+            if let share = state.shares[place] {
+                state.shares[place] = Share(client: share.client, answers: share.answers + 1)
                 return true
             }
-            let isGranted =
-                state.bytes == 0 || body.capacity <= Self.small
-                || state.bytes + body.capacity <= limit
-            guard isGranted else { return false }
-            state.shares[place] = 1
+            guard isGranted(body.capacity, to: client, in: state) else { return false }
+            state.shares[place] = Share(client: client, answers: 1)
             state.bytes += body.capacity
+            state.ofClients[client, default: 0] += body.capacity
             return true
         }
     }
@@ -47,10 +61,22 @@ package final class BodyBudget: Sendable {
     package func leave(_ body: [UInt8]) {
         let place = Self.place(of: body)
         state.withLock { state in
-            let shares = state.shares[place, default: 1] - 1
-            state.shares[place] = shares > 0 ? shares : nil
-            if shares <= 0 { state.bytes -= body.capacity }
+            guard var share = state.shares[place] else { return }
+            share.answers -= 1
+            state.shares[place] = share.answers > 0 ? share : nil
+            if share.answers > 0 { return }
+            state.bytes -= body.capacity
+            let left = state.ofClients[share.client, default: 0] - body.capacity
+            state.ofClients[share.client] = left > 0 ? left : nil
         }
+    }
+
+    private func isGranted(_ size: Int, to client: ClientAddress, in state: State) -> Bool {
+        if state.bytes == 0 || size <= Self.small { return true }
+        guard client.isKnown else { return state.bytes + size <= limit }
+        let own = state.ofClients[client] ?? 0
+        if own == 0 { return state.bytes <= limit }
+        return state.bytes + size <= limit && own + size <= limit / 2
     }
 
     /// Where the bytes are: equal for arrays that share them.

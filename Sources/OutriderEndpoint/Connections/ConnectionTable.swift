@@ -184,9 +184,9 @@ package final class ConnectionTable: Sendable {
 
     // MARK: - Room
 
-    /// Ends the connection that has stalled longest in an answer of a page, for a client that waits for its place;
-    /// tells whether there was one.
-    func cutStalled(on page: Int, for client: ClientAddress) -> Bool {
+    /// Ends the connection that has stalled longest in an answer of a page, or of any, for a client that waits for its
+    /// place; tells whether there was one.
+    func cutStalled(on page: Int?, for client: ClientAddress) -> Bool {
         let now = time.now
         return telling { $0.crowd.cutStalled(on: page, for: client, at: now) }
     }

@@ -217,15 +217,17 @@ struct Crowd: Sendable {
         return true
     }
 
-    /// Ends the one that has stalled longest in an answer of a page, for a client that waits for its place; tells
-    /// whether there was one.
+    /// Ends the one that has stalled longest in an answer of a page, or of any, for a client that waits for its place;
+    /// tells whether there was one.
     mutating func cutStalled(
-        on page: Int, for client: ClientAddress, at now: ContinuousClock.Instant
+        on page: Int?, for client: ClientAddress, at now: ContinuousClock.Instant
     ) -> Bool {
         let own = counts[client] ?? 0
         return cutOldest(
             of: connections.filter { each in
-                guard case .sending(page) = each.value.phase else { return false }
+                guard case .sending(let busy) = each.value.phase, page == nil || busy == page else {
+                    return false
+                }
                 return each.value.isStalled(at: now) && has(each.value.client, asManyAs: own)
             })
     }

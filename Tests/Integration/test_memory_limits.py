@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that may have little memory outlives the worst label values, and scrapers that differ and read slowly."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from raw import Client, get
+from runtime_lab import memory_limit
+from serving import Serving
+
+pytestmark = pytest.mark.wait
+
+SERIES, VALUE_BYTES = 10_000, 8_000
+SCRAPERS = 16
+GROUP_BYTES = 256 << 20
+ADDRESS_BYTES = 600 << 20
+"""What the process may map beside what it has at the start; the stacks of threads count in full."""
+WINDOW = 4_096
+
+
+@contextmanager
+def address_space(server: Serving) -> Iterator[None]:
+    """The limit of `ulimit -v`."""
+    pages = int((server.proc / "statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + ADDRESS_BYTES
+    resource.prlimit(server.popen.pid, resource.RLIMIT_AS, (limit, limit))
+    yield
+
+
+def limited(server: Serving, kind: str) -> AbstractContextManager[object]:
+    """A limit of this kind, from now on."""
+    if kind == "ulimit -v":
+        return address_space(server)
+    return memory_limit(server.popen.pid, GROUP_BYTES)
+
+
+@pytest.mark.parametrize("kind", ["ulimit -v", "control group"])
+def test_the_worst_label_values_and_differing_scrapers_end_nothing(tmp_path: Path, kind: str) -> None:
+    with Serving(tmp_path / "log") as server, ExitStack() as stack:
+        try:
+            stack.enter_context(limited(server, kind))
+        except OSError as error:
+            pytest.skip(f"NEEDS A CONTROL GROUP OF ITS OWN: {error}")
+        assert server.tell(f"fill {SERIES} {VALUE_BYTES}") == "ok"
+        # Each asks for something else, and reads hardly anything of it.
+        for number in range(SCRAPERS):
+            client = stack.enter_context(Client(server.url, window=WINDOW, source="127.0.0.2"))
+            client.send(get(f"/metrics?name[]=probe_long_seconds&name[]=n{number}"))
+        with Client(server.url, source="127.0.0.3") as scraper:
+            answer = scraper.ask(get("/metrics", "Connection: close"))
+        assert answer.status == 200
+        assert b"_OVERFLOW" in answer.body
+        # Others that differ, and read all of it.
+        for number in range(SCRAPERS):
+            with Client(server.url, source=f"127.0.1.{number + 1}") as client:
+                request = get(f"/metrics?name[]=probe_long_seconds&name[]=m{number}", "Connection: close")
+                assert client.ask(request).status in (200, 429, 503)
+        assert server.tell("record") == "ok"
