@@ -14,15 +14,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-stages=(setup lint layers consumer build api unit unit-hooked thread-sanitizer sanitize fuzz programs bench-check
+stages=(libraries build setup lint layers consumer api unit unit-hooked thread-sanitizer sanitize fuzz programs bench-check
     instructions heap-cost integration)
 if [[ $# -gt 0 ]]; then
     stages=("$@")
 fi
 
-# What a stage needs of the stages before it. All need what `setup` installs.
+# What a stage needs of the stages before it. All but the first two need what `setup` installs.
 declare -A needs=(
-    [api]=build [unit]=build [unit-hooked]=build [bench-check]=programs [instructions]=programs
+    [build]=libraries [api]=build [unit]=build [unit-hooked]=build [bench-check]=programs [instructions]=programs
     [integration]="build programs" [integration-compute]="build programs"
 )
 
@@ -47,14 +47,42 @@ fetch_packages() {
     swift_package --package-path Tests/Programs --scratch-path .build/programs resolve
 }
 
-stage_setup() {
+# What the build needs, and no more.
+stage_libraries() {
     fetch_packages >"$logs/fetch.log" 2>&1 &
+    scripts/setup.sh bench
+    wait
+}
+
+# What the other stages need is installed while the build goes on: its process, empty if it was not started.
+rest=
+start_rest() {
+    (
+        status=0
+        install_rest >"$logs/rest.log" 2>&1 </dev/null || status=$?
+        echo "$status" >"$logs/rest.status"
+    ) &
+    rest=$!
+}
+
+install_rest() {
     scripts/setup.sh test
     scripts/newer-prometheus.sh
+}
+
+stage_setup() {
+    if [[ -z $rest ]]; then
+        fetch_packages >"$logs/fetch.log" 2>&1 &
+        install_rest
+        wait
+    else
+        # `wait` knows it not: a stage runs in a shell of its own.
+        tail --pid="$rest" -n +1 -f "$logs/rest.log"
+        [[ $(<"$logs/rest.status") == 0 ]]
+    fi
     swift --version 2>/dev/null | head -n 1
     prometheus --version 2>&1 | head -n 1
     .build/python/bin/python --version
-    wait
 }
 
 stage_lint() {
@@ -234,7 +262,7 @@ trap 'exit 143' TERM
 # Whether a stage that failed made what this one needs.
 is_blocked() {
     local needed
-    for needed in setup ${needs[$1]:-}; do
+    for needed in libraries setup ${needs[$1]:-}; do
         [[ $needed == "$1" || -z ${failed[$needed]:-} ]] || return 0
     done
     return 1
@@ -270,6 +298,9 @@ for stage in "${stages[@]}"; do
         table+=("$(printf '%-18s %8s %6s  %s' "$stage" - - 'not run: what it needs failed')")
     else
         run_stage "$stage"
+    fi
+    if [[ $stage == libraries && -z ${failed[libraries]:-} && " ${stages[*]} " == *' setup '* ]]; then
+        start_rest
     fi
 done
 [[ ${#failed[@]} -eq 0 ]] || exit 1

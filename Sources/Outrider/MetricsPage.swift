@@ -19,6 +19,6 @@ struct MetricsPage: Page {
             names: request.arguments("name[]"),
             scrapeTimeout: request.header("X-Prometheus-Scrape-Timeout-Seconds"),
             creationTimes: showsCreationTimes)
-        return Response(status: scrape.status, headers: scrape.headers, body: scrape.body)
+        return Response(status: scrape.status, headers: scrape.headers, bytes: scrape.bytes)
     }
 }

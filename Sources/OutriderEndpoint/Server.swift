@@ -203,7 +203,7 @@ final class Server: Sendable {
             stopSignal: stopSignal, client: descriptor)
         let before = ProcessorBudget.ofThisThread
         let response = page.respond(to: request)
-        pages.noteSize(response.body.capacity, of: number)
+        pages.noteSize(response.bytes.room, of: number)
         processor.charge(
             ProcessorBudget.ofThisThread - before, to: client, page: number,
             at: configuration.time.now)
@@ -273,17 +273,17 @@ final class Server: Sendable {
     ) -> Bool {
         var response = response
         let address = connections.client(of: exchange.connection) ?? ClientAddress([])
-        if !bodies.enter(response.body, for: address) {
+        if !bodies.enter(response.bytes, for: address) {
             response = .unavailable(Self.noMemory)
-            _ = bodies.enter(response.body, for: address)
+            _ = bodies.enter(response.bytes, for: address)
         }
         configuration.onAnswer(page, response.status)
         let (connections, bodies, client) = (self.connections, self.bodies, exchange.connection)
         let outgoing = OutgoingResponse(
-            response.body, onProgress: { connections.noteProgress(client) },
+            response.bytes, onProgress: { connections.noteProgress(client) },
             onEnd: { bodies.leave($0) })
         guard let outgoing else {
-            configuration.log("no memory for an answer of \(response.body.count) bytes")
+            configuration.log("no memory for an answer of \(response.bytes.count) bytes")
             return false
         }
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {

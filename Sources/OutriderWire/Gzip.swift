@@ -15,17 +15,22 @@ public enum Gzip {
     public static func member(_ bytes: [UInt8], limit: Int) -> [UInt8]? {
         let compressed = unsafe [UInt8](unsafeUninitializedCapacity: max(0, limit)) {
             memory, count in
-            guard let place = memory.baseAddress else { return }
-            unsafe bytes.withUnsafeBufferPointer { source in
-                guard let from = source.baseAddress else { return }
-                // SAFETY: zlib stays within the sizes that it is given.
-                count = unsafe outrider_gzip(from, source.count, place, memory.count, level)
-            }
+            count = unsafe bytes.withUnsafeBytes { unsafe member($0, into: memory) }
         }
         if compressed.isEmpty { return nil }
         // What is left of the room would stay for as long as the bytes are sent.
         return compressed.count < limit / 2
             ? unsafe compressed.withUnsafeBufferPointer { unsafe Array($0) } : compressed
+    }
+
+    /// Writes the bytes as one gzip member, and returns its length; 0 if it does not fit, or memory is short.
+    public static func member(
+        _ bytes: UnsafeRawBufferPointer, into memory: UnsafeMutableBufferPointer<UInt8>
+    ) -> Int {
+        guard let from = bytes.baseAddress, let place = memory.baseAddress else { return 0 }
+        // SAFETY: zlib stays within the sizes that it is given.
+        return unsafe outrider_gzip(
+            from.assumingMemoryBound(to: UInt8.self), bytes.count, place, memory.count, level)
     }
 
     /// The bytes as one gzip member, however little that saves; nil if memory is short.

@@ -80,20 +80,14 @@ public struct WireWriter: Sendable {
         bytes.append(contentsOf: message.bytes)
     }
 
-    /// Makes what was written since there were `start` bytes a message of a stream: puts its length before
-    /// it.
-    ///
-    /// It is moved for that, but never copied elsewhere: a message of a stream may be all of it.
-    public mutating func delimit(from start: Int) {
-        var length: [UInt8] = []
-        var rest = UInt64(bytes.count - start)
-        while rest >= 0x80 {
-            length.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        length.append(UInt8(truncatingIfNeeded: rest))
-        bytes.insert(contentsOf: length, at: start)
+    /// The beginning of a field of so many bytes, which somebody else writes.
+    public mutating func begin(_ field: UInt64, length: Int) {
+        tag(field, .lengthDelimited)
+        varint(UInt64(length))
     }
+
+    /// How long a message of a stream is, which somebody else writes.
+    public mutating func begin(length: Int) { varint(UInt64(length)) }
 
     /// Forgets what was written, but keeps the room.
     public mutating func clear() {

@@ -19,6 +19,8 @@ SCRAPERS = 16
 GROUP_BYTES = 256 << 20
 ADDRESS_BYTES = 600 << 20
 """What the process may map beside what it has at the start; the stacks of threads count in full."""
+FEW_BYTES = 4 << 20
+"""Less than the exposition takes."""
 WINDOW = 4_096
 
 
@@ -60,3 +62,20 @@ def test_the_worst_label_values_and_differing_scrapers_end_nothing(tmp_path: Pat
                 request = get(f"/metrics?name[]=probe_long_seconds&name[]=m{number}", "Connection: close")
                 assert client.ask(request).status in (200, 429, 503)
         assert server.tell("record") == "ok"
+
+
+def test_a_scrape_for_which_there_is_no_memory_is_refused_and_a_later_one_is_answered(tmp_path: Path) -> None:
+    with Serving(tmp_path / "log") as server, Client(server.url) as client:
+        assert server.tell(f"fill {SERIES} {VALUE_BYTES}") == "ok"
+        # Its thread is there before the limit is.
+        assert client.ask(get("/metrics?name[]=probe_requests_total")).status == 200
+        before = resource.prlimit(server.popen.pid, resource.RLIMIT_AS)
+        pages = int((server.proc / "statm").read_text().split()[0])
+        resource.prlimit(server.popen.pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + FEW_BYTES, before[1]))
+        refusal = client.ask(get("/metrics"))
+        resource.prlimit(server.popen.pid, resource.RLIMIT_AS, before)
+        assert (refusal.status, refusal.body) == (503, b"There is no memory for the exposition.\n")
+        assert refusal.headers["Retry-After"] == "1"
+        answer = client.ask(get("/metrics"))
+        assert answer.status == 200
+        assert b'outrider_http_requests_total{code="503",page="/metrics"} 1' in answer.body

@@ -55,11 +55,11 @@ import Testing
 
     @Test func `bodies take no more memory than they may, and one that is shared counts once`() {
         let budget = BodyBudget(limit: 10 << 20)
-        let large = [UInt8](repeating: 1, count: 6 << 20)
-        let other = [UInt8](repeating: 2, count: 6 << 20)
-        let small = [UInt8](repeating: 3, count: 1 << 10)
+        let large = BodyBytes.array([UInt8](repeating: 1, count: 6 << 20))
+        let other = BodyBytes.array([UInt8](repeating: 2, count: 6 << 20))
+        let small = BodyBytes.array([UInt8](repeating: 3, count: 1 << 10))
         #expect(budget.enter(large, for: unix) && budget.enter(large, for: unix))
-        #expect(budget.bytes == large.capacity)
+        #expect(budget.bytes == large.room)
         #expect(!budget.enter(other, for: unix))
         #expect(budget.enter(small, for: unix))
         budget.leave(large)
@@ -70,17 +70,17 @@ import Testing
         budget.leave(small)
         #expect(budget.bytes == 0)
         // One is always under way.
-        let huge = [UInt8](repeating: 4, count: 20 << 20)
+        let huge = BodyBytes.array([UInt8](repeating: 4, count: 20 << 20))
         #expect(budget.enter(huge, for: unix))
     }
 
     @Test func `bodies that one address reads slowly leave another one its answer`() {
         let budget = BodyBudget(limit: 10 << 20)
-        let bodies = (0..<8).map { [UInt8](repeating: $0, count: 2 << 20) }
+        let bodies = (0..<8).map { BodyBytes.array([UInt8](repeating: $0, count: 2 << 20)) }
         // Half of what there is, and a first one of any size.
         #expect(bodies[0..<4].count { budget.enter($0, for: greedy) } == 2)
         #expect(!budget.hasRoom(for: 2 << 20, of: greedy))
-        let large = [UInt8](repeating: 9, count: 9 << 20)
+        let large = BodyBytes.array([UInt8](repeating: 9, count: 9 << 20))
         #expect(budget.hasRoom(for: large.count, of: modest))
         #expect(budget.enter(large, for: modest))
         // More than there may be is under way now: whoever it is, nobody adds to it.

@@ -246,7 +246,7 @@ import Testing
         #expect(hits.count == 0)
     }
 
-    @Test func `a scrape that has to print twice shows what it first saw`() {
+    @Test func `a scrape that begins with too little room forgets idle series once`() {
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .zero))
         hits.with("a").increment()

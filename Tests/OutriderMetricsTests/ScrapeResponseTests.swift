@@ -98,7 +98,7 @@ import Testing
 
 @Suite struct ScrapeRoomTests {
     @Test(arguments: [0, 1, 100, 255, 256, 4_000])
-    func `a scrape that had too little room is printed again, whole, and asks nobody twice`(
+    func `a scrape that begins with too little room is whole, and asks nobody twice`(
         capacity: Int
     ) {
         let registry = Registry(reportsItself: false)

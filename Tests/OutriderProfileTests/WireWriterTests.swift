@@ -40,6 +40,13 @@ import Testing
                 + [0x32, 6, 3, 0x8e, 2, 0x9e, 0xa7, 5] + [0x42, 0] + [0x48, 1])
     }
 
+    @Test func `a field that somebody else writes tells its length first`() {
+        var writer = WireWriter()
+        writer.begin(4, length: 300)
+        writer.begin(length: 5)
+        #expect(writer.bytes == [0x22, 0xac, 0x02, 5])
+    }
+
     @Test func `gzip fits whatever it is given, or says that it does not`() throws {
         // Bytes that deflate finds no pattern in: the high ones of a linear congruence.
         var state: UInt64 = 1

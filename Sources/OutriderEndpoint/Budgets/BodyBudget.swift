@@ -4,7 +4,7 @@
 // An address that reads slowly keeps what it was given for minutes. So it gets half of what there is at most, and one
 // that has nothing under way gets an answer as long as there is not more under way than there may be.
 
-internal import OutriderThreading
+package import OutriderThreading
 
 /// The bytes of the bodies that are being sent; thread-safe.
 package final class BodyBudget: Sendable {
@@ -42,31 +42,31 @@ package final class BodyBudget: Sendable {
     /// Counts a body in; false if there is no room for it.
     ///
     /// Where nothing is being sent, there is room for a body of any size: it is there already.
-    package func enter(_ body: [UInt8], for client: ClientAddress) -> Bool {
+    package func enter(_ body: BodyBytes, for client: ClientAddress) -> Bool {
         let place = Self.place(of: body)
         return state.withLock { state in
             if let share = state.shares[place] {
                 state.shares[place] = Share(client: share.client, answers: share.answers + 1)
                 return true
             }
-            guard isGranted(body.capacity, to: client, in: state) else { return false }
+            guard isGranted(body.room, to: client, in: state) else { return false }
             state.shares[place] = Share(client: client, answers: 1)
-            state.bytes += body.capacity
-            state.ofClients[client, default: 0] += body.capacity
+            state.bytes += body.room
+            state.ofClients[client, default: 0] += body.room
             return true
         }
     }
 
     /// Counts a body out that was counted in.
-    package func leave(_ body: [UInt8]) {
+    package func leave(_ body: BodyBytes) {
         let place = Self.place(of: body)
         state.withLock { state in
             guard var share = state.shares[place] else { return }
             share.answers -= 1
             state.shares[place] = share.answers > 0 ? share : nil
             if share.answers > 0 { return }
-            state.bytes -= body.capacity
-            let left = state.ofClients[share.client, default: 0] - body.capacity
+            state.bytes -= body.room
+            let left = state.ofClients[share.client, default: 0] - body.room
             state.ofClients[share.client] = left > 0 ? left : nil
         }
     }
@@ -80,7 +80,7 @@ package final class BodyBudget: Sendable {
     }
 
     /// Where the bytes are: equal for arrays that share them.
-    private static func place(of body: [UInt8]) -> UInt {
+    private static func place(of body: BodyBytes) -> UInt {
         // SAFETY: the address is compared, and nothing is read from it.
         unsafe body.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
     }

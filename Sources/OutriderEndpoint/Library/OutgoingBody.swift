@@ -2,6 +2,7 @@
 // A response as the library wants it: it asks for the body piece by piece while it sends.
 
 internal import CMicroHTTPD
+internal import OutriderThreading
 
 /// A response of the library; whoever holds it hands it to `outrider_mhd_answer`, once.
 @safe struct OutgoingResponse {
@@ -12,8 +13,8 @@ internal import CMicroHTTPD
     /// `onProgress` is called each time the client has taken a piece, and `onEnd` once, when the body is not needed
     /// any more.
     init?(
-        _ bytes: [UInt8], onProgress: @escaping @Sendable () -> Void,
-        onEnd: @escaping @Sendable ([UInt8]) -> Void
+        _ bytes: BodyBytes, onProgress: @escaping @Sendable () -> Void,
+        onEnd: @escaping @Sendable (BodyBytes) -> Void
     ) {
         let body = unsafe Unmanaged.passRetained(OutgoingBody(bytes, onProgress, onEnd))
         let made = unsafe outrider_mhd_response(
@@ -45,13 +46,13 @@ internal import CMicroHTTPD
 
 /// A body that the library reads in pieces while it sends them.
 private final class OutgoingBody: Sendable {
-    private let bytes: [UInt8]
+    private let bytes: BodyBytes
     private let onProgress: @Sendable () -> Void
-    private let onEnd: @Sendable ([UInt8]) -> Void
+    private let onEnd: @Sendable (BodyBytes) -> Void
 
     init(
-        _ bytes: [UInt8], _ onProgress: @escaping @Sendable () -> Void,
-        _ onEnd: @escaping @Sendable ([UInt8]) -> Void
+        _ bytes: BodyBytes, _ onProgress: @escaping @Sendable () -> Void,
+        _ onEnd: @escaping @Sendable (BodyBytes) -> Void
     ) {
         self.bytes = bytes
         self.onProgress = onProgress

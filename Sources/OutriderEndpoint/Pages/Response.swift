@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a page answers.
 
+package import OutriderThreading
+
 /// What a ``Page`` answers.
 public struct Response: Sendable {
     /// The HTTP status.
@@ -12,13 +14,25 @@ public struct Response: Sendable {
     /// here. One that has a control character is left out and logged.
     public var headers: [(name: String, value: String)]
     /// The whole body.
-    public var body: [UInt8]
+    public var body: [UInt8] {
+        get { bytes.array }
+        set { bytes = .array(newValue) }
+    }
+    /// The same, as it is.
+    package var bytes: BodyBytes
 
     /// An answer in full.
     public init(status: Int, headers: [(name: String, value: String)], body: [UInt8]) {
         self.status = status
         self.headers = headers
-        self.body = body
+        bytes = .array(body)
+    }
+
+    /// An answer with bytes that may have memory of their own.
+    package init(status: Int, headers: [(name: String, value: String)], bytes: BodyBytes) {
+        self.status = status
+        self.headers = headers
+        self.bytes = bytes
     }
 
     /// An answer in plain text.
@@ -56,7 +70,7 @@ public struct Response: Sendable {
     /// The bytes of a whole HTTP answer after which the connection ends.
     var asLastAnswer: [UInt8] {
         let fields =
-            allHeaders + [("Content-Length", "\(body.count)"), ("Connection", "close")]
+            allHeaders + [("Content-Length", "\(bytes.count)"), ("Connection", "close")]
         let lines = fields.map { "\($0.name): \($0.value)\r\n" }
         return Array("HTTP/1.1 \(status) Refused\r\n\(lines.joined())\r\n".utf8) + body
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes bytes one after the other into memory of a known size.
+// Writes bytes one after the other into memory.
 //
-// A scrape writes a megabyte in a fraction of a millisecond, so nothing here allocates, and what
-// does not fit is not written: the writer notes that it overflowed, and the caller starts again
-// with more room.
+// A scrape writes a megabyte in a fraction of a millisecond, so nothing here allocates but for memory that has
+// become too small. What does not fit, since there is no more, is not written, nor is anything after it.
+
+internal import OutriderThreading
 
 #if canImport(Glibc)
     internal import Glibc
@@ -13,12 +14,13 @@
     internal import Darwin
 #endif
 
-/// A cursor over memory that somebody else owns.
+/// A cursor over memory that somebody else owns, and that may grow.
 ///
 /// Not thread-safe; lives within the scope that owns the memory.
 @safe struct ByteWriter: ~Copyable {
-    private let start: UnsafeMutablePointer<UInt8>?
-    private let capacity: Int
+    private var start: UnsafeMutablePointer<UInt8>?
+    private var capacity: Int
+    private let memory: MappedMemory?
 
     /// Bytes written so far.
     private(set) var count = 0
@@ -32,16 +34,35 @@
     init(_ memory: UnsafeMutableBufferPointer<UInt8>) {
         unsafe start = memory.baseAddress
         capacity = memory.count
+        self.memory = nil
     }
 
-    /// A place for `length` more bytes, or nil, once and for all, if they do not fit.
+    /// Writes into memory that grows as it has to, and holds what was written in the end.
+    init(growing memory: MappedMemory) {
+        unsafe start = memory.bytes.baseAddress
+        capacity = memory.capacity
+        self.memory = memory
+    }
+
+    /// A place for `length` more bytes, or nil, once and for all, if there is none.
     @inline(__always)
     private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
-        guard !overflowed, length <= capacity - count, let start = unsafe start else {
-            overflowed = true
-            return nil
+        if length > capacity - count, !makeRoom(length) { return nil }
+        return unsafe start.map { unsafe $0 + count }
+    }
+
+    @inline(never)
+    private mutating func makeRoom(_ length: Int) -> Bool {
+        let wanted = max(2 * capacity, count + length)
+        if !overflowed, let memory, memory.grow(to: wanted, keeping: count) {
+            unsafe start = memory.bytes.baseAddress
+            capacity = memory.capacity
+            return true
         }
-        return unsafe start + count
+        overflowed = true
+        // Nothing fits from now on.
+        capacity = count
+        return false
     }
 
     /// Appends one byte.
@@ -73,6 +94,16 @@
     mutating func append(_ text: StaticString) {
         // SAFETY: string literals in this module are never a single scalar.
         unsafe append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Puts bytes before what was written since there were `start` of them; all of that is moved.
+    mutating func insert(_ bytes: [UInt8], at start: Int) {
+        let moved = count - start
+        guard let end = unsafe place(bytes.count) else { return }
+        // SAFETY: there is room for so many bytes more.
+        unsafe _ = memmove(end - moved + bytes.count, end - moved, moved)
+        unsafe bytes.withUnsafeBytes { unsafe _ = memcpy(end - moved, $0.baseAddress!, $0.count) }
+        count += bytes.count
     }
 
     /// Appends a label value with `\`, `"` and line feed escaped.

@@ -28,10 +28,8 @@ struct FamilyWriter {
     }
 
     /// Writes one family with all of its series; nothing if it has none.
-    ///
-    /// - Parameter forgetsIdle: Whether to forget idle series first: once in a scrape.
-    func write(_ core: FamilyCore, forgetsIdle: Bool, into writer: inout ByteWriter) {
-        core.whileNothingExpires(looks: forgetsIdle) { writeSeries(of: core, into: &writer) }
+    func write(_ core: FamilyCore, into writer: inout ByteWriter) {
+        core.whileNothingExpires { writeSeries(of: core, into: &writer) }
     }
 
     /// What is so for all series of a family in one scrape.

@@ -8,23 +8,22 @@
 //
 // Source: io/prometheus/client/metrics.proto of the Prometheus client model.
 
+internal import OutriderThreading
 internal import OutriderWire
 
 /// Writes metric families, each after its length.
-struct ProtobufWriter {
+struct ProtobufWriter: ~Copyable {
     private enum Kind: UInt64 {
         case counter = 0
         case gauge = 1
         case histogram = 4
     }
 
-    /// The families written so far.
-    var bytes: [UInt8] { output.bytes }
-
     private let escaping: NameEscaping
     /// The families, and that which is being written.
-    private var output = WireWriter()
+    private(set) var output: ByteWriter
     // Kept from one message to the next, so that few of them allocate.
+    private var head = WireWriter()
     private var metric = WireWriter()
     private var value = WireWriter()
     private var inner = WireWriter()
@@ -32,16 +31,16 @@ struct ProtobufWriter {
     /// The names that the family was given.
     private var given: GivenNames?
 
-    /// - Parameter room: Bytes that the families are expected to have.
-    init(_ escaping: NameEscaping, room: Int) {
+    /// Writes into memory that grows.
+    init(_ escaping: NameEscaping, into memory: MappedMemory) {
         self.escaping = escaping
-        output.reserve(room)
+        output = ByteWriter(growing: memory)
     }
 
     /// Writes one family with all of its series; nothing if it has none.
     mutating func write(_ core: FamilyCore) {
-        core.whileNothingExpires(looks: true) {
-            let start = output.bytes.count
+        core.whileNothingExpires {
+            let start = output.count
             var isEmpty = true
             for run in core.runs {
                 for index in 0..<run.count where run.block.isShown(at: index) {
@@ -50,14 +49,14 @@ struct ProtobufWriter {
                     write(core, run, index)
                 }
             }
-            if !isEmpty { output.delimit(from: start) }
+            if !isEmpty { delimit(from: start) }
         }
     }
 
     /// Writes one family of a collector; nothing if it has no samples.
     mutating func write(_ samples: CollectedSamples.Series, as definition: MetricDefinition) {
         if samples.samples.isEmpty { return }
-        let place = output.bytes.count
+        let place = output.count
         begin(definition)
         unsafe samples.labels.withUnsafeBufferPointer { bytes in
             var start = 0
@@ -66,24 +65,40 @@ struct ProtobufWriter {
                 value.clear()
                 value.add(1, number)
                 metric.add(definition.kind == .counter ? 3 : 2, value)
-                output.add(4, metric)
+                endMetric()
                 start = end
             }
         }
-        output.delimit(from: place)
+        delimit(from: place)
     }
 
     private mutating func begin(_ definition: MetricDefinition) {
         given = definition.given
-        output.add(1, definition.name(escaping))
-        if !definition.help.isEmpty { output.add(2, definition.help) }
+        head.clear()
+        head.add(1, definition.name(escaping))
+        if !definition.help.isEmpty { head.add(2, definition.help) }
         let kind: Kind =
             switch definition.kind {
             case .counter: .counter
             case .gauge, .info, .stateSet: .gauge
             case .histogram: .histogram
             }
-        output.add(3, kind.rawValue)
+        head.add(3, kind.rawValue)
+        output.append(head.bytes)
+    }
+
+    private mutating func endMetric() {
+        head.clear()
+        head.begin(4, length: metric.bytes.count)
+        output.append(head.bytes)
+        output.append(metric.bytes)
+    }
+
+    /// Puts the length of what was written since there were `start` bytes before it.
+    private mutating func delimit(from start: Int) {
+        head.clear()
+        head.begin(length: output.count - start)
+        output.insert(head.bytes, at: start)
     }
 
     private mutating func beginMetric(_ labels: UnsafeBufferPointer<UInt8>) {
@@ -127,7 +142,7 @@ struct ProtobufWriter {
             metric.add(7, value)
             if isLast { core.restart(index, in: run) }
         }
-        output.add(4, metric)
+        endMetric()
     }
 
     // MARK: - Histograms

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One scrape: ask the collectors, then print everything into one buffer.
+// One scrape: ask the collectors, then print everything into memory of one piece.
 
 internal import OutriderThreading
 
@@ -26,55 +26,56 @@ struct Scrape {
         }
     }
 
-    /// The exposition in bytes.
-    func render(capacity: Int? = nil) -> [UInt8] { render(capacity: capacity) { $0 } }
+    /// The exposition as text; nil if there is no memory for it.
+    ///
+    /// - Parameter capacity: Room to start with, in bytes; an estimate from the series if nil.
+    func text(capacity: Int? = nil) -> String? {
+        render(capacity: capacity) { memory, count in
+            unsafe String(decoding: memory.first(count), as: UTF8.self)
+        }
+    }
 
-    /// What `body` makes of the exposition in bytes.
+    /// What `body` makes of the exposition: the first bytes of some memory. Nil if there is no memory for it.
     ///
     /// Scrapes that differ collect side by side, and are printed one after the other: so the bytes of
-    /// one of them are there, and what became of the others, however many come at once.
+    /// one of them are there, and what became of the others, however many come at once. The memory is
+    /// kept for the next scrape, unless it is large.
     ///
     /// - Parameters:
     ///   - limit: How long collectors may take, and twice as long as another's printing is waited for.
-    ///   - capacity: Room to start with; an estimate from the series if nil. Should it not do,
-    ///     everything is printed again with twice the room.
+    ///   - capacity: Room to start with, in bytes; an estimate from the series if nil.
     func render<Result>(
         within limit: Duration = ScrapeTimeout.own, capacity: Int? = nil,
-        _ body: ([UInt8]) -> Result
-    ) -> Result {
+        _ body: (MappedMemory, Int) -> Result
+    ) -> Result? {
         let start = registry.surroundings.clock.uptime
         let collected = collect(within: limit)
         return registry.printing.take(within: limit / 2) {
-            let bytes =
-                style.isProtobuf
-                ? renderProtobuf(collected) : renderText(collected, capacity: capacity)
+            let expected = style.isProtobuf ? estimateProtobuf(collected) : estimate(collected)
+            let memory =
+                capacity.map(MappedMemory.init(capacity:)) ?? registry.memory.take(expected)
+            guard let memory, let count = print(collected, into: memory) else { return nil }
             registry.scrapeFigures.duration.observe(registry.surroundings.clock.uptime - start)
-            registry.scrapeFigures.bytes.set(bytes.count)
-            return body(bytes)
+            registry.scrapeFigures.bytes.set(count)
+            defer { registry.memory.keep(memory) }
+            return body(memory, count)
         }
     }
 
-    private func renderText(
-        _ collected: [[CollectedSamples.Series]?], capacity: Int?
-    ) -> [UInt8] {
-        var room = capacity ?? estimate(collected)
-        var isFirst = true
-        while true {
-            var overflowed = false
-            let bytes = unsafe [UInt8](unsafeUninitializedCapacity: room) { memory, count in
-                var writer = unsafe ByteWriter(memory)
-                write(collected, forgetsIdle: isFirst, into: &writer)
-                count = writer.count
-                overflowed = writer.overflowed
-            }
-            if !overflowed { return bytes }
-            room = max(256, room * 2)
-            isFirst = false
-        }
+    /// Prints everything; tells how many bytes that were, or nil if there is no memory for them.
+    private func print(
+        _ collected: [[CollectedSamples.Series]?], into memory: MappedMemory
+    ) -> Int? {
+        if style.isProtobuf { return printProtobuf(collected, into: memory) }
+        var writer = ByteWriter(growing: memory)
+        write(collected, into: &writer)
+        return writer.overflowed ? nil : writer.count
     }
 
-    private func renderProtobuf(_ collected: [[CollectedSamples.Series]?]) -> [UInt8] {
-        var writer = ProtobufWriter(style.escaping, room: estimateProtobuf(collected))
+    private func printProtobuf(
+        _ collected: [[CollectedSamples.Series]?], into memory: MappedMemory
+    ) -> Int? {
+        var writer = ProtobufWriter(style.escaping, into: memory)
         for entry in entries {
             switch entry {
             case .instruments(let core): writer.write(core)
@@ -83,7 +84,7 @@ struct Scrape {
                 writer.write(series, as: snapshot.plans[plan].families[family].definition)
             }
         }
-        return writer.bytes
+        return writer.output.overflowed ? nil : writer.output.count
     }
 
     /// What each collector has to say; nil for those that failed or are not wanted.
@@ -111,13 +112,13 @@ struct Scrape {
     }
 
     private func write(
-        _ collected: [[CollectedSamples.Series]?], forgetsIdle: Bool, into writer: inout ByteWriter
+        _ collected: [[CollectedSamples.Series]?], into writer: inout ByteWriter
     ) {
         let familyWriter = FamilyWriter(style)
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                familyWriter.write(core, forgetsIdle: forgetsIdle, into: &writer)
+                familyWriter.write(core, into: &writer)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
                 let text = snapshot.plans[plan].families[family].texts[style.escaping]

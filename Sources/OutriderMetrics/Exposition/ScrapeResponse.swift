@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A scrape as an HTTP response, to be sent by whatever server the service has.
 
-internal import OutriderThreading
+package import OutriderThreading
 
 /// The answer to a scrape: status, headers and body.
 ///
@@ -13,12 +13,24 @@ internal import OutriderThreading
 /// }
 /// ```
 public struct ScrapeResponse: Sendable {
-    /// The HTTP status: 200.
+    /// The HTTP status: 200, or 503 if there is no memory for the exposition.
     public let status: Int
     /// Header fields, `Content-Type` always among them; without `Content-Length`.
     public let headers: [(name: String, value: String)]
     /// The exposition, compressed if the headers say so.
-    public let body: [UInt8]
+    ///
+    /// Of more than a megabyte this is a copy, made each time.
+    public var body: [UInt8] { bytes.array }
+
+    /// The same, as it is.
+    package let bytes: BodyBytes
+}
+
+extension ScrapeResponse {
+    fileprivate static let lacksMemory = ScrapeResponse(
+        status: 503,
+        headers: [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")],
+        bytes: .array(Array("There is no memory for the exposition.\n".utf8)))
 }
 
 /// What scrapes that come together share.
@@ -32,7 +44,7 @@ struct SharedRender: Sendable {
         let limit: Duration
     }
 
-    let body: [UInt8]
+    let body: BodyBytes
     let isCompressed: Bool
 }
 
@@ -67,37 +79,40 @@ extension Registry {
             style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names,
             limit: ScrapeTimeout.limit(scrapeTimeout))
         let rendered = renders.share(key, within: key.limit) { limit in
-            Scrape(self, style: style, names: names).render(within: limit) { body in
-                let compressed = key.isCompressed ? ContentCoding.gzip(body) : nil
+            Scrape(self, style: style, names: names).render(within: limit) { memory, count in
+                let compressed =
+                    key.isCompressed ? ContentCoding.gzip(memory, count: count) : nil
                 return SharedRender(
-                    body: compressed ?? body, isCompressed: compressed != nil)
+                    body: compressed ?? BodyBytes(memory, count: count),
+                    isCompressed: compressed != nil)
             }
         }
+        guard let rendered else { return .lacksMemory }
         var headers = [
             (name: "Content-Type", value: negotiated.contentType),
             (name: "Vary", value: "Accept, Accept-Encoding"),
             (name: "Cache-Control", value: "no-store"),
         ]
         if rendered.isCompressed { headers.append((name: "Content-Encoding", value: "gzip")) }
-        return ScrapeResponse(status: 200, headers: headers, body: rendered.body)
+        return ScrapeResponse(status: 200, headers: headers, bytes: rendered.body)
     }
 
-    /// The whole exposition in the text format, for tests and logs.
+    /// The whole exposition in the text format, for tests and logs; empty if there is no memory for it.
     public func text() -> String {
-        String(decoding: scrape(ExpositionStyle()).render(), as: UTF8.self)
+        scrape(ExpositionStyle()).text() ?? ""
     }
 
     /// The same, with room for so many bytes to start with.
     package func text(capacity: Int) -> String {
-        String(decoding: scrape(ExpositionStyle()).render(capacity: capacity), as: UTF8.self)
+        scrape(ExpositionStyle()).text(capacity: capacity) ?? ""
     }
 
-    /// The whole exposition in OpenMetrics, for tests and logs.
+    /// The whole exposition in OpenMetrics, for tests and logs; empty if there is no memory for it.
     ///
     /// - Parameter creationTimes: As in ``respond(accept:acceptEncoding:names:scrapeTimeout:creationTimes:)``.
     public func openMetricsText(creationTimes: Bool = false) -> String {
         let style = ExpositionStyle(isOpenMetrics: true, showsCreationTimes: creationTimes)
-        return String(decoding: scrape(style).render(), as: UTF8.self)
+        return scrape(style).text() ?? ""
     }
 
     private func scrape(_ style: ExpositionStyle) -> Scrape {

@@ -96,10 +96,9 @@ final class FamilyCore: Sendable {
     /// The rendered labels of the overflow series; empty if there is none.
     var overflowKey: [UInt8] { table.overflowKey }
 
-    /// Runs `body`, which prints the series, after those that were idle were forgotten; unless
-    /// `looks`, none are.
-    func whileNothingExpires<Result>(looks: Bool, _ body: () -> Result) -> Result {
-        table.whileNothingExpires(looks: looks, forget: forgetExemplars, body)
+    /// Runs `body`, which prints the series, after those that were idle were forgotten.
+    func whileNothingExpires<Result>(_ body: () -> Result) -> Result {
+        table.whileNothingExpires(forget: forgetExemplars, body)
     }
 
     private func forgetExemplars(of instrument: AnyObject) {

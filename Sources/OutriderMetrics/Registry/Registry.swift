@@ -26,9 +26,11 @@ public final class Registry: Sendable {
 
     let surroundings: Surroundings
     /// Scrapes that are under way.
-    let renders = SharedRuns<SharedRender.Key, SharedRender>()
+    let renders = SharedRuns<SharedRender.Key, SharedRender?>()
     /// One scrape is printed and compressed at a time.
     let printing = Turns()
+    /// What it is printed into.
+    let memory = PrintingMemory()
     /// Threads that ask collectors, beyond the first of each scrape.
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>

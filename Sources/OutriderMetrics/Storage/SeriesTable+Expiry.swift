@@ -54,11 +54,9 @@ final class IdleExpiry: Sendable {
 extension SeriesTable {
     /// Runs `body`, which prints the series, after those that were idle were forgotten.
     ///
-    /// - Parameters:
-    ///   - looks: Whether to look for idle ones; not where a scrape has looked and prints again.
-    ///   - forget: Told of each instrument that was set back to zero, under the lock.
+    /// - Parameter forget: Told of each instrument that was set back to zero, under the lock.
     func whileNothingExpires<Result>(
-        looks: Bool, forget: (AnyObject) -> Void, _ body: () -> Result
+        forget: (AnyObject) -> Void, _ body: () -> Result
     ) -> Result {
         guard let expiry else { return body() }
         return expiry.turn.withLock { _ in
@@ -66,7 +64,7 @@ extension SeriesTable {
             // Look-ups wait for one block's look at most, not for that at the whole family. Should
             // a removal rebuild the blocks meanwhile, a series is looked at twice, which changes
             // nothing, or not before the next scrape.
-            while looks, changing({ look(at: number, in: &$0, expiry, forget) }) {
+            while changing({ look(at: number, in: &$0, expiry, forget) }) {
                 number += 1
             }
             return body()
