@@ -96,14 +96,15 @@ internal import OutriderThreading
         unsafe append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// Puts bytes before what was written since there were `start` of them; all of that is moved.
-    mutating func insert(_ bytes: [UInt8], at start: Int) {
-        let moved = count - start
+    /// Inserts bytes at an offset; everything after it is moved.
+    mutating func insert(_ bytes: [UInt8], at offset: Int) {
+        let moved = count - offset
         guard let end = unsafe place(bytes.count) else { return }
         // SAFETY: there is room for so many bytes more.
         unsafe _ = memmove(end - moved + bytes.count, end - moved, moved)
-        unsafe bytes.withUnsafeBytes { unsafe _ = memcpy(end - moved, $0.baseAddress!, $0.count) }
-        count += bytes.count
+        count = offset
+        append(bytes)
+        count += moved
     }
 
     /// Appends a label value with `\`, `"` and line feed escaped.

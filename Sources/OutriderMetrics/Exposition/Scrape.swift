@@ -35,7 +35,9 @@ struct Scrape {
         }
     }
 
-    /// What `body` makes of the exposition: the first bytes of some memory. Nil if there is no memory for it.
+    /// Prints the exposition, and returns what `body` makes of it; nil if there is no memory for it.
+    ///
+    /// `body` gets the memory, and how many bytes of it were written.
     ///
     /// Scrapes that differ collect side by side, and are printed one after the other: so the bytes of
     /// one of them are there, and what became of the others, however many come at once. The memory is
