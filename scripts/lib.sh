@@ -15,12 +15,8 @@ build_flags=(${SWIFT_BUILD_FLAGS:-})
 # SwiftPM writes the flags of traits in the order of a set. In another order, everything would be compiled again.
 # SwiftPM also evaluates the manifests of all packages again, which takes 15 seconds, when an environment variable
 # differs from its last call. So `swift build` and `swift package` are called through these two functions.
-#
-# An index of the sources is for editors, and takes a tenth of a build. SwiftPM needs it to find tests of XCTest, of
-# which there are none.
 swift_build() {
-    env -u SHLVL -u OLDPWD SWIFT_DETERMINISTIC_HASHING=1 swift build --disable-index-store --disable-xctest \
-        ${build_flags[@]+"${build_flags[@]}"} "$@"
+    env -u SHLVL -u OLDPWD SWIFT_DETERMINISTIC_HASHING=1 swift build ${build_flags[@]+"${build_flags[@]}"} "$@"
 }
 
 swift_package() {

@@ -220,6 +220,16 @@ load_average() {
     cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo '?'
 }
 
+# What all CPUs have done since the start of the machine: time at work and time in all, in ticks (proc_stat(5)).
+cpu_ticks() {
+    awk '/^cpu / {print $2 + $3 + $4 + $7 + $8 + $9, $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9}' /proc/stat 2>/dev/null || echo 0 0
+}
+
+# How much of all CPUs was at work since then, in percent.
+cpu_share_since() {
+    echo "$1 $(cpu_ticks)" | awk '{print ($4 > $2 ? int(100 * ($3 - $1) / ($4 - $2) + 0.5) "%" : "?")}'
+}
+
 # The first lines of reason for each failed test of a stage, or else the end of its output.
 reasons() {
     local reason='^(FAILED|ERROR) |recorded an issue|(WARNING|FATAL|ERROR): ThreadSanitizer|: error: '
@@ -234,7 +244,7 @@ reasons() {
 summary() {
     local status=$? stage
     echo
-    printf '%-18s %8s %6s  %s\n' stage seconds load result
+    printf '%-18s %8s %6s %5s  %s\n' stage seconds load CPU result
     printf '%s\n' ${table[@]+"${table[@]}"}
     echo
     printf '%s\n' ${closing_lines[@]+"${closing_lines[@]}"}
@@ -269,7 +279,8 @@ is_blocked() {
 }
 
 run_stage() {
-    local stage=$1 started=$SECONDS status=0 result=passed line
+    local stage=$1 started=$SECONDS status=0 result=passed line ticks
+    ticks="$(cpu_ticks)"
     printf '\n== %s ==\n' "$stage"
     # A stage runs in a shell of its own, outside of any condition, so that its first error ends it.
     set +e
@@ -286,7 +297,8 @@ run_stage() {
         result="FAILED ($status)"
         failed[$stage]=ran
     fi
-    table+=("$(printf '%-18s %8d %6s  %s' "$stage" "$((SECONDS - started))" "$(load_average)" "$result")")
+    table+=("$(printf '%-18s %8d %6s %5s  %s' "$stage" "$((SECONDS - started))" "$(load_average)" \
+        "$(cpu_share_since "$ticks")" "$result")")
     while read -r line; do
         closing_lines+=("$stage $result:" "$line")
     done < <(closing_lines_of "$logs/$stage.log")
@@ -295,7 +307,7 @@ run_stage() {
 for stage in "${stages[@]}"; do
     if is_blocked "$stage"; then
         failed[$stage]=skipped
-        table+=("$(printf '%-18s %8s %6s  %s' "$stage" - - 'not run: what it needs failed')")
+        table+=("$(printf '%-18s %8s %6s %5s  %s' "$stage" - - - 'not run: what it needs failed')")
     else
         run_stage "$stage"
     fi
