@@ -48,14 +48,23 @@ static inline bool lock_try(bounded_lock *lock) {
         && atomic_exchange_explicit(&lock->is_held, 1, memory_order_acquire) == 0;
 }
 
-/* Takes the lock; false if it was not to be had. Not recursive. */
-static inline bool lock_take(bounded_lock *lock) {
-    for (int look = 0; look < LOCK_SPINS + LOCK_WAITS; look++) {
+/* Takes the lock; false if it was still held after `*waits` waits, which are used up. Not recursive. */
+static inline bool lock_take_within(bounded_lock *lock, int *waits) {
+    for (int look = 0; look < LOCK_SPINS; look++) {
         if (lock_try(lock)) return true;
-        if (look < LOCK_SPINS) lock_pause();
-        else lock_wait(lock);
+        lock_pause();
+    }
+    for (; *waits > 0; --*waits) {
+        lock_wait(lock);
+        if (lock_try(lock)) return true;
     }
     return false;
+}
+
+/* Takes the lock; false if it was not to be had. Not recursive. */
+static inline bool lock_take(bounded_lock *lock) {
+    int waits = LOCK_WAITS;
+    return lock_take_within(lock, &waits);
 }
 
 static inline void lock_release(bounded_lock *lock) {

@@ -364,8 +364,9 @@ int outrider_heap_read_site(uint32_t number, outrider_heap_site *into) {
     (void)number, (void)into;
     return 0;
 }
-size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity) {
+size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity, uint32_t *skipped) {
     (void)into, (void)capacity;
+    *skipped = 0;
     return 0;
 }
 #endif

@@ -46,9 +46,13 @@ struct HeapSnapshot {
             ],
             defaultSampleType: kind.defaultSampleType, periodType: .init("space", "bytes"),
             period: Int64(clamping: interval))
-        profile.comments = comments
         profile.timeNanoseconds = Self.wallNanoseconds()
-        let live = Self.liveSamples()
+        let (live, skipped) = Self.liveSamples()
+        profile.comments = comments
+        if skipped > 0 {
+            profile.comments.append(
+                "incomplete: \(skipped) of 64 parts of the table of live samples were locked")
+        }
         var stacks: [UInt32: [UInt]] = [:]
         for number in 0..<outrider_heap_site_count() {
             var site = unsafe outrider_heap_site()
@@ -86,18 +90,19 @@ struct HeapSnapshot {
         return groups
     }
 
-    private static func liveSamples() -> [outrider_heap_live] {
+    private static func liveSamples() -> (samples: [outrider_heap_live], skipped: UInt32) {
         var figures = outrider_heap_figures()
         unsafe outrider_heap_read_figures(&figures)
         let room = Int(clamping: figures.live_samples) + spare
         // Made before the locks are taken, and touched, so that no page has to be found under one.
         var samples = [outrider_heap_live](repeating: outrider_heap_live(), count: room)
+        var skipped: UInt32 = 0
         let found = unsafe samples.withUnsafeMutableBufferPointer { buffer in
             // SAFETY: the C side writes no more than there is room for.
-            unsafe outrider_heap_copy_live(buffer.baseAddress, buffer.count)
+            unsafe outrider_heap_copy_live(buffer.baseAddress, buffer.count, &skipped)
         }
         samples.removeLast(room - min(room, found))
-        return samples
+        return (samples, skipped)
     }
 
     private static func wallNanoseconds() -> Int64 {

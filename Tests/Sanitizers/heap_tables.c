@@ -14,6 +14,8 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
+#include <time.h>
 
 static uint64_t seed = 1;
 
@@ -107,8 +109,10 @@ static _Atomic(bool) is_racing;
 
 static void *copy_while_they_race(void *unused) {
     static outrider_heap_live live[2 * THREADS * HELD];
+    uint32_t skipped;
     while (is_racing) {
-        size_t count = outrider_heap_copy_live(live, sizeof live / sizeof *live);
+        size_t count = outrider_heap_copy_live(live, sizeof live / sizeof *live, &skipped);
+        CHECK(skipped == 0);
         /* What is taken while it looks is seen or not; nobody holds more than this. */
         CHECK(count <= sizeof live / sizeof *live);
         for (size_t i = 0; i < count; i++) {
@@ -134,13 +138,14 @@ static void blocks_are_found_until_they_are_taken(void) {
 
 static void a_full_table_refuses_and_recovers(void) {
     sampled_block stale, sample = {1, 7, 0};
+    uint32_t skipped;
     for (uint64_t i = 0; i < BLOCK_LIMIT; i++) {
         sample.site = (uint32_t)i;
         CHECK(outrider_heap_blocks_insert(fake_block(0, i), sample, &stale) == BLOCKS_DONE);
     }
     CHECK(outrider_heap_filter_mask == FILTER_LARGE_MASK);
     CHECK(outrider_heap_blocks_insert(fake_block(1, 0), sample, &stale) == BLOCKS_FULL);
-    CHECK(outrider_heap_copy_live(NULL, 0) == BLOCK_LIMIT);
+    CHECK(outrider_heap_copy_live(NULL, 0, &skipped) == BLOCK_LIMIT);
     for (uint64_t i = 0; i < BLOCK_LIMIT; i++) {
         CHECK(filter_stops(fake_block(0, i)));
         CHECK(outrider_heap_blocks_take(fake_block(0, i), &sample) == BLOCKS_DONE);
@@ -166,10 +171,11 @@ static void the_first_word_of_a_live_block_is_read(void) {
     static uintptr_t memory[4] = {0xfeed, 0xbeef, 0, 0};
     sampled_block stale, large = {16, 1, 0}, small = {4, 1, 1}, taken;
     outrider_heap_live live[3];
+    uint32_t skipped;
     CHECK(outrider_heap_blocks_insert(memory, large, &stale) == BLOCKS_DONE);
     CHECK(outrider_heap_blocks_insert(&memory[1], small, &stale) == BLOCKS_DONE);
     CHECK(outrider_heap_blocks_insert(fake_block(0, 0), large, &stale) == BLOCKS_DONE);
-    CHECK(outrider_heap_copy_live(live, 3) == 3);
+    CHECK(outrider_heap_copy_live(live, 3, &skipped) == 3);
     for (int i = 0; i < 3; i++) {
         bool is_first = live[i].address == (uintptr_t)memory;
         /* The second is too small to have one, and the third is not there. */
@@ -186,6 +192,34 @@ static void a_lock_that_nobody_lets_go_of_costs_a_sample_and_no_more(void) {
     outrider_heap_blocks_unlock_all();
     CHECK(outrider_heap_blocks_insert(fake_block(0, 1), sample, &stale) == BLOCKS_DONE);
     CHECK(outrider_heap_blocks_take(fake_block(0, 1), &sample) == BLOCKS_DONE);
+}
+
+static _Atomic(bool) holds_locks;
+
+/* As a thread does that gets no CPU for a while. */
+static void *hold_locks_for_a_while(void *unused) {
+    outrider_heap_blocks_lock_all();
+    holds_locks = true;
+    struct timespec while_long = {.tv_nsec = 200000000};
+    nanosleep(&while_long, NULL);
+    outrider_heap_blocks_unlock_all();
+    return unused;
+}
+
+static void a_reader_waits_for_a_lock_that_is_held_for_a_while(void) {
+    enum { BLOCKS = 500 };
+    static outrider_heap_live live[BLOCKS];
+    sampled_block stale, sample = {1, 7, 0};
+    uint32_t skipped;
+    pthread_t holder;
+    for (int i = 0; i < BLOCKS; i++)
+        CHECK(outrider_heap_blocks_insert(fake_block(0, (uint64_t)i), sample, &stale) == BLOCKS_DONE);
+    CHECK(pthread_create(&holder, NULL, hold_locks_for_a_while, NULL) == 0);
+    while (!holds_locks) sched_yield();
+    CHECK(outrider_heap_copy_live(live, BLOCKS, &skipped) == BLOCKS && skipped == 0);
+    pthread_join(holder, NULL);
+    for (int i = 0; i < BLOCKS; i++)
+        CHECK(outrider_heap_blocks_take(fake_block(0, (uint64_t)i), &sample) == BLOCKS_DONE);
 }
 
 /* --- sites ---------------------------------------------------------------------------------------- */
@@ -254,6 +288,7 @@ int main(int argc, char **argv) {
     a_block_freed_behind_our_back_makes_room_for_the_next_at_its_address();
     the_first_word_of_a_live_block_is_read();
     a_lock_that_nobody_lets_go_of_costs_a_sample_and_no_more();
+    a_reader_waits_for_a_lock_that_is_held_for_a_while();
     every_stack_has_one_site_and_nothing_is_lost();
     a_full_table_of_stacks_sends_new_ones_to_site_0();
     printf("heap tables: %lu checks passed\n", checks);

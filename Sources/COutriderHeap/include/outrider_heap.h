@@ -102,8 +102,9 @@ typedef struct {
 
 /* Copies the live samples of this moment, `capacity` at most; returns how many there were.
  *
- * Locks one 64th of the table at a time. The caller's memory should exist already. */
-size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity);
+ * Locks one 64th of the table at a time. The caller's memory should exist already. `*skipped` becomes the number of parts
+ * that are missing, since a thread of the host's held their lock for seconds. */
+size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity, uint32_t *skipped);
 
 #ifdef __cplusplus
 }
