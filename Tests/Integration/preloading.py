@@ -4,6 +4,7 @@
 import fcntl
 import functools
 import glob
+import hashlib
 import os
 import re
 import shutil
@@ -154,6 +155,12 @@ def sums(profile: Path, kind: str) -> dict[str, int]:
     return {name: int(float(flat)) for flat, name in rows}
 
 
+def comments(profile: Path) -> dict[str, str]:
+    """What the profile says of how it was made: the allocator, and how many samples and stacks of which kind."""
+    pairs = re.findall(r"([a-z ]+): ([^,\n]+)", pprof("-comments", str(profile)))
+    return {name.strip(): value for name, value in pairs}
+
+
 def decoded(profile: Path) -> str:
     """The profile as protoc reads it."""
     content = subprocess.run(["gzip", "-dc", str(profile)], capture_output=True, check=True).stdout
@@ -171,7 +178,9 @@ def compiled(source: str, *flags: str) -> str:
     place = PLACE / os.environ.get("PYTEST_XDIST_WORKER", "single")
     place.mkdir(parents=True, exist_ok=True)
     file = SUITE / source
-    program = place / file.stem
+    # The same source with other flags is another program.
+    told = f"-{hashlib.sha256(' '.join(flags).encode()).hexdigest()[:8]}" if flags else ""
+    program = place / f"{file.stem}{told}"
     compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
     command = [
         system_binary(compiler[0]), *compiler[1:], "-Wall", "-Wextra", "-Werror", "-O1",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment, poll
+from harness import poll
 from preloading import LIMIT, compiled, fresh_folder, pprof, preloaded, run, sums
 
 pytestmark = pytest.mark.compute
@@ -58,15 +58,6 @@ def test_it_ends_as_it_does_without_hooks(
     shown = pprof("-top", "-sample_index=alloc_space", str(written[-1]))
     assert "Type: alloc_space" in shown
     assert {"glibc": "libc.so", "jemalloc": "libjemalloc", "mimalloc": "libmimalloc"}[behind] in shown
-
-
-def test_stacks_end_where_they_end() -> None:
-    parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
-    sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
-    program = compiled("holes.c", *(f"-I{part}/include" for part in parts), *sources)
-    for _ in range(20):
-        ended = run([program], clean_environment())
-        assert (ended.status, ended.output, ended.errors) == (0, b"every stack ended where it ends\n", b"")
 
 
 def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
