@@ -19,8 +19,8 @@
  * then (unshare(2)).
  *
  * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
- * error, errno stays, no descriptor stays open, no write of ours raises a signal. Whether a writer is at work is the number
- * of its process, so that a child of a fork that had a writer is not taken for it.
+ * error, errno stays, no descriptor stays open, no write of ours raises a signal. Whether a writer is at work is the
+ * number of its process, so that a child of a fork that had a writer is not taken for it.
  */
 #define _GNU_SOURCE
 #include "buffer.h"

@@ -139,14 +139,15 @@ typedef struct {
 static size_t walk_contexts(
     uintptr_t address, uintptr_t *pcs, size_t count, size_t limit, outrider_stack_end *end) {
     async_context context;
-    *end = OUTRIDER_STACK_WHOLE;
+    end->is_truncated = 0;
     while (address != 0) {
         if (count == limit || (address & 7) != 0
             || !outrider_stack_read_memory(address, &context, sizeof context)) {
-            *end = OUTRIDER_STACK_TRUNCATED;
+            end->is_truncated = 1;
             break;
         }
         if (context.resume_parent < LOWEST_CODE) break;
+        end->contexts++;
         /* The start of a function, where all others are return addresses: readers take one off. */
         pcs[count++] = context.resume_parent + 1;
         address = context.parent;
@@ -164,7 +165,7 @@ size_t outrider_stack_walk(
     outrider_stack_end *end) {
     outrider_stack_point point = from;
     size_t count = 0;
-    *end = OUTRIDER_STACK_TRUNCATED;
+    *end = (outrider_stack_end){.is_truncated = 1};
     if (limit == 0) return 0;
     pcs[count++] = point.pc;
     if (point.sp < bounds.low || point.sp >= bounds.high) return count;
@@ -172,13 +173,13 @@ size_t outrider_stack_walk(
     while (count < limit) {
         int stepped = outrider_stack_table_step(&point, bounds);
         if (stepped < 0) {
-            *end = OUTRIDER_STACK_WHOLE;
+            end->is_truncated = 0;
             return count;
         }
         if (stepped == 0) {
             uintptr_t frame = IS_ASYNC(point.fp) ? point.fp & ~ASYNC_FRAME : point.fp;
             if (frame == 0) {
-                *end = OUTRIDER_STACK_WHOLE;
+                end->is_truncated = 0;
                 return count;
             }
             if (!is_on_stack(frame, point, bounds)) return count;
@@ -188,7 +189,7 @@ size_t outrider_stack_walk(
             point = (outrider_stack_point){record[1], frame + 16, record[0]};
         }
         if (point.pc < LOWEST_CODE) {
-            if (point.pc == 0) *end = OUTRIDER_STACK_WHOLE;
+            if (point.pc == 0) end->is_truncated = 0;
             return count;
         }
         pcs[count++] = point.pc;
