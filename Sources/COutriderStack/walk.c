@@ -31,8 +31,9 @@
 /* Of <linux/futex.h>, which does not come with every C library. */
 enum { CMP_REQUEUE_PRIVATE = 4 | 128 };
 
-/* Room for the main thread's stack to grow where its limit is infinite: what the kernel keeps free. */
-#define MAIN_STACK_ROOM ((uintptr_t)64 << 20)
+/* Room for the main thread's stack to grow where its limit is infinite. The kernel keeps more than half of the addresses
+ * free then, and programs have stacks of gigabytes. */
+#define MAIN_STACK_ROOM ((uintptr_t)1 << (sizeof(uintptr_t) == 8 ? 40 : 26))
 /* What may lie between a thread's descriptor and the end of its stack: its own size, and on some architectures
  * the thread's variables. */
 #define MOST_ABOVE ((uintptr_t)1 << 20)

@@ -2,6 +2,7 @@
 """Stacks in the preloaded sampler's profiles: whole on every kind of thread, with this and with newer C libraries."""
 
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,17 @@ def test_no_stack_of_a_short_thread_is_cut(flags: list[str], tmp_path: Path) -> 
     assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
     said = comments(profile)
     assert int(said["samples"]) >= 200 and said["stacks truncated"] == "0"
+
+
+def test_a_stack_without_a_limit_is_whole(flags: list[str], tmp_path: Path) -> None:
+    if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
+        pytest.skip("stacks have a limit here that cannot be raised")
+    profile = tmp_path / "profile.pb.gz"
+    limited = ["/bin/sh", "-c", 'ulimit -s unlimited; exec "$0" "$@"', compiled("bounds.c", *flags), "deep"]
+    ended = run(limited, preloaded(str(profile), 1))
+    assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
+    [frames] = stacks(profile, "leaf")
+    assert frames[:4] == ["leaf", "middle", "below_much", "main"] and frames[-1] == "_start"
 
 
 def test_bounds_are_those_that_libc_says(flags: list[str]) -> None:

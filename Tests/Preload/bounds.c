@@ -5,6 +5,7 @@
  *
  *   bounds          every kind; a line at the end
  *   bounds short    many threads that end soon
+ *   bounds deep     the first thread, below 200 MB of its stack
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -15,7 +16,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { STACK = 1 << 20, BELOW = 256 << 20, FIBER = 65536, BEFORE = 20, SHORT_THREADS = 200, GUARD_INSTALL = 102 };
+enum { STACK = 1 << 20, BELOW = 256 << 20, FIBER = 65536, BEFORE = 20, SHORT_THREADS = 200, MUCH = 200000000, GUARD_INSTALL = 102 };
 
 __attribute__((noinline)) static void *leaf(void) { return kept(malloc(1000)); }
 __attribute__((noinline)) static void *middle(void) { return kept(leaf()); }
@@ -130,8 +131,19 @@ static void every_kind(void) {
     run(NULL, after_fiber);
 }
 
+/* Little of it is touched. */
+__attribute__((noinline)) void *below_much(void);
+__attribute__((noinline)) void *below_much(void) {
+    volatile char much[MUCH];
+    much[0] = 1;
+    void *block = kept(middle());
+    return much[0] ? block : NULL;
+}
+
 int main(int count, char **arguments) {
-    if (count > 1 && strcmp(arguments[1], "short") == 0) {
+    if (count > 1 && strcmp(arguments[1], "deep") == 0) {
+        EXPECT(below_much());
+    } else if (count > 1 && strcmp(arguments[1], "short") == 0) {
         for (int i = 0; i < SHORT_THREADS; i++) run(NULL, with_guard);
     } else {
         /* The first thread's own first samples are those of a fiber too. */
