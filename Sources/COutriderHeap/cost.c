@@ -16,7 +16,7 @@ enum { ROUNDS = 32, FRAMES = 32 };
 /* A sample takes longer than the best of the rounds, half as long again, since its memory is in no cache. */
 #define AS_USUAL(best) ((best) + (best) / 2 + 1)
 
-static uint64_t sample_ns, frame_ns;
+static uint64_t sample_ns, frame_ns, context_ns;
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -36,7 +36,7 @@ static __attribute__((noinline)) void measure_below(int more) {
         __asm__ volatile("");
         return;
     }
-    uint64_t clock_ns = UINT64_MAX, walk_ns = UINT64_MAX, rest_ns = UINT64_MAX;
+    uint64_t clock_ns = UINT64_MAX, walk_ns = UINT64_MAX, rest_ns = UINT64_MAX, read_ns = UINT64_MAX;
     size_t frames = 1;
     sampled_block sample = {1, 0, 0}, other;
     outrider_stack_point caller = CALLER_POINT();
@@ -51,17 +51,25 @@ static __attribute__((noinline)) void measure_below(int more) {
         if (outrider_heap_blocks_insert(&sample, sample, &other) == BLOCKS_DONE)
             outrider_heap_blocks_take(&sample, &other);
         uint64_t done = now_ns();
+        /* As a context is read. */
+        outrider_stack_read_memory((uintptr_t)&sample, pcs, 2 * sizeof *pcs);
+        uint64_t read = now_ns();
         clock_ns = shorter(clock_ns, before, start);
         walk_ns = shorter(walk_ns, start, walked);
         rest_ns = shorter(rest_ns, walked, done);
+        read_ns = shorter(read_ns, done, read);
     }
     walk_ns -= walk_ns < clock_ns ? walk_ns : clock_ns;
     rest_ns -= rest_ns < clock_ns ? rest_ns : clock_ns;
+    read_ns -= read_ns < clock_ns ? read_ns : clock_ns;
     frame_ns = AS_USUAL(walk_ns / frames);
+    context_ns = AS_USUAL(read_ns);
     sample_ns = AS_USUAL(rest_ns);
 }
 
 void outrider_heap_measure_cost(void) { measure_below(FRAMES); }
 
-uint64_t outrider_heap_cost_of(size_t frames) { return sample_ns + frames * frame_ns; }
+uint64_t outrider_heap_cost_of(size_t frames, size_t contexts) {
+    return sample_ns + frames * frame_ns + contexts * context_ns;
+}
 #endif

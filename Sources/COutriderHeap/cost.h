@@ -15,7 +15,7 @@
 /* Measures it, in some 50 us; the tables have to be there. */
 COLD void outrider_heap_measure_cost(void);
 
-/* The cost of a sample whose stack has so many frames. */
-COLD uint64_t outrider_heap_cost_of(size_t frames);
+/* The cost of a sample whose stack has so many frames on the thread's stack, and so many contexts of async functions. */
+COLD uint64_t outrider_heap_cost_of(size_t frames, size_t contexts);
 
 #endif

@@ -150,16 +150,15 @@ static void remove_live(const sampled_block *sample) {
     outrider_heap_sites_add_live(sample->site, -(int64_t)sample->objects, -(int64_t)bytes);
 }
 
-/* The site of a call, and how many frames its stack has. */
-static uint32_t site_of(outrider_stack_point caller, size_t *frames) {
+/* The site of a call, and what it took to find. */
+static uint32_t site_of(outrider_stack_point caller, uint64_t *cost) {
     if (!bounds.high) bounds = outrider_stack_find_bounds(caller.sp);
     uintptr_t pcs[OUTRIDER_STACK_DEPTH];
     outrider_stack_end end;
     size_t depth = outrider_stack_walk(caller, bounds, pcs, OUTRIDER_STACK_DEPTH, &end);
-    *frames = depth;
-    bool is_truncated = end == OUTRIDER_STACK_TRUNCATED;
-    if (is_truncated) add(&figures.truncated, 1);
-    uint32_t site = outrider_heap_sites_find(pcs, (uint32_t)depth, is_truncated);
+    *cost = outrider_heap_cost_of(depth - end.contexts, end.contexts);
+    if (end.is_truncated) add(&figures.truncated, 1);
+    uint32_t site = outrider_heap_sites_find(pcs, (uint32_t)depth, end.is_truncated);
     if (!site) add(&figures.refused_sites, 1);
     return site;
 }
@@ -198,9 +197,8 @@ void outrider_heap_sample(
     outrider_stack_point caller) {
     int saved = errno;
     is_busy = 1;
-    size_t frames;
-    uint64_t objects = objects_of(size, mean);
-    uint32_t site = site_of(caller, &frames);
+    uint64_t cost, objects = objects_of(size, mean);
+    uint32_t site = site_of(caller, &cost);
     uint64_t allocated = bytes_of(objects, grown);
     uint64_t allocated_objects = kind == NEW_BLOCK ? objects : 0;
     add(&figures.samples, 1);
@@ -209,7 +207,7 @@ void outrider_heap_sample(
     outrider_heap_sites_add_allocated(site, allocated_objects, allocated);
     remember(block, (sampled_block){size, objects, site});
 
-    add(&figures.sampler_ns, outrider_heap_cost_of(frames));
+    add(&figures.sampler_ns, cost);
     if (samples_here++ % JUDGED_EVERY == 0) keep_budget(coarse_now_ns());
     is_busy = 0;
     errno = saved;
@@ -320,6 +318,17 @@ uint64_t outrider_heap_interval(void) {
     return atomic_load_explicit(&interval, memory_order_relaxed);
 }
 
+/* Counted, as the thread may have been in here. */
+void outrider_heap_begin_apart(void) {
+    is_busy++;
+    outrider_heap_next_begin_apart();
+}
+
+void outrider_heap_end_apart(void) {
+    outrider_heap_next_end_apart();
+    is_busy--;
+}
+
 void outrider_heap_seed(uint64_t seed) {
     random_state = seed ? seed : 1;
     gap_mean = 0;
@@ -354,6 +363,8 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
 void outrider_heap_set_budget(uint64_t nanoseconds) { (void)nanoseconds; }
 void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
+void outrider_heap_begin_apart(void) {}
+void outrider_heap_end_apart(void) {}
 void outrider_heap_seed(uint64_t seed) { (void)seed; }
 void outrider_heap_read_figures(outrider_heap_figures *into) { *into = (outrider_heap_figures){0}; }
 #endif

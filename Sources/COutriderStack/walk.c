@@ -19,8 +19,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The mark of a frame that belongs to an async function (Swift ABI: "swift async frame pointer"). */
+/* The mark of a frame that belongs to an async function (Swift ABI: "swift async frame pointer"). Code without frame
+ * pointers keeps numbers in that register, negative ones among them, which have all of the upper bits. */
 #define ASYNC_FRAME ((uintptr_t)1 << 60)
+#define IS_ASYNC(frame) ((frame) >> 60 == 1)
 /* Return addresses below the first pages are none. */
 #define LOWEST_CODE ((uintptr_t)4096)
 
@@ -29,11 +31,14 @@
 /* Of <linux/futex.h>, which does not come with every C library. */
 enum { CMP_REQUEUE_PRIVATE = 4 | 128 };
 
-/* Room for the main thread's stack to grow where its limit is infinite: what the kernel keeps free. */
-#define MAIN_STACK_ROOM ((uintptr_t)64 << 20)
+/* Room for the main thread's stack to grow where its limit is infinite. The kernel keeps more than half of the addresses
+ * free then, and programs have stacks of gigabytes. */
+#define MAIN_STACK_ROOM ((uintptr_t)1 << (sizeof(uintptr_t) == 8 ? 40 : 26))
 /* What may lie between a thread's descriptor and the end of its stack: its own size, and on some architectures
  * the thread's variables. */
 #define MOST_ABOVE ((uintptr_t)1 << 20)
+/* No stack begins below it, and no thread has a higher number (PID_MAX_LIMIT). */
+#define LOWEST_STACK ((uintptr_t)4 << 20)
 /* Words of a thread's descriptor that are looked at: fewer than it has. */
 #if defined(__GLIBC__)
 enum { DESCRIPTOR_WORDS = 256 };
@@ -55,13 +60,14 @@ __attribute__((constructor)) static void read_stack_limit(void) {
 
 /* A thread's descriptor lies at the upper end of its stack, also of one that it was given, and says where the
  * stack begins and, in the next word, how large it is (glibc's stackblock and stackblock_size, musl's map_base and
- * map_size). No other two words in a row name a stretch that ends right behind the descriptor. The stretch is the
- * thread's as long as it lives. The main thread has none. */
+ * map_size). No other two words in a row name a stretch that ends right behind the descriptor: the words there are
+ * pointers, two of which are never that sum, and numbers below LOWEST_STACK, such as the thread's own, which stands
+ * before a pointer into the descriptor. The stretch is the thread's as long as it lives. The main thread has none. */
 static outrider_stack_bounds stack_of_descriptor(uintptr_t self) {
     const uintptr_t *words = (const uintptr_t *)self;
     for (size_t each = 0; each + 1 < DESCRIPTOR_WORDS; each++) {
         uintptr_t low = words[each], size = words[each + 1];
-        if (low != 0 && low < self && size > self - low && size - (self - low) <= MOST_ABOVE)
+        if (low >= LOWEST_STACK && low < self && size > self - low && size - (self - low) <= MOST_ABOVE)
             return (outrider_stack_bounds){low, self};
     }
     return (outrider_stack_bounds){0, 0};
@@ -74,10 +80,11 @@ static outrider_stack_bounds stack_of_main_thread(void) {
 }
 
 outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
-    outrider_stack_bounds main = stack_of_main_thread();
-    if (address >= main.low && address < main.high) return main;
+    /* First the own one: a thread may have been given a part of the main thread's. */
     outrider_stack_bounds own = stack_of_descriptor((uintptr_t)pthread_self());
     if (address >= own.low && address < own.high) return own;
+    outrider_stack_bounds main = stack_of_main_thread();
+    if (address >= main.low && address < main.high) return main;
     return (outrider_stack_bounds){0, 0};
 }
 
@@ -133,14 +140,15 @@ typedef struct {
 static size_t walk_contexts(
     uintptr_t address, uintptr_t *pcs, size_t count, size_t limit, outrider_stack_end *end) {
     async_context context;
-    *end = OUTRIDER_STACK_WHOLE;
+    end->is_truncated = 0;
     while (address != 0) {
         if (count == limit || (address & 7) != 0
             || !outrider_stack_read_memory(address, &context, sizeof context)) {
-            *end = OUTRIDER_STACK_TRUNCATED;
+            end->is_truncated = 1;
             break;
         }
         if (context.resume_parent < LOWEST_CODE) break;
+        end->contexts++;
         /* The start of a function, where all others are return addresses: readers take one off. */
         pcs[count++] = context.resume_parent + 1;
         address = context.parent;
@@ -158,7 +166,7 @@ size_t outrider_stack_walk(
     outrider_stack_end *end) {
     outrider_stack_point point = from;
     size_t count = 0;
-    *end = OUTRIDER_STACK_TRUNCATED;
+    *end = (outrider_stack_end){.is_truncated = 1};
     if (limit == 0) return 0;
     pcs[count++] = point.pc;
     if (point.sp < bounds.low || point.sp >= bounds.high) return count;
@@ -166,23 +174,23 @@ size_t outrider_stack_walk(
     while (count < limit) {
         int stepped = outrider_stack_table_step(&point, bounds);
         if (stepped < 0) {
-            *end = OUTRIDER_STACK_WHOLE;
+            end->is_truncated = 0;
             return count;
         }
         if (stepped == 0) {
-            uintptr_t frame = point.fp & ~ASYNC_FRAME;
+            uintptr_t frame = IS_ASYNC(point.fp) ? point.fp & ~ASYNC_FRAME : point.fp;
             if (frame == 0) {
-                *end = OUTRIDER_STACK_WHOLE;
+                end->is_truncated = 0;
                 return count;
             }
             if (!is_on_stack(frame, point, bounds)) return count;
             const uintptr_t *record = (const uintptr_t *)frame;
-            if (record[0] & ASYNC_FRAME && frame - 8 >= bounds.low)
+            if (IS_ASYNC(record[0]) && frame - 8 >= bounds.low)
                 return walk_contexts(record[-1], pcs, count, limit, end);
             point = (outrider_stack_point){record[1], frame + 16, record[0]};
         }
         if (point.pc < LOWEST_CODE) {
-            if (point.pc == 0) *end = OUTRIDER_STACK_WHOLE;
+            if (point.pc == 0) end->is_truncated = 0;
             return count;
         }
         pcs[count++] = point.pc;

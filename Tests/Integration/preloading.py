@@ -4,9 +4,11 @@
 import fcntl
 import functools
 import glob
+import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +156,12 @@ def sums(profile: Path, kind: str) -> dict[str, int]:
     return {name: int(float(flat)) for flat, name in rows}
 
 
+def comments(profile: Path) -> dict[str, str]:
+    """What the profile says of how it was made: the allocator, and how many samples and stacks of which kind."""
+    pairs = re.findall(r"([a-z ]+): ([^,\n]+)", pprof("-comments", str(profile)))
+    return {name.strip(): value for name, value in pairs}
+
+
 def decoded(profile: Path) -> str:
     """The profile as protoc reads it."""
     content = subprocess.run(["gzip", "-dc", str(profile)], capture_output=True, check=True).stdout
@@ -171,7 +179,9 @@ def compiled(source: str, *flags: str) -> str:
     place = PLACE / os.environ.get("PYTEST_XDIST_WORKER", "single")
     place.mkdir(parents=True, exist_ok=True)
     file = SUITE / source
-    program = place / file.stem
+    # The same source with other flags is another program.
+    told = f"-{hashlib.sha256(' '.join(flags).encode()).hexdigest()[:8]}" if flags else ""
+    program = place / f"{file.stem}{told}"
     compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
     command = [
         system_binary(compiler[0]), *compiler[1:], "-Wall", "-Wextra", "-Werror", "-O1",
@@ -181,3 +191,9 @@ def compiled(source: str, *flags: str) -> str:
     made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert made.returncode == 0, made.stderr
     return str(program)
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; one that is unhandled would end it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)

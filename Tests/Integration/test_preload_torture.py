@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment, poll
-from preloading import LIMIT, compiled, fresh_folder, pprof, preloaded, run, sums
+from harness import poll
+from preloading import LIMIT, catches, compiled, fresh_folder, pprof, preloaded, run, sums
 
 pytestmark = pytest.mark.compute
 
@@ -60,26 +60,11 @@ def test_it_ends_as_it_does_without_hooks(
     assert {"glibc": "libc.so", "jemalloc": "libjemalloc", "mimalloc": "libmimalloc"}[behind] in shown
 
 
-def test_stacks_end_where_they_end() -> None:
-    parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
-    sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
-    program = compiled("holes.c", *(f"-I{part}/include" for part in parts), *sources)
-    for _ in range(20):
-        ended = run([program], clean_environment())
-        assert (ended.status, ended.output, ended.errors) == (0, b"every stack ended where it ends\n", b"")
-
-
 def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     assert run([compiled("operators.cpp")], preloaded(str(profile), 1)).status == 0
     held = sums(profile, "inuse_space")
     assert held["(anonymous namespace)::holdByNew()"] == 2_000_000
-
-
-def catches(process: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal; one that is unhandled would end it."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
 
 
 # Again and again while they start, work, fork and end.

@@ -115,16 +115,21 @@ private final class CallCosts: Sendable {
 
     /// A procfs with one mapping of so many pages, of which every `step`th is present.
     private static func proc(pages: Int, every step: Int) throws -> FakeProc {
-        let start = 1 << 30
+        var entries = [UInt64](repeating: 0, count: pages)
+        for index in stride(from: 0, to: pages, by: step) { entries[index] = 1 << 63 }
+        return try proc(entries, named: "[heap]")
+    }
+
+    /// A procfs with one mapping, by the entries of its pages in the page table.
+    private static func proc(_ entries: [UInt64], named name: String) throws -> FakeProc {
+        let (start, pages) = (1 << 30 | 1 << 20, entries.count)
         let (first, end) = (start / pageSize, start + pages * pageSize)
         let range = "\(String(start, radix: 16))-\(String(end, radix: 16))"
         let proc = try FakeProc([
-            "self/maps": "\(range) rw-p 00000000 00:00 0      [heap]\n", "self/pagemap": "",
+            "self/maps": "\(range) rw-p 00000000 00:00 0      \(name)\n", "self/pagemap": "",
         ])
         let file = unsafe open("\(proc.path)/self/pagemap", O_WRONLY)
         defer { close(file) }
-        var entries = [UInt64](repeating: 0, count: pages)
-        for index in stride(from: 0, to: pages, by: step) { entries[index] = 1 << 63 }
         let size = pages * 8
         let written = unsafe entries.withUnsafeBytes {
             unsafe pwrite(file, $0.baseAddress, size, off_t(first * 8))
@@ -159,6 +164,17 @@ private final class CallCosts: Sendable {
             // Two are for the list of mappings and its end.
             #expect(costs.calls == 2 + (pages + 511) / 512)
         }
+    }
+
+    // As glibc 2.42 and Linux 6.15 show it: two stacks that the kernel has joined with something below.
+    @Test func `stacks are known by guards that no line of the list shows`() throws {
+        let (present, guarded): (UInt64, UInt64) = (1 << 63, 1 << 62 | 1 << 58)
+        let entries = [present, 0, guarded, 0, present, present, guarded, 0, 0, present]
+        var parts = Self.parts(try Self.proc(entries, named: "").path, costs: CallCosts())
+        #expect(parts["stacks"] == Double(3 * Self.pageSize))
+        #expect(parts["heap"] == Double(Self.pageSize))
+        parts = Self.parts(try Self.proc(entries, named: "[stack]").path, costs: CallCosts())
+        #expect(parts["stacks"] == Double(4 * Self.pageSize))
     }
 
     @Test(arguments: [(1, "self/maps"), (3, "self/pagemap")])

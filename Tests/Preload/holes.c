@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-enum { MAPPINGS = 8, SIZE = 65536 };
+enum { MAPPINGS = 8, SIZE = 65536, SOME_PAGES = 4 * 4096 };
 
 static ucontext_t first, coroutine;
 static char *mappings[MAPPINGS];
@@ -57,12 +57,21 @@ static void memory_that_is_gone_is_not_read(void) {
     EXPECT(swapcontext(&first, &coroutine) == 0);
 }
 
-static void *find_own_bounds(void *stack) {
+/* They are those that pthread_getattr_np(3) says, which reads files and locks, to some pages: a guard may lie below,
+ * and the thread's descriptor and variables above. */
+static void *find_own_bounds(void *is_first) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     outrider_stack_bounds bounds = outrider_stack_find_bounds(here);
-    bool is_known = bounds.low <= here && here < bounds.high;
-    /* Of a stack without a guard it may not be known where it ends; then nothing is said. */
-    EXPECT(is_known || (stack && bounds.high == 0));
+    pthread_attr_t attributes;
+    void *stack;
+    size_t size;
+    EXPECT(bounds.low <= here && here < bounds.high);
+    EXPECT(pthread_getattr_np(pthread_self(), &attributes) == 0);
+    EXPECT(pthread_attr_getstack(&attributes, &stack, &size) == 0);
+    pthread_attr_destroy(&attributes);
+    uintptr_t low = (uintptr_t)stack, high = low + size;
+    EXPECT(bounds.high <= high && high - bounds.high <= SOME_PAGES);
+    EXPECT(is_first || (bounds.low <= low && low - bounds.low <= SOME_PAGES));
     return NULL;
 }
 
@@ -70,15 +79,15 @@ static void *find_own_bounds(void *stack) {
 static void every_thread_knows_its_stack(void) {
     pthread_attr_t attributes;
     pthread_t thread;
-    find_own_bounds(NULL);
+    find_own_bounds(&thread);
     EXPECT(pthread_create(&thread, NULL, find_own_bounds, NULL) == 0 && pthread_join(thread, NULL) == 0);
     pthread_attr_init(&attributes);
     EXPECT(pthread_attr_setguardsize(&attributes, 0) == 0);
-    EXPECT(pthread_create(&thread, &attributes, find_own_bounds, (void *)1) == 0);
+    EXPECT(pthread_create(&thread, &attributes, find_own_bounds, NULL) == 0);
     EXPECT(pthread_join(thread, NULL) == 0);
     void *stack = mmap(NULL, 4 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     EXPECT(stack != MAP_FAILED && pthread_attr_setstack(&attributes, stack, 4 * SIZE) == 0);
-    EXPECT(pthread_create(&thread, &attributes, find_own_bounds, stack) == 0);
+    EXPECT(pthread_create(&thread, &attributes, find_own_bounds, NULL) == 0);
     EXPECT(pthread_join(thread, NULL) == 0);
     pthread_attr_destroy(&attributes);
 }

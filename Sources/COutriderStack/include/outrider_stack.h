@@ -34,9 +34,9 @@ typedef struct {
 } outrider_stack_point;
 
 /* What is to be known of a walk besides its frames. */
-typedef enum {
-    OUTRIDER_STACK_WHOLE = 0,     /* it ended where stacks end */
-    OUTRIDER_STACK_TRUNCATED = 1, /* it ended early: at the depth, off the stack, or at a bad frame */
+typedef struct {
+    int is_truncated;  /* it ended early: at the depth, off the stack, or at a bad frame */
+    uint32_t contexts; /* frames of async functions, which take a system call each */
 } outrider_stack_end;
 
 /* Finds the bounds of the calling thread's stack that contains `address`.

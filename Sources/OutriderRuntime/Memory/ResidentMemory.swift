@@ -30,6 +30,13 @@ struct ResidentMemory: Sendable {
     private static let textRoom = 32 << 10
     /// Entries of the page table that are asked for at once: 2 MiB of memory, where a page has 4 KiB.
     private static let pagesPiece = 512
+    /// Bit 63 of an entry: the page is present.
+    private static let isPresent: UInt64 = 1 << 63
+    /// Bit 58: the page is a guard that madvise(2) installed.
+    ///
+    /// Since Linux 6.15 (pagemap.rst of Linux). glibc 2.42 and later make the guards of stacks so, of which `maps`
+    /// shows nothing.
+    private static let isGuard: UInt64 = 1 << 58
     /// Mappings of more than this together are not looked through: an entry takes a nanosecond or more.
     private static let sizeLimit: UInt = 1 << 40
 
@@ -67,7 +74,11 @@ struct ResidentMemory: Sendable {
             guard looked <= Self.sizeLimit else {
                 throw Problem(source: Self.pagesSource, failure: .tooLarge)
             }
-            sizes[mapping.use, default: 0] += try residentBytes(of: mapping, pages, &entries)
+            let bytes = try residentBytes(of: mapping, pages, &entries)
+            // The kernel joins stacks that lie side by side; below the first one there may be anything.
+            let mayHaveStacks = mapping.use == .anonymous || mapping.use == .heap
+            sizes[mapping.use, default: 0] += bytes.belowGuards
+            sizes[mayHaveStacks ? .stack : mapping.use, default: 0] += bytes.aboveGuards
         }
         guard pages.isOwn else { throw Problem(source: Self.pagesSource, failure: .unreadable) }
         return sizes
@@ -128,11 +139,12 @@ struct ResidentMemory: Sendable {
         return line
     }
 
+    /// Resident bytes of a mapping: those below its lowest guard, all of them if it has none, and those above.
     private func residentBytes(
         of mapping: Mapping, _ pages: borrowing OpenFile, _ entries: inout [UInt64]
-    ) throws(Problem) -> Int {
+    ) throws(Problem) -> (belowGuards: Int, aboveGuards: Int) {
         let entrySize = MemoryLayout<UInt64>.size
-        var (page, present) = (mapping.start / pageSize, 0)
+        var (page, present, below) = (mapping.start / pageSize, 0, nil as Int?)
         let end = mapping.end / pageSize
         while page < end {
             guard let offset = Int(exactly: page)?.multipliedReportingOverflow(by: entrySize),
@@ -147,11 +159,18 @@ struct ResidentMemory: Sendable {
             }
             // Addresses that no process has memory at, such as the kernel's page for old system calls.
             if count == 0 { break }
-            // Bit 63: the page is present.
-            for index in 0..<count / entrySize where entries[index] >> 63 != 0 { present += 1 }
+            for index in 0..<count / entrySize {
+                let entry = entries[index]
+                if entry & Self.isPresent != 0 {
+                    present += 1
+                } else if entry & Self.isGuard != 0, below == nil {
+                    below = present
+                }
+            }
             page += UInt(count / entrySize)
             try go(on: Self.pagesSource)
         }
-        return present * Int(pageSize)
+        let belowGuards = below ?? present
+        return (belowGuards * Int(pageSize), (present - belowGuards) * Int(pageSize))
     }
 }

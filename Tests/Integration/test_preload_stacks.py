@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stacks in the preloaded sampler's profiles: whole on every kind of thread, with this and with newer C libraries."""
+
+import re
+import resource
+from pathlib import Path
+
+import pytest
+
+from harness import ROOT, clean_environment
+from newer_glibc import SUITES, linking
+from preloading import comments, compiled, pprof, preloaded, run
+
+pytestmark = pytest.mark.compute
+
+# The functions of bounds.c that call for a block.
+KINDS = [
+    "with_guard", "without_guard", "on_given_stack", "on_stack_with_marked_guard", "on_stack_within_mains",
+    "after_fiber", "with_number_for_frame",
+]  # fmt: skip
+FIBERS = 2
+IN_FIBER = 20
+
+
+@pytest.fixture(params=SUITES)
+def flags(request: pytest.FixtureRequest) -> list[str]:
+    """How programs are linked that run with a C library."""
+    return linking(request.param)
+
+
+def stacks(profile: Path, function: str) -> list[list[str]]:
+    """The stacks below a function, innermost frame first."""
+    shown = pprof("-traces", f"-focus=^{function}$", str(profile))
+    blocks = re.split(r"(?m)^-+\+-+$", shown)[1:]
+    found = [[line.split()[-1] for line in block.splitlines() if line.strip()] for block in blocks]
+    return [frames for frames in found if function in frames]
+
+
+def test_stacks_of_all_kinds_of_threads_are_whole(flags: list[str], tmp_path: Path) -> None:
+    profile = tmp_path / "profile.pb.gz"
+    ended = run([compiled("bounds.c", *flags)], preloaded(str(profile), 1))
+    assert (ended.status, ended.output) == (0, b"every thread has its block\n")
+    assert ended.errors in (b"", b"this kernel marks no guards\n")
+    found = stacks(profile, "leaf")
+    assert {frames[2] for frames in found} == set(KINDS)
+    for frames in found:
+        assert frames[:2] == ["leaf", "middle"]
+        if frames[2] == "with_number_for_frame":
+            # It has no frame pointer that leads on.
+            assert len(frames) == 3, frames
+            continue
+        is_first_thread = "main" in frames
+        # Out of libc, which began the thread.
+        assert frames[-1] == ("_start" if is_first_thread else "[libc.so.6]"), frames
+    assert sum("main" in frames for frames in found) == 1
+    # Where a fiber's stack ends is not known: libc did not make it. Nothing else is cut.
+    assert comments(profile)["stacks truncated"] == str(FIBERS * IN_FIBER + 1)
+
+
+def test_no_stack_of_a_short_thread_is_cut(flags: list[str], tmp_path: Path) -> None:
+    profile = tmp_path / "profile.pb.gz"
+    ended = run([compiled("bounds.c", *flags), "short"], preloaded(str(profile), 1))
+    assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
+    said = comments(profile)
+    assert int(said["samples"]) >= 200 and said["stacks truncated"] == "0"
+
+
+def test_a_stack_without_a_limit_is_whole(flags: list[str], tmp_path: Path) -> None:
+    if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
+        pytest.skip("stacks have a limit here that cannot be raised")
+    profile = tmp_path / "profile.pb.gz"
+    limited = ["/bin/sh", "-c", 'ulimit -s unlimited; exec "$0" "$@"', compiled("bounds.c", *flags), "deep"]
+    ended = run(limited, preloaded(str(profile), 1))
+    assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
+    [frames] = stacks(profile, "leaf")
+    assert frames[:4] == ["leaf", "middle", "below_much", "main"] and frames[-1] == "_start"
+
+
+def test_bounds_are_those_that_libc_says(flags: list[str]) -> None:
+    parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
+    sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
+    program = compiled("holes.c", *(f"-I{part}/include" for part in parts), *sources, *flags)
+    for _ in range(20):
+        ended = run([program], clean_environment())
+        assert (ended.status, ended.output, ended.errors) == (0, b"every stack ended where it ends\n", b"")

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the heap sampler says that it takes, which its budget is judged by, beside what it takes."""
+
+import pytest
+
+from harness import ROOT, clean_environment
+from preloading import compiled, run
+
+pytestmark = pytest.mark.compute
+
+
+def test_the_sampler_says_what_it_takes() -> None:
+    parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
+    sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
+    program = compiled("costs.c", *(f"-I{part}/include" for part in parts), *sources)
+    ended = run([program], clean_environment())
+    assert (ended.status, ended.output) == (0, b"the sampler says what it takes\n"), ended.errors
