@@ -165,13 +165,16 @@ def decoded(profile: Path) -> str:
 
 
 @functools.cache
-def compiled(source: str, *flags: str) -> str:
-    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
+def compiled(source: str, *flags: str, name: str = "") -> str:
+    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out.
+
+    One that is compiled in several ways has a name for each.
+    """
     # A folder for each process of a test run: none replaces a program that another one runs.
     place = PLACE / os.environ.get("PYTEST_XDIST_WORKER", "single")
     place.mkdir(parents=True, exist_ok=True)
     file = SUITE / source
-    program = place / file.stem
+    program = place / (name or file.stem)
     compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
     command = [
         system_binary(compiler[0]), *compiler[1:], "-Wall", "-Wextra", "-Werror", "-O1",
