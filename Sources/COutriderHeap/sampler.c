@@ -241,9 +241,14 @@ static void before_fork(void) {
     outrider_heap_blocks_lock_all();
 }
 
-static void after_fork(void) {
+static void after_fork_in_parent(void) {
     outrider_heap_blocks_unlock_all();
-    outrider_modules_after_fork();
+    outrider_modules_after_fork(false);
+}
+
+static void after_fork_in_child(void) {
+    outrider_heap_blocks_unlock_all();
+    outrider_modules_after_fork(true);
 }
 
 /* Tried, since the address of a function is that of a stub where the program was linked to a fixed place. */
@@ -282,7 +287,7 @@ static bool prepare(void) {
         problem = "there is no memory for the tables";
     if (!problem && !(outrider_heap_is_called() && is_free_called()))
         problem = "another library's malloc comes before the hooks in this process";
-    if (!problem && pthread_atfork(before_fork, after_fork, after_fork) != 0)
+    if (!problem && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
         problem = "there is no memory for fork handlers";
     if (!problem) outrider_heap_measure_cost();
     refusal = problem;

@@ -35,7 +35,10 @@ typedef struct {
 } move;
 
 static _Atomic(bool) is_busy;
-static bool holds_for_fork;
+static bool holds_for_fork, forks_alone;
+/* False in the child of a fork beside other threads: one of them may have held the loader's lock, which nobody lets
+ * go of in the child. */
+static bool may_ask_loader = true;
 static _Atomic(uint64_t) seen_generation, move_count;
 /* The list of the last look, and the memory of the one before for the next. */
 static list loaded, spare;
@@ -66,9 +69,16 @@ static bool begin_patiently(void) {
 
 static void end(void) { atomic_store(&is_busy, false); }
 
-void outrider_modules_before_fork(void) { holds_for_fork = begin(); }
+/* glibc's since 2.32: whether there is one thread (sys/single_threaded.h). */
+extern char __libc_single_threaded __attribute__((weak));
 
-void outrider_modules_after_fork(void) {
+void outrider_modules_before_fork(void) {
+    forks_alone = &__libc_single_threaded && __libc_single_threaded;
+    holds_for_fork = begin();
+}
+
+void outrider_modules_after_fork(int is_child) {
+    if (is_child && !forks_alone) may_ask_loader = false;
     if (holds_for_fork) end();
 }
 
@@ -167,6 +177,7 @@ static void move_what_is_gone(const list *now, outrider_modules_move *moved) {
 }
 
 void outrider_modules_look(outrider_modules_move *moved) {
+    if (!may_ask_loader) return;
     int saved = errno;
     /* Before the list: what changes while that is made is found by the next look. */
     uint64_t generation = outrider_modules_generation();
@@ -214,7 +225,7 @@ void outrider_modules_follow(uintptr_t *addresses, size_t count, uint64_t since)
 
 void outrider_modules_look(outrider_modules_move *moved) { (void)moved; }
 void outrider_modules_before_fork(void) {}
-void outrider_modules_after_fork(void) {}
+void outrider_modules_after_fork(int is_child) { (void)is_child; }
 size_t outrider_modules_former(outrider_module *into, size_t capacity) {
     (void)into, (void)capacity;
     return 0;

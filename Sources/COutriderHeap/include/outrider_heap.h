@@ -52,6 +52,10 @@ uint64_t outrider_heap_interval(void);
 /* Seeds the calling thread's random numbers, so that a test can be repeated. */
 void outrider_heap_seed(uint64_t seed);
 
+/* Leaves out what the calling thread allocates, until outrider_heap_resume was called as often. Some instructions. */
+void outrider_heap_pause(void);
+void outrider_heap_resume(void);
+
 /* Estimated objects carry 16 binary digits behind the point. */
 #define OUTRIDER_HEAP_OBJECT_SHIFT 16
 

@@ -60,9 +60,10 @@ typedef void outrider_modules_move(uintptr_t start, uintptr_t end, uintptr_t to)
  * errno. While another thread looks, it waits some milliseconds and then does nothing: the next look does.
  * Thread-safe. */
 void outrider_modules_look(outrider_modules_move *move);
-/* Before a fork, and after it on both sides, so that the child may look. */
+/* Before a fork, and after it on both sides. A child whose parent had no other thread may look; in other children
+ * looks do nothing. */
 void outrider_modules_before_fork(void);
-void outrider_modules_after_fork(void);
+void outrider_modules_after_fork(int is_child);
 /* Lists the unloaded segments, where they were moved to, `capacity` at most; returns how many there are. */
 size_t outrider_modules_former(outrider_module *into, size_t capacity);
 /* How many libraries were moved so far; cheap. */
