@@ -64,6 +64,21 @@ import Testing
         #expect(String(decoding: bytes, as: UTF8.self) == "main 1\nmain;leaf 15\n")
     }
 
+    @Test func `of branches of one size as many are drawn as there is room for`() {
+        var profile = heapProfile()
+        for number in 0..<2_000 {
+            var stack: [UInt] = []
+            for frame in 0..<20 { stack.append(UInt(1 + number * 20 + frame)) }
+            profile.add(stack: stack, values: [1, 1, 1, 1])
+        }
+        let none = Symbols(modules: [], frames: [:])
+        let bytes = profile.rendered(as: .flamegraph, title: "heap", none)
+        let page = String(decoding: bytes, as: UTF8.self)
+        // 40,000 branches, and that of all.
+        #expect(page.contains("\"20001 small branches are left out.\""))
+        #expect(page.split(separator: ",[1,1,1,1],[").count == 20_000)
+    }
+
     @Test func `what a flame graph leaves out is in its sums`() {
         let none = Symbols(modules: [], frames: [:])
         let bytes = Self.profile.rendered(as: .flamegraph, title: "heap", none)

@@ -27,7 +27,8 @@ struct NamedStacks {
         var ranks: [String: UInt32] = [:]
         for (rank, name) in names.enumerated() { ranks[name] = UInt32(rank) }
         let ofFunctions = symbols.functions.map { ranks[$0.readable] ?? 0 }
-        unknown = ranks[Self.unknownStack] ?? 0
+        let unknown = ranks[Self.unknownStack] ?? 0
+        self.unknown = unknown
         // An address that symbols do not have is behind all others.
         var next = UInt32(names.count + symbols.addresses.count)
         let numbers = table.addresses.map { address in
@@ -47,7 +48,7 @@ struct NamedStacks {
         order.sort { left, right in
             Self.isBefore(
                 table.range(ofStack: Int(left)), table.range(ofStack: Int(right)), table, numbers,
-                unknown: ranks[Self.unknownStack] ?? 0)
+                unknown: unknown)
         }
         self.order = order
     }

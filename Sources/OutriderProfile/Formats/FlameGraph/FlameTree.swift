@@ -42,21 +42,19 @@ struct FlameTree {
         let sums = stacks.sums { max(0, $0) }
         var totals = [Int64](repeating: 0, count: width)
         for stack in stacks.order { Self.add(sums, Int(stack) * width, to: &totals, 0, width) }
-        var largest = LargestShares(limit: limit)
+        // Besides that of all.
+        var largest = LargestBranches(limit: limit - 1)
         Self.visit(stacks, sums, width) { _, branch, values, first in
-            if branch.depth >= 0 { largest.add(Self.share(values, first, of: totals)) }
+            if branch.depth >= 0 { largest.add(Self.size(branch, values, first, of: totals)) }
             return -1
         }
-        let least = largest.least
-        var kept = 0
+        leftOut = largest.leftOut
         Self.visit(stacks, sums, width) { next, branch, values, first in
             let isKept =
-                branch.depth < 0 || least.map { Self.share(values, first, of: totals) > $0 } ?? true
-            guard isKept else { return next }
-            kept += 1
-            return keep(branch, next, stacks, values, first)
+                branch.depth < 0
+                || largest.takes(Self.size(branch, values, first, of: totals))
+            return isKept ? keep(branch, next, stacks, values, first) : next
         }
-        leftOut = largest.count + 1 - kept
     }
 
     private mutating func keep(
@@ -117,12 +115,14 @@ struct FlameTree {
         }
     }
 
-    private static func share(_ values: [Int64], _ first: Int, of totals: [Int64]) -> Double {
+    private static func size(
+        _ branch: Branch, _ values: [Int64], _ first: Int, of totals: [Int64]
+    ) -> BranchSize {
         var share = 0.0
         for index in totals.indices where totals[index] > 0 {
             share = max(share, Double(values[first + index]) / Double(totals[index]))
         }
-        return share
+        return BranchSize(share: share, depth: branch.depth)
     }
 
     /// Writes the nodes as `[name, [values], [children]]`, largest child first.
@@ -155,29 +155,42 @@ struct FlameTree {
     }
 }
 
-/// The least of the largest shares, of which there are a limited number: a heap whose root is the least.
-private struct LargestShares {
+/// How large a branch is: by its greatest share of any type, and then by how far out it is.
+///
+/// So a parent is always larger than its children.
+private struct BranchSize: Comparable {
+    let share: Double
+    let depth: Int
+
+    static func < (left: BranchSize, right: BranchSize) -> Bool {
+        left.share != right.share ? left.share < right.share : left.depth > right.depth
+    }
+}
+
+/// The largest branches, of which there are a limited number: a heap whose root is the least of them.
+private struct LargestBranches {
     private let limit: Int
-    private var shares: [Double] = []
-    /// How many were added.
-    private(set) var count = 0
+    private var sizes: [BranchSize] = []
+    private var count = 0
+    /// How many that are as large as the least are still to be taken; counted at the first.
+    private var ties: Int?
 
     init(limit: Int) { self.limit = limit }
 
-    /// The share above which a branch stays; nil if all do.
-    var least: Double? { count < limit ? nil : shares.first }
+    /// How many were added that are not among the largest.
+    var leftOut: Int { count - sizes.count }
 
-    mutating func add(_ share: Double) {
+    mutating func add(_ size: BranchSize) {
         count += 1
-        if shares.count < limit - 1 {
-            shares.append(share)
-            var at = shares.count - 1
-            while at > 0, shares[(at - 1) / 2] > shares[at] {
-                shares.swapAt(at, (at - 1) / 2)
+        if sizes.count < limit {
+            sizes.append(size)
+            var at = sizes.count - 1
+            while at > 0, sizes[at] < sizes[(at - 1) / 2] {
+                sizes.swapAt(at, (at - 1) / 2)
                 at = (at - 1) / 2
             }
-        } else if share > shares[0] {
-            shares[0] = share
+        } else if let least = sizes.first, least < size {
+            sizes[0] = size
             sink()
         }
     }
@@ -186,12 +199,21 @@ private struct LargestShares {
         var at = 0
         while true {
             var least = at
-            for child in [2 * at + 1, 2 * at + 2] where child < shares.count {
-                if shares[child] < shares[least] { least = child }
+            for child in 2 * at + 1...2 * at + 2 where child < sizes.count {
+                if sizes[child] < sizes[least] { least = child }
             }
             if least == at { return }
-            shares.swapAt(at, least)
+            sizes.swapAt(at, least)
             at = least
         }
+    }
+
+    /// Whether a branch is among the largest, once all were added: the first of those that are as large as the least.
+    mutating func takes(_ size: BranchSize) -> Bool {
+        guard leftOut > 0, let least = sizes.first else { return true }
+        if size != least { return least < size }
+        let left = ties ?? sizes.count { $0 == least }
+        ties = max(0, left - 1)
+        return left > 0
     }
 }
