@@ -108,7 +108,9 @@ let package = Package(
             name: "OutriderProfile",
             dependencies: ["OutriderThreading", "OutriderWire", "COutriderSymbols"],
             swiftSettings: strict),
-        .target(name: "COutriderHeap", dependencies: ["COutriderStack"], cSettings: strictC),
+        .target(
+            name: "COutriderHeap", dependencies: ["COutriderStack", "COutriderSymbols"],
+            cSettings: strictC),
         .target(name: "COutriderRuntime", dependencies: ["COutriderStack"], cSettings: strictC),
         // Floor 3
         .target(

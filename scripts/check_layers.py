@@ -36,7 +36,7 @@ FLOORS = [
         | {"COutriderCells", "COutriderOutput", "OutriderThreading", "OutriderWire", "CoreMetrics"},
         "OutriderEndpoint": SYSTEM | {"Dispatch", "OutriderThreading", "CMicroHTTPD"},
         "OutriderProfile": SYSTEM | {"OutriderThreading", "OutriderWire", "COutriderSymbols"},
-        "COutriderHeap": {"COutriderStack"},
+        "COutriderHeap": {"COutriderStack", "COutriderSymbols"},
         "COutriderRuntime": {"COutriderStack"},
     },
     {

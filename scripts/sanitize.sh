@@ -62,7 +62,10 @@ sources[zlib]=""
 sources[microhttpd]=""
 sources[cells]="Sources/COutriderCells/rows.c Sources/COutriderFork/fork.c"
 stack="$(echo Sources/COutriderStack/*.c)"
-sources[heap_tables]="Sources/COutriderHeap/blocks.c Sources/COutriderHeap/sites.c $stack"
+sources[heap_tables]="$stack"
+for part in blocks sites unloads; do
+    sources[heap_tables]+=" Sources/COutriderHeap/$part.c"
+done
 for name in unwind unwind_steps unwind_parser unwind_fuzz unwind_rows; do
     sources[$name]=$stack
 done
@@ -87,8 +90,11 @@ check() {
     if [[ $name == zlib || $name == cells || $name == output || $name == unwind_steps || $name == unwind_parser ]]; then
         set --
     fi
+    local more=()
+    # A second executable segment, as linker scripts and BOLT make it.
+    if [[ $name == symbols ]]; then more=(-no-pie -fuse-ld=bfd -Wl,--section-start=.text_apart=0x40000000); fi
     # shellcheck disable=SC2086 # one file for each word
-    compile "$name" "${flags[@]}" -Wl,--build-id "Tests/Sanitizers/$name.c" ${sources[$name]} \
+    compile "$name" "${flags[@]}" "${more[@]}" -Wl,--build-id "Tests/Sanitizers/$name.c" ${sources[$name]} \
         "${libraries[@]}" -lm
     run "$name" "$place/$name" "$@"
 }
@@ -164,7 +170,7 @@ run_job check_runtime
 
 # The thread sanitizer of Swift's clang knows libdispatch and wants it.
 race_flags=(-std=c11 -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -pthread -fsanitize=thread
-    -ISources/COutriderHeap/include -ISources/COutriderRuntime/include -ISources/COutriderStack/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
+    -ISources/COutriderHeap/include -ISources/COutriderRuntime/include -ISources/COutriderStack/include -ISources/COutriderSymbols/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
 # It expects addresses where it maps its own memory.
 run_under_thread_sanitizer() {
     TSAN_OPTIONS="halt_on_error=1 exitcode=66" run "$1" setarch --addr-no-randomize "$place/$1"

@@ -13,6 +13,7 @@
 #if OUTRIDER_HEAP_TABLES
 #include "blocks.h"
 #include "lock.h"
+#include "sites.h"
 
 #include "outrider_stack.h"
 
@@ -20,6 +21,8 @@
 #include <sys/mman.h>
 
 enum { STRIPES = 64, BUCKETS = FILTER_SMALL_MASK + 1 };
+/* How often a lock is tried where no sample may be left out: each try takes up to 20 ms. */
+enum { TRIES = 10 };
 /* Where the small filter would stop 3 % of all frees in vain, and where it is enough again. */
 enum { GROW_AT = 2048, SHRINK_AT = 1024 };
 /* How long a reader waits for all locks together: 2 s at least. On a busy machine a thread of the host's that holds one
@@ -234,6 +237,29 @@ uint32_t outrider_heap_blocks_count(void) {
 void outrider_heap_blocks_lock_all(void) { held_for_fork = lock_all(); }
 
 void outrider_heap_blocks_unlock_all(void) { unlock(held_for_fork); }
+
+/* --- sites ------------------------------------------------------------------------------------------ */
+
+static void change_site(node *of, const uint32_t *changed, uint32_t count) {
+    if (of->site >= count || !changed[of->site]) return;
+    uint32_t site = changed[of->site] - 1;
+    int64_t objects = (int64_t)of->objects, bytes = (int64_t)sampled_bytes(of->objects, of->size);
+    outrider_heap_sites_add_live(of->site, -objects, -bytes);
+    outrider_heap_sites_add_live(site, objects, bytes);
+    of->site = site;
+}
+
+void outrider_heap_blocks_change_sites(const uint32_t *changed, uint32_t count) {
+    for (uint32_t stripe = 0; nodes && stripe < STRIPES; stripe++) {
+        bool is_held = false;
+        for (int tries = 0; tries < TRIES && !is_held; tries++) is_held = lock_take(&stripes[stripe]);
+        if (!is_held) continue;
+        for (uint32_t bucket = stripe; bucket < BUCKETS; bucket += STRIPES)
+            for (uint32_t at = buckets[bucket]; at; at = nodes[at - 1].next)
+                change_site(&nodes[at - 1], changed, count);
+        lock_release(&stripes[stripe]);
+    }
+}
 
 /* --- copies ----------------------------------------------------------------------------------------- */
 

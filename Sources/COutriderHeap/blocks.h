@@ -42,6 +42,12 @@ typedef struct {
     uint32_t site;
 } sampled_block;
 
+/* The bytes that so many blocks of a size have; objects are shifted. */
+static inline uint64_t sampled_bytes(uint64_t objects, uint64_t size) {
+    __extension__ unsigned __int128 product = (unsigned __int128)objects * size;
+    return (uint64_t)(product >> OUTRIDER_HEAP_OBJECT_SHIFT);
+}
+
 typedef enum { BLOCKS_DONE, BLOCKS_NONE, BLOCKS_FULL, BLOCKS_BUSY } blocks_result;
 
 /* Maps the table's memory; false if there is none. Once, before anything is inserted. */
@@ -54,6 +60,9 @@ blocks_result outrider_heap_blocks_insert(
 blocks_result outrider_heap_blocks_take(const void *block, sampled_block *sample);
 /* Makes the filter stop a block for ever. */
 void outrider_heap_mark(const void *block);
+/* Gives the blocks of some sites to other ones, with what they hold: those of site N to `changed[N]` - 1, unless
+ * that is 0. `changed` has a word for each of `count` sites. */
+void outrider_heap_blocks_change_sites(const uint32_t *changed, uint32_t count);
 /* Live samples now. */
 uint32_t outrider_heap_blocks_count(void);
 

@@ -8,6 +8,7 @@
 #include "sampler.h"
 
 #include "outrider_heap.h"
+#include "outrider_symbols.h"
 
 #include <stddef.h>
 
@@ -132,11 +133,6 @@ static uint64_t objects_of(uint64_t size, uint64_t mean) {
     return (uint64_t)(one / chance_one_minus_exp(((double)size + 1) / (double)mean) + 0.5);
 }
 
-static uint64_t bytes_of(uint64_t objects, uint64_t size) {
-    __extension__ unsigned __int128 product = (unsigned __int128)objects * size;
-    return (uint64_t)(product >> OUTRIDER_HEAP_OBJECT_SHIFT);
-}
-
 static void add_live(uint32_t site, uint64_t objects, uint64_t bytes) {
     add(&figures.live_objects, objects);
     add(&figures.live_bytes, bytes);
@@ -144,7 +140,7 @@ static void add_live(uint32_t site, uint64_t objects, uint64_t bytes) {
 }
 
 static void remove_live(const sampled_block *sample) {
-    uint64_t bytes = bytes_of(sample->objects, sample->size);
+    uint64_t bytes = sampled_bytes(sample->objects, sample->size);
     add(&figures.live_objects, -sample->objects);
     add(&figures.live_bytes, -bytes);
     outrider_heap_sites_add_live(sample->site, -(int64_t)sample->objects, -(int64_t)bytes);
@@ -159,15 +155,17 @@ static uint32_t site_of(outrider_stack_point caller, uint64_t *cost) {
     *cost = outrider_heap_cost_of(depth - end.contexts, end.contexts);
     if (end.is_truncated) add(&figures.truncated, 1);
     uint32_t site = outrider_heap_sites_find(pcs, (uint32_t)depth, end.is_truncated);
-    if (!site) add(&figures.refused_sites, 1);
+    if (!site) outrider_heap_count_refused_site();
     return site;
 }
+
+void outrider_heap_count_refused_site(void) { add(&figures.refused_sites, 1); }
 
 static void remember(const void *block, sampled_block sample) {
     sampled_block stale;
     switch (outrider_heap_blocks_insert(block, sample, &stale)) {
     case BLOCKS_DONE:
-        add_live(sample.site, sample.objects, bytes_of(sample.objects, sample.size));
+        add_live(sample.site, sample.objects, sampled_bytes(sample.objects, sample.size));
         if (stale.objects) remove_live(&stale);
         break;
     default: add(&figures.refused_live, 1);
@@ -199,7 +197,7 @@ void outrider_heap_sample(
     is_busy = 1;
     uint64_t cost, objects = objects_of(size, mean);
     uint32_t site = site_of(caller, &cost);
-    uint64_t allocated = bytes_of(objects, grown);
+    uint64_t allocated = sampled_bytes(objects, grown);
     uint64_t allocated_objects = kind == NEW_BLOCK ? objects : 0;
     add(&figures.samples, 1);
     add(&figures.allocated_objects, allocated_objects);
@@ -236,9 +234,20 @@ bool outrider_heap_forget(const void *block) {
 
 /* --- settings ----------------------------------------------------------------------------------------- */
 
-static void before_fork(void) { outrider_heap_blocks_lock_all(); }
+static void before_fork(void) {
+    outrider_modules_before_fork();
+    outrider_heap_blocks_lock_all();
+}
 
-static void after_fork(void) { outrider_heap_blocks_unlock_all(); }
+static void after_fork_in_parent(void) {
+    outrider_heap_blocks_unlock_all();
+    outrider_modules_after_fork(false);
+}
+
+static void after_fork_in_child(void) {
+    outrider_heap_blocks_unlock_all();
+    outrider_modules_after_fork(true);
+}
 
 /* Tried, since the address of a function is that of a stub where the program was linked to a fixed place. */
 bool outrider_heap_is_called(void) {
@@ -276,7 +285,7 @@ static bool prepare(void) {
         problem = "there is no memory for the tables";
     if (!problem && !(outrider_heap_is_called() && is_free_called()))
         problem = "another library's malloc comes before the hooks in this process";
-    if (!problem && pthread_atfork(before_fork, after_fork, after_fork) != 0)
+    if (!problem && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
         problem = "there is no memory for fork handlers";
     if (!problem) outrider_heap_measure_cost();
     refusal = problem;
@@ -303,6 +312,7 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
         /* ORDERING: release pairs with the acquire of outrider_heap_end_part. */
         if (prepare()) atomic_store_explicit(&interval, wanted, memory_order_release);
         lock_release(&settings);
+        outrider_heap_look_at_modules();
     }
     return outrider_heap_state();
 }
@@ -361,6 +371,7 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
     return OUTRIDER_HEAP_ABSENT;
 }
 void outrider_heap_set_budget(uint64_t nanoseconds) { (void)nanoseconds; }
+void outrider_heap_look_at_modules(void) {}
 void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
 void outrider_heap_begin_apart(void) {}

@@ -59,6 +59,9 @@ COLD void outrider_heap_sample(
     void *block, uint64_t size, uint64_t grown, sample_kind kind, uint64_t mean,
     outrider_stack_point caller);
 
+/* Counts a stack that the table had no room for. */
+COLD void outrider_heap_count_refused_site(void);
+
 /* Forgets a block that is about to be freed, if it was sampled; whether it was. */
 COLD bool outrider_heap_forget(const void *block);
 

@@ -122,6 +122,12 @@ void outrider_heap_sites_add_live(uint32_t number, int64_t objects, int64_t byte
     atomic_fetch_add_explicit(&sites[number].live_bytes, (uint64_t)bytes, memory_order_relaxed);
 }
 
+void outrider_heap_sites_give_allocated(uint32_t from, uint32_t to) {
+    outrider_heap_sites_add_allocated(
+        to, atomic_exchange_explicit(&sites[from].allocated_objects, 0, memory_order_relaxed),
+        atomic_exchange_explicit(&sites[from].allocated_bytes, 0, memory_order_relaxed));
+}
+
 uint32_t outrider_heap_site_count(void) {
     return atomic_load_explicit(&site_count, memory_order_acquire);
 }

@@ -19,5 +19,11 @@ uint32_t outrider_heap_sites_find(const uintptr_t *pcs, uint32_t depth, bool is_
 /* Adds to the sums of a site; what is live may go down. */
 void outrider_heap_sites_add_allocated(uint32_t site, uint64_t objects, uint64_t bytes);
 void outrider_heap_sites_add_live(uint32_t site, int64_t objects, int64_t bytes);
+/* Adds what a site has allocated to another one, and takes it from the first. */
+void outrider_heap_sites_give_allocated(uint32_t from, uint32_t to);
+/* Puts the stacks through the addresses of [start, end) to where those move, to - start further, with all that
+ * they have allocated and that is in use. The old stacks stay without sums, for the next library there. Returns how
+ * many stacks there was no room for: they are at site 0. One caller at a time. */
+uint32_t outrider_heap_sites_move(uintptr_t start, uintptr_t end, uintptr_t to);
 
 #endif

@@ -160,7 +160,7 @@ static uint32_t name_function(
     return number;
 }
 
-/* Finds the places that lie in a module, and their names. */
+/* Finds the places that lie in an executable segment, and their names. */
 static void name_places(writer *to, const outrider_module *module, uint32_t number) {
     place *places = (place *)to->places.bytes;
     outrider_symbol_table table;
@@ -179,13 +179,17 @@ static void name_places(writer *to, const outrider_module *module, uint32_t numb
     add_mapping(to, module, number, has_names);
 }
 
+/* What is loaded, and what was. */
 static void add_modules(writer *to) {
-    size_t room = outrider_modules_list(NULL, 0) + MODULES_MORE;
+    size_t former = outrider_modules_former(NULL, 0);
+    size_t room = outrider_modules_list(NULL, 0) + MODULES_MORE + former;
     outrider_module *modules = outrider_buffer_extend(&to->modules, room * sizeof *modules);
     if (!modules) return;
-    size_t count = outrider_modules_list(modules, room);
-    for (size_t i = 0; i < count && i < room; i++)
-        name_places(to, &modules[i], (uint32_t)i + 1);
+    size_t count = outrider_modules_list(modules, room - former);
+    if (count > room - former) count = room - former;
+    size_t gone = outrider_modules_former(modules + count, former);
+    count += gone < former ? gone : former;
+    for (size_t i = 0; i < count; i++) name_places(to, &modules[i], (uint32_t)i + 1);
 }
 
 /* --- the profile ------------------------------------------------------------------------------------------ */
@@ -275,6 +279,7 @@ void outrider_pprof_write(outrider_buffer *output, outrider_pprof_options option
     }
     to->output = output;
     to->may_demangle = options.may_demangle;
+    outrider_heap_look_at_modules();
     size_t words = copy_samples(to);
     add_head(to, options);
     add_comments(to);

@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include "outrider_symbols.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 #if defined(__linux__)
@@ -38,13 +40,26 @@ static void read_build_id(const uint8_t *notes, size_t size, outrider_module *mo
     }
 }
 
-/* The program's path, without what the kernel adds once the file has another name or none (proc(5)). */
-static void read_program_path(char *path, size_t capacity) {
+/* The program's path, without what the kernel adds once the file has another name or none (proc(5)). Read once:
+ * later the process may have confined itself. */
+static void read_program_path(char path[OUTRIDER_MODULE_PATH]) {
+    enum { UNREAD, READING, READ };
     static const char added[] = " (deleted)";
-    ssize_t read = readlink("/proc/thread-self/exe", path, capacity - 1);
+    static char known[OUTRIDER_MODULE_PATH];
+    static _Atomic(int) progress;
+    /* ORDERING: acquire pairs with the release below. */
+    if (atomic_load_explicit(&progress, memory_order_acquire) == READ) {
+        memcpy(path, known, sizeof known);
+        return;
+    }
+    ssize_t read = readlink("/proc/thread-self/exe", path, sizeof known - 1);
     size_t length = read > 0 ? (size_t)read : 0, end = sizeof added - 1;
     if (length > end && memcmp(path + length - end, added, end) == 0) length -= end;
     path[length] = '\0';
+    int unread = UNREAD;
+    if (length == 0 || !atomic_compare_exchange_strong(&progress, &unread, READING)) return;
+    memcpy(known, path, length + 1);
+    atomic_store_explicit(&progress, READ, memory_order_release);
 }
 
 typedef struct {
@@ -53,42 +68,53 @@ typedef struct {
     size_t count;
 } listing;
 
-static int add_module(struct dl_phdr_info *info, size_t size, void *argument) {
-    (void)size;
-    listing *list = argument;
-    outrider_module other, *module = list->count < list->capacity ? &list->into[list->count] : &other;
+/* Fills in what all executable segments of an object have in common. */
+static void describe(const struct dl_phdr_info *info, bool is_program, outrider_module *module) {
     memset(module, 0, sizeof *module);
     module->bias = info->dlpi_addr;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        uintptr_t place = info->dlpi_addr + header->p_vaddr;
+        uintptr_t start = info->dlpi_addr + header->p_vaddr;
         if (header->p_type == PT_LOAD) {
-            if (module->image_end == 0 || place < module->image_start) module->image_start = place;
-            if (place + header->p_memsz > module->image_end)
-                module->image_end = place + header->p_memsz;
-        }
-        if (header->p_type == PT_LOAD && header->p_flags & PF_X && module->end == 0) {
-            module->start = place;
-            module->end = place + header->p_memsz;
-            module->file_offset = header->p_offset;
+            if (module->image_end == 0 || start < module->image_start) module->image_start = start;
+            if (start + header->p_memsz > module->image_end)
+                module->image_end = start + header->p_memsz;
         } else if (header->p_type == PT_NOTE && module->build_id_size == 0) {
-            read_build_id((const uint8_t *)place, header->p_memsz, module);
+            read_build_id((const uint8_t *)start, header->p_memsz, module);
         }
     }
-    if (module->end == 0) return 0;
-    /* The program has no name of its own here, and is told first. */
-    if (info->dlpi_name[0] != '\0') {
+    if (info->dlpi_name[0] != '\0')
         strncpy(module->path, info->dlpi_name, sizeof module->path - 1);
-    } else if (list->count == 0) {
-        read_program_path(module->path, sizeof module->path);
+    else if (is_program)
+        read_program_path(module->path);
+}
+
+/* Lists each executable segment of an object: linker scripts and BOLT make several (elf(5), PT_LOAD). */
+static int add_object(struct dl_phdr_info *info, size_t size, void *argument) {
+    (void)size;
+    listing *list = argument;
+    outrider_module object;
+    /* The loader lists the program first, without a name. */
+    bool is_program = list->count == 0, is_described = false;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        if (header->p_type != PT_LOAD || !(header->p_flags & PF_X) || header->p_memsz == 0) continue;
+        if (list->count < list->capacity) {
+            if (!is_described) describe(info, is_program, &object);
+            is_described = true;
+            object.start = info->dlpi_addr + header->p_vaddr;
+            object.end = object.start + header->p_memsz;
+            object.file_offset = header->p_offset;
+            list->into[list->count] = object;
+        }
+        list->count++;
     }
-    list->count++;
     return 0;
 }
 
 size_t outrider_modules_list(outrider_module *into, size_t capacity) {
     listing list = {into, capacity, 0};
-    dl_iterate_phdr(add_module, &list);
+    dl_iterate_phdr(add_object, &list);
     return list.count;
 }
 

@@ -29,6 +29,30 @@ struct HeapFigures {
     /// Sums of parts that change meanwhile may be off by a moment, but not below nothing.
     var liveBytes: Int { max(0, Int(Int64(bitPattern: figures.live_bytes))) }
 
+    /// Why a profile has little or nothing in it, and what to do.
+    func hints(interval: Int) -> [String] {
+        if interval == 0 {
+            return [
+                "Sampling is off, so nothing new is in here. HeapProfiler.interval or OUTRIDER_HEAP_INTERVAL sets "
+                    + "the bytes between two samples."
+            ]
+        }
+        guard figures.live_samples < Self.fewSamples else { return [] }
+        let count = "\(figures.live_samples) of \(figures.samples) samples are of memory in use"
+        if interval <= Self.finestAdvised {
+            return ["\(count): the service allocates next to nothing."]
+        }
+        return [
+            "\(count): one is taken every \(interval) bytes that are allocated, on average. "
+                + "OUTRIDER_HEAP_INTERVAL=\(Self.finestAdvised) shows more of a small or idle service."
+        ]
+    }
+
+    /// Fewer samples than these are a matter of chance.
+    private static let fewSamples = 10
+    /// The interval that is advised then: some 100 samples for each megabyte.
+    private static let finestAdvised = 8_192
+
     private static let allocatedBytes = CollectedFamily.counter(
         "heap_allocated_bytes_total", help: "Bytes allocated, estimated from samples.")
     private static let allocatedObjects = CollectedFamily.counter(

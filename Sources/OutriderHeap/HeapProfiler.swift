@@ -30,6 +30,8 @@ internal import OutriderThreading
 /// estimates that come of it are unbiased. It costs 12 instructions for each `malloc` and its `free`, and
 /// well below a microsecond for each sample (docs/heap.md). Thread-safe.
 ///
+/// What profiles take themselves, their names and pages included, is left out of them.
+///
 /// Samples are kept in tables of fixed size: 65,536 live blocks and 16,384 different stacks. What
 /// does not fit is counted in `outrider_heap_samples_refused_total{reason}`.
 public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
@@ -54,6 +56,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     /// Of several profilers in a process, the last one to start sets the interval. Takes a few
     /// milliseconds the first time.
     public func start(log: @escaping @Sendable (_ isError: Bool, _ message: String) -> Void) {
+        OwnWork.setSwitches(pause: outrider_heap_pause, resume: outrider_heap_resume)
         let (interval, problem) = configuration.resolvedInterval()
         if let problem { log(true, problem) }
         state.withLock { state in
@@ -135,15 +138,24 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
             throw ProfileUnavailable("there is no heap profile: \(Self.refusal)")
         default: break
         }
-        keepHouse()
-        let snapshot = HeapSnapshot(
-            kind: kind, interval: max(1, interval),
-            types: configuration.showsTypes && kind == Self.heap ? types : nil)
-        return snapshot.profile(comments: ["allocator: \(allocator)"])
+        // What a profile takes itself is no part of it.
+        return OwnWork.run {
+            keepHouse()
+            let snapshot = HeapSnapshot(
+                kind: kind, interval: max(1, interval),
+                types: configuration.showsTypes && kind == Self.heap ? types : nil)
+            return snapshot.profile(comments: comments)
+        }
+    }
+
+    /// What a reader should know: the allocator, and what to do about a profile in which there is nothing.
+    private var comments: [String] {
+        ["allocator: \(allocator)"] + HeapFigures.now.hints(interval: interval)
     }
 
     /// What has to be done now and then, by whoever comes along: nothing of ours wakes up for it.
     private func keepHouse() {
+        outrider_heap_look_at_modules()
         ModuleHistory.shared.look()
         outrider_stack_prepare_tables()
         let figures = HeapFigures.now
@@ -178,7 +190,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
 
     /// Adds the sampler's figures of this moment; a microsecond or two.
     public func collect(into samples: inout CollectedSamples) {
-        keepHouse()
+        OwnWork.run { keepHouse() }
         HeapFigures.now.add(to: &samples, state: outrider_heap_state(), interval: interval)
     }
 }

@@ -27,9 +27,10 @@ struct HeapSnapshot {
     /// Samples that may come while the table is copied.
     private static let spare = 1_024
 
+    /// Samples of one stack and one type.
     private struct Group: Hashable {
         let site: UInt32
-        let type: String?
+        let labels: Int32
     }
 
     private struct InUse {
@@ -53,35 +54,51 @@ struct HeapSnapshot {
             profile.comments.append(
                 "incomplete: \(skipped) of 64 parts of the table of live samples were locked")
         }
-        var stacks: [UInt32: [UInt]] = [:]
-        for number in 0..<outrider_heap_site_count() {
-            var site = unsafe outrider_heap_site()
-            guard unsafe outrider_heap_read_site(number, &site) != 0 else { continue }
-            // SAFETY: the sampler never changes or frees the addresses of a stack.
-            let stack = unsafe Array(UnsafeBufferPointer(start: site.pcs, count: Int(site.depth)))
-            stacks[number] = stack
-            let objects = unsafe HeapFigures.objects(site.allocated_objects)
-            let bytes = unsafe Int64(clamping: site.allocated_bytes)
-            if objects != 0 || bytes != 0 { profile.add(stack: stack, values: [objects, bytes]) }
-        }
-        for (group, inUse) in inUse(live, stacks) {
-            profile.add(
-                stack: stacks[group.site] ?? [],
-                values: [
-                    0, 0, HeapFigures.objects(inUse.objects), Int64(clamping: inUse.bytes),
-                ],
-                labels: group.type.map { [.init(Self.typeLabel, $0)] } ?? [])
+        let stacks = addSites(to: &profile.table)
+        for (group, inUse) in inUse(live, stacks, &profile.table) {
+            profile.table.add(
+                stack: stacks[Int(group.site)], labels: group.labels,
+                [0, 0, HeapFigures.objects(inUse.objects), Int64(clamping: inUse.bytes)])
         }
         return profile
     }
 
+    /// Adds what every site has allocated, and returns the number of the stack of each.
+    private func addSites(to table: inout SampleTable) -> [Int32] {
+        let count = outrider_heap_site_count()
+        var site = unsafe outrider_heap_site()
+        var frames = 0
+        for number in 0..<count where unsafe outrider_heap_read_site(number, &site) != 0 {
+            frames += unsafe Int(site.depth)
+        }
+        table.reserve(frames: frames, stacks: Int(count))
+        let none = table.labelSet([])
+        let empty = table.stack(0) { _ in 0 }
+        var stacks = [Int32](repeating: empty, count: Int(count))
+        for number in 0..<count where unsafe outrider_heap_read_site(number, &site) != 0 {
+            // SAFETY: the sampler never changes or frees the addresses of a stack.
+            let stack = unsafe table.stack(Int(site.depth)) { unsafe site.pcs[$0] }
+            stacks[Int(number)] = stack
+            let objects = unsafe HeapFigures.objects(site.allocated_objects)
+            let bytes = unsafe Int64(clamping: site.allocated_bytes)
+            if objects != 0 || bytes != 0 {
+                table.add(stack: stack, labels: none, [objects, bytes])
+            }
+        }
+        return stacks
+    }
+
     private func inUse(
-        _ live: [outrider_heap_live], _ stacks: [UInt32: [UInt]]
+        _ live: [outrider_heap_live], _ stacks: [Int32], _ table: inout SampleTable
     ) -> [Group: InUse] {
-        let names = types?.names(of: live, stacks) ?? [:]
+        let found = types?.types(of: live, stacks, table)
+        let none = table.labelSet([])
+        let labels = found?.names.map { table.labelSet([.init(Self.typeLabel, $0)]) } ?? []
         var groups: [Group: InUse] = [:]
-        for sample in live {
-            let group = Group(site: sample.site, type: names[sample.address])
+        // The sites were read after the samples: each is there.
+        for (index, sample) in live.enumerated() where Int(sample.site) < stacks.count {
+            let type = found?.numbers[index] ?? -1
+            let group = Group(site: sample.site, labels: type < 0 ? none : labels[Int(type)])
             let (high, low) = sample.objects.multipliedFullWidth(by: sample.size)
             let shift = UInt64(OUTRIDER_HEAP_OBJECT_SHIFT)
             groups[group, default: InUse()].objects &+= sample.objects

@@ -20,45 +20,88 @@ final class LiveTypes: Sendable {
     /// The innermost frames that may be the allocation of an object.
     private static let innermost = 4
 
-    private let known = Guarded<[UInt: String]>([:])
-
-    /// The types of those samples of which they can be told, by address.
-    func names(of live: [outrider_heap_live], _ stacks: [UInt32: [UInt]]) -> [UInt: String] {
-        let images = ModuleHistory.shared.modules.map(\.image)
-        let sites = Self.sitesOfObjects(stacks, used: Set(live.map(\.site)))
+    private struct Known: Sendable {
+        /// What is loaded; another library's metadata may come to the address of one that went.
+        var generation: UInt64 = 0
         var names: [UInt: String] = [:]
-        for sample in live where sites.contains(sample.site) && sample.first_word != 0 {
-            if let name = name(of: sample.first_word, size: sample.size, images) {
-                names[sample.address] = name
+    }
+
+    private let known = Guarded(Known())
+
+    /// The types of live samples.
+    struct Found {
+        /// The types, each once.
+        var names: [String] = []
+        /// The type of each sample, as an index of ``names``; -1 if it cannot be told.
+        var numbers: [Int32]
+    }
+
+    /// The types of those samples of which they can be told.
+    ///
+    /// - Parameters:
+    ///   - live: The samples.
+    ///   - stacks: The stack of each site.
+    ///   - table: The stacks.
+    func types(of live: [outrider_heap_live], _ stacks: [Int32], _ table: SampleTable) -> Found {
+        forgetUnloaded()
+        let images = ModuleHistory.shared.modules.map(\.image)
+        let isSiteOfObjects = Self.sitesOfObjects(live, stacks, table)
+        var found = Found(numbers: [Int32](repeating: -1, count: live.count))
+        var numbers: [String: Int32] = [:]
+        for (index, sample) in live.enumerated()
+        where sample.first_word != 0 && isSiteOfObjects.contains(sample.site) {
+            guard let name = name(of: sample.first_word, size: sample.size, images) else {
+                continue
             }
+            let number = numbers[name] ?? Int32(found.names.count)
+            if Int(number) == found.names.count { found.names.append(name) }
+            numbers[name] = number
+            found.numbers[index] = number
         }
-        return names
+        return found
+    }
+
+    private func forgetUnloaded() {
+        let generation = ModuleHistory.unloads
+        known.withLock { known in
+            if known.generation != generation { known = Known(generation: generation) }
+        }
     }
 
     /// The sites whose innermost frames are the runtime's allocation of an object.
+    ///
+    /// None through a library that was unloaded: another one's metadata may be where that of the object was.
     private static func sitesOfObjects(
-        _ stacks: [UInt32: [UInt]], used: Set<UInt32>
+        _ live: [outrider_heap_live], _ stacks: [Int32], _ table: SampleTable
     ) -> Set<UInt32> {
-        let inner = used.reduce(into: [UInt32: ArraySlice<UInt>]()) { inner, site in
-            inner[site] = stacks[site]?.prefix(innermost)
+        var sites = Set<UInt32>()
+        for sample in live where Int(sample.site) < stacks.count { sites.insert(sample.site) }
+        func addresses(_ site: UInt32) -> [UInt] {
+            table.range(ofStack: Int(stacks[Int(site)])).map {
+                table.addresses[Int(table.frames[$0])]
+            }
         }
-        let symbols = Symbolizer.shared.symbols(of: Set(inner.values.joined()))
-        return Set(
-            inner.filter { _, stack in
-                stack.contains { address in
-                    symbols.frames[address]?.mangledName?.contains("swift_allocObject") ?? false
-                }
-            }.keys)
+        var inner = Set<UInt>()
+        for site in sites { inner.formUnion(addresses(site).prefix(innermost)) }
+        let symbols = Symbolizer.shared.symbols(of: inner)
+        let allocations = inner.filter {
+            symbols[$0]?.mangledName?.contains("swift_allocObject") ?? false
+        }
+        return sites.filter { site in
+            let stack = addresses(site)
+            return stack.prefix(innermost).contains { allocations.contains($0) }
+                && !stack.contains { $0 > ModuleHistory.firstMoved }
+        }
     }
 
     private func name(of metadata: UInt, size: UInt64, _ images: [Range<UInt>]) -> String? {
-        if let name = known.withLock({ $0[metadata] }) { return name }
+        if let name = known.withLock({ $0.names[metadata] }) { return name }
         guard metadata % 8 == 0, let name = Self.read(metadata, size: size, images) else {
             return nil
         }
         known.withLock { known in
-            if known.count >= Self.limit { known = [:] }
-            known[metadata] = name
+            if known.names.count >= Self.limit { known.names = [:] }
+            known.names[metadata] = name
         }
         return name
     }

@@ -6,6 +6,7 @@
 //     outrider-heap-probe budget   decisions about the interval, of figures that it reads
 //     outrider-heap-probe state    whether the hooks sample, and the allocator behind
 //     outrider-heap-probe record   measurements between two lines, for who traces system calls
+//     outrider-heap-probe render   the memory that it takes to write a profile (Rendering.swift)
 
 import Outrider
 import OutriderHeap
@@ -27,7 +28,9 @@ struct HeapProbe {
         case ["budget"]: budget()
         case ["state"]: state()
         case ["record"]: record()
-        default: print("usage: outrider-heap-probe serve | truth | budget | state | record")
+        case let words where words.first == "render": Rendering.run(Array(words.dropFirst()))
+        default:
+            print("usage: outrider-heap-probe serve | truth | budget | state | record | render")
         }
     }
 

@@ -7,6 +7,8 @@
 //     churn COUNT     allocates and frees COUNT blocks of 1 KiB
 //     release         lets go of everything
 //     interval BYTES  changes the interval
+//     library PATH COUNT  loads a library, which allocates COUNT bytes that stay, and unloads it again
+//     keep PATH COUNT     the same without unloading it
 
 import Foundation
 import Outrider
@@ -60,6 +62,8 @@ enum Serve {
             case "churn": churn(number)
             case "release": held = Held()
             case "interval": profiler.interval = number
+            case "library": library(String(words[1]), number, isKept: false)
+            case "keep": library(String(words[1]), number, isKept: true)
             default: break
             }
             say("done")
@@ -83,6 +87,17 @@ enum Serve {
             unsafe block.storeBytes(of: 1, as: UInt8.self)
             unsafe block.deallocate()
         }
+    }
+
+    @inline(never)
+    private static func library(_ path: String, _ count: Int, isKept: Bool) {
+        typealias Allocate = @convention(c) (Int) -> UnsafeMutableRawPointer?
+        guard let library = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL),
+            let symbol = unsafe dlsym(library, "swapped_allocate")
+        else { return }
+        // SAFETY: Tests/Preload/swapped_library.c has this function.
+        _ = unsafe unsafeBitCast(symbol, to: Allocate.self)(count)
+        if !isKept { unsafe dlclose(library) }
     }
 
     private static func say(_ text: String) {

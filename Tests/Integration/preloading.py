@@ -173,15 +173,17 @@ def decoded(profile: Path) -> str:
 
 
 @functools.cache
-def compiled(source: str, *flags: str) -> str:
-    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
+def compiled(source: str, *flags: str, name: str = "") -> str:
+    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out.
+
+    """
     # A folder for each process of a test run: none replaces a program that another one runs.
     place = PLACE / os.environ.get("PYTEST_XDIST_WORKER", "single")
     place.mkdir(parents=True, exist_ok=True)
     file = SUITE / source
     # The same source with other flags is another program.
     told = f"-{hashlib.sha256(' '.join(flags).encode()).hexdigest()[:8]}" if flags else ""
-    program = place / f"{file.stem}{told}"
+    program = place / (name or f"{file.stem}{told}")
     compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
     command = [
         system_binary(compiler[0]), *compiler[1:], "-Wall", "-Wextra", "-Werror", "-O1",

@@ -17,7 +17,7 @@ import pytest
 from harness import (
     ROOT, Lines, clean_environment, fetch, heap_probe_binary, poll, promtool_findings, system_binary,
 )
-from preloading import BEHIND, LIMIT, hooked, library, outcome, pprof, profiles
+from preloading import BEHIND, LIMIT, compiled, hooked, library, outcome, pprof, profiles
 from probing import ProbeProcess
 
 pytestmark = pytest.mark.compute
@@ -135,6 +135,61 @@ def test_the_flame_graph_is_drawn_by_a_browser(probe: HeapProbe, tmp_path: Path)
         assert b'"static Serve.hold(_:_:)"' in answer.read()
 
 
+OWN_FUNCTIONS = (
+    r"HeapSnapshot|LiveTypes|SampleTable|Symbolizer|ModuleHistory|NamedStacks|FlameTree|FlameGraph|JSONText|TextReport"
+    r"|CollapsedStacks|PprofEncoder|GzipWriter|ProfilePage.moment|ProfilePage.answer"
+)
+
+
+def test_a_profile_leaves_out_what_profiles_take(probe: HeapProbe) -> None:
+    probe.tell("interval 1")
+    # A thread notices within 1 MiB.
+    probe.tell("churn 2000")
+    probe.tell("hold 100")
+    for _ in range(2):
+        for form in ("pprof", "text", "collapsed", "flamegraph"):
+            fetch(f"{probe.url}/debug/pprof/heap?format={form}", timeout=LIMIT)
+        fetch(f"{probe.url}/debug/pprof/heap?seconds=1", timeout=LIMIT)
+    # Everything since the start is in it, freed or not.
+    for kind in ("heap", "allocs"):
+        lines = fetch(f"{probe.url}/debug/pprof/{kind}?format=collapsed", timeout=LIMIT).decode().splitlines()
+        assert any("Serve.hold" in line for line in lines)
+        assert [line for line in lines if re.search(OWN_FUNCTIONS, line)] == []
+
+
+def test_a_profile_with_next_to_nothing_says_why_and_what_to_do() -> None:
+    with HeapProbe(OUTRIDER_HEAP_INTERVAL=str(1 << 40)) as probe:
+        for form in ("text", "flamegraph"):
+            page = fetch(f"{probe.url}/debug/pprof/heap?format={form}", timeout=LIMIT).decode()
+            assert "one is taken every 1099511627776 bytes that are allocated, on average" in page
+            assert "OUTRIDER_HEAP_INTERVAL=8192 shows more of a small or idle service" in page
+        probe.tell("interval 0")
+        assert "Sampling is off" in fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
+        probe.tell("interval 1024")
+        probe.tell("hold 20000")
+        assert "one is taken every" not in fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
+
+
+def rendered(form: str, stacks: int) -> tuple[int, int]:
+    """The bytes of a profile of deep stacks, and by how many bytes a process grew to write it."""
+    run = subprocess.run(
+        [heap_probe_binary(), "render", form, str(stacks)], env=clean_environment(), capture_output=True, text=True,
+        timeout=LIMIT, check=True,
+    )
+    size, growth = map(int, run.stdout.split())
+    return size, growth
+
+
+@pytest.mark.parametrize("form", ["pprof", "text", "collapsed", "flamegraph"])
+def test_a_profile_of_all_stacks_takes_little_memory(form: str) -> None:
+    # What the symbol tables of this program take, a few stacks need as well.
+    _, few = rendered(form, 16)
+    size, all_of_them = rendered(form, 16_384)
+    assert all_of_them - few < 16e6
+    # There is something in it: a sample of 4 bytes and more for each stack, or as much text as there may be.
+    assert size > (65_536 if form == "pprof" else 500_000)
+
+
 def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> None:
     probe.tell("hold 20000")
     probe.tell("churn 50000")
@@ -152,6 +207,21 @@ def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> Non
         assert probe.value("outrider_heap_samples_refused_total", reason=reason) == 0
     probe.tell("release")
     assert probe.value("heap_live_bytes") < live / 4
+
+
+def test_memory_of_an_unloaded_library_has_its_functions_names(probe: HeapProbe) -> None:
+    first, other = (
+        compiled("swapped_library.c", "-shared", "-fPIC", f"-DNAME={name}", name=f"lib{name}.so")
+        for name in ("first_block", "other_block")
+    )
+    probe.tell("interval 1")
+    # A thread notices within 1 MiB.
+    probe.tell("churn 2000")
+    probe.tell(f"library {first} 1000000")
+    probe.tell(f"keep {other} 3000000")
+    lines = fetch(f"{probe.url}/debug/pprof/heap?format=collapsed", timeout=LIMIT).decode().splitlines()
+    found = {line.rpartition(" ")[0].rpartition(";")[2]: int(line.rpartition(" ")[2]) for line in lines}
+    assert (found["first_block"], found["other_block"]) == (1_000_000, 3_000_000)
 
 
 def test_sampling_can_be_switched_off_and_on(probe: HeapProbe) -> None:

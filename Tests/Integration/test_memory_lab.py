@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory lab tells what it promises: who leaks, and what the pool saves."""
 
+import json
 import re
 import subprocess
 
 import pytest
 
-from harness import ROOT, Quickstart, clean_environment, fetch, release_binary
+from harness import ROOT, Quickstart, clean_environment, fetch, poll, release_binary
 from preloading import LIMIT
 
 pytestmark = pytest.mark.compute
@@ -33,7 +34,17 @@ def test_the_lab_names_the_leak_and_what_the_pool_saves() -> None:
 
 def test_the_quickstart_has_a_heap_profile_to_open(quickstart: Quickstart) -> None:
     text = fetch(f"{quickstart.agent}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
-    assert text.startswith("heap profile: ")
-    page = fetch(f"{quickstart.agent}/debug/pprof/heap?format=flamegraph", timeout=LIMIT)
-    assert page.startswith(b"<!doctype html>")
+    assert text.startswith("heap profile: ") and " @ heap/4096\n" in text
+
+    def drawn() -> tuple[int, list[str]] | None:
+        """Bytes in use and the functions below all of them, as the page that the welcome names shows them."""
+        page = fetch(f"{quickstart.agent}/debug/pprof/heap?format=flamegraph", timeout=LIMIT).decode()
+        assert page.startswith("<!doctype html>")
+        profile = json.loads(page[page.index("const profile =") + 15 : page.index("\n;\nconst ROW")])
+        _, values, children = profile["root"]
+        return (values[3], profile["names"]) if children and len(profile["names"]) > 20 else None
+
+    # Some hundred samples at once: a newcomer sees something.
+    in_use, names = poll("the flame graph has something in it", drawn)
+    assert in_use > 20_000 and re.search(r"Quickstart|OrderService|Agent|Registry", " ".join(names))
     assert "outrider_heap_hooks{state=\"sampling\"} 1\n" in quickstart.metrics()

@@ -92,10 +92,10 @@ private var sampled: Profile {
         // all, main, leaf; the branch over middle is the larger one and comes first.
         #expect(
             page.contains(
-                #""names":["all","main","leaf(_:)","middle; and\u000amore","0x99","[unknown stack]"],"#
-                    + #""root":[0,[6,51,7,121],[[1,[5,50,6,120],["#
+                #""names":["all","[unknown stack]","leaf(_:)","middle; and\u000amore","0x99","main"],"#
+                    + #""root":[0,[6,51,7,121],[[5,[5,50,6,120],["#
                     + #"[3,[1,10,4,100],[[2,[1,10,4,100],[]]]],[2,[4,40,2,20],[]],[4,[0,0,0,0],[]]"#
-                    + #"]],[5,[1,1,1,1],[]]]]}"#))
+                    + #"]],[1,[1,1,1,1],[]]]]}"#))
         #expect(
             page.contains(#""remarks":["allocator: a\u000ab","What became less is not drawn."]"#))
     }
@@ -108,7 +108,7 @@ private var sampled: Profile {
         let page = text(profile.rendered(as: .flamegraph, title: "heap", symbols([3: "main"])))
         #expect(page.contains("small branches are left out."))
         #expect(page.utf8.count < 3_000_000)
-        #expect(page.contains("\"0x753a\"") && page.contains("[[1,[0,0,30000,450015000]"))
+        #expect(page.contains("\"0x753a\"") && page.contains(",[0,0,30000,450015000],[["))
     }
 }
 

@@ -60,6 +60,40 @@ import Testing
                 == history.modules.map(\.addresses.lowerBound).sorted(by: >))
     }
 
+    @Test func `addresses of an unloaded library are not those of the next one in its place`() {
+        let moved: UInt = 1 << 63
+        let history = ModuleHistory(
+            generation: { 1 },
+            loaded: { [Module(path: "/other.so", addresses: 0x7F00_0000_0000..<0x7F00_0000_1000)] },
+            moved: { [Module(path: "/first.so", addresses: moved..<moved + 0x1000)] })
+        let addresses: Set<UInt> = [0x7F00_0000_0010, moved + 0x10, moved + 0x2000]
+        let symbols = Symbolizer(history: history).symbols(of: addresses)
+        #expect(symbols.label(0x7F00_0000_0010) == "other.so+0x10")
+        #expect(symbols.label(moved + 0x10) == "first.so+0x10")
+        #expect(symbols.label(moved + 0x2000) == "0x8000000000002000")
+    }
+
+    @Test func `a library is found where many were before it`() {
+        let loader = Loader()
+        let history = ModuleHistory(
+            generation: { loader.turn.load(ordering: .relaxed) },
+            loaded: {
+                // Each a page longer than the one before.
+                let turn = UInt(loader.turn.load(ordering: .relaxed))
+                let start: UInt = 0x7F00_0000_0000
+                return [
+                    Module(path: "/\(turn).so", addresses: start..<start + 0x1000 * (turn + 1))
+                ]
+            }, moved: { [] })
+        for turn in 1..<30 {
+            loader.turn.store(UInt64(turn), ordering: .relaxed)
+            history.look()
+        }
+        #expect(
+            Symbolizer(history: history).symbols(of: [0x7F00_0000_0010]).label(0x7F00_0000_0010)
+                == "29.so+0x10")
+    }
+
     @Test func `names that were looked up are kept up to a limit in bytes`() {
         let symbolizer = Symbolizer(history: history())
         for turn in 0..<80 {

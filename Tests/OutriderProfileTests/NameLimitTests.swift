@@ -51,8 +51,7 @@ private func shelf<Content>(_ type: Content.Type) -> any Any.Type { DeepShelf<Co
             // SAFETY: the caller holds the question and waits.
             let question = unsafe Unmanaged<Question>.fromOpaque(argument).takeUnretainedValue()
             question.frame =
-                Symbolizer(history: .shared).symbols(of: [question.address]).frames[
-                    question.address]
+                Symbolizer(history: .shared).symbols(of: [question.address])[question.address]
         }
         let isRun = unsafe test_on_small_stack(
             256 << 10, body, Unmanaged.passUnretained(question).toOpaque())

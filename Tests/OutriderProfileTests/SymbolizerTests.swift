@@ -16,7 +16,7 @@ private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
     @Test func `functions of Swift have the names that people write`() throws {
         let address = addressInside(Self.own)
         let symbols = Symbolizer(history: .shared).symbols(of: [address])
-        let frame = try #require(symbols.frames[address])
+        let frame = try #require(symbols[address])
         #expect(frame.mangledName?.hasPrefix("$s") == true)
         #expect(frame.name?.contains("SymbolizerTests") == true, "\(frame)")
         #expect(symbols.label(address) == frame.name)
@@ -27,7 +27,7 @@ private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
         let symbols = Symbolizer(history: .shared).symbols(of: [nowhere, .max, 0])
         #expect(symbols.label(nowhere) == "0x1234")
         #expect(symbols.label(.max) == "0xffffffffffffffff")
-        #expect(symbols.frames.values.allSatisfy { $0.name == nil })
+        #expect([nowhere, .max, 0].allSatisfy { symbols[$0] == Frame() } && symbols[1] == nil)
     }
 
     @Test func `the program comes first, with its build id and its place`() throws {
@@ -40,11 +40,14 @@ private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
         #expect(libc.buildID.count == 40 && libc.buildID.allSatisfy(\.isHexDigit))
     }
 
-    @Test func `names are found once and kept`() {
+    @Test func `names are found once and kept`() throws {
         let symbolizer = Symbolizer(history: .shared)
         let address = addressInside(Self.own)
-        let first = symbolizer.symbols(of: [address]).frames
-        #expect(symbolizer.symbols(of: [address, address + 1]).frames[address] == first[address])
+        let first = try #require(symbolizer.symbols(of: [address])[address])
+        let size = symbolizer.knownSize
+        #expect(symbolizer.symbols(of: [address])[address] == first && first.name != nil)
+        #expect(symbolizer.knownSize == size)
+        #expect(symbolizer.symbols(of: [address, address + 1])[address + 1] == first)
     }
 }
 

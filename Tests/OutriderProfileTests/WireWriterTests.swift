@@ -60,4 +60,14 @@ import Testing
         #expect(Gzip.member([], limit: 0) == nil)
         #expect(try #require(Gzip.member([UInt8](repeating: 7, count: 100_000))).count < 1_000)
     }
+
+    @Test func `gzip in pieces is what gzip makes of the whole`() throws {
+        let text = (0..<50_000).map { UInt8(truncatingIfNeeded: $0 % 251 + $0 / 1_000) }
+        let writer = GzipWriter()
+        for start in stride(from: 0, to: text.count, by: 700) {
+            writer.write(Array(text[start..<min(text.count, start + 700)]))
+        }
+        #expect(writer.finish() == Gzip.member(text))
+        #expect(GzipWriter().finish() == Gzip.member([]))
+    }
 }

@@ -266,6 +266,44 @@ static void every_stack_has_one_site_and_nothing_is_lost(void) {
     CHECK(!outrider_heap_read_site(outrider_heap_site_count(), &site));
 }
 
+/* What a stack of these addresses has allocated; its site. */
+static uint32_t sums_of(const uintptr_t *pcs, uint32_t depth, outrider_heap_site *sums) {
+    uint32_t number = outrider_heap_sites_find(pcs, depth, false);
+    CHECK(number && outrider_heap_read_site(number, sums));
+    return number;
+}
+
+static void stacks_of_an_unloaded_library_move_with_their_blocks(void) {
+    enum { START = 0x10000000, END = 0x10001000, MAIN = 0x20000000 };
+    const uintptr_t to = (uintptr_t)1 << 63;
+    /* The last call of the library returns to its end. */
+    uintptr_t pcs[] = {START + 1, END, MAIN, END + 1}, moved[] = {to + 1, to + 0x1000, MAIN, END + 1};
+    outrider_heap_site sums;
+    sampled_block stale, taken;
+    uint32_t before = 0, sites = 0;
+    for (uint64_t round = 1; round <= 100; round++) {
+        uint32_t site = outrider_heap_sites_find(pcs, 4, false);
+        CHECK(site && (round == 1 || site == before));
+        before = site;
+        outrider_heap_sites_add_allocated(site, 1, 10);
+        sampled_block sample = {10, (uint64_t)1 << OUTRIDER_HEAP_OBJECT_SHIFT, site};
+        outrider_heap_sites_add_live(site, (int64_t)sample.objects, 10);
+        CHECK(outrider_heap_blocks_insert(fake_block(1, round), sample, &stale) == BLOCKS_DONE);
+        CHECK(outrider_heap_sites_move(START, END, to) == 0);
+        uint32_t now = sums_of(moved, 4, &sums);
+        CHECK(now != site && sums.allocated_objects == round && sums.allocated_bytes == 10 * round);
+        CHECK(sums.live_bytes == 10 * round && sums.live_objects == round << OUTRIDER_HEAP_OBJECT_SHIFT);
+        sums_of(pcs, 4, &sums);
+        CHECK(!(sums.allocated_objects | sums.allocated_bytes | sums.live_objects | sums.live_bytes));
+        if (round == 1) sites = outrider_heap_site_count();
+    }
+    CHECK(outrider_heap_site_count() == sites);
+    for (uint64_t round = 1; round <= 100; round++) {
+        CHECK(outrider_heap_blocks_take(fake_block(1, round), &taken) == BLOCKS_DONE);
+        CHECK(taken.site == outrider_heap_sites_find(moved, 4, false) && taken.size == 10);
+    }
+}
+
 static void a_full_table_of_stacks_sends_new_ones_to_site_0(void) {
     uintptr_t pcs[128];
     uint32_t known = outrider_heap_sites_find(pcs, make_stack(1, pcs), false);
@@ -276,6 +314,11 @@ static void a_full_table_of_stacks_sends_new_ones_to_site_0(void) {
     outrider_heap_sites_add_allocated(0, 1, 1);
     outrider_heap_site site;
     CHECK(outrider_heap_read_site(0, &site) && site.depth == 0 && site.allocated_objects == 1);
+    /* What moves then has no stack any more, rather than another library's. */
+    make_stack(1, pcs);
+    outrider_heap_sites_add_allocated(known, 5, 0);
+    CHECK(outrider_heap_sites_move(pcs[0] - 1, pcs[0], (uintptr_t)1 << 62) > 0);
+    CHECK(outrider_heap_read_site(0, &site) && site.allocated_objects > 5);
 }
 
 int main(int argc, char **argv) {
@@ -290,6 +333,7 @@ int main(int argc, char **argv) {
     a_lock_that_nobody_lets_go_of_costs_a_sample_and_no_more();
     a_reader_waits_for_a_lock_that_is_held_for_a_while();
     every_stack_has_one_site_and_nothing_is_lost();
+    stacks_of_an_unloaded_library_move_with_their_blocks();
     a_full_table_of_stacks_sends_new_ones_to_site_0();
     printf("heap tables: %lu checks passed\n", checks);
     return 0;

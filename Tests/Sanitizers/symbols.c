@@ -8,7 +8,9 @@
 #include "COutriderSymbols/expansion.h"
 #include "outrider_symbols.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,6 +21,10 @@ static uint64_t seed = 1;
 
 __attribute__((noinline)) static int a_function_that_nobody_exports(int number) {
     return number * 3 + (int)seed;
+}
+
+__attribute__((noinline, section(".text_apart"))) static int in_a_segment_of_its_own(int number) {
+    return number * 5 + (int)seed;
 }
 
 static void functions_are_found_by_their_addresses(const outrider_module *program) {
@@ -40,6 +46,73 @@ static void another_file_in_its_place_names_nothing(outrider_module program) {
     CHECK(!outrider_symbols_open(&program, &table));
     strcpy(program.path, "/");
     CHECK(!outrider_symbols_open(&program, &table));
+}
+
+static void every_executable_segment_is_listed(const outrider_module *modules, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        CHECK(modules[i].start < modules[i].end && modules[i].image_start <= modules[i].start);
+        CHECK(modules[i].end <= modules[i].image_end);
+    }
+    /* scripts/sanitize.sh links this program with a segment of its own for this function. */
+    uintptr_t here = (uintptr_t)in_a_segment_of_its_own;
+    size_t of_this_program = 0;
+    bool is_listed = false;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(modules[i].path, modules[0].path) != 0) continue;
+        of_this_program++;
+        is_listed |= here >= modules[i].start && here < modules[i].end;
+    }
+    CHECK(of_this_program == 2 && is_listed);
+}
+
+static uintptr_t moved_start, moved_end, moved_to;
+static int moved_times;
+
+static void note_move(uintptr_t start, uintptr_t end, uintptr_t to) {
+    moved_start = start, moved_end = end, moved_to = to;
+    moved_times++;
+}
+
+/* One of glibc's that nothing is linked to. */
+static const char unused[] = "libBrokenLocale.so.1";
+
+static uintptr_t load_and_unload(void) {
+    void *library = dlopen(unused, RTLD_NOW);
+    CHECK(library);
+    struct link_map *map;
+    CHECK(dlinfo(library, RTLD_DI_LINKMAP, &map) == 0);
+    uintptr_t bias = map->l_addr;
+    outrider_modules_look(note_move);
+    CHECK(dlclose(library) == 0);
+    outrider_modules_look(note_move);
+    return bias;
+}
+
+static void an_unloaded_library_has_a_range_of_its_own(void) {
+    outrider_module former[OUTRIDER_MODULES_FORMER_LIMIT];
+    outrider_modules_look(note_move);
+    CHECK(moved_times == 0 && outrider_modules_moves() == 0 && outrider_modules_former(former, 4) == 0);
+    uint64_t before = outrider_modules_moves();
+    uintptr_t bias = load_and_unload(), first = moved_to;
+    CHECK(moved_times == 1 && outrider_modules_moves() == 1 && moved_to >= OUTRIDER_MODULES_FORMER);
+    CHECK(outrider_modules_former(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
+    CHECK(strstr(former[0].path, unused) && former[0].image_start == moved_to);
+    CHECK(former[0].bias - moved_to == bias - moved_start);
+    /* Addresses of before follow: the first and the last call in it, and not their neighbours. */
+    uintptr_t addresses[] = {moved_start, moved_start + 1, moved_end, moved_end + 1, 0};
+    outrider_modules_follow(addresses, 5, outrider_modules_moves());
+    CHECK(addresses[1] == moved_start + 1);
+    outrider_modules_follow(addresses, 5, before);
+    CHECK(addresses[0] == moved_start && addresses[1] == moved_to + 1 && addresses[4] == 0);
+    CHECK(addresses[2] == moved_to + (moved_end - moved_start) && addresses[3] == moved_end + 1);
+    /* Its names are found as before. */
+    outrider_symbol_table table;
+    CHECK(outrider_symbols_open(&former[0], &table));
+    outrider_symbols_close(&table);
+    /* Again and again: the same range. */
+    for (int round = 0; round < 1000; round++) load_and_unload();
+    CHECK(moved_times == 1001 && moved_to == first);
+    CHECK(outrider_modules_former(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
 }
 
 static void put(int file, const uint8_t *bytes, size_t size) {
@@ -150,7 +223,10 @@ int main(int argc, char **argv) {
     CHECK(count > 1 && modules[0].path[0] == '/' && strstr(modules[0].path, "symbols"));
     uint64_t generation = outrider_modules_generation();
     CHECK(generation == outrider_modules_generation());
+    CHECK(in_a_segment_of_its_own(1) == (int)seed + 5);
+    every_executable_segment_is_listed(modules, count < 32 ? count : 32);
     functions_are_found_by_their_addresses(&modules[0]);
+    an_unloaded_library_has_a_range_of_its_own();
     another_file_in_its_place_names_nothing(modules[0]);
     spoiled_files_name_something_or_nothing(&modules[0]);
     names_are_cut_to_their_room();

@@ -7,7 +7,7 @@
  * bytes before the output are looked at again.
  */
 #define _GNU_SOURCE
-#include "CZlib/shim.h"
+#include "CZlib/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,6 +116,31 @@ static void fill(size_t size, int is_text) {
   }
 }
 
+/* A member written in pieces of input and of output, each of its own size. */
+static void stream_through(size_t size, size_t in_piece, size_t out_piece) {
+  z_stream *stream = outrider_gzip_open(1);
+  CHECK(stream != NULL, "no memory");
+  uint8_t *into = output_end - room;
+  size_t length = 0;
+  for (size_t at = 0, last = 0; !last; at += in_piece) {
+    last = at + in_piece >= size;
+    /* The last piece is fed by itself, and then the end. */
+    for (size_t end = 0; end <= last; end++) {
+      size_t count = end ? 0 : last ? size - at : in_piece;
+      outrider_gzip_feed(stream, input_end - size + at, count);
+      size_t taken;
+      do {
+        CHECK(room - length >= out_piece, "%zu bytes made more", size);
+        taken = outrider_gzip_take(stream, into + length, out_piece, (int)end);
+        CHECK(taken <= out_piece, "%zu of %zu bytes", taken, out_piece);
+        length += taken;
+      } while (taken == out_piece);
+    }
+  }
+  outrider_gzip_close(stream);
+  read_back(into, length, size);
+}
+
 int main(void) {
   static const int levels[] = {1, 9};
   static const size_t biggest = 8 << 20;
@@ -141,6 +166,12 @@ int main(void) {
     round_trip(outrider_gzip, biggest, levels[each]);
     round_trip(gzip_in_pieces, 100 * 1000, levels[each]);
   }
+  for (size_t size = 0; size <= 300000; size = size * 3 + 1) {
+    fill(size, size % 2 == 0);
+    stream_through(size, 100, 7);
+    stream_through(size, 1 << 16, 1 << 15);
+  }
+  CHECK(outrider_gzip_open(10) == NULL, "level 10");
   /* What is no level makes nothing; nothing at all is a member of its own. */
   CHECK(outrider_gzip(input_end, 0, output_end - 64, 64, 10) == 0, "level 10");
   CHECK(outrider_gzip(input_end, 0, output_end - 64, 64, -2) == 0, "level -2");

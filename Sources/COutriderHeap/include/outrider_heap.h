@@ -59,6 +59,10 @@ void outrider_heap_seed(uint64_t seed);
 void outrider_heap_begin_apart(void);
 void outrider_heap_end_apart(void);
 
+/* Leaves out what the calling thread allocates, until outrider_heap_resume was called as often. Some instructions. */
+void outrider_heap_pause(void);
+void outrider_heap_resume(void);
+
 /* Estimated objects carry 16 binary digits behind the point. */
 #define OUTRIDER_HEAP_OBJECT_SHIFT 16
 
@@ -96,6 +100,11 @@ typedef struct {
 uint32_t outrider_heap_site_count(void);
 /* Reads one site; 0 if there is none of this number. */
 int outrider_heap_read_site(uint32_t number, outrider_heap_site *site);
+
+/* Moves the stacks of libraries that were unloaded since the last look (outrider_modules_look), so that no library
+ * which is loaded in their place is taken for them. dlclose does; to be called before a profile too, since libc
+ * unloads libraries of its own without dlclose. Not for a hook of malloc or a signal handler. Thread-safe. */
+void outrider_heap_look_at_modules(void);
 
 /* A sampled block that has not been freed. */
 typedef struct {

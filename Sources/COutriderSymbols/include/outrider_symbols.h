@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Names for addresses of this process: what is loaded where, the symbol tables of those files, and the
+ * Names for addresses of this process: what is or was loaded where, the symbol tables of those files, and the
  * demanglers that the process has anyway.
  *
  * dladdr(3) sees exported functions only, and names everything else after the nearest of those. So
@@ -20,12 +20,13 @@ extern "C" {
 #define OUTRIDER_MODULE_PATH 1024
 #define OUTRIDER_MODULE_BUILD_ID 32
 
-/* The program or a library, as it is loaded. */
+/* An executable segment of the program or of a library, as it is loaded. A file may have several, which then
+ * differ in the segment alone. */
 typedef struct {
     uintptr_t bias;        /* what is added to the addresses of its file */
-    uintptr_t start;       /* its executable segment in memory */
+    uintptr_t start;       /* the executable segment in memory */
     uintptr_t end;         /* just past it */
-    uintptr_t image_start; /* all of its segments in memory */
+    uintptr_t image_start; /* all segments of the file in memory */
     uintptr_t image_end;
     uint64_t file_offset;  /* where the executable segment begins in the file */
     uint32_t build_id_size;
@@ -33,10 +34,42 @@ typedef struct {
     char path[OUTRIDER_MODULE_PATH];
 } outrider_module;
 
-/* Lists what is loaded, the program first, `capacity` at most; returns how many there are. */
+/* Lists the executable segments of what is loaded, the program's first, `capacity` at most; returns how many there are. */
 size_t outrider_modules_list(outrider_module *into, size_t capacity);
 /* A number that changes whenever something was loaded or unloaded; cheap. */
 uint64_t outrider_modules_generation(void);
+
+/* Unloaded libraries.
+ *
+ * Another library may be loaded where one was unloaded, so an address that is kept does not identify a function
+ * over time. Therefore kept addresses move: an unloaded library gets a range above OUTRIDER_MODULES_FORMER, where
+ * nothing is ever loaded, and whoever keeps addresses moves those of the library there. A library that is loaded
+ * and unloaded again and again has the same range each time. */
+#define OUTRIDER_MODULES_FORMER ((uintptr_t)1 << 63)
+
+/* Unloaded segments that are remembered. Past that the oldest is forgotten: its addresses have no names. */
+#define OUTRIDER_MODULES_FORMER_LIMIT 256
+
+/* Moves kept addresses of [start, end) by `to` - start. Called by one thread at a time. */
+typedef void outrider_modules_move(uintptr_t start, uintptr_t end, uintptr_t to);
+
+/* Compares what is loaded with the look before, and calls `move` for each library that is gone.
+ *
+ * To be called before and after a library is unloaded. Under a microsecond unless something was loaded or
+ * unloaded. Takes the loader's lock, maps memory and makes no other system call, never calls malloc, and keeps
+ * errno. While another thread looks, it waits some milliseconds and then does nothing: the next look does.
+ * Thread-safe. */
+void outrider_modules_look(outrider_modules_move *move);
+/* Before a fork, and after it on both sides. A child whose parent had no other thread may look; in other children
+ * looks do nothing. */
+void outrider_modules_before_fork(void);
+void outrider_modules_after_fork(int is_child);
+/* Lists the unloaded segments, where they were moved to, `capacity` at most; returns how many there are. */
+size_t outrider_modules_former(outrider_module *into, size_t capacity);
+/* How many libraries were moved so far; cheap. */
+uint64_t outrider_modules_moves(void);
+/* Moves addresses that were read when there had been `since` moves to where they are now. */
+void outrider_modules_follow(uintptr_t *addresses, size_t count, uint64_t since);
 
 /* The functions of a file, sorted, without their names, of which a large program has tens of megabytes; to be closed. */
 typedef struct {

@@ -55,7 +55,7 @@ final class ProfilePage: Page {
     /// A source of the service's own may need more stack than a connection's thread has.
     private func snapshotOnOwnThread() throws(ProfileUnavailable) -> Profile {
         let outcome = DetachedThread.withDeepStack { [self] in
-            Result { () throws(ProfileUnavailable) in try snapshot() }
+            OwnWork.run { Result { () throws(ProfileUnavailable) in try snapshot() } }
         }
         guard let outcome else { throw ProfileUnavailable("there is no thread to be had") }
         return try outcome.get()
@@ -113,7 +113,7 @@ final class ProfilePage: Page {
         let done = Latch()
         let result = Guarded<Response?>(nil)
         let isStarted = DetachedThread.startWithDeepStack {
-            let response = work()
+            let response = OwnWork.run(work)
             result.withLock { $0 = response }
             done.open()
         }

@@ -7,23 +7,26 @@
 
 internal import OutriderWire
 
-/// Writes one profile.
+/// Writes one profile, compressed as it goes.
 struct PprofEncoder {
     /// Where samples go whose stack nobody knows.
     private static let unknownStack = "[unknown stack]"
+    /// Bytes that are compressed at once.
+    private static let chunk = 64 << 10
 
     private let profile: Profile
     private let symbols: Symbols
+    private var gzip = GzipWriter()
+    private var output = WireWriter()
     private var strings: [String] = [""]
     private var numbers: [String: Int64] = ["": 0]
     private var functions: [String: UInt64] = [:]
-    private var functionMessages: [WireWriter] = []
 
     /// The profile as bytes, gzipped; as they are should memory be short.
     static func encode(_ profile: Profile, _ symbols: Symbols) -> [UInt8] {
         var encoder = PprofEncoder(profile: profile, symbols: symbols)
-        let bytes = encoder.encoded()
-        return Gzip.member(bytes) ?? bytes
+        encoder.write()
+        return encoder.gzip.finish()
     }
 
     private init(profile: Profile, symbols: Symbols) {
@@ -31,37 +34,74 @@ struct PprofEncoder {
         self.symbols = symbols
     }
 
-    private mutating func encoded() -> [UInt8] {
-        var output = WireWriter()
-        for type in profile.sampleTypes { output.add(1, valueType(type)) }
-        // In the order of the addresses, so that two profiles of one process number them alike.
-        let addresses = symbols.frames.keys.sorted()
-        var locations: [UInt: UInt64] = [:]
-        for (index, address) in addresses.enumerated() { locations[address] = UInt64(index) + 1 }
-        let unknown = UInt64(addresses.count) + 1
-        for sample in profile.samples {
-            let ids = sample.stack.map { locations[$0] ?? unknown }
-            output.add(2, self.sample(sample, ids.isEmpty ? [unknown] : ids))
-        }
-        for (index, module) in symbols.modules.enumerated() {
-            output.add(3, mapping(module, number: index))
-        }
-        for (index, address) in addresses.enumerated() {
-            output.add(4, location(UInt64(index) + 1, address))
-        }
-        if profile.samples.contains(where: \.stack.isEmpty) {
-            output.add(4, unknownLocation(unknown))
-        }
-        for function in functionMessages { output.add(5, function) }
+    /// Adds a message, and hands over what has come together.
+    private mutating func add(_ field: UInt64, _ message: WireWriter) {
+        output.add(field, message)
+        flush(from: Self.chunk)
+    }
+
+    private mutating func flush(from count: Int) {
+        if output.bytes.count < count { return }
+        gzip.write(output.bytes)
+        output.clear()
+    }
+
+    private mutating func write() {
+        for type in profile.sampleTypes { add(1, valueType(type)) }
+        writeSamples()
+        writeMappings()
+        for place in symbols.addresses.indices { add(4, location(place)) }
         output.add(9, profile.timeNanoseconds)
         output.add(10, profile.durationNanoseconds)
-        output.add(11, valueType(profile.periodType))
+        add(11, valueType(profile.periodType))
         output.add(12, profile.period)
         output.add(13, packed: profile.comments.map { string($0) })
         output.add(14, string(profile.defaultSampleType))
         // Last, as everything before it adds to it; a reader may not mind the order.
-        for string in strings { output.add(6, string) }
-        return output.bytes
+        for string in strings {
+            output.add(6, string)
+            flush(from: Self.chunk)
+        }
+        flush(from: 0)
+    }
+
+    /// Locations are numbered in the order of the addresses, so that two profiles of one process number them alike.
+    private mutating func writeSamples() {
+        let table = profile.table
+        let unknown = UInt64(symbols.addresses.count) + 1
+        let locations = table.addresses.map { address in
+            symbols.place(of: address).map { UInt64($0) + 1 } ?? unknown
+        }
+        var isUnknown = locations.contains(unknown)
+        for (row, content) in table.rows.enumerated() {
+            let frames = table.range(ofStack: Int(content.stack))
+            var message = WireWriter()
+            if frames.isEmpty {
+                message.add(1, packed: CollectionOfOne(unknown))
+            } else {
+                message.add(1, packed: frames.lazy.map { locations[Int(table.frames[$0])] })
+            }
+            isUnknown = isUnknown || frames.isEmpty
+            message.add(2, packed: table.values[row * table.width..<(row + 1) * table.width])
+            for label in table.labelSets[Int(content.labels)] {
+                var content = WireWriter()
+                content.add(1, string(label.key))
+                content.add(2, string(label.value))
+                message.add(3, content)
+            }
+            add(2, message)
+        }
+        if isUnknown { add(4, unknownLocation(unknown)) }
+    }
+
+    private mutating func writeMappings() {
+        var isNamed = [Bool](repeating: false, count: symbols.modules.count)
+        for place in symbols.addresses.indices where symbols.function(at: place) != nil {
+            if let module = symbols.module(at: place) { isNamed[module] = true }
+        }
+        for (number, module) in symbols.modules.enumerated() {
+            add(3, mapping(module, number: number, isNamed: isNamed[number]))
+        }
     }
 
     /// The number of a string.
@@ -80,20 +120,9 @@ struct PprofEncoder {
         return message
     }
 
-    private mutating func sample(_ sample: Profile.Sample, _ locations: [UInt64]) -> WireWriter {
-        var message = WireWriter()
-        message.add(1, packed: locations)
-        message.add(2, packed: sample.values)
-        for label in sample.labels {
-            var content = WireWriter()
-            content.add(1, string(label.key))
-            content.add(2, string(label.value))
-            message.add(3, content)
-        }
-        return message
-    }
-
-    private mutating func mapping(_ module: Module, number: Int) -> WireWriter {
+    private mutating func mapping(
+        _ module: Module, number: Int, isNamed: Bool
+    ) -> WireWriter {
         var message = WireWriter()
         message.add(1, UInt64(number) + 1)
         message.add(2, UInt64(module.addresses.lowerBound))
@@ -102,18 +131,20 @@ struct PprofEncoder {
         message.add(5, string(module.path))
         message.add(6, string(module.buildID))
         // Where no function is known, a reader may find some itself.
-        message.add(7, symbols.frames.values.contains { $0.module == number && $0.name != nil })
+        message.add(7, isNamed)
         return message
     }
 
-    private mutating func location(_ id: UInt64, _ address: UInt) -> WireWriter {
+    private mutating func location(_ place: Int) -> WireWriter {
         var message = WireWriter()
-        message.add(1, id)
-        let frame = symbols.frames[address]
-        if let module = frame?.module { message.add(2, UInt64(module) + 1) }
+        message.add(1, UInt64(place) + 1)
+        if let module = symbols.module(at: place) { message.add(2, UInt64(module) + 1) }
         // Of the call, which is before the address that it returns to.
-        message.add(3, UInt64(address &- 1))
-        if let name = frame?.name { message.add(4, line(name, frame?.mangledName ?? name)) }
+        message.add(3, UInt64(symbols.addresses[place] &- 1))
+        if let function = symbols.function(at: place) {
+            let name = symbols.functions[function]
+            message.add(4, line(name.readable, name.mangled))
+        }
         return message
     }
 
@@ -125,14 +156,14 @@ struct PprofEncoder {
     }
 
     private mutating func line(_ name: String, _ mangled: String) -> WireWriter {
-        let id = functions[mangled] ?? UInt64(functionMessages.count) + 1
+        let id = functions[mangled] ?? UInt64(functions.count) + 1
         if functions[mangled] == nil {
             functions[mangled] = id
             var function = WireWriter()
             function.add(1, id)
             function.add(2, string(name))
             function.add(3, string(mangled))
-            functionMessages.append(function)
+            add(5, function)
         }
         var message = WireWriter()
         message.add(1, id)

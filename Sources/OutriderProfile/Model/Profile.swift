@@ -2,7 +2,8 @@
 // What every profile is: stacks, and what was measured at each of them.
 //
 // Values only: no clock, no I/O, no names. Stacks stay addresses until somebody reads the profile, as
-// names cost more than everything else together.
+// names cost more than everything else together. An address is one of the moment: those in libraries that were
+// unloaded meanwhile are moved before they are compared or named (``Profile/followingLibraries()``).
 
 /// Stacks of this process, and values for each.
 public struct Profile: Sendable {
@@ -41,12 +42,7 @@ public struct Profile: Sendable {
         /// Labels, sorted by key.
         public let labels: [Label]
         /// One value for each of the profile's ``Profile/sampleTypes``.
-        public fileprivate(set) var values: [Int64]
-    }
-
-    private struct Key: Hashable {
-        let stack: [UInt]
-        let labels: [Label]
+        public internal(set) var values: [Int64]
     }
 
     /// What the values of each sample are.
@@ -63,9 +59,15 @@ public struct Profile: Sendable {
     public var durationNanoseconds: Int64 = 0
     /// Remarks for the reader.
     public var comments: [String] = []
-    /// Every stack once for each set of labels.
-    public private(set) var samples: [Sample] = []
-    private var indices: [Key: Int] = [:]
+    /// Every stack once for each set of labels, in the order in which they were added.
+    ///
+    /// Made anew at each use: some 100 bytes and 8 for each frame of each sample.
+    public var samples: [Sample] { table.samples }
+
+    /// The samples as they are kept.
+    package var table: SampleTable
+    /// How many libraries had been unloaded when it was made: addresses that are added later are no older.
+    var unloads: UInt64
 
     /// A profile without samples.
     public init(
@@ -75,6 +77,8 @@ public struct Profile: Sendable {
         self.defaultSampleType = defaultSampleType
         self.periodType = periodType
         self.period = period
+        table = SampleTable(width: sampleTypes.count)
+        unloads = ModuleHistory.unloads
     }
 
     /// Adds values to a stack; those of the same stack and labels are summed up.
@@ -84,50 +88,18 @@ public struct Profile: Sendable {
     ///
     /// - Parameter stack: Return addresses, innermost first.
     public mutating func add(stack: [UInt], values: [Int64], labels: [Label] = []) {
-        let labels = labels.count > 1 ? labels.sorted { $0.key < $1.key } : labels
-        let key = Key(stack: stack, labels: labels)
-        let padded = sampleTypes.indices.map { $0 < values.count ? values[$0] : 0 }
-        guard let known = indices[key] else {
-            indices[key] = samples.count
-            samples.append(Sample(stack: stack, labels: labels, values: padded))
-            return
-        }
-        for (index, value) in padded.enumerated() {
-            samples[known].values[index] = Self.sum(samples[known].values[index], value)
-        }
+        let number = table.stack(stack.count) { stack[$0] }
+        table.add(stack: number, labels: table.labelSet(labels), values)
     }
 
     /// What has changed since an earlier profile of the same kind.
     ///
     /// Values may be negative, as of what is in use; samples without any change are left out.
     public func subtracting(_ earlier: Profile) -> Profile {
-        var difference = Profile(
-            sampleTypes: sampleTypes, defaultSampleType: defaultSampleType, periodType: periodType,
-            period: period)
+        var difference = followingLibraries()
         difference.timeNanoseconds = earlier.timeNanoseconds
         difference.durationNanoseconds = max(0, timeNanoseconds - earlier.timeNanoseconds)
-        difference.comments = comments
-        for sample in samples {
-            difference.add(stack: sample.stack, values: sample.values, labels: sample.labels)
-        }
-        for sample in earlier.samples {
-            difference.add(
-                stack: sample.stack, values: sample.values.map { 0 &- $0 }, labels: sample.labels)
-        }
-        difference.removeUnchanged()
+        difference.table.subtract(earlier.followingLibraries().table)
         return difference
-    }
-
-    private mutating func removeUnchanged() {
-        samples.removeAll { $0.values.allSatisfy { $0 == 0 } }
-        indices = [:]
-        for (index, sample) in samples.enumerated() {
-            indices[Key(stack: sample.stack, labels: sample.labels)] = index
-        }
-    }
-
-    private static func sum(_ left: Int64, _ right: Int64) -> Int64 {
-        let (sum, overflows) = left.addingReportingOverflow(right)
-        return overflows ? (left < 0 ? .min : .max) : sum
     }
 }

@@ -4,17 +4,17 @@
 internal import COutriderSymbols
 internal import OutriderThreading
 
-/// The program or a library, as it is or was loaded.
+/// An executable segment of the program or of a library, as it is or was loaded.
 package struct Module: Hashable, Sendable {
     /// Its file.
     package let path: String
-    /// Its executable segment in memory.
+    /// The executable segment in memory.
     package let addresses: Range<UInt>
     /// All of its segments in memory.
     package let image: Range<UInt>
     /// What is added to the addresses of its file.
     package let bias: UInt
-    /// Where that segment begins in the file.
+    /// Where the executable segment begins in the file.
     package let fileOffset: UInt64
     /// The GNU build id in hexadecimal digits; empty if it has none.
     package let buildID: String
@@ -95,19 +95,34 @@ package final class ModuleHistory: Sendable {
         var generation: UInt64?
         var current: [Module] = []
         var former: [Module] = []
+        var moved: [Module] = []
     }
 
     private let state = Guarded(State())
     private let generation: @Sendable () -> UInt64
     private let loaded: @Sendable () -> [Module]
+    private let moved: @Sendable () -> [Module]
 
     /// What is loaded in this process; or what a test says is.
     package init(
-        generation: @escaping @Sendable () -> UInt64 = { outrider_modules_generation() },
-        loaded: @escaping @Sendable () -> [Module] = { ModuleHistory.loadedModules() }
+        generation: @escaping @Sendable () -> UInt64 = { ModuleHistory.currentGeneration },
+        loaded: @escaping @Sendable () -> [Module] = { ModuleHistory.loadedModules() },
+        moved: @escaping @Sendable () -> [Module] = { ModuleHistory.movedModules() }
     ) {
         self.generation = generation
         self.loaded = loaded
+        self.moved = moved
+    }
+
+    /// Where the addresses of unloaded libraries are moved to, and above.
+    package static var firstMoved: UInt { 1 << 63 }
+
+    /// How many libraries were unloaded so far and had addresses that were moved.
+    package static var unloads: UInt64 { outrider_modules_moves() }
+
+    /// Changes when something is loaded, unloaded or moved.
+    private static var currentGeneration: UInt64 {
+        outrider_modules_generation() &+ outrider_modules_moves() &* 0x9e37_79b9_7f4a_7c15
     }
 
     /// Looks at what is loaded; a microsecond or two unless something has changed.
@@ -120,6 +135,7 @@ package final class ModuleHistory: Sendable {
         guard known.generation != generation else { return }
         // Not under the lock, since a fork(2) of the host's waits while one is held.
         let loaded = self.loaded()
+        let moved = self.moved()
         // A library that comes and goes in one place is remembered once, and not while it is loaded.
         let present = Set(loaded)
         let gone = known.current.filter { !present.contains($0) }
@@ -129,24 +145,58 @@ package final class ModuleHistory: Sendable {
         state.withLock { state in
             // Another look at the same time has found the same, or more.
             guard state.generation == known.generation else { return }
-            state = State(generation: generation, current: loaded, former: former)
+            state = State(generation: generation, current: loaded, former: former, moved: moved)
         }
     }
 
-    /// The modules of this moment, the program first, then those that were.
-    package var modules: [Module] {
+    /// The modules of this moment, the program first, then those that were, where they were and where the addresses
+    /// moved to that heap profilers keep.
+    package var modules: [Module] { listing.modules }
+
+    /// The same, and which of them are former ones where they were: others may be loaded there now.
+    var listing: (modules: [Module], former: Range<Int>) {
         look()
-        return state.withLock { $0.current + $0.former }
+        let state = state.withLock { $0 }
+        let former = state.current.count..<state.current.count + state.former.count
+        return (state.current + state.former + state.moved, former)
     }
 
     package static func loadedModules() -> [Module] {
-        let count = outrider_modules_list(nil, 0)
         // A few more, should something be loaded meanwhile.
-        let room = count + 16
+        unsafe list(outrider_modules_list(nil, 0) + 16) { unsafe outrider_modules_list($0, $1) }
+    }
+
+    package static func movedModules() -> [Module] {
+        if outrider_modules_moves() == 0 { return [] }
+        return unsafe list(Int(OUTRIDER_MODULES_FORMER_LIMIT)) {
+            unsafe outrider_modules_former($0, $1)
+        }
+    }
+
+    private static func list(
+        _ room: Int, _ fill: (UnsafeMutablePointer<outrider_module>?, Int) -> Int
+    ) -> [Module] {
         let list = unsafe [outrider_module](unsafeUninitializedCapacity: room) { memory, filled in
-            // SAFETY: the C side writes as many as there is room for, and tells how many there are.
-            filled = unsafe min(room, outrider_modules_list(memory.baseAddress, room))
+            // SAFETY: the C side writes as many as there is room for, and returns how many there are.
+            filled = unsafe min(room, fill(memory.baseAddress, room))
         }
         return list.compactMap(Module.init)
+    }
+}
+
+extension Profile {
+    /// The same with the addresses of libraries that were unloaded since then where those were moved to.
+    func followingLibraries() -> Profile {
+        let unloads = ModuleHistory.unloads
+        if unloads == self.unloads { return self }
+        var addresses = table.addresses
+        unsafe addresses.withUnsafeMutableBufferPointer { addresses in
+            // SAFETY: the C side changes as many addresses as there are.
+            unsafe outrider_modules_follow(addresses.baseAddress, addresses.count, self.unloads)
+        }
+        var followed = self
+        followed.table.replaceAddresses(addresses)
+        followed.unloads = unloads
+        return followed
     }
 }

@@ -15,46 +15,6 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// What is known of a return address.
-package struct Frame: Hashable, Sendable {
-    /// The function, as people write it; nil if nobody knows.
-    package var name: String?
-    /// The function, as linkers write it.
-    package var mangledName: String?
-    /// The module's number in ``Symbols/modules``.
-    package var module: Int?
-
-    /// A frame of which nothing is known but this.
-    package init(name: String? = nil, mangledName: String? = nil, module: Int? = nil) {
-        self.name = name
-        self.mangledName = mangledName
-        self.module = module
-    }
-}
-
-/// The frames of a profile.
-package struct Symbols: Sendable {
-    /// Everything that addresses may lie in, the program first.
-    package let modules: [Module]
-    /// What is known of each address.
-    package let frames: [UInt: Frame]
-
-    /// These frames, in these modules.
-    package init(modules: [Module], frames: [UInt: Frame]) {
-        self.modules = modules
-        self.frames = frames
-    }
-
-    /// A name for people, whatever is known: the function, or the place in its file, or the address.
-    package func label(_ address: UInt) -> String {
-        let frame = frames[address]
-        if let name = frame?.name { return name }
-        guard let number = frame?.module else { return "0x" + String(address, radix: 16) }
-        let module = modules[number]
-        return "\(module.name)+0x" + String(address &- module.bias, radix: 16)
-    }
-}
-
 /// Finds names; thread-safe.
 package final class Symbolizer: Sendable {
     /// The one that every profile is named by.
@@ -62,40 +22,45 @@ package final class Symbolizer: Sendable {
 
     /// Bytes of names that are kept, roughly; past that all are let go of.
     package static let limit = 8 << 20
-    /// What an address costs besides its name.
-    private static let entrySize = 200
+    /// What an address and a function cost besides the name.
+    private static let addressSize = 32
+    private static let functionSize = 64
     /// Longest name for people, in bytes.
     private static let longestName = 2_048
 
-    private struct Name: Sendable {
-        let readable: String
-        let mangled: String
-
-        var size: Int { readable.utf8.count + mangled.utf8.count }
-    }
-
-    /// An address in a certain module: another one may come to be loaded there.
-    private struct Place: Hashable, Sendable {
-        let address: UInt
-        let module: Module
-    }
-
+    /// The functions that are known of a module.
     private struct Known: Sendable {
-        var names: [Place: Name?] = [:]
-        var size = 0
+        var functions: [SymbolName] = []
+        /// The number of the function at an address; -1 where there is none.
+        var numbers: [UInt: Int32] = [:]
 
-        mutating func add(_ fresh: [UInt: Name?], in module: Module) {
-            for (address, name) in fresh {
-                let more = entrySize + (name?.size ?? 0)
-                if size + more > limit { self = Known() }
-                names[Place(address: address, module: module)] = .some(name)
-                size += more
+        mutating func add(_ found: Found, _ addresses: [UInt]) {
+            let first = Int32(functions.count)
+            functions += found.functions
+            for (place, number) in found.numbers.enumerated() {
+                numbers[addresses[place]] = number < 0 ? -1 : first + number
             }
         }
     }
 
+    /// What was found for some addresses of a module.
+    private struct Found: Sendable {
+        var functions: [SymbolName] = []
+        /// The number of a function for each address; -1 where there is none.
+        var numbers: [Int32] = []
+
+        var size: Int {
+            functions.reduce(numbers.count * addressSize) { $0 + $1.size + functionSize }
+        }
+    }
+
+    private struct Cache: Sendable {
+        var modules: [Module: Known] = [:]
+        var size = 0
+    }
+
     private let history: ModuleHistory
-    private let known = Guarded(Known())
+    private let known = Guarded(Cache())
 
     /// A symbolizer with no names yet.
     package init(history: ModuleHistory = .shared) {
@@ -107,84 +72,99 @@ package final class Symbolizer: Sendable {
 
     /// What is known of these return addresses.
     package func symbols(of addresses: Set<UInt>) -> Symbols {
-        let modules = history.modules
-        let order = modules.indices.sorted {
-            modules[$0].addresses.lowerBound < modules[$1].addresses.lowerBound
-        }
-        var frames: [UInt: Frame] = [:]
-        var members: [Int: [UInt]] = [:]
-        for address in addresses {
-            let number = Self.module(of: address, modules, order)
-            frames[address] = Frame(module: number)
-            if let number { members[number, default: []].append(address) }
-        }
-        for (number, addresses) in members {
-            for (address, name) in names(of: addresses, in: modules[number]) {
-                frames[address]?.name = name.readable
-                frames[address]?.mangledName = name.mangled
-            }
-        }
-        return Symbols(modules: modules, frames: frames)
+        symbols(ofSorted: addresses.sorted())
     }
 
-    /// The module that contains the call before a return address; what is loaded goes before what was.
-    private static func module(of address: UInt, _ modules: [Module], _ order: [Int]) -> Int? {
-        let call = address &- 1
-        // The first that starts behind it; those before may overlap if some are gone.
-        var low = 0
-        var high = order.count
-        while low < high {
-            let middle = (low + high) / 2
-            if modules[order[middle]].addresses.lowerBound <= call {
-                low = middle + 1
+    /// What is known of these return addresses, each of which is there once, the lowest first.
+    ///
+    /// Takes 16 bytes for each address besides the names.
+    package func symbols(ofSorted addresses: [UInt]) -> Symbols {
+        // The names that are kept are no part of the service's memory.
+        OwnWork.begin()
+        defer { OwnWork.end() }
+        let places = ModulePlaces(history.listing)
+        var symbols = Symbols(modules: places.modules, addresses: addresses)
+        var start = 0
+        while start < addresses.count {
+            // Those that follow each other mostly lie in one module.
+            let number = places.module(of: addresses[start])
+            var end = start + 1
+            while end < addresses.count, places.module(of: addresses[end]) == number { end += 1 }
+            if let number { find(addresses[start..<end], in: number, &symbols) }
+            start = end
+        }
+        return symbols
+    }
+
+    /// Finds the names of addresses of one module.
+    private func find(_ addresses: ArraySlice<UInt>, in number: Int, _ symbols: inout Symbols) {
+        let module = symbols.modules[number]
+        let missing = add(known: addresses, in: number, &symbols)
+        if missing.isEmpty { return }
+        let places = missing.map { addresses[$0] }
+        var fresh = Self.look(for: places, in: module)
+        let isFinal = Self.demangle(&fresh)
+        let first = symbols.add(fresh.functions)
+        for (place, function) in zip(missing, fresh.numbers) {
+            symbols.set(
+                place, module: Int32(number), function: function < 0 ? -1 : first + function)
+        }
+        if isFinal { keep(fresh, places, module) }
+    }
+
+    /// Adds what is known of addresses of one module, and returns the places of the others.
+    private func add(
+        known addresses: ArraySlice<UInt>, in number: Int, _ symbols: inout Symbols
+    ) -> [Int] {
+        let module = symbols.modules[number]
+        guard let known = known.withLock({ $0.modules[module] }) else {
+            return Array(addresses.indices)
+        }
+        var missing: [Int] = []
+        let first = symbols.add(known.functions)
+        for place in addresses.indices {
+            if let function = known.numbers[addresses[place]] {
+                symbols.set(
+                    place, module: Int32(number), function: function < 0 ? -1 : first + function)
             } else {
-                high = middle
+                missing.append(place)
             }
         }
-        return order[..<low].reversed().prefix(4).filter {
-            modules[$0].addresses.contains(call)
-        }.min()
+        return missing
     }
 
-    private func names(of addresses: [UInt], in module: Module) -> [UInt: Name] {
-        var found: [UInt: Name] = [:]
-        var missing: [UInt] = []
-        known.withLock { known in
-            for address in addresses {
-                switch known.names[Place(address: address, module: module)] {
-                case .some(let name?): found[address] = name
-                case .some(nil): break
-                case nil: missing.append(address)
-                }
-            }
+    private func keep(_ fresh: Found, _ addresses: [UInt], _ module: Module) {
+        let size = fresh.size
+        guard size <= Self.limit else { return }
+        known.withLock { cache in
+            if cache.size + size > Self.limit { cache = Cache() }
+            cache.modules[module, default: Known()].add(fresh, addresses)
+            cache.size += size
         }
-        if missing.isEmpty { return found }
-        var fresh = Self.look(for: missing, in: module)
-        if Self.demangle(&fresh) { known.withLock { $0.add(fresh, in: module) } }
-        for (address, name) in fresh { if let name { found[address] = name } }
-        return found
     }
 
-    /// Reads the symbols of a module, as they are in its file; an address without a function has nil.
-    private static func look(for addresses: [UInt], in module: Module) -> [UInt: Name?] {
-        var found: [UInt: Name?] = [:]
-        for address in addresses { found[address] = .some(nil) }
+    /// Reads the symbols of a module, as they are in its file.
+    private static func look(for addresses: [UInt], in module: Module) -> Found {
+        var found = Found(numbers: [Int32](repeating: -1, count: addresses.count))
         var table = unsafe outrider_symbol_table()
-        let isOpen = module.withPlace { place in
-            var place = place
-            return unsafe outrider_symbols_open(&place, &table) != 0
-        }
+        let isOpen =
+            !addresses.isEmpty
+            && module.withPlace { place in
+                var place = place
+                return unsafe outrider_symbols_open(&place, &table) != 0
+            }
         guard isOpen else { return found }
         defer { unsafe outrider_symbols_close(&table) }
-        var names: [UInt64: Name] = [:]
-        for address in addresses {
+        var numbers: [UInt64: Int32] = [:]
+        for (place, address) in addresses.enumerated() {
             var start: UInt64 = 0
             // SAFETY: the name belongs to the table, which stays open for the whole loop.
             let call = UInt64(address &- 1 &- module.bias)
             guard let symbol = unsafe outrider_symbols_find(&table, call, &start) else { continue }
-            let name = unsafe names[start] ?? name(symbol)
-            names[start] = name
-            found[address] = .some(name)
+            let number = numbers[start] ?? Int32(found.functions.count)
+            if Int(number) == found.functions.count { found.functions.append(unsafe name(symbol)) }
+            numbers[start] = number
+            found.numbers[place] = number
         }
         return found
     }
@@ -192,13 +172,13 @@ package final class Symbolizer: Sendable {
     /// A symbol as it is.
     ///
     /// One longer than any that is demangled is cut.
-    private static func name(_ symbol: UnsafePointer<CChar>) -> Name {
+    private static func name(_ symbol: UnsafePointer<CChar>) -> SymbolName {
         // SAFETY: the C side ends every name with a zero.
         let length = unsafe strnlen(symbol, Int(OUTRIDER_SYMBOLS_LONGEST) + 1)
         let bytes = unsafe UnsafeRawBufferPointer(start: symbol, count: length)
         let mangled = unsafe String(decoding: bytes, as: UTF8.self)
         let isWhole = mangled.utf8.count <= longestName
-        return Name(
+        return SymbolName(
             readable: isWhole ? mangled : String(mangled.utf8Prefix(longestName)) + "…",
             mangled: mangled)
     }
@@ -207,20 +187,19 @@ package final class Symbolizer: Sendable {
     ///
     /// Demanglers recurse as deep as a name is nested, so they run on a thread with room for it, whoever asks;
     /// false if there is none to be had, and all stay as they are.
-    private static func demangle(_ names: inout [UInt: Name?]) -> Bool {
-        let mangled = Set(names.values.compactMap { $0?.mangled })
-        if mangled.isEmpty { return true }
+    private static func demangle(_ found: inout Found) -> Bool {
+        if found.functions.isEmpty { return true }
+        let names = found.functions
         let made = DetachedThread.withDeepStack {
-            var readable: [String: String] = [:]
-            for name in mangled { readable[name] = demangled(name) }
-            return readable
-        }
-        guard let made else { return false }
-        for (address, name) in names {
-            if let name, let readable = made[name.mangled] {
-                names[address] = Name(readable: readable, mangled: name.mangled)
+            OwnWork.run {
+                names.map { name in
+                    demangled(name.mangled).map { SymbolName(readable: $0, mangled: name.mangled) }
+                        ?? name
+                }
             }
         }
+        guard let made else { return false }
+        found.functions = made
         return true
     }
 

@@ -43,7 +43,7 @@ struct ThreadStack: Sendable {
         if result == OUTRIDER_CAPTURE_NO_THREAD { return nil }
         let stack = result == OUTRIDER_CAPTURE_DONE ? Array(addresses.prefix(count)) : []
         let symbols = Symbolizer.shared.symbols(of: Set(stack))
-        let mangled = stack.compactMap { symbols.frames[$0]?.mangledName }
+        let mangled = stack.compactMap { symbols[$0]?.mangledName }
         return ThreadStack(
             thread: thread, name: name ?? "?", state: state,
             functions: stack.isEmpty ? [explanation(of: result)] : stack.map(symbols.label),

@@ -165,7 +165,7 @@ enum FlameGraphPage {
           const total = profile.root[1][type];
           found.textContent = pattern === "" ? "" : "found " + share(matching(profile.root), total);
           tell(target);
-          if (total <= 0) detail.textContent = "There is nothing to show of this type.";
+          if (total <= 0) detail.textContent = "No sample of " + profile.types[type][0] + " is in this profile.";
         }
         function zoom(path) { focus = path; draw(); }
         profile.types.forEach(([name, unit], index) => {

@@ -14,9 +14,12 @@ struct Quickstart {
         let signals = await Signals()
         var configuration = Agent.Configuration()
         configuration.http.buckets = .lowLatency
-        let agent = Agent.start(configuration, profiles: [HeapProfiler()])
-
         let variables = ProcessInfo.processInfo.environment
+        var sampling = HeapProfiler.Configuration()
+        // A service this small has hardly a sample at the default of 512 KiB.
+        if variables["OUTRIDER_HEAP_INTERVAL"] == nil { sampling.interval = 4_096 }
+        let agent = Agent.start(configuration, profiles: [HeapProfiler(sampling)])
+
         let port = variables["QUICKSTART_PORT"].flatMap(UInt16.init) ?? 8080
         let seconds = variables["SECONDS_TO_RUN"].flatMap(Double.init)
 

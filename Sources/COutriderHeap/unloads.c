@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Libraries that are unloaded: dlclose, and where the stacks through them go.
+ *
+ * A stack is known by its addresses, and another library may be loaded where one was. So when a library goes, its
+ * part of each stack moves to addresses of its own (outrider_modules_look), and all that the stack has allocated
+ * goes with it. The stack of before stays in its place without sums; a plug-in that is loaded and unloaded again
+ * and again takes two sites for each of its stacks, however often.
+ */
+#define _GNU_SOURCE
+#include "hooked.h"
+
+#if OUTRIDER_HEAP_TABLES
+#include "blocks.h"
+#include "sites.h"
+
+#include "outrider_stack.h"
+
+#include <string.h>
+
+/* Moves a stack; false if no address of it lies in [start, end). */
+static bool move_stack(const outrider_heap_site *site, uintptr_t start, uintptr_t end, uintptr_t by, uintptr_t *pcs) {
+    bool is_moved = false;
+    for (uint32_t frame = 0; frame < site->depth; frame++) {
+        /* The call is before the address that it returns to. */
+        uintptr_t call = site->pcs[frame] - 1;
+        bool is_inside = call >= start && call < end;
+        pcs[frame] = site->pcs[frame] + (is_inside ? by : 0);
+        is_moved |= is_inside;
+    }
+    return is_moved;
+}
+
+uint32_t outrider_heap_sites_move(uintptr_t start, uintptr_t end, uintptr_t to) {
+    /* For each site the one that it moves to plus one, or 0. */
+    static uint32_t changed[SITE_LIMIT];
+    uint32_t count = outrider_heap_site_count(), refused = 0;
+    bool is_any = false;
+    for (uint32_t number = 1; number < count; number++) {
+        outrider_heap_site site;
+        uintptr_t pcs[OUTRIDER_STACK_DEPTH];
+        changed[number] = 0;
+        if (!outrider_heap_read_site(number, &site)) continue;
+        if (!(site.allocated_objects | site.allocated_bytes | site.live_objects | site.live_bytes)) continue;
+        if (!move_stack(&site, start, end, to - start, pcs)) continue;
+        uint32_t moved = outrider_heap_sites_find(pcs, site.depth, site.is_truncated);
+        refused += moved == 0;
+        changed[number] = moved + 1;
+        outrider_heap_sites_give_allocated(number, moved);
+        is_any = true;
+    }
+    if (is_any) outrider_heap_blocks_change_sites(changed, count);
+    return refused;
+}
+#endif
+
+#if OUTRIDER_HEAP_HOOKED
+#include "sampler.h"
+
+#include "outrider_symbols.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+
+static void move_stacks(uintptr_t start, uintptr_t end, uintptr_t to) {
+    for (uint32_t refused = outrider_heap_sites_move(start, end, to); refused; refused--)
+        outrider_heap_count_refused_site();
+}
+
+void outrider_heap_look_at_modules(void) {
+    /* Without a site there is nothing to move. */
+    if (outrider_heap_site_count()) outrider_modules_look(move_stacks);
+}
+
+/* Stands in front of libc's, which does not mind who calls it. Between the two looks no library can have come to
+ * the place of the one that goes, unless another thread loads it there at this very moment. */
+EXPORTED int dlclose(void *library) {
+    static int (*_Atomic next)(void *);
+    int (*behind)(void *) = atomic_load_explicit(&next, memory_order_relaxed);
+    if (!behind) {
+        behind = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
+        atomic_store_explicit(&next, behind, memory_order_relaxed);
+    }
+    outrider_heap_look_at_modules();
+    int result = behind ? behind(library) : -1;
+    outrider_heap_look_at_modules();
+    return result;
+}
+#endif

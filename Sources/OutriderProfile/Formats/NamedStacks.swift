@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stacks of a profile by the names of their frames, in order.
+//
+// Frames of one function are one frame here, wherever in the function they are. Numbers stand for names, so that
+// two stacks are compared without their text: a function's number is its rank among the names, and those
+// without a name come behind, each address for itself.
+
+/// Stacks as sequences of numbered names, outermost first.
+struct NamedStacks {
+    private static let unknownStack = "[unknown stack]"
+
+    /// The stacks that have samples, by their names from the outermost on; those of equal names are neighbours.
+    let order: [Int32]
+    private let table: SampleTable
+    private let symbols: Symbols
+    /// The names of functions, sorted, and that of a stack without frames.
+    private let names: [String]
+    private let unknown: UInt32
+    /// The number of the name of each address of the table.
+    private let numbers: [UInt32]
+
+    init(_ table: SampleTable, _ symbols: Symbols) {
+        self.table = table
+        self.symbols = symbols
+        let names = Self.sortedNames(symbols)
+        self.names = names
+        var ranks: [String: UInt32] = [:]
+        for (rank, name) in names.enumerated() { ranks[name] = UInt32(rank) }
+        let ofFunctions = symbols.functions.map { ranks[$0.readable] ?? 0 }
+        let unknown = ranks[Self.unknownStack] ?? 0
+        self.unknown = unknown
+        // An address that symbols do not have is behind all others.
+        var next = UInt32(names.count + symbols.addresses.count)
+        let numbers = table.addresses.map { address in
+            if let place = symbols.place(of: address) {
+                return symbols.function(at: place).map { ofFunctions[$0] }
+                    ?? UInt32(names.count + place)
+            }
+            next += 1
+            return next - 1
+        }
+        self.numbers = numbers
+        var isUsed = [Bool](repeating: false, count: table.stackCount)
+        for row in table.rows { isUsed[Int(row.stack)] = true }
+        var order: [Int32] = []
+        order.reserveCapacity(table.stackCount)
+        for stack in isUsed.indices where isUsed[stack] { order.append(Int32(stack)) }
+        order.sort { left, right in
+            Self.isBefore(
+                table.range(ofStack: Int(left)), table.range(ofStack: Int(right)), table, numbers,
+                unknown: unknown)
+        }
+        self.order = order
+    }
+
+    private static func sortedNames(_ symbols: Symbols) -> [String] {
+        var names = Set(symbols.functions.map(\.readable))
+        names.insert(unknownStack)
+        return names.sorted()
+    }
+
+    private static func isBefore(
+        _ left: Range<Int>, _ right: Range<Int>, _ table: SampleTable, _ numbers: [UInt32],
+        unknown: UInt32
+    ) -> Bool {
+        var depth = 0
+        while depth < max(1, left.count) && depth < max(1, right.count) {
+            let a = left.isEmpty ? unknown : numbers[Int(table.frames[left.upperBound - 1 - depth])]
+            let b =
+                right.isEmpty ? unknown : numbers[Int(table.frames[right.upperBound - 1 - depth])]
+            if a != b { return a < b }
+            depth += 1
+        }
+        return left.count < right.count
+    }
+
+    /// How many frames a stack has; one without any has the frame `[unknown stack]`.
+    func depth(_ stack: Int32) -> Int { max(1, table.range(ofStack: Int(stack)).count) }
+
+    /// The number of the name of a frame; 0 is the outermost.
+    func number(_ stack: Int32, _ depth: Int) -> UInt32 {
+        let range = table.range(ofStack: Int(stack))
+        return range.isEmpty
+            ? unknown : numbers[Int(table.frames[range.upperBound - 1 - depth])]
+    }
+
+    /// The name of a frame.
+    func label(_ stack: Int32, _ depth: Int) -> String {
+        let number = Int(number(stack, depth))
+        if number < names.count { return names[number] }
+        let range = table.range(ofStack: Int(stack))
+        return symbols.label(table.addresses[Int(table.frames[range.upperBound - 1 - depth])])
+    }
+
+    /// How many outermost frames two stacks have in common.
+    func common(_ left: Int32, _ right: Int32) -> Int {
+        var depth = 0
+        while depth < self.depth(left), depth < self.depth(right),
+            number(left, depth) == number(right, depth)
+        {
+            depth += 1
+        }
+        return depth
+    }
+
+    /// The values of each stack in sum over its labels, each value of a row as `take` makes it.
+    func sums(_ take: (Int64) -> Int64) -> [Int64] {
+        let width = table.width
+        var sums = [Int64](repeating: 0, count: table.stackCount * width)
+        for (row, content) in table.rows.enumerated() {
+            for value in 0..<width {
+                let place = Int(content.stack) * width + value
+                sums[place] = SampleTable.sum(sums[place], take(table.values[row * width + value]))
+            }
+        }
+        return sums
+    }
+}

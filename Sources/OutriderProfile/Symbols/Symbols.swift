@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// The names of a profile's addresses: 16 bytes for each address, and each function once.
+
+/// What is known of a return address.
+package struct Frame: Hashable, Sendable {
+    /// The function, as people write it; nil if nobody knows.
+    package var name: String?
+    /// The function, as linkers write it.
+    package var mangledName: String?
+    /// The module's number in ``Symbols/modules``.
+    package var module: Int?
+
+    /// A frame of which nothing is known but this.
+    package init(name: String? = nil, mangledName: String? = nil, module: Int? = nil) {
+        self.name = name
+        self.mangledName = mangledName
+        self.module = module
+    }
+}
+
+/// The name of a function.
+package struct SymbolName: Hashable, Sendable {
+    /// As people write it.
+    package let readable: String
+    /// As linkers write it.
+    package let mangled: String
+
+    var size: Int { readable.utf8.count + mangled.utf8.count }
+}
+
+/// The frames of a profile.
+package struct Symbols: Sendable {
+    private struct Place: Sendable {
+        var module: Int32 = -1
+        var function: Int32 = -1
+    }
+
+    /// Everything that addresses may lie in, the program first.
+    package let modules: [Module]
+    /// The functions; some may be of no address.
+    package private(set) var functions: [SymbolName] = []
+    /// The addresses, the lowest first.
+    package let addresses: [UInt]
+    private var places: [Place]
+
+    /// Addresses of which nothing is known yet, each once, the lowest first.
+    init(modules: [Module], addresses: [UInt]) {
+        self.modules = modules
+        self.addresses = addresses
+        places = [Place](repeating: Place(), count: addresses.count)
+    }
+
+    /// These frames, in these modules.
+    package init(modules: [Module], frames: [UInt: Frame]) {
+        self.init(modules: modules, addresses: frames.keys.sorted())
+        for place in addresses.indices {
+            guard let frame = frames[addresses[place]] else { continue }
+            let function = frame.name.map {
+                add([SymbolName(readable: $0, mangled: frame.mangledName ?? $0)])
+            }
+            set(place, module: Int32(frame.module ?? -1), function: function ?? -1)
+        }
+    }
+
+    /// Adds functions, and returns the number of the first.
+    mutating func add(_ more: [SymbolName]) -> Int32 {
+        let first = Int32(functions.count)
+        functions += more
+        return first
+    }
+
+    /// What is known of the address in this place of ``addresses``; -1 for nothing.
+    mutating func set(_ place: Int, module: Int32, function: Int32) {
+        places[place] = Place(module: module, function: function)
+    }
+
+    // MARK: - Looking up
+
+    /// The place of an address in ``addresses``; nil if it is not there.
+    func place(of address: UInt) -> Int? {
+        var low = 0
+        var high = addresses.count
+        while low < high {
+            let middle = (low + high) / 2
+            if addresses[middle] < address { low = middle + 1 } else { high = middle }
+        }
+        return low < addresses.count && addresses[low] == address ? low : nil
+    }
+
+    /// The number of the function at a place; nil if nobody knows.
+    func function(at place: Int) -> Int? {
+        let number = Int(places[place].function)
+        return number < 0 ? nil : number
+    }
+
+    /// The number of the module at a place; nil if there is none.
+    func module(at place: Int) -> Int? {
+        let number = Int(places[place].module)
+        return number < 0 ? nil : number
+    }
+
+    /// What is known of an address; nil if it was not asked for.
+    package subscript(address: UInt) -> Frame? {
+        guard let place = place(of: address) else { return nil }
+        let name = function(at: place).map { functions[$0] }
+        return Frame(
+            name: name?.readable, mangledName: name?.mangled, module: module(at: place))
+    }
+
+    /// A name for people, whatever is known: the function, or the place in its file, or the address.
+    package func label(_ address: UInt) -> String {
+        guard let place = place(of: address) else { return Self.hexadecimal(address) }
+        return label(at: place)
+    }
+
+    /// The same of the address in a place.
+    func label(at place: Int) -> String {
+        if let function = function(at: place) { return functions[function].readable }
+        guard let number = module(at: place) else { return Self.hexadecimal(addresses[place]) }
+        return
+            "\(modules[number].name)+\(Self.hexadecimal(addresses[place] &- modules[number].bias))"
+    }
+
+    private static func hexadecimal(_ number: UInt) -> String {
+        "0x" + String(number, radix: 16)
+    }
+}
+
+/// Finds the modules of addresses.
+struct ModulePlaces {
+    let modules: [Module]
+    /// Those that are loaded or moved, by their addresses, which do not overlap.
+    private let present: [Int]
+    /// Those that were, by their addresses, which may overlap.
+    private let former: [Int]
+
+    init(_ listing: (modules: [Module], former: Range<Int>)) {
+        let modules = listing.modules
+        func isBefore(_ left: Int, _ right: Int) -> Bool {
+            modules[left].addresses.lowerBound < modules[right].addresses.lowerBound
+        }
+        self.modules = modules
+        present = modules.indices.filter { !listing.former.contains($0) }.sorted(by: isBefore)
+        former = listing.former.sorted(by: isBefore)
+    }
+
+    /// The module that contains the call before a return address; what is loaded goes before what was.
+    func module(of address: UInt) -> Int? {
+        let call = address &- 1
+        let place = Self.count(of: present, startingUpTo: call, modules)
+        if place > 0, modules[present[place - 1]].addresses.contains(call) {
+            return present[place - 1]
+        }
+        // The one that went last, of the nearest.
+        let end = Self.count(of: former, startingUpTo: call, modules)
+        var found: Int?
+        for place in max(0, end - 4)..<end where modules[former[place]].addresses.contains(call) {
+            found = min(found ?? former[place], former[place])
+        }
+        return found
+    }
+
+    private static func count(of order: [Int], startingUpTo call: UInt, _ modules: [Module]) -> Int
+    {
+        var low = 0
+        var high = order.count
+        while low < high {
+            let middle = (low + high) / 2
+            if modules[order[middle]].addresses.lowerBound <= call {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
+    }
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A program with two executable segments, as linker scripts and BOLT make: it is linked with .hot_text in a place of
+ * its own. A function of one segment keeps what one of the other allocates.
+ */
+#include "expect.h"
+
+__attribute__((noinline, section(".hot_text"))) static void *hot_block(void) { return kept(malloc(100000)); }
+__attribute__((noinline)) static void *cold_caller(void) { return kept(hot_block()); }
+
+int main(void) {
+    EXPECT(cold_caller());
+    puts("done");
+}
