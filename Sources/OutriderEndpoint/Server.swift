@@ -79,8 +79,13 @@ final class Server: Sendable {
         }
     }
 
-    /// The request is over.
-    func complete(_ exchange: Exchange) {
+    /// The request is over; `isSent` if the kernel has taken the whole response.
+    ///
+    /// A client that has closed its end by then has asked for the response, and not read all of it.
+    func complete(_ exchange: Exchange, isSent: Bool) {
+        if isSent, let onDelivery = exchange.onDelivery, !connections.hasLeft(exchange.connection) {
+            onDelivery()
+        }
         if let page = exchange.page { pages.places(on: page).leave() }
         // A target may have been seen without a call of the handler: such a one never entered.
         if exchange.isCounted { inFlight.leave() }
@@ -202,7 +207,8 @@ final class Server: Sendable {
             method: method, target: target, headers: unsafe IncomingFields.of(connection).all,
             stopSignal: stopSignal, client: descriptor)
         let before = ProcessorBudget.ofThisThread
-        let response = page.respond(to: request)
+        var response = page.respond(to: request)
+        if method == "HEAD" { response.onDelivery = nil }
         pages.noteSize(response.bytes.room, of: number)
         processor.charge(
             ProcessorBudget.ofThisThread - before, to: client, page: number,
@@ -289,6 +295,7 @@ final class Server: Sendable {
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {
             configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
         }
+        exchange.onDelivery = response.onDelivery
         connections.noteAnswer(client, by: exchange.page)
         let status = UInt32(clamping: response.status)
         return unsafe outrider_mhd_answer(connection, status, outgoing.handle) == 1

@@ -20,6 +20,10 @@ public struct Response: Sendable {
     }
     /// The same, as it is.
     package var bytes: BodyBytes
+    /// Called once the client has it: never for a HEAD, or if the client leaves before the end.
+    ///
+    /// On the connection's thread.
+    package var onDelivery: (@Sendable () -> Void)?
 
     /// An answer in full.
     public init(status: Int, headers: [(name: String, value: String)], body: [UInt8]) {
