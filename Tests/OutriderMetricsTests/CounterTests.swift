@@ -113,6 +113,19 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ((1 << 32) - 1, 3), (1 << 32, 5), ((1 << 54) - 1, 3_000), (1 << 54, 2_000),
+        ((1 << 62) - 1, 5), (1 << 62, 5), (Int.max, 3),
+    ])
+    func `no sum of large increments wraps around`(amount: Int, times: Int) {
+        let registry = Registry.bare
+        let counter = registry.counter("bytes", help: "Bytes.")
+        for _ in 0..<times { counter.increment(by: amount) }
+        let sum = Double(amount) * Double(times)
+        #expect(abs(counter.value - sum) <= sum * 1e-12)
+        #expect(registry.sample("bytes_total").flatMap(Double.init) == counter.value)
+    }
+
     @Test func `a counter outlives its registry`() {
         let counter = Registry.bare.counter("orders", help: "Orders.")
         counter.increment()
