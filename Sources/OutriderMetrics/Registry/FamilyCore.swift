@@ -13,6 +13,8 @@ final class FamilyCore: Sendable {
     let texts: FamilyTexts
     let surroundings: Surroundings
     let limit: SeriesLimit
+    /// Series that there may be besides the overflow series; nil if that is not limited.
+    let seriesLimit: Int?
     private let labelHeads: LabelHeads
     private let arena: CellArena
     private let table: SeriesTable
@@ -42,6 +44,7 @@ final class FamilyCore: Sendable {
         arena = CellArena(
             cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, surroundings: surroundings)
         let isLimited = isLabelled && definition.kind != .info
+        seriesLimit = isLimited ? limit.saneCount : nil
         let isCumulative = definition.kind == .counter || definition.kind == .histogram
         let arena = arena
         let expiry = limit.idleTime.flatMap { idleTime in
