@@ -80,12 +80,8 @@ final class Server: Sendable {
     }
 
     /// The request is over; `isSent` if the kernel has taken the whole response.
-    ///
-    /// A client that has closed its end by then has asked for the response, and not read all of it.
     func complete(_ exchange: Exchange, isSent: Bool) {
-        if isSent, let onDelivery = exchange.onDelivery, !connections.hasLeft(exchange.connection) {
-            onDelivery()
-        }
+        if isSent { exchange.onDelivery?() }
         if let page = exchange.page { pages.places(on: page).leave() }
         // A target may have been seen without a call of the handler: such a one never entered.
         if exchange.isCounted { inFlight.leave() }
@@ -295,7 +291,10 @@ final class Server: Sendable {
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {
             configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
         }
-        exchange.onDelivery = response.onDelivery
+        // A client that has closed its end already reads no response. Later, that may be since it has read all.
+        if let onDelivery = response.onDelivery, !connections.hasLeft(client) {
+            exchange.onDelivery = onDelivery
+        }
         connections.noteAnswer(client, by: exchange.page)
         let status = UInt32(clamping: response.status)
         return unsafe outrider_mhd_answer(connection, status, outgoing.handle) == 1

@@ -20,7 +20,8 @@ public struct Response: Sendable {
     }
     /// The same, as it is.
     package var bytes: BodyBytes
-    /// Called once the client has it: never for a HEAD, or if the client leaves before the end.
+    /// Called once the kernel has taken all of it for the client: never for a HEAD, nor for a client that
+    /// leaves before.
     ///
     /// On the connection's thread.
     package var onDelivery: (@Sendable () -> Void)?

@@ -28,7 +28,7 @@ final class Exchange {
     var isCounted = false
     /// The page that is busy with it.
     var page: Int?
-    /// Called once the client has the whole response; nil if that matters to no page.
+    /// Called once the whole response is sent; nil if that matters to no page.
     var onDelivery: (@Sendable () -> Void)?
 
     init(target: UnsafeBufferPointer<UInt8>, connection: ConnectionTable.ID) {
