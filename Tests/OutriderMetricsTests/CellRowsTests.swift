@@ -146,8 +146,9 @@ import Testing
         let registry = registry(rows)
         let factory = OutriderMetricsFactory(registry: registry)
         // More than fit at a time: a group has rows for 256 counters.
-        for number in 0..<300 {
-            let counter = CoreMetrics.Counter(label: "c\(number)", factory: factory)
+        for number in 0..<270 {
+            let counter = CoreMetrics.Counter(
+                label: "c", dimensions: [("n", "\(number)")], factory: factory)
             for _ in 0..<Self.many { counter.increment() }
             counter.reset()
             counter.destroy()
