@@ -43,8 +43,9 @@ typedef struct outrider_mhd_callbacks {
   int (*request)(void *context, outrider_mhd_connection connection, const char *path,
                  const char *method, const char *version, void *state);
   /* The request is over, answered or not: once for each whose target was seen, at the latest before
-   * its connection is closed, and then on another thread, when that of the connection is gone. */
-  void (*completed)(void *context, void *state);
+   * its connection is closed, and then on another thread, when that of the connection is gone.
+   * `is_sent` is 1 if the kernel has taken the whole answer. */
+  void (*completed)(void *context, void *state, int is_sent);
   /* Something the library has to say. */
   void (*log)(void *context, const char *message);
 } outrider_mhd_callbacks;
@@ -77,11 +78,11 @@ static inline outrider_mhd_client *outrider_mhd_client_of(struct MHD_Connection 
 }
 
 static inline void outrider_mhd_complete(const outrider_mhd_callbacks *callbacks,
-                                         outrider_mhd_client *client) {
+                                         outrider_mhd_client *client, int is_sent) {
   if (client == NULL || client->state == NULL) return;
   void *state = client->state;
   client->state = NULL;
-  callbacks->completed(callbacks->context, state);
+  callbacks->completed(callbacks->context, state, is_sent);
 }
 
 static inline void *outrider_mhd_on_target(void *cls, const char *uri,
@@ -89,7 +90,7 @@ static inline void *outrider_mhd_on_target(void *cls, const char *uri,
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
   outrider_mhd_client *client = outrider_mhd_client_of(connection);
   if (client == NULL) return NULL;
-  outrider_mhd_complete(callbacks, client);
+  outrider_mhd_complete(callbacks, client, 0);
   client->state = callbacks->target(callbacks->context, client->name, uri);
   /* The library would now read the query into records of its own, and when its memory for those
    * runs out (at some 500 arguments) 0.9.75 never answers. We have read the query already, so it is
@@ -102,8 +103,8 @@ static inline void *outrider_mhd_on_target(void *cls, const char *uri,
 static inline void outrider_mhd_on_completed(void *cls, struct MHD_Connection *connection,
                                              void **state, enum MHD_RequestTerminationCode code) {
   const outrider_mhd_callbacks *callbacks = (const outrider_mhd_callbacks *)cls;
-  (void)code;
-  outrider_mhd_complete(callbacks, outrider_mhd_client_of(connection));
+  outrider_mhd_complete(callbacks, outrider_mhd_client_of(connection),
+                        code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
   *state = NULL;
 }
 
@@ -116,7 +117,7 @@ static inline void outrider_mhd_on_connection(void *cls, struct MHD_Connection *
     if (known == NULL) return;
     /* Where 0.9.75 refuses a request for a second reason, it ends the connection and does not say
      * that the request is over. */
-    outrider_mhd_complete(callbacks, known);
+    outrider_mhd_complete(callbacks, known, 0);
     callbacks->closed(callbacks->context, known->name);
     free(known);
     *client = NULL;

@@ -18,7 +18,10 @@ struct MetricsPage: Page {
             accept: request.header("Accept"), acceptEncoding: request.header("Accept-Encoding"),
             names: request.arguments("name[]"),
             scrapeTimeout: request.header("X-Prometheus-Scrape-Timeout-Seconds"),
-            creationTimes: showsCreationTimes)
-        return Response(status: scrape.status, headers: scrape.headers, bytes: scrape.bytes)
+            creationTimes: showsCreationTimes, awaitsDelivery: true)
+        var response = Response(
+            status: scrape.status, headers: scrape.headers, bytes: scrape.bytes)
+        response.onDelivery = { scrape.delivered() }
+        return response
     }
 }

@@ -79,8 +79,9 @@ final class Server: Sendable {
         }
     }
 
-    /// The request is over.
-    func complete(_ exchange: Exchange) {
+    /// The request is over; `isSent` if the kernel has taken the whole response.
+    func complete(_ exchange: Exchange, isSent: Bool) {
+        if isSent { exchange.onDelivery?() }
         if let page = exchange.page { pages.places(on: page).leave() }
         // A target may have been seen without a call of the handler: such a one never entered.
         if exchange.isCounted { inFlight.leave() }
@@ -202,7 +203,8 @@ final class Server: Sendable {
             method: method, target: target, headers: unsafe IncomingFields.of(connection).all,
             stopSignal: stopSignal, client: descriptor)
         let before = ProcessorBudget.ofThisThread
-        let response = page.respond(to: request)
+        var response = page.respond(to: request)
+        if method == "HEAD" { response.onDelivery = nil }
         pages.noteSize(response.bytes.room, of: number)
         processor.charge(
             ProcessorBudget.ofThisThread - before, to: client, page: number,
@@ -288,6 +290,10 @@ final class Server: Sendable {
         }
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {
             configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
+        }
+        // A client that has closed its end already reads no response. Later, that may be since it has read all.
+        if let onDelivery = response.onDelivery, !connections.hasLeft(client) {
+            exchange.onDelivery = onDelivery
         }
         connections.noteAnswer(client, by: exchange.page)
         let status = UInt32(clamping: response.status)

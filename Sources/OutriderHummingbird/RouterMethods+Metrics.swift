@@ -44,9 +44,15 @@
             for field in scrape.headers {
                 if let name = HTTPField.Name(field.name) { headers[name] = field.value }
             }
+            let buffer = ByteBuffer(bytes: scrape.body)
             return Response(
                 status: HTTPResponse.Status(code: scrape.status), headers: headers,
-                body: ResponseBody(byteBuffer: ByteBuffer(bytes: scrape.body)))
+                body: ResponseBody(contentLength: buffer.readableBytes) { writer in
+                    try await writer.write(buffer)
+                    try await writer.finish(nil)
+                    // Not for a HEAD, whose body is never written, nor for a client that has left.
+                    scrape.delivered()
+                })
         }
     }
 

@@ -38,7 +38,8 @@
                     continuation.resume(
                         returning: registry.respond(
                             accept: request.accept, acceptEncoding: request.acceptEncoding,
-                            names: request.names, scrapeTimeout: request.timeout))
+                            names: request.names, scrapeTimeout: request.timeout,
+                            awaitsDelivery: true))
                 }
                 if !hasStarted { continuation.resume(returning: nil) }
             }

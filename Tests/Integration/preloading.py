@@ -174,9 +174,7 @@ def decoded(profile: Path) -> str:
 
 @functools.cache
 def compiled(source: str, *flags: str, name: str = "") -> str:
-    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out.
-
-    """
+    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
     # A folder for each process of a test run: none replaces a program that another one runs.
     place = PLACE / os.environ.get("PYTEST_XDIST_WORKER", "single")
     place.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,30 @@
             }
         }
 
+        @Test func `a HEAD makes no idle series expire, a GET does`() async throws {
+            let clock = ManualClock()
+            let registry = Registry(reportsItself: false, clock: clock)
+            let limit = SeriesLimit(idleTime: .seconds(2))
+            registry.counter("hits", help: "Hits.", labels: ["n"], limit: limit).with("a")
+                .increment()
+            let service = Service()
+            let router = service.router { $0.addMetrics(registry: registry) }
+            try await service.serve(router) { address, _ in
+                for _ in 0..<3 {
+                    _ = try await Self.scrape("/metrics", address, method: "HEAD")
+                    clock.advance(by: .seconds(2))
+                }
+                #expect(try await Self.scrape("/metrics", address).text.contains("hits_total"))
+                let isGone = try await onOwnThread {
+                    try eventually {
+                        clock.advance(by: .seconds(2))
+                        return try !fetch("/metrics", from: address).text.contains("hits_total")
+                    }
+                }
+                #expect(isGone)
+            }
+        }
+
         @Test(arguments: ["name[]=", "name%5B%5D=", "name%5b%5d="])
         func `it prints the families that a query names`(name: String) async throws {
             let registry = Registry(reportsItself: false)

@@ -17,6 +17,52 @@ import Testing
         #expect(Buckets.exponential(start: 64, factor: 4, count: 4) == [64, 256, 1_024, 4_096])
     }
 
+    @Test func `bounds of a series are those that a person would write`() {
+        #expect(
+            bounds(of: .exponential(start: 1e-6, factor: 10, count: 8)) == [
+                "1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1.0", "10.0",
+            ])
+        #expect(
+            bounds(of: .linear(start: 0.1, width: 0.1, count: 10)) == [
+                "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1.0",
+            ])
+        #expect(
+            bounds(of: .linear(start: -0.3, width: 0.1, count: 5)) == [
+                "-0.3", "-0.2", "-0.1", "0.0", "0.1",
+            ])
+        #expect(
+            bounds(of: .exponential(start: 0.1, factor: 1.1, count: 4)) == [
+                "0.1", "0.11", "0.121", "0.1331",
+            ])
+        #expect(
+            bounds(of: .exponential(start: -0.8, factor: 0.5, count: 3)) == [
+                "-0.8", "-0.4", "-0.2",
+            ])
+    }
+
+    @Test func `long series of bounds are exact`() {
+        // Nothing gathers: the decimals of the last bounds are those of the exact power.
+        let tens = Buckets.exponential(start: 1e-300, factor: 10, count: 500)
+        let last = bounds(of: .exponential(start: 1e-200, factor: 10, count: 401)).last
+        #expect(last == "1e+200")
+        #expect(code(of: tens) == nil)
+        let twos = Buckets.exponential(start: 1, factor: 2, count: 500)
+        #expect(
+            twos
+                == Buckets(
+                    (0..<500).map { Double(sign: .plus, exponent: $0, significand: 1) }))
+        #expect(
+            Buckets.linear(start: 1e-30, width: 1e30, count: 2) == [1e-30, 1e30])
+    }
+
+    @Test func `an observation of a bound is in the bucket of that bound`() {
+        let registry = Registry.bare
+        let histogram = registry.histogram(
+            "h", help: "H.", buckets: .exponential(start: 1e-6, factor: 10, count: 3))
+        histogram.observe(1e-5)
+        #expect(registry.sample(#"h_bucket{le="1e-05"}"#) == "1")
+    }
+
     @Test func `a last bucket of +Inf may be given or left out`() {
         #expect(Buckets([1, 2, .infinity]) == Buckets([1, 2]))
         #expect(bounds(of: [1, 2, .infinity]) == ["1.0", "2.0"])

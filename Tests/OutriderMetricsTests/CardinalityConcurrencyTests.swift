@@ -72,8 +72,13 @@ private final class ScrapeClock: MetricClock {
             })
     }
 
-    /// The increase of each sample as somebody adds it up who scrapes again and again.
+    /// The increase of each sample, as a server adds it up that scrapes again and again.
     private final class Increase: Sendable {
+        /// Whether a sample that was absent goes on from where it was, as in PromQL; or else from zero.
+        private let goesOn: Bool
+
+        init(goesOn: Bool) { self.goesOn = goesOn }
+
         private struct State: Sendable {
             var last: [String: Double] = [:]
             var total: [String: Double] = [:]
@@ -81,11 +86,11 @@ private final class ScrapeClock: MetricClock {
 
         private let state = Guarded(State())
 
-        /// Scrapes, and adds what each sample has grown by; one that was not there began at zero.
+        /// Scrapes, and adds what each sample has grown by.
         func add(_ scrape: () -> String) {
             // Scraping and adding are one step, as they are for one scraper.
             state.withLock { state in
-                var now: [String: Double] = [:]
+                var now = goesOn ? state.last : [:]
                 for (name, value) in CardinalityConcurrencyTests.samples(scrape()) {
                     let name = String(name)
                     let before = state.last[name] ?? 0
@@ -105,7 +110,7 @@ private final class ScrapeClock: MetricClock {
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .seconds(1)))
         let kept = (0..<4).map { hits.with("\($0)") }
-        let increase = Increase()
+        let increase = Increase(goesOn: true)
         let scrapes = Tally()
         await scraping(
             {
@@ -138,7 +143,7 @@ private final class ScrapeClock: MetricClock {
             "wait", help: "", labels: ["n"], buckets: [1, 2],
             limit: SeriesLimit(idleTime: .seconds(1)))
         let kept = waits.with("a")
-        let increase = Increase()
+        let increase = Increase(goesOn: true)
         await scraping(
             {
                 clock.tick()
@@ -163,7 +168,7 @@ private final class ScrapeClock: MetricClock {
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 6, idleTime: .seconds(1)))
-        let increase = Increase()
+        let increase = Increase(goesOn: false)
         await scraping(
             {
                 clock.tick()
@@ -183,7 +188,8 @@ private final class ScrapeClock: MetricClock {
         #expect(total == 12_000)
     }
 
-    @Test func `no scrape of several shows a series that is being set back`() async {
+    @Test func `no scrape of several shows half of a series that is hidden and shown again`() async
+    {
         let clock = ScrapeClock()
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let waits = registry.histogram(

@@ -113,6 +113,19 @@ import Testing
         }
     }
 
+    @Test(arguments: [32, 40, 53, 54, 61, 62, 63])
+    func `no sum of large increments wraps around`(bits: Int) {
+        let registry = Registry.bare
+        let counter = registry.counter("bytes", help: "Bytes.")
+        // Twice what an integer holds, unless that takes too long.
+        let amount = Int(truncatingIfNeeded: UInt64(1) << UInt64(bits) - 1)
+        let times = min(1 << (65 - bits), 100_000)
+        for _ in 0..<times { counter.increment(by: amount) }
+        let sum = Double(amount) * Double(times)
+        #expect(abs(counter.value - sum) <= sum * 1e-12)
+        #expect(registry.sample("bytes_total").flatMap(Double.init) == counter.value)
+    }
+
     @Test func `a counter outlives its registry`() {
         let counter = Registry.bare.counter("orders", help: "Orders.")
         counter.increment()

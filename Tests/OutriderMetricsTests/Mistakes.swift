@@ -19,11 +19,15 @@ struct Mistake: Sendable, CustomTestStringConvertible {
 
     static let all = names + labels + buckets + conflicts
 
-    static let names: [Mistake] = [
-        "", "9lives", "a-b", "a b", "a.b", "größe", "a\nb", "a{b", "a\u{0}", "👍", "a\"",
-    ].map { name in
-        gauge(name, code: .invalidMetricName, subject: name)
-    }
+    static let names: [Mistake] =
+        [
+            "", "9lives", "a-b", "a b", "a.b", "größe", "a\nb", "a{b", "a\u{0}", "👍", "a\"",
+        ].map { name in
+            gauge(name, code: .invalidMetricName, subject: name)
+        }
+        + ["up", "scrape_duration_seconds"].map { name in
+            gauge(name, code: .reservedMetricName, subject: name)
+        }
 
     static let labels: [Mistake] =
         ["", "9", "a-b", "a:b", "größe", "a\"", "a\nb", " a"].map { label in

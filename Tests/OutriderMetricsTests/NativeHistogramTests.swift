@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A native histogram over time: too many buckets, a new beginning, and nothing lost in between.
+// A native histogram over time: too many buckets, coarser ones, and nothing lost.
 //
 // Which observation is in which bucket is for protoc to say: Tests/Integration/test_protobuf.py.
 
@@ -16,36 +16,59 @@ import Testing
         return (registry, registry.histogram("h", help: "H.", buckets: .native(buckets)))
     }
 
-    @Test func `with too many buckets it begins anew, but not before its time`() throws {
-        let (registry, histogram) = make(NativeBuckets(schema: 3, limit: 4))
-        for power in 0..<20 { histogram.observe(Double(1 << power)) }
-        var shown = try NativeShown(registry)
-        #expect(shown.count == 20)
-        #expect(shown.schema < 3)
-        #expect(registry.sample("h_count") == "20")
-
-        clock.advance(by: .seconds(3_600))
-        histogram.observe(1)
-        // The last of the old count is shown before it goes.
-        shown = try NativeShown(registry)
-        #expect(shown.count == 21)
-        #expect(registry.sample("h_count") == "0")
-        #expect(registry.sample("h_sum") == "0")
-
-        histogram.observe(8)
-        shown = try NativeShown(registry)
-        #expect(shown.count == 1)
-        #expect(shown.schema == 3)
-        #expect(registry.sample("h_sum") == "8")
+    /// What the protobuf format shows of the only histogram of a registry.
+    private func shown(_ registry: Registry) throws -> ProtobufMetric {
+        try #require(ProtobufMetric.all(in: registry.respond(accept: ProtobufMetric.type)).first)
     }
 
-    @Test func `one that never begins anew keeps its count`() throws {
-        let (registry, histogram) = make(NativeBuckets(schema: 8, limit: 2, resetInterval: nil))
-        for turn in 1...50 {
-            histogram.observe(Double(turn))
+    @Test func `with too many buckets it has coarser ones, and keeps its count`() throws {
+        let (registry, histogram) = make(NativeBuckets(schema: 3, limit: 4))
+        var schema = 3
+        for power in 0..<40 {
+            histogram.observe(Double(1 << power))
+            let shown = try shown(registry)
+            #expect(shown.count == power + 1)
+            // A finer scale is a reset to Prometheus.
+            #expect(shown.schema <= schema)
+            schema = shown.schema
+            #expect(registry.sample("h_count") == "\(power + 1)")
             clock.advance(by: .seconds(7_200))
-            #expect(try NativeShown(registry).count == turn)
         }
+        #expect(schema < 0)
+    }
+
+    @Test func `a rendering changes no count in any format, whoever it is for`() throws {
+        let (registry, histogram) = make(NativeBuckets(schema: 3, limit: 4))
+        for power in 0..<20 { histogram.observe(Double(1 << power)) }
+        let created = try shown(registry).created
+        for _ in 0..<3 {
+            clock.advance(by: .seconds(3_600))
+            // HEAD requests, and clients that leave.
+            _ = registry.respond(accept: ProtobufMetric.type, awaitsDelivery: true)
+            _ = registry.respond(awaitsDelivery: true)
+            #expect(registry.sample("h_count") == "20")
+            #expect(registry.sample("h_sum") == "1048575")
+            let shown = try shown(registry)
+            #expect(shown.count == 20 && shown.sum == 1_048_575 && shown.created == created)
+        }
+    }
+
+    @Test(arguments: [-4, 0, 3, 8])
+    func `values that wander to and fro take no more buckets than their range`(schema: Int) throws {
+        let (registry, histogram) = make(NativeBuckets(schema: schema, limit: .max))
+        var capacity = 0
+        for turn in 0..<50 {
+            for step in 0..<1_000 {
+                let power = Double(turn % 2 == 0 ? step : 999 - step) / 25 - 20
+                histogram.observe(
+                    Double(
+                        sign: .plus, exponent: Int(power.rounded(.down)),
+                        significand: 1 + power - power.rounded(.down)))
+            }
+            if turn == 0 { capacity = histogram.nativeCapacity }
+        }
+        #expect(histogram.nativeCapacity == capacity)
+        #expect(try shown(registry).count == 50_000)
     }
 
     @Test func `a range beyond the largest segment is seen more coarsely, and whole`() throws {
@@ -54,7 +77,7 @@ import Testing
             histogram.observe(Double(sign: .plus, exponent: Int(power), significand: 1))
             histogram.observe(-Double(sign: .plus, exponent: Int(power), significand: 1.5))
         }
-        let shown = try NativeShown(registry)
+        let shown = try shown(registry)
         #expect(shown.count == 62)
         #expect(shown.schema < 8)
     }
@@ -64,7 +87,7 @@ import Testing
             let registry = Registry(reportsItself: false, histograms: form, log: .silent)
             let histogram = registry.histogram("h", help: "H.", buckets: [1, 2])
             histogram.observe(1.5)
-            #expect(try NativeShown(registry).count == 1)
+            #expect(try shown(registry).count == 1)
             let lines = registry.text().split(separator: "\n").filter { $0.hasPrefix("h_bucket") }
             #expect(lines.count == buckets)
             // The same definition gives the same instrument.
@@ -79,7 +102,7 @@ import Testing
     @Test func `no observation is lost while buckets are added, widened and scraped`() async throws
     {
         let registry = Registry.bare
-        let buckets = NativeBuckets(schema: 5, limit: 20, resetInterval: nil)
+        let buckets = NativeBuckets(schema: 5, limit: 20)
         let histogram = registry.histogram("h", help: "H.", buckets: .native(buckets))
         await withTaskGroup { group in
             for writer in 0..<4 {
@@ -91,63 +114,12 @@ import Testing
                     }
                 }
             }
-            group.addTask { for _ in 0..<100 { _ = try? NativeShown(registry) } }
-        }
-        #expect(try NativeShown(registry).count == 80_000)
-        #expect(histogram.count == 80_000)
-    }
-}
-
-/// What the protobuf format shows of the only histogram of a registry.
-private struct NativeShown {
-    let count: Int
-    let schema: Int
-
-    private struct Malformed: Error {}
-
-    init(_ registry: Registry) throws {
-        let type =
-            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
-        // The length of the family, its metrics, their histogram: fields 4 and 7.
-        var body = registry.respond(accept: type).body[...]
-        _ = Self.varint(&body)
-        guard let metric = Self.fields(body)[4]?.first?.bytes,
-            let histogram = Self.fields(metric)[7]?.first?.bytes
-        else { throw Malformed() }
-        let fields = Self.fields(histogram)
-        count = Int(fields[1]?.first?.number ?? 0)
-        let zigzag = fields[5]?.first?.number ?? 0
-        schema = Int(zigzag >> 1) ^ -Int(zigzag & 1)
-    }
-
-    private static func varint(_ bytes: inout ArraySlice<UInt8>) -> UInt64 {
-        var (value, shift): (UInt64, UInt64) = (0, 0)
-        while let byte = bytes.popFirst() {
-            value |= UInt64(byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80 { break }
-        }
-        return value
-    }
-
-    private static func fields(
-        _ message: ArraySlice<UInt8>
-    ) -> [UInt64: [(number: UInt64, bytes: ArraySlice<UInt8>)]] {
-        var found: [UInt64: [(number: UInt64, bytes: ArraySlice<UInt8>)]] = [:]
-        var rest = message
-        while !rest.isEmpty {
-            let tag = varint(&rest)
-            var (number, bytes): (UInt64, ArraySlice<UInt8>) = (0, [])
-            switch tag & 7 {
-            case 0: number = varint(&rest)
-            case 1: rest = rest.dropFirst(8)
-            default:
-                let length = Int(varint(&rest))
-                bytes = rest.prefix(length)
-                rest = rest.dropFirst(length)
+            group.addTask {
+                for _ in 0..<100 { _ = registry.respond(accept: ProtobufMetric.type) }
             }
-            found[tag >> 3, default: []].append((number, bytes))
         }
-        return found
+        let response = registry.respond(accept: ProtobufMetric.type)
+        #expect(ProtobufMetric.all(in: response).map(\.count) == [80_000])
+        #expect(histogram.count == 80_000)
     }
 }

@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: [-4, 0, 3, 5, 6, 8], [false, true])
-    func `a native histogram that begins anew at each scrape keeps the buckets of the first day`(
+    func `a native histogram that outgrows its buckets keeps those of the first day`(
         schema: Int, isSigned: Bool
     ) {
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)

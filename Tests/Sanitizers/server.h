@@ -124,7 +124,8 @@ static void *on_target(void *context, intptr_t name, const char *raw) {
   return exchange;
 }
 
-static void on_completed(void *context, void *state) {
+static void on_completed(void *context, void *state, int is_sent) {
+  (void)is_sent;
   CHECK(context == &server_context, "another context");
   CHECK(state != NULL, "a request without its state");
   free(state);

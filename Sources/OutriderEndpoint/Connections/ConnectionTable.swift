@@ -166,6 +166,9 @@ package final class ConnectionTable: Sendable {
         }
     }
 
+    /// Whether the client of a connection has closed its end, or the connection is gone.
+    func hasLeft(_ id: ID) -> Bool { state.withLock { $0.crowd[id]?.hasLeft ?? true } }
+
     /// The client of a connection.
     func client(of id: ID) -> ClientAddress? { state.withLock { $0.crowd[id]?.client } }
 

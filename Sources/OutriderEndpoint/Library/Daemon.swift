@@ -121,11 +121,11 @@ internal import OutriderThreading
                     connection, path: path, method: method, version: version, exchange)
                 return goOn ? 1 : 0
             },
-            completed: { context, state in
+            completed: { context, state, isSent in
                 guard let state = unsafe state else { return }
                 // SAFETY: the shim calls this once for each request whose target was seen.
                 let exchange = unsafe Unmanaged<Exchange>.fromOpaque(state).takeRetainedValue()
-                unsafe reachServer(context)?.complete(exchange)
+                unsafe reachServer(context)?.complete(exchange, isSent: isSent != 0)
             },
             log: { context, message in
                 if let message = unsafe message { unsafe reachServer(context)?.log(message) }

@@ -20,6 +20,11 @@ public struct Response: Sendable {
     }
     /// The same, as it is.
     package var bytes: BodyBytes
+    /// Called once the kernel has taken all of it for the client: never for a HEAD, nor for a client that
+    /// leaves before.
+    ///
+    /// On the connection's thread.
+    package var onDelivery: (@Sendable () -> Void)?
 
     /// An answer in full.
     public init(status: Int, headers: [(name: String, value: String)], body: [UInt8]) {

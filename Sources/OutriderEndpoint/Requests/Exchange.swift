@@ -28,6 +28,8 @@ final class Exchange {
     var isCounted = false
     /// The page that is busy with it.
     var page: Int?
+    /// Called once the whole response is sent; nil if that matters to no page.
+    var onDelivery: (@Sendable () -> Void)?
 
     init(target: UnsafeBufferPointer<UInt8>, connection: ConnectionTable.ID) {
         self.target = Result { () throws(RequestTarget.Problem) in

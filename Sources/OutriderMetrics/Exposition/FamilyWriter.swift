@@ -27,11 +27,6 @@ struct FamilyWriter {
         self.style = style
     }
 
-    /// Writes one family with all of its series; nothing if it has none.
-    func write(_ core: FamilyCore, into writer: inout ByteWriter) {
-        core.whileNothingExpires { writeSeries(of: core, into: &writer) }
-    }
-
     /// What is so for all series of a family in one scrape.
     private struct Shown {
         let text: FamilyText
@@ -50,7 +45,8 @@ struct FamilyWriter {
         }
     }
 
-    private func writeSeries(of core: FamilyCore, into writer: inout ByteWriter) {
+    /// Writes one family with all of its series; nothing if it has none.
+    func write(_ core: FamilyCore, into writer: inout ByteWriter) {
         let shown = Shown(core, style)
         var isFirst = true
         for run in core.runs {

@@ -39,18 +39,16 @@ struct ProtobufWriter: ~Copyable {
 
     /// Writes one family with all of its series; nothing if it has none.
     mutating func write(_ core: FamilyCore) {
-        core.whileNothingExpires {
-            let start = output.count
-            var isEmpty = true
-            for run in core.runs {
-                for index in 0..<run.count where run.block.isShown(at: index) {
-                    if isEmpty { begin(core.definition) }
-                    isEmpty = false
-                    write(core, run, index)
-                }
+        let start = output.count
+        var isEmpty = true
+        for run in core.runs {
+            for index in 0..<run.count where run.block.isShown(at: index) {
+                if isEmpty { begin(core.definition) }
+                isEmpty = false
+                write(core, run, index)
             }
-            if !isEmpty { delimit(from: start) }
         }
+        if !isEmpty { delimit(from: start) }
     }
 
     /// Writes one family of a collector; nothing if it has no samples.
@@ -137,20 +135,19 @@ struct ProtobufWriter: ~Copyable {
             value.add(1, numbers.double(at: 0))
             metric.add(2, value)
         case .histogram:
-            let isLast = addHistogram(core, block, index, numbers)
+            addHistogram(core, block, index, numbers)
             addTime(core.secondsAtCreation(of: index, in: run), 15)
             metric.add(7, value)
-            if isLast { core.restart(index, in: run) }
         }
         endMetric()
     }
 
     // MARK: - Histograms
 
-    /// Adds the fields of a histogram; tells whether it counts from zero after this.
+    /// Adds the fields of a histogram.
     private mutating func addHistogram(
         _ core: FamilyCore, _ block: SeriesBlock, _ index: Int, _ numbers: SeriesNumbers
-    ) -> Bool {
+    ) {
         // SAFETY: a family of histograms has no other instruments.
         let histogram = unsafe unsafeDowncast(block.instrument(at: index), to: Histogram.self)
         let bounds = core.definition.bounds
@@ -164,13 +161,7 @@ struct ProtobufWriter: ~Copyable {
         addBuckets(
             bounds, counts, total: total,
             core.hasExemplars ? block.exemplars(at: index, .histogram) : nil)
-        guard let native else { return false }
-        add(native)
-        if native.isLast {
-            for (offset, count) in counts.enumerated() { numbers.takeAway(count, at: offset) }
-            numbers.takeAway(sum, at: bounds.count + 1)
-        }
-        return native.isLast
+        if let native { add(native) }
     }
 
     private mutating func addBuckets(

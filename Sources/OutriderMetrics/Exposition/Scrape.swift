@@ -9,6 +9,8 @@ struct Scrape {
     private let style: ExpositionStyle
     private let snapshot: RegistrySnapshot
     private let entries: [RegistrySnapshot.Entry]
+    /// To be confirmed once a reader has what was rendered.
+    let delivery = Delivery()
 
     /// A scrape of all families, or of those that have one of these names.
     init(_ registry: Registry, style: ExpositionStyle, names: [String]) {
@@ -26,13 +28,15 @@ struct Scrape {
         }
     }
 
-    /// The exposition as text; nil if there is no memory for it.
+    /// The exposition as text, delivered to the caller; nil if there is no memory for it.
     ///
     /// - Parameter capacity: Room to start with, in bytes; an estimate from the series if nil.
     func text(capacity: Int? = nil) -> String? {
-        render(capacity: capacity) { memory, count in
+        let text = render(capacity: capacity) { memory, count in
             unsafe String(decoding: memory.first(count), as: UTF8.self)
         }
+        if text != nil { delivery.confirm() }
+        return text
     }
 
     /// Prints the exposition, and returns what `body` makes of it; nil if there is no memory for it.
@@ -80,7 +84,9 @@ struct Scrape {
         var writer = ProtobufWriter(style.escaping, into: memory)
         for entry in entries {
             switch entry {
-            case .instruments(let core): writer.write(core)
+            case .instruments(let core):
+                core.forgetIdle(for: delivery)
+                writer.write(core)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
                 writer.write(series, as: snapshot.plans[plan].families[family].definition)
@@ -120,6 +126,7 @@ struct Scrape {
         for entry in entries {
             switch entry {
             case .instruments(let core):
+                core.forgetIdle(for: delivery)
                 familyWriter.write(core, into: &writer)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }

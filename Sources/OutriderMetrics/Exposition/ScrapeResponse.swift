@@ -24,13 +24,20 @@ public struct ScrapeResponse: Sendable {
 
     /// The same, as it is.
     package let bytes: BodyBytes
+    /// Nil of a response without an exposition.
+    fileprivate let delivery: Delivery?
+
+    /// Notes that the client has the whole body; for a response that was made with `awaitsDelivery`.
+    ///
+    /// Thread-safe; a second call changes nothing.
+    public func delivered() { delivery?.confirm() }
 }
 
 extension ScrapeResponse {
     fileprivate static let lacksMemory = ScrapeResponse(
         status: 503,
         headers: [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")],
-        bytes: .array(Array("There is no memory for the exposition.\n".utf8)))
+        bytes: .array(Array("There is no memory for the exposition.\n".utf8)), delivery: nil)
 }
 
 /// What scrapes that come together share.
@@ -46,6 +53,8 @@ struct SharedRender: Sendable {
 
     let body: BodyBytes
     let isCompressed: Bool
+    /// Confirmed by the first of those who share it.
+    let delivery: Delivery
 }
 
 extension Registry {
@@ -66,9 +75,13 @@ extension Registry {
     ///     has not answered half a second before that, or within 9.5 s, is left out and counted.
     ///   - creationTimes: Whether OpenMetrics has `_created` samples, which tell when each counter
     ///     and histogram was made. They double the lines of counters.
+    ///   - awaitsDelivery: Whether the caller says by ``ScrapeResponse/delivered()`` that the client has the
+    ///     body. Only then may series that are idle (``SeriesLimit/idleTime``) be forgotten for it. Pass
+    ///     true for a HEAD, and where the server knows that a body was sent. Without, what is returned
+    ///     counts as read.
     public func respond(
         accept: String? = nil, acceptEncoding: String? = nil, names: [String] = [],
-        scrapeTimeout: String? = nil, creationTimes: Bool = false
+        scrapeTimeout: String? = nil, creationTimes: Bool = false, awaitsDelivery: Bool = false
     ) -> ScrapeResponse {
         let negotiated = NegotiatedFormat.best(for: accept)
         let style = ExpositionStyle(
@@ -79,12 +92,13 @@ extension Registry {
             style: style, isCompressed: AcceptEncoding.allowsGzip(acceptEncoding), names: names,
             limit: ScrapeTimeout.limit(scrapeTimeout))
         let rendered = renders.share(key, within: key.limit) { limit in
-            Scrape(self, style: style, names: names).render(within: limit) { memory, count in
+            let scrape = Scrape(self, style: style, names: names)
+            return scrape.render(within: limit) { memory, count in
                 let compressed =
                     key.isCompressed ? ContentCoding.gzip(memory, count: count) : nil
                 return SharedRender(
                     body: compressed ?? BodyBytes(memory, count: count),
-                    isCompressed: compressed != nil)
+                    isCompressed: compressed != nil, delivery: scrape.delivery)
             }
         }
         guard let rendered else { return .lacksMemory }
@@ -94,7 +108,9 @@ extension Registry {
             (name: "Cache-Control", value: "no-store"),
         ]
         if rendered.isCompressed { headers.append((name: "Content-Encoding", value: "gzip")) }
-        return ScrapeResponse(status: 200, headers: headers, bytes: rendered.body)
+        if !awaitsDelivery { rendered.delivery.confirm() }
+        return ScrapeResponse(
+            status: 200, headers: headers, bytes: rendered.body, delivery: rendered.delivery)
     }
 
     /// The whole exposition in the text format, for tests and logs; empty if there is no memory for it.
@@ -109,7 +125,8 @@ extension Registry {
 
     /// The whole exposition in OpenMetrics, for tests and logs; empty if there is no memory for it.
     ///
-    /// - Parameter creationTimes: As in ``respond(accept:acceptEncoding:names:scrapeTimeout:creationTimes:)``.
+    /// - Parameter creationTimes: As in
+    ///   ``respond(accept:acceptEncoding:names:scrapeTimeout:creationTimes:awaitsDelivery:)``.
     public func openMetricsText(creationTimes: Bool = false) -> String {
         let style = ExpositionStyle(isOpenMetrics: true, showsCreationTimes: creationTimes)
         return scrape(style).text() ?? ""

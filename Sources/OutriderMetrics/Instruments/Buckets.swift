@@ -54,24 +54,21 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
     }
 
     /// `count` buckets of the same `width`, the first with the upper bound `start`.
+    ///
+    /// Computed in decimals: a tenth and two tenths more are 0.3.
     public static func linear(start: Double, width: Double, count: Int) -> Buckets {
-        Buckets(series(count) { start + Double($0) * width })
+        Buckets(WrittenDecimal.sums(from: start, step: width, count: sane(count)))
     }
 
     /// `count` buckets, each bound `factor` times the one before, the first `start`.
+    ///
+    /// Computed in decimals: ten times a millionth is 0.00001.
     public static func exponential(start: Double, factor: Double, count: Int) -> Buckets {
-        var bound = start
-        return Buckets(
-            series(count) { index in
-                if index > 0 { bound *= factor }
-                return bound
-            })
+        Buckets(WrittenDecimal.products(from: start, factor: factor, count: sane(count)))
     }
 
-    private static func series(_ count: Int, _ bound: (Int) -> Double) -> [Double] {
-        // One more than allowed is enough to be refused for.
-        (0..<min(max(0, count), maximumCount + 1)).map(bound)
-    }
+    /// One more than allowed is enough to be refused for.
+    private static func sane(_ count: Int) -> Int { min(max(0, count), maximumCount + 1) }
 
     private static func problem(in bounds: [Double]) -> String? {
         if bounds.isEmpty { return "a histogram needs at least one bucket; give an upper bound" }

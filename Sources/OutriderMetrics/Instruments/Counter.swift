@@ -2,7 +2,7 @@
 // A number that only grows.
 //
 // Two cells side by side: whole increments go to an integer, fractions to a double. The integer
-// add is one instruction without a retry, and whole counts stay exact up to 2^64. A scrape prints
+// add is one instruction without a retry, and whole counts stay exact up to 2^62. A scrape prints
 // their sum; it may catch one of the two a moment before the other, which no reader can tell from
 // a scrape a moment earlier.
 
@@ -49,18 +49,22 @@ public final class Counter: Sendable {
     public func increment(by amount: Int) {
         // One comparison for both ends: a negative amount has the highest bit set.
         let bits = UInt64(bitPattern: Int64(amount))
-        guard bits < Self.exactLimit else { return incrementBeyondExact(by: amount) }
+        guard bits < Self.smallLimit else { return incrementByMuch(amount) }
         if cells.add(bits) { warmUp() }
         withExtendedLifetime(self) {}
     }
 
-    /// From here on an amount is added as a fraction would be, so that no few of them can wrap the
-    /// integer around.
-    @inlinable static var exactLimit: UInt64 { 1 << 62 }
+    /// Smaller amounts are added without a look at the sum: billions of them do not wrap it around.
+    @inlinable static var smallLimit: UInt64 { 1 << 32 }
 
+    /// Adds what is not small, or negative: to the integer while that cannot wrap around, however many
+    /// threads do so at once, and then as a fraction.
     @usableFromInline
-    func incrementBeyondExact(by amount: Int) {
-        increment(by: Double(amount))
+    func incrementByMuch(_ amount: Int) {
+        guard (0..<1 << 54).contains(amount), cells.numbers.integer(at: 0) < 1 << 62 else {
+            return increment(by: Double(amount))
+        }
+        if cells.add(UInt64(amount)) { warmUp() }
     }
 
     /// Adds a fraction; a negative, infinite or NaN one is refused and counted.
@@ -96,9 +100,7 @@ public final class Counter: Sendable {
 
     /// Makes it zero, for swift-metrics; an addition at this moment may be lost or stay.
     func reset() {
-        let numbers = cells.numbers
-        numbers.clearInteger(at: 0)
-        numbers.clearDouble(at: 1)
+        cells.reset(Self.cellCount, in: arena)
     }
 
     /// What was counted so far.

@@ -33,9 +33,10 @@ public struct SeriesLimit: Hashable, Sendable {
     /// How long a counter or histogram that does not change is kept, by the registry's clock; nil
     /// keeps it for ever.
     ///
-    /// Compared at each scrape, so recording costs nothing. A series that has not changed for this
-    /// long is removed, or, if its instrument is in somebody's hands, hidden until something is
-    /// recorded on it again. Either way it comes back counting from zero, with a new creation time.
+    /// Compared at each scrape, so recording costs nothing. The time begins with the first scrape that
+    /// showed the present value and was delivered. A series that has not changed for this long is
+    /// removed, and counts from zero with a new creation time when it comes back; or, if the service
+    /// holds its instrument, it is hidden until something is recorded on it again, and keeps its count.
     /// Gauges do not expire: one that does not change is not idle. Choose several times the
     /// interval of the slowest scraper, so that each sees the last value.
     public var idleTime: Duration?

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The buckets of a native histogram: not listed, but all of one growth factor.
 //
-// Source: "Native Histograms" of the Prometheus documentation; the limit and what is done about it are
-// those of its Go client.
+// Source: "Native Histograms" of the Prometheus documentation; the limit is that of its Go client, and what is
+// done about it, but for resets: NativeHistogram has the reason.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -31,22 +31,32 @@ public struct NativeBuckets: Hashable, Sendable {
     /// Buckets that a scrape may show of a series.
     ///
     /// With more, the bucket of zero is widened if it may be, else every two neighbours become one,
-    /// until there are few enough; and the series begins anew after ``resetInterval``.
+    /// until there are few enough. The series keeps its count, and these buckets, for as long as it lives.
     public var limit: Int
-    /// A series with too many buckets counts from zero again, with the resolution that it began with,
-    /// if the last such time is this long ago; nil if it never does.
-    public var resetInterval: Duration?
 
     /// Buckets of a schema.
     public init(
         schema: Int, zeroThreshold: Double = 0x1p-128, maximumZeroThreshold: Double = 0,
-        limit: Int = 160, resetInterval: Duration? = .seconds(3_600)
+        limit: Int = 160
     ) {
         self.schema = schema
         self.zeroThreshold = zeroThreshold
         self.maximumZeroThreshold = maximumZeroThreshold
         self.limit = limit
-        self.resetInterval = resetInterval
+    }
+
+    /// The same; the interval has no effect.
+    ///
+    /// It was the time after which a series with too many buckets counted from zero again. Each such reset
+    /// lost observations to the readers that had not scraped them yet.
+    @available(*, deprecated, message: "a series keeps its count; leave resetInterval out")
+    public init(
+        schema: Int, zeroThreshold: Double = 0x1p-128, maximumZeroThreshold: Double = 0,
+        limit: Int = 160, resetInterval: Duration?
+    ) {
+        self.init(
+            schema: schema, zeroThreshold: zeroThreshold,
+            maximumZeroThreshold: maximumZeroThreshold, limit: limit)
     }
 
     /// Buckets whose bounds grow by at most a factor: 1.1 is a tenth, and schema 3.

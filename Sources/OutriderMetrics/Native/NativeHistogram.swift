@@ -6,10 +6,13 @@
 // largest is too small, one of a coarser scale. What the old ones have counted stays in them, and a
 // scrape adds all up. So nobody ever waits for buckets to be moved.
 //
-// Old segments are kept, since a thread may be about to count in one, and used again once a reset has
-// emptied them. Between two resets the scale only becomes coarser and segments of a scale only larger, so
-// there are few. A reset chooses the scale and the segments by the range that it saw: where that stays as
-// it is, no further segment is needed.
+// Nothing is ever taken out of a segment. The scale only becomes coarser, and the segments of a scale only
+// have more of a range, so there are few.
+//
+// The count never goes back to zero, even where finer buckets would be possible again. To a server, finer
+// buckets are a counter that was reset, and a reset loses to each reader what was counted since its last
+// scrape, unless the count stood still from then on. Nobody knows all readers, and what is rendered may
+// reach none of them. Coarser buckets lose resolution, and no observation.
 
 internal import OutriderThreading
 internal import Synchronization
@@ -22,13 +25,7 @@ internal import Synchronization
         /// The scale and the threshold that new observations are seen with.
         var scale: NativeScale
         var zeroThreshold: Double
-        /// When it last counted from zero.
-        var start: Duration
     }
-
-    /// How long a segment rests before other buckets may take its place: much longer than any thread
-    /// is held up between loading its address and counting in it.
-    private static let rest = Duration.seconds(60)
 
     let buckets: NativeBuckets
     private let arena: CellArena
@@ -42,9 +39,7 @@ internal import Synchronization
         self.buckets = buckets
         self.arena = arena
         state = Guarded(
-            State(
-                scale: .of(buckets.schema), zeroThreshold: buckets.zeroThreshold,
-                start: arena.surroundings.clock.uptime))
+            State(scale: .of(buckets.schema), zeroThreshold: buckets.zeroThreshold))
     }
 
     /// Counts one observation, a finite number.
@@ -75,61 +70,38 @@ internal import Synchronization
         }
     }
 
-    /// A segment with the bucket of a number and with those of the last of `segments` that have counted
-    /// something.
+    /// A segment with the bucket of a number and with those of all that was counted in `segments`.
+    ///
+    /// Of all, rather than of the last one: so each new segment has more of a range than any before, and
+    /// values that wander to and fro need no further one.
     private func makeRoom(
         for magnitude: Double, among segments: [NativeSegment], in state: inout State
     ) -> NativeSegment {
-        let old = segments.last
-        // The largest one is not moved to and fro while it has counted something.
-        var isSettled = old?.count == NativeSegment.largest && old?.isEmpty == false
+        let counted = segments.compactMap { segment in
+            segment.counted.map { (scale: segment.scale, range: $0) }
+        }
         while true {
-            isSettled = isSettled && old?.scale.schema == state.scale.schema
-            var indexes = [state.scale.index(of: magnitude)]
-            if let old {
-                let numbers = old.numbers
-                for position in 0..<old.count where numbers.integer(at: position + 1) != 0 {
-                    indexes.append(old.scale.index(old.base + position, in: state.scale))
-                }
+            let index = state.scale.index(of: magnitude)
+            var (low, high) = (index, index)
+            for (scale, range) in counted {
+                low = min(low, scale.index(range.lowerBound, in: state.scale))
+                high = max(high, scale.index(range.upperBound, in: state.scale))
             }
-            let low = indexes.min() ?? 0
-            let high = indexes.max() ?? low
-            if high - low < NativeSegment.largest && !isSettled || state.scale.isCoarsest {
-                return segment(for: low...high, among: segments, in: state)
+            if high - low < NativeSegment.largest || state.scale.isCoarsest {
+                return segment(for: low...high, in: state)
             }
             state.scale = state.scale.coarser
         }
     }
 
-    /// A segment of the state's scale with these buckets in its middle: one that rests, or a new one.
-    private func segment(
-        for range: ClosedRange<Int>, among segments: [NativeSegment], in state: State
-    ) -> NativeSegment {
+    /// A new segment of the state's scale with these buckets in its middle.
+    private func segment(for range: ClosedRange<Int>, in state: State) -> NativeSegment {
         let width = range.upperBound - range.lowerBound
         var count = NativeSegment.smallest
         while count < NativeSegment.largest, width >= count * 3 / 4 { count = count * 2 + 1 }
-        let spare = spare(of: state.scale, atLeast: count, among: segments)
-        count = spare?.count ?? count
-        let base = range.lowerBound - (count - 1 - width) / 2
-        guard let spare else {
-            return NativeSegment(
-                state.scale, zeroThreshold: state.zeroThreshold, base: base, count: count, in: arena
-            )
-        }
-        spare.base = base
-        spare.zeroThreshold = state.zeroThreshold
-        return spare
-    }
-
-    /// The smallest segment of a scale with so many buckets that nobody counts in and that is empty.
-    private func spare(
-        of scale: NativeScale, atLeast count: Int, among segments: [NativeSegment]
-    ) -> NativeSegment? {
-        let now = arena.surroundings.clock.uptime
-        return segments.dropLast().filter { segment in
-            segment.scale.schema == scale.schema && segment.count >= count
-                && now - segment.retired >= Self.rest && segment.isEmpty
-        }.min { $0.count < $1.count }
+        return NativeSegment(
+            state.scale, zeroThreshold: state.zeroThreshold,
+            base: range.lowerBound - (count - 1 - width) / 2, count: count, in: arena)
     }
 
     /// Has observations counted in a segment from now on, new or not.
@@ -146,12 +118,11 @@ internal import Synchronization
     }
 
     private func put(_ segment: NativeSegment, last segments: inout [NativeSegment]) {
-        segments.last?.retired = arena.surroundings.clock.uptime
         if let place = segments.firstIndex(where: { $0 === segment }) { segments.remove(at: place) }
         segments.append(segment)
     }
 
-    /// Buckets that there is room for, those of resting segments included.
+    /// Buckets that there is room for, those of old segments included.
     var capacity: Int {
         state.withLock { ($0.positive + $0.negative).reduce(0) { $0 + $1.count } }
     }
@@ -160,9 +131,8 @@ internal import Synchronization
 
     /// The buckets as they are now, no more than the limit.
     ///
-    /// If they have become coarser than they began, and it is time, they count from zero again: by what
-    /// this snapshot has, so that nothing is lost which comes meanwhile. Then ``NativeSnapshot/isLast``
-    /// is set.
+    /// If that takes coarser ones, later observations are counted in coarser ones too, so that no scrape
+    /// shows finer buckets than the one before.
     func snapshot() -> NativeSnapshot {
         state.withLock { state in
             var snapshot = NativeSnapshot(state.scale, zeroThreshold: state.zeroThreshold)
@@ -170,24 +140,11 @@ internal import Synchronization
             for segment in state.negative { snapshot.add(segment, isNegative: true) }
             snapshot.sort()
             let range = snapshot.range
-            let isReduced = snapshot.reduce(to: buckets.limit, buckets.maximumZeroThreshold)
-            let isCoarse =
-                snapshot.scale.schema != buckets.schema
-                || snapshot.zeroThreshold != buckets.zeroThreshold
-            let now = arena.surroundings.clock.uptime
-            if isCoarse, let interval = buckets.resetInterval, now - state.start >= interval {
-                snapshot.isLast = true
-                snapshot.takeAway()
-                state.start = now
-                state.scale = range.finestScale(of: .of(buckets.schema))
-                state.zeroThreshold = buckets.zeroThreshold
-            } else if isReduced {
+            if snapshot.reduce(to: buckets.limit, buckets.maximumZeroThreshold) {
                 state.scale = snapshot.scale
                 state.zeroThreshold = snapshot.zeroThreshold
-            } else {
-                return snapshot
+                resume(&state, range)
             }
-            resume(&state, range)
             return snapshot
         }
     }
@@ -208,8 +165,7 @@ internal import Synchronization
             }
             known?.zeroThreshold = state.zeroThreshold
             show(
-                known ?? segment(for: range, among: segments, in: state), isNegative: isNegative,
-                in: &state)
+                known ?? segment(for: range, in: state), isNegative: isNegative, in: &state)
         }
     }
 }

@@ -4,11 +4,8 @@
 //     cell 0       observations about zero
 //     cell 1 …     observations in the buckets `base`, `base` + 1, …
 //
-// A segment that nobody counts in any more is moved and counted in again, and never freed before its
-// histogram: a thread may have loaded its address. Its scale and its size never change, so that such a
-// thread stays within the tables of the one and the cells of the other. `NativeHistogram` waits a minute
-// before it moves one. A thread that the kernel holds up for longer, between two instructions of one
-// observation, counts it in another bucket; the count stays exact.
+// A segment is never freed before its histogram: a thread may have loaded its address. What such a thread
+// counts in it, long after a larger one has taken its place, is counted in the same bucket as ever.
 
 internal import Synchronization
 
@@ -18,15 +15,13 @@ internal import Synchronization
     static let smallest = 31
     static let largest = 511
 
-    // SAFETY (of `@unchecked`): the cells are atomic, and freed in `deinit` alone. `retired` is only
-    // reached under the histogram's lock.
+    // SAFETY (of `@unchecked`): the cells are atomic, and freed in `deinit` alone.
     let scale: NativeScale
     let count: Int
-    /// When observations were last counted in another segment instead, by the clock's uptime.
-    var retired = Duration.zero
-    // ORDERING: relaxed, both; who loads the address of the segment with acquire sees what they were
-    // then, and a later move is what the head of this file tells of.
-    private let firstIndex: Atomic<Int>
+    /// The first bucket.
+    let base: Int
+    // ORDERING: relaxed; who loads the address of the segment with acquire sees what it was then, and
+    // what is counted by an older threshold is seen by the newer one in a snapshot.
     private let thresholdBits: Atomic<UInt64>
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
     private let cells: SeriesCells
@@ -35,7 +30,7 @@ internal import Synchronization
     init(_ scale: NativeScale, zeroThreshold: Double, base: Int, count: Int, in arena: CellArena) {
         self.scale = scale
         thresholdBits = Atomic(zeroThreshold.bitPattern)
-        firstIndex = Atomic(base)
+        self.base = base
         self.count = count
         self.arena = arena
         unsafe words = .allocate(capacity: count + 1)
@@ -48,23 +43,19 @@ internal import Synchronization
         unsafe words.deallocate()
     }
 
-    /// The first bucket.
-    var base: Int {
-        @inline(__always) get { firstIndex.load(ordering: .relaxed) }
-        set { firstIndex.store(newValue, ordering: .relaxed) }
-    }
-
     /// How far the bucket of zero reaches.
     var zeroThreshold: Double {
         @inline(__always) get { Double(bitPattern: thresholdBits.load(ordering: .relaxed)) }
         set { thresholdBits.store(newValue.bitPattern, ordering: .relaxed) }
     }
 
-    /// Whether nothing is counted in it, or all was taken away.
-    var isEmpty: Bool {
+    /// From the first bucket that has counted something to the last; nil if none has.
+    var counted: ClosedRange<Int>? {
         let numbers = numbers
-        for offset in 0...count where numbers.integer(at: offset) != 0 { return false }
-        return true
+        guard let first = (1...count).first(where: { numbers.integer(at: $0) != 0 }),
+            let last = (1...count).last(where: { numbers.integer(at: $0) != 0 })
+        else { return nil }
+        return base + first - 1...base + last - 1
     }
 
     /// Counts one observation in a bucket, if the segment has it; false if not.
@@ -83,6 +74,6 @@ internal import Synchronization
     @inline(never)
     private func warmUp() { cells.warmUp(count + 1, in: arena) }
 
-    /// What was counted, for those who read and take away.
+    /// What was counted.
     var numbers: SeriesNumbers { cells.numbers }
 }

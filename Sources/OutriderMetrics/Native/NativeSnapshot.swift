@@ -9,22 +9,12 @@ struct NativeSnapshot {
         var count: UInt64
     }
 
-    /// What was read of a segment, to be taken away.
-    private struct Reading {
-        let numbers: SeriesNumbers
-        let offset: Int
-        let count: UInt64
-    }
-
     private(set) var scale: NativeScale
     private(set) var zeroThreshold: Double
     private(set) var zeroCount: UInt64 = 0
     /// In the order of their indexes.
     private(set) var positive: [Bucket] = []
     private(set) var negative: [Bucket] = []
-    /// Whether the series counts from zero after this.
-    var isLast = false
-    private var readings: [Reading] = []
 
     init(_ scale: NativeScale, zeroThreshold: Double) {
         self.scale = scale
@@ -36,15 +26,12 @@ struct NativeSnapshot {
         (positive + negative).reduce(zeroCount) { $0 &+ $1.count }
     }
 
-    /// Adds what a segment has counted; all is seen in its scale then, if that is coarser.
+    /// Adds what a segment has counted, whose scale is no coarser than this one.
     mutating func add(_ segment: NativeSegment, isNegative: Bool) {
         let numbers = segment.numbers
         for offset in 0...segment.count {
             let count = numbers.integer(at: offset)
             if count == 0 { continue }
-            // One that was counted in before a reset, by a thread that came late.
-            while scale.schema > segment.scale.schema { coarsen() }
-            readings.append(Reading(numbers: numbers, offset: offset, count: count))
             let index = segment.scale.index(segment.base + offset - 1, in: scale)
             if offset == 0 || scale.upperBound(of: index) <= zeroThreshold {
                 zeroCount &+= count
@@ -123,12 +110,5 @@ struct NativeSnapshot {
         }
         scale = coarser
         sort()
-    }
-
-    /// Takes what was read out of the segments.
-    func takeAway() {
-        for reading in readings {
-            reading.numbers.takeAway(reading.count, at: reading.offset)
-        }
     }
 }

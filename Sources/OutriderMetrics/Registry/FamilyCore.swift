@@ -13,6 +13,8 @@ final class FamilyCore: Sendable {
     let texts: FamilyTexts
     let surroundings: Surroundings
     let limit: SeriesLimit
+    /// Series that there may be besides the overflow series; nil if that is not limited.
+    let seriesLimit: Int?
     private let labelHeads: LabelHeads
     private let arena: CellArena
     private let table: SeriesTable
@@ -42,13 +44,13 @@ final class FamilyCore: Sendable {
         arena = CellArena(
             cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, surroundings: surroundings)
         let isLimited = isLabelled && definition.kind != .info
+        seriesLimit = isLimited ? limit.saneCount : nil
         let isCumulative = definition.kind == .counter || definition.kind == .histogram
         let arena = arena
         let expiry = limit.idleTime.flatMap { idleTime in
             isLimited && isCumulative
                 ? IdleExpiry(
-                    idleTime: idleTime, kind: definition.kind, canHide: definition.native == nil,
-                    arena: arena) : nil
+                    idleTime: idleTime, kind: definition.kind, arena: arena) : nil
         }
         table = SeriesTable(
             expectsMany: isLabelled, limit: isLimited ? limit.saneCount : .max,
@@ -85,32 +87,14 @@ final class FamilyCore: Sendable {
         table.secondsAtCreation(of: index, in: run)
     }
 
-    /// Lets a series have begun to count now, since its numbers were taken away.
-    func restart(_ index: Int, in run: SeriesRun) {
-        run.block.setCreated(at: index, to: table.now)
-    }
-
     /// Series that exist now.
     var count: Int { table.count }
 
     /// The rendered labels of the overflow series; empty if there is none.
     var overflowKey: [UInt8] { table.overflowKey }
 
-    /// Runs `body`, which prints the series, after those that were idle were forgotten.
-    func whileNothingExpires<Result>(_ body: () -> Result) -> Result {
-        table.whileNothingExpires(forget: forgetExemplars, body)
-    }
-
-    private func forgetExemplars(of instrument: AnyObject) {
-        guard hasExemplars else { return }
-        // SAFETY: a family of a kind has instruments of that kind alone.
-        switch definition.kind {
-        case .counter: unsafe unsafeDowncast(instrument, to: Counter.self).exemplarSlots?.clear()
-        case .histogram:
-            unsafe unsafeDowncast(instrument, to: Histogram.self).exemplarSlots?.clear()
-        case .gauge, .info, .stateSet: break
-        }
-    }
+    /// Forgets the series that were idle, for a scrape that is about to print the family.
+    func forgetIdle(for delivery: Delivery) { table.forgetIdle(for: delivery) }
 
     // MARK: - Look-ups
 

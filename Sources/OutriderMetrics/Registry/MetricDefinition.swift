@@ -85,6 +85,18 @@ struct MetricDefinition: Sendable {
         }
         try Self.check(kind, name, labels, given: labels, buckets)
         self.init(unchecked: kind, name, help: help, labels: labels, buckets: buckets)
+        try checkReserved(given: name)
+    }
+
+    /// Checks that no sample has a name of the server's, in any escaping.
+    private func checkReserved(given name: String) throws(RegistrationError) {
+        guard let reserved = sampleNames.first(where: ReservedNames.isMetric) else { return }
+        throw RegistrationError(
+            code: .reservedMetricName, metric: name,
+            advice: """
+                a server stores its own samples under the name \(reserved), which this would replace; choose \
+                another
+                """)
     }
 
     /// Checks names that everybody can read; `given` are the labels as they were given.
@@ -115,11 +127,12 @@ struct MetricDefinition: Sendable {
                 code: code, metric: name,
                 advice: "a name is neither empty nor has a NUL in it; rename it")
         }
-        let readable = labels.map {
-            NameEscaping.underscores.escape($0, allowsColon: false)
-        }
+        let readable = labels.map { NameEscaping.underscores.escape(label: $0) }
         let readableName = NameEscaping.underscores.escape(name, allowsColon: true)
         try Self.check(kind, readableName, readable, given: labels, buckets)
+        for escaping in NameEscaping.allCases {
+            try Self.check(length: escaping.escape(name, allowsColon: true))
+        }
         self.init(
             unchecked: kind, readableName, help: help, labels: readable, buckets: buckets)
         let ownSuffix = Self.suffix(of: kind)
@@ -131,6 +144,7 @@ struct MetricDefinition: Sendable {
                 baseName: base,
                 labels: Dictionary(renamed, uniquingKeysWith: { first, _ in first }))
         }
+        try checkReserved(given: name)
     }
 
     /// Whether this is the family's name, with or without the suffix of its type, in any escaping.
@@ -150,8 +164,7 @@ struct MetricDefinition: Sendable {
 
     /// The names that everybody can read of labels as a caller names them.
     func readable(_ labels: [String]) -> [String] {
-        given == nil
-            ? labels : labels.map { NameEscaping.underscores.escape($0, allowsColon: false) }
+        given == nil ? labels : labels.map { NameEscaping.underscores.escape(label: $0) }
     }
 
     /// Checks a definition of a family whose series each name their own labels.
@@ -199,12 +212,15 @@ struct MetricDefinition: Sendable {
         }
     }
 
+    private static func check(length name: String) throws(RegistrationError) {
+        if name.utf8.count <= longestName { return }
+        throw RegistrationError(
+            code: .invalidMetricName, metric: String(name.prefix(100)),
+            advice: "a name has at most \(longestName) bytes, however it is escaped; shorten it")
+    }
+
     private static func check(name: String) throws(RegistrationError) {
-        if name.utf8.count > longestName {
-            throw RegistrationError(
-                code: .invalidMetricName, metric: String(name.prefix(100)),
-                advice: "a name has at most \(longestName) bytes; shorten it")
-        }
+        try check(length: name)
         guard isValid(name, allowingColon: true) else {
             throw RegistrationError(
                 code: .invalidMetricName, metric: name,
@@ -221,15 +237,18 @@ struct MetricDefinition: Sendable {
         // What is shown alike in one way is there twice.
         var seen = NameEscaping.allCases.map { _ in Set<String>() }
         for (label, given) in zip(labels, given) {
-            if given.hasPrefix("__") || label == "le" || label == "quantile" {
+            let spellings = NameEscaping.allCases.map { $0.escape(label: given) }
+            if spellings.contains(where: ReservedNames.isLabel) {
                 throw RegistrationError(
                     code: .reservedLabelName, metric: name,
                     advice: "the label name \"\(label)\" belongs to Prometheus; choose another")
             }
-            if label.utf8.count > longestName {
+            if spellings.contains(where: { $0.utf8.count > longestName }) {
                 throw RegistrationError(
                     code: .invalidLabelName, metric: name,
-                    advice: "the name of a label has at most \(longestName) bytes; shorten it")
+                    advice: """
+                        the name of a label has at most \(longestName) bytes, however it is escaped; shorten it
+                        """)
             }
             guard isValid(label, allowingColon: false) else {
                 throw RegistrationError(
@@ -239,8 +258,8 @@ struct MetricDefinition: Sendable {
                         not start with a digit; rename it
                         """)
             }
-            let isNew = NameEscaping.allCases.enumerated().allSatisfy { number, escaping in
-                seen[number].insert(escaping.escape(given, allowsColon: false)).inserted
+            let isNew = spellings.enumerated().allSatisfy { number, spelling in
+                seen[number].insert(spelling).inserted
             }
             guard isNew else {
                 throw RegistrationError(

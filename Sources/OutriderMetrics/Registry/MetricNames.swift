@@ -19,6 +19,8 @@ public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
     ///
     /// Prometheus 3 reads these as they are; other scrapers
     /// are shown `_` in the place of what they could not read. Names that would be shown alike are refused.
+    /// A label that would be shown with two `_` at its beginning, which belong to Prometheus, is shown
+    /// in the scheme `values` instead.
     public static let utf8 = MetricNames(description: "utf8")
 
     private init(description: String) {
@@ -54,6 +56,15 @@ extension NameEscaping {
         }
         return escaped
     }
+
+    /// The name of a label as the scheme has it; if that belongs to Prometheus, as `values` has it.
+    ///
+    /// `ラベル` is `___` with underscores, which a server drops after a scrape, and `--name--` is `__name__`.
+    func escape(label name: String) -> String {
+        let escaped = escape(name, allowsColon: false)
+        return ReservedNames.isLabel(escaped)
+            ? NameEscaping.values.escape(name, allowsColon: false) : escaped
+    }
 }
 
 /// The names that a family was given, where not every scraper can read them.
@@ -65,6 +76,6 @@ struct GivenNames: Hashable, Sendable {
 
     /// The name of a label in a scheme, by the name that everybody can read.
     func label(_ name: String, _ escaping: NameEscaping) -> String {
-        labels[name].map { escaping.escape($0, allowsColon: false) } ?? name
+        labels[name].map { escaping.escape(label: $0) } ?? name
     }
 }

@@ -39,10 +39,13 @@ public struct RegistrationError: Error, Hashable, Sendable {
         /// swift-metrics was asked for more names than a registry takes from it.
         public static let tooManyNames = Code(index: 9, label: "too_many_names")
 
+        /// A name under which servers store what they know of a scrape: `up`, `scrape_duration_seconds`.
+        public static let reservedMetricName = Code(index: 10, label: "reserved_metric_name")
+
         static let all: [Code] = [
             .invalidMetricName, .invalidLabelName, .reservedLabelName, .differentType,
             .differentHelp, .differentLabels, .differentBuckets, .invalidBuckets, .nameTaken,
-            .tooManyNames,
+            .tooManyNames, .reservedMetricName,
         ]
 
         /// The code as it stands in the label `reason`.

@@ -85,7 +85,10 @@ public final class Registry: Sendable {
         }
         self.state = Guarded(state)
         handlers = HandlerStore(diagnostics)
-        if reportsItself { try? add(OverflowCollector(registry: self), .own) }
+        if reportsItself {
+            try? add(OverflowCollector(registry: self), .own)
+            try? add(SeriesCollector(registry: self), .own)
+        }
     }
 
     var diagnostics: Diagnostics { surroundings.diagnostics }

@@ -71,19 +71,6 @@ public import Synchronization
         unsafe word.pointee.store(value.bitPattern, ordering: .relaxed)
     }
 
-    /// Overwrites a floating-point cell if it still holds `expected`; tells whether it did.
-    @inlinable
-    func replace(_ expected: Double, with value: Double) -> Bool {
-        unsafe word.pointee.compareExchange(
-            expected: expected.bitPattern, desired: value.bitPattern, ordering: .relaxed
-        ).exchanged
-    }
-
-    /// Makes it zero; returns the bits that it had.
-    func take() -> UInt64 {
-        unsafe word.pointee.exchange(0, ordering: .relaxed)
-    }
-
     /// The number as an integer.
     @inlinable
     var integer: UInt64 {

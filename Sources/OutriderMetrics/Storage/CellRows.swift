@@ -9,6 +9,10 @@
 //     in a page   512 words: the cells of 256 counters, or of 32 histograms of 12 buckets
 //
 // At most 64 groups: 64 × 66 pages of 4 KiB, 17 MB, on a machine of 64 CPUs that all count everything.
+//
+// A series that is reset leaves its rows. A thread may be about to add to them, so they stay the series'
+// own: it alone is given them again, and not before a minute. A thread that the kernel holds up for longer
+// than that, between two instructions of one addition, counts it after the reset instead of before.
 
 internal import COutriderCells
 internal import OutriderThreading
@@ -28,12 +32,18 @@ package final class CellRows: Sendable {
     package let cpus: UInt32
     private let groupLimit: Int
     private let state = Guarded(State())
+    /// How many rows series have left; so that a look without the lock tells that there are none.
+    private let leftCount = Atomic<Int>(0)
+    /// How long they rest, in milliseconds: much longer than any thread is held up in an addition.
+    private static let rest: UInt64 = 60_000
 
     @safe private struct State: @unchecked Sendable {
         // SAFETY: only reached under the lock.
         var groups: [UnsafeMutableRawPointer] = unsafe []
         /// Words of the last group that were given out.
         var used = CellRows.wordsInRow
+        /// Places that series have left, by the address of their first cells, and when.
+        var left: [UInt64: (place: UInt64, milliseconds: UInt64)] = [:]
         /// Places that were given back, by the power of two that their words are.
         var free: [[UInt64]] = Array(repeating: [], count: CellRows.wordsInRow.bitWidth)
     }
@@ -63,9 +73,15 @@ package final class CellRows: Sendable {
         }
     }
 
-    /// Rows for the cells of a series, all zero; nil if there are as many as there may be.
-    func take(_ words: Int, for cell: Cell) -> UInt64? {
+    /// Rows for the cells of a series, all zero; nil if there are as many as there may be, or if the
+    /// series has left its rows a moment ago.
+    func take(_ words: Int, for cell: Cell, at milliseconds: UInt64) -> UInt64? {
         guard words <= Self.wordsInRow else { return nil }
+        if let left = left(by: cell) {
+            guard milliseconds >= left.milliseconds &+ Self.rest, forget(cell) else { return nil }
+            Self.clear(left.place, words, exceptRow: 1)
+            return left.place
+        }
         let power = Self.power(of: words)
         let place: UInt64? = state.withLock { state in
             if let place = state.free[power].popLast() { return place }
@@ -88,14 +104,49 @@ package final class CellRows: Sendable {
 
     /// Takes the rows of a series back, which nobody adds to any more.
     func giveBack(_ place: UInt64, _ words: Int) {
-        for row in 0..<Self.rowCount(of: place) {
+        Self.clear(place, words)
+        state.withLock { $0.free[Self.power(of: words)].append(place) }
+    }
+
+    private static func clear(_ place: UInt64, _ words: Int, exceptRow kept: Int? = nil) {
+        for row in 0..<rowCount(of: place) where row != kept {
             for offset in 0..<words {
-                let word = Self.word(of: place, row: row).advanced(by: offset)
+                let word = word(of: place, row: row).advanced(by: offset)
                 // Not to give memory to a CPU that never had any.
                 if word.integer != 0 { word.set(0) }
             }
         }
-        state.withLock { $0.free[Self.power(of: words)].append(place) }
+    }
+
+    // MARK: - Resets
+
+    /// A series counts in its cells from now on, and no more in its rows.
+    func leave(_ place: UInt64, of cell: Cell, at milliseconds: UInt64) {
+        state.withLock { state in
+            let old = state.left.updateValue((place, milliseconds), forKey: cell.address)
+            if old == nil { leftCount.wrappingAdd(1, ordering: .relaxed) }
+        }
+    }
+
+    /// Takes back the rows that a series has left; nobody adds to it any more.
+    func giveLeftBack(of cell: Cell, _ words: Int) {
+        if let left = left(by: cell), forget(cell) { giveBack(left.place, words) }
+    }
+
+    private func left(by cell: Cell) -> (place: UInt64, milliseconds: UInt64)? {
+        // ORDERING: relaxed; who has left rows of this series is this thread, or one whose work on the
+        // series this thread has seen.
+        if leftCount.load(ordering: .relaxed) == 0 { return nil }
+        return state.withLock { $0.left[cell.address] }
+    }
+
+    /// Forgets that a series has left rows; tells whether it had.
+    private func forget(_ cell: Cell) -> Bool {
+        state.withLock { state in
+            guard state.left.removeValue(forKey: cell.address) != nil else { return false }
+            leftCount.wrappingSubtract(1, ordering: .relaxed)
+            return true
+        }
     }
 
     private static func power(of words: Int) -> Int {

@@ -56,14 +56,6 @@ final class ExemplarSlots: Sendable {
         slot.rendered.withLock { $0 = text }
     }
 
-    /// Forgets every exemplar, since the series counts from zero again.
-    func clear() {
-        for slot in slots {
-            slot.rendered.withLock { $0 = [] }
-            slot.taken.store(0, ordering: .relaxed)
-        }
-    }
-
     /// The end of a line with the exemplar; empty if there is none.
     func rendered(at index: Int) -> [UInt8] {
         slots[index].rendered.withLock { $0 }

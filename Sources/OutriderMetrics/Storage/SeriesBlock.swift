@@ -4,9 +4,8 @@
 // A series is a record (where its labels end, which cell it has, when it was made), its rendered
 // labels, which start where those before it end, and its instrument. One thread at a time appends,
 // under the table's lock. Everything below `published` never changes again but for the mark that a
-// series was removed or hidden; `published` is stored with release and loaded with acquire, so a
-// reader sees whole series only. In a family that forgets idle series, a hidden one also gets a new
-// creation time; SeriesTable+Expiry.swift tells why nobody reads it at that moment.
+// series was removed or hidden, and for a creation time that a reset changes; `published` is stored with
+// release and loaded with acquire, so a reader sees whole series only.
 //
 // The block owns its instruments until it is freed, removed ones too. So whoever can still print
 // a series keeps its cells from being given to another one.
@@ -26,7 +25,7 @@ struct SeriesRecord: ~Copyable {
 /// Whether scrapes print a series.
 enum SeriesMark: UInt8, AtomicRepresentable {
     case shown
-    /// It was idle and is at zero again; its instrument is in somebody's hands.
+    /// It was idle, and the service holds its instrument.
     case hidden
     case removed
 }
@@ -177,12 +176,6 @@ extension SeriesBlock {
     func setWatch(of index: Int, to watch: IdleWatch) {
         // SAFETY: callers pass an index below `count`.
         unsafe watches?[index] = watch
-    }
-
-    /// Hides a series that counts from zero since `created`.
-    func hide(at index: Int, created: UInt32) {
-        setCreated(at: index, to: created)
-        setMark(of: index, to: .hidden)
     }
 
     /// Whether this block holds the only reference to an instrument, which is of this class.

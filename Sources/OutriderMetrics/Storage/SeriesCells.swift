@@ -78,13 +78,32 @@ struct SeriesCells: ~Copyable, Sendable {
             Heat.isHot(bits, at: arena.surroundings.coarseMilliseconds)
         else { return }
         let cell = unsafe Cell(address: bits)
-        guard let new = rows.take(count, for: cell) else { return }
+        guard
+            let new = rows.take(count, for: cell, at: arena.surroundings.coarseMilliseconds)
+        else { return }
         arena.noteRows()
         // ORDERING: release, so that who sees the place sees rows that are zero.
         let isOurs = place.compareExchange(
             expected: bits, desired: new, ordering: .acquiringAndReleasing
         ).exchanged
         if !isOurs { rows.giveBack(new, count) }
+    }
+
+    /// Makes all numbers zero; an addition at this moment may be lost or stay.
+    ///
+    /// Rows belong to their CPUs, so nobody else can make them zero. Nor can the cells take away what is in
+    /// them: a sum that adds up a large number and its opposite has no digits left for small ones. So the
+    /// series leaves its rows, and counts in its cells until it is given rows again.
+    func reset(_ count: Int, in arena: CellArena) {
+        let bits = place.load(ordering: .acquiring)
+        let cell = numbers.cell
+        if CellRows.isPlace(bits), let rows = arena.surroundings.rows {
+            rows.leave(bits, of: cell, at: arena.surroundings.coarseMilliseconds)
+            // ORDERING: release, as for every place. Where it fails, another thread has reset the series.
+            _ = place.compareExchange(
+                expected: bits, desired: cell.address, ordering: .acquiringAndReleasing)
+        }
+        for offset in 0..<count { cell.advanced(by: offset).set(0) }
     }
 
     /// Gives all back; nobody adds any more.
@@ -96,8 +115,10 @@ struct SeriesCells: ~Copyable, Sendable {
 
     /// Gives the rows back; nobody adds any more.
     func giveRowsBack(_ count: Int, to arena: CellArena) {
-        let place = numbers.place
-        if place != 0 { arena.surroundings.rows?.giveBack(place, count) }
+        let numbers = numbers
+        guard let rows = arena.surroundings.rows else { return }
+        if numbers.place != 0 { rows.giveBack(numbers.place, count) }
+        rows.giveLeftBack(of: numbers.cell, count)
     }
 
     /// The numbers, for those who read.

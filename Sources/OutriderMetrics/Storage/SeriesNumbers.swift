@@ -18,42 +18,7 @@ struct SeriesNumbers {
     @inline(__always)
     func double(at offset: Int) -> Double {
         let own = cell.advanced(by: offset).double
-        // In this order, so that a series can be set back to a sum of exactly zero.
         return place == 0 ? own : own + CellRows.double(at: offset, of: place)
-    }
-
-    /// Takes what was read of a whole number away; additions since then stay.
-    func takeAway(_ count: UInt64, at offset: Int) {
-        cell.advanced(by: offset).add(0 &- count)
-    }
-
-    /// Takes what was read of a fraction away; additions since then stay.
-    func takeAway(_ sum: Double, at offset: Int) {
-        let cell = cell.advanced(by: offset)
-        while true {
-            let old = cell.double
-            let inRows = place == 0 ? 0 : CellRows.double(at: offset, of: place)
-            // Exactly zero if nothing was added.
-            let new = old + inRows == sum ? 0 - inRows : old - sum
-            if cell.replace(old, with: new) { return }
-        }
-    }
-
-    /// Sets the whole number at an offset back by what is there; additions meanwhile stay.
-    func clearInteger(at offset: Int) {
-        if place == 0 {
-            _ = cell.advanced(by: offset).take()
-        } else {
-            cell.advanced(by: offset).add(0 &- integer(at: offset))
-        }
-    }
-
-    /// Sets the fraction at an offset back by what is there; additions meanwhile stay.
-    func clearDouble(at offset: Int) {
-        let cell = cell.advanced(by: offset)
-        if place == 0 { return cell.set(0) }
-        // Rows belong to their CPUs, so the cell takes away what is in them.
-        while !cell.replace(cell.double, with: -CellRows.double(at: offset, of: place)) {}
     }
 }
 

@@ -1,49 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 // Idle series, forgotten by comparing what one scrape sees with what the last one saw.
 //
-// Recording has no part in it. Scrapes of a family that forgets take turns: each first looks at
-// every series, then prints, and none looks while another prints. So no scrape sees a series that
-// is being set back to zero, and creation times only change while nobody reads them.
+// Recording has no part in it. Each scrape of a family that forgets first looks at every series, then
+// prints.
 //
-//     shown ── unchanged for long enough ──▶ removed   (nobody but the table holds its instrument)
-//       ▲  └────────────────────────────────▶ hidden    (somebody does; its numbers are zero now)
-//       └───────── its numbers are not zero ───┘ └──▶ removed, once nobody holds it
+//     shown ── delivered, and unchanged for long enough ──▶ removed   (only the table holds its instrument)
+//       ▲  └──────────────────────────────────────────────▶ hidden    (the service holds it)
+//       └──────────────── its numbers have changed ───────────┘ └──▶ removed, once only the table holds it
 //
-// No observation is lost. Only the table hands out instruments, and under its lock: what nobody
-// else holds there can be recorded on by nobody. What somebody holds is set back by atomic
-// exchanges. What they took is what the scrapes have shown all the while, else it is put back.
+// A scrape that was rendered has not been read: it may have been for a HEAD, or for a client that left. So
+// the idle time of a series begins with a scrape that showed its present numbers and is known to have
+// been delivered (Delivery). It is as long as the service has told, so that every reader that comes more
+// often has seen these numbers, whoever else reads.
+//
+// A hidden series keeps its numbers, and comes back with them. To start at zero would hide from a reader
+// what was counted before it sees the series again, unless that is less than it saw last.
+//
+// No observation is lost. Only the table hands out instruments, and under its lock: an instrument that
+// only the table holds is one that no thread can record on.
 
 internal import OutriderThreading
 
-/// How the idle series of a family are forgotten.
+/// How the idle series of a family are forgotten; thread-safe.
 final class IdleExpiry: Sendable {
     let idleTime: Duration
     /// Counters or histograms.
     let kind: MetricKind
     private let arena: CellArena
-    /// Held by the scrape that looks and prints.
-    let turn = Guarded<Void>(())
+    /// The last look whose scrape was delivered, by the clock's uptime.
+    private let delivered = Guarded<Duration?>(nil)
 
-    init(idleTime: Duration, kind: MetricKind, canHide: Bool, arena: CellArena) {
+    init(idleTime: Duration, kind: MetricKind, arena: CellArena) {
         self.idleTime = idleTime
         self.kind = kind
-        self.canHide = canHide
         self.arena = arena
     }
 
-    /// Whether a series that somebody holds can be set back to zero: not with native buckets, since
-    /// nobody could tell whether an observation was counted in both before or after.
-    let canHide: Bool
-
     /// Numbers that each series has.
     var cellsPerSeries: Int { arena.cellsPerSeries }
+
+    /// A scrape was delivered that printed what it saw at this moment, or later.
+    func noteDelivery(of look: Duration) {
+        delivered.withLock { $0 = max($0 ?? look, look) }
+    }
+
+    /// The last look whose scrape was delivered; nil before the first.
+    var lastDelivery: Duration? { delivered.withLock { $0 } }
 
     /// The numbers of a series.
     func numbers(at index: Int, in block: SeriesBlock) -> SeriesNumbers {
         block.numbers(at: index, of: kind, hasRows: arena.mayHaveRows)
     }
 
-    /// Whether nobody but the table holds the instrument of a series.
+    /// Whether only the table holds the instrument of a series.
     func isUnheld(at index: Int, in block: SeriesBlock) -> Bool {
         kind == .counter
             ? block.isUnheld(at: index, as: Counter.self)
@@ -52,29 +61,24 @@ final class IdleExpiry: Sendable {
 }
 
 extension SeriesTable {
-    /// Runs `body`, which prints the series, after those that were idle were forgotten.
-    ///
-    /// - Parameter forget: Told of each instrument that was set back to zero, under the lock.
-    func whileNothingExpires<Result>(
-        forget: (AnyObject) -> Void, _ body: () -> Result
-    ) -> Result {
-        guard let expiry else { return body() }
-        return expiry.turn.withLock { _ in
-            var number = 0
-            // Look-ups wait for one block's look at most, not for that at the whole family. Should
-            // a removal rebuild the blocks meanwhile, a series is looked at twice, which changes
-            // nothing, or not before the next scrape.
-            while changing({ look(at: number, in: &$0, expiry, forget) }) {
-                number += 1
-            }
-            return body()
+    /// Forgets the series that were idle, and shows those that are not any more; for a scrape that is
+    /// about to print the family.
+    func forgetIdle(for delivery: Delivery) {
+        guard let expiry else { return }
+        let delivered = expiry.lastDelivery
+        var number = 0
+        // Look-ups wait for one block's look at most, not for that at the whole family. Should
+        // a removal rebuild the blocks meanwhile, a series is looked at twice, which changes
+        // nothing, or not before the next scrape.
+        while changing({ look(at: number, in: &$0, expiry, delivered) }) {
+            number += 1
         }
+        delivery.add(expiry, lookedAt: clock.uptime)
     }
 
     /// Looks at the series of a block; false if there is no such block.
     private func look(
-        at number: Int, in state: inout SeriesIndex, _ expiry: IdleExpiry,
-        _ forget: (AnyObject) -> Void
+        at number: Int, in state: inout SeriesIndex, _ expiry: IdleExpiry, _ delivered: Duration?
     ) -> Bool {
         guard number < state.blocks.count else {
             state.rebuildIfWorthwhile()
@@ -85,30 +89,27 @@ extension SeriesTable {
         // What has not changed was idle until this moment at least.
         let start = clock.uptime
         for index in 0..<count {
-            let numbers = expiry.numbers(at: index, in: block)
-            let seen = NumbersSeen(numbers, count: expiry.cellsPerSeries)
-            let watch = block.watch(of: index)
-            switch block.mark(of: index) {
-            case .removed: continue
-            case .hidden where seen == .none:
-                if expiry.isUnheld(at: index, in: block) {
-                    removeIfStill(seen, at: index, block, &state, expiry)
-                }
-            case .hidden:
+            let mark = block.mark(of: index)
+            if mark == .removed { continue }
+            let seen = NumbersSeen(
+                expiry.numbers(at: index, in: block), count: expiry.cellsPerSeries)
+            var watch = block.watch(of: index)
+            guard seen == watch.seen, let since = watch.since else {
                 block.setMark(of: index, to: .shown)
                 block.setWatch(of: index, to: IdleWatch(seen: seen))
-            case .shown:
-                guard seen == watch.seen, let since = watch.since else {
-                    block.setWatch(of: index, to: IdleWatch(seen: seen))
-                    continue
-                }
-                guard start - since >= expiry.idleTime else { continue }
-                if expiry.isUnheld(at: index, in: block) {
-                    removeIfStill(seen, at: index, block, &state, expiry)
-                } else if expiry.canHide, seen.reset(numbers, count: expiry.cellsPerSeries) {
-                    hide(index, of: block)
-                    forget(block.instrument(at: index))
-                }
+                continue
+            }
+            if !watch.isDelivered {
+                guard let delivered, delivered >= since else { continue }
+                watch.isDelivered = true
+                watch.since = delivered
+                block.setWatch(of: index, to: watch)
+            }
+            guard start - (watch.since ?? start) >= expiry.idleTime else { continue }
+            if expiry.isUnheld(at: index, in: block) {
+                removeIfStill(seen, at: index, block, &state, expiry)
+            } else {
+                block.setMark(of: index, to: .hidden)
             }
         }
         // What has changed may have done so until this moment.
@@ -122,7 +123,7 @@ extension SeriesTable {
         return true
     }
 
-    /// Removes a series that nobody holds, unless its numbers changed before it was let go.
+    /// Removes a series that only the table holds, unless its numbers changed before it was let go.
     private func removeIfStill(
         _ seen: NumbersSeen, at index: Int, _ block: SeriesBlock, _ state: inout SeriesIndex,
         _ expiry: IdleExpiry
@@ -133,12 +134,5 @@ extension SeriesTable {
             let place = unsafe state.find(key, hash: state.hash(of: key))
         else { return }
         state.bury(place)
-    }
-
-    /// Hides a series whose numbers are zero now, from when on it counts.
-    private func hide(_ index: Int, of block: SeriesBlock) {
-        // Later than before in any case, even if the clock was set back.
-        let old = block.created(at: index)
-        block.hide(at: index, created: max(now, old == .max ? old : old + 1))
     }
 }

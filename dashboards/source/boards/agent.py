@@ -82,6 +82,11 @@ def refusals() -> Row:
         [
             graph("Overflowed series", "Look-ups a second beyond the limit of a family; they count in its series _OVERFLOW.", "cps",
                   Query(total(rate("outrider_series_overflowed_total"), "family"), "{{family}}")),
+            graph("Series", "Series of the families that are nearest to their limits, as a share of the limit; the worst instance.",
+                  "percentunit",
+                  Query(f"max by (family) ({gauge('outrider_series')} / {gauge('outrider_series_limit')})", "{{family}}")),
+            graph("All series", "Series of counters, gauges, histograms and infos; those of collectors are not counted.", "short",
+                  Query(total(gauge("outrider_registry_series"), *WHERE), OF), to=(PAGE,)),
             graph("Registrations refused", "Metrics a second that were not registered, by reason.", "cps",
                   Query(total(rate("outrider_registrations_refused_total"), "reason"), "{{reason}}")),
             graph("Observations refused", "Values a second that were not recorded, by reason.", "cps",

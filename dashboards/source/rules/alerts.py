@@ -42,6 +42,19 @@ TARGETS = Group(
             ),
         ),
         Alert(
+            "OutriderSeriesNearLimit",
+            "max by (job, instance, family) (outrider_series / outrider_series_limit) > 0.8",
+            "warning", "{{ $labels.family }} of {{ $labels.instance }} has four fifths of the series that it may have",
+            "{{ $value | humanizePercentage }} of its limit. Beyond that, what is new counts in one series, _OVERFLOW.",
+            minutes=5,
+            cases=(
+                Case({'outrider_series{family="orders_total"}': "700x10 900x20",
+                      'outrider_series_limit{family="orders_total"}': "1000x30"}, 20, True, {"family": "orders_total"}),
+                Case({'outrider_series{family="orders_total"}': "700x30",
+                      'outrider_series_limit{family="orders_total"}': "1000x30"}, 20, False),
+            ),
+        ),
+        Alert(
             "OutriderSeriesOverflow",
             "sum by (job, instance, family) (increase(outrider_series_overflowed_total[15m])) > 0",
             "warning", "{{ $labels.family }} of {{ $labels.instance }} has more series than its limit",

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many series there are, so that a server can raise an alert before a family reaches its limit.
+
+/// Exposes the numbers of series: of the families that are nearest to their limits, and of all.
+struct SeriesCollector: Collector {
+    /// Families at most: each has two series of its own.
+    private static let familyLimit = 20
+
+    private static let series = CollectedFamily.gauge(
+        "outrider_series",
+        help: "Series of a family; of the 20 families that are nearest to their limits.",
+        labels: ["family"])
+    private static let limit = CollectedFamily.gauge(
+        "outrider_series_limit",
+        help: "Series that a family may have; beyond that look-ups are given its overflow series.",
+        labels: ["family"])
+    private static let all = CollectedFamily.gauge(
+        "outrider_registry_series",
+        help:
+            "Series of all counters, gauges, histograms and infos; those of collectors are not counted."
+    )
+
+    weak let registry: Registry?
+
+    var name: String { "series" }
+    var families: [CollectedFamily] { [Self.series, Self.limit, Self.all] }
+
+    func collect(into samples: inout CollectedSamples) {
+        guard let registry else { return }
+        var total = 0
+        var limited: [(name: String, count: Int, limit: Int)] = []
+        for case .instruments(let core) in registry.snapshot.entries {
+            let count = core.count
+            total += count
+            if let limit = core.seriesLimit { limited.append((core.definition.name, count, limit)) }
+        }
+        // The registry sorts them by name, so that those that are equally near stay the same ones.
+        let nearest = limited.enumerated().sorted { first, second in
+            let (one, other) = (first.element, second.element)
+            let shares = (
+                Double(one.count) / Double(one.limit), Double(other.count) / Double(other.limit)
+            )
+            return shares.0 == shares.1 ? first.offset < second.offset : shares.0 > shares.1
+        }.prefix(Self.familyLimit).map(\.element)
+        for family in nearest { samples.add(Self.series, family.count, family.name) }
+        for family in nearest { samples.add(Self.limit, family.limit, family.name) }
+        samples.add(Self.all, total)
+    }
+}
