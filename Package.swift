@@ -183,7 +183,7 @@ let package = Package(
         .target(
             name: "OutriderAsyncHTTPClient",
             dependencies: [
-                "OutriderHTTP", "OutriderMetrics",
+                "OutriderHTTP", "OutriderMetrics", "OutriderThreading",
                 product("AsyncHTTPClient", of: "async-http-client", with: "AsyncHTTPClient"),
                 product("NIOCore", of: "swift-nio", with: "AsyncHTTPClient"),
                 product("NIOHTTP1", of: "swift-nio", with: "AsyncHTTPClient"),
