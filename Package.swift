@@ -324,7 +324,8 @@ let package = Package(
         .testTarget(
             name: "OutriderGRPCTests",
             dependencies: [
-                "OutriderGRPC", "OutriderMetrics", "OutriderTesting", "TestSupport",
+                "OutriderGRPC", "OutriderEndpoint", "OutriderMetrics", "OutriderTesting",
+                "TestSupport",
                 product("GRPCCore", of: "grpc-swift-2", with: "GRPC"),
                 product(
                     "GRPCNIOTransportHTTP2", of: "grpc-swift-nio-transport", with: "GRPC"),
