@@ -29,8 +29,9 @@
     /// - A body of unknown length, or above 256 KiB, is timed until its last byte is handed to the
     ///   connection. If the connection refuses a byte, its client has disconnected. Any other
     ///   request ends when its answer is returned; whether the client still hears it is not seen.
-    /// - A thrown `CancellationError`, and any error in a cancelled task, means that the client has
-    ///   disconnected: so `consumeWithCancellationOnInboundClose` ends a handler.
+    /// - A thrown `CancellationError`, and any error in a cancelled task that does not stand for a status
+    ///   below 500, means that the client has disconnected: so
+    ///   `consumeWithCancellationOnInboundClose` ends a handler.
     /// - An error of the connection while a request's body may be read, by a FIN or a reset, means it too.
     ///   A handler that reads a body and calls other services should not let their connections'
     ///   errors through as they are, since nothing tells them apart.
@@ -137,16 +138,14 @@
         private static func finish(
             _ token: RequestToken, _ error: any Error, _ request: Request
         ) {
-            // Nothing is written in a cancelled task, whatever Hummingbird answers.
-            if isCancellation(error) || request.mayHaveBody && Disconnection.isMeant(by: error) {
+            let isFromBody = request.mayHaveBody && Disconnection.isMeant(by: error)
+            let chosen = (error as? any HTTPResponseError)?.status.code
+            // Hummingbird's writer writes nothing in a cancelled task, whatever the answer would be.
+            if isFromBody || chosen ?? 500 >= 500 && isCancellation(error) {
                 return token.finish(.clientDisconnected, traceparent: request.traceparent)
             }
-            switch error {
             // The service read a body that is not HTTP; the connection answers for it.
-            case is HTTPParserError: token.setStatus(400)
-            case let error as any HTTPResponseError: token.setStatus(error.status.code)
-            default: token.setStatus(500)
-            }
+            token.setStatus(chosen ?? (error is HTTPParserError ? 400 : 500))
             token.finish(.failed(error), traceparent: request.traceparent)
         }
     }

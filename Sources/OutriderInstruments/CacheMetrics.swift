@@ -108,20 +108,25 @@ public final class CacheMetrics: Sendable {
     public func negativeHit() { negatives.increment() }
 
     /// Looks in the cache by `find`, and counts a hit or a miss.
+    ///
+    /// A look-up that throws counts as a miss and in `cache_lookup_failures_total`; one whose task was
+    /// cancelled was no look-up, and does not count.
     @discardableResult
     @inlinable
     public func lookUp<Value, Failure: Error>(
         _ find: () throws(Failure) -> Value?
     ) throws(Failure) -> Value? {
-        let found = try find()
-        if found == nil { misses.increment() } else { hits.increment() }
-        return found
+        do {
+            let found = try find()
+            if found == nil { misses.increment() } else { hits.increment() }
+            return found
+        } catch {
+            noteFailedLookUp(error)
+            throw error
+        }
     }
 
     /// The same, for a cache on another machine.
-    ///
-    /// A look-up that throws counts as a miss and in `cache_lookup_failures_total`; one whose task was
-    /// cancelled was no look-up, and does not count.
     @discardableResult
     nonisolated(nonsending)
         public func lookUp<Value, Failure: Error>(
@@ -133,12 +138,16 @@ public final class CacheMetrics: Sendable {
             if found == nil { misses.increment() } else { hits.increment() }
             return found
         } catch {
-            if !isCancellation(error) {
-                misses.increment()
-                lookUpFailures.increment()
-            }
+            noteFailedLookUp(error)
             throw error
         }
+    }
+
+    @usableFromInline
+    func noteFailedLookUp(_ error: any Error) {
+        if isCancellation(error) { return }
+        misses.increment()
+        lookUpFailures.increment()
     }
 
     /// Loads what was missed, and records how long that took, or that it failed.

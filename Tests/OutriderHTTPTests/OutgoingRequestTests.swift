@@ -92,6 +92,11 @@ import Testing
         try expectOne("", error: "cancelled")
     }
 
+    @Test func `a request that failed by cancellation is cancelled`() throws {
+        recorder.begin(method: "GET", to: stock).finish(.failed(CancellationError()))
+        try expectOne("", error: "cancelled")
+    }
+
     @Test func `a token that is dropped counts once, as abandoned`() throws {
         _ = recorder.begin(method: "GET", to: stock)
         try expectOne("", error: "abandoned")

@@ -97,6 +97,26 @@
             }
         }
 
+        @Test func `a status that a handler chose stays, also in a cancelled task`() async throws {
+            let service = Service()
+            let router = service.router {
+                $0.get("/wait") { _, _ -> String in
+                    await Gate().wait()
+                    throw HTTPError(.notFound)
+                }
+            }
+            try await service.serve(router) { address, server in
+                try await onOwnThread {
+                    let connection = try Connection(address)
+                    try connection.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+                    #expect(eventually { service.active == 1 })
+                    server.cancel()
+                    connection.drain()
+                }
+                #expect(try await service.recordsOnce(404, "/wait"))
+            }
+        }
+
         /// Each way in which a connection to another service ends.
         private static let ends: [any Error & Sendable] = [
             IOError(errnoCode: ECONNRESET, reason: "read"), ChannelError.eof,

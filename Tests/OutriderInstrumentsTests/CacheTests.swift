@@ -43,8 +43,12 @@ private struct Unreachable: Error {}
         }
         #expect(requests("hit", level: "2") == 1)
         #expect(requests("miss", level: "2") == 1)
+        #expect(throws: Unreachable.self) {
+            try cache.lookUp { () throws(Unreachable) -> String? in throw Unreachable() }
+        }
+        #expect(requests("miss", level: "2") == 2)
         #expect(
-            registry.value("cache_lookup_failures_total", ["cache": "orders", "level": "2"]) == 1)
+            registry.value("cache_lookup_failures_total", ["cache": "orders", "level": "2"]) == 2)
     }
 
     @Test func `a look-up that its caller cancels is neither a hit nor a miss`() async throws {
