@@ -3,6 +3,7 @@
 
 #if GRPC
     import GRPCCore
+    import OutriderEndpoint
     import OutriderGRPC
     import TestSupport
     import Testing

@@ -11,6 +11,7 @@
     import Testing
 
     #if HTTPTypes
+        import HTTPTypes
         import NIOHTTPTypesHTTP1
     #endif
 
