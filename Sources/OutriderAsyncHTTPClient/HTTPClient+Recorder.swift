@@ -97,7 +97,8 @@
         /// Whether the server ended the connection: by a FIN in its response, or by a reset at any time.
         private static func isEndOfConnection(_ error: any Error) -> Bool {
             switch error {
-            case let error as IOError: Disconnection.isMeant(byErrno: error.errnoCode)
+            // Not a server that could not be reached in the first place.
+            case let error as IOError: Disconnection.isClosing(byErrno: error.errnoCode)
             case let error as ChannelError:
                 switch error {
                 case .ioOnClosedChannel, .alreadyClosed, .outputClosed, .inputClosed, .eof: true

@@ -22,8 +22,8 @@
     extension HTTPRequest {
         /// Whether the client may still have been sending when an error was thrown.
         ///
-        /// Only who reads a body meets the end of the request's own connection. Without one, such an error
-        /// is that of a connection to another service.
+        /// Only a handler that reads the body gets the error of the request's own connection. If there is no
+        /// body, such an error is that of a connection to another service.
         var mayHaveBody: Bool { bodySequence.count != 0 }
     }
 

@@ -52,7 +52,7 @@
         ///
         /// A `CancellationError` is not an exception: it comes when the handler's time was up, and the
         /// client gets 500. The end of the connection in the middle of the request's body, by a FIN or a
-        /// reset, is one: then there is no client.
+        /// reset, is one: the client has left.
         func end(throwing error: any Error, for request: HTTPRequest) {
             countBody(of: request)
             if error is HTTPUnhandledError {

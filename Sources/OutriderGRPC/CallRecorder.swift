@@ -145,7 +145,7 @@
 
         /// Whether no other interceptor records this call; only the first call returns true.
         func intercept() -> Bool {
-            // ORDERING: relaxed; only who comes first matters.
+            // ORDERING: relaxed; only which call comes first matters.
             !isIntercepted.exchange(true, ordering: .relaxed)
         }
 

@@ -30,8 +30,8 @@
     extension Request {
         /// Whether the client may still have been sending when an error was thrown.
         ///
-        /// Only who reads a body meets the end of the request's own connection. Without one, such an error
-        /// is that of a connection to another service. Requests of HTTP/2 need not have a length.
+        /// Only a handler that reads the body gets the error of the request's own connection. If there is no
+        /// body, such an error is that of a connection to another service. Requests of HTTP/2 need not have a length.
         var mayHaveBody: Bool {
             if let length = headers[.contentLength] { return length != "0" }
             if headers[.transferEncoding] != nil { return true }

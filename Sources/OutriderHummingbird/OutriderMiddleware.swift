@@ -34,7 +34,7 @@
     ///   `consumeWithCancellationOnInboundClose` ends a handler.
     /// - An error of the connection while a request's body may be read, by a FIN or a reset, means it too.
     ///   A handler that reads a body and calls other services should not let their connections'
-    ///   errors through as they are, since nothing tells them apart.
+    ///   errors through as they are, since they cannot be told apart.
     /// - A request counts once even if the middleware is at the router and at a group; the log has a
     ///   warning.
     /// - The size of a request's body is what `Content-Length` says, and that of an answer what was

@@ -94,7 +94,7 @@
             #expect(restaurant.totals == [1, 1])
         }
 
-        @Test func `a handler that fails since its caller has left is no fault of the server`()
+        @Test func `a handler that fails because its caller has left is not a fault of the server`()
             async throws
         {
             let restaurant = Restaurant()

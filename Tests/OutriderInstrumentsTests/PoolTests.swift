@@ -78,7 +78,7 @@ private struct Refused: Error {}
         try expectRequests(["success": 0, "timeout": 2, "failure": 1, "cancelled": 0])
     }
 
-    @Test func `the waits of a dry pool grow, also if nobody says which errors are timeouts`()
+    @Test func `the waits of a dry pool grow, also if its timeouts are not told apart`()
         async throws
     {
         let pool = PoolMetrics("orders", registry: registry)

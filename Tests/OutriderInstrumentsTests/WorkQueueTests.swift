@@ -74,7 +74,7 @@ private struct Failed: Error {}
         try registry.expect("work_queue_run_seconds_count", labels, 3)
     }
 
-    @Test func `work whose end is not told ends with its last reference`() throws {
+    @Test func `work that is not ended ends with its last reference`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         do {
             let batch = (0..<3).map { _ in queue.enqueued().begin() }

@@ -30,8 +30,8 @@
     }
 
     @Suite struct DroppedAnswerTests {
-        // Behind SwiftNIO's handler for pipelining the error of a head comes late, and that of the end
-        // tells.
+        // Behind SwiftNIO's handler for pipelining the error of a head comes late; there the failed end
+        // shows it.
         @Test(arguments: [
             (Pipeline.http1, "/bad-head"), (.beforePipelining, "/bad-head"),
             (.withoutPipelining, "/bad-head"), (.beforePipelining, "/bad-head-close"),

@@ -2,8 +2,8 @@
 // Errors that mean that the other end of a connection has left.
 //
 // A connection ends with a FIN, a reset, or an error of a later write, and each layer that sees it
-// throws a type of its own. The adapters know the types of the packages that they link; what they
-// have in common is here.
+// throws a type of its own. Each adapter has the types of the packages that it links; what all
+// adapters share is here.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -15,16 +15,24 @@
 
 /// Errors by which a connection ends at the other end's will.
 package enum Disconnection {
+    /// Whether errno says that the other end has closed or reset a connection.
+    ///
+    /// Source: read(2), write(2).
+    package static func isClosing(byErrno code: Int32) -> Bool {
+        switch code {
+        case ECONNRESET, ECONNABORTED, EPIPE, ENOTCONN, ESHUTDOWN: true
+        default: false
+        }
+    }
+
     /// Whether a system call on an open connection fails with this errno because the other end has
     /// left, or cannot be reached any more.
     ///
     /// Source: read(2), write(2), tcp(7).
     package static func isMeant(byErrno code: Int32) -> Bool {
         switch code {
-        case ECONNRESET, ECONNABORTED, EPIPE, ENOTCONN, ESHUTDOWN, ETIMEDOUT, EHOSTUNREACH,
-            ENETUNREACH, ENETDOWN, ENETRESET:
-            true
-        default: false
+        case ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN, ENETRESET: true
+        default: isClosing(byErrno: code)
         }
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The name or address of a server as a label: one text for each server, whoever wrote it.
+// The name or address of a server as a label: one text for each server, however it is written.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -41,7 +41,7 @@ package enum HostAddress {
         // A C string ends at its first zero byte.
         if text.utf8.contains(0) { return nil }
         var address = in6_addr()
-        // SAFETY: the text ends with a zero byte, and an in6_addr is what AF_INET6 asks for.
+        // SAFETY: the text ends with a zero byte, and AF_INET6 needs an in6_addr.
         guard unsafe inet_pton(AF_INET6, text, &address) == 1 else { return nil }
         var printed = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         // SAFETY: the call writes so many bytes at most, and a zero byte at the end.

@@ -16,14 +16,14 @@ extension HTTPRequestRecorder {
     /// The scope of a request that this recorder records; nil if it is recorded already, which logs a
     /// warning once.
     ///
-    /// A recorder of the same registry counts, since it has the same series. Method and path tell the
+    /// A recorder of the same registry counts, since it has the same series. Method and path distinguish the
     /// request from one that its handler sends to the same server within the process. Costs a look at
     /// the task's local values.
     ///
     /// - Parameters:
     ///   - method: The request's method.
     ///   - path: The target of the request, as the client sent it.
-    ///   - adapter: What is there twice, for the warning.
+    ///   - adapter: The adapter's name, for the warning.
     package func scope(_ method: String, _ path: String, of adapter: String) -> RecordedScope? {
         if let outer = RecordedScope.current, outer.registry == registryIdentity,
             outer.method == method, outer.path == path
