@@ -33,8 +33,11 @@
         /// Only a handler that reads the body gets the error of the request's own connection. If there is no
         /// body, such an error is that of a connection to another service. Requests of HTTP/2 need not have a length.
         var mayHaveBody: Bool {
-            if let length = headers[.contentLength] { return length != "0" }
-            if headers[.transferEncoding] != nil { return true }
+            // Looked for one by one: a look-up by name would first make an index of all fields.
+            for field in headers {
+                if field.name == .contentLength { return field.value != "0" }
+                if field.name == .transferEncoding { return true }
+            }
             switch method {
             case .get, .head, .delete, .options, .trace, .connect: return false
             default: return true

@@ -42,9 +42,9 @@
     ///   count what is read, but Hummingbird stops the process if such a body is replaced and then
     ///   consumed until the connection closes.
     ///
-    /// Thread-safe. Costs what ``HTTPRequestRecorder`` costs, and a task-local value; a body that is timed to its last byte
-    /// is written in three steps even if it lies in one buffer, which Hummingbird else writes at
-    /// once.
+    /// Thread-safe. Costs what ``HTTPRequestRecorder`` costs, and a task-local value; a body that is
+    /// timed to its last byte is written in three steps even if it lies in one buffer, which
+    /// Hummingbird else writes at once.
     public struct OutriderMiddleware<Context: RequestContext>: RouterMiddleware {
         private let recorder: HTTPRequestRecorder
         private let scheme: URLScheme?
