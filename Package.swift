@@ -185,7 +185,7 @@ let package = Package(
         .target(
             name: "OutriderAsyncHTTPClient",
             dependencies: [
-                "OutriderHTTP", "OutriderMetrics",
+                "OutriderHTTP", "OutriderMetrics", "OutriderThreading",
                 product("AsyncHTTPClient", of: "async-http-client", with: "AsyncHTTPClient"),
                 product("NIOCore", of: "swift-nio", with: "AsyncHTTPClient"),
                 product("NIOHTTP1", of: "swift-nio", with: "AsyncHTTPClient"),
@@ -326,7 +326,8 @@ let package = Package(
         .testTarget(
             name: "OutriderGRPCTests",
             dependencies: [
-                "OutriderGRPC", "OutriderMetrics", "OutriderTesting", "TestSupport",
+                "OutriderGRPC", "OutriderEndpoint", "OutriderMetrics", "OutriderTesting",
+                "TestSupport",
                 product("GRPCCore", of: "grpc-swift-2", with: "GRPC"),
                 product(
                     "GRPCNIOTransportHTTP2", of: "grpc-swift-nio-transport", with: "GRPC"),

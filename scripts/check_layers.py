@@ -85,7 +85,8 @@ FLOORS = [
         "OutriderGRPC": SYSTEM
         | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP", "GRPCCore"},
         "OutriderAsyncHTTPClient": SYSTEM
-        | {"OutriderMetrics", "OutriderHTTP", "AsyncHTTPClient", "NIOCore", "NIOHTTP1"},
+        | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP"}
+        | {"AsyncHTTPClient", "NIOCore", "NIOHTTP1"},
         "OutriderFlyingFox": {"OutriderHTTP", "FlyingFox", "FlyingSocks", "Foundation"},
         "OutriderServiceLifecycle": {
             "Dispatch",

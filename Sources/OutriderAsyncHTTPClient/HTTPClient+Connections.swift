@@ -10,6 +10,7 @@
     internal import NIOCore
     internal import NIOHTTP1
     public import OutriderMetrics
+    internal import OutriderThreading
 
     extension HTTPClient.Configuration {
         /// Records the connections of the clients made with this configuration.
@@ -24,11 +25,16 @@
         /// answer, else `idle`) and by `network_peer_address`; `http_client_connection_duration_seconds`
         /// of those that closed. A connection of HTTP/2 is active as long as it is open: its streams
         /// share it. Uses the configuration's initializers for connections; one that is set already is
-        /// called first. Costs a handler for each connection.
+        /// called first. Called again for the same registry, it changes nothing: each connection counts once.
+        /// Costs a handler for each connection.
         public mutating func recordConnections(
             registry: Registry = .shared, limit: SeriesLimit = SeriesLimit(count: 1_000)
         ) {
-            let connections = ConnectionFamilies(registry, limit: limit)
+            // Made first: what registers may log, which must not happen under the registry's lock.
+            let families = ConnectionFamilies(registry, limit: limit)
+            let (connections, _) = registry.attachment(named: "http_client_connections") {
+                families
+            }
             let plain = http1_1ConnectionDebugInitializer
             http1_1ConnectionDebugInitializer = { channel in
                 Self.initialize(channel, with: plain).flatMap {
@@ -37,7 +43,9 @@
             }
             let multiplexed = http2ConnectionDebugInitializer
             http2ConnectionDebugInitializer = { channel in
-                Self.initialize(channel, with: multiplexed).map { connections.count(channel) }
+                Self.initialize(channel, with: multiplexed).flatMap {
+                    channel.eventLoop.submit { connections.countOnce(channel) }
+                }
             }
         }
 
@@ -49,10 +57,12 @@
         }
     }
 
-    /// The metrics of connections; thread-safe.
-    private struct ConnectionFamilies: Sendable {
+    /// The metrics of the connections of a registry; thread-safe.
+    private final class ConnectionFamilies: Sendable {
         private let open: Family<Gauge>
         private let durations: Histogram
+        /// Open connections that are counted, so that none is counted twice.
+        private let known = Guarded<Set<ObjectIdentifier>>([])
 
         init(_ registry: Registry, limit: SeriesLimit) {
             open = registry.gauge(
@@ -68,6 +78,7 @@
         /// One that is put together otherwise than we know is counted as active: what only looks on must not
         /// end a connection.
         func watch(_ channel: any Channel) {
+            guard isNew(channel) else { return }
             let pipeline = channel.pipeline.syncOperations
             let (idle, active) = gauges(of: channel)
             let handler = ConnectionHandler(idle: idle, active: active)
@@ -85,7 +96,11 @@
         }
 
         /// Counts a connection whose streams are not looked at.
-        func count(_ channel: any Channel) {
+        func countOnce(_ channel: any Channel) {
+            if isNew(channel) { count(channel) }
+        }
+
+        private func count(_ channel: any Channel) {
             let (_, active) = gauges(of: channel)
             active.increment()
             end(channel) { active.decrement() }
@@ -97,9 +112,20 @@
             return (open.with("idle", peer), open.with("active", peer))
         }
 
+        private func isNew(_ channel: any Channel) -> Bool {
+            let identity = ObjectIdentifier(channel)
+            let isNew = known.withLock { $0.insert(identity).inserted }
+            if isNew {
+                channel.closeFuture.whenComplete { [self] _ in
+                    known.withLock { _ = $0.remove(identity) }
+                }
+            }
+            return isNew
+        }
+
         private func end(_ channel: any Channel, _ leave: @escaping @Sendable () -> Void) {
             let began = ContinuousClock.now
-            channel.closeFuture.whenComplete { _ in
+            channel.closeFuture.whenComplete { [durations] _ in
                 leave()
                 durations.observe(ContinuousClock.now - began)
             }

@@ -6,6 +6,7 @@
     public import NIOCore
     internal import NIOHTTP1
     public import OutriderHTTP
+    internal import OutriderThreading
 
     extension HTTPClient {
         /// Sends `request` and records it, until the head of its answer is there.
@@ -17,7 +18,8 @@
         ///
         /// In `http_client_request_duration_seconds`, by the server in the request's URL and never by its
         /// path; a redirect belongs to the request that met it. Throws what the client throws, which
-        /// `error_type` names: `deadlineExceeded`, `connectTimeout`.
+        /// `error_type` names: `deadlineExceeded`, `connectTimeout`. A server that closes or resets the
+        /// connection is `remoteConnectionClosed`, and an error in a cancelled task `cancelled`.
         public func execute(
             _ request: HTTPClientRequest, timeout: TimeAmount, recorder: HTTPClientRecorder
         ) async throws -> HTTPClientResponse {
@@ -58,7 +60,12 @@
         public func execute(
             request: Request, deadline: NIODeadline? = nil, recorder: HTTPClientRecorder
         ) -> EventLoopFuture<Response> {
-            let peer = recorder.peer(request.host.lowercased(), port: request.port)
+            // A Unix socket has no host.
+            let server =
+                request.host.isEmpty
+                ? PeerAddress("\(request.url)")
+                : PeerAddress(host: request.host, port: request.port)
+            let peer = recorder.peer(server.address, port: server.port)
             let token = recorder.begin(method: request.method.rawValue, to: peer)
             let answer = execute(request: request, deadline: deadline)
             answer.whenComplete { result in
@@ -78,10 +85,27 @@
         /// Ends it with what the client threw.
         fileprivate func finish(throwing error: any Error) {
             switch error {
-            case is CancellationError: finish(.cancelled)
+            case _ where isCancellation(error): finish(.cancelled)
             case let error as HTTPClientError where error == .cancelled: finish(.cancelled)
             case let error as HTTPClientError: finish(errorType: Self.word(for: error))
+            case _ where Self.isEndOfConnection(error):
+                finish(errorType: Self.word(for: .remoteConnectionClosed))
             default: finish(.failed(error))
+            }
+        }
+
+        /// Whether the server ended the connection: by a FIN in its response, or by a reset at any time.
+        private static func isEndOfConnection(_ error: any Error) -> Bool {
+            switch error {
+            // Not a server that could not be reached in the first place.
+            case let error as IOError: Disconnection.isClosing(byErrno: error.errnoCode)
+            case let error as ChannelError:
+                switch error {
+                case .ioOnClosedChannel, .alreadyClosed, .outputClosed, .inputClosed, .eof: true
+                default: false
+                }
+            case let error as HTTPParserError: error == .invalidEOFState
+            default: Disconnection.isMeant(byNameOf: error)
             }
         }
 

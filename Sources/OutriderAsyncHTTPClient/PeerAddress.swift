@@ -2,11 +2,13 @@
 // Where a request goes: the authority of its URL, as a label.
 
 #if AsyncHTTPClient
+    internal import OutriderHTTP
+
     /// The server in a URL.
     ///
     /// Source: RFC 3986, section 3.2. What is no URL of a server has an empty address.
     package struct PeerAddress: Equatable {
-        /// Its name or address in lower case, the path of a socket, or nothing.
+        /// Its name in lower case, its address without brackets, the path of a socket, or nothing.
         package let address: String
         /// Its port, or the scheme's; 0 for a socket.
         package let port: Int
@@ -20,6 +22,11 @@
             let authority = url[scheme.upperBound...].prefix { !"/?#".contains($0) }
             let server = authority.drop { $0 != "@" }.dropFirst()
             self.init(server.isEmpty ? authority : server, scheme: name)
+        }
+
+        /// A host that its client has found in a URL, and its port.
+        package init(host: String, port: Int) {
+            self.init(address: HostAddress.label(host), port: port)
         }
 
         private init(address: String, port: Int) {
@@ -36,11 +43,11 @@
             // The colons of an address in brackets are its own.
             let end = server.lastIndex(of: "]") ?? server.startIndex
             guard let colon = server[end...].firstIndex(of: ":") else {
-                self.init(address: server.lowercased(), port: standard)
+                self.init(host: String(server), port: standard)
                 return
             }
             let port = Int(server[server.index(after: colon)...])
-            self.init(address: server[..<colon].lowercased(), port: port ?? standard)
+            self.init(host: String(server[..<colon]), port: port ?? standard)
         }
     }
 #endif

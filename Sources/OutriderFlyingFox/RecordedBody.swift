@@ -95,11 +95,14 @@
         private let token: RequestToken
         private let status: Int
         private let headers: HTTPHeaders
+        private let readsBody: Bool
 
-        init(_ token: RequestToken, status: Int, _ headers: HTTPHeaders) {
+        /// - Parameter readsBody: Whether the body may be made of the request's own, as an echo is.
+        init(_ token: RequestToken, status: Int, _ headers: HTTPHeaders, readsBody: Bool) {
             self.token = token
             self.status = status
             self.headers = headers
+            self.readsBody = readsBody
         }
 
         deinit {
@@ -114,10 +117,11 @@
         func complete() { token.finish(.completed, traceparent: headers.traceparent) }
 
         func fail(_ error: any Error) {
-            let isCancelled = error is CancellationError
+            let hasLeft =
+                error is CancellationError || Task.isCancelled
+                || readsBody && Disconnection.isMeant(by: error)
             token.finish(
-                isCancelled ? .clientDisconnected : .failed(error),
-                traceparent: headers.traceparent)
+                hasLeft ? .clientDisconnected : .failed(error), traceparent: headers.traceparent)
         }
     }
 

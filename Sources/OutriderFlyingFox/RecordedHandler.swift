@@ -61,9 +61,16 @@
         let handler: Handler
 
         func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
+            guard
+                let scope = recorder.scope(
+                    request.method.rawValue, request.path, of: RecordedRoutes.name)
+            else { return try await handler.handleRequest(request) }
             let token = recorder.begin(method: request.method.rawValue, route: route)
             do {
-                return token.follow(try await handler.handleRequest(request), to: request)
+                let response = try await RecordedScope.$current.withValue(scope) {
+                    try await handler.handleRequest(request)
+                }
+                return token.follow(response, to: request)
             } catch let error as HTTPUnhandledError {
                 token.discard()
                 throw error

@@ -39,7 +39,8 @@
                     setStatus(status)
                     // The connection's task sends it, and knows nothing of the handler's trace.
                     captureTrace()
-                    let watch = BodyWatch(self, status: status, request.headers)
+                    let watch = BodyWatch(
+                        self, status: status, request.headers, readsBody: request.mayHaveBody)
                     response.payload = .httpBody(body.recorded(by: watch))
                 }
             }
@@ -49,13 +50,16 @@
         /// Ends a request whose handler threw: 404 for what nobody answers, 500 for all else, as the
         /// server does.
         ///
-        /// A `CancellationError` is no exception: it comes when the handler's time was up, and the
-        /// client is told 500.
+        /// A `CancellationError` is not an exception: it comes when the handler's time was up, and the
+        /// client gets 500. The end of the connection in the middle of the request's body, by a FIN or a
+        /// reset, is one: the client has left.
         func end(throwing error: any Error, for request: HTTPRequest) {
             countBody(of: request)
             if error is HTTPUnhandledError {
                 setStatus(404)
                 finish(.completed, traceparent: request.traceparent)
+            } else if !Task.isCancelled, request.mayHaveBody, Disconnection.isMeant(by: error) {
+                finish(.clientDisconnected, traceparent: request.traceparent)
             } else {
                 setStatus(500)
                 finish(.failed(error), traceparent: request.traceparent)

@@ -15,7 +15,7 @@
     /// Counts and times calls; thread-safe.
     final class CallRecorder: Sendable {
         /// Whose calls they are.
-        enum Side: Sendable {
+        enum Side: Equatable, Sendable {
             case server
             case client(address: String, port: String)
         }
@@ -24,12 +24,17 @@
         private let durations: Family<Histogram>
         private let active: Family<Gauge>
         private let traceparent: (@Sendable () -> String?)?
+        private let log: DiagnosticLog
+        /// Recorders of one registry share their series.
+        private let registryIdentity: ObjectIdentifier
         fileprivate let uptime: UptimeReader
 
         init(_ side: Side, registry: Registry, configuration: OutriderCallConfiguration) {
             self.side = side
             traceparent = configuration.traceparent
             uptime = registry.uptime
+            log = registry.log
+            registryIdentity = ObjectIdentifier(registry)
             let call = ["rpc_system_name", "rpc_method"]
             let result = call + ["rpc_response_status_code", "error_type"]
             let buckets = configuration.buckets
@@ -58,6 +63,21 @@
         /// A call begins.
         func begin(_ method: MethodDescriptor, timeout: Duration?) -> RecordedCall {
             RecordedCall(self, method: method.fullyQualifiedMethod, timeout: timeout)
+        }
+
+        /// Whether the calls of `other` count in the same series.
+        fileprivate func isSame(as other: CallRecorder) -> Bool {
+            registryIdentity == other.registryIdentity && side == other.side
+        }
+
+        /// Logs once that an interceptor is there twice, and that each call counts once all the same.
+        func warnOfSecond(_ interceptor: String) {
+            log.sayOnce(
+                .warning,
+                """
+                \(interceptor) records the same calls twice; each is counted once, by the first one. Add \
+                it once
+                """)
         }
 
         fileprivate func gauge(of method: String) -> Gauge {
@@ -89,8 +109,9 @@
     /// It ends once, with the first call of ``finish(_:)``. Where nobody says how it ended, nobody read
     /// its answer to the end: then it was cancelled.
     final class RecordedCall: Sendable {
-        /// The call that this task has a connection for now; see ``RecordedTransport``.
-        @TaskLocal static var waiting: RecordedCall?
+        /// The call that this task records further out: one that has a connection now, see
+        /// ``RecordedTransport``, or one that another interceptor records.
+        @TaskLocal static var current: RecordedCall?
 
         private let recorder: CallRecorder
         private let method: String
@@ -99,6 +120,7 @@
         /// When it is late enough for its deadline to have cancelled it.
         private let deadline: UInt64?
         private let isEnded = Atomic<Bool>(false)
+        private let isIntercepted = Atomic<Bool>(false)
 
         fileprivate init(_ recorder: CallRecorder, method: String, timeout: Duration?) {
             self.recorder = recorder
@@ -112,21 +134,34 @@
 
         deinit { finish(.cancelled) }
 
-        /// The call that waited for its connection, if it is one of `recorder`.
-        static func waiting(in recorder: CallRecorder) -> RecordedCall? {
-            waiting.flatMap { $0.recorder === recorder ? $0 : nil }
+        /// The call that is recorded further out in this task, if it is one of these.
+        static func current(in recorder: CallRecorder, _ method: MethodDescriptor) -> RecordedCall?
+        {
+            guard let current, current.recorder.isSame(as: recorder),
+                current.method == method.fullyQualifiedMethod
+            else { return nil }
+            return current
+        }
+
+        /// Whether no other interceptor records this call; only the first call returns true.
+        func intercept() -> Bool {
+            // ORDERING: relaxed; only which call comes first matters.
+            !isIntercepted.exchange(true, ordering: .relaxed)
         }
 
         /// What `body` returns; what it throws ends the call.
+        ///
+        /// - Parameter cancellation: That of the call, where it is not the task's.
         nonisolated(nonsending)
             func endedByErrors<Result>(
+                _ cancellation: ServerContext.RPCCancellationHandle? = nil,
                 of body: nonisolated(nonsending) () async throws -> Result
             ) async throws -> Result
         {
             do {
                 return try await body()
             } catch {
-                finish(throwing: error)
+                finish(throwing: error, cancellation)
                 throw error
             }
         }
@@ -141,15 +176,16 @@
         }
 
         /// Ends it with the status that `error` becomes on the wire.
-        func finish(throwing error: any Error) {
-            switch error {
-            // So gRPC says that its own task was cancelled.
-            case let error as RPCError where error.cause is CancellationError: finish(.cancelled)
-            case let error as RPCError: finish(CallStatus(error.code))
-            case let error as any RPCErrorConvertible: finish(CallStatus(error.rpcErrorCode))
-            case is CancellationError: finish(.cancelled)
-            default: finish(.unknown)
-            }
+        ///
+        /// A call that its caller gave up, or whose connection was closed or reset, fails in many ways: by
+        /// the stream, a writer, or a client of the handler's that was cancelled for it. What is not a
+        /// status of the service's own choice is `CANCELLED` then.
+        func finish(
+            throwing error: any Error, _ cancellation: ServerContext.RPCCancellationHandle? = nil
+        ) {
+            let status = CallStatus(of: error)
+            let isGivenUp = Task.isCancelled || cancellation?.isCancelled ?? false
+            finish(isGivenUp && status.canComeOfCancellation ? .cancelled : status)
         }
 
         /// Ends it; only the first call counts.

@@ -26,12 +26,30 @@
             "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
         ]
 
+        /// What calls that were given up fail with on the way.
+        private static let accidents: Set = ["UNKNOWN", "INTERNAL", "UNAVAILABLE"]
+
         private init(code: Int) { self.code = code }
 
         init(_ code: RPCError.Code) { self.code = code.rawValue }
 
+        /// The status that an error becomes on the wire.
+        init(of error: any Error) {
+            switch error {
+            // So gRPC says that its own task was cancelled.
+            case let error as RPCError where error.cause is CancellationError: self = .cancelled
+            case let error as RPCError: self.init(error.code)
+            case let error as any RPCErrorConvertible: self.init(error.rpcErrorCode)
+            case is CancellationError: self = .cancelled
+            default: self = .unknown
+            }
+        }
+
         /// The name in capitals: `NOT_FOUND`.
         var name: String { Self.names.indices.contains(code) ? Self.names[code] : "UNKNOWN" }
+
+        /// Whether a call that was given up may end so by accident.
+        var canComeOfCancellation: Bool { Self.accidents.contains(name) }
 
         var isOK: Bool { code == 0 }
 

@@ -3,6 +3,7 @@
 
 #if GRPC
     public import GRPCCore
+    internal import OutriderHTTP
     public import OutriderMetrics
 
     /// Records every call of a gRPC client, by method, status and server.
@@ -17,14 +18,15 @@
     /// ``recording(_:)`` alone.
     ///
     /// `rpc_client_call_duration_seconds` and `rpc_client_active_calls`; `error_type` is the status of
-    /// whatever is not `OK`. Thread-safe.
+    /// whatever is not `OK`. What ends a call whose task was cancelled is `CANCELLED`. Thread-safe.
     public struct OutriderClientInterceptor: ClientInterceptor {
         let calls: CallRecorder
 
         /// An interceptor that registers its metrics in `registry`.
         ///
         /// - Parameters:
-        ///   - address: The name of the server, or of the group of them, that the client calls: a label.
+        ///   - address: The name of the server, or of the group of them, that the client calls: a label. An
+        ///     IPv6 address may have brackets, which the label has not.
         ///   - port: Its port, where it has one.
         ///   - registry: Where the metrics are exposed.
         ///   - configuration: Buckets and limits.
@@ -33,7 +35,9 @@
             configuration: OutriderCallConfiguration = OutriderCallConfiguration()
         ) {
             calls = CallRecorder(
-                .client(address: address, port: port.map(String.init) ?? ""), registry: registry,
+                .client(
+                    address: HostAddress.label(address), port: port.map(String.init) ?? ""),
+                registry: registry,
                 configuration: configuration)
         }
 
@@ -46,9 +50,15 @@
             ) async throws -> StreamingClientResponse<Output>
         ) async throws -> StreamingClientResponse<Output> {
             let call =
-                RecordedCall.waiting(in: calls)
+                RecordedCall.current(in: calls, context.descriptor)
                 ?? calls.begin(context.descriptor, timeout: request.metadata.callTimeout)
-            var response = try await call.endedByErrors { try await next(request, context) }
+            guard call.intercept() else {
+                calls.warnOfSecond("OutriderClientInterceptor")
+                return try await next(request, context)
+            }
+            var response = try await RecordedCall.$current.withValue(call) {
+                try await call.endedByErrors { try await next(request, context) }
+            }
             switch response.accepted {
             case .failure(let error):
                 call.finish(throwing: error)

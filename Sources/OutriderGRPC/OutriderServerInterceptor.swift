@@ -18,7 +18,9 @@
     ///
     /// `rpc_server_call_duration_seconds` and `rpc_server_active_calls`; `error_type` is the status where
     /// that is the server's fault, by OpenTelemetry's conventions. A call that was cancelled in the last
-    /// tenth of the time that its client gave it counts as `DEADLINE_EXCEEDED`. Thread-safe.
+    /// tenth of the time that its client gave it counts as `DEADLINE_EXCEEDED`. A call whose client has left,
+    /// by whichever end of its connection, is `CANCELLED`, unless its handler throws a status such as
+    /// `NOT_FOUND`. Thread-safe.
     public struct OutriderServerInterceptor: ServerInterceptor {
         private let calls: CallRecorder
 
@@ -39,14 +41,21 @@
                     _ request: StreamingServerRequest<Input>, _ context: ServerContext
                 ) async throws -> StreamingServerResponse<Output>
         ) async throws -> StreamingServerResponse<Output> {
+            guard RecordedCall.current(in: calls, context.descriptor) == nil else {
+                calls.warnOfSecond("OutriderServerInterceptor")
+                return try await next(request, context)
+            }
             let call = calls.begin(context.descriptor, timeout: request.metadata.callTimeout)
-            var response = try await call.endedByErrors { try await next(request, context) }
+            let cancellation = context.cancellation
+            var response = try await RecordedCall.$current.withValue(call) {
+                try await call.endedByErrors(cancellation) { try await next(request, context) }
+            }
             switch response.accepted {
             case .failure(let error):
-                call.finish(throwing: error)
+                call.finish(throwing: error, cancellation)
             case .success(var contents):
                 contents.producer = { [produce = contents.producer] writer in
-                    let trailingMetadata = try await call.endedByErrors {
+                    let trailingMetadata = try await call.endedByErrors(cancellation) {
                         try await produce(writer)
                     }
                     call.finish(.ok)

@@ -50,7 +50,7 @@
             do {
                 return try await transport.withStream(descriptor: descriptor, options: options) {
                     stream, context in
-                    try await RecordedCall.$waiting.withValue(call) {
+                    try await RecordedCall.$current.withValue(call) {
                         try await closure(stream, context)
                     }
                 }

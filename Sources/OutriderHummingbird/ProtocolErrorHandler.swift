@@ -28,12 +28,23 @@
         /// A handler for one connection.
         public init(_ recorder: HTTPRequestRecorder) { self.recorder = recorder }
 
-        /// Counts parse errors; passes every error on.
+        /// Counts parse errors, each once if there are two of these handlers; passes every error on.
         public func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            if let error = error as? HTTPParserError, error != .invalidEOFState {
+            if let error = error as? HTTPParserError, error != .invalidEOFState,
+                isFirst(on: context)
+            {
                 recorder.noteProtocolError(error == .headerOverflow ? .headerTooLarge : .parse)
             }
             context.fireErrorCaught(error)
+        }
+    }
+
+    extension ProtocolErrorHandler {
+        /// Whether no handler further out counts in the same registry.
+        private func isFirst(on context: ChannelHandlerContext) -> Bool {
+            let first = try? context.pipeline.syncOperations.handler(type: Self.self)
+            guard let first, first !== self else { return true }
+            return first.recorder.registryIdentity != recorder.registryIdentity
         }
     }
 

@@ -5,8 +5,8 @@
     internal import HTTPTypes
     internal import Hummingbird
     internal import NIOCore
-    internal import NIOHTTP1
     internal import OutriderHTTP
+    internal import OutriderThreading
 
     /// An answer whose body is yet to be written.
     ///
@@ -16,14 +16,18 @@
         private let token: RequestToken
         private let status: Int
         private let traceparent: String?
+        private let readsBody: Bool
 
         /// An answer to the request of `token`, which has its route.
-        init(_ token: RequestToken, status: Int, traceparent: String?) {
+        ///
+        /// - Parameter readsBody: Whether the body may be made of the request's own, as an echo is.
+        init(_ token: RequestToken, status: Int, traceparent: String?, readsBody: Bool) {
             token.setStatus(status)
             token.captureTrace()
             self.token = token
             self.status = status
             self.traceparent = traceparent
+            self.readsBody = readsBody
         }
 
         deinit {
@@ -51,18 +55,21 @@
             if end { token.finish(.completed, traceparent: traceparent) }
         }
 
-        /// Ends the request since the connection takes nothing any more, whatever the body makes
-        /// of that.
-        fileprivate func refused() {
-            token.finish(.clientDisconnected, traceparent: traceparent)
+        /// Ends the request since a write failed, whatever the body makes of that.
+        ///
+        /// Middleware further out may have written in vain, for a reason of its own.
+        fileprivate func refused(_ error: any Error) {
+            end(error, isByClient: Disconnection.isMeant(by: error))
         }
 
         /// Ends the request with an error that the body itself threw.
         private func failed(_ error: any Error) {
-            switch error {
-            case is CancellationError, HTTPParserError.invalidEOFState: refused()
-            default: token.finish(.failed(error), traceparent: traceparent)
-            }
+            end(error, isByClient: readsBody && Disconnection.isMeant(by: error))
+        }
+
+        private func end(_ error: any Error, isByClient: Bool) {
+            let hasLeft = isByClient || isCancellation(error)
+            token.finish(hasLeft ? .clientDisconnected : .failed(error), traceparent: traceparent)
         }
     }
 
@@ -75,7 +82,7 @@
             do {
                 try await parent.write(buffer)
             } catch {
-                answer.refused()
+                answer.refused(error)
                 throw error
             }
             answer.wrote(buffer.readableBytes)
@@ -86,7 +93,7 @@
             do {
                 try await parent.write(contentsOf: parts)
             } catch {
-                answer.refused()
+                answer.refused(error)
                 throw error
             }
             answer.wrote(parts.reduce(0) { $0 + $1.readableBytes })
@@ -96,7 +103,7 @@
             do {
                 try await parent.finish(trailingHeaders)
             } catch {
-                answer.refused()
+                answer.refused(error)
                 throw error
             }
             answer.wrote(end: true)

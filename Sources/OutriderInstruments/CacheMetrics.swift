@@ -2,6 +2,7 @@
 // A cache, or one level of it.
 
 public import OutriderMetrics
+internal import OutriderThreading
 
 /// A cache, or one level of it.
 ///
@@ -14,7 +15,8 @@ public import OutriderMetrics
 /// ```
 ///
 /// Of all look-ups of a level: hits, misses, and negative hits, where the cache knew that there is nothing.
-/// A hit is an increment, some two nanoseconds. Thread-safe.
+/// Of all loads: successes with their times, failures, and those that were cancelled. A hit is an increment,
+/// some two nanoseconds. Thread-safe.
 public final class CacheMetrics: Sendable {
     /// Why an entry went.
     public struct Eviction: Hashable, Sendable {
@@ -40,7 +42,10 @@ public final class CacheMetrics: Sendable {
     @usableFromInline let hits: Counter
     @usableFromInline let misses: Counter
     private let negatives: Counter
-    private let loads: Histogram
+    private let loads: Times
+    private let loadResults: Family<Counter>
+    private let loaded: Counter
+    private let lookUpFailures: Counter
     private let evictions: Family<Counter>
     private let sizeEvictions: Counter
     private let cache: String
@@ -65,10 +70,20 @@ public final class CacheMetrics: Sendable {
         hits = requests.with(cache, level, "hit")
         misses = requests.with(cache, level, "miss")
         negatives = requests.with(cache, level, "negative")
-        loads = registry.histogram(
+        lookUpFailures = registry.counter(
+            "cache_lookup_failures_total",
+            help: "Look-ups that ended with an error; they are misses too.", labels: Self.labels
+        ).with(cache, level)
+        let loads = registry.histogram(
             "cache_load_duration_seconds", help: "Time that it took to load what was missed.",
             labels: Self.labels, buckets: buckets
         ).with(cache, level)
+        self.loads = Times(loads, in: registry)
+        loadResults = registry.counter(
+            "cache_loads_total", help: "Loads of what was missed: success, failure or cancelled.",
+            labels: Self.labels + ["result"])
+        for result in ["failure", "cancelled"] { _ = loadResults.with(cache, level, result) }
+        loaded = loadResults.with(cache, level, "success")
         evictions = registry.counter(
             "cache_evictions_total", help: "Entries that went, by cause.",
             labels: Self.labels + ["cause"])
@@ -93,36 +108,68 @@ public final class CacheMetrics: Sendable {
     public func negativeHit() { negatives.increment() }
 
     /// Looks in the cache by `find`, and counts a hit or a miss.
+    ///
+    /// A look-up that throws counts as a miss and in `cache_lookup_failures_total`; one whose task was
+    /// cancelled was no look-up, and does not count.
     @discardableResult
     @inlinable
     public func lookUp<Value, Failure: Error>(
         _ find: () throws(Failure) -> Value?
     ) throws(Failure) -> Value? {
-        let found = try find()
-        if found == nil { misses.increment() } else { hits.increment() }
-        return found
+        do {
+            let found = try find()
+            if found == nil { misses.increment() } else { hits.increment() }
+            return found
+        } catch {
+            noteFailedLookUp(error)
+            throw error
+        }
     }
 
-    /// The same, for a cache that is asked over a network; what throws counts as a miss.
+    /// The same, for a cache on another machine.
     @discardableResult
     nonisolated(nonsending)
         public func lookUp<Value, Failure: Error>(
             _ find: nonisolated(nonsending) () async throws(Failure) -> Value?
         ) async throws(Failure) -> Value?
     {
-        var found: Value?
-        defer { if found == nil { misses.increment() } else { hits.increment() } }
-        found = try await find()
-        return found
+        do {
+            let found = try await find()
+            if found == nil { misses.increment() } else { hits.increment() }
+            return found
+        } catch {
+            noteFailedLookUp(error)
+            throw error
+        }
     }
 
-    /// Loads what was missed, and records how long that took.
+    @usableFromInline
+    func noteFailedLookUp(_ error: any Error) {
+        if isCancellation(error) { return }
+        misses.increment()
+        lookUpFailures.increment()
+    }
+
+    /// Loads what was missed, and records how long that took, or that it failed.
+    ///
+    /// A load that throws counts as a `failure` in `cache_loads_total`, one whose task was cancelled as
+    /// `cancelled`; neither has a time, since a quick failure is not a quick load.
     nonisolated(nonsending)
         public func load<Value, Failure: Error>(
             _ body: nonisolated(nonsending) () async throws(Failure) -> Value
         ) async throws(Failure) -> Value
     {
-        try await loads.time(body)
+        let stopwatch = loads.start()
+        do {
+            let value = try await body()
+            stopwatch.stop()
+            loaded.increment()
+            return value
+        } catch {
+            let result = isCancellation(error) ? "cancelled" : "failure"
+            loadResults.with(cache, level, result).increment()
+            throw error
+        }
     }
 
     /// Entries went, for this reason.

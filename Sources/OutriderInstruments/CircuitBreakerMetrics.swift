@@ -2,6 +2,7 @@
 // A circuit breaker: calls to something that may be ill.
 
 public import OutriderMetrics
+internal import OutriderThreading
 
 /// A circuit breaker, and the calls through it.
 ///
@@ -13,6 +14,8 @@ public import OutriderMetrics
 /// metrics.move(to: breaker.isOpen ? .open : .closed)
 /// ```
 ///
+/// A call that its caller cancels is neither a success nor a failure: it counts as `cancelled`. A
+/// timeout that should count as a failure belongs inside the closure, so that the closure throws it.
 /// Thread-safe; of two moves at the same time the state may be either, never both.
 public final class CircuitBreakerMetrics: Sendable {
     /// The state of a breaker.
@@ -31,6 +34,7 @@ public final class CircuitBreakerMetrics: Sendable {
 
     private let successes: Counter
     private let failures: Counter
+    private let cancellations: Counter
     private let rejections: Counter
     private let state: CurrentState
     private let place: SnapshotBoard.Place
@@ -46,6 +50,7 @@ public final class CircuitBreakerMetrics: Sendable {
             labels: ["breaker", "result"])
         successes = calls.with(breaker, "success")
         failures = calls.with(breaker, "failure")
+        cancellations = calls.with(breaker, "cancelled")
         rejections = calls.with(breaker, "rejected")
         let state = CurrentState()
         self.state = state
@@ -61,7 +66,9 @@ public final class CircuitBreakerMetrics: Sendable {
     /// The breaker is in this state now.
     public func move(to state: State) { self.state.value = state }
 
-    /// Calls, and counts a success, or a failure if it throws.
+    /// Runs `body`, and counts a success, or a failure if it throws.
+    ///
+    /// An error in a cancelled task, and any `CancellationError`, counts as `cancelled`.
     nonisolated(nonsending)
         public func call<Result, Failure: Error>(
             _ body: nonisolated(nonsending) () async throws(Failure) -> Result
@@ -72,7 +79,7 @@ public final class CircuitBreakerMetrics: Sendable {
             successes.increment()
             return result
         } catch {
-            failures.increment()
+            (isCancellation(error) ? cancellations : failures).increment()
             throw error
         }
     }
@@ -82,6 +89,9 @@ public final class CircuitBreakerMetrics: Sendable {
 
     /// A call failed.
     public func failed() { failures.increment() }
+
+    /// The caller gave a call up; that is no failure of what was called.
+    public func cancelled() { cancellations.increment() }
 
     /// A call was not made, since the breaker is open.
     public func rejected() { rejections.increment() }

@@ -36,6 +36,8 @@ public final class ObjectPoolMetrics: Sendable {
     public func made() { creations.increment() }
 
     /// An object of the pool by `find`, or else a new one, and counts which it was.
+    ///
+    /// Counts nothing if `make` throws: there is no object then.
     @inlinable
     public func get<Object, Failure: Error>(
         _ find: () throws(Failure) -> Object?, orMake make: () throws(Failure) -> Object
@@ -44,7 +46,8 @@ public final class ObjectPoolMetrics: Sendable {
             reuses.increment()
             return found
         }
+        let made = try make()
         creations.increment()
-        return try make()
+        return made
     }
 }

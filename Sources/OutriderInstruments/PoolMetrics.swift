@@ -5,6 +5,7 @@
 // of Prometheus.
 
 public import OutriderMetrics
+internal import OutriderThreading
 
 /// A pool of connections, whatever they lead to.
 ///
@@ -16,8 +17,9 @@ public import OutriderMetrics
 /// let order = try await metrics.use { try await connection.load(orderID) }
 /// ```
 ///
-/// A pool that runs dry shows as `used` at the maximum, pending requests, and a wait time that grows; a pool
-/// of which connections are not given back as `used` that never falls. Thread-safe. Recording is one look at
+/// A pool that runs dry shows as `used` at the maximum, pending requests, and a wait time that grows, also if
+/// no request gets a connection; a pool of which connections are not given back as `used` that never falls.
+/// Every request has one result: `success`, `timeout`, `failure` or `cancelled`. Thread-safe. Recording is one look at
 /// the clock and one observation. Give each pool of a registry a name of its own, of which there are few.
 public final class PoolMetrics: Sendable {
     /// What a pool holds at one moment.
@@ -49,8 +51,12 @@ public final class PoolMetrics: Sendable {
 
     private let waits: Times
     private let uses: Histogram
-    private let creations: Histogram
+    private let creations: Times
+    private let creationFailures: Counter
     private let timeouts: Counter
+    private let requests: Family<Counter>
+    private let successes: Counter
+    private let name: String
     private let place: SnapshotBoard.Place?
 
     /// The metrics of a pool.
@@ -75,12 +81,25 @@ public final class PoolMetrics: Sendable {
             in: registry)
         uses = times(
             "db_client_connection_use_time_seconds", "Time for which a connection was in use.")
-        creations = times(
-            "db_client_connection_create_time_seconds", "Time that it took to make a connection.")
+        creations = Times(
+            times(
+                "db_client_connection_create_time_seconds",
+                "Time that it took to make a connection."), in: registry)
+        creationFailures = registry.counter(
+            "db_client_connection_create_failures_total",
+            help: "Connections that could not be made.", labels: [Self.label]
+        ).with(name)
         timeouts = registry.counter(
             "db_client_connection_timeouts_total",
             help: "Requests that gave up waiting for a connection.", labels: [Self.label]
         ).with(name)
+        requests = registry.counter(
+            "db_client_connection_requests_total",
+            help: "Requests for a connection: success, timeout, failure or cancelled.",
+            labels: [Self.label, "result"])
+        for result in ["timeout", "failure", "cancelled"] { _ = requests.with(name, result) }
+        successes = requests.with(name, "success")
+        self.name = name
         place = snapshot.map { snapshot in
             SnapshotBoard.named("pools", [Self.count, Self.most, Self.pending], in: registry).add {
                 samples in
@@ -95,10 +114,10 @@ public final class PoolMetrics: Sendable {
 
     /// Gets a connection by `body`, and records how long that took.
     ///
-    /// What throws was no wait for a connection; it counts as a timeout if `isTimeout` says so.
+    /// A request that throws has waited too, and counts as a `failure`; one whose task was cancelled as
+    /// `cancelled`. If the pool has an error for timeouts, ``acquire(isTimeout:_:)`` tells them apart.
     nonisolated(nonsending)
         public func acquire<Connection>(
-            isTimeout: (any Error) -> Bool = { _ in false },
             _ body: nonisolated(nonsending) () async throws -> Connection
         ) async throws -> Connection
     {
@@ -106,9 +125,41 @@ public final class PoolMetrics: Sendable {
         do {
             let connection = try await body()
             stopwatch.stop()
+            successes.increment()
             return connection
         } catch {
-            if isTimeout(error) { timeouts.increment() }
+            stopwatch.stop()
+            requests.with(name, isCancellation(error) ? "cancelled" : "failure").increment()
+            throw error
+        }
+    }
+
+    /// Gets a connection by `body`, and records how long that took.
+    ///
+    /// An error for which `isTimeout` is true counts in `db_client_connection_timeouts_total`, and any
+    /// other as a `failure`; neither is a wait time. A request whose task was cancelled has waited, and
+    /// counts as `cancelled`.
+    nonisolated(nonsending)
+        public func acquire<Connection>(
+            isTimeout: (any Error) -> Bool,
+            _ body: nonisolated(nonsending) () async throws -> Connection
+        ) async throws -> Connection
+    {
+        let stopwatch = waits.start()
+        do {
+            let connection = try await body()
+            stopwatch.stop()
+            successes.increment()
+            return connection
+        } catch {
+            if isTimeout(error) {
+                noteTimeout()
+            } else if isCancellation(error) {
+                stopwatch.stop()
+                requests.with(name, "cancelled").increment()
+            } else {
+                noteFailure()
+            }
             throw error
         }
     }
@@ -122,24 +173,52 @@ public final class PoolMetrics: Sendable {
         try await uses.time(body)
     }
 
-    /// Makes a connection in `body`, and records how long that took.
+    /// Makes a connection in `body`, and records how long that took, or that it failed.
+    ///
+    /// An error has no time; that of a cancelled task counts as nothing at all.
     nonisolated(nonsending)
         public func create<Result, Failure: Error>(
             _ body: nonisolated(nonsending) () async throws(Failure) -> Result
         ) async throws(Failure) -> Result
     {
-        try await creations.time(body)
+        let stopwatch = creations.start()
+        do {
+            let connection = try await body()
+            stopwatch.stop()
+            return connection
+        } catch {
+            if !isCancellation(error) { noteCreationFailure() }
+            throw error
+        }
     }
 
-    /// Somebody got a connection after this time; for pools that tell so themselves.
-    public func noteWait(_ duration: Duration) { waits.histogram.observe(duration) }
+    /// A request got a connection after this time; for pools that report it themselves.
+    public func noteWait(_ duration: Duration) {
+        waits.histogram.observe(duration)
+        successes.increment()
+    }
 
     /// A connection was in use for this time.
     public func noteUse(_ duration: Duration) { uses.observe(duration) }
 
     /// A connection took this time to make.
-    public func noteCreation(_ duration: Duration) { creations.observe(duration) }
+    public func noteCreation(_ duration: Duration) { creations.histogram.observe(duration) }
 
-    /// Somebody gave up waiting for a connection.
-    public func noteTimeout() { timeouts.increment() }
+    /// A connection could not be made.
+    public func noteCreationFailure() { creationFailures.increment() }
+
+    /// A request gave up waiting for a connection.
+    public func noteTimeout() {
+        timeouts.increment()
+        requests.with(name, "timeout").increment()
+    }
+
+    /// A request got an error instead of a connection.
+    public func noteFailure() { requests.with(name, "failure").increment() }
+
+    /// A request was cancelled by its caller after it had waited for this time.
+    public func noteCancellation(after wait: Duration) {
+        waits.histogram.observe(wait)
+        requests.with(name, "cancelled").increment()
+    }
 }

@@ -19,6 +19,7 @@ public final class RateLimiterMetrics: Sendable {
     private let allowedRequests: Counter
     private let limitedRequests: Counter
     private let failedRequests: Counter
+    private let cancelledRequests: Counter
     private let waits: Histogram
     private let place: SnapshotBoard.Place?
 
@@ -36,11 +37,12 @@ public final class RateLimiterMetrics: Sendable {
         let requests = registry.counter(
             "rate_limiter_requests_total",
             help:
-                "Requests for a permit: allowed, limited, or error where the limiter did not answer.",
+                "Requests for a permit: allowed, limited, cancelled, or error if the limiter failed.",
             labels: ["limiter", "result"])
         allowedRequests = requests.with(limiter, "allowed")
         limitedRequests = requests.with(limiter, "limited")
         failedRequests = requests.with(limiter, "error")
+        cancelledRequests = requests.with(limiter, "cancelled")
         waits = registry.histogram(
             "rate_limiter_wait_seconds", help: "Time that a request waited for its permit.",
             labels: ["limiter"], buckets: buckets
@@ -63,6 +65,18 @@ public final class RateLimiterMetrics: Sendable {
 
     /// A request got none.
     public func limited() { limitedRequests.increment() }
+
+    /// A request waited for this time and got none.
+    public func limited(after wait: Duration) {
+        limitedRequests.increment()
+        waits.observe(wait)
+    }
+
+    /// The caller gave up after it had waited for this time; that is no failure of the limiter.
+    public func cancelled(after wait: Duration) {
+        cancelledRequests.increment()
+        waits.observe(wait)
+    }
 
     /// The limiter did not answer; what the service did then is its own decision.
     public func failed() { failedRequests.increment() }

@@ -23,8 +23,11 @@
     /// handlers that are removed for it: it then counts the connection until that closes.
     ///
     /// A request lasts until the last part of its answer was written. If the connection closes
-    /// before, or this handler is removed, its client has disconnected. Bytes that are no HTTP count
-    /// as protocol errors; errors, parts and events go on unchanged.
+    /// before, or this handler is removed, its client has disconnected. An answer that the pipeline
+    /// drops, such as one with a header field that is not valid, is a failure of the service without a
+    /// status. Bytes that are no HTTP count as protocol errors; errors, parts and events go on unchanged.
+    ///
+    /// Of two such handlers in one pipeline and for one registry, only the first one records.
     ///
     /// Make one for each connection; like every handler it belongs to the event loop. It holds a
     /// token for each request without an answer: one behind `HTTPServerPipelineHandler`, else as
@@ -40,7 +43,8 @@
         /// The parts of answers, unchanged.
         public typealias OutboundOut = HTTPServerResponsePart
 
-        private var requests: RecordedRequests
+        private(set) var requests: RecordedRequests
+        private var hasBegun = false
         private let scheme: URLScheme
         private let route: @Sendable (HTTPRequestHead) -> String?
 
@@ -64,7 +68,8 @@
         public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             if !requests.isOver {
                 switch unwrapInboundIn(data) {
-                case .head(let head): requests.began(recorded(head))
+                case .head(let head):
+                    if isFirst(on: context) { requests.began(recorded(head)) }
                 case .body(let bytes): requests.received(bytes.readableBytes)
                 case .end: requests.wasRead()
                 }
@@ -80,14 +85,32 @@
             if requests.awaitsAnswer {
                 switch unwrapOutboundIn(data) {
                 case .head(let head):
+                    let status = Int(head.status.code)
+                    let token = requests.answering
                     let upgraded = requests.answers(
-                        Int(head.status.code), upgrade: head.headers.first(name: "upgrade"))
+                        status, upgrade: head.headers.first(name: "upgrade"))
                     follow(upgraded, on: context)
+                    passFields(data, promise, on: context)
+                    return requests.wroteHead(status, to: token)
                 case .body(let bytes): requests.sends(bytes.readableBytes)
-                case .end: promise = requests.answered(promise, on: context.eventLoop)
+                case .end(let trailers):
+                    promise = requests.answered(
+                        promise, hasTrailers: trailers != nil, on: context.eventLoop)
+                    if trailers != nil { return passFields(data, promise, on: context) }
                 }
             }
             context.write(data, promise: promise)
+        }
+
+        /// Passes on a part with header fields; errors until then are those of the part.
+        private func passFields(
+            _ data: NIOAny, _ promise: EventLoopPromise<Void>?, on context: ChannelHandlerContext
+        ) {
+            // A handler that sees such an error may write within this write.
+            let wasWriting = requests.isWritingFields
+            requests.isWritingFields = true
+            context.write(data, promise: promise)
+            requests.isWritingFields = wasWriting
         }
 
         /// Takes ``HTTPMatchedRoute``; passes everything else on.
@@ -104,14 +127,16 @@
         /// Takes note of an upgrade that a handler before this one has made; passes it on.
         public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
             if case .upgradeComplete(let name, let head) = event as? HTTPServerUpgradeEvents {
-                follow(requests.wasUpgraded(recorded(head), to: name), on: context)
+                if isFirst(on: context) {
+                    follow(requests.wasUpgraded(recorded(head), to: name), on: context)
+                }
             }
             context.fireUserInboundEventTriggered(event)
         }
 
-        /// Counts parse errors; passes every error on.
+        /// Counts parse errors of the client's bytes; passes every error on.
         public func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            requests.failed(error)
+            if isFirst(on: context) { requests.failed(error) }
             context.fireErrorCaught(error)
         }
 
@@ -124,6 +149,18 @@
         /// Ends the requests that are not followed any more.
         public func handlerRemoved(context: ChannelHandlerContext) {
             requests.abandonAll()
+        }
+
+        /// Whether no handler further out records the same requests; looked up once for a connection.
+        private func isFirst(on context: ChannelHandlerContext) -> Bool {
+            if hasBegun { return !requests.isOver }
+            hasBegun = true
+            let first = try? context.pipeline.syncOperations.handler(type: Self.self)
+            if let first, first !== self, first.requests.records(in: requests.recorder) {
+                requests.standBack(behind: "HTTP1ServerMetricsHandler")
+                return false
+            }
+            return true
         }
 
         private func recorded(_ head: HTTPRequestHead) -> RequestHead {

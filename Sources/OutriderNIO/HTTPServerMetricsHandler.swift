@@ -46,7 +46,8 @@
         /// The parts of answers, unchanged.
         public typealias OutboundOut = HTTPResponsePart
 
-        private var requests: RecordedRequests
+        private(set) var requests: RecordedRequests
+        private var hasBegun = false
         private let route: @Sendable (HTTPRequest) -> String?
 
         /// A handler for one connection or stream.
@@ -67,11 +68,7 @@
             if !requests.isOver {
                 switch unwrapInboundIn(data) {
                 case .head(let head):
-                    requests.began(
-                        RequestHead(
-                            method: head.method.rawValue,
-                            scheme: head.scheme == "https" ? .https : .http, route: route(head),
-                            traceparent: head.headerFields.traceparent))
+                    if isFirst(on: context) { requests.began(recorded(head)) }
                 case .body(let bytes): requests.received(bytes.readableBytes)
                 case .end: requests.wasRead()
                 }
@@ -87,16 +84,33 @@
             if requests.awaitsAnswer {
                 switch unwrapOutboundIn(data) {
                 case .head(let head):
-                    let upgraded = requests.answers(
-                        head.status.code, upgrade: head.headerFields[.upgrade])
+                    let status = head.status.code
+                    let token = requests.answering
+                    let upgraded = requests.answers(status, upgrade: head.headerFields[.upgrade])
                     if let upgraded {
                         context.channel.closeFuture.whenComplete { _ in upgraded.end() }
                     }
+                    passFields(data, promise, on: context)
+                    return requests.wroteHead(status, to: token)
                 case .body(let bytes): requests.sends(bytes.readableBytes)
-                case .end: promise = requests.answered(promise, on: context.eventLoop)
+                case .end(let trailers):
+                    promise = requests.answered(
+                        promise, hasTrailers: trailers != nil, on: context.eventLoop)
+                    if trailers != nil { return passFields(data, promise, on: context) }
                 }
             }
             context.write(data, promise: promise)
+        }
+
+        /// Passes on a part with header fields; errors until then are those of the part.
+        private func passFields(
+            _ data: NIOAny, _ promise: EventLoopPromise<Void>?, on context: ChannelHandlerContext
+        ) {
+            // A handler that sees such an error may write within this write.
+            let wasWriting = requests.isWritingFields
+            requests.isWritingFields = true
+            context.write(data, promise: promise)
+            requests.isWritingFields = wasWriting
         }
 
         /// Takes ``HTTPMatchedRoute``; passes everything else on.
@@ -110,9 +124,9 @@
             promise?.succeed()
         }
 
-        /// Counts parse errors; passes every error on.
+        /// Counts parse errors of the client's bytes; passes every error on.
         public func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            requests.failed(error)
+            if isFirst(on: context) { requests.failed(error) }
             context.fireErrorCaught(error)
         }
 
@@ -125,6 +139,27 @@
         /// Ends the requests that are not followed any more.
         public func handlerRemoved(context: ChannelHandlerContext) {
             requests.abandonAll()
+        }
+
+        private func recorded(_ head: HTTPRequest) -> RequestHead {
+            RequestHead(
+                method: head.method.rawValue, scheme: head.scheme == "https" ? .https : .http,
+                route: route(head), traceparent: head.headerFields.traceparent)
+        }
+
+        /// Whether no handler further out records the same requests, of either kind of parts; looked up
+        /// once for a connection or stream.
+        private func isFirst(on context: ChannelHandlerContext) -> Bool {
+            if hasBegun { return !requests.isOver }
+            hasBegun = true
+            let pipeline = context.pipeline.syncOperations
+            let same = try? pipeline.handler(type: Self.self)
+            let other = try? pipeline.handler(type: HTTP1ServerMetricsHandler.self)
+            let recorder = requests.recorder
+            let isSame = same.map { $0 !== self && $0.requests.records(in: recorder) } ?? false
+            let isOther = other?.requests.records(in: recorder) ?? false
+            if isSame || isOther { requests.standBack(behind: "HTTPServerMetricsHandler") }
+            return !requests.isOver
         }
     }
 

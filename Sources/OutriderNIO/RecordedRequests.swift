@@ -27,24 +27,53 @@
     private struct AnsweredRequest: Sendable {
         fileprivate let token: RequestToken
         fileprivate let traceparent: String?
+        /// Why the head of its answer may not have been sent.
+        fileprivate var dropped: (any Error)?
+        /// Whether its last part had fields too, which may be what could not be sent.
+        fileprivate var hasTrailers = false
 
         /// Ends the request when that last part was written, or could not be.
         func end(_ written: Result<Void, any Error>) {
-            switch written {
-            case .success: token.finish(.completed, traceparent: traceparent)
-            case .failure: token.finish(.clientDisconnected, traceparent: traceparent)
+            switch (written, dropped) {
+            case (.success, _): token.finish(.completed, traceparent: traceparent)
+            case (.failure, let dropped?): token.finishUnsent(dropped, traceparent: traceparent)
+            case (.failure(let error), nil) where error is HTTPParserError && !hasTrailers:
+                // SwiftNIO's validator refuses an end without fields only if it refused the head.
+                token.finishUnsent(error, traceparent: traceparent)
+            case (.failure(let error), nil):
+                let hasLeft = Disconnection.isMeant(by: error)
+                token.finish(
+                    hasLeft ? .clientDisconnected : .failed(error), traceparent: traceparent)
             }
         }
+    }
+
+    /// What became of answers that the pipeline refused to send; belongs to the connection's event loop.
+    ///
+    /// SwiftNIO's validator of header fields fires one error, for the first of them, and from then on drops
+    /// all parts of the connection, failing their promises. The handler for pipelining may keep that error
+    /// back until the answer has ended.
+    private final class DroppedAnswers {
+        var error: (any Error)?
+        var isReported = false
     }
 
     /// The requests of one connection that have no full answer yet.
     struct RecordedRequests {
         private struct Unanswered {
-            let answered: AnsweredRequest
+            var answered: AnsweredRequest
             let isConnect: Bool
             var opensTunnel = false
+            var isHeadSent = false
 
             var token: RequestToken { answered.token }
+
+            /// What is left to be ended; `error` is the one of the connection's writes.
+            func ending(after error: (any Error)?) -> AnsweredRequest {
+                var answered = answered
+                if !isHeadSent { answered.dropped = error }
+                return answered
+            }
         }
 
         /// Requests of one connection that are followed at once; whoever has more without an answer
@@ -62,7 +91,12 @@
         /// speak before anybody says that there is one.
         var awaitsAnswer: Bool { !isOver && (!unanswered.isEmpty || unfollowed > 0) }
 
-        private let recorder: HTTPRequestRecorder
+        /// Set by the handler while it passes on a part of an answer that has header fields: an error that
+        /// comes meanwhile is that of the part, and not one of the client's bytes.
+        var isWritingFields = false
+
+        let recorder: HTTPRequestRecorder
+        private let dropped = DroppedAnswers()
         private let countsBytes: Bool
         private var unanswered = CircularBuffer<Unanswered>(initialCapacity: 2)
         /// Requests behind those, which are beyond the limit.
@@ -113,7 +147,7 @@
             unanswered.first?.token.setRoute(template: template)
         }
 
-        /// Notes the head of an answer; what a connection was upgraded to comes back.
+        /// Takes the head of an answer, before it is written; what a connection was upgraded to comes back.
         ///
         /// - Parameter upgrade: The field `Upgrade` of the answer.
         mutating func answers(
@@ -128,10 +162,25 @@
             }
             if (100..<200).contains(status) || unanswered.isEmpty { return nil }
             let first = unanswered.startIndex
-            unanswered[first].token.noteHead(status: status)
+            unanswered[first].token.setStatus(status)
             unanswered[first].opensTunnel =
                 unanswered[first].isConnect && (200..<300).contains(status)
             return nil
+        }
+
+        /// The request whose answer is being written; nil if none is followed.
+        var answering: RequestToken? { unanswered.first?.token }
+
+        /// Notes that the head of an answer was written, unless the pipeline has dropped it.
+        ///
+        /// - Parameter token: The request that it belongs to, from before the write: a handler may have
+        ///   ended its answer by now.
+        mutating func wroteHead(_ status: Int, to token: RequestToken?) {
+            guard dropped.error == nil, let token, token === answering,
+                !(100..<200).contains(status)
+            else { return }
+            unanswered[unanswered.startIndex].isHeadSent = true
+            token.noteHead(status: status)
         }
 
         func sends(_ count: Int) {
@@ -140,15 +189,33 @@
 
         /// Ends the request whose answer is complete once its last part was written.
         ///
-        /// - Parameter promise: That of the last part, if somebody waits for it.
+        /// - Parameters:
+        ///   - promise: That of the last part, if there is one.
+        ///   - hasTrailers: Whether the last part has fields.
         /// - Returns: The promise to write that part with.
         mutating func answered(
-            _ promise: EventLoopPromise<Void>?, on loop: any EventLoop
+            _ promise: EventLoopPromise<Void>?, hasTrailers: Bool, on loop: any EventLoop
         ) -> EventLoopPromise<Void>? {
-            guard let answered = takeAnswered() else { return promise }
-            let written = promise ?? loop.makePromise()
-            written.futureResult.whenComplete { answered.end($0) }
+            guard var answered = takeAnswered() else { return promise }
+            answered.hasTrailers = hasTrailers
+            let written = Self.promise(promise, on: loop)
+            written.futureResult.assumeIsolated().whenComplete { [answered, dropped] result in
+                if case .failure(let error) = result, error is HTTPParserError {
+                    dropped.error = dropped.error ?? error
+                }
+                answered.end(result)
+            }
             return written
+        }
+
+        /// A promise of this loop that fulfils `promise`, which may be of another one.
+        private static func promise(
+            _ promise: EventLoopPromise<Void>?, on loop: any EventLoop
+        ) -> EventLoopPromise<Void> {
+            if let promise, promise.futureResult.eventLoop === loop { return promise }
+            let own = loop.makePromise(of: Void.self)
+            own.futureResult.cascade(to: promise)
+            return own
         }
 
         /// Takes the request whose answer is complete; nil if that is none that is followed.
@@ -161,7 +228,7 @@
                 isOver = true
                 abandonAll()
             }
-            return first.answered
+            return first.ending(after: dropped.error)
         }
 
         // MARK: - Ends
@@ -178,16 +245,37 @@
         /// Ends every request that has no full answer: there will be none.
         mutating func abandonAll() {
             while let request = unanswered.popFirst() {
-                request.answered.end(.failure(ChannelError.eof))
+                request.ending(after: dropped.error).end(.failure(ChannelError.eof))
             }
             unfollowed = 0
             beingRead = nil
         }
 
-        /// Counts what was no HTTP.
+        /// Whether it records into the series of `other`.
+        func records(in other: HTTPRequestRecorder) -> Bool {
+            !isOver && recorder.registryIdentity == other.registryIdentity
+        }
+
+        /// Follows nothing: another handler records the same requests.
+        mutating func standBack(behind adapter: String) {
+            isOver = true
+            recorder.warnOfSecond(adapter)
+        }
+
+        /// Counts what was no HTTP, or takes note of why an answer is not sent.
         ///
         /// A connection that ends in the middle of a request is not counted here: its client hung up.
-        func failed(_ error: any Error) {
+        mutating func failed(_ error: any Error) {
+            if isWritingFields {
+                if !Disconnection.isMeant(by: error) {
+                    (dropped.error, dropped.isReported) = (error, true)
+                }
+                return
+            }
+            if dropped.error != nil, !dropped.isReported, error is HTTPParserError {
+                dropped.isReported = true
+                return
+            }
             guard let error = error as? HTTPParserError, error != .invalidEOFState else { return }
             recorder.noteProtocolError(error == .headerOverflow ? .headerTooLarge : .parse)
         }

@@ -31,9 +31,66 @@
                 #expect(shop.count(200) == 4)
                 #expect(shop.count(404, error: "404") == 1)
                 #expect(shop.count(nil, error: "remoteConnectionClosed") == 1)
-                #expect(shop.count(200, error: "HTTPParserError") == 1)
+                #expect(shop.count(200, error: "remoteConnectionClosed") == 1)
                 #expect(shop.count(nil, error: "deadlineExceeded") == 1)
                 #expect(shop.total == 8)
+            }
+        }
+
+        @Test func `a server that resets the connection counts like one that closes it`()
+            async throws
+        {
+            try await Shop.open { shop in
+                await #expect(throws: (any Error).self) { try await shop.get("/reset") }
+                await #expect(throws: (any Error).self) {
+                    try await shop.client.execute(
+                        shop.request("/half-reset"), timeout: .seconds(120),
+                        recorder: shop.recorder
+                    ) {
+                        // The head has come, and what follows is the reset.
+                        shop.release.succeed()
+                        return try await $0.body.collect(upTo: 1_024)
+                    }
+                }
+                #expect(shop.count(nil, error: "remoteConnectionClosed") == 1)
+                #expect(shop.count(200, error: "remoteConnectionClosed") == 1)
+                #expect(shop.total == 2)
+            }
+        }
+
+        @Test func `whatever a cancelled request throws, it counts as cancelled`() async throws {
+            struct TooLate: Error {}
+            try await Shop.open { shop in
+                let held = Task {
+                    try await shop.client.execute(
+                        shop.request("/stock"), timeout: .seconds(120), recorder: shop.recorder
+                    ) { _ in
+                        await Gate().wait()
+                        throw TooLate()
+                    }
+                }
+                held.cancel()
+                await #expect(throws: (any Error).self) { try await held.value }
+                let counts = [
+                    shop.count(nil, error: "cancelled"), shop.count(200, error: "cancelled"),
+                ]
+                #expect(counts.compactMap { $0 } == [1])
+                #expect(shop.total == 1)
+            }
+        }
+
+        @Test func `connections that are recorded twice count once`() async throws {
+            try await Shop.open(watchers: 3) { shop in
+                try await shop.get("/stock")
+                #expect(shop.connections("idle") == 1)
+                #expect(shop.connections("active") == 0)
+                try await shop.client.shutdown()
+                let areGone = try await holdsEventually {
+                    (shop.registry.value("http_client_connection_duration_seconds_count") ?? 0) > 0
+                }
+                #expect(areGone)
+                #expect(shop.connections("idle") == 0)
+                try shop.registry.expect("http_client_connection_duration_seconds_count", 1)
             }
         }
 
@@ -130,7 +187,9 @@
             ("https://stock.internal", "stock.internal", 443),
             ("http://stock.internal?x", "stock.internal", 80),
             ("https://user:word@stock.internal:444/", "stock.internal", 444),
-            ("http://[::1]:9464/", "[::1]", 9_464), ("http://[::1]/", "[::1]", 80),
+            ("http://[::1]:9464/", "::1", 9_464), ("http://[::1]/", "::1", 80),
+            ("http://[2001:DB8:0:0::1]:1/", "2001:db8::1", 1),
+            ("http://[fe80::1%25eth0]:1/", "fe80::1", 1), ("http://[::1", "[", 80),
             ("http+unix://%2Ftmp%2Fshop.sock/path", "/tmp/shop.sock", 0),
             ("stock", "", 0), ("", "", 0), ("http://", "", 80), ("http://a:b/", "a", 80),
         ])

@@ -3,6 +3,7 @@
 
 #if AsyncHTTPClient
     import AsyncHTTPClient
+    import Glibc
     import NIOCore
     import NIOHTTP1
     import NIOPosix
@@ -39,6 +40,7 @@
             case "/moved": respond(context, .found, "", ["location": "/stock"])
             case "/silent": break
             case "/closed": context.close(promise: nil)
+            case "/reset": reset(context)
             case "/held":
                 arrived.open()
                 let channel = context.channel
@@ -46,12 +48,28 @@
                     self.respond(context, .ok, "held")
                 }
             case "/half":
-                write(context, .ok, ["content-length": "100"])
-                context.writeAndFlush(
-                    wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: "half")))), promise: nil)
+                respondByHalf(context)
                 context.close(promise: nil)
+            case "/half-reset":
+                respondByHalf(context)
+                hold.hop(to: context.eventLoop).assumeIsolated().whenComplete { _ in
+                    self.reset(context)
+                }
             default: respond(context, .ok, "42")
             }
+        }
+
+        private func respondByHalf(_ context: ChannelHandlerContext) {
+            write(context, .ok, ["content-length": "100"])
+            context.writeAndFlush(
+                wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: "half")))), promise: nil)
+        }
+
+        /// Closes the connection so that the client gets a reset instead of a FIN.
+        private func reset(_ context: ChannelHandlerContext) {
+            let options = context.channel as? any SocketOptionProvider
+            options?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+                .assumeIsolated().whenComplete { _ in context.close(promise: nil) }
         }
 
         private func respond(
@@ -86,7 +104,11 @@
         let release: EventLoopPromise<Void>
 
         /// Serves while `body` runs.
-        static func open(_ body: (Shop) async throws -> Void) async throws {
+        ///
+        /// - Parameter watchers: How often the client's configuration records its connections.
+        static func open(
+            watchers: Int = 1, _ body: (Shop) async throws -> Void
+        ) async throws {
             let group = MultiThreadedEventLoopGroup.singleton
             let release = group.any().makePromise(of: Void.self)
             let hold = release.futureResult
@@ -101,7 +123,8 @@
                 }
                 .bind(host: "127.0.0.1", port: 0).get()
             let shop = Shop(
-                port: server.localAddress?.port ?? 0, arrived: arrived, release: release)
+                port: server.localAddress?.port ?? 0, arrived: arrived, release: release,
+                watchers: watchers)
             do {
                 try await body(shop)
             } catch {
@@ -111,10 +134,12 @@
             try await shop.close(server)
         }
 
-        private init(port: Int, arrived: Gate, release: EventLoopPromise<Void>) {
+        private init(
+            port: Int, arrived: Gate, release: EventLoopPromise<Void>, watchers: Int
+        ) {
             recorder = HTTPClientRecorder(registry: registry)
             var configuration = HTTPClient.Configuration()
-            configuration.recordConnections(registry: registry)
+            for _ in 0..<watchers { configuration.recordConnections(registry: registry) }
             client = HTTPClient(configuration: configuration)
             self.port = port
             self.arrived = arrived

@@ -6,6 +6,7 @@
     import FlyingFox
     import FlyingSocks
     import Foundation
+    import Glibc
     import OutriderFlyingFox
     import OutriderTesting
     import Synchronization
@@ -145,6 +146,73 @@
             try recording.registry.expect(
                 "http_server_aborted_requests_total", ["http_route": "/feed"], 1)
             #expect(recording.active("GET") == 0)
+        }
+
+        @Test(arguments: [false, true])
+        func `a client that leaves in the middle of its own body counts as 499`(
+            isAbrupt: Bool
+        ) async throws {
+            let recording = Recording()
+            var routes = RoutedHTTPHandler()
+            routes.appendRoute("POST /orders") { request in
+                .text("\(try await request.bodyData.count)")
+            }
+            try await serving(routes.recorded(by: recording.recorder)) { _, address in
+                try await onOwnThread {
+                    let connection = try Connection(address)
+                    if isAbrupt { connection.hangUpAbruptly() }
+                    try connection.send(
+                        "POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\nhello")
+                    #expect(eventually { recording.active("POST") == 1 })
+                }
+                let isCounted = try await recording.eventually {
+                    $0.requests("POST", "/orders", 499, error: "client_disconnect") == 1
+                }
+                #expect(isCounted)
+            }
+            #expect(try recording.total() == 1)
+            #expect(recording.active("POST") == 0)
+        }
+
+        @Test func `the end of a connection to another service is a failure of the service`()
+            async throws
+        {
+            let recording = Recording()
+            var routes = RoutedHTTPHandler()
+            routes.appendRoute("GET /proxy") { _ in throw SocketError.disconnected }
+            try await serving(routes.recorded(by: recording.recorder)) { _, address in
+                let status = try await ask("/proxy", address).status
+                #expect(status == 500)
+            }
+            #expect(recording.requests("GET", "/proxy", 500, error: "SocketError") == 1)
+        }
+
+        @Test(arguments: [
+            SocketError.disconnected, .failed(type: "Read", errno: ECONNRESET, message: ""),
+        ])
+        func `an echo whose client leaves is cut off by the client`(error: SocketError) async throws
+        {
+            let recording = Recording()
+            var routes = RoutedHTTPHandler()
+            routes.appendRoute("POST /echo") { _ in
+                let pieces = Pieces { index in
+                    if index > 0 { throw error }
+                    return [1]
+                }
+                return HTTPResponse(statusCode: .ok, body: HTTPBodySequence(from: pieces))
+            }
+            try await serving(routes.recorded(by: recording.recorder)) { _, address in
+                try await onOwnThread {
+                    let connection = try Connection(address)
+                    try connection.send(
+                        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na")
+                    connection.drain()
+                }
+                let isCounted = try await recording.eventually {
+                    $0.requests("POST", "/echo", 200, error: "client_disconnect") == 1
+                }
+                #expect(isCounted)
+            }
         }
 
         @Test func `a stream that fails counts as cut off, with its error`() async throws {

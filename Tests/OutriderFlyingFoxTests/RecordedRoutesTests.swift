@@ -168,6 +168,29 @@
             #expect(recording.active("GET") == 0)
         }
 
+        @Test func `a route that is recorded twice counts once, and warns once`() async throws {
+            let recording = Recording()
+            let second = HTTPRequestRecorder(registry: recording.registry)
+            var orders = RoutedHTTPHandler()
+            orders.appendRoute(
+                "GET /api/orders",
+                to: second.recording("/api/orders", ClosureHTTPHandler { _ in .text("fine") }))
+            var routes = RoutedHTTPHandler()
+            routes.appendRoute("GET /api/*", to: orders.recorded(by: recording.recorder))
+            try await serving(routes.recorded(by: recording.recorder)) { _, address in
+                for _ in 0..<2 {
+                    let text = try await ask("/api/orders", address).text
+                    #expect(text == "fine")
+                }
+                let status = try await ask("/api/none", address).status
+                #expect(status == 404)
+            }
+            #expect(recording.requests("GET", "/api/*", 200) == 2)
+            #expect(recording.requests("GET", "_UNMATCHED", 404) == 1)
+            #expect(try recording.total() == 3)
+            #expect(recording.log.messages.count == 1)
+        }
+
         @Test func `any handler can be recorded under a template`() async throws {
             let recording = Recording()
             let handler = recording.recorder.recording(

@@ -17,11 +17,12 @@
     /// A registry whose clock a test moves, and a recorder into it.
     struct Recording {
         let clock = ManualClock(uptime: .seconds(1))
+        let log = RecordedMessages()
         let registry: Registry
         let recorder: HTTPRequestRecorder
 
         init(_ configure: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }) {
-            registry = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
+            registry = Registry(log: log.log, clock: clock)
             var configuration = HTTPRequestRecorder.Configuration()
             configure(&configuration)
             recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)

@@ -3,6 +3,7 @@
 
 #if GRPC
     import GRPCCore
+    import OutriderEndpoint
     import OutriderGRPC
     import TestSupport
     import Testing
@@ -91,6 +92,64 @@
             #expect(restaurant.served("Wait", "CANCELLED") == 1)
             #expect(restaurant.made("Wait", "CANCELLED", error: "CANCELLED") == 1)
             #expect(restaurant.totals == [1, 1])
+        }
+
+        @Test func `a handler that fails because its caller has left is not a fault of the server`()
+            async throws
+        {
+            let restaurant = Restaurant()
+            try await restaurant.open { client in
+                let call = Task { try await client.call("Stumble") }
+                await restaurant.waits.wait()
+                call.cancel()
+                await #expect(throws: (any Error).self) { try await call.value }
+                let isQuiet = try await restaurant.isQuiet()
+                #expect(isQuiet)
+            }
+            #expect(restaurant.served("Stumble", "CANCELLED") == 1)
+            #expect(restaurant.totals == [1, 1])
+        }
+
+        @Test(arguments: [false, true])
+        func `a client whose connection closes or is reset has cancelled its calls`(
+            isAbrupt: Bool
+        ) async throws {
+            let restaurant = Restaurant()
+            try await restaurant.serve { port in
+                let connection = try await onOwnThread {
+                    try HeldConnection(.loopback(port: UInt16(port)), isAbrupt: isAbrupt) {
+                        try $0.send(bytes: HTTP2Bytes.call("/test.Kitchen/Listen"))
+                    }
+                }
+                await restaurant.waits.wait()
+                connection.close()
+                let isQuiet = try await restaurant.isQuiet()
+                #expect(isQuiet)
+            }
+            #expect(restaurant.served("Listen", "CANCELLED") == 1)
+            #expect(restaurant.totals == [1, 0])
+        }
+
+        @Test func `interceptors that are there twice count each call once, and warn once`()
+            async throws
+        {
+            let restaurant = Restaurant(copies: 3)
+            try await restaurant.open { client in
+                for _ in 0..<2 { try await client.call("Cook", [[1]]) }
+                await #expect(throws: RPCError.self) { try await client.call("Refuse") }
+                let isQuiet = try await restaurant.isQuiet()
+                #expect(isQuiet)
+            }
+            #expect(restaurant.served("Cook", "OK") == 2)
+            #expect(restaurant.made("Cook", "OK") == 2)
+            #expect(restaurant.totals == [3, 3])
+            #expect(restaurant.log.messages.count == 2)
+        }
+
+        @Test func `an IPv6 address of a server has no brackets`() async throws {
+            let restaurant = Restaurant(address: "[::1]")
+            try await restaurant.open { client in try await client.call("Cook") }
+            #expect(restaurant.made("Cook", "OK") == 1)
         }
 
         @Test func `a stream is one call, also if its reader leaves in the middle`() async throws {

@@ -63,6 +63,16 @@
                 try await context.cancellation.cancelled
                 throw CancellationError()
             }
+            add("Stumble", to: &router) { _, context in
+                waits.open()
+                try? await context.cancellation.cancelled
+                throw Smoke()
+            }
+            add("Listen", to: &router) { request, _ in
+                waits.open()
+                for try await _ in request.messages {}
+                return Answer { _ in [:] }
+            }
             add("Drip", to: &router) { _, context in
                 Answer { writer in
                     for _ in 0..<3 { try await writer.write([1]) }
@@ -107,32 +117,53 @@
         let server: Registry
         let client: Registry
         let waits = Gate()
+        let log = RecordedMessages()
+        private let copies: Int
+        private let address: String
 
-        init(clock: any MetricClock = SystemMetricClock()) {
-            server = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
-            client = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
+        /// A restaurant that is closed yet.
+        ///
+        /// - Parameters:
+        ///   - clock: What both registries take their times by.
+        ///   - copies: How often each interceptor is there.
+        ///   - address: What the client calls the server.
+        init(
+            clock: any MetricClock = SystemMetricClock(), copies: Int = 1,
+            address: String = "kitchen"
+        ) {
+            server = Registry(log: log.log, clock: clock)
+            client = Registry(log: log.log, clock: clock)
+            self.copies = copies
+            self.address = address
         }
 
         /// Serves while `body` runs.
         func open(_ body: @Sendable (Client) async throws -> Void) async throws {
+            try await serve { try await visit(port: $0, body) }
+        }
+
+        /// Serves at a port while `body` runs.
+        func serve(_ body: @Sendable (Int) async throws -> Void) async throws {
             try await withGRPCServer(
                 transport: .http2NIOPosix(
                     address: .ipv4(host: "127.0.0.1", port: 0), transportSecurity: .plaintext),
                 services: [Kitchen(waits: waits)],
-                interceptors: [OutriderServerInterceptor(registry: server)]
+                interceptors: (0..<copies).map { _ in OutriderServerInterceptor(registry: server) }
             ) { running in
                 let address = try await running.listeningAddress
-                try await visit(port: address?.ipv4?.port ?? 0, body)
+                try await body(address?.ipv4?.port ?? 0)
             }
         }
 
         /// A client of whatever is at that port, which may be nothing.
         func visit(port: Int, _ body: @Sendable (Client) async throws -> Void) async throws {
-            let calls = OutriderClientInterceptor("kitchen", port: 50_051, registry: client)
+            let all = (0..<copies).map { _ in
+                OutriderClientInterceptor(address, port: 50_051, registry: client)
+            }
             let transport = try HTTP2ClientTransport.Posix(
                 target: .ipv4(address: "127.0.0.1", port: port), transportSecurity: .plaintext)
             try await withGRPCClient(
-                transport: calls.recording(transport), interceptors: [calls], handleClient: body)
+                transport: all[0].recording(transport), interceptors: all, handleClient: body)
         }
 
         /// Calls that the server recorded.
@@ -144,7 +175,7 @@
         /// Calls that the client recorded.
         func made(_ method: String, _ status: String, error: String = "") -> Double? {
             var labels = labels(method, status, error: error)
-            labels["server_address"] = "kitchen"
+            labels["server_address"] = address.filter { !"[]".contains($0) }
             labels["server_port"] = "50051"
             return client.value("rpc_client_call_duration_seconds_count", labels)
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a request ended: its status, why it failed, and whether its answer was cut off.
 
+import Glibc
 import OutriderHTTP
 import OutriderTesting
 import Testing
@@ -84,6 +85,26 @@ import Testing
         token.finish(.failed(OutOfStock()))
         try recording.expectOne("200", error: "OutOfStock")
         try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
+    }
+
+    @Test(arguments: [false, true])
+    func `an answer that could not be sent has no status and is not aborted`(
+        isNoted: Bool
+    ) throws {
+        let token = recording.begin()
+        token.setStatus(200)
+        if isNoted { token.noteHead(status: 200) }
+        token.finishUnsent(OutOfStock())
+        try recording.expectOne("", error: "OutOfStock")
+        #expect(try recording.total(Recording.aborted) == 0)
+    }
+
+    @Test func `a connection has ended by the errors of the other end's leaving, and no others`() {
+        let ends = [ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN, ETIMEDOUT]
+        #expect(ends.allSatisfy { Disconnection.isMeant(byErrno: $0) })
+        let others = [ECONNREFUSED, EMFILE, ENOSPC, EIO, EINVAL, 0]
+        #expect(others.allSatisfy { !Disconnection.isMeant(byErrno: $0) })
+        #expect(!Disconnection.isMeant(byNameOf: OutOfStock()))
     }
 
     // MARK: - Clients that go away

@@ -4,6 +4,7 @@
 import OutriderHTTP
 import OutriderMetrics
 import OutriderTesting
+import TestSupport
 import Testing
 
 @Suite struct OutgoingRequestTests {
@@ -91,6 +92,11 @@ import Testing
         try expectOne("", error: "cancelled")
     }
 
+    @Test func `a request that failed by cancellation is cancelled`() throws {
+        recorder.begin(method: "GET", to: stock).finish(.failed(CancellationError()))
+        try expectOne("", error: "cancelled")
+    }
+
     @Test func `a token that is dropped counts once, as abandoned`() throws {
         _ = recorder.begin(method: "GET", to: stock)
         try expectOne("", error: "abandoned")
@@ -147,6 +153,19 @@ import Testing
         try expectOne("", error: "cancelled")
     }
 
+    @Test func `whatever a body throws in a cancelled task counts as cancelled`() async throws {
+        let (recorder, stock) = (recorder, stock)
+        let request = Task {
+            try await recorder.record(method: "GET", to: stock) { _ in
+                await Gate().wait()
+                throw OutOfStock()
+            }
+        }
+        request.cancel()
+        await #expect(throws: OutOfStock.self) { try await request.value }
+        try expectOne("", error: "cancelled")
+    }
+
     @Test func `a body that ended its token has decided`() async throws {
         await recorder.record(method: "GET", to: stock) { token in
             token.setStatus(204)
@@ -198,6 +217,28 @@ import Testing
         recorder.begin(method: "GET", to: recorder.peer("a", port: 2)).finish()
         try registry.expect("\(Self.durations)_count", Self.labels("", address: "a", port: "1"), 1)
         try registry.expect("\(Self.durations)_count", Self.labels("", address: "a", port: "2"), 2)
+    }
+
+    @Test(arguments: ["::1", "[::1]", "[0:0:0:0:0:0:0:1]", "0::0001", "[::1%lo]"])
+    func `one IPv6 address is one server, however it is written`(address: String) throws {
+        recorder.begin(method: "GET", to: recorder.peer(address, port: 1)).finish()
+        recorder.begin(method: "GET", to: recorder.peer("::1", port: 1)).finish()
+        let labels = Self.labels("", address: "::1", port: "1")
+        try registry.expect("\(Self.durations)_count", labels, 2)
+        #expect(try registry.samples("\(Self.durations)_count").count == 1)
+    }
+
+    @Test(arguments: [
+        ("Stock.Internal", "stock.internal"), ("/tmp/Shop.sock", "/tmp/Shop.sock"),
+        ("[Stock]", "[stock]"), ("[", "["), ("a:b", "a:b"),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+    ])
+    func `a name is in lower case, and the path of a socket as it is`(
+        address: String, label: String
+    ) throws {
+        recorder.begin(method: "GET", to: recorder.peer(address, port: 1)).finish()
+        let labels = Self.labels("", address: label, port: "1")
+        try registry.expect("\(Self.durations)_count", labels, 1)
     }
 
     @Test(arguments: ["", "a\"b\\c\nd", "\0", "h\u{1F600}", String(repeating: "x", count: 100_000)])

@@ -34,6 +34,7 @@
     struct Service: RecordedServer {
         let registry: Registry
         let clock = ManualClock()
+        let log = RecordedMessages()
         let recorder: HTTPRequestRecorder
         /// Opened when a connection was closed.
         let gone = Gate()
@@ -41,7 +42,7 @@
         init(_ change: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }) {
             var configuration = HTTPRequestRecorder.Configuration()
             change(&configuration)
-            registry = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
+            registry = Registry(log: log.log, clock: clock)
             recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)
         }
 

@@ -43,6 +43,42 @@ private struct Unreachable: Error {}
         }
         #expect(requests("hit", level: "2") == 1)
         #expect(requests("miss", level: "2") == 1)
+        #expect(throws: Unreachable.self) {
+            try cache.lookUp { () throws(Unreachable) -> String? in throw Unreachable() }
+        }
+        #expect(requests("miss", level: "2") == 2)
+        #expect(
+            registry.value("cache_lookup_failures_total", ["cache": "orders", "level": "2"]) == 2)
+    }
+
+    @Test func `a look-up that its caller cancels is neither a hit nor a miss`() async throws {
+        let cache = CacheMetrics("orders", level: "2", registry: registry)
+        await inCancelledTask {
+            try await cache.lookUp { () async throws -> String? in throw GaveUp() }
+        }
+        #expect(requests("hit", level: "2") == 0)
+        #expect(requests("miss", level: "2") == 0)
+        let labels = ["cache": "orders", "level": "2"]
+        try registry.expect("cache_lookup_failures_total", labels, 0)
+    }
+
+    @Test func `loads that fail or are cancelled count as such, and not as quick loads`()
+        async throws
+    {
+        let cache = CacheMetrics("orders", registry: registry)
+        for _ in 0..<100 {
+            await #expect(throws: Unreachable.self) {
+                try await cache.load { () async throws(Unreachable) in throw Unreachable() }
+            }
+        }
+        await inCancelledTask { try await cache.load { throw GaveUp() } }
+        await cache.load {}
+        let labels = ["cache": "orders", "level": "1"]
+        for (result, count) in [("success", 1.0), ("failure", 100), ("cancelled", 1)] {
+            try registry.expect(
+                "cache_loads_total", labels.merging(["result": result]) { $1 }, count)
+        }
+        try registry.expect("cache_load_duration_seconds_count", labels, 1)
     }
 
     @Test func `levels are apart, and have their entries`() throws {

@@ -56,6 +56,34 @@ private struct Failed: Error {}
         }
     }
 
+    @Test func `calls that their callers cancel are neither successes nor failures`() async throws {
+        let breaker = CircuitBreakerMetrics("payments", registry: registry)
+        for _ in 0..<50 {
+            await inCancelledTask { try await breaker.call { try Task.checkCancellation() } }
+        }
+        await inCancelledTask { try await breaker.call { throw GaveUp() } }
+        // A part of the call was cancelled, and the caller was not.
+        await #expect(throws: CancellationError.self) {
+            try await breaker.call { throw CancellationError() }
+        }
+        breaker.cancelled()
+        for (result, count) in [("cancelled", 53.0), ("failure", 0), ("success", 0)] {
+            try registry.expect(
+                "circuit_breaker_calls_total", ["breaker": "payments", "result": result], count)
+        }
+    }
+
+    @Test func `a request that waited for a permit has its wait, whatever came of it`() throws {
+        let limiter = RateLimiterMetrics("orders", registry: registry)
+        limiter.limited(after: .milliseconds(250))
+        limiter.cancelled(after: .milliseconds(500))
+        for (result, count) in [("limited", 1.0), ("cancelled", 1), ("allowed", 0), ("error", 0)] {
+            try registry.expect(
+                "rate_limiter_requests_total", ["limiter": "orders", "result": result], count)
+        }
+        try registry.expect("rate_limiter_wait_seconds_sum", ["limiter": "orders"], 0.75)
+    }
+
     @Test func `subscribers are counted until they end, by themselves if need be`() throws {
         let fanout = FanoutMetrics("chat", registry: registry)
         let first = fanout.subscribe()
@@ -92,6 +120,14 @@ private struct Failed: Error {}
         for result in ["reused", "new"] {
             try registry.expect("object_pool_gets_total", ["pool": "buffers", "result": result], 2)
         }
+    }
+
+    @Test func `an object that could not be made is not counted`() throws {
+        let metrics = ObjectPoolMetrics("buffers", registry: registry)
+        #expect(throws: Failed.self) {
+            try metrics.get({ () throws(Failed) -> Int? in nil }, orMake: { throw Failed() })
+        }
+        try registry.expect("object_pool_gets_total", ["pool": "buffers", "result": "new"], 0)
     }
 
     @Test func `a service that ends tells for how long, and what is left`() throws {

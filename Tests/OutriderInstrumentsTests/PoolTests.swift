@@ -75,5 +75,69 @@ private struct Refused: Error {}
         pool.noteTimeout()
         try registry.expect("db_client_connection_timeouts_total", orders, 2)
         try registry.expect("db_client_connection_wait_time_seconds_count", orders, 0)
+        try expectRequests(["success": 0, "timeout": 2, "failure": 1, "cancelled": 0])
+    }
+
+    @Test func `the waits of a dry pool grow, also if its timeouts are not told apart`()
+        async throws
+    {
+        let pool = PoolMetrics("orders", registry: registry)
+        let clock = clock
+        for _ in 0..<100 {
+            await #expect(throws: Timeout.self) {
+                try await pool.acquire {
+                    clock.advance(by: .seconds(5))
+                    throw Timeout()
+                }
+            }
+        }
+        try registry.expect("db_client_connection_wait_time_seconds_count", orders, 100)
+        try registry.expect("db_client_connection_wait_time_seconds_sum", orders, 500)
+        try expectRequests(["success": 0, "timeout": 0, "failure": 100, "cancelled": 0])
+    }
+
+    @Test(arguments: [false, true])
+    func `a caller that gives up has waited, and the pool has not failed`(
+        knowsTimeouts: Bool
+    ) async throws {
+        let pool = PoolMetrics("orders", registry: registry)
+        let clock = clock
+        for _ in 0..<100 {
+            await inCancelledTask {
+                let lease: @Sendable () async throws -> Void = {
+                    clock.advance(by: .seconds(5))
+                    throw GaveUp()
+                }
+                if knowsTimeouts {
+                    try await pool.acquire(isTimeout: { $0 is Timeout }, lease)
+                } else {
+                    try await pool.acquire(lease)
+                }
+            }
+        }
+        pool.noteCancellation(after: .seconds(5))
+        try registry.expect("db_client_connection_wait_time_seconds_sum", orders, 505)
+        try registry.expect("db_client_connection_timeouts_total", orders, 0)
+        try expectRequests(["success": 0, "timeout": 0, "failure": 0, "cancelled": 101])
+    }
+
+    @Test func `a connection that could not be made is a failure, and takes no time`() async throws
+    {
+        let pool = PoolMetrics("orders", registry: registry)
+        await #expect(throws: Refused.self) {
+            try await pool.create { () async throws(Refused) in throw Refused() }
+        }
+        await inCancelledTask { try await pool.create { throw GaveUp() } }
+        pool.noteCreationFailure()
+        try registry.expect("db_client_connection_create_failures_total", orders, 2)
+        try registry.expect("db_client_connection_create_time_seconds_count", orders, 0)
+    }
+
+    private func expectRequests(_ counts: [String: Double]) throws {
+        for (result, count) in counts {
+            try registry.expect(
+                "db_client_connection_requests_total", orders.merging(["result": result]) { $1 },
+                count)
+        }
     }
 }

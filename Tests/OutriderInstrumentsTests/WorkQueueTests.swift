@@ -45,7 +45,69 @@ private struct Failed: Error {}
         }
         try registry.expect("work_queue_active", labels, 0)
         try registry.expect("work_queue_depth", labels, 0)
+        try registry.expect("work_queue_failures_total", labels, 1)
         #expect(registry.value("work_queue_capacity", labels) == nil)
+    }
+
+    @Test func `work that its caller cancels has not failed`() async throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        await inCancelledTask {
+            try await queue.enqueued().run { () async throws in throw GaveUp() }
+        }
+        try registry.expect("work_queue_failures_total", labels, 0)
+        try registry.expect("work_queue_run_seconds_count", labels, 1)
+    }
+
+    @Test func `tickets that a stream drops, or that go with their queue, leave it`() async throws {
+        let metrics = WorkQueueMetrics("orders", registry: registry)
+        do {
+            let (tickets, queue) = AsyncStream.makeStream(
+                of: WorkQueueMetrics.Ticket.self, bufferingPolicy: .bufferingNewest(10))
+            for _ in 0..<1_000 { queue.yield(metrics.enqueued()) }
+            try registry.expect("work_queue_depth", labels, 10)
+            for await ticket in tickets.prefix(3) { ticket.run {} }
+            try registry.expect("work_queue_depth", labels, 7)
+            withExtendedLifetime((tickets, queue)) {}
+        }
+        try registry.expect("work_queue_depth", labels, 0)
+        try registry.expect("work_queue_rejected_total", labels, 997)
+        try registry.expect("work_queue_run_seconds_count", labels, 3)
+    }
+
+    @Test func `work that is not ended ends with its last reference`() throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        do {
+            let batch = (0..<3).map { _ in queue.enqueued().begin() }
+            try registry.expect("work_queue_active", labels, 3)
+            batch.first?.fail()
+            try registry.expect("work_queue_active", labels, 2)
+            withExtendedLifetime(batch) {}
+        }
+        try registry.expect("work_queue_active", labels, 0)
+        try registry.expect("work_queue_run_seconds_count", labels, 3)
+        try registry.expect("work_queue_failures_total", labels, 1)
+        try registry.expect("work_queue_rejected_total", labels, 0)
+    }
+
+    @Test func `only the first use of a ticket counts`() throws {
+        let queue = WorkQueueMetrics("orders", registry: registry)
+        do {
+            let ticket = queue.enqueued()
+            let running = ticket.begin()
+            ticket.begin().end()
+            ticket.run {}
+            ticket.leave()
+            try registry.expect("work_queue_active", labels, 1)
+            running.end()
+            running.end()
+            running.fail()
+            withExtendedLifetime(ticket) {}
+        }
+        for name in ["depth", "active", "rejected_total", "failures_total"] {
+            try registry.expect("work_queue_\(name)", labels, 0)
+        }
+        try registry.expect("work_queue_wait_seconds_count", labels, 1)
+        try registry.expect("work_queue_run_seconds_count", labels, 1)
     }
 
     @Test func `work that was not taken, or left, is rejected`() throws {

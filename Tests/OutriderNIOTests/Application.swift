@@ -13,6 +13,8 @@
     /// | `/stream` | head and `first`, then waits to be released for `second` and the end |
     /// | `/held` | waits to be released before anything |
     /// | `/close`, `/half` | closes without an answer, or after its head |
+    /// | `/bad-head`, `/bad-head-close` | a header field that cannot be sent; goes on, or closes |
+    /// | `/bad-trailer` | a trailer that cannot be sent |
     /// | `/matched` | tells the route late |
     /// | `/continue` | two informational heads first |
     /// | `/500`, `/404` | that status |
@@ -64,6 +66,19 @@
                 isHeld = true
                 sendHead(200, [("Content-Length", "9")], context)
                 context.close(promise: nil)
+            case "/bad-head":
+                sendHead(200, [("Content-Length", "2"), ("X-Bad", "a\0b")], context)
+                sendBody("no", context)
+                sendEnd(context)
+            case "/bad-head-close":
+                isHeld = true
+                sendHead(200, [("Content-Length", "2"), ("X-Bad", "a\r\nb: c")], context)
+                context.close(promise: nil)
+            case "/bad-trailer":
+                sendHead(200, [("Transfer-Encoding", "chunked")], context)
+                sendBody("yes", context)
+                let trailers = HTTPHeaders([("X-Bad", "a\0b")])
+                context.writeAndFlush(wrapOutboundOut(.end(trailers)), promise: nil)
             case "/matched":
                 context.triggerUserOutboundEvent(HTTPMatchedRoute("/late/{id}"), promise: nil)
                 send(200, "\(size)", context)

@@ -27,11 +27,14 @@
             #expect(try await service.recordsOnce(499, "/held", error: "client_disconnect"))
         }
 
-        @Test(arguments: Pipeline.eachKindOfParts)
-        func `a client that hangs up in a stream has aborted it`(pipeline: Pipeline) async throws {
+        @Test(arguments: Pipeline.eachKindOfParts, [false, true])
+        func `a client that hangs up in a stream has aborted it`(
+            pipeline: Pipeline, isAbrupt: Bool
+        ) async throws {
             let service = Service()
             try await service.serve(pipeline) { address in
                 let connection = try Connection(address)
+                if isAbrupt { connection.hangUpAbruptly() }
                 try connection.send(request("/stream"))
                 _ = try connection.text(upTo: "first")
             }
@@ -40,13 +43,14 @@
                 "http_server_aborted_requests_total", ["http_route": "/stream"], 1)
         }
 
-        @Test(arguments: Pipeline.eachKindOfParts)
+        @Test(arguments: Pipeline.eachKindOfParts, [false, true])
         func `a client that hangs up in its own body counts as 499`(
-            pipeline: Pipeline
+            pipeline: Pipeline, isAbrupt: Bool
         ) async throws {
             let service = Service()
             try await service.serve(pipeline) { address in
                 let connection = try Connection(address)
+                if isAbrupt { connection.hangUpAbruptly() }
                 try connection.send(
                     request("/upload", method: "POST", fields: "Content-Length: 99\r\n") + "hello")
                 #expect(eventually { service.active == 1 })

@@ -63,6 +63,7 @@
 
         let registry: Registry
         let clock = ManualClock()
+        let log = RecordedMessages()
         let recorder: HTTPRequestRecorder
         let heads = Count()
         /// Lets go on what waits to be released.
@@ -71,7 +72,7 @@
         init(_ change: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }) {
             var configuration = HTTPRequestRecorder.Configuration()
             change(&configuration)
-            registry = Registry(log: DiagnosticLog { _, _ in }, clock: clock)
+            registry = Registry(log: log.log, clock: clock)
             recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)
         }
 

@@ -15,7 +15,8 @@ public final class ClientRequestToken: Sendable {
         ///
         /// A status from 400 on is an error for who asked, and stands in `error_type` too.
         case completed
-        /// By an error: no connection, a timeout, an answer that broke off.
+        /// By an error: no connection, a timeout, an answer that broke off. A `CancellationError` counts as
+        /// ``cancelled``.
         case failed(any Error)
         /// Given up by the caller.
         case cancelled
@@ -49,6 +50,7 @@ public final class ClientRequestToken: Sendable {
     public func finish(_ outcome: Outcome = .completed) {
         switch outcome {
         case .completed: end(error: ErrorKind.none)
+        case .failed(let error) where error is CancellationError: end(error: ErrorKind.cancelled)
         case .failed(let error): end(error: recorder.errorTypes.number(of: error))
         case .cancelled: end(error: ErrorKind.cancelled)
         }

@@ -117,7 +117,10 @@ public final class HTTPClientRecorder: Sendable {
     ///
     /// Beyond ``Configuration/limit`` peers, all others are `_OVERFLOW`, and so is a name of more than
     /// 1,024 bytes: a host has 253 at most (RFC 1035, 2.3.4).
+    /// An IPv6 address may have brackets or not: `[::1]` and `::1` are one server, as are names in
+    /// lower and upper case.
     public func peer(_ address: String, port: Int) -> Peer {
+        let address = HostAddress.label(address)
         let name = Name(address: address, port: port)
         let series = peers.withLock { peers in
             if let known = peers[name] { return known }
@@ -143,7 +146,8 @@ public final class HTTPClientRecorder: Sendable {
 
     /// Records the request that `body` sends: its status if the token was told, else its error.
     ///
-    /// The time ends when `body` returns or throws. A `CancellationError` counts as `cancelled`.
+    /// The time ends when `body` returns or throws. An error in a cancelled task, and any
+    /// `CancellationError`, counts as `cancelled`.
     nonisolated(nonsending)
         public func record<Result, Failure: Error>(
             method: String, to peer: Peer,
@@ -156,7 +160,7 @@ public final class HTTPClientRecorder: Sendable {
             token.finish(.completed)
             return result
         } catch {
-            token.finish(error is CancellationError ? .cancelled : .failed(error))
+            token.finish(isCancellation(error) ? .cancelled : .failed(error))
             throw error
         }
     }

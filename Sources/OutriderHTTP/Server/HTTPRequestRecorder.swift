@@ -48,6 +48,9 @@ public final class HTTPRequestRecorder: Sendable {
     let errorTypes = ErrorTypes()
     let traceparent: (@Sendable () -> String?)?
     let upgrades: UpgradeFamilies
+    let log: DiagnosticLog
+    /// Recorders of one registry share their series.
+    package let registryIdentity: ObjectIdentifier
     private let methods: MethodTable
     private let routes: RouteTable
     private let identity: UInt64
@@ -64,6 +67,8 @@ public final class HTTPRequestRecorder: Sendable {
         families = ServerFamilies(in: registry, configuration)
         upgrades = UpgradeFamilies(in: registry, limit: configuration.limit)
         uptime = registry.uptime
+        log = registry.log
+        registryIdentity = ObjectIdentifier(registry)
         methods = MethodTable(additional: configuration.additionalMethods)
         recordsBodySizes = configuration.recordsBodySizes
         recordsTimeToFirstByte = configuration.recordsTimeToFirstByte

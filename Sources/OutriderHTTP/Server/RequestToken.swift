@@ -33,6 +33,7 @@ public final class RequestToken: Sendable {
     /// What ended it.
     private enum Ending {
         case finished(Outcome)
+        case unsent(any Error)
         case upgraded
         case abandoned
 
@@ -40,7 +41,7 @@ public final class RequestToken: Sendable {
         var isComplete: Bool {
             switch self {
             case .finished(.completed), .upgraded: true
-            case .finished, .abandoned: false
+            case .finished, .unsent, .abandoned: false
             }
         }
 
@@ -48,7 +49,7 @@ public final class RequestToken: Sendable {
         var isByClient: Bool {
             switch self {
             case .finished(.clientDisconnected), .abandoned: true
-            case .finished, .upgraded: false
+            case .finished, .unsent, .upgraded: false
             }
         }
     }
@@ -176,6 +177,18 @@ public final class RequestToken: Sendable {
         end(.finished(outcome), traceparent: traceparent)
     }
 
+    /// Ends it with an error of the service that kept its answer from being sent, such as a header field
+    /// that is not valid.
+    ///
+    /// It has no status, whatever was set or noted, since the client got none.
+    package func finishUnsent(
+        _ error: any Error, traceparent: @autoclosure () -> String? = nil
+    ) {
+        headTime.store(0, ordering: .relaxed)
+        state.bitwiseAnd(~State.headSent, ordering: .relaxed)
+        end(.unsent(error), traceparent: traceparent)
+    }
+
     /// Ends it as a handshake with status 101, and counts the connection that it has become.
     ///
     /// Hours of WebSocket do not belong among the durations of requests.
@@ -271,6 +284,7 @@ public final class RequestToken: Sendable {
             let status = known == 0 ? 500 : known
             let isShown = status >= 500 || headSent
             return (status, isShown ? recorder.errorTypes.number(of: error) : ErrorKind.none)
+        case .unsent(let error): return (0, recorder.errorTypes.number(of: error))
         case .finished(.clientDisconnected):
             return (headSent ? known : 499, ErrorKind.clientDisconnect)
         case .abandoned: return (headSent ? known : 499, ErrorKind.abandoned)

@@ -124,6 +124,9 @@ public final class Registry: Sendable {
         }
     }
 
+    /// Where the registry's advice goes.
+    package var log: DiagnosticLog { diagnostics.log }
+
     /// Handlers of swift-metrics that have an owner.
     package var handlerCount: Int { handlers.count }
 

@@ -14,7 +14,8 @@ CALLED = Histogram("rpc_client_call_duration_seconds")
 
 def http() -> Row:
     """Requests to other services."""
-    failed = REQUESTS.where('error_type!=""')
+    # What the caller gave up says nothing about the server.
+    failed = REQUESTS.where('error_type!~"|cancelled"')
     life = Histogram("http_client_connection_duration_seconds")
     return Row(
         "Calls of other services",
@@ -36,7 +37,7 @@ def http() -> Row:
 def grpc() -> Row:
     """gRPC, as a server and as a client."""
     def failed(calls: Histogram) -> str:
-        return share(total(calls.where('error_type!=""').count, "rpc_method"), total(calls.count, "rpc_method"))
+        return share(total(calls.where('error_type!~"|CANCELLED"').count, "rpc_method"), total(calls.count, "rpc_method"))
 
     return Row(
         "gRPC",

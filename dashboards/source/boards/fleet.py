@@ -37,7 +37,7 @@ def now(requests: Histogram, failed: Histogram) -> Row:
             number("Just started", "Instances that have been running for less than a quarter of an hour.", "short",
                    Query(f"count({UPTIME} < 900) or count({gauge('outrider_build_info')}) * 0", "instances")),
             number("Requests", "Requests answered a second by all of them.", "reqps", Query(total(requests.count), "requests")),
-            number("Server errors", "Share of their requests that ended with a status of 500 or above.", "percentunit",
+            number("Server errors", "Share of their requests that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
                    Query(share(total(failed.count), total(requests.count)), "5xx"), bounds=ERRORS),
             number("p99", "Ninety-nine of a hundred of their requests are answered within this time.", "s",
                    Query(requests.quantile(0.99), "p99")),
@@ -72,7 +72,7 @@ def together(requests: Histogram, failed: Histogram, names: Naming) -> Row:
         [
             graph("Requests by job", "Requests answered a second, summed over instances after the rate of each was taken, so that one "
                   "that goes takes nothing from the others.", "reqps", Query(jobs, "{{job}}"), stacked=True),
-            graph("Errors by job", "Share of the requests of a job that ended with a status of 500 or above.", "percentunit",
+            graph("Errors by job", "Share of the requests of a job that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
                   Query(share(total(failed.count, "job"), jobs), "{{job}}"), bounds=ERRORS),
             graph("p99 by job", "Over the buckets of all instances; a mean of their quantiles would be no quantile.", "s",
                   Query(requests.quantile(0.99, "job"), "{{job}}")),
@@ -128,7 +128,7 @@ def each(requests: Histogram, failed: Histogram) -> Row:
 def fleet(names: Naming) -> str:
     """The dashboard of many instances, for a naming of their requests."""
     requests = Histogram(names.duration)
-    failed = requests.where(f'{names.status}=~"5.."')
+    failed = requests.where(f'{names.status}=~"5..|"')
     return built(
         "fleet", "Fleet",
         "Many instances of many services: how many and of what version, what they do together, and which of them are unlike the "

@@ -30,13 +30,13 @@ def quantiles(histogram: Histogram, *chosen: str, exemplars: bool = False) -> li
 
 def now(names: Naming, requests: Histogram) -> Row:
     """Rate, errors and duration in one line."""
-    failed = requests.where(f'{names.status}=~"5.."')
+    failed = requests.where(f'{names.status}=~"5..|"')
     # The gauge of requests in flight knows no route.
     return Row(
         "Now",
         [
             number("Requests", "Requests answered a second, of the routes chosen.", "reqps", Query(total(requests.count), "requests")),
-            number("Server errors", "Share of requests that ended with a status of 500 or above.", "percentunit",
+            number("Server errors", "Share of requests that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
                    Query(share(total(failed.count), total(requests.count)), "5xx"), bounds=ERRORS),
             number("p99", "Ninety-nine of a hundred requests are answered within this time.", "s",
                    Query(requests.quantile(0.99), "p99")),
@@ -53,7 +53,7 @@ def now(names: Naming, requests: Histogram) -> Row:
 def requests_by_route(names: Naming, requests: Histogram) -> Row:
     """What came, how it ended and how long it took, by route."""
     route = f"{{{{{names.route}}}}}"
-    failed = requests.where(f'{names.status}=~"5.."')
+    failed = requests.where(f'{names.status}=~"5..|"')
     refused = requests.where(f'{names.status}=~"4.."')
     by = (names.method, names.route)
     return Row(
@@ -61,7 +61,7 @@ def requests_by_route(names: Naming, requests: Histogram) -> Row:
         [
             graph("Requests by route", "Requests answered a second by method and route.", "reqps",
                   Query(total(requests.count, *by), f"{{{{{names.method}}}}} {route}"), stacked=True),
-            graph("Errors by route", "Share of the requests of a route that ended with a status of 500 or above.", "percentunit",
+            graph("Errors by route", "Share of the requests of a route that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
                   Query(share(total(failed.count, names.route), total(requests.count, names.route)), route), bounds=ERRORS),
             graph("Requests by status", "Requests answered a second by status.", "reqps",
                   Query(total(requests.count, names.status), f"{{{{{names.status}}}}}"), stacked=True),

@@ -42,7 +42,7 @@ REQUESTS, ERRORS, SLOWER = (f"job:http_server_{kind}" for kind in ("requests", "
 def base(names: Naming) -> tuple[Record, ...]:
     """Requests a second of each job: all, those that failed, and those that took too long."""
     requests = f"{REQUESTS}:rate{BASE}"
-    failed = counted(names.duration, BASE, f'{{{names.status}=~"5.."}}')
+    failed = counted(names.duration, BASE, f'{{{names.status}=~"5..|"}}')
     return (
         Record(requests, counted(names.duration, BASE)),
         # No failure is no series: then there are none, not absent ones.
