@@ -33,6 +33,9 @@ extension Endpoint {
         /// The clock of every deadline, except the idle timeout, which libmicrohttpd keeps.
         package var time: any TimeSource = SystemTime()
 
+        /// How to run libmicrohttpd; nil finds that out.
+        package var habits: Habits?
+
         /// The defaults, on this address.
         public init(address: ListenAddress) {
             self.address = address

@@ -6,16 +6,12 @@ Each row is one request as far as an honest reader is concerned. Where two reade
 with one answer, and the connection ends before anything behind it is read as a request.
 """
 
-import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from raw import Client, read_answers
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 """What follows each refused row, and is never to be answered."""
-
-_library = ctypes.CDLL("libmicrohttpd.so.12")
-_library.MHD_get_version.restype = ctypes.c_char_p
-IS_1_0 = not _library.MHD_get_version().startswith(b"0.")
-"""Whether the agent's libmicrohttpd is 1.0 or newer, which has a rewritten request parser."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +25,17 @@ class Row:
     it ends the connection without a word."""
     is_kept: bool | None
     """Whether the connection goes on; None if that depends on the status, which is 200 then."""
+    is_silent_if_strict: bool = False
+    """Whether a strict library ends the connection without a word instead: see `is_strict`."""
 
     @property
     def is_head(self) -> bool:
         """Whether its answer has no body."""
         return self.request.startswith(b"HEAD ")
+
+    def by(self, strict: bool) -> "Row":
+        """The same as it is judged with a library that is strict, or not."""
+        return replace(self, statuses=(), is_kept=False) if strict and self.is_silent_if_strict else self
 
 
 def refused(name: str, request: bytes, *statuses: int) -> Row:
@@ -42,8 +44,13 @@ def refused(name: str, request: bytes, *statuses: int) -> Row:
 
 
 def cut(name: str, request: bytes, *statuses: int) -> Row:
-    """Refused; but 1.0 of libmicrohttpd takes it for no HTTP, and ends the connection without a word."""
-    return silent(name, request) if IS_1_0 else refused(name, request, *statuses)
+    """Refused; but a strict library takes it for no HTTP, and ends the connection without a word."""
+    return unless_strict(refused(name, request, *statuses))
+
+
+def unless_strict(row: Row) -> Row:
+    """A row that a strict library does not answer."""
+    return replace(row, is_silent_if_strict=True)
 
 
 def silent(name: str, request: bytes) -> Row:
@@ -189,3 +196,13 @@ HOSTS = [
 ]
 
 ABOUT_FIELDS = [*BODIES, *FIELDS, *HOSTS]
+
+
+def is_strict(address: str) -> bool:
+    """Whether the agent's libmicrohttpd is strict itself, as 1.0 can be: what no reader of HTTP takes then has no answer.
+
+    Else it hands over what it has read, and the agent refuses. Its version does not matter.
+    """
+    with Client(address) as client:
+        client.send(target(b"/healthz\0") + SMUGGLED)
+        return not read_answers(client.read_to_end())
