@@ -181,3 +181,22 @@ def compiled(source: str, *flags: str) -> str:
     made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert made.returncode == 0, made.stderr
     return str(program)
+
+
+TORTURE = {
+    "calls.c": "every call kept its promise\n",
+    "threads.c": "every thread came to its end\n",
+    "forks.c": "100 of 100 children ended well\n",
+    "stacks.c": "every stack held\n",
+    "libraries.c": "every library came and went\n",
+    "operators.cpp": "every operator did its work\n",
+}
+"""Programs of Tests/Preload that are hard on an allocator, and what each says at its end."""
+
+
+def torture(source: str) -> list[str]:
+    """One of these programs, and what it wants to be told."""
+    program = [compiled(source)]
+    if source == "libraries.c":
+        program.append(compiled("plugin.c", "-shared", "-fPIC"))
+    return program

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from newer_libraries import Libraries
 from raw import Answer, Client, get, read_answers
 from raw_lines import ABOUT_LINES
 from raw_table import ABOUT_FIELDS, SMUGGLED, Row, is_strict
@@ -20,13 +21,13 @@ LAST = get("/healthz", "Connection: close")
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serving]]:
-    """An agent on TCP and one on a Unix socket."""
+def servers(libraries: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serving]]:
+    """An agent on TCP and one on a Unix socket, with each libmicrohttpd that there is."""
     folder = tmp_path_factory.mktemp("raw")
     socket = f"unix:{folder}/agent.sock"
     with (
-        Serving(folder / "tcp.log") as tcp,
-        Serving(folder / "unix.log", address=socket) as unix,
+        Serving(folder / "tcp.log", libraries=libraries) as tcp,
+        Serving(folder / "unix.log", address=socket, libraries=libraries) as unix,
     ):
         yield {"tcp": tcp, "unix": unix, "unix-in-pieces": unix}
 
