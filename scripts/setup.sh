@@ -7,8 +7,8 @@
 #   scripts/setup.sh bench   the same as demo, plus a load generator and the allocators to compare with
 #   scripts/setup.sh lab     the same as sql, plus a load generator and a reader of profiles
 #   scripts/setup.sh test    everything above, plus Prometheus, Alertmanager, VictoriaMetrics, the proxies that are run
-#                            in front of an agent, the programs that are run under the malloc hooks, and the Python
-#                            packages of the tests
+#                            in front of an agent, the programs that are run under the malloc hooks, what makes a
+#                            whole Debian, and the Python packages of the tests
 #   scripts/setup.sh pictures  the same as test, plus a browser that takes pictures of the dashboards
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -42,7 +42,7 @@ fi
 if [[ $goal == test ]]; then
     packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go graphviz protobuf-compiler valgrind gcc g++
         libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server strace systemd curl libsqlite3-dev
-        libjemalloc2 nginx haproxy victoria-metrics 'libmimalloc3|libmimalloc2.0')
+        libjemalloc2 nginx haproxy victoria-metrics debootstrap 'libmimalloc3|libmimalloc2.0')
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)
