@@ -67,8 +67,11 @@ def copy_with_linker(path: str, suite: str) -> str:
     copy.parent.mkdir(parents=True, exist_ok=True)
     content = bytearray(Path(path).read_bytes())
     name_linker(content, f"{PLACE}/{suite}/ld.so".encode())
-    copy.write_bytes(content)
-    shutil.copymode(path, copy)
+    # Under another name first: a program that is left from another run may be running.
+    new = copy.with_suffix(".new")
+    new.write_bytes(content)
+    shutil.copymode(path, new)
+    new.replace(copy)
     return str(copy)
 
 
