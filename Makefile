@@ -38,11 +38,12 @@ flake: ## Run the integration tests RUNS times, every second time on a busy mach
 	@scripts/test.sh setup build programs
 	@exec scripts/flake.sh $${RUNS:-10}
 
-nightly: ## What takes too long for every change: each trait alone, no trait, taken by URL, longer fuzzing.
+nightly: ## What takes too long for every change: each trait alone, no trait, taken by URL, longer fuzzing, a whole Debian 13.
 	@scripts/setup.sh test
 	@scripts/traits.sh
 	@scripts/check-consumer.sh --build
 	@scripts/fuzz.sh
+	@scripts/debian-root.sh
 
 bench: ## Measure what recording and scraping cost.
 	@scripts/setup.sh demo

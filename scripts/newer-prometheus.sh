@@ -9,18 +9,20 @@
 #   scripts/newer-prometheus.sh --suites    prints the suites that it takes unless some are named
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# shellcheck source=scripts/newer-debian.sh
-source scripts/newer-debian.sh
+# shellcheck source=scripts/debian.sh
+source scripts/debian.sh
 
-# shellcheck disable=SC2034 # for the functions of newer-debian.sh
-name=newer-prometheus package=prometheus absence='NO PROMETHEUS'
-main_file() {
-    local file="$1/usr/bin/prometheus"
-    if [[ -x $file ]]; then
-        echo "$file"
+choose_suites "$@"
+
+# Unpacks the server of a suite, or says on stdout what went wrong.
+fetch_into() {
+    local work="$1" suite="$2" problem
+    problem="$(unpack_packages "$work" "$suite" download prometheus)"
+    if [[ -n $problem ]]; then
+        echo "$problem"
+    elif ! timeout 20 "$work/unpacked/usr/bin/prometheus" --version >"$work/output" 2>&1; then
+        echo "the server does not run here: $(head -n 1 "$work/output")"
     fi
 }
-try() {
-    timeout 20 "$(main_file "$1")" --version
-}
-unpack_newer "$@"
+
+fetch_suites newer-prometheus "$PWD/.build/newer-prometheus" usr/bin/prometheus PROMETHEUS fetch_into "${suites[@]}"

@@ -6,9 +6,9 @@
 #   scripts/setup.sh sql     the same, plus SQLite, which the storefront keeps its orders in
 #   scripts/setup.sh bench   the same as demo, plus a load generator and the allocators to compare with
 #   scripts/setup.sh lab     the same as sql, plus a load generator and a reader of profiles
-#   scripts/setup.sh test    everything above, plus Prometheus, Alertmanager, the proxies that are run in front of an
-#                            agent, the programs that are run under the malloc hooks, and the Python packages of the
-#                            tests
+#   scripts/setup.sh test    everything above, plus Prometheus, Alertmanager, VictoriaMetrics, the proxies that are run
+#                            in front of an agent, the programs that are run under the malloc hooks, what makes a
+#                            whole Debian, and the Python packages of the tests
 #   scripts/setup.sh pictures  the same as test, plus a browser that takes pictures of the dashboards
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -42,7 +42,7 @@ fi
 if [[ $goal == test ]]; then
     packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go graphviz protobuf-compiler valgrind gcc g++
         libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server strace systemd curl libsqlite3-dev
-        libjemalloc2 nginx haproxy 'libmimalloc3|libmimalloc2.0')
+        libjemalloc2 nginx haproxy victoria-metrics debootstrap 'libmimalloc3|libmimalloc2.0')
     # The tests of the hooks want some of each; whose is on PATH does not matter.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)
@@ -120,7 +120,7 @@ set_up_debian() {
         install_packages "${names[@]}"
     fi
     local service
-    for service in prometheus prometheus-alertmanager; do
+    for service in prometheus prometheus-alertmanager victoria-metrics; do
         if [[ " ${names[*]} " == *" $service "* ]] && [[ -d /run/systemd/system ]]; then
             systemctl disable --quiet "$service.service" || true
         fi
@@ -138,7 +138,7 @@ set_up_elsewhere() {
     fi
     if [[ $goal == test ]]; then
         local tool
-        for tool in prometheus promtool prometheus-alertmanager amtool python3; do
+        for tool in prometheus promtool prometheus-alertmanager amtool victoria-metrics vmalert python3; do
             command -v "$tool" >/dev/null || say "the integration tests need $tool on PATH"
         done
     fi

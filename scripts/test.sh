@@ -68,7 +68,7 @@ start_rest() {
 install_rest() {
     scripts/setup.sh test
     scripts/newer-prometheus.sh
-    scripts/newer-glibc.sh
+    scripts/newer-libraries.sh
 }
 
 stage_setup() {

@@ -8,7 +8,8 @@
  * is meant for Swift. All are static inline: there is no object file to link.
  *
  * Written against libmicrohttpd 0.9.75 (Debian 12) and 1.0.1 (Debian 13); every function used exists
- * since 0.9.64. Which one is there is looked up when the process runs, since both have one interface.
+ * since 0.9.64. Which one is there shows when the process runs, since both have one interface; in what
+ * they differ is found out by habits.h.
  */
 #ifndef OUTRIDER_CMICROHTTPD_SHIM_H
 #define OUTRIDER_CMICROHTTPD_SHIM_H
@@ -139,15 +140,18 @@ static inline void outrider_mhd_on_log(void *cls, const char *format, va_list ar
     callbacks->log(callbacks->context, message);
 }
 
-/* Whether the library is a 0.9 release; 1.0 has a rewritten request parser. */
-static inline int outrider_mhd_is_old(void) { return strncmp(MHD_get_version(), "0.", 2) == 0; }
+typedef struct outrider_mhd_limits {
+  unsigned int connections;
+  /* 0 for as long as it takes. */
+  unsigned int idle_seconds;
+  /* Bytes for a connection's requests, and for the stack of its thread. */
+  size_t memory, stack;
+} outrider_mhd_limits;
 
-/* Starts a daemon that has no listening socket and one thread for each connection; NULL if that
- * fails. */
-static inline void *outrider_mhd_start(const outrider_mhd_callbacks *callbacks,
-                                       unsigned int connection_limit,
-                                       unsigned int idle_seconds, size_t connection_memory,
-                                       size_t stack_size) {
+/* Starts a daemon without a listening socket, and with more flags than that. */
+static inline void *outrider_mhd_start_with(const outrider_mhd_callbacks *callbacks,
+                                            outrider_mhd_limits limits, int strictness,
+                                            unsigned int flags) {
   void *cls = (void *)callbacks;
   struct MHD_OptionItem options[] = {
       /* The logger comes first, so that it hears about the other options too. */
@@ -155,20 +159,33 @@ static inline void *outrider_mhd_start(const outrider_mhd_callbacks *callbacks,
       {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&outrider_mhd_on_target, cls},
       {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&outrider_mhd_on_completed, cls},
       {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)&outrider_mhd_on_connection, cls},
-      {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connection_limit, NULL},
-      {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)idle_seconds, NULL},
-      {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)connection_memory, NULL},
-      {MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)stack_size, NULL},
-      /* 0.9 not strict: 0.9.75 then answers a request without Host itself and sends the head of that
-       * answer twice, which a client reads as two answers. RequestGuard is stricter, and once. Newer
-       * ones strict: else they take bare LF and folded lines, and do not show where these were. */
-      {MHD_OPTION_STRICT_FOR_CLIENT, outrider_mhd_is_old() ? 0 : 1, NULL},
+      {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limits.connections, NULL},
+      {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)limits.idle_seconds, NULL},
+      {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)limits.memory, NULL},
+      {MHD_OPTION_THREAD_STACK_SIZE, (intptr_t)limits.stack, NULL},
+      {MHD_OPTION_STRICT_FOR_CLIENT, (intptr_t)strictness, NULL},
       {MHD_OPTION_END, 0, NULL}};
-  return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-                              MHD_USE_POLL | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET |
-                              MHD_USE_ERROR_LOG,
-                          0, NULL, NULL, &outrider_mhd_on_request, cls, MHD_OPTION_ARRAY, options,
+  return MHD_start_daemon(flags | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+                          &outrider_mhd_on_request, cls, MHD_OPTION_ARRAY, options,
                           MHD_OPTION_END);
+}
+
+/* Starts a daemon that has one thread for each connection; NULL if that fails. `strictness` is 1 for
+ * the library's strict level, 0 for its usual one; habits.h finds the one to take. */
+static inline void *outrider_mhd_start(const outrider_mhd_callbacks *callbacks,
+                                       outrider_mhd_limits limits, int strictness) {
+  return outrider_mhd_start_with(callbacks, limits, strictness,
+                                 MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
+                                     MHD_USE_POLL | MHD_USE_ITC);
+}
+
+/* Starts a daemon that does its work in MHD_run. */
+static inline void *outrider_mhd_start_without_threads(const outrider_mhd_callbacks *callbacks,
+                                                       int strictness) {
+  outrider_mhd_limits limits = {4, 0, 32 << 10, 0};
+  /* select(2) takes no high numbers. */
+  int has_epoll = MHD_is_feature_supported(MHD_FEATURE_EPOLL) == MHD_YES;
+  return outrider_mhd_start_with(callbacks, limits, strictness, has_epoll ? MHD_USE_EPOLL : 0);
 }
 
 /* What to do, for every daemon of the process, where the library would abort the process: for one,
@@ -236,20 +253,18 @@ static inline enum MHD_Result outrider_mhd_on_field(void *cls, enum MHD_ValueKin
 
 /* Whether a request has bytes that the library does not show: behind a NUL in its first line or in
  * a header, which the library takes for the end of a string, or where a line ends without CR LF or
- * is continued on the next. Three things leave no trace: NUL LF for CR LF, a line of `:` and a bare
- * LF (which 0.9.75 takes for the end of the head), and lines before the first one that it skips. `path`, `method` and `version` are those of the first call of the
- * handler, and `target_size` is what strlen told of the target.
+ * is continued on the next, or a second space in the first line. `path`, `method` and `version` are
+ * those of the first call of the handler, and `target_size` is what strlen told of the target.
  *
- * 0.9 keeps a request where it received it and overwrites each separator with a NUL. So in a clean
- * request each part begins right behind the one before it. Newer versions, run as strict, refuse such
- * bytes, and keep a request otherwise, so there we do not look. */
+ * For a library that keeps a request where it received it and overwrites each separator with a NUL:
+ * in a clean request each part then begins right behind the one before it. 0.9 does so, and habits.h
+ * finds out whether the one that is there does. Three things leave no trace in 0.9: NUL LF for CR LF,
+ * a line of `:` and a bare LF, which it takes for the end of the head, and lines before the first one
+ * that it skips. */
 static inline int outrider_mhd_hides_bytes(outrider_mhd_connection connection, const char *path,
                                            size_t target_size, const char *method,
                                            const char *version) {
-  if (!outrider_mhd_is_old()) return 0;
-  /* The library skips spaces before the target. */
-  for (const char *byte = method + strlen(method) + 1; byte < path; byte++)
-    if (*byte != ' ') return 1;
+  if ((uintptr_t)path != (uintptr_t)method + strlen(method) + 1) return 1;
   if ((uintptr_t)version != (uintptr_t)path + target_size + 1) return 1;
   outrider_mhd_layout layout = {(uintptr_t)version + strlen(version) + 2, 1};
   MHD_get_connection_values_n((struct MHD_Connection *)connection, MHD_HEADER_KIND,

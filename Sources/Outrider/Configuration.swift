@@ -18,6 +18,7 @@ extension Agent {
     /// | ``address`` | `OUTRIDER_ADDRESS`, or `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` | a passed socket named `outrider`, else `127.0.0.1:9464` |
     /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`: an address, `shared` or `none` | `127.0.0.1:9465` beside port 9464, another port of `127.0.0.1` beside other ports; the main address if that is a Unix socket |
     /// | ``debugTokenFile`` | `OUTRIDER_DEBUG_TOKEN_FILE` | none |
+    /// | ``limits``: `idleTimeout` | `OUTRIDER_IDLE_TIMEOUT`: whole seconds, 1 to 86,400 | 75 s |
     /// | ``serviceName`` | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |
     /// | ``registry``: `Registry(histograms:names:)` | `OUTRIDER_HISTOGRAMS`, `OUTRIDER_METRIC_NAMES` | classic |
     /// | ``resource`` | `OTEL_RESOURCE_ATTRIBUTES` | none |

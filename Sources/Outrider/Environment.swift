@@ -22,6 +22,8 @@ struct Environment {
     private(set) var debugAddress: Agent.DebugAddress?
     /// `OUTRIDER_DEBUG_TOKEN_FILE`.
     private(set) var debugTokenFile: String?
+    /// `OUTRIDER_IDLE_TIMEOUT`.
+    private(set) var idleTimeout: Duration?
     /// Whether this is a pod of Kubernetes, which gives each one its service variables.
     private(set) var isInKubernetes = false
     /// `OTEL_SERVICE_NAME`.
@@ -34,6 +36,7 @@ struct Environment {
     /// Every variable that is read.
     private static let names = [
         "OUTRIDER_ADDRESS", "OUTRIDER_DEBUG_ADDRESS", "OUTRIDER_DEBUG_TOKEN_FILE",
+        "OUTRIDER_IDLE_TIMEOUT",
         "KUBERNETES_SERVICE_HOST",
         "OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT",
         "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
@@ -45,6 +48,7 @@ struct Environment {
         readAddress(variables)
         readDebugAddress(variables)
         debugTokenFile = variables["OUTRIDER_DEBUG_TOKEN_FILE"]
+        readIdleTimeout(variables)
         isInKubernetes = variables["KUBERNETES_SERVICE_HOST"] != nil
         serviceName = variables["OTEL_SERVICE_NAME"]
         if let text = variables["OTEL_RESOURCE_ATTRIBUTES"] { readResource(text) }
@@ -82,6 +86,17 @@ struct Environment {
         } catch {
             refuse("OUTRIDER_DEBUG_ADDRESS", "is refused: \(error)")
         }
+    }
+
+    private mutating func readIdleTimeout(_ variables: [String: String]) {
+        guard let text = variables["OUTRIDER_IDLE_TIMEOUT"] else { return }
+        guard let seconds = Int(text), (1...86_400).contains(seconds), !text.hasPrefix("+") else {
+            refuse(
+                "OUTRIDER_IDLE_TIMEOUT",
+                "is refused: \"\(text)\" is not a whole number of seconds from 1 to 86400")
+            return
+        }
+        idleTimeout = .seconds(seconds)
     }
 
     /// `key=value,key=value`, percent-encoded; one bad pair discards the variable as a whole.

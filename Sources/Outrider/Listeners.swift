@@ -9,6 +9,7 @@ internal import OutriderRuntime
 struct Listeners {
     private let configuration: Agent.Configuration
     private let tokenFile: String?
+    private let limits: Endpoint.Limits
     private let runtime: RuntimeMonitor
     private let failures: Family<Counter>
     private let responses: Family<Counter>
@@ -21,6 +22,9 @@ struct Listeners {
     ) {
         self.configuration = configuration
         tokenFile = configuration.debugTokenFile ?? environment.debugTokenFile
+        var limits = configuration.limits
+        limits.chosenIdleTimeout = limits.chosenIdleTimeout ?? environment.idleTimeout
+        self.limits = limits
         self.runtime = runtime
         self.failures = failures
         responses = configuration.registry.counter(
@@ -62,7 +66,7 @@ struct Listeners {
         settings.access = access
         settings.access.hostNames = configuration.debugHostNames
         settings.access.tokenFile = tokenFile
-        settings.limits = configuration.limits
+        settings.limits = limits
         settings.time = configuration.time
         // The names of functions are for those who may see `/debug` there.
         settings.notices = { [runtime, registry = configuration.registry] audience in

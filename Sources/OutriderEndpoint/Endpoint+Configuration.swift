@@ -33,6 +33,9 @@ extension Endpoint {
         /// The clock of every deadline, except the idle timeout, which libmicrohttpd keeps.
         package var time: any TimeSource = SystemTime()
 
+        /// How to run libmicrohttpd; nil finds that out.
+        package var habits: Habits?
+
         /// The defaults, on this address.
         public init(address: ListenAddress) {
             self.address = address
@@ -67,8 +70,16 @@ extension Endpoint {
         public var bodyBytes = 64 << 20
         /// How long a client may take to send a whole request after it has connected.
         public var headerTimeout: Duration = .seconds(10)
-        /// A connection on which nothing moves for this long is closed, in whole seconds.
-        public var idleTimeout: Duration = .seconds(30)
+        /// A connection on which nothing moves for this long is closed, in whole seconds; 75 s unless it is set.
+        ///
+        /// Longer than the usual scrape intervals, and none of them: where a scraper asks at the moment at which its
+        /// connection is closed, it loses the scrape, or has to send the request again.
+        public var idleTimeout: Duration {
+            get { chosenIdleTimeout ?? .seconds(75) }
+            set { chosenIdleTimeout = newValue }
+        }
+        /// The idle timeout that was set; nil asks the environment, then takes the default.
+        package var chosenIdleTimeout: Duration?
         /// How long a client may take to read a whole answer.
         public var answerTimeout: Duration = .seconds(300)
         /// How long ``Endpoint/stop()`` waits for requests in flight, at most 0.9 s.

@@ -35,6 +35,12 @@ public final class Endpoint: Sendable {
     private static let stepsToSendOn = 25
     private static let stepToSendOn: Duration = .milliseconds(10)
 
+    private static let caution =
+        """
+        this libmicrohttpd is not known to refuse every request that two readers could understand differently, or \
+        could not be tried: each connection ends after one answer
+        """
+
     private let server: Server
     private let configuration: Configuration
     private let process = getpid()
@@ -68,6 +74,7 @@ public final class Endpoint: Sendable {
         configuration.address = socket.address
         configuration.limits = configuration.limits.sane
         server = Server(pages: pages, configuration: configuration, stopSignal: stopSignal)
+        if !server.habits.isSafe { configuration.log(Self.caution) }
         let limits = Daemon.Limits(
             connections: Crowd.largest(within: configuration.limits),
             idleSeconds: Int(clamping: configuration.limits.idleTimeout.components.seconds),

@@ -23,6 +23,7 @@ final class Server: Sendable {
     let connections: ConnectionTable
     let stopSignal: StopSignal
     let configuration: Endpoint.Configuration
+    let habits: Habits
     private let pages: PageTable
     private let processor: ProcessorBudget
     private let bodies: BodyBudget
@@ -43,6 +44,7 @@ final class Server: Sendable {
             report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
+        habits = configuration.habits ?? .ofLibrary(log: configuration.log)
         processor = ProcessorBudget(share: configuration.limits.processorShare)
         bodies = BodyBudget(limit: configuration.limits.bodyBytes)
         connections = ConnectionTable(
@@ -57,11 +59,13 @@ final class Server: Sendable {
     ) -> Bool {
         switch exchange.stage {
         case .fresh:
-            let hidesBytes = unsafe outrider_mhd_hides_bytes(
-                connection, path, exchange.targetSize, method, version)
+            let hidesBytes =
+                unsafe habits.hidesBytes
+                && outrider_mhd_hides_bytes(
+                    connection, path, exchange.targetSize, method, version) != 0
             let verdict = unsafe judge(
                 connection, method: String(cString: method), version: String(cString: version),
-                hidesBytes: hidesBytes != 0, exchange)
+                hidesBytes: hidesBytes, exchange)
             // Counted in by now: who waits no more is in flight.
             connections.noteRequest(exchange.connection)
             guard case .refuse(let status, let reason) = verdict else {
@@ -94,10 +98,12 @@ final class Server: Sendable {
     /// do so: 0.9.75 sends the head of some of its refusals twice, and none has our header fields.
     /// It speaks on the connection's thread, after the answer to the request before is sent. Before
     /// the first line of a connection is read, we do not know that thread, and the library answers.
+    /// What it would have answered without refusing, such as a redirect, is a refusal here.
     func log(_ message: UnsafePointer<CChar>) {
         let text = unsafe String(cString: message)
         if configuration.address.port == nil, Self.isOfTCP(text) { return }
-        if let status = Self.status(in: text) {
+        if let found = Self.status(in: text) {
+            let status = (400...599).contains(found) ? found : 400
             configuration.onAnswer("_REFUSED", status)
             let refusal = Response.text("The request cannot be read.\n", status: status)
             connections.endCurrent(with: refusal.asLastAnswer)
@@ -288,6 +294,8 @@ final class Server: Sendable {
             configuration.log("no memory for an answer of \(response.bytes.count) bytes")
             return false
         }
+        // Bytes that nobody has seen cannot be another request where there is no other.
+        if !habits.isSafe { _ = outgoing.add("Connection", "close") }
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {
             configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
         }

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import newer_libraries
 from harness import ROOT, Process, Quickstart
+from newer_libraries import Libraries, libraries_of
 from probing import Probe
 from prometheus_releases import SUITES, Release, absence, release
 from prometheus_server import Prometheus
@@ -33,7 +35,7 @@ settings.load_profile("outrider")
 KINDS = {"compute", "wait", "measure"}
 LONG = {
     "test_drill", "test_exact_totals", "test_fleet", "test_heap", "test_memory_lab", "test_preload_profile",
-    "test_preload_programs", "test_preload_torture", "test_rules", "test_runtime",
+    "test_newer_libraries", "test_preload_programs", "test_preload_torture", "test_rules", "test_runtime",
 }
 """Files that take a quarter of a minute or more: they start first, so that no CPU is idle at the end."""
 FAILED = ROOT / ".build/test-logs/failed"
@@ -116,9 +118,27 @@ def prometheus_release(request: pytest.FixtureRequest) -> Release:
     return release(request.param)
 
 
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(suite, marks=pytest.mark.xdist_group(f"libraries-{suite}")) for suite in newer_libraries.SUITES],
+)
+def libraries(request: pytest.FixtureRequest) -> Libraries:
+    """The libraries of the system, and every newer ones that there are; those that are missing are skipped."""
+    return libraries_of(request.param)
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(suite, marks=pytest.mark.xdist_group(f"libraries-{suite}")) for suite in newer_libraries.SUITES[1:]],
+)
+def newer(request: pytest.FixtureRequest) -> Libraries:
+    """The same without the system's."""
+    return libraries_of(request.param)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says what was not tested with, since a quiet run does not show why a test was skipped."""
-    for reason in filter(None, map(absence, SUITES)):
+    for reason in filter(None, [*map(absence, SUITES), *map(newer_libraries.absence, newer_libraries.SUITES)]):
         terminalreporter.write_line(reason, yellow=True, bold=True)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services under load, with Prometheus servers that scrape them: one keeps classic histograms, one native ones.
 
-One of the newest release, where there is one, keeps classic ones.
+One of the newest release, where there is one, keeps classic ones. The first one also writes what it has to a VictoriaMetrics.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from prometheus_releases import SUITES, absence, release
 from prometheus_server import Prometheus
 from runtime_lab import RuntimeLab, cpu_limit
 from storefront_lab import Redis, Storefront
+from victoria_metrics import VictoriaMetrics
 from websockets import WebSocket
 
 from boards import FOLDER
@@ -125,7 +126,9 @@ class Monitored:
             rules = [quick_rules("outrider.rules.yml", place)]
             stores = "exemplar-storage"
             flags = [f"--enable-feature={stores}"]
-            self.classic = enter(Prometheus(place / "classic", jobs, True, flags=flags, rules=rules))
+            self.victoria = enter(VictoriaMetrics(place / "victoria"))
+            self.classic = enter(Prometheus(
+                place / "classic", jobs, True, flags=flags, rules=rules, remote_write=self.victoria.write_url, keeps=True))
             self.native = enter(Prometheus(
                 place / "native", jobs, True, interval="1s", flags=[f"--enable-feature={stores},native-histograms"], rules=rules))
             self.servers = {"classic": self.classic, "native": self.native}

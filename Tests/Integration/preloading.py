@@ -197,3 +197,22 @@ def catches(process: int, number: signal.Signals) -> bool:
     """Whether a process has a handler for a signal; one that is unhandled would end it."""
     status = Path(f"/proc/{process}/status").read_text()
     return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
+
+
+TORTURE = {
+    "calls.c": "every call kept its promise\n",
+    "threads.c": "every thread came to its end\n",
+    "forks.c": "100 of 100 children ended well\n",
+    "stacks.c": "every stack held\n",
+    "libraries.c": "every library came and went\n",
+    "operators.cpp": "every operator did its work\n",
+}
+"""Programs of Tests/Preload that are hard on an allocator, and what each says at its end."""
+
+
+def torture(source: str) -> list[str]:
+    """One of these programs, and what it wants to be told."""
+    program = [compiled(source)]
+    if source == "libraries.c":
+        program.append(compiled("plugin.c", "-shared", "-fPIC"))
+    return program

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The library behind a pipe, and an agent with nothing to do: what Tests/Probe offers."""
+"""What Tests/Probe and Tests/HeapProbe offer: the library behind a pipe, and agents with a task."""
 
 import base64
 import contextlib
 import json
+import re
 import struct
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,18 +13,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exposition import Exposition
-from harness import Lines, clean_environment, probe_binary
+from harness import Lines, clean_environment, fetch, heap_probe_binary, probe_binary
+from newer_libraries import SYSTEM, Libraries
 
 Own = TypeVar("Own", bound="ProbeProcess")
+USUAL = Libraries(SYSTEM)
 
 
 class ProbeProcess:
     """The probe, running; the end of its input ends it. What it logs may go to a file."""
 
-    def __init__(self, *arguments: str, log: Path | None = None, **environment: str) -> None:
+    def __init__(
+        self, *arguments: str, log: Path | None = None, libraries: Libraries = USUAL, **environment: str
+    ) -> None:
+        program, *first = self.program()
+        environment = libraries.environment | environment
         with log.open("wb") if log else contextlib.nullcontext() as sink:
             self.popen = subprocess.Popen(
-                [*self.program(), *arguments],
+                [libraries.program(program), *first, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=sink,
@@ -60,8 +67,10 @@ class ProbeProcess:
 class ProbeAgent(ProbeProcess):
     """A probe that has an agent, and says first where that listens."""
 
-    def __init__(self, mode: str, *, log: Path | None = None, **environment: str) -> None:
-        super().__init__(mode, log=log, **environment)
+    def __init__(
+        self, mode: str, *, log: Path | None = None, libraries: Libraries = USUAL, **environment: str
+    ) -> None:
+        super().__init__(mode, log=log, libraries=libraries, **environment)
         try:
             self.url = self.lines.read(seconds=60).decode("ascii").strip()
         except BaseException:
@@ -95,10 +104,12 @@ class ServingProbe(ProbeAgent):
     it is started with. Its deadlines for clients are long unless the environment sets them.
     """
 
-    def __init__(self, filler: int = 0, *, log: Path | None = None, **environment: str) -> None:
+    def __init__(
+        self, filler: int = 0, *, log: Path | None = None, libraries: Libraries = USUAL, **environment: str
+    ) -> None:
         if filler:
             environment["PROBE_SERIES"] = str(filler)
-        super().__init__("serve", log=log, **PATIENCE | environment)
+        super().__init__("serve", log=log, libraries=libraries, **PATIENCE | environment)
         self.debug_url = self.lines.read(seconds=60).decode("utf-8").strip()
         """Where its second listener is; empty if there is none."""
 
@@ -112,6 +123,38 @@ class ServingProbe(ProbeAgent):
         self.say("record")
         answer = self.lines.read(seconds=60)
         assert answer == b"ok\n", answer
+
+
+class HeapProbe(ProbeProcess):
+    """An agent with a heap profiler, which holds memory on command."""
+
+    LIMIT = 900.0
+    """Seconds that a command or a profile may take."""
+
+    @staticmethod
+    def program() -> list[str]:
+        return [heap_probe_binary(), "serve"]
+
+    def __init__(self, log: Path | None = None, libraries: Libraries = USUAL, **environment: str) -> None:
+        super().__init__(log=log, libraries=libraries, **environment)
+        self.url = self.lines.read().decode().strip()
+
+    def tell(self, command: str) -> None:
+        """Gives a command, and waits until it is carried out."""
+        self.say(command)
+        assert self.lines.read(self.LIMIT) == b"done\n"
+
+    def save(self, path: str, folder: Path) -> str:
+        """A profile in a file."""
+        file = folder / re.sub(r"\W", "-", path)
+        file.write_bytes(fetch(f"{self.url}/debug/pprof/{path}", timeout=self.LIMIT))
+        return str(file)
+
+    def value(self, name: str, **labels: str) -> float:
+        """A sample of /metrics."""
+        wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
+        text = fetch(f"{self.url}/metrics", timeout=60).decode()
+        return float(next(line for line in text.splitlines() if line.startswith(wanted + " ")).split()[-1])
 
 
 class Probe(ProbeProcess):

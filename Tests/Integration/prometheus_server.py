@@ -28,13 +28,15 @@ class PrometheusAPI:
         try:
             return json.loads(fetch(url, timeout=60))["data"]
         except urllib.error.HTTPError as error:
-            if error.code == 400:
+            # VictoriaMetrics answers 422.
+            if error.code in (400, 422):
                 raise AssertionError(f"{arguments} is refused: {error.read().decode()}") from None
             raise
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an instant query."""
-        samples: list[dict[str, Any]] = self.api("query", query=expression)["result"]
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """The samples of an instant query, of now or of another moment."""
+        moment = {} if at is None else {"time": f"{at:.3f}"}
+        samples: list[dict[str, Any]] = self.api("query", query=expression, **moment)["result"]
         return samples
 
     def await_samples(self, expression: str) -> list[dict[str, Any]]:
@@ -84,6 +86,16 @@ class PrometheusAPI:
             raise AssertionError(f"{error}; last scrape: {last}") from None
 
 
+def scrape(name: str, place: str) -> dict[str, Any]:
+    """The configuration of a job that scrapes one place."""
+    target, _, path = place.partition("/")
+    return {
+        "job_name": name,
+        "metrics_path": f"/{path}",
+        "static_configs": [{"targets": [target]}],
+    }
+
+
 class Prometheus(Process, PrometheusAPI):
     """A Prometheus server with a configuration and a database of its own."""
 
@@ -102,21 +114,23 @@ class Prometheus(Process, PrometheusAPI):
         rules: Sequence[Path] = (),
         alertmanager: str = "",
         remote_write: str = "",
+        keeps: bool = False,
     ) -> None:
         """Starts the system's server, or that of another release, with flags of its own.
 
         The jobs are places to scrape by name; `options` has more of a job's scrape configuration. Alerts of the
         rules go to an Alertmanager's host and port, if there is one. With the URL of another server to write to it
-        keeps nothing itself: Prometheus in agent mode, which answers no queries.
+        keeps nothing itself, unless it is to: Prometheus in agent mode, which answers no queries.
         """
+        is_agent = remote_write and not keeps
         folder.mkdir(parents=True, exist_ok=True)
         self.release = of or release(SYSTEM)
         own = f"127.0.0.1:{reserved_port()}"
         PrometheusAPI.__init__(self, f"http://{own}")
         more = options or {}
-        scrapes = [self._job(name, place) | more.get(name, {}) for name, place in jobs.items()]
+        scrapes = [scrape(name, place) | more.get(name, {}) for name, place in jobs.items()]
         if scrapes_itself:
-            scrapes.append(self._job("prometheus", f"{own}/metrics"))
+            scrapes.append(scrape("prometheus", f"{own}/metrics"))
         times = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
         content: dict[str, Any] = {"global": times, "scrape_configs": scrapes}
         if rules:
@@ -135,22 +149,13 @@ class Prometheus(Process, PrometheusAPI):
             [
                 self.release.binary,
                 f"--config.file={config}",
-                *(["--enable-feature=agent"] if remote_write else []),
-                f"--storage.{'agent' if remote_write else 'tsdb'}.path={folder / 'data'}",
+                *(["--enable-feature=agent"] if is_agent else []),
+                f"--storage.{'agent' if is_agent else 'tsdb'}.path={folder / 'data'}",
                 f"--web.listen-address={own}",
                 *flags,
             ],
             folder / "prometheus.log",
         )
-
-    @staticmethod
-    def _job(name: str, place: str) -> dict[str, Any]:
-        target, _, path = place.partition("/")
-        return {
-            "job_name": name,
-            "metrics_path": f"/{path}",
-            "static_configs": [{"targets": [target]}],
-        }
 
 
 class StaticPages(LocalServer):

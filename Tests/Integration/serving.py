@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 
 from harness import poll
-from probing import ServingProbe
+from newer_libraries import Libraries
+from probing import USUAL, ServingProbe
 from raw import SECONDS, Client, get
 
 OWN_THREADS = ("MHD-", "outrider-")
@@ -44,8 +45,10 @@ class Holdings:
 class Serving(ServingProbe):
     """A process with an agent that takes orders, and must end well."""
 
-    def __init__(self, log: Path, address: str = "127.0.0.1:0", **environment: str) -> None:
-        super().__init__(log=log, OUTRIDER_ADDRESS=address, **environment)
+    def __init__(
+        self, log: Path, address: str = "127.0.0.1:0", libraries: Libraries = USUAL, **environment: str
+    ) -> None:
+        super().__init__(log=log, libraries=libraries, OUTRIDER_ADDRESS=address, **environment)
         self.log = log
 
     def __exit__(

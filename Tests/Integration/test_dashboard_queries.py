@@ -2,6 +2,7 @@
 """Each variable, panel and annotation of the dashboards, asked of real Prometheus servers that scrape services under load."""
 
 import html
+import json
 import math
 import re
 import time
@@ -9,12 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from boards import BOARDS, listed, metrics_of, panels_of, resolved
 from drawing import Drawing
 from harness import poll
 from monitored import TRACE, WINDOW, Monitored
-from prometheus_server import Prometheus
+from prometheus_server import Prometheus, PrometheusAPI
+from victoria_metrics import FILES, agree, parts, shortened, usual
 
 pytestmark = pytest.mark.wait
 
@@ -39,6 +42,14 @@ OF_A_LIMIT = {"cgroup_cpu_limit_cores", "cgroup_cpu_periods_total"}
 """What shows nothing where this machine does not let a test set a limit."""
 PANELS = {
     f"{name}: {panel['title']} ({panel['id']})": panel for name, board in BOARDS.items() for panel in panels_of(board)
+}
+FOR_VICTORIA = {
+    f"{name}: {panel['title']} ({panel['id']})": panel
+    for name, board in (BOARDS | {path.stem: json.loads(path.read_text()) for path in FILES.glob("*.json")}).items() for panel in panels_of(board)
+}
+RULES_FOR_VICTORIA = {
+    rule.get("record") or rule["alert"]: rule["expr"]
+    for group in yaml.safe_load((FILES / "outrider.rules.yml").read_text())["groups"] for rule in group["rules"]
 }
 VARIABLES = {
     f"{name}: {one['name']}": one for name, board in BOARDS.items() for one in board["templating"]["list"] if one["type"] == "query"
@@ -73,7 +84,7 @@ def fixture_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored
         yield live
 
 
-def numbers(server: Prometheus, expression: str) -> list[dict[str, Any]]:
+def numbers(server: PrometheusAPI, expression: str) -> list[dict[str, Any]]:
     """The samples of a query that can be drawn: finite figures, or native histograms."""
     return [
         sample for sample in server.query(resolved(expression, WINDOW))
@@ -113,6 +124,35 @@ def test_every_panel_draws_something(live: Monitored, panel: dict[str, Any]) -> 
             assert "prometheus" not in {sample["metric"].get("job") for sample in drawn}
 
 
+@pytest.mark.parametrize("panel", FOR_VICTORIA.values(), ids=FOR_VICTORIA)
+def test_every_panel_draws_in_victoria_metrics_what_it_draws_in_prometheus(live: Monitored, panel: dict[str, Any]) -> None:
+    absent = set(NOT_HERE) if live.has_limit else set(NOT_HERE) | OF_A_LIMIT
+    for target in panel["targets"]:
+        if target["legendFormat"] == "native":
+            continue
+        drawn = agree(live.classic, live.victoria, resolved(target["expr"], WINDOW), LIMIT)
+        if not metrics_of(target["expr"]) & absent:
+            poll(f"{panel['title']} draws {target['legendFormat']}",
+                 lambda target=target, drawn=drawn: drawn or numbers(live.victoria, target["expr"]) or None, LIMIT)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", RULES_FOR_VICTORIA)
+def test_every_rule_answers_in_victoria_metrics_as_in_prometheus(live: Monitored, name: str) -> None:
+    expression = RULES_FOR_VICTORIA[name]
+    live.victoria.query(expression)
+    # Each part too, since most alerts do not fire.
+    short = shortened(usual(expression), WINDOW)
+    for part in (short, *parts(short)):
+        agree(live.classic, live.victoria, part, LIMIT)
+
+
+@pytest.mark.parametrize("title", ["Restarts", "Deploys"])
+def test_starts_and_versions_are_marked_in_victoria_metrics_too(live: Monitored, title: str) -> None:
+    board = BOARDS["outrider-service"]
+    annotation = next(one for one in board["annotations"]["list"] if one["name"] == title)
+    agree(live.classic, live.victoria, resolved(annotation["expr"], WINDOW), LIMIT)
+
+
 def test_what_is_not_here_is_a_metric_and_on_a_panel() -> None:
     asked = {metric for panel in PANELS.values() for target in panel["targets"] for metric in metrics_of(target["expr"])}
     assert set(NOT_HERE) <= listed().keys() and set(NOT_HERE) <= asked
@@ -125,7 +165,7 @@ def test_what_is_not_here_is_not_here(live: Monitored) -> None:
             assert live.classic.query(f'{{__name__=~"{metric}(_count)?"}}') == []
 
 
-def offered(server: Prometheus, query: str) -> list[str]:
+def offered(server: PrometheusAPI, query: str) -> list[str]:
     """What a variable offers."""
     selector, label = resolved(query).removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
     found: list[str] = server.api(f"label/{label}/values", **{"match[]": selector})
@@ -135,7 +175,7 @@ def offered(server: Prometheus, query: str) -> list[str]:
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES)
 def test_every_variable_offers_what_is_ours(live: Monitored, variable: dict[str, Any]) -> None:
     ours = ["chat", "memory-lab", "probe", "storefront"]
-    for server in live.servers.values():
+    for server in (*live.servers.values(), live.victoria):
         poll("all are scraped", lambda server=server: server.query(f"count(outrider_build_info) == {len(ours)}") or None)  # type: ignore[misc]
         match variable["name"]:
             case "cluster" | "namespace":

@@ -14,41 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import (
-    ROOT, Lines, clean_environment, fetch, heap_probe_binary, poll, promtool_findings, system_binary,
-)
+from harness import ROOT, Lines, clean_environment, fetch, heap_probe_binary, poll, promtool_findings, system_binary
 from preloading import BEHIND, LIMIT, compiled, hooked, library, outcome, pprof, profiles
-from probing import ProbeProcess
+from probing import HeapProbe
 
 pytestmark = pytest.mark.compute
-
-
-class HeapProbe(ProbeProcess):
-    """An agent with a heap profiler, which holds memory on command."""
-
-    @staticmethod
-    def program() -> list[str]:
-        return [heap_probe_binary(), "serve"]
-
-    def __init__(self, log: Path | None = None, **environment: str) -> None:
-        super().__init__(log=log, **environment)
-        self.url = self.lines.read().decode().strip()
-
-    def tell(self, command: str) -> None:
-        self.say(command)
-        assert self.lines.read(LIMIT) == b"done\n"
-
-    def save(self, path: str, folder: Path) -> str:
-        """A profile in a file."""
-        file = folder / re.sub(r"\W", "-", path)
-        file.write_bytes(fetch(f"{self.url}/debug/pprof/{path}", timeout=LIMIT))
-        return str(file)
-
-    def value(self, name: str, **labels: str) -> float:
-        """A sample of /metrics."""
-        wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
-        text = fetch(f"{self.url}/metrics", timeout=60).decode()
-        return float(next(l for l in text.splitlines() if l.startswith(wanted + " ")).split()[-1])
 
 
 @pytest.fixture

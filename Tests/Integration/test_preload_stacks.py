@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, clean_environment
-from newer_glibc import SUITES, linking
+from newer_libraries import Libraries
 from preloading import comments, compiled, pprof, preloaded, run
 
 pytestmark = pytest.mark.compute
@@ -22,12 +22,6 @@ FIBERS = 2
 IN_FIBER = 20
 
 
-@pytest.fixture(params=SUITES)
-def flags(request: pytest.FixtureRequest) -> list[str]:
-    """How programs are linked that run with a C library."""
-    return linking(request.param)
-
-
 def stacks(profile: Path, function: str) -> list[list[str]]:
     """The stacks below a function, innermost frame first."""
     shown = pprof("-traces", f"-focus=^{function}$", str(profile))
@@ -36,9 +30,10 @@ def stacks(profile: Path, function: str) -> list[list[str]]:
     return [frames for frames in found if function in frames]
 
 
-def test_stacks_of_all_kinds_of_threads_are_whole(flags: list[str], tmp_path: Path) -> None:
+def test_stacks_of_all_kinds_of_threads_are_whole(libraries: Libraries, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    ended = run([compiled("bounds.c", *flags)], preloaded(str(profile), 1))
+    program = libraries.program(compiled("bounds.c"))
+    ended = run([program], preloaded(str(profile), 1) | libraries.environment)
     assert (ended.status, ended.output) == (0, b"every thread has its block\n")
     assert ended.errors in (b"", b"this kernel marks no guards\n")
     found = stacks(profile, "leaf")
@@ -57,29 +52,32 @@ def test_stacks_of_all_kinds_of_threads_are_whole(flags: list[str], tmp_path: Pa
     assert comments(profile)["stacks truncated"] == str(FIBERS * IN_FIBER + 1)
 
 
-def test_no_stack_of_a_short_thread_is_cut(flags: list[str], tmp_path: Path) -> None:
+def test_no_stack_of_a_short_thread_is_cut(libraries: Libraries, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    ended = run([compiled("bounds.c", *flags), "short"], preloaded(str(profile), 1))
+    program = libraries.program(compiled("bounds.c"))
+    ended = run([program, "short"], preloaded(str(profile), 1) | libraries.environment)
     assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
     said = comments(profile)
     assert int(said["samples"]) >= 200 and said["stacks truncated"] == "0"
 
 
-def test_a_stack_without_a_limit_is_whole(flags: list[str], tmp_path: Path) -> None:
+def test_a_stack_without_a_limit_is_whole(libraries: Libraries, tmp_path: Path) -> None:
     if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
         pytest.skip("stacks have a limit here that cannot be raised")
     profile = tmp_path / "profile.pb.gz"
-    limited = ["/bin/sh", "-c", 'ulimit -s unlimited; exec "$0" "$@"', compiled("bounds.c", *flags), "deep"]
-    ended = run(limited, preloaded(str(profile), 1))
+    # The shell itself runs with the libraries of the system.
+    command = 'ulimit -s unlimited; LD_LIBRARY_PATH="$LIBRARIES" exec "$0" "$@"'
+    limited = ["/bin/sh", "-c", command, libraries.program(compiled("bounds.c")), "deep"]
+    ended = run(limited, preloaded(str(profile), 1) | {"LIBRARIES": libraries.environment.get("LD_LIBRARY_PATH", "")})
     assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
     [frames] = stacks(profile, "leaf")
     assert frames[:4] == ["leaf", "middle", "below_much", "main"] and frames[-1] == "_start"
 
 
-def test_bounds_are_those_that_libc_says(flags: list[str]) -> None:
+def test_bounds_are_those_that_libc_says(libraries: Libraries) -> None:
     parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
     sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
-    program = compiled("holes.c", *(f"-I{part}/include" for part in parts), *sources, *flags)
+    program = libraries.program(compiled("holes.c", *(f"-I{part}/include" for part in parts), *sources))
     for _ in range(20):
-        ended = run([program], clean_environment())
+        ended = run([program], clean_environment(**libraries.environment))
         assert (ended.status, ended.output, ended.errors) == (0, b"every stack ended where it ends\n", b"")

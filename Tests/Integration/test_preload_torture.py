@@ -9,35 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import poll
-from preloading import LIMIT, catches, compiled, fresh_folder, pprof, preloaded, run, sums
+from harness import ROOT, clean_environment, poll
+from preloading import LIMIT, TORTURE, catches, compiled, fresh_folder, pprof, preloaded, run, sums, torture
 
 pytestmark = pytest.mark.compute
 
-PROGRAMS = {
-    "calls.c": "every call kept its promise\n",
-    "threads.c": "every thread came to its end\n",
-    "forks.c": "100 of 100 children ended well\n",
-    "stacks.c": "every stack held\n",
-    "libraries.c": "every library came and went\n",
-    "operators.cpp": "every operator did its work\n",
-}
 # Debian's mimalloc 2.0 does not align everything as it is told, without hooks too.
 ABSENT = {("calls.c", "mimalloc"), ("operators.cpp", "mimalloc")}
 CASES = [
     (source, behind)
-    for source in PROGRAMS
+    for source in TORTURE
     for behind in ("glibc", "jemalloc", "mimalloc")
     if (source, behind) not in ABSENT
 ]
-
-
-def command(source: str) -> list[str]:
-    """The program and what it wants to be told."""
-    program = [compiled(source)]
-    if source == "libraries.c":
-        program.append(compiled("plugin.c", "-shared", "-fPIC"))
-    return program
 
 
 # An interval of 1 samples everything; 64 KiB lets most calls take the quick way.
@@ -47,9 +31,9 @@ def test_it_ends_as_it_does_without_hooks(
     source: str, behind: str, interval: int, tmp_path: Path
 ) -> None:
     folder = fresh_folder(tmp_path / "profiles")
-    hooked = run(command(source), preloaded(f"{folder}/%p.pb.gz", interval, behind))
+    hooked = run(torture(source), preloaded(f"{folder}/%p.pb.gz", interval, behind))
     assert (hooked.status, hooked.errors) == (0, b"")
-    assert hooked.output.decode() == PROGRAMS[source]
+    assert hooked.output.decode() == TORTURE[source]
 
     written = sorted(folder.iterdir(), key=lambda path: path.stat().st_size)
     # One, and nothing half written: a child that was forked beside other threads has none.
@@ -71,7 +55,7 @@ def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["threads.c", "forks.c", "stacks.c", "operators.cpp"])
 def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) -> None:
     popen = subprocess.Popen(
-        command(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE,
+        torture(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE,
         env=preloaded(f"{tmp_path}/%p.pb.gz", 512) | {"WAITS_FOR_LINE": "1"},
     )  # fmt: skip
     profile = tmp_path / f"{popen.pid}.pb.gz"
@@ -98,13 +82,13 @@ def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) ->
             popen.communicate()
             pytest.fail("it does not end")
     output, errors = popen.communicate()
-    assert (popen.returncode, output.decode(), errors) == (0, PROGRAMS[source], b"")
+    assert (popen.returncode, output.decode(), errors) == (0, TORTURE[source], b"")
     assert "Total samples = 0" not in pprof("-top", "-sample_index=alloc_space", str(profile))
 
 
 def test_hooks_that_are_off_change_nothing() -> None:
-    for source, line in PROGRAMS.items():
-        ended = run(command(source), preloaded())
+    for source, line in TORTURE.items():
+        ended = run(torture(source), preloaded())
         assert (ended.status, ended.output.decode(), ended.errors) == (0, line, b"")
 
 

@@ -106,6 +106,26 @@ def test_a_kept_connection_may_idle_up_to_the_idle_timeout(tmp_path: Path) -> No
             assert time.monotonic() - start >= idle * LIBRARY_ROUNDING
 
 
+def test_the_environment_sets_the_idle_timeout_where_code_does_not(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def kept(name: str, **environment: str) -> Client:
+            server = stack.enter_context(Serving(tmp_path / name, **environment))
+            client = stack.enter_context(Client(server.url))
+            assert client.ask(get(), seconds=PATIENCE).status == 200
+            return client
+
+        # Those that may idle for longer began earlier.
+        others = [
+            kept("default", PROBE_IDLE_SECONDS=""),
+            kept("code", PROBE_IDLE_SECONDS="600", OUTRIDER_IDLE_TIMEOUT="1"),
+        ]
+        assert kept("environment", PROBE_IDLE_SECONDS="", OUTRIDER_IDLE_TIMEOUT="1").read_to_end(PATIENCE) == b""
+        for client in others:
+            client.read(0)
+            assert not client.is_closed
+
+
 def test_a_reader_that_stalls_is_cut_at_the_idle_timeout(tmp_path: Path) -> None:
     idle = 1
     with contextlib.ExitStack() as stack:

@@ -153,6 +153,13 @@ enum SocketKind: CaseIterable, Sendable {
         #expect(cuts.afterFirst() == [.tooSlowToAsk])
     }
 
+    @Test func `idle connections end well away from common scrape intervals`() {
+        let idle = Endpoint.Limits().idleTimeout
+        for interval: Duration in [5, 10, 15, 20, 30, 60, 90, 120].map({ .seconds($0) }) {
+            #expect(max(idle, interval) - min(idle, interval) >= .seconds(10))
+        }
+    }
+
     @Test func `the time to ask begins anew after each answer`() throws {
         var limits = Endpoint.Limits()
         limits.headerTimeout = .seconds(10)

@@ -2,6 +2,7 @@
 // Whatever could be read as two requests, or names a path in two ways, gets one answer and no more.
 
 import OutriderEndpoint
+import OutriderThreading
 import TestSupport
 import Testing
 
@@ -26,6 +27,9 @@ import Testing
         "GET http://a/hello HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 36\r\n\r\n",
         "GE@T /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET  /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /hello  HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET   /hello   HTTP/1.1\r\nHost: a\r\n\r\n",
     ])
     func `a request that is not clean gets one refusal, then the connection ends`(
         request: String
@@ -37,6 +41,27 @@ import Testing
         try connection.send(request + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect((400...499).contains(try connection.response().status))
         #expect(connection.isClosed(withinMilliseconds: 60_000))
+    }
+
+    @Test func `a library that is tried handles every request of the trial safely`() throws {
+        #expect(Habits.ofLibrary { _ in }.isSafe)
+    }
+
+    @Test func `with a library of which nothing is known, a connection has one request`() throws {
+        let lines = Guarded<[String]>([])
+        let endpoint = try startEndpoint {
+            $0.habits = .unknown
+            $0.log = { line in lines.withLock { $0.append(line) } }
+        }
+        defer { endpoint.stop() }
+        let connection = try Connection(endpoint.address)
+        let request = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
+        try connection.send(request + request)
+        let response = try connection.response()
+        #expect(response.status == 200)
+        #expect(response.header("Connection")?.lowercased() == "close")
+        #expect(connection.isClosed(withinMilliseconds: 60_000))
+        #expect(lines.withLock { $0.contains { $0.contains("each connection ends after one") } })
     }
 
     @Test(arguments: [98, 99, 100, 255, 256, 400])

@@ -47,6 +47,9 @@ import Testing
         ["OTEL_RESOURCE_ATTRIBUTES": "a"], ["OTEL_RESOURCE_ATTRIBUTES": "a=%zz"],
         ["OTEL_RESOURCE_ATTRIBUTES": "=b"], ["OTEL_RESOURCE_ATTRIBUTES": "a=%ff"],
         ["OTEL_RESOURCE_ATTRIBUTES": "a=%+1"],
+        ["OUTRIDER_IDLE_TIMEOUT": "0"], ["OUTRIDER_IDLE_TIMEOUT": "86401"],
+        ["OUTRIDER_IDLE_TIMEOUT": "+75"], ["OUTRIDER_IDLE_TIMEOUT": "75s"],
+        ["OUTRIDER_IDLE_TIMEOUT": "1.5"],
     ])
     func `a bad variable is thrown, or logged and counted`(variables: [String: String]) throws {
         let name = try #require(variables.keys.first)

@@ -146,9 +146,10 @@ enum expectation {
   anything
 };
 
-/* What 1.0 of the library, run as strict, judges otherwise than 0.9. */
-static enum expectation by_release(enum expectation with_0_9, enum expectation with_1_0) {
-  return outrider_mhd_is_old() ? with_0_9 : with_1_0;
+/* What a library that hands over hidden bytes, as 0.9 does, judges otherwise than one that is strict itself, as 1.0
+ * can be. */
+static enum expectation by_habit(enum expectation if_handed_over, enum expectation if_strict) {
+  return habits.hides_bytes ? if_handed_over : if_strict;
 }
 
 static void judge(struct reply reply, enum expectation expectation) {

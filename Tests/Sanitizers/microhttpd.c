@@ -10,7 +10,7 @@
  *   microhttpd [seed]
  */
 #define _GNU_SOURCE
-#include "client.h"
+#include "trying.h"
 
 /* ---- The tests ---- */
 
@@ -18,14 +18,17 @@ static void test_table(void) {
   expect_target("GET", clean, of("/"));
   expect("HEAD", clean, of("HEAD /" REST));
   expect("HTTP/1.0", clean, of("GET / HTTP/1.0\r\n\r\n"));
-  expect("HTTP/1.1 without fields", by_release(clean, unanswered), of("GET / HTTP/1.1\r\n\r\n"));
-  expect("spaces before the target", by_release(clean, unanswered), of("GET    /" REST));
+  expect("HTTP/1.1 without fields", by_habit(clean, unanswered), of("GET / HTTP/1.1\r\n\r\n"));
+  expect("two spaces before the target", unanswered, of("GET  /" REST));
+  expect("spaces before the target", unanswered, of("GET    /" REST));
+  expect("two spaces before the version", anything, of("GET /  HTTP/1.1\r\nHost: a\r\n\r\n"));
   expect("an empty line before", clean, of("\r\nGET /" REST));
-  expect("empty lines before", by_release(clean, unanswered), of("\r\n\r\n\r\nGET /" REST));
+  expect("empty lines before", by_habit(clean, unanswered), of("\r\n\r\n\r\nGET /" REST));
   expect("an empty value", clean, of("GET / HTTP/1.1\r\nHost: a\r\nA:\r\nB: \r\nC:\t\r\n\r\n"));
   expect_target("an encoded path", clean, of("/%41%2f%20"));
-  expect_target("a path with an encoded NUL", clean, of("/%00"));
-  expect_target("a path with a broken escape", clean, of("/%zz%"));
+  /* 1.0.10 refuses these two by itself. */
+  expect_target("a path with an encoded NUL", anything, of("/%00"));
+  expect_target("a path with a broken escape", anything, of("/%zz%"));
   expect_target("? alone", clean, of("/?"));
   expect_target("??", clean, of("/??"));
   expect_target("an empty path and a query", clean, of("?a=b"));
@@ -51,10 +54,10 @@ static void test_table(void) {
          of("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"));
   expect("a body that waits", refused,
          of("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"));
-  expect_fields("a CR in a value", by_release(refused, unanswered), of("A: b\rc\r\n"));
-  expect_fields("a CR before CR LF", by_release(refused, unanswered), of("A: b\r\r\n"));
-  expect_fields("a space in a name", by_release(refused, unanswered), of("A b: c\r\n"));
-  expect("a field that begins with a space", by_release(refused, unanswered),
+  expect_fields("a CR in a value", by_habit(refused, unanswered), of("A: b\rc\r\n"));
+  expect_fields("a CR before CR LF", by_habit(refused, unanswered), of("A: b\r\r\n"));
+  expect_fields("a space in a name", by_habit(refused, unanswered), of("A b: c\r\n"));
+  expect("a field that begins with a space", by_habit(refused, unanswered),
          of("GET / HTTP/1.1\r\n A: b\r\nHost: a\r\n\r\n"));
   expect_fields("200 fields", refused, repeat((struct text){0}, "A: b\r\n", 200));
 
@@ -65,7 +68,7 @@ static void test_table(void) {
   expect_fields("a name of 40 KB", unanswered,
                 add(repeat((struct text){0}, "a", 40000), ": b\r\n"));
   expect_fields("2,000 fields", unanswered, repeat((struct text){0}, "A: b\r\n", 2000));
-  expect_fields("a flood of cookies", by_release(unanswered, clean),
+  expect_fields("a flood of cookies", by_habit(unanswered, clean),
                 add(repeat(of("Cookie: "), "a=b;", 3000), "\r\n"));
   /* Two reasons to refuse: then 0.9.75 does not say that the request is over. */
   expect_fields("a cookie of 17 KB and a bad length", unanswered,
@@ -365,6 +368,7 @@ int main(int count, char **arguments) {
   signal(SIGALRM, on_alarm);
   alarm(whole_limit);
   outrider_mhd_set_panic(on_panic);
+  test_habits();
   for (is_unix = 0; is_unix < 2; is_unix++) {
     int free_descriptor = next_descriptor();
     noise = seed * 2 + 1;
@@ -380,8 +384,9 @@ int main(int count, char **arguments) {
     test_stop();
     CHECK(next_descriptor() == free_descriptor, "a descriptor is left open");
   }
-  printf("libmicrohttpd %s, seed %llu: %lu requests sent, %lu seen by the handler, ",
-         MHD_get_version(), (unsigned long long)seed, sent, handled);
+  printf("libmicrohttpd %s, %s, seed %llu: %lu requests sent, %lu seen by the handler, ",
+         MHD_get_version(), habits.hides_bytes ? "which hides bytes" : "which is strict",
+         (unsigned long long)seed, sent, handled);
   printf("%ld connections, %lu checks\n", opened, checks);
   return 0;
 }

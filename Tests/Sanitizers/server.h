@@ -5,7 +5,7 @@
 #ifndef OUTRIDER_SANITIZERS_SERVER_H
 #define OUTRIDER_SANITIZERS_SERVER_H
 
-#include "CMicroHTTPD/shim.h"
+#include "CMicroHTTPD/habits.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -38,6 +38,7 @@ static atomic_long opened, closed, targets, completions, bodies, releases, waiti
 static atomic_ulong checks, handled;
 static unsigned long sent;
 static const char *subject = "";
+static outrider_mhd_habits habits;
 static int is_unix;
 
 #define CHECK(condition, ...)                                                                      \
@@ -208,6 +209,7 @@ static int on_request(void *context, outrider_mhd_connection connection, const c
     struct fields fields = {0};
     atomic_fetch_add(&handled, 1);
     exchange->hides =
+        habits.hides_bytes &&
         outrider_mhd_hides_bytes(connection, path, exchange->target_size, method, version);
     outrider_mhd_headers(connection, visit, &fields);
     unsigned int refusal = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 ? 405
@@ -297,8 +299,8 @@ static void *accept_all(void *argument) {
 static struct server *start(unsigned int idle) {
   struct server *server = calloc(1, sizeof *server);
   server->listening = listener();
-  server->daemon =
-      outrider_mhd_start(&callbacks, connection_limit, idle, connection_memory, stack_size);
+  outrider_mhd_limits limits = {connection_limit, idle, connection_memory, stack_size};
+  server->daemon = outrider_mhd_start(&callbacks, limits, habits.strictness);
   CHECK(server->daemon != NULL, "no daemon");
   CHECK(pthread_create(&server->acceptor, NULL, accept_all, server) == 0, "no thread");
   return server;

@@ -2,7 +2,7 @@
 // One open connection, and what it is doing.
 //
 //     accepted ─▶ waiting ──request complete──▶ answering ──first bytes──▶ sending ──done──▶ waiting
-//                 10 s (then 30 + 10 s)          the page's time            300 s, and not
+//                 10 s (then 75 + 10 s)          the page's time            300 s, and not
 //                                                                           stalled when its place
 //                                                                           is needed
 

@@ -41,8 +41,11 @@ internal import OutriderThreading
             // The library opens an eventfd, to which its threads write.
             unsafe HighNumbers.withLowOnesTaken(by: filler) {
                 unsafe outrider_mhd_start(
-                    callbacks, UInt32(clamping: limits.connections),
-                    UInt32(clamping: limits.idleSeconds), limits.memory, limits.stack)
+                    callbacks,
+                    outrider_mhd_limits(
+                        connections: UInt32(clamping: limits.connections),
+                        idle_seconds: UInt32(clamping: limits.idleSeconds), memory: limits.memory,
+                        stack: limits.stack), server.habits.isStrict ? 1 : 0)
             }
         }
         guard let handle = unsafe handle else {

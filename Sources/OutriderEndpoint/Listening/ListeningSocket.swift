@@ -102,14 +102,47 @@ struct ListeningSocket: Sendable {
         } else {
             // On Linux this only means: do not wait for connections of a former process to
             // time out. A port that somebody listens on stays refused.
-            var yes: Int32 = 1
-            let size = socklen_t(MemoryLayout<Int32>.size)
-            unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, size)
+            try set(SO_REUSEADDR, at: SOL_SOCKET, of: descriptor, to: 1, for: address)
+        }
+        if case .ipv6 = address.kind {
+            // Else net.ipv6.bindv6only decides whether `[::]` takes IPv4 too.
+            try set(IPV6_V6ONLY, at: Int32(IPPROTO_IPV6), of: descriptor, to: 0, for: address)
         }
         let failure = unsafe SocketAddress.with(address) { pointer, length in
             unsafe systemBind(descriptor, pointer, length) == 0 ? 0 : errno
         }
         if failure != 0 { throw EndpointError(errno: failure, context: "\(address)") }
+        if case .unix(let path) = address.kind { try restrict(path, for: address) }
+    }
+
+    private static func set(
+        _ option: Int32, at level: Int32, of descriptor: Int32, to value: Int32,
+        for address: ListenAddress
+    ) throws(EndpointError) {
+        var value = value
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        if unsafe setsockopt(descriptor, level, option, &value, size) != 0 {
+            throw EndpointError(errno: errno, context: "\(address)")
+        }
+    }
+
+    /// Gives a new socket's file the mode 0600 if it has another: umask(2) may have taken bits of it.
+    ///
+    /// Where that fails, the file is removed.
+    private static func restrict(
+        _ path: String, for address: ListenAddress
+    ) throws(EndpointError) {
+        func mode() -> mode_t? {
+            var status = stat()
+            return unsafe lstat(path, &status) == 0 ? status.st_mode : nil
+        }
+        if mode() == S_IFSOCK | 0o600 { return }
+        let failed = unsafe fchmodat(AT_FDCWD, path, 0o600, AT_SYMLINK_NOFOLLOW) != 0
+        let failure = errno
+        if failed || mode() != S_IFSOCK | 0o600 {
+            unsafe unlink(path)
+            throw EndpointError(errno: failed ? failure : EPERM, context: "\(address)")
+        }
     }
 
     /// Removes a socket that nobody listens on any more; anything else at the path is left alone.

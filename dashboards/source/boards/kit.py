@@ -11,6 +11,8 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from functions import know_native_histograms
+
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 INSTANCE = "http://${__field.labels.instance}"
 """The agent of a series that has the label `instance`."""
@@ -117,7 +119,8 @@ def heat(title: str, description: str, unit: str, *queries: Query, width: int = 
     panel = panel.span(width).height(height).calculate(False).color(colour).cell_gap(1)
     panel = panel.y_axis(heatmap.YAxisConfig().unit(unit).axis_placement(shapes.AxisPlacement.LEFT))
     panel = panel.show_legend().exemplars_color("rgba(255,0,255,0.7)")
-    return panel.targets(targets(queries, form=PromQueryFormat.HEATMAP))
+    known = [query for query in queries if know_native_histograms() or not query.native]
+    return panel.targets(targets(known, form=PromQueryFormat.HEATMAP))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ A target answers with classic buckets or with native ones. A server that stores 
 
 from dataclasses import dataclass, replace
 
+from functions import either
+
 TARGET = "cluster, namespace, job, instance"
 """What tells a target. A label that a server does not set is empty, on both sides of a join."""
 CHOSEN = ('cluster=~"$cluster"', 'namespace=~"$namespace"', 'job=~"$job"', 'instance=~"$instance"')
@@ -72,12 +74,14 @@ class Histogram:
     @property
     def count(self) -> str:
         """Observations a second, by series."""
-        return ours(f"({self._rate('_count')} or histogram_count({self._rate()}))")
+        count = either(self._rate("_count"), f"histogram_count({self._rate()})")
+        return ours(f"({count})")
 
     @property
     def sum(self) -> str:
         """What they add up to each second, by series."""
-        return ours(f"({self._rate('_sum')} or histogram_sum({self._rate()}))")
+        sum_ = either(self._rate("_sum"), f"histogram_sum({self._rate()})")
+        return ours(f"({sum_})")
 
     @property
     def native(self) -> str:
@@ -91,7 +95,7 @@ class Histogram:
     def quantile(self, q: float, *by: str) -> str:
         """A quantile over all of its series with the same labels."""
         classic = f"histogram_quantile({q}, {self.buckets(*by)})"
-        return f"{classic} or histogram_quantile({q}, {total(self.native, *by)})"
+        return either(classic, f"histogram_quantile({q}, {total(self.native, *by)})")
 
     def mean(self, *by: str) -> str:
         """The mean, where there is one."""
@@ -99,9 +103,9 @@ class Histogram:
 
     def above(self, bound: str, *by: str) -> str:
         """The share of observations above a bound, which is one of the classic buckets."""
-        under = (
-            f"{self._rate('_bucket', f'le={chr(34)}{bound}{chr(34)}')}"
-            f" or histogram_fraction(0, {bound}, {self._rate()}) * (histogram_count({self._rate()}) > 0)"
+        under = either(
+            self._rate("_bucket", f'le="{bound}"'),
+            f"histogram_fraction(0, {bound}, {self._rate()}) * (histogram_count({self._rate()}) > 0)",
         )
         return f"1 - {total(ours(f'({under})'), *by)} / ({total(self.count, *by)} > 0)"
 

@@ -5,6 +5,7 @@ Two windows each, as in Google's SRE workbook, "Alerting on SLOs": the long one 
 one that it still goes on.
 """
 
+from functions import either
 from naming import Naming
 from rules.model import Alert, Case, Group, Record, ours
 
@@ -25,7 +26,8 @@ LEAST_RATE = "0.1"
 def counted(duration: str, window: str, matcher: str = "") -> str:
     """Requests a second by job, of targets with classic buckets and of those with native ones."""
     classic, native = (f"rate({duration}{suffix}{matcher}[{window}])" for suffix in ("_count", ""))
-    return f"sum by (job) ({ours(f'({classic} or histogram_count({native}))')})"
+    requests = either(classic, f"histogram_count({native})")
+    return f"sum by (job) ({ours(f'({requests})')})"
 
 
 def quick(duration: str, window: str) -> str:
@@ -33,7 +35,8 @@ def quick(duration: str, window: str) -> str:
     classic, native = f'rate({duration}_bucket{{le="{SLOW}"}}[{window}])', f"rate({duration}[{window}])"
     # A native histogram without observations has no fraction: not a number, which would make the sum none.
     share = f"histogram_fraction(0, {SLOW}, {native}) * (histogram_count({native}) > 0)"
-    return f"sum by (job) ({ours(f'({classic} or {share})')})"
+    requests = either(classic, share)
+    return f"sum by (job) ({ours(f'({requests})')})"
 
 
 REQUESTS, ERRORS, SLOWER = (f"job:http_server_{kind}" for kind in ("requests", "errors", "slow"))

@@ -1,21 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fetches a package of newer Debian releases than the system's, for tests; source it from the root of the repository.
+# What the scripts share that fetch packages of newer Debian releases for the tests; source it from the root of the
+# repository.
+#
 # Packages come from the mirror that apt uses already, are unpacked below .build and never installed; the package
-# manager's own sources, lists and caches stay as they are. Runs again at no cost.
-#
-# Its user defines, and then calls unpack_newer "$@":
-#
-#   name             what the user is called in messages and below .build
-#   package          the package
-#   absence          what is said where there is none, before "OF DEBIAN"
-#   main_file        prints the path of its main file below a folder, if it is there
-#   try              runs that file, given the folder
-#
-# A package that is not available is not a failure: the reason stands on stderr, and the tests skip it.
-# shellcheck shell=bash disable=SC2154 # its user defines name, package and absence
+# manager's own sources, lists and caches stay as they are.
+# shellcheck shell=bash
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-# Seconds. Lists are 10 MB, a package is 35 MB.
+# Seconds. Lists are 10 MB, the largest package is 35 MB.
 update_limit=90
 download_limit=180
 
@@ -35,6 +27,7 @@ newer_suites() {
 # The Debian mirror that apt has package lists of. Mirrors of security updates and of backports have
 # other labels.
 mirror_of_apt() {
+    # shellcheck disable=SC2016 # apt-get fills it in
     apt-get indextargets --format '$(REPO_URI)' \
         'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 'Component: main' 2>/dev/null |
         awk '!/^cdrom:/ && !found++'
@@ -105,9 +98,11 @@ reason() {
     fi
 }
 
-# Unpacks the package of a suite into a folder, or prints what went wrong.
-fetch_into() {
-    local work="$1" suite="$2" status=0 packages
+# Unpacks packages of a suite into the folder `unpacked`, as apt-get gets them by the command that is given, or says on
+# stdout what went wrong.
+unpack_packages() {
+    local work="$1" suite="$2" status=0 package
+    shift 2
     write_configuration "$work" "$suite"
     # An update that only warns may have got nothing.
     apt_get "$work" "$update_limit" -o APT::Update::Error-Mode=any update || status=$?
@@ -115,55 +110,42 @@ fetch_into() {
         echo "no package lists: $(reason "$status" "$work")"
         return
     fi
-    apt_get "$work" "$download_limit" download "$package" || status=$?
-    packages=("$work/${package}"_*.deb)
-    if [[ $status -ne 0 || ! -f ${packages[0]} ]]; then
+    apt_get "$work" "$download_limit" "$@" || status=$?
+    for package in "$work"/*.deb "$work"/cache/archives/*.deb; do
+        [[ $status -eq 0 && -f $package ]] || continue
+        if ! dpkg -x "$package" "$work/unpacked" >"$work/output" 2>&1; then
+            echo "a package does not unpack: $(head -n 1 "$work/output")"
+            return
+        fi
+    done
+    if [[ ! -d $work/unpacked ]]; then
         echo "no package: $(reason "$status" "$work")"
-        return
-    fi
-    if ! dpkg -x "${packages[0]}" "$work/unpacked" >"$work/output" 2>&1; then
-        echo "the package does not unpack: $(head -n 1 "$work/output")"
-        return
-    fi
-    if ! try "$work/unpacked" >"$work/output" 2>&1; then
-        echo "it does not run here: $(head -n 1 "$work/output")"
     fi
 }
 
-# Prints the paths of the main files, one a line, for those suites that are given, or else for all newer ones. With
-# --suites it prints these.
-unpack_newer() {
-    local obstacle home="$PWD/.build/$name" file problem suite suites work
-    if [[ ${1:-} == --suites ]]; then
-        newer_suites
-        return
-    fi
-    mapfile -t suites < <(newer_suites)
-    if [[ $# -gt 0 ]]; then
-        suites=("$@")
-    fi
-    for suite in "${suites[@]}"; do
-        if [[ ! $suite =~ ^[a-z]+$ ]]; then
-            echo "usage: scripts/$name.sh [--suites | suite ...]" >&2
-            exit 2
-        fi
-    done
-    obstacle="$(obstacle)"
-    for suite in "${suites[@]}"; do
-        file="$(main_file "$home/$suite")"
-        if [[ -n $file ]]; then
-            echo "$file"
+# What a script does that takes the names of suites, for each of them:
+#
+#   fetch_suites NAME HOME FILE WHAT fetch_into SUITE...
+#
+# prints the path of FILE in the folder of the suite below HOME. Where that is not there yet, `fetch_into WORK SUITE`
+# makes the folder WORK/unpacked, or says on stdout why it cannot; then NAME says so on stderr, and that there is no WHAT.
+fetch_suites() {
+    local name="$1" home="$2" file="$3" what="$4" fetch_into="$5" suite problem impossible
+    shift 5
+    impossible="$(obstacle)"
+    for suite in "$@"; do
+        if [[ -e $home/$suite/$file ]]; then
+            echo "$home/$suite/$file"
             continue
         fi
-        problem="$obstacle"
+        problem="$impossible"
         if [[ -z $problem ]]; then
             mkdir -p "$home"
             work="$(mktemp -d "$home/$suite.XXXXXX")"
-            # shellcheck disable=SC2064 # this folder, also where its name is known no more
-            trap "rm -rf '$work'" EXIT
+            trap 'rm -rf "$work"' EXIT
             trap 'exit 130' INT
             trap 'exit 143' TERM
-            problem="$(fetch_into "$work" "$suite")"
+            problem="$("$fetch_into" "$work" "$suite")"
             if [[ -z $problem ]]; then
                 # All or nothing: a folder with the name of a suite is whole.
                 rm -rf "${home:?}/$suite"
@@ -172,12 +154,31 @@ unpack_newer() {
             rm -rf "$work"
         fi
         if [[ -z $problem ]]; then
-            main_file "$home/$suite"
+            echo "$home/$suite/$file"
         else
             {
-                echo "$name: $absence OF DEBIAN ${suite^^}: $problem"
+                echo "$name: NO $what OF DEBIAN ${suite^^}: $problem"
                 echo "$name: the integration tests SKIP whatever would run with it"
             } >&2
+        fi
+    done
+}
+
+# The suites that a script is to take: those that its arguments name, or all newer ones. `--suites` prints these and ends it.
+choose_suites() {
+    local suite
+    if [[ ${1:-} == --suites ]]; then
+        newer_suites
+        exit
+    fi
+    mapfile -t suites < <(newer_suites)
+    if [[ $# -gt 0 ]]; then
+        suites=("$@")
+    fi
+    for suite in "${suites[@]}"; do
+        if [[ ! $suite =~ ^[a-z]+$ ]]; then
+            echo "usage: $0 [--suites | suite ...]" >&2
+            exit 2
         fi
     done
 }
