@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fetches newer Prometheus servers than the system's, for the integration tests: those of Debian
 # trixie (2.53) and of Debian sid (3.x), as far as they are newer releases than this system. They are unpacked
-# below .build (scripts/newer-debian.sh).
+# below .build (scripts/debian.sh).
 #
 #   scripts/newer-prometheus.sh             prints the path of each server, one a line
 #   scripts/newer-prometheus.sh trixie      the same for the suites that it names
