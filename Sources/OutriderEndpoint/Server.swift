@@ -28,7 +28,6 @@ final class Server: Sendable {
     private let processor: ProcessorBudget
     private let bodies: BodyBudget
 
-    private static let noMemory = "The answers under way take all the memory that they may."
     /// How long a request waits for its place on a busy page, in steps of 25 ms.
     private static let stepsToWait = 120
     private static let stepMicroseconds: UInt32 = 25_000
@@ -196,9 +195,7 @@ final class Server: Sendable {
         if let refusal = budgetRefusal(of: page, number, to: client, over: descriptor) {
             return unsafe answer(connection, refusal, page: page.path, exchange)
         }
-        guard awaitRoom(for: pages.expectedSize(of: number), of: client) else {
-            return unsafe refuse(connection, 503, Self.noMemory, page: page.path, exchange)
-        }
+        awaitRoom(for: pages.expectedSize(of: number), of: client)
         guard enter(number, for: client) else {
             return unsafe refuse(
                 connection, 503, "This page is busy with other requests.", page: page.path, exchange
@@ -211,7 +208,8 @@ final class Server: Sendable {
         let before = ProcessorBudget.ofThisThread
         var response = page.respond(to: request)
         if method == "HEAD" { response.onDelivery = nil }
-        pages.noteSize(response.bytes.room, of: number)
+        // One that shares the bytes of another takes nothing.
+        pages.noteSize(bodies.has(response.bytes) ? 0 : response.bytes.room, of: number)
         processor.charge(
             ProcessorBudget.ofThisThread - before, to: client, page: number,
             at: configuration.time.now)
@@ -236,15 +234,16 @@ final class Server: Sendable {
         return .tooMany("Your requests for this page have taken their share of the processors.")
     }
 
-    /// Waits until there is memory for an answer of this size, for which clients that have stalled may lose theirs.
-    private func awaitRoom(for size: Int, of client: ClientAddress) -> Bool {
+    /// Waits a while for memory for an answer of this size, for which clients that have stalled may lose theirs.
+    ///
+    /// The answer may need less, or share its bytes with one that is under way: it is judged when it is there.
+    private func awaitRoom(for size: Int, of client: ClientAddress) {
         for _ in 0..<Self.stepsToWait {
-            if bodies.hasRoom(for: size, of: client) || inFlight.isClosed { return true }
+            if bodies.hasRoom(for: size, of: client) || inFlight.isClosed { return }
             _ = connections.cutStalled(on: nil, for: client)
             // Only this client waits: the thread is its own.
             usleep(Self.stepMicroseconds)
         }
-        return bodies.hasRoom(for: size, of: client)
     }
 
     /// Takes a place on a page, for which a client that has stalled may lose its own.
@@ -282,7 +281,7 @@ final class Server: Sendable {
         var response = response
         let address = connections.client(of: exchange.connection) ?? ClientAddress([])
         if !bodies.enter(response.bytes, for: address) {
-            response = .unavailable(Self.noMemory)
+            response = .unavailable("The answers under way take all the memory that they may.")
             _ = bodies.enter(response.bytes, for: address)
         }
         configuration.onAnswer(page, response.status)

@@ -19,7 +19,14 @@ package enum BodyBytes: Sendable {
             memory.shrink(to: count)
             self = .mapped(memory, count: count)
         } else {
-            self = .array(unsafe Array(memory.first(count)))
+            self = .array(Self.copy(of: memory, count))
+        }
+    }
+
+    private static func copy(of memory: MappedMemory, _ count: Int) -> [UInt8] {
+        unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
+            unsafe UnsafeMutableRawBufferPointer(bytes).copyMemory(from: memory.first(count))
+            written = count
         }
     }
 
@@ -43,7 +50,7 @@ package enum BodyBytes: Sendable {
     package var array: [UInt8] {
         switch self {
         case .array(let bytes): bytes
-        case .mapped: unsafe withUnsafeBytes { unsafe Array($0) }
+        case .mapped(let memory, let count): Self.copy(of: memory, count)
         }
     }
 

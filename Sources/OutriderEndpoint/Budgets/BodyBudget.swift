@@ -39,6 +39,12 @@ package final class BodyBudget: Sendable {
         state.withLock { isGranted(size, to: client, in: $0) }
     }
 
+    /// Whether these bytes are being sent already.
+    package func has(_ body: BodyBytes) -> Bool {
+        let place = Self.place(of: body)
+        return state.withLock { $0.shares[place] != nil }
+    }
+
     /// Counts a body in; false if there is no room for it.
     ///
     /// Where nothing is being sent, there is room for a body of any size: it is there already.

@@ -48,7 +48,8 @@ internal import OutriderThreading
     @inline(__always)
     private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
         if length > capacity - count, !makeRoom(length) { return nil }
-        return unsafe start.map { unsafe $0 + count }
+        guard let start = unsafe start else { return nil }
+        return unsafe start + count
     }
 
     @inline(never)
