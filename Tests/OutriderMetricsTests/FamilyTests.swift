@@ -86,7 +86,7 @@ import Testing
             child.increment(by: 5)
             #expect(child.value == 5)
         }
-        #expect(!registry.text().contains("hits_total"))
+        #expect(!registry.text().contains("hits_total{"))
         #expect(registry.observationsRefused("wrong_labels") == "\(children.count)")
     }
 

@@ -89,6 +89,7 @@ import Testing
                 "outrider_log_lines_dropped_total counter",
                 "outrider_observations_refused_total counter",
                 "outrider_registrations_refused_total counter",
+                "outrider_registry_series gauge",
                 "outrider_scrape_bytes gauge",
                 "outrider_scrape_duration_seconds histogram",
             ])

@@ -170,11 +170,14 @@ private final class CallCosts: Sendable {
     @Test func `stacks are known by guards that no line of the list shows`() throws {
         let (present, guarded): (UInt64, UInt64) = (1 << 63, 1 << 62 | 1 << 58)
         let entries = [present, 0, guarded, 0, present, present, guarded, 0, 0, present]
-        var parts = Self.parts(try Self.proc(entries, named: "").path, costs: CallCosts())
+        let joined = try Self.proc(entries, named: "")
+        var parts = Self.parts(joined.path, costs: CallCosts())
         #expect(parts["stacks"] == Double(3 * Self.pageSize))
         #expect(parts["heap"] == Double(Self.pageSize))
-        parts = Self.parts(try Self.proc(entries, named: "[stack]").path, costs: CallCosts())
+        let first = try Self.proc(entries, named: "[stack]")
+        parts = Self.parts(first.path, costs: CallCosts())
         #expect(parts["stacks"] == Double(4 * Self.pageSize))
+        withExtendedLifetime((joined, first)) {}
     }
 
     @Test(arguments: [(1, "self/maps"), (3, "self/pagemap")])

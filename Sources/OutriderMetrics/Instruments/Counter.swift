@@ -6,6 +6,8 @@
 // their sum; it may catch one of the two a moment before the other, which no reader can tell from
 // a scrape a moment earlier.
 
+internal import OutriderThreading
+
 /// Something counted: requests, bytes, errors, seconds spent.
 ///
 /// It cannot go down; see ``Gauge``.
@@ -57,14 +59,25 @@ public final class Counter: Sendable {
     /// Smaller amounts are added without a look at the sum: billions of them do not wrap it around.
     @inlinable static var smallLimit: UInt64 { 1 << 32 }
 
+    /// One at a time adds what so few threads at once could wrap the integer around with.
+    private static let additionsOfHugeAmounts = Guarded(())
+
     /// Adds what is not small, or negative: to the integer while that cannot wrap around, however many
     /// threads do so at once, and then as a fraction.
     @usableFromInline
     func incrementByMuch(_ amount: Int) {
-        guard (0..<1 << 54).contains(amount), cells.numbers.integer(at: 0) < 1 << 62 else {
-            return increment(by: Double(amount))
-        }
+        guard amount >= 0 else { return increment(by: Double(amount)) }
+        let isAdded =
+            amount < 1 << 54
+            ? addsToInteger(amount)
+            : Self.additionsOfHugeAmounts.withLock { _ in addsToInteger(amount) }
+        if !isAdded { increment(by: Double(amount)) }
+    }
+
+    private func addsToInteger(_ amount: Int) -> Bool {
+        guard cells.numbers.integer(at: 0) < 1 << 62 else { return false }
         if cells.add(UInt64(amount)) { warmUp() }
+        return true
     }
 
     /// Adds a fraction; a negative, infinite or NaN one is refused and counted.

@@ -238,7 +238,7 @@ struct MetricDefinition: Sendable {
         var seen = NameEscaping.allCases.map { _ in Set<String>() }
         for (label, given) in zip(labels, given) {
             let spellings = NameEscaping.allCases.map { $0.escape(label: given) }
-            if spellings.contains(where: ReservedNames.isLabel) {
+            if ReservedNames.isLabel(given) || spellings.contains(where: ReservedNames.isLabel) {
                 throw RegistrationError(
                     code: .reservedLabelName, metric: name,
                     advice: "the label name \"\(label)\" belongs to Prometheus; choose another")
