@@ -92,6 +92,7 @@ import Testing
                 "outrider_registry_series gauge",
                 "outrider_scrape_bytes gauge",
                 "outrider_scrape_duration_seconds histogram",
+                "outrider_series gauge", "outrider_series_limit gauge",
             ])
     }
 
