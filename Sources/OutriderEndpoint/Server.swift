@@ -195,7 +195,7 @@ final class Server: Sendable {
         if let refusal = budgetRefusal(of: page, number, to: client, over: descriptor) {
             return unsafe answer(connection, refusal, page: page.path, exchange)
         }
-        awaitRoom(for: pages.expectedSize(of: number), of: client)
+        awaitRoom(for: client)
         guard enter(number, for: client) else {
             return unsafe refuse(
                 connection, 503, "This page is busy with other requests.", page: page.path, exchange
@@ -208,8 +208,6 @@ final class Server: Sendable {
         let before = ProcessorBudget.ofThisThread
         var response = page.respond(to: request)
         if method == "HEAD" { response.onDelivery = nil }
-        // One that shares the bytes of another takes nothing.
-        pages.noteSize(bodies.has(response.bytes) ? 0 : response.bytes.room, of: number)
         processor.charge(
             ProcessorBudget.ofThisThread - before, to: client, page: number,
             at: configuration.time.now)
@@ -234,12 +232,12 @@ final class Server: Sendable {
         return .tooMany("Your requests for this page have taken their share of the processors.")
     }
 
-    /// Waits a while for memory for an answer of this size, for which clients that have stalled may lose theirs.
+    /// Waits a while for memory for an answer, for which clients that have stalled may lose theirs.
     ///
-    /// The answer may need less, or share its bytes with one that is under way: it is judged when it is there.
-    private func awaitRoom(for size: Int, of client: ClientAddress) {
+    /// The answer may share its bytes with one that is under way: it is judged when it is there.
+    private func awaitRoom(for client: ClientAddress) {
         for _ in 0..<Self.stepsToWait {
-            if bodies.hasRoom(for: size, of: client) || inFlight.isClosed { return }
+            if !bodies.isFull || inFlight.isClosed { return }
             _ = connections.cutStalled(on: nil, for: client)
             // Only this client waits: the thread is its own.
             usleep(Self.stepMicroseconds)

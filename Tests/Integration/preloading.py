@@ -18,6 +18,8 @@ import pytest
 from harness import ROOT, clean_environment, system_binary
 
 SUITE = ROOT / "Tests/Preload"
+HOOKS = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack", "COutriderSymbols")]
+"""The C sources of the hooks, for programs that are linked with them."""
 # As the kernel calls it, which knows no links: profiles have the paths of programs.
 PLACE = (ROOT / ".build/preload-tests").resolve()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment
-from preloading import LIMIT, compiled, pprof, preloaded
+from harness import clean_environment
+from preloading import HOOKS, LIMIT, compiled, pprof, preloaded
 
 pytestmark = pytest.mark.compute
 
@@ -33,9 +33,8 @@ def test_sampling_goes_on_in_a_confined_program(mode: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("mode", ["filter", "strict"])
 def test_sampling_goes_on_where_the_hooks_are_linked(mode: str) -> None:
-    parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
-    sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
-    program = compiled("confined.c", "-DLINKED", *(f"-I{part}/include" for part in parts), *sources)
+    sources = [str(file) for part in HOOKS for file in sorted(part.glob("*.c"))]
+    program = compiled("confined.c", "-DLINKED", *(f"-I{part}/include" for part in HOOKS), *sources)
     assert ended([program, mode], clean_environment()) == (0, b"confined\n", b"")
 
 

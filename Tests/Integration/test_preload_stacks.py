@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment
+from harness import clean_environment
 from newer_libraries import Libraries
-from preloading import comments, compiled, pprof, preloaded, run
+from preloading import HOOKS, comments, compiled, pprof, preloaded, run
 
 pytestmark = pytest.mark.compute
 
@@ -75,9 +75,8 @@ def test_a_stack_without_a_limit_is_whole(libraries: Libraries, tmp_path: Path) 
 
 
 def test_bounds_are_those_that_libc_says(libraries: Libraries) -> None:
-    parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
-    sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
-    program = libraries.program(compiled("holes.c", *(f"-I{part}/include" for part in parts), *sources))
+    sources = [str(file) for part in HOOKS for file in sorted(part.glob("*.c"))]
+    program = libraries.program(compiled("holes.c", *(f"-I{part}/include" for part in HOOKS), *sources))
     for _ in range(20):
         ended = run([program], clean_environment(**libraries.environment))
         assert (ended.status, ended.output, ended.errors) == (0, b"every stack ended where it ends\n", b"")

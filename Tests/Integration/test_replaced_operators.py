@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment, system_binary
-from preloading import LIMIT, SUITE, library, preloaded
+from harness import clean_environment, system_binary
+from preloading import HOOKS, LIMIT, SUITE, library, preloaded
 
 pytestmark = pytest.mark.compute
 
@@ -19,7 +19,6 @@ FORMS = 20
 # new and delete; the same with arrays, with the sized delete, and with an alignment.
 FAMILIES = [(), (0,), (8,), (0, 8), (0, 1, 8, 9), (0, 8, 10), (0, 4, 8, 14), (4, 14), tuple(range(FORMS))]
 COMPILERS = [name for name in ("g++", "clang++") if shutil.which(name)]
-PARTS = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,11 @@ def parts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for form, made in enumerate(forms):
         compile_by(request.param, *flags, f"-DFORM={form}", source, "-o", str(made))
     hooks = []
-    for file in sorted(file for part in PARTS for file in part.glob("*.c")):
+    for file in sorted(file for part in HOOKS for file in part.glob("*.c")):
         hooks.append(folder / f"{file.stem}.o")
         compile_by(
             system_binary("gcc"), "-std=gnu11", "-O2", "-fPIC", "-fno-omit-frame-pointer", "-pthread",
-            *(f"-I{part}/include" for part in PARTS), "-c", str(file), "-o", str(hooks[-1]),
+            *(f"-I{part}/include" for part in HOOKS), "-c", str(file), "-o", str(hooks[-1]),
         )
     yield Parts(request.param, folder / "program.o", forms, hooks, folder)
 

@@ -3,15 +3,14 @@
 
 import pytest
 
-from harness import ROOT, clean_environment
-from preloading import compiled, run
+from harness import clean_environment
+from preloading import HOOKS, compiled, run
 
 pytestmark = pytest.mark.compute
 
 
 def test_the_sampler_says_what_it_takes() -> None:
-    parts = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack")]
-    sources = [str(file) for part in parts for file in sorted(part.glob("*.c"))]
-    program = compiled("costs.c", *(f"-I{part}/include" for part in parts), *sources)
+    sources = [str(file) for part in HOOKS for file in sorted(part.glob("*.c"))]
+    program = compiled("costs.c", *(f"-I{part}/include" for part in HOOKS), *sources)
     ended = run([program], clean_environment())
     assert (ended.status, ended.output) == (0, b"the sampler says what it takes\n"), ended.errors

@@ -58,9 +58,7 @@ import Testing
         let large = BodyBytes.array([UInt8](repeating: 1, count: 6 << 20))
         let other = BodyBytes.array([UInt8](repeating: 2, count: 6 << 20))
         let small = BodyBytes.array([UInt8](repeating: 3, count: 1 << 10))
-        #expect(!budget.has(large))
         #expect(budget.enter(large, for: unix) && budget.enter(large, for: unix))
-        #expect(budget.has(large) && !budget.has(other))
         #expect(budget.bytes == large.room)
         #expect(!budget.enter(other, for: unix))
         #expect(budget.enter(small, for: unix))
@@ -81,11 +79,11 @@ import Testing
         let bodies = (0..<8).map { BodyBytes.array([UInt8](repeating: $0, count: 2 << 20)) }
         // Half of what there is, and a first one of any size.
         #expect(bodies[0..<4].count { budget.enter($0, for: greedy) } == 2)
-        #expect(!budget.hasRoom(for: 2 << 20, of: greedy))
         let large = BodyBytes.array([UInt8](repeating: 9, count: 9 << 20))
-        #expect(budget.hasRoom(for: large.count, of: modest))
+        #expect(!budget.isFull)
         #expect(budget.enter(large, for: modest))
         // More than there may be is under way now: whoever it is, nobody adds to it.
+        #expect(budget.isFull)
         #expect(!budget.enter(bodies[5], for: ClientAddress([127, 0, 0, 10])))
     }
 

@@ -34,16 +34,8 @@ package final class BodyBudget: Sendable {
     /// Bytes that are kept for what is being sent now; what several answers share counts once.
     package var bytes: Int { state.withLock { $0.bytes } }
 
-    /// Whether a body of this size, which is not shared, would be let in now.
-    package func hasRoom(for size: Int, of client: ClientAddress) -> Bool {
-        state.withLock { isGranted(size, to: client, in: $0) }
-    }
-
-    /// Whether these bytes are being sent already.
-    package func has(_ body: BodyBytes) -> Bool {
-        let place = Self.place(of: body)
-        return state.withLock { $0.shares[place] != nil }
-    }
+    /// Whether so much is under way that nobody's body is let in, unless it is small or shared.
+    package var isFull: Bool { state.withLock { $0.bytes > limit } }
 
     /// Counts a body in; false if there is no room for it.
     ///

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which page is where, and how many requests each is busy with.
 
-internal import OutriderThreading
-
 /// The pages of an endpoint by path; thread-safe.
 final class PageTable: Sendable {
     private let entries: [Entry]
@@ -12,8 +10,6 @@ final class PageTable: Sendable {
     private final class Entry: Sendable {
         let page: any Page
         let places: PlaceQueue
-        /// What the last answer took of memory, as an estimate of the next one.
-        let lastSize = Guarded(0)
 
         init(_ page: any Page) {
             self.page = page
@@ -66,12 +62,6 @@ final class PageTable: Sendable {
 
     /// The requests that a page answers, and those that wait for it.
     func places(on number: Int) -> PlaceQueue { entries[number].places }
-
-    /// What an answer of a page will take of memory, as its last one did.
-    func expectedSize(of number: Int) -> Int { entries[number].lastSize.withLock { $0 } }
-
-    /// Remembers what an answer of a page took of memory.
-    func noteSize(_ size: Int, of number: Int) { entries[number].lastSize.withLock { $0 = size } }
 
     /// Whom a path is for, whether there is a page or not.
     func audience(of path: String) -> PageAudience {
