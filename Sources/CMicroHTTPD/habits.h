@@ -70,9 +70,10 @@ static inline void outrider_mhd_trial_closed(void *context, intptr_t client) {
   (void)client;
 }
 
-static inline void outrider_mhd_trial_completed(void *context, void *state) {
+static inline void outrider_mhd_trial_completed(void *context, void *state, int is_sent) {
   (void)context;
   (void)state;
+  (void)is_sent;
 }
 
 static inline void outrider_mhd_trial_log(void *context, const char *message) {

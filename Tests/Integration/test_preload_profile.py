@@ -264,7 +264,9 @@ def test_a_profile_may_be_asked_for_while_a_program_is_within_malloc(
         popen.send_signal(signal.SIGUSR2)
         poll("the profile is there", lambda: profile.exists() or popen.poll() is not None or None, LIMIT)
         popen.stdin.close()
-        assert (popen.wait(LIMIT), lines.read(LIMIT), popen.stderr.read()) == (0, b"every block held\n", b"")
+        status, said = popen.wait(LIMIT), popen.stderr.read()
+        assert (status, said) == (0, b"")
+        assert lines.read(LIMIT) == b"every block held\n"
         popen.stdout.close()
         popen.stderr.close()
         profile.unlink()
