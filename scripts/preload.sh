@@ -42,11 +42,11 @@ if [[ -n $foreign ]]; then
     exit 1
 fi
 
-# malloc's family, C++'s operators new (_Zn) and delete (_Zd), by what a program confines itself, by what it starts
-# threads, and by what it unloads a library.
+# malloc's family, C++'s operators new (_Zn) and delete (_Zd), by what a program confines itself, and by what it
+# unloads a library.
 hooks='malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc'
 hooks+='|malloc_usable_size|free_sized|free_aligned_sized|_Z[nd][wal][A-Za-z0-9_]*'
-hooks+='|prctl|syscall|pthread_create|thrd_create|dlclose'
+hooks+='|prctl|syscall|dlclose'
 # Lowercase are symbols that the linker keeps for relocations, which nobody else sees.
 exported="$(nm --dynamic --defined-only --format=posix "$new" |
     awk '$2 ~ /[A-Z]/ { print $1 }')"

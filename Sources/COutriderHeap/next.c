@@ -141,38 +141,6 @@ HIDDEN struct outrider_heap_next outrider_heap_next = {
     first_aligned_alloc, first_memalign,     first_valloc,   first_pvalloc, first_malloc_usable_size,
 };
 
-/* --- apart ------------------------------------------------------------------------------------------ */
-
-static __thread int is_apart __attribute__((tls_model("initial-exec")));
-static void *(*usual_malloc)(size_t);
-static void *(*usual_calloc)(size_t, size_t);
-
-/* Other threads' calls go on as usual. */
-static void *apart_malloc(size_t size) {
-    return is_apart ? boot_allocate(HEAD, size) : usual_malloc(size);
-}
-
-static void *apart_calloc(size_t count, size_t size) {
-    size_t bytes;
-    if (!is_apart) return usual_calloc(count, size);
-    if (__builtin_mul_overflow(count, size, &bytes)) bytes = SIZE_MAX;
-    return boot_allocate(HEAD, bytes); /* never handed out before, so it is zero */
-}
-
-void outrider_heap_next_begin_apart(void) {
-    is_apart = 1;
-    usual_malloc = outrider_heap_next.malloc;
-    usual_calloc = outrider_heap_next.calloc;
-    outrider_heap_next.malloc = apart_malloc;
-    outrider_heap_next.calloc = apart_calloc;
-}
-
-void outrider_heap_next_end_apart(void) {
-    outrider_heap_next.malloc = usual_malloc;
-    outrider_heap_next.calloc = usual_calloc;
-    is_apart = 0;
-}
-
 /* --- the look-up ------------------------------------------------------------------------------------ */
 
 static int fallback_posix_memalign(void **block, size_t alignment, size_t size) {

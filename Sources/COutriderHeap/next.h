@@ -32,10 +32,6 @@ const char *outrider_heap_next_problem(void);
 /* The file of the allocator behind; "" if nobody knows. */
 const char *outrider_heap_next_file(void);
 
-/* Between the two, malloc and calloc of the calling thread hand out blocks as before the allocator behind was known. */
-void outrider_heap_next_begin_apart(void);
-void outrider_heap_next_end_apart(void);
-
 /* Whether a block was handed out before the allocator behind was known. */
 bool outrider_heap_is_boot_block(const void *block);
 /* The size that such a block was asked for with. */

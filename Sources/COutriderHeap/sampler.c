@@ -328,17 +328,6 @@ uint64_t outrider_heap_interval(void) {
     return atomic_load_explicit(&interval, memory_order_relaxed);
 }
 
-/* Counted, as the thread may have been in here. */
-void outrider_heap_begin_apart(void) {
-    is_busy++;
-    outrider_heap_next_begin_apart();
-}
-
-void outrider_heap_end_apart(void) {
-    outrider_heap_next_end_apart();
-    is_busy--;
-}
-
 void outrider_heap_seed(uint64_t seed) {
     random_state = seed ? seed : 1;
     gap_mean = 0;
@@ -374,8 +363,6 @@ void outrider_heap_set_budget(uint64_t nanoseconds) { (void)nanoseconds; }
 void outrider_heap_look_at_modules(void) {}
 void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
-void outrider_heap_begin_apart(void) {}
-void outrider_heap_end_apart(void) {}
 void outrider_heap_seed(uint64_t seed) { (void)seed; }
 void outrider_heap_read_figures(outrider_heap_figures *into) { *into = (outrider_heap_figures){0}; }
 #endif

@@ -9,14 +9,14 @@
  * has its default action. _exit, exec and signals that end the program write none. A child of a fork that
  * goes on without exec writes one of its own at its end if the pattern has `%p`, since it would take its
  * parent's name otherwise, and if its parent had no other threads: one of those may have held the loader's
- * lock, which nobody lets go of in the child. The signal does nothing there.
+ * lock, which nobody lets go of in the child. The signal does nothing there, as the thread that it wakes
+ * stayed behind.
  *
  * A program that confines itself (seccomp) has its profile written right before that, and no other one: to open
  * a file might end it (confined.c).
  *
- * The signal's work takes a thread, since it is not for a handler. A program that has no threads has none of ours
- * either, until the first SIGUSR2 (wake.h): libc takes locks where there are two threads, and some things are forbidden
- * then (unshare(2)).
+ * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who
+ * needs that starts it with the signal ignored, which leaves the thread out.
  *
  * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
  * error, errno stays, no descriptor stays open, no write of ours raises a signal. Whether a writer is at work is the
@@ -60,6 +60,8 @@ static int64_t start_ns;
 static uint64_t interval = OUTRIDER_HEAP_DEFAULT_INTERVAL;
 /* The process that is writing, or 0. */
 static _Atomic(pid_t) writing;
+/* The first thread and the one that waits for the signal. */
+static unsigned long own_threads = 1;
 /* Whether the loader's lock was free at each fork that led to this process. */
 static bool may_ask_loader = true;
 /* Of the thread that forks: whether it took the writer's turn, and whether the lock is free. */
@@ -130,11 +132,6 @@ static void write_when_signalled(void) {
     atomic_store(&writing, 0);
 }
 
-static bool may_start_thread(void) {
-    /* A process that has confined itself may be forbidden even the question which one it is. */
-    return !atomic_load(&is_confined) && getpid() == first_process;
-}
-
 static bool may_write_here(void) {
     return getpid() == first_process
         || (may_ask_loader && outrider_settings_names_process(pattern));
@@ -142,9 +139,7 @@ static bool may_write_here(void) {
 
 /* The last moment at which a file may be written. */
 static void write_before_confinement(void) {
-    if (getpid() != this_process || atomic_exchange(&is_confined, true)) return;
-    outrider_wake_stop_looking();
-    if (!may_write_here()) return;
+    if (getpid() != this_process || atomic_exchange(&is_confined, true) || !may_write_here()) return;
     if (!begin_writing(WAIT_TURNS)) return;
     write_profile();
     atomic_store(&writing, 0);
@@ -167,7 +162,7 @@ static void before_fork(void) {
     has_turn = is_lock_free = false;
     if (atomic_load(&is_confined)) return;
     has_turn = begin_writing(0);
-    is_lock_free = has_turn && count_threads() <= (outrider_wake_has_thread() ? 2 : 1);
+    is_lock_free = has_turn && count_threads() <= own_threads;
     errno = saved;
 }
 
@@ -234,8 +229,10 @@ static void begin(void) {
     outrider_heap_seed((uint64_t)start_ns ^ (uint64_t)first_process << 32);
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     outrider_before_confinement(write_before_confinement);
-    if (!outrider_wake_by_signal((outrider_wake_actions){write_when_signalled, may_start_thread}))
+    unsigned long others = count_threads();
+    if (!outrider_wake_by_signal(write_when_signalled))
         complain("SIGUSR2 writes no profile: there is no thread for it", "", "");
+    if (others != ULONG_MAX) own_threads += count_threads() - others;
 }
 
 /* Runs before main. */

@@ -8,7 +8,6 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,12 +192,6 @@ def compiled(source: str, *flags: str, name: str = "") -> str:
     made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert made.returncode == 0, made.stderr
     return str(program)
-
-
-def catches(process: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal; one that is unhandled would end it."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
 
 
 TORTURE = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import Lines, poll
-from preloading import LIMIT, catches, compiled, decoded, preload_object, pprof, preloaded, run, sums
+from preloading import LIMIT, compiled, decoded, preload_object, pprof, preloaded, run, sums
 
 pytestmark = pytest.mark.compute
 
@@ -221,55 +221,14 @@ def test_it_is_written_on_the_smallest_stack_too(tmp_path: Path) -> None:
     assert "main" in pprof("-top", str(profile))
 
 
-def threads(process: int) -> list[str]:
-    """The names of a process' threads."""
-    return [(task / "comm").read_text().strip() for task in Path(f"/proc/{process}/task").iterdir()]
-
-
-def test_a_program_without_threads_has_none_of_ours_before_a_profile_is_asked_for(tmp_path: Path) -> None:
-    profile = tmp_path / "profile.pb.gz"
-    popen, _ = start(life("wait"), profile)
-    assert threads(popen.pid) == ["life"]
-    popen.send_signal(signal.SIGUSR2)
-    poll("the profile is there", lambda: profile.exists() or None)
-    assert sorted(threads(popen.pid)) == ["life", "outrider-heap"]
-    assert not catches(popen.pid, signal.SIGURG)
-    popen.communicate(b"\n", timeout=LIMIT)
-    assert popen.returncode == 0
-
-
-def test_a_program_without_threads_may_do_what_one_with_threads_may_not(tmp_path: Path) -> None:
+def test_started_with_the_signal_ignored_it_has_no_thread_more(tmp_path: Path) -> None:
+    # What a program with two threads may not do.
     command = ["/usr/bin/unshare", "--user", "/bin/true"]
     if run(command, preloaded()).status != 0:
         pytest.skip("user namespaces are forbidden here")
-    ended = run(command, preloaded(str(tmp_path / "%p"), 1))
+    script = f'trap "" USR2; exec {" ".join(command)}'
+    ended = run(["/bin/bash", "-c", script], preloaded(str(tmp_path / "%p"), 1))
     assert (ended.status, ended.errors) == (0, b"")
-
-
-@pytest.mark.parametrize("behind", ["glibc", "jemalloc", "mimalloc"])
-@pytest.mark.parametrize("tunables", ["", "glibc.malloc.arena_max=1"])
-def test_a_profile_may_be_asked_for_while_a_program_is_within_malloc(
-    behind: str, tunables: str, tmp_path: Path
-) -> None:
-    profile = tmp_path / "profile.pb.gz"
-    environment = preloaded(str(profile), 512, behind) | {"GLIBC_TUNABLES": tunables}
-    # The moment at which the thread is started is another one each time.
-    for _ in range(10):
-        popen = subprocess.Popen(
-            [compiled("moments.c")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment,
-        )  # fmt: skip
-        lines = Lines(popen.stdout)
-        assert lines.read(LIMIT) == b"ready\n"
-        popen.send_signal(signal.SIGUSR2)
-        poll("the profile is there", lambda: profile.exists() or popen.poll() is not None or None, LIMIT)
-        popen.stdin.close()
-        status, said = popen.wait(LIMIT), popen.stderr.read()
-        assert (status, said) == (0, b"")
-        assert lines.read(LIMIT) == b"every block held\n"
-        popen.stdout.close()
-        popen.stderr.close()
-        profile.unlink()
 
 
 def test_a_forked_child_writes_its_own_or_none(tmp_path: Path) -> None:
@@ -283,26 +242,6 @@ def test_a_forked_child_writes_its_own_or_none(tmp_path: Path) -> None:
     ended = run(life("fork"), preloaded(str(profile), 1))
     assert (ended.status, ended.errors) == (0, b"")
     assert "main" in pprof("-top", str(profile))
-
-
-def test_a_child_writes_its_own_after_its_parent_was_asked_for_one(tmp_path: Path) -> None:
-    popen, lines = start(life("wait-fork"), tmp_path / "%p.pb.gz")
-    profile = tmp_path / f"{popen.pid}.pb.gz"
-    popen.send_signal(signal.SIGUSR2)
-    poll("the profile is there", lambda: profile.exists() or None)
-    # The thread may still be at work for some instructions; a child of that time writes none.
-    poll("the thread waits", lambda: is_waiting(popen.pid) or None)
-    output, errors = popen.communicate(b"\n", timeout=LIMIT)
-    assert (popen.returncode, errors) == (0, b"")
-    assert (tmp_path / f"{output.decode().strip()}.pb.gz").exists()
-
-
-def is_waiting(process: int) -> bool:
-    """Whether the thread of ours sleeps in a process."""
-    for task in Path(f"/proc/{process}/task").iterdir():
-        if (task / "comm").read_text() == "outrider-heap\n":
-            return (task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "S"
-    return False
 
 
 def test_children_that_are_other_programs_write_their_own(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, clean_environment, poll
-from preloading import LIMIT, TORTURE, catches, compiled, fresh_folder, pprof, preloaded, run, sums, torture
+from preloading import LIMIT, TORTURE, compiled, fresh_folder, pprof, preloaded, run, sums, torture
 
 pytestmark = pytest.mark.compute
 
@@ -49,6 +49,12 @@ def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
     assert run([compiled("operators.cpp")], preloaded(str(profile), 1)).status == 0
     held = sums(profile, "inuse_space")
     assert held["(anonymous namespace)::holdByNew()"] == 2_000_000
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal; one that is unhandled would end it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
 
 
 # Again and again while they start, work, fork and end.

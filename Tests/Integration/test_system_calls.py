@@ -2,7 +2,6 @@
 """What each product asks of the kernel, traced, beside what docs/system-calls.md says of it."""
 
 import functools
-import os
 import re
 import signal
 import subprocess
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment, fetch, heap_probe_binary, poll, system_binary
+from harness import ROOT, clean_environment, fetch, heap_probe_binary, system_binary
 from preloading import LIMIT, compiled, preloaded
 
 pytestmark = pytest.mark.compute
@@ -76,39 +75,12 @@ def test_allocating_asks_the_kernel_for_nothing_more(interval: int, tmp_path: Pa
     assert set().union(*hooked) - set().union(*plain) <= without_profile
     told = preloaded(f"{tmp_path}/profile.pb.gz", interval)
     sampled = {name: told[name] for name in told if name.startswith(("LD_PRELOAD", "OUTRIDER_"))}
-    # The thread of ours, which may begin late, is not there where it waits for no signal.
+    # Its thread, which may begin late, is not there where it waits for no signal.
     _, work, _ = life(sampled, waits_for_signal=False)
     assert work - plain[1] <= asked["malloc hooks", "sampled:"]
     start, _, end = life(sampled)
-    thread = asked["preloaded object", "first"]
-    assert start - plain[0] <= asked["preloaded object", "start"] | thread
+    assert start - plain[0] <= asked["preloaded object", "start"]
     assert end - plain[2] <= asked["preloaded object", "end"]
-
-
-def test_a_program_without_threads_is_traced_before_and_after_the_signal(tmp_path: Path) -> None:
-    trace, profile, asked = tmp_path / "trace", tmp_path / "profile.pb.gz", documented()
-    told = preloaded(str(profile), 1)
-    ours = [name for name in told if name.startswith(("LD_PRELOAD", "OUTRIDER_"))]
-    words = [word for name in ours for word in ("-E", f"{name}={told[name]}")]
-    strace = [system_binary("strace"), "-f", "-qq", "-o", str(trace), "--signal=none"]
-    with subprocess.Popen(
-        [*strace, *words, compiled("life.c"), "wait"], env=clean_environment(), stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as tracer:  # fmt: skip
-        assert tracer.stdout.readline() == b"ready\n"
-        [program] = Path(f"/proc/{tracer.pid}/task/{tracer.pid}/children").read_text().split()
-        os.kill(int(program), signal.SIGUSR2)
-        poll("the profile is there", lambda: profile.exists() or None)
-        tracer.communicate(b"\n", timeout=LIMIT)
-    assert tracer.returncode == 0
-    lines = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
-    said = next(number for number, line in enumerate(lines) if line.startswith('write(1, "ready'))
-    before, after = calls(lines[:said]), calls(lines[said + 1 :])
-    assert not before & {"clone", "clone3"}
-    assert "clone3" in after or "clone" in after
-    # Its own are the read of a line and what it ends by.
-    own = {"read", "exit_group"}
-    assert after - own <= asked["preloaded object", "first"] | asked["preloaded object", "end"]
 
 
 def test_an_agent_asks_for_what_is_documented(tmp_path: Path) -> None:

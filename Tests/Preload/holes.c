@@ -57,8 +57,8 @@ static void memory_that_is_gone_is_not_read(void) {
     EXPECT(swapcontext(&first, &coroutine) == 0);
 }
 
-/* They are those that pthread_getattr_np(3) says, which reads files and locks, to some pages: a guard may lie below,
- * and the thread's descriptor and variables above. */
+/* They are those that pthread_getattr_np(3) says, which reads files and locks, to some pages: a guard may lie below, and
+ * the thread's descriptor and variables above. */
 static void *find_own_bounds(void *is_first) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     outrider_stack_bounds bounds = outrider_stack_find_bounds(here);

@@ -5,7 +5,6 @@
  *   life ignore      the same, with SIGUSR2 ignored from the start
  *   life handle      the same, with a handler of its own for SIGUSR2, which it tells of
  *   life fork        forks; the child exits, then the parent
- *   life wait-fork   reads a line, then does that
  *   life raw-exit    ends by _exit
  *   life leave       ends the first thread by pthread_exit while another goes on
  *   life small       calls exit on a thread with the smallest stack
@@ -76,8 +75,7 @@ int main(int count, char **arguments) {
     if (strcmp(life, "handle") == 0) signal(SIGUSR2, tell);
     if (strcmp(life, "wait") == 0 || strcmp(life, "ignore") == 0 || strcmp(life, "handle") == 0)
         wait_for_line();
-    if (strcmp(life, "wait-fork") == 0) wait_for_line();
-    if (strcmp(life, "fork") == 0 || strcmp(life, "wait-fork") == 0) {
+    if (strcmp(life, "fork") == 0) {
         pid_t child = fork();
         if (child == 0) exit(0);
         int status;

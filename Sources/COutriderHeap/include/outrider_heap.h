@@ -52,13 +52,6 @@ uint64_t outrider_heap_interval(void);
 /* Seeds the calling thread's random numbers, so that a test can be repeated. */
 void outrider_heap_seed(uint64_t seed);
 
-/* Between these two calls, malloc and calloc of the calling thread hand out blocks of a static arena, which are not
- * sampled, and which free leaves alone: for a signal handler that starts a thread, while the allocator behind may be in
- * the middle of something on this very thread. Once the arena's 64 KiB are used up they return NULL. One thread at a
- * time. Async-signal-safe. */
-void outrider_heap_begin_apart(void);
-void outrider_heap_end_apart(void);
-
 /* Leaves out what the calling thread allocates, until outrider_heap_resume was called as often. Some instructions. */
 void outrider_heap_pause(void);
 void outrider_heap_resume(void);
