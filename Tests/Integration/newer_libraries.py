@@ -54,6 +54,11 @@ class Libraries:
         """A program that runs with them, to be started in the root of the repository."""
         return path if self.is_system else copy_with_linker(path, self.suite)
 
+    @property
+    def link_flags(self) -> list[str]:
+        """How to link a program that runs with them; by the linker's real name, so that it is not loaded once more for libc."""
+        return [] if self.is_system else [f"-Wl,--dynamic-linker={(self.folder.parent / 'ld.so').resolve()}"]
+
     def __str__(self) -> str:
         return f"libraries of {self.suite}"
 

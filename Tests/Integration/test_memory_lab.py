@@ -40,7 +40,7 @@ def test_the_quickstart_has_a_heap_profile_to_open(quickstart: Quickstart) -> No
         """Bytes in use and the functions below all of them, as the page that the welcome names shows them."""
         page = fetch(f"{quickstart.agent}/debug/pprof/heap?format=flamegraph", timeout=LIMIT).decode()
         assert page.startswith("<!doctype html>")
-        profile = json.loads(page[page.index("const profile =") + 15 : page.index("\n;\nconst ROW")])
+        profile = json.loads(page[page.index("const profile =") + 15 : page.index(";\nconst ROW")])
         _, values, children = profile["root"]
         return (values[3], profile["names"]) if children and len(profile["names"]) > 20 else None
 

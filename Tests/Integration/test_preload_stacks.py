@@ -32,7 +32,7 @@ def stacks(profile: Path, function: str) -> list[list[str]]:
 
 def test_stacks_of_all_kinds_of_threads_are_whole(libraries: Libraries, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    program = libraries.program(compiled("bounds.c"))
+    program = compiled("bounds.c", *libraries.link_flags)
     ended = run([program], preloaded(str(profile), 1) | libraries.environment)
     assert (ended.status, ended.output) == (0, b"every thread has its block\n")
     assert ended.errors in (b"", b"this kernel marks no guards\n")
@@ -54,7 +54,7 @@ def test_stacks_of_all_kinds_of_threads_are_whole(libraries: Libraries, tmp_path
 
 def test_no_stack_of_a_short_thread_is_cut(libraries: Libraries, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    program = libraries.program(compiled("bounds.c"))
+    program = compiled("bounds.c", *libraries.link_flags)
     ended = run([program, "short"], preloaded(str(profile), 1) | libraries.environment)
     assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
     said = comments(profile)
@@ -67,7 +67,7 @@ def test_a_stack_without_a_limit_is_whole(libraries: Libraries, tmp_path: Path) 
     profile = tmp_path / "profile.pb.gz"
     # The shell itself runs with the libraries of the system.
     command = 'ulimit -s unlimited; LD_LIBRARY_PATH="$LIBRARIES" exec "$0" "$@"'
-    limited = ["/bin/sh", "-c", command, libraries.program(compiled("bounds.c")), "deep"]
+    limited = ["/bin/sh", "-c", command, compiled("bounds.c", *libraries.link_flags), "deep"]
     ended = run(limited, preloaded(str(profile), 1) | {"LIBRARIES": libraries.environment.get("LD_LIBRARY_PATH", "")})
     assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
     [frames] = stacks(profile, "leaf")
@@ -76,7 +76,7 @@ def test_a_stack_without_a_limit_is_whole(libraries: Libraries, tmp_path: Path) 
 
 def test_bounds_are_those_that_libc_says(libraries: Libraries) -> None:
     sources = [str(file) for part in HOOKS for file in sorted(part.glob("*.c"))]
-    program = libraries.program(compiled("holes.c", *(f"-I{part}/include" for part in HOOKS), *sources))
+    program = compiled("holes.c", *(f"-I{part}/include" for part in HOOKS), *sources, *libraries.link_flags)
     for _ in range(20):
         ended = run([program], clean_environment(**libraries.environment))
         assert (ended.status, ended.output, ended.errors) == (0, b"every stack ended where it ends\n", b"")
