@@ -8,8 +8,8 @@ package enum BodyBytes: Sendable {
     /// The first bytes of memory that nobody writes to any more.
     case mapped(MappedMemory, count: Int)
 
-    /// How many bytes may be in an array.
-    package static let longestArray = 1 << 20
+    /// How many bytes may be in an array: as many as malloc has no mapping for either, by default.
+    package static let longestArray = 128 << 10
 
     /// The first bytes of some memory: a copy of them, or the memory itself if they are many.
     ///

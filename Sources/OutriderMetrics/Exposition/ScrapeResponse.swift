@@ -19,7 +19,7 @@ public struct ScrapeResponse: Sendable {
     public let headers: [(name: String, value: String)]
     /// The exposition, compressed if the headers say so.
     ///
-    /// Of more than a megabyte this is a copy, made each time.
+    /// Of more than 128 KiB this is a copy, made each time.
     public var body: [UInt8] { bytes.array }
 
     /// The same, as it is.
