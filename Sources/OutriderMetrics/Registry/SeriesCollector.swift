@@ -41,7 +41,9 @@ struct SeriesCollector: Collector {
                 Double(one.count) / Double(one.limit), Double(other.count) / Double(other.limit)
             )
             return shares.0 == shares.1 ? first.offset < second.offset : shares.0 > shares.1
-        }.prefix(Self.familyLimit).map(\.element)
+        }.prefix(Self.familyLimit)
+            // In the same order in each scrape, however near they are.
+            .sorted { $0.offset < $1.offset }.map(\.element)
         for family in nearest { samples.add(Self.series, family.count, family.name) }
         for family in nearest { samples.add(Self.limit, family.limit, family.name) }
         samples.add(Self.all, total)
