@@ -146,14 +146,14 @@ static inline int outrider_mhd_send_trial(void *daemon, const outrider_mhd_trial
 #endif
   int ends[2];
   if (!outrider_mhd_trial_pair(ends)) return 0;
-  struct sockaddr_un nobody;
-  memset(&nobody, 0, sizeof nobody);
-  nobody.sun_family = AF_UNIX;
+  struct sockaddr_un unnamed;
+  memset(&unnamed, 0, sizeof unnamed);
+  unnamed.sun_family = AF_UNIX;
   findings->is_handed_over = findings->is_visible = findings->is_found = 0;
   findings->wire_size = 0;
   int has_sent = send(ends[0], trial->bytes, trial->size, quiet) == (ssize_t)trial->size;
   shutdown(ends[0], SHUT_WR);
-  if (!outrider_mhd_serve(daemon, ends[1], (struct sockaddr *)&nobody, sizeof nobody) ||
+  if (!outrider_mhd_serve(daemon, ends[1], (struct sockaddr *)&unnamed, sizeof unnamed) ||
       !has_sent) {
     close(ends[0]);
     return 0;

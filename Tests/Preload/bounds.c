@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "expect.h"
+#include "frame.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -60,19 +61,6 @@ static __thread ucontext_t home, fiber;
 static __thread char *hole;
 
 #if defined(__x86_64__)
-void *malloc_with_frame(size_t size, uintptr_t frame);
-__asm__(
-    ".text\n"
-    ".globl malloc_with_frame\n"
-    ".type malloc_with_frame, @function\n"
-    "malloc_with_frame:\n"
-    "    pushq %rbp\n"
-    "    movq %rsi, %rbp\n"
-    "    call malloc@PLT\n"
-    "    popq %rbp\n"
-    "    ret\n"
-    ".size malloc_with_frame, . - malloc_with_frame\n");
-
 /* As the function of libc that begins a thread, which keeps a negative number in the register of frame pointers. */
 void *with_number_for_frame(void *(*work)(void));
 __asm__(

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "expect.h"
+#include "frame.h"
 
 #include "outrider_heap.h"
 #include "outrider_stack.h"
@@ -69,19 +70,6 @@ static void compare(const char *what, int depth, void (*work)(int)) {
 /* --- async functions -------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-void *malloc_with_frame(size_t size, uintptr_t frame);
-__asm__(
-    ".text\n"
-    ".globl malloc_with_frame\n"
-    ".type malloc_with_frame, @function\n"
-    "malloc_with_frame:\n"
-    "    pushq %rbp\n"
-    "    movq %rsi, %rbp\n"
-    "    call malloc@PLT\n"
-    "    popq %rbp\n"
-    "    ret\n"
-    ".size malloc_with_frame, . - malloc_with_frame\n");
-
 /* A context is its parent's address, and where that goes on (Swift ABI). */
 static struct {
     uintptr_t parent, resume_parent;

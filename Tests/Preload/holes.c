@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "expect.h"
+#include "frame.h"
 
 #include "outrider_heap.h"
 #include "outrider_stack.h"
@@ -20,21 +21,7 @@ enum { MAPPINGS = 8, SIZE = 65536, SOME_PAGES = 4 * 4096 };
 static ucontext_t first, coroutine;
 static char *mappings[MAPPINGS];
 
-#if defined(__x86_64__)
-/* Calls malloc(size) with a frame pointer of anybody's choice, as code without frame pointers may. */
-void *malloc_with_frame(size_t size, uintptr_t frame);
-__asm__(
-    ".text\n"
-    ".globl malloc_with_frame\n"
-    ".type malloc_with_frame, @function\n"
-    "malloc_with_frame:\n"
-    "    pushq %rbp\n"
-    "    movq %rsi, %rbp\n"
-    "    call malloc@PLT\n"
-    "    popq %rbp\n"
-    "    ret\n"
-    ".size malloc_with_frame, . - malloc_with_frame\n");
-#else
+#if !defined(__x86_64__)
 static void *malloc_with_frame(size_t size, uintptr_t frame) { return frame ? malloc(size) : NULL; }
 #endif
 

@@ -14,7 +14,7 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
+#include <semaphore.h>
 #include <time.h>
 
 static uint64_t seed = 1;
@@ -194,12 +194,12 @@ static void a_lock_that_nobody_lets_go_of_costs_a_sample_and_no_more(void) {
     CHECK(outrider_heap_blocks_take(fake_block(0, 1), &sample) == BLOCKS_DONE);
 }
 
-static _Atomic(bool) holds_locks;
+static sem_t holds_locks;
 
 /* As a thread does that gets no CPU for a while. */
 static void *hold_locks_for_a_while(void *unused) {
     outrider_heap_blocks_lock_all();
-    holds_locks = true;
+    sem_post(&holds_locks);
     struct timespec while_long = {.tv_nsec = 200000000};
     nanosleep(&while_long, NULL);
     outrider_heap_blocks_unlock_all();
@@ -214,8 +214,9 @@ static void a_reader_waits_for_a_lock_that_is_held_for_a_while(void) {
     pthread_t holder;
     for (int i = 0; i < BLOCKS; i++)
         CHECK(outrider_heap_blocks_insert(fake_block(0, (uint64_t)i), sample, &stale) == BLOCKS_DONE);
+    CHECK(sem_init(&holds_locks, 0, 0) == 0);
     CHECK(pthread_create(&holder, NULL, hold_locks_for_a_while, NULL) == 0);
-    while (!holds_locks) sched_yield();
+    while (sem_wait(&holds_locks) != 0) continue;
     CHECK(outrider_heap_copy_live(live, BLOCKS, &skipped) == BLOCKS && skipped == 0);
     pthread_join(holder, NULL);
     for (int i = 0; i < BLOCKS; i++)
