@@ -33,6 +33,19 @@ import Testing
         #expect(allowances.left(for: -1, at: now) == 1)
     }
 
+    @Test func `room is made for many new keys at a time`() {
+        var allowances = Allowances<Int>(burst: 10, rate: 1)
+        for key in 0..<4_096 { allowances.take(1, for: key, at: now) }
+        #expect(allowances.count == 4_096)
+        // So that a crowd of addresses does not have all the others looked at for each of its requests.
+        allowances.take(1, for: -1, at: now)
+        #expect(allowances.count <= 3_073)
+        #expect(allowances.left(for: -1, at: now) == 9)
+        // Those that have their whole burst again are all forgotten.
+        for key in 10_000..<11_100 { allowances.take(1, for: key, at: now + .seconds(60)) }
+        #expect(allowances.count == 1_100)
+    }
+
     @Test func `who takes more than a share of a processor is refused until it is earned again`() {
         let budget = ProcessorBudget(share: 0.25)
         #expect(budget.judge(greedy, page: 0, at: now) == .granted)

@@ -38,12 +38,20 @@ package struct Allowances<Key: Hashable & Sendable>: Sendable {
     /// How many keys are remembered.
     package var count: Int { accounts.count }
 
-    /// Forgets those who took nothing lately, or else the one that took least.
+    /// Forgets a quarter of the keys or more: all that have a whole burst again, and those that have most left.
+    ///
+    /// To forget one at a time would mean to look at all of them for each key that is new.
     private mutating func forget(at now: ContinuousClock.Instant) {
-        accounts = accounts.filter { value(of: $0.value, at: now) < burst }
-        guard accounts.count >= Self.capacity else { return }
-        let least = accounts.max { value(of: $0.value, at: now) < value(of: $1.value, at: now) }
-        if let least { accounts[least.key] = nil }
+        let kept = Self.capacity * 3 / 4
+        let left = accounts.mapValues { value(of: $0, at: now) }
+        let limit = left.values.sorted()[kept]
+        var room = kept - left.values.count { $0 < limit }
+        accounts = accounts.filter { key, _ in
+            guard let value = left[key], value < burst, value <= limit else { return false }
+            if value < limit { return true }
+            room -= 1
+            return room >= 0
+        }
     }
 
     private func value(of account: Account, at now: ContinuousClock.Instant) -> Double {
