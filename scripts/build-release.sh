@@ -15,7 +15,7 @@ if [[ $# -eq 0 ]]; then
 fi
 
 tree=.build/programs
-package=(-c release --package-path Tests/Programs --scratch-path "$tree")
+package=(-c release "${quick_build[@]}" --package-path Tests/Programs --scratch-path "$tree")
 
 # SwiftPM keeps its plan as long as the nested package itself does not change, and so misses files
 # that were added to Outrider. Without the plan it makes a new one; nothing is built twice.

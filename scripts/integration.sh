@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the integration tests, each kind with as many others at a time as it bears:
 #
-#   compute   uses the CPU: one for each CPU
+#   compute   uses the CPU: one more than there are CPUs, as some wait for a while
 #   wait      waits for deadlines and other programs: eight at a time, beside the compute tests
 #   measure   judges times, CPU or memory, or loads the whole machine: alone
 #
@@ -15,11 +15,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-export PYTHONDONTWRITEBYTECODE=1
+# What Python and pytest compile is kept there, not beside the tests. All workers read the same.
+export PYTHONPYCACHEPREFIX=.build/pycache
 export HYPOTHESIS_STORAGE_DIRECTORY=.build/hypothesis
 export OUTRIDER_TEST_SEED="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
 
-declare -A workers=([compute]=$(nproc) [wait]=8 [measure]=0)
+declare -A workers=([compute]=$(($(nproc) + 1)) [wait]=8 [measure]=0)
 kind="${1:-all}"
 shift || true
 if [[ $kind != all && -z ${workers[$kind]:-} ]]; then

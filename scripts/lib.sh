@@ -30,16 +30,50 @@ import json, sys
 print(*sorted({trait["name"] for trait in json.load(sys.stdin)["traits"]} - {"default"}), sep="\n")'
 }
 
-# Fills all_traits with the arguments that choose the tree with all traits. It has no data for debuggers, which
-# take a part of the build; a plain `swift build` has them.
+# Arguments for builds that only the check uses: nothing for debuggers, which takes a fifth of a release build. What
+# a plain `swift build` makes has it.
+quick_build=(-debug-info-format none)
+
+# The same for debug builds, with one compiler for all files of a module: by default there is one for each 25
+# files and at least two, and each reads and checks what the others have too. The modules are compiled side by side.
+quick_debug_build=("${quick_build[@]}" -Xswiftc -driver-batch-size-limit -Xswiftc 100000
+    -Xswiftc -driver-batch-count -Xswiftc 1)
+
+# Fills all_traits with the arguments that choose the tree with all traits, and all_traits_tree with those that do not
+# name the traits.
 choose_all_traits() {
-    local names
+    local names header
     names="$(trait_names | paste -sd , -)"
     if [[ -z $names ]]; then
         echo "the package has no traits" >&2
         return 1
     fi
-    all_traits=(--scratch-path .build/all-traits --traits "$names" -debug-info-format none)
+    all_traits_tree=(--scratch-path .build/all-traits "${quick_debug_build[@]}")
+    header="$PWD/.build/all-traits/standard-headers.pch"
+    if precompile_standard_headers "$header"; then
+        all_traits_tree+=(-Xcxx -include-pch -Xcxx "$header")
+    fi
+    all_traits=("${all_traits_tree[@]}" --traits "$names")
+}
+
+# Compiles what the 500 C++ files of BoringSSL (in swift-crypto and swift-nio-ssl) include of the standard libraries
+# once, to a file which their compilations then read: a third of their time. Fails where it cannot be made.
+precompile_standard_headers() {
+    local header=$1 clang
+    # The one that SwiftPM calls: no other reads the file.
+    clang="$(swift_folder)/clang"
+    [[ -z ${CC:-} && -x $clang ]] || return 1
+    # With the flags of a debug build, as far as they change what a header says.
+    local flags=(-O0 -fPIC -fblocks -g0 -fno-omit-frame-pointer -std=c++17 -DSWIFT_PACKAGE=1 -DDEBUG=1)
+    # It is not made again as long as it is good: all that read it would be compiled again.
+    if "$clang" "${flags[@]}" -include-pch "$header" -fsyntax-only -x c++ /dev/null 2>/dev/null; then
+        return 0
+    fi
+    mkdir -p "$(dirname "$header")"
+    printf '#include <%s>\n' algorithm array atomic functional initializer_list iterator limits memory new optional \
+        string string_view tuple type_traits utility variant vector \
+        cassert climits cstdint cstdio cstdlib cstring errno.h inttypes.h pthread.h time.h unistd.h >"${header%.pch}.h"
+    "$clang" "${flags[@]}" -D_GNU_SOURCE -D_POSIX_C_SOURCE=200112L -x c++-header "${header%.pch}.h" -o "$header" 2>/dev/null
 }
 
 # Writes the description of the package to a file, and the public symbols of all library modules to a folder. It takes
@@ -51,9 +85,14 @@ extract_symbols() {
     python3 -B scripts/symbol-graphs.py .build/all-traits "$1" "$2"
 }
 
+# Where the programs of Swift are.
+swift_folder() {
+    dirname "$(readlink -f "$(command -v swift)")"
+}
+
 # The clang to compile C with. Swift brings one, which need not be on PATH.
 find_clang() {
-    echo "${CLANG:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}"
+    echo "${CLANG:-$(command -v clang || echo "$(swift_folder)/clang")}"
 }
 
 # Runs a command in the background, as many at a time as there are CPUs. A job that fails is seen by await_jobs.

@@ -141,13 +141,14 @@ verify_unit() {
     fi
 }
 
-# The whole test bundle once more, with every allocation of it sampled by the preloaded hooks. All but one
-# test: it counts on how many stacks libc keeps to use again, one of which the hooks' own thread has.
+# The test bundle once more, with every allocation of it sampled by the preloaded hooks. Without one test that counts
+# on how many stacks libc keeps to use again (the hooks' own thread has one), and without YearTests, which repeat for
+# a simulated year what other tests do: half of the time of this stage.
 stage_unit-hooked() {
     local hooks
     hooks="$(scripts/preload.sh | tail -n 1)"
     OUTRIDER_HEAP_INTERVAL=1 OUTRIDER_HEAP_PROFILE="$PWD/.build/unit-hooked.%p.pb.gz" LD_PRELOAD="$hooks" \
-        run_swift_tests .build/all-traits --skip 'without memory for a thread'
+        run_swift_tests .build/all-traits --skip 'without memory for a thread' --skip YearTests
 }
 
 verify_unit-hooked() {
@@ -164,7 +165,9 @@ verify_unit-hooked() {
 # This is the build without any trait too.
 stage_thread-sanitizer() {
     local tree=.build/thread-sanitizer
-    swift_build --sanitize thread --scratch-path "$tree" --build-tests
+    # Reports name lines.
+    swift_build --sanitize thread --scratch-path "$tree" --build-tests "${quick_debug_build[@]}" \
+        -Xswiftc -gline-tables-only -Xcc -gline-tables-only
     TSAN_OPTIONS="halt_on_error=0 exitcode=66" \
         run_swift_tests "$tree" --filter "Concurrency|OutriderEndpointTests"
 }

@@ -25,7 +25,7 @@ adapter_of() {
 mapfile -t names < <(trait_names)
 for name in "${names[@]}"; do
     printf '\n-- the trait %s alone\n' "$name"
-    swift_build --scratch-path .build/all-traits --traits "$name" --target "$(adapter_of "$name")"
+    swift_build "${all_traits_tree[@]}" --traits "$name" --target "$(adapter_of "$name")"
 done
 
 printf '\n-- no trait\n'
