@@ -24,7 +24,9 @@ package enum BodyBytes: Sendable {
     }
 
     private static func copy(of memory: MappedMemory, _ count: Int) -> [UInt8] {
-        unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
+        // Without capacity it would write to the storage that all empty arrays share.
+        if count == 0 { return [] }
+        return unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
             unsafe UnsafeMutableRawBufferPointer(bytes).copyMemory(from: memory.first(count))
             written = count
         }

@@ -13,8 +13,9 @@ public enum Gzip {
     ///
     /// Takes some 256 KiB of memory while it runs. Thread-safe.
     public static func member(_ bytes: [UInt8], limit: Int) -> [UInt8]? {
-        let compressed = unsafe [UInt8](unsafeUninitializedCapacity: max(0, limit)) {
-            memory, count in
+        // Without capacity it would write to the storage that all empty arrays share.
+        if limit <= 0 { return nil }
+        let compressed = unsafe [UInt8](unsafeUninitializedCapacity: limit) { memory, count in
             count = unsafe bytes.withUnsafeBytes { unsafe member($0, into: memory) }
         }
         if compressed.isEmpty { return nil }

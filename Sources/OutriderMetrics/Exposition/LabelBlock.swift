@@ -55,7 +55,9 @@ enum LabelBlock {
 
     /// A label value as it stands between the quotes.
     static func escaped(_ value: String) -> [UInt8] {
-        unsafe [UInt8](unsafeUninitializedCapacity: value.utf8.count * 2) { memory, count in
+        // Without capacity it would write to the storage that all empty arrays share.
+        if value.isEmpty { return [] }
+        return unsafe [UInt8](unsafeUninitializedCapacity: value.utf8.count * 2) { memory, count in
             var writer = unsafe ByteWriter(memory)
             writer.appendEscaped(value)
             count = writer.count
