@@ -243,8 +243,8 @@ let package = Package(
         .testTarget(
             name: "OutriderMetricsTests",
             dependencies: [
-                "OutriderMetrics", "OutriderTesting", "OutriderThreading", "TestSupport",
-                "TestTraits",
+                "OutriderMetrics", "OutriderTesting", "OutriderThreading", "OutriderWire",
+                "TestSupport", "TestTraits",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: strict),
