@@ -3,20 +3,21 @@
 
 /// Upper bounds of buckets, each inclusive, ascending; `+Inf` is always added.
 ///
-/// Bounds that make no sense do not stop the process: they are refused when a histogram is
-/// registered with them, with the reason.
+/// Invalid bounds do not stop the process: registering a histogram with them is refused, and the
+/// reason is logged or thrown.
 ///
 /// ```swift
 /// registry.histogram("queue_wait_seconds", help: "…", buckets: [0.001, 0.01, 0.1, 1])
-/// registry.histogram("reply_bytes", help: "…", buckets: .exponential(start: 64, factor: 4, count: 8))
+/// registry.histogram(
+///     "reply_bytes", help: "…", buckets: .exponential(start: 64, factor: 4, count: 8))
 /// ```
 public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
-    /// More buckets than this are refused: each is a line in every scrape of every series.
+    /// The largest number of buckets: each is a line in every scrape of every series.
     public static let maximumCount = 500
 
     /// The upper bounds without `+Inf`; empty if ``problem`` is set.
     let bounds: [Double]
-    /// The native buckets; nil if there are none.
+    /// The native buckets; nil if the histogram has none.
     let native: NativeBuckets?
     /// Why these buckets cannot be used, with advice; nil if they can.
     let problem: String?
@@ -36,12 +37,12 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
     public init(_ bounds: [Double]) {
         let finite = bounds.last == .infinity ? Array(bounds.dropLast()) : bounds
         problem = Self.problem(in: finite)
-        // Minus zero is zero, of which formats write down different texts.
+        // Minus zero becomes zero, since formats write the two differently.
         self.bounds = problem == nil ? finite.map { $0 == 0 ? 0 : $0 } : []
         native = nil
     }
 
-    /// Buckets that may be native, with bounds that were checked.
+    /// Buckets that may be native, with bounds that were already checked.
     init(bounds: [Double], native: NativeBuckets, problem: String? = nil) {
         self.bounds = bounds
         self.native = native
@@ -55,19 +56,19 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
 
     /// `count` buckets of the same `width`, the first with the upper bound `start`.
     ///
-    /// Computed in decimals: a tenth and two tenths more are 0.3.
+    /// Computed in decimal: 0.1 and two steps of 0.1 make exactly 0.3.
     public static func linear(start: Double, width: Double, count: Int) -> Buckets {
         Buckets(WrittenDecimal.sums(from: start, step: width, count: sane(count)))
     }
 
     /// `count` buckets, each bound `factor` times the one before, the first `start`.
     ///
-    /// Computed in decimals: ten times a millionth is 0.00001.
+    /// Computed in decimal: ten times a millionth is exactly 0.00001.
     public static func exponential(start: Double, factor: Double, count: Int) -> Buckets {
         Buckets(WrittenDecimal.products(from: start, factor: factor, count: sane(count)))
     }
 
-    /// One more than allowed is enough to be refused for.
+    /// Limits the count to one more than the maximum, which is enough to be refused.
     private static func sane(_ count: Int) -> Int { min(max(0, count), maximumCount + 1) }
 
     private static func problem(in bounds: [Double]) -> String? {

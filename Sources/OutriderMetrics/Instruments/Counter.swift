@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// A number that only grows.
+// A counter: a value that only grows.
 //
-// Two cells side by side: whole increments go to an integer, fractions to a double. The integer
-// add is one instruction without a retry, and whole counts stay exact up to 2^62. A scrape prints
-// their sum; it may catch one of the two a moment before the other, which no reader can tell from
-// a scrape a moment earlier.
+// It has two adjacent cells: whole increments go to an integer, fractions to a double. The integer
+// add is one instruction without a retry, and whole counts stay exact up to 2^62. A scrape exposes
+// their sum. It may read one cell a moment before the other, which looks the same to a reader as a
+// slightly earlier scrape.
 
 internal import OutriderThreading
 
-/// Something counted: requests, bytes, errors, seconds spent.
+/// A value that only grows: requests, bytes, errors, seconds spent.
 ///
-/// It cannot go down; see ``Gauge``.
+/// For a value that can also go down, use ``Gauge``.
 ///
 /// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)-(String)``, and keep it:
-/// recording takes no lock, no allocation and no clock (cost: docs/performance.md).
-/// Safe from any thread, and valid even after its series was removed; then nobody sees it.
+/// recording takes no lock, allocates nothing and reads no clock (cost: docs/performance.md). Safe
+/// from any thread. It stays valid after its series was removed, but is then no longer exposed.
 ///
 /// A negative, infinite or NaN increment is refused and counted in
 /// `outrider_observations_refused_total{reason}`.
 public final class Counter: Sendable {
     static let cellCount = 2
 
-    // SAFETY: the cell is valid while `self` is, whose `deinit` gives it back. Inlined into another
-    // module, nothing but `withExtendedLifetime` says that `self` must outlive the access.
+    // SAFETY: the cells are valid while `self` is; its `deinit` releases them. In code inlined into
+    // another module, only `withExtendedLifetime` keeps `self` alive until the access is done.
     @usableFromInline let cells: SeriesCells
     private let arena: CellArena
     private let exemplars = LazyExemplars()
@@ -46,24 +46,25 @@ public final class Counter: Sendable {
         withExtendedLifetime(self) {}
     }
 
-    /// Adds a whole number; a negative one is refused and counted.
+    /// Adds a whole number; a negative number is refused and counted.
     @inlinable
     public func increment(by amount: Int) {
-        // One comparison for both ends: a negative amount has the highest bit set.
+        // One comparison checks both ends: a negative amount has the highest bit set.
         let bits = UInt64(bitPattern: Int64(amount))
         guard bits < Self.smallLimit else { return incrementByMuch(amount) }
         if cells.add(bits) { warmUp() }
         withExtendedLifetime(self) {}
     }
 
-    /// Smaller amounts are added without a look at the sum: billions of them do not wrap it around.
+    /// Smaller amounts are added without checking the sum: it would take billions of them to
+    /// overflow.
     @inlinable static var smallLimit: UInt64 { 1 << 32 }
 
-    /// One at a time adds what so few threads at once could wrap the integer around with.
+    /// Serializes amounts so large that a few concurrent additions could overflow the integer.
     private static let additionsOfHugeAmounts = Guarded(())
 
-    /// Adds what is not small, or negative: to the integer while that cannot wrap around, however many
-    /// threads do so at once, and then as a fraction.
+    /// Adds a large or negative amount: to the integer if no number of concurrent additions can
+    /// make it overflow, otherwise as a fraction.
     @usableFromInline
     func incrementByMuch(_ amount: Int) {
         guard amount >= 0 else { return increment(by: Double(amount)) }
@@ -80,9 +81,9 @@ public final class Counter: Sendable {
         return true
     }
 
-    /// Adds a fraction; a negative, infinite or NaN one is refused and counted.
+    /// Adds a fraction; a negative, infinite or NaN amount is refused and counted.
     ///
-    /// Lock-free; repeats itself when another thread adds a fraction at the same moment.
+    /// Lock-free; retries if another thread adds a fraction at the same time.
     @inlinable
     public func increment(by amount: Double) {
         guard amount >= 0, amount < .infinity else { return refuse(amount) }
@@ -90,35 +91,35 @@ public final class Counter: Sendable {
         withExtendedLifetime(self) {}
     }
 
-    /// Adds one, and offers an example of what was counted.
+    /// Adds one, and offers an exemplar of what was counted.
     ///
-    /// `exemplar` is not asked for within a second of the last one; `nil` gives none, and the next
-    /// increment is asked again. See ``Exemplar``.
+    /// `exemplar` is not evaluated within a second of the last exemplar. If it returns `nil`, the
+    /// next increment evaluates it again. See ``Exemplar``.
     public func increment(exemplar: @autoclosure () -> Exemplar?) {
         increment()
         exemplars.offer(exemplar, value: 1, at: 0, of: 1, in: arena)
     }
 
-    /// Adds a fraction or a whole number, and offers an example of what was counted.
+    /// Adds a fraction or a whole number, and offers an exemplar of what was counted.
     ///
-    /// What is refused of the amount is refused of the exemplar too.
+    /// If the amount is refused, so is the exemplar.
     public func increment(by amount: Double, exemplar: @autoclosure () -> Exemplar?) {
         increment(by: amount)
         guard amount >= 0, amount < .infinity else { return }
         exemplars.offer(exemplar, value: amount, at: 0, of: 1, in: arena)
     }
 
-    /// The end of the series' line in OpenMetrics; nil if it never had an exemplar.
+    /// The exemplar that ends the series' line in OpenMetrics; nil if there never was one.
     var exemplarSlots: ExemplarSlots? { exemplars.made }
 
-    /// Makes it zero, for swift-metrics; an addition at this moment may be lost or stay.
+    /// Sets the counter to zero, for swift-metrics; a concurrent addition may or may not be lost.
     func reset() {
         cells.reset(Self.cellCount, in: arena)
     }
 
-    /// What was counted so far.
+    /// The value so far.
     ///
-    /// For tests and logs; a scrape reads the cells themselves.
+    /// For tests and logs; a scrape reads the cells directly.
     public var value: Double {
         let numbers = cells.numbers
         return Double(numbers.integer(at: 0)) + numbers.double(at: 1)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// An example of what was counted: which trace it was that took so long.
+// An exemplar: an example of what was counted, such as the trace of a slow request.
 
-/// Labels that lead from a metric to one of the events behind it, usually a trace.
+/// Labels that link a metric to one of the events it counted, usually a trace.
 ///
 /// ```swift
 /// duration.observe(0.2, exemplar: .trace(context.traceID))
 /// orders.increment(exemplar: ["trace_id": id, "order": number])
 /// ```
 ///
-/// Shown in OpenMetrics only. Names and values together have at most 128 characters; a longer
-/// exemplar, or one with a bad label name or a NUL, is refused and counted in
-/// `outrider_observations_refused_total{reason}`, while the observation itself counts.
+/// Exposed in OpenMetrics and protobuf only. Names and values together have at most 128 characters.
+/// A longer exemplar, or one with an invalid label name or a NUL, is refused and counted in
+/// `outrider_observations_refused_total{reason}`; the observation itself still counts.
 ///
 /// Source: OpenMetrics 1.0, "Exemplars".
 public struct Exemplar: Hashable, Sendable, ExpressibleByDictionaryLiteral {
@@ -20,7 +20,7 @@ public struct Exemplar: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         let value: String
     }
 
-    /// Unicode scalars that names and values may have together.
+    /// The maximum number of Unicode scalars in all names and values together.
     public static let lengthLimit = 128
 
     private let labels: [Label]
@@ -35,9 +35,9 @@ public struct Exemplar: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         self.labels = labels.sorted { $0.key < $1.key }.map(Label.init)
     }
 
-    /// A trace, and the span in it if there is one, in hexadecimal digits.
+    /// The ID of a trace, and of a span in it if given, in hexadecimal digits.
     ///
-    /// The labels are `trace_id` and `span_id`, as OpenTelemetry has them.
+    /// The labels are `trace_id` and `span_id`, as in OpenTelemetry.
     public static func trace(_ trace: String, span: String? = nil) -> Exemplar {
         let own: Exemplar = ["trace_id": trace]
         guard let span else { return own }
@@ -48,12 +48,12 @@ public struct Exemplar: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         self.labels = labels
     }
 
-    /// Why it cannot be shown; nil if it can.
+    /// Why the exemplar cannot be exposed; nil if it can.
     var problem: RefusedObservation? {
         var names: Set<String> = []
         var length = 0
         for label in labels {
-            // A NUL in an exemplar costs Prometheus the whole scrape (2.42 to 3.5).
+            // A NUL in an exemplar makes Prometheus (2.42 to 3.5) reject the whole scrape.
             guard MetricDefinition.isValid(label.name, allowingColon: false),
                 names.insert(label.name).inserted, !label.value.utf8.contains(0)
             else { return .invalidExemplar }
@@ -65,7 +65,7 @@ public struct Exemplar: Hashable, Sendable, ExpressibleByDictionaryLiteral {
 
     /// The end of a sample's line: ` # {trace_id="4bf9"} 0.2 1700000000.5`.
     func rendered(value: Double, at secondsSinceEpoch: Double) -> [UInt8] {
-        // Each scalar has at most four bytes, and twice as many once escaped.
+        // A scalar has at most four bytes, and at most twice as many when escaped.
         let room = 64 + labels.count * 4 + Self.lengthLimit * 8 + ShortestDecimal.maximumLength * 2
         return unsafe [UInt8](unsafeUninitializedCapacity: room) { memory, count in
             var writer = unsafe ByteWriter(memory)

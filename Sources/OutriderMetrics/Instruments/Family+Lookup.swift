@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Series found by the caller's own texts, without a copy of them and without a lock.
+// Series lookup by the caller's strings, without copying them and without a lock.
 
 extension Family {
     /// Calls `body` with the instrument of this value of the one label; see ``record(_:_:_:_:)``.
@@ -20,9 +20,9 @@ extension Family {
     /// requests.record(method, route, status) { $0.increment() }
     /// ```
     ///
-    /// The same as ``with(_:_:_:)`` and a call, but quicker, above all from several threads: they
-    /// share nothing but the instrument itself, not even a count of references. `body` is to record
-    /// and to return; what is freed of removed series meanwhile is only freed after it.
+    /// Like ``with(_:_:_:)`` followed by a call, but faster, above all from several threads: they
+    /// share only the instrument itself, not even a reference count. `body` should record and
+    /// return quickly, since memory of removed series is freed only after it has returned.
     public func record(
         _ first: String, _ second: String, _ third: String, _ body: (Instrument) -> Void
     ) {
@@ -51,21 +51,21 @@ extension Family {
     }
 }
 
-// These know nothing of the kind of instrument: a generic method is slow for other modules.
+// These are independent of the instrument's type: a generic method is slow across modules.
 extension FamilyCore {
-    /// The instrument of a plain series; nil if it cannot be had without the lock.
+    /// The instrument of a plain series; nil if the lookup needs the lock.
     func plain(_ value: String) -> AnyObject? {
         unsafe Self.withBytes(of: value) { unsafe withPlain([$0]) { $0 } }
     }
 
-    /// The instrument of a plain series; nil if it cannot be had without the lock.
+    /// The instrument of a plain series; nil if the lookup needs the lock.
     func plain(
         _ first: String, _ second: String, order: [Int]?
     ) -> AnyObject? {
         unsafe withBytes(first, second, order) { unsafe withPlain($0) { $0 } }
     }
 
-    /// The instrument of a plain series; nil if it cannot be had without the lock.
+    /// The instrument of a plain series; nil if the lookup needs the lock.
     func plain(
         _ first: String, _ second: String, _ third: String,
         order: [Int]?
@@ -73,12 +73,12 @@ extension FamilyCore {
         unsafe withBytes(first, second, third, order) { unsafe withPlain($0) { $0 } }
     }
 
-    /// Calls `body` with the instrument of a plain series; false if it cannot be had so.
+    /// Calls `body` with the instrument of a plain series; false if the lookup needs the lock.
     func record(_ value: String, _ body: (AnyObject) -> Void) -> Bool {
         unsafe Self.withBytes(of: value) { unsafe withPlain([$0], body) } != nil
     }
 
-    /// Calls `body` with the instrument of a plain series; false if it cannot be had so.
+    /// Calls `body` with the instrument of a plain series; false if the lookup needs the lock.
     func record(
         _ first: String, _ second: String, order: [Int]?,
         _ body: (AnyObject) -> Void
@@ -86,7 +86,7 @@ extension FamilyCore {
         unsafe withBytes(first, second, order) { unsafe withPlain($0, body) } != nil
     }
 
-    /// Calls `body` with the instrument of a plain series; false if it cannot be had so.
+    /// Calls `body` with the instrument of a plain series; false if the lookup needs the lock.
     func record(
         _ first: String, _ second: String, _ third: String,
         order: [Int]?, _ body: (AnyObject) -> Void
@@ -120,7 +120,7 @@ extension FamilyCore {
         }
     }
 
-    /// Calls `body` with the bytes of a text, which are not copied unless they fit into a `String`.
+    /// Calls `body` with the UTF-8 bytes of a string, copied only if stored in the `String` itself.
     @inline(__always)
     private static func withBytes<Result>(
         of text: String, _ body: (UnsafeBufferPointer<UInt8>) -> Result
@@ -131,7 +131,7 @@ extension FamilyCore {
         return text.withUTF8 { unsafe body($0) }
     }
 
-    /// Values in the order of the sorted names.
+    /// The values in the order of the sorted label names.
     @inline(__always)
     private static func sorted<let count: Int>(
         _ given: SeriesKey.Values<count>, _ order: [Int]?

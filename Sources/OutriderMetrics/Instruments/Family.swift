@@ -3,8 +3,10 @@
 
 /// The counters, gauges or histograms that share a name and differ in their label values.
 ///
-/// Resolve a child once with ``with(_:)-(String)`` and keep it: finding it takes a lock and a hash of the
-/// labels, recording on it takes neither. Thread-safe; a copy is the same family.
+/// Look up an instrument once with ``with(_:)-(String)`` and keep it: a lookup hashes the label
+/// values, recording does not. Up to three values, passed as separate arguments, are looked up
+/// without a lock, unless a value is empty, escaped or cut, the series does not exist, or the
+/// family has a ``SeriesLimit/idleTime``. Thread-safe; a copy is the same family.
 ///
 /// ```swift
 /// let orders = Registry.shared.counter("orders_total", help: "Orders.", labels: ["kind"])
@@ -13,7 +15,8 @@
 /// ```
 public struct Family<Instrument: AnyObject & Sendable>: Sendable {
     let core: FamilyCore
-    /// Where in the caller's order the value of the i-th (sorted) label stands; nil if in order.
+    /// For each sorted label, the index of its value in the caller's order; nil if the orders
+    /// match.
     let order: [Int]?
     private let names: [String]
 
@@ -23,12 +26,12 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
         order = core.definition.order(of: labels)
     }
 
-    /// The instrument with this value of the one label, made with zero if there is none yet.
+    /// The instrument with this value of the only label, created with the value zero if missing.
     ///
-    /// Never fails: a family with another number of labels gives an instrument that works but is
-    /// not exposed, and that is logged and counted in `outrider_observations_refused_total`.
-    /// Any text is allowed as a value; an empty one is the same as none. Past the family's
-    /// ``SeriesLimit``, a value that is new gives the overflow series, and that is counted.
+    /// Never fails. A family with a different number of labels returns an instrument that works but
+    /// is not exposed; this is logged and counted in `outrider_observations_refused_total`. Any
+    /// text is a valid value; an empty value is the same as a missing label. Past the family's
+    /// ``SeriesLimit``, a new value returns the overflow series, which is counted.
     public func with(_ value: String) -> Instrument {
         if let found = core.plain(value) { return instrument(found) }
         return slowly(value)
@@ -58,15 +61,15 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
 
     /// The instrument with these labels, by name, in any order.
     ///
-    /// A name that the family does not have, or one that is missing, is a wrong number of labels.
+    /// An unknown or missing name is treated as a wrong number of labels.
     public func with(_ labels: [String: String]) -> Instrument {
         with(valuesInOrder(of: labels))
     }
 
-    /// The instrument with these label values, given as the bytes of text in UTF-8.
+    /// The instrument with these label values, given as UTF-8 bytes.
     ///
-    /// For values that come from a wire. What is not valid UTF-8 is repaired with U+FFFD and
-    /// counted in `outrider_label_values_repaired_total`.
+    /// For values received from the network. Invalid UTF-8 is repaired with U+FFFD and counted in
+    /// `outrider_label_values_repaired_total`.
     public func with(utf8 values: [UInt8]...) -> Instrument {
         with(
             values.map { bytes in
@@ -78,8 +81,8 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
 
     /// Removes the series with these label values, in the order of the family's definition.
     ///
-    /// Instruments that were kept go on working, unseen; asking for the same labels again makes a
-    /// new one at zero.
+    /// Instruments that the caller kept still work, but are not exposed. Looking up the same labels
+    /// again creates a new instrument with the value zero.
     ///
     /// - Returns: Whether there was such a series.
     @discardableResult
@@ -103,11 +106,11 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
         remove(valuesInOrder(of: labels))
     }
 
-    /// Removes every series that carries all of these labels: one, some or all of the family's.
+    /// Removes every series that has all of these labels, which may be some or all of the family's.
     ///
-    /// - Returns: How many there were; zero if the family has no label of such a name, or if
+    /// - Returns: The number of removed series; zero if the family lacks one of the labels, or if
     ///   `labels` is empty (see ``removeAll()``).
-    /// - Complexity: One look at each series of the family.
+    /// - Complexity: Linear in the number of series of the family.
     @discardableResult
     public func removeAll(matching labels: [String: String]) -> Int {
         core.removeAll(matching: labels)
@@ -118,15 +121,16 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
         core.removeAll()
     }
 
-    /// Series that exist now, the overflow series and those that are hidden while idle included.
+    /// The number of current series, including the overflow series and those hidden while idle.
     public var count: Int { core.count }
 
-    /// Labels of each series.
+    /// The number of labels of each series.
     var labelCount: Int { names.count }
 
-    /// The overflow series, in which every label is `_OVERFLOW`; counted as a look-up past the limit.
+    /// The overflow series, in which every label is `_OVERFLOW`; counted as a lookup past the
+    /// limit.
     ///
-    /// For those that have a bound of their own on what they look up.
+    /// For callers that limit their lookups themselves.
     package func overflow() -> Instrument {
         instrument(core.overflow())
     }
@@ -141,14 +145,14 @@ public struct Family<Instrument: AnyObject & Sendable>: Sendable {
         instrument(core.instrument(for: values, order: order))
     }
 
-    /// One of the family's instruments as what it is.
+    /// Casts one of the family's instruments to its type.
     @inline(__always)
     func instrument(_ object: AnyObject) -> Instrument {
-        // SAFETY: the registry makes a `Family<Counter>` for a core of counters only, and so on.
+        // SAFETY: the registry creates a `Family<Counter>` only for a core of counters, and so on.
         unsafe unsafeDowncast(object, to: Instrument.self)
     }
 
-    /// The values in the order of `names`; of another count if the names differ.
+    /// The values in the order of `names`; a wrong number of values if the names differ.
     private func valuesInOrder(of labels: [String: String]) -> [String] {
         let values = names.compactMap { labels[$0] }
         guard values.count == names.count, labels.count == names.count else {

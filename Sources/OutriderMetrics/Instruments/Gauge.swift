@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A number that goes up and down: one cell with the bits of a double.
+// A gauge: one cell with the bits of a double.
 
-/// Something that is now so much: connections open, items queued, a temperature.
+/// A value that can go up and down: open connections, queued items, a temperature.
 ///
 /// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)-(String)``, and keep it.
 /// ``set(_:)-(Double)`` is one store; ``increment(by:)`` and ``decrement(by:)`` are lock-free and
-/// repeat themselves when another thread came between. Safe from any thread, and valid even
-/// after its series was removed; then nobody sees it. Every `Double` is allowed, NaN too.
+/// retry if another thread changed the value. Safe from any thread. It stays valid after its series
+/// was removed, but is then no longer exposed. Every `Double` is allowed, including NaN.
 public final class Gauge: Sendable {
     static let cellCount = 1
 
@@ -23,14 +23,14 @@ public final class Gauge: Sendable {
         arena.release(cell)
     }
 
-    /// Makes it `value`.
+    /// Sets the gauge to `value`.
     @inlinable
     public func set(_ value: Double) {
         cell.set(value)
         withExtendedLifetime(self) {}
     }
 
-    /// Makes it `value`; exact up to 2^53.
+    /// Sets the gauge to `value`; exact up to 2^53.
     @inlinable
     public func set(_ value: Int) {
         cell.set(Double(value))
@@ -51,20 +51,20 @@ public final class Gauge: Sendable {
         withExtendedLifetime(self) {}
     }
 
-    /// Takes a whole number away, which may be negative; exact up to 2^53.
+    /// Subtracts a whole number, which may be negative; exact up to 2^53.
     @inlinable
     public func decrement(by amount: Int) {
         cell.add(-Double(amount))
         withExtendedLifetime(self) {}
     }
 
-    /// Takes `amount` away, which may be negative.
+    /// Subtracts `amount`, which may be negative.
     @inlinable
     public func decrement(by amount: Double = 1) {
         cell.add(-amount)
         withExtendedLifetime(self) {}
     }
 
-    /// What it is now.
+    /// The current value.
     public var value: Double { cell.double }
 }

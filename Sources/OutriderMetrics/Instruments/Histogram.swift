@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// How observations are distributed: a count for each bucket, and their sum.
+// A histogram: the number of observations in each bucket, and their sum.
 //
 //     cell  0 … n-1   observations in the bucket with that upper bound, not cumulative
 //     cell  n         observations above the last bound (+Inf)
 //     cell  n+1       the sum, as a double
 //
-// Native buckets, if there are some, are counted besides (NativeHistogram). A histogram with nothing else
-// has a bucket +Inf, so that its count and its sum are where those of every histogram are.
+// Native buckets are counted separately (NativeHistogram). A histogram with only native buckets
+// still has the bucket +Inf, so its count and sum are where every histogram has them.
 //
-// Bounds are compared to the value without a branch that depends on it (outrider_bucket).
-// There is no cell for the count: a scrape adds the buckets up, so `_count` and the `+Inf` bucket
-// are one number and can never disagree. The sum may run ahead of it or behind it by what is
-// being observed at that moment.
+// The bucket search has no branch that depends on the value (outrider_bucket). There is no cell for
+// the count: a scrape adds up the buckets, so `_count` and the `+Inf` bucket always agree. The sum
+// may be ahead of or behind the count by the observations in progress.
 
 internal import COutriderCells
 
-/// A Prometheus histogram, classic or native or both: of request durations, sizes, waits.
+/// A Prometheus histogram, classic, native or both: request durations, sizes, waiting times.
 ///
 /// Get one from a ``Registry`` (without labels) or from ``Family/with(_:)-(String)``, and keep it.
-/// An observation finds its bucket, adds one to it and adds to the sum: no lock, no allocation
-/// (cost: docs/performance.md). Safe from any thread, and valid even after its series was
-/// removed; then nobody sees it.
+/// An observation adds one to its bucket and the value to the sum, without a lock or an allocation
+/// (cost: docs/performance.md). Safe from any thread. It stays valid after its series was removed,
+/// but is then no longer exposed.
 ///
-/// An infinite or NaN observation is refused, since it would spoil the sum for good, and counted in
-/// `outrider_observations_refused_total{reason}`. Negative ones are allowed, but OpenMetrics, in
-/// which a sum only grows, then has neither `_sum` nor `_count`; the text format has both.
+/// An infinite or NaN observation is refused, since it would make the sum useless from then on, and
+/// counted in `outrider_observations_refused_total{reason}`. Negative observations are allowed. But
+/// OpenMetrics, where a sum can only grow, has neither `_sum` nor `_count` if the sum or a bound is
+/// negative; the text format has both.
 public final class Histogram: Sendable {
     let cells: SeriesCells
     private let bounds: [Double]
-    /// The native buckets, if it has some.
+    /// The native buckets; nil if the histogram has none.
     let native: NativeHistogram?
     private let arena: CellArena
     private let exemplars = LazyExemplars()
@@ -55,10 +55,10 @@ public final class Histogram: Sendable {
         count(value, in: bucket(of: value))
     }
 
-    /// Counts one observation, and offers an example of it to its bucket.
+    /// Counts one observation, and offers an exemplar of it to its bucket.
     ///
-    /// `exemplar` is not asked for within a second of the bucket's last one; `nil` gives none, and
-    /// the next observation is asked again. See ``Exemplar``.
+    /// `exemplar` is not evaluated within a second of the bucket's last exemplar. If it returns
+    /// `nil`, the next observation evaluates it again. See ``Exemplar``.
     public func observe(_ value: Double, exemplar: @autoclosure () -> Exemplar?) {
         guard value.isFinite else { return refuse(value) }
         let bucket = bucket(of: value)
@@ -67,11 +67,12 @@ public final class Histogram: Sendable {
             exemplar, value: value, at: bucket, of: bounds.count + 1, in: arena)
     }
 
-    /// Counts one observation and offers an example of it, for callers that have read the clock.
+    /// Counts one observation and offers an exemplar of it, for callers that already read the
+    /// clock.
     ///
     /// - Parameters:
     ///   - value: The observation, in the family's unit.
-    ///   - uptime: What the registry's clock says now, in nanoseconds.
+    ///   - uptime: The current uptime of the registry's clock, in nanoseconds.
     ///   - exemplar: As in ``observe(_:exemplar:)-(Double,_)``.
     package func observe(_ value: Double, at uptime: UInt64, exemplar: () -> Exemplar?) {
         guard value.isFinite else { return refuse(value) }
@@ -108,12 +109,12 @@ public final class Histogram: Sendable {
         observe(duration / .seconds(1))
     }
 
-    /// Counts one duration, in seconds, and offers an example of it to its bucket.
+    /// Counts one duration, in seconds, and offers an exemplar of it to its bucket.
     public func observe(_ duration: Duration, exemplar: @autoclosure () -> Exemplar?) {
         observe(duration / .seconds(1), exemplar: exemplar())
     }
 
-    /// Runs `body` and counts how long it took, in seconds, whether it returns or throws.
+    /// Runs `body` and counts its duration in seconds, whether it returns or throws.
     public func time<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -123,7 +124,7 @@ public final class Histogram: Sendable {
         return try body()
     }
 
-    /// Runs `body` and counts how long it took, in seconds, whether it returns or throws.
+    /// Runs `body` and counts its duration in seconds, whether it returns or throws.
     nonisolated(nonsending)
         public func time<Result, Failure: Error>(
             _ body: nonisolated(nonsending) () async throws(Failure) -> Result
@@ -135,9 +136,9 @@ public final class Histogram: Sendable {
         return try await body()
     }
 
-    /// Observations so far.
+    /// The number of observations so far.
     ///
-    /// For tests and logs; a scrape reads the cells themselves.
+    /// For tests and logs; a scrape reads the cells directly.
     public var count: Int {
         let numbers = cells.numbers
         return (0...bounds.count).reduce(0) { $0 + Int(clamping: numbers.integer(at: $1)) }
@@ -146,10 +147,10 @@ public final class Histogram: Sendable {
     /// The sum of all observations so far.
     public var sum: Double { cells.numbers.double(at: bounds.count + 1) }
 
-    /// Native buckets that there is room for; for tests.
+    /// The number of native buckets that memory was allocated for; for tests.
     package var nativeCapacity: Int { native?.capacity ?? 0 }
 
-    /// The ends of the buckets' lines in OpenMetrics; nil if there never was an exemplar.
+    /// The exemplars that end the buckets' lines in OpenMetrics; nil if there never was one.
     var exemplarSlots: ExemplarSlots? { exemplars.made }
 
     private func refuse(_ value: Double) {

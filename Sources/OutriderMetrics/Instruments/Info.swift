@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text about the service, as the labels of a series whose value is always 1.
+// An info metric: text about the service, as labels of a series whose value is always 1.
 
-/// Facts that are text: a version, a commit, who is the leader.
+/// Text about the service: a version, a commit, the name of the leader.
 ///
-/// In the text format it is a gauge with the value 1. Thread-safe.
+/// Exposed as a gauge with the value 1 in the text format. Thread-safe.
 public final class Info: Sendable {
     private let core: FamilyCore
 
@@ -12,9 +12,10 @@ public final class Info: Sendable {
         set(values)
     }
 
-    /// Replaces the values, by label name; a missing one becomes empty, an unknown one is refused.
+    /// Replaces the values, by label name; a missing name becomes empty, an unknown name is
+    /// refused.
     ///
-    /// A scrape at this very moment may find neither the old nor the new values.
+    /// A concurrent scrape may find neither the old nor the new values.
     public func set(_ values: [String: String]) {
         let names = core.definition.labels
         let given = Array(values.keys)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The guard of a family: how many series it may have, how much text, and for how long.
+// The limits of a family: the number of its series, the size of their labels, and their idle time.
 
-/// How many series a family may have, how long their labels may be, and how long an idle one is kept.
+/// Limits the series of a family: their number, the size of their labels, and how long idle series
+/// are kept.
 ///
-/// Label values that come from outside (a path, a user's name, a header) can take every value there
-/// is, and each would cost memory for ever. So a family has a limit. Look-ups of further label values
-/// are given one series, in which every label has the value `_OVERFLOW`: totals stay right, only
-/// what tells them apart is lost. Such look-ups are counted in
-/// `outrider_series_overflowed_total{family}`, logged once for a family, and told on the page at `/`.
+/// Label values that come from outside (a path, a user name, a header) can be anything, and each
+/// new value would use memory forever. So every family has a limit. Lookups of further label values
+/// return one shared series, the overflow series, in which every label has the value `_OVERFLOW`:
+/// totals stay correct, only the distinction between the values is lost. Such lookups are counted
+/// in `outrider_series_overflowed_total{family}`, logged once for each family, and reported on the
+/// page at `/`.
 ///
 /// ```swift
 /// let logins = registry.counter(
@@ -15,33 +17,35 @@
 ///     limit: SeriesLimit(count: 500, idleTime: .seconds(3_600)))
 /// ```
 ///
-/// A family that is registered again keeps its first limit; another one is no conflict.
+/// Registering a family again with a different limit is not a conflict; the first limit stays.
 public struct SeriesLimit: Hashable, Sendable {
-    /// Series at one time; less than 1 counts as 1.
+    /// The maximum number of series at one time; less than 1 counts as 1.
     ///
-    /// The overflow series comes on top. A series costs some hundred bytes of memory, and its labels:
-    /// docs/performance.md.
+    /// The overflow series is not included. A series costs on the order of a hundred bytes of
+    /// memory, plus its labels: docs/performance.md.
     public var count: Int = 10_000
 
-    /// Bytes of label text that a scrape of the family may have: of each series its labels, as often as
-    /// it has lines, which of a histogram are its buckets and two.
+    /// The maximum number of bytes of label text in a scrape of the family.
     ///
-    /// With 10,000 histograms of 14 lines, that is 119 bytes of labels for each.
-    /// ``LabelLimits`` has the limit of the registry, and that of a single value.
+    /// The labels of a series count once for each of its lines; a histogram has a line for each
+    /// bucket, `+Inf` included, and two more. With 10,000 histograms of 14 lines each, the default
+    /// leaves 119 bytes for the labels of each. For the limits of a whole registry and of a single
+    /// value, see ``LabelLimits``.
     public var labelBytes: Int = 16 << 20
 
-    /// How long a counter or histogram that does not change is kept, by the registry's clock; nil
-    /// keeps it for ever.
+    /// How long an unchanged counter or histogram is kept, by the registry's clock; nil keeps it
+    /// forever.
     ///
-    /// Compared at each scrape, so recording costs nothing. The time begins with the first scrape that
-    /// showed the present value and was delivered. A series that has not changed for this long is
-    /// removed, and counts from zero with a new creation time when it comes back; or, if the service
-    /// holds its instrument, it is hidden until something is recorded on it again, and keeps its count.
-    /// Gauges do not expire: one that does not change is not idle. Choose several times the
-    /// interval of the slowest scraper, so that each sees the last value.
+    /// Checked at each scrape, so recording costs nothing. The time starts with the first scrape
+    /// that exposed the current value and was delivered. A series that has not changed for this
+    /// long is removed, and starts from zero with a new creation time when it comes back. If the
+    /// service still holds its instrument, the series is only hidden until something is recorded on
+    /// it, and keeps its count. Gauges do not expire: an unchanged gauge is not idle. Choose
+    /// several times the interval of the slowest scraper, so that every scraper sees the last
+    /// value.
     public var idleTime: Duration?
 
-    /// A limit of its own for a family.
+    /// Creates limits for a family.
     public init(
         count: Int = 10_000, idleTime: Duration? = nil, labelBytes: Int = 16 << 20
     ) {
@@ -50,12 +54,12 @@ public struct SeriesLimit: Hashable, Sendable {
         self.labelBytes = labelBytes
     }
 
-    /// 10,000 series with 16 MiB of labels, kept for ever.
+    /// The default: 10,000 series with 16 MiB of labels, kept forever.
     public static let standard = SeriesLimit()
 
     /// The value of every label of an overflow series.
     static let overflowValue = "_OVERFLOW"
 
-    /// The count in a range that works.
+    /// The count, limited to valid values.
     var saneCount: Int { max(1, count) }
 }

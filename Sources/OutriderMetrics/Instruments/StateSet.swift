@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of some states something is in: a sample for each, 1 or 0.
+// A state set: a sample for each state of an enumeration, 1 or 0.
 
 internal import Synchronization
 
-/// Which of a few states something is in: the mode of a node, the phase of a rollout.
+/// The states that something is in, out of a few: the mode of a node, the phase of a rollout.
 ///
 /// ```swift
 /// enum Mode: String, LabelValue { case leader, follower, learner }
@@ -12,26 +12,26 @@ internal import Synchronization
 /// mode.move(to: .leader)
 /// ```
 ///
-/// Each state is a sample, `node_mode{node_mode="leader"} 1`: the label is called as the family, as
-/// OpenMetrics has it, in which this is a `stateset`; in the other formats it is a gauge. Thread-safe;
-/// a scrape never sees half of a move. Costs one store.
+/// Each state is a sample, `node_mode{node_mode="leader"} 1`. The label has the name of the family,
+/// as OpenMetrics requires. OpenMetrics exposes the family as a `stateset`, the other formats as a
+/// gauge. Thread-safe; a scrape never sees a partial move. A move costs one store.
 public final class StateSet<State: LabelValue>: Sendable {
-    /// As many states as a word has bits.
+    /// The maximum number of states: one for each bit of a word.
     static var most: Int { UInt64.bitWidth }
 
-    /// A bit for each state that it is in, in the order of all cases.
+    /// The active states, one bit each, in the order of `allCases`.
     private let bits = Atomic<UInt64>(0)
     private let states = Array(State.allCases)
 
     init() {}
 
-    /// It is in this state now, and in no other.
+    /// Makes this state the only active one.
     public func move(to state: State) {
-        // ORDERING: relaxed, here and below; the states guard no memory.
+        // ORDERING: relaxed, here and below; the states do not guard other memory.
         bits.store(bit(of: state), ordering: .relaxed)
     }
 
-    /// It is in this state too, or not any more; the others stay.
+    /// Turns one state on or off; the others stay as they are.
     public func set(_ state: State, _ isOn: Bool) {
         if isOn {
             bits.bitwiseOr(bit(of: state), ordering: .relaxed)
@@ -40,7 +40,7 @@ public final class StateSet<State: LabelValue>: Sendable {
         }
     }
 
-    /// The states that it is in.
+    /// The active states.
     public var current: [State] {
         let bits = bits.load(ordering: .relaxed)
         return states.enumerated().filter { bits >> UInt64($0.offset) & 1 == 1 }.map(\.element)
@@ -71,10 +71,11 @@ private struct StateCollector<State: LabelValue>: Collector {
 }
 
 extension Registry {
-    /// Which of the states of an enumeration something is in; none at first.
+    /// Registers a state set, with one sample for each case of an enumeration; initially all are 0.
     ///
-    /// Never fails: a definition that cannot be accepted gives an instrument that works but is not
-    /// exposed. Of more than 64 states the others are left out. A name has one; a second is refused.
+    /// Never fails: an invalid definition gives an instrument that works but is not exposed. Only
+    /// the first 64 states are exposed. A name can have only one state set; a second one is
+    /// refused.
     public func stateSet<State: LabelValue>(
         _ name: String, help: String, _ states: State.Type = State.self
     ) -> StateSet<State> {
@@ -84,7 +85,7 @@ extension Registry {
         return set
     }
 
-    /// Which of the states of an enumeration something is in; see ``stateSet(_:help:_:)``.
+    /// Registers a state set, or throws; see ``stateSet(_:help:_:)``.
     public func register<State: LabelValue>(
         stateSet name: String, help: String, _ states: State.Type = State.self
     ) throws(RegistrationError) -> StateSet<State> {

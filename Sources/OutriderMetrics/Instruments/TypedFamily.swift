@@ -1,40 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// Label values that are known when the service is compiled: a look-up without text.
+// Label values that are known at compile time: lookup without strings.
 //
-// Each value has a place among those of its enumeration, and the places together are the place of
-// the series in one table. A compiler gives the cases of an enumeration without payloads the numbers
-// 0, 1, 2 and so on, so for most of them the place is the byte that a case is; whether that is so is
-// tried when the table is made, and where it is not, the place is looked up by its text.
+// Each value has an ordinal among the cases of its enumeration, and the ordinals of all labels give
+// the index of the series in one table. For an enumeration without payloads, the compiler numbers
+// the cases 0, 1, 2 and so on, so the byte of a case is usually its ordinal. This is checked when
+// the table is built; where it does not hold, the ordinal is looked up by the text of the value.
 
-/// The values of a label that has only these.
+/// A label whose possible values are the cases of an enumeration.
 ///
 /// ```swift
 /// enum Kind: String, LabelValue { case book, ticket }
 /// ```
 ///
-/// The raw value is the text of the label.
+/// The raw value is the text of the label value.
 public protocol LabelValue: CaseIterable, RawRepresentable, Sendable where RawValue == String {}
 
-/// The place of a label that a ``TypedFamily`` does not have.
+/// A placeholder for a label that a ``TypedFamily`` does not have.
 public enum NoLabel: String, LabelValue {
-    /// Its only value.
+    /// The only value.
     case none = ""
 }
 
-/// The counters, gauges or histograms of a ``Family``, by label values that are no text.
+/// The counters, gauges or histograms of a ``Family``, looked up by enumeration cases.
 ///
-/// All of its series are made at once, with zero, so that none is missing before its first event;
-/// they count towards the family's ``SeriesLimit``, and what is beyond it is the overflow series. A
-/// look-up takes no lock, no hash and no allocation (cost: docs/performance.md). Thread-safe; a copy
-/// is the same family.
+/// All series are created at once, with the value zero, so that none is missing before its first
+/// event. They count towards the family's ``SeriesLimit``; combinations past it share the overflow
+/// series. A lookup takes no lock, computes no hash and allocates nothing (cost:
+/// docs/performance.md). Thread-safe; a copy is the same family.
 ///
 /// ```swift
-/// let orders = Registry.shared.counter("orders_total", help: "Orders.", labels: ["kind", "payment"])
+/// let orders = Registry.shared
+///     .counter("orders_total", help: "Orders.", labels: ["kind", "payment"])
 ///     .typed(Kind.self, Payment.self)
 /// orders.record(.book, .card) { $0.increment() }
 /// ```
 ///
-/// It keeps its instruments: one whose series was removed goes on working, unseen.
+/// It keeps its instruments: if a series is removed, its instrument still works, but is not
+/// exposed.
 @safe
 public struct TypedFamily<
     Instrument: AnyObject & Sendable, First: LabelValue, Second: LabelValue, Third: LabelValue
@@ -42,20 +44,20 @@ public struct TypedFamily<
     @usableFromInline let first = LabelPlaces<First>()
     @usableFromInline let second = LabelPlaces<Second>()
     @usableFromInline let third = LabelPlaces<Third>()
-    /// By place; none where there would be too many.
+    /// The instruments by table index; empty if there would be too many.
     @usableFromInline let instruments: [Instrument]
-    /// The same, for those who do not keep one: counting references costs more than counting.
-    // SAFETY: `instruments` has a reference to each of them.
+    /// The same instruments unretained, for `record`: reference counting costs more than a count.
+    // SAFETY: `instruments` holds a reference to each of them.
     @usableFromInline let uncounted: [Unmanaged<Instrument>]
     private let family: Family<Instrument>
     private let labels: Int
 
-    /// More combinations than these have no table.
+    /// The maximum number of combinations that get a table.
     private static var most: Int { 65_536 }
 
     /// - Parameters:
-    ///   - family: Whose instruments they are.
-    ///   - labels: How many of the three labels there are.
+    ///   - family: The family of the instruments.
+    ///   - labels: How many of the three labels are used.
     init(_ family: Family<Instrument>, labels: Int) {
         self.family = family
         self.labels = labels
@@ -80,7 +82,8 @@ public struct TypedFamily<
 
     /// The instrument with these label values, in the order of the family's definition.
     ///
-    /// To keep; for a single recording ``record(_:_:_:_:)`` is quicker, above all from several threads.
+    /// For instruments that are kept. For a single recording, ``record(_:_:_:_:)`` is faster, above
+    /// all from several threads.
     @inlinable
     public func with(_ first: First, _ second: Second, _ third: Third) -> Instrument {
         let index = place(of: first, second, third)
@@ -90,13 +93,13 @@ public struct TypedFamily<
         return instruments[index]
     }
 
-    /// Calls `body` with the instrument of these label values, in the order of the family's definition.
+    /// Calls `body` with the instrument of these values, in the order of the family's definition.
     ///
     /// ```swift
     /// orders.record(.book, .card) { $0.increment() }
     /// ```
     ///
-    /// Threads that do so share nothing but the instrument itself: no count of references.
+    /// Threads that call it share only the instrument itself, not a reference count.
     @inlinable
     public func record(
         _ first: First, _ second: Second, _ third: Third, _ body: (Instrument) -> Void
@@ -105,12 +108,12 @@ public struct TypedFamily<
         guard index >= 0, unsafe index < uncounted.count else {
             return body(find(first.rawValue, second.rawValue, third.rawValue))
         }
-        // SAFETY: `self` keeps the instruments, and lives until `body` has ended.
+        // SAFETY: `self` holds the instruments, and lives until `body` has returned.
         unsafe uncounted[index]._withUnsafeGuaranteedRef { body($0) }
         withExtendedLifetime(self) {}
     }
 
-    /// Where the instrument of these values is; below zero if a type does not list its value.
+    /// The table index of these values; negative if a type does not list its value in `allCases`.
     @inlinable
     func place(of first: First, _ second: Second, _ third: Third) -> Int {
         let places = (
@@ -151,24 +154,24 @@ extension TypedFamily where Second == NoLabel, Third == NoLabel {
 }
 
 extension Family {
-    /// The same family, by values of its one label that are known when the service is compiled.
+    /// A view of the family whose one label has values known at compile time.
     ///
-    /// A family with another number of labels gives instruments that work but are not exposed; each
-    /// look-up is counted in `outrider_observations_refused_total`, and the first one is logged.
+    /// A family with a different number of labels gives instruments that work but are not exposed;
+    /// each lookup is counted in `outrider_observations_refused_total`, and the first is logged.
     public func typed<First: LabelValue>(
         _ first: First.Type
     ) -> TypedFamily<Instrument, First, NoLabel, NoLabel> {
         TypedFamily(self, labels: 1)
     }
 
-    /// The same of two labels, in the order of the family's definition; see ``typed(_:)``.
+    /// The same for two labels, in the order of the family's definition; see ``typed(_:)``.
     public func typed<First: LabelValue, Second: LabelValue>(
         _ first: First.Type, _ second: Second.Type
     ) -> TypedFamily<Instrument, First, Second, NoLabel> {
         TypedFamily(self, labels: 2)
     }
 
-    /// The same of three labels, in the order of the family's definition; see ``typed(_:)``.
+    /// The same for three labels, in the order of the family's definition; see ``typed(_:)``.
     public func typed<First: LabelValue, Second: LabelValue, Third: LabelValue>(
         _ first: First.Type, _ second: Second.Type, _ third: Third.Type
     ) -> TypedFamily<Instrument, First, Second, Third> {
@@ -176,13 +179,13 @@ extension Family {
     }
 }
 
-/// Where each value of a label stands among all of them.
+/// The ordinals of a label's values.
 @usableFromInline struct LabelPlaces<Value: LabelValue>: Sendable {
-    /// How many values there are.
+    /// The number of values.
     @usableFromInline let count: Int
-    /// Whether the byte that a value is, is its place.
+    /// Whether the byte of each value is its ordinal.
     @usableFromInline let isDense: Bool
-    /// Places by text, where it is not.
+    /// The ordinals by text; empty if `isDense`.
     private let byText: [String: Int]
 
     init() {
@@ -194,17 +197,17 @@ extension Family {
         byText = Dictionary(places, uniquingKeysWith: { first, _ in first })
     }
 
-    /// The place of a value; below zero for one that its type does not list.
+    /// The ordinal of a value; negative for a value that its type does not list.
     @inlinable
     func place(of value: Value) -> Int {
         isDense ? Self.byte(of: value) : placeByText(of: value)
     }
 
-    /// The byte that a value is; 0 for the one value that takes no room.
+    /// The byte of a value; 0 for a type with a single value, which has no bytes.
     @inlinable
     static func byte(of value: Value) -> Int {
         if MemoryLayout<Value>.size == 0 { return 0 }
-        // SAFETY: only asked where a value has no more than a byte.
+        // SAFETY: only called for values of at most one byte.
         return Int(unsafe unsafeBitCast(value, to: UInt8.self))
     }
 

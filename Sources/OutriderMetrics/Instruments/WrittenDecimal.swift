@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers as they are written, in decimals: 0.1 is a tenth, and three times that is 0.3.
+// Exact decimal arithmetic for bucket bounds: 0.1 plus 0.2 is 0.3.
 //
-// Sums and products of doubles soon differ from those of the decimals that stand for them: a millionth
-// times ten is 9.999999999999999e-06, and an observation of 1e-05 is above that bound. So a series of bounds is
-// computed with the shortest decimals of its start and its step, and each bound is rounded to a double once.
+// Sums and products of doubles soon differ from those of the decimals that they stand for: a
+// millionth times ten is 9.999999999999999e-06, and an observation of 1e-05 is above that bound. So
+// a series of bounds is computed from the shortest decimals of its start and step, and each bound
+// is rounded to a double once.
 
 /// The shortest decimal that stands for a double: digits · 10^exponent.
 struct WrittenDecimal {
@@ -12,10 +13,10 @@ struct WrittenDecimal {
     let exponent: Int
     let isNegative: Bool
 
-    /// Digits of a product that are kept: more than three times those of a double.
+    /// How many digits of a product are kept: more than three times those of a double.
     private static let keptDigits = 60
 
-    /// Nil for what is not finite.
+    /// Returns nil for an infinite value or NaN.
     init?(_ value: Double) {
         guard value.isFinite else { return nil }
         let parts = "\(value.magnitude)".split(separator: "e")
@@ -39,7 +40,8 @@ struct WrittenDecimal {
         isNegative = value < 0
     }
 
-    /// `start`, `start` + `step`, `start` + 2 · `step` and so on, each the double next to the exact sum.
+    /// `start`, `start` + `step`, `start` + 2 · `step` and so on, each rounded to the nearest
+    /// double.
     ///
     /// - Parameter count: At most a thousand.
     static func sums(from start: Double, step: Double, count: Int) -> [Double] {
@@ -48,8 +50,8 @@ struct WrittenDecimal {
         }
         let exponents = [first, second].filter { $0.digits != 0 }.map(\.exponent)
         let lowest = exponents.min() ?? 0
-        // 17 digits, 18 places and three digits of the count fit into 128 bits. Where the places of the two are further
-        // apart, the smaller one is hardly seen in the sum.
+        // 17 digits, 18 decimal places and three digits of the count fit into 128 bits. If the
+        // exponents are further apart, the smaller number hardly affects the sum.
         guard (exponents.max() ?? 0) - lowest <= 18 else {
             return (0..<count).map { start + Double($0) * step }
         }
@@ -57,7 +59,8 @@ struct WrittenDecimal {
         return (0..<count).map { double("\(own + Int128($0) * added)e\(lowest)") }
     }
 
-    /// `start`, `start` · `factor`, `start` · `factor`² and so on, each the double next to the exact product.
+    /// `start`, `start` · `factor`, `start` · `factor`² and so on, each rounded to the nearest
+    /// double.
     static func products(from start: Double, factor: Double, count: Int) -> [Double] {
         guard let first = WrittenDecimal(start), let second = WrittenDecimal(factor), factor > 0
         else { return Array(repeating: .nan, count: count) }
@@ -87,7 +90,8 @@ struct WrittenDecimal {
         }
     }
 
-    /// The digits with their sign, as a multiple of 10^`exponent`, which is no larger than its own.
+    /// The signed digits as a multiple of 10^`exponent`, which must not exceed the number's own
+    /// exponent.
     private func scaled(to exponent: Int) -> Int128 {
         if digits == 0 { return 0 }
         var scaled = Int128(digits)
@@ -95,6 +99,6 @@ struct WrittenDecimal {
         return isNegative ? -scaled : scaled
     }
 
-    /// The double next to a decimal; infinite for one beyond all doubles.
+    /// The double nearest to a decimal; infinite if it is out of range.
     private static func double(_ text: String) -> Double { Double(text) ?? .infinity }
 }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a registry's histograms are classic, native or both, where nobody said so of one.
+// The default kind of a registry's histograms: classic, native or both.
 
-/// What becomes of the histograms of a registry whose buckets say nothing of native ones.
+/// The kind of histograms whose buckets do not specify native ones.
 public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
-    /// How `OUTRIDER_HISTOGRAMS` spells it.
+    /// The value of `OUTRIDER_HISTOGRAMS` for this kind.
     public let description: String
 
-    /// They have the buckets that they were registered with.
+    /// Histograms have the buckets that they were registered with.
     public static let classic = HistogramForm(description: "classic")
-    /// They have native buckets alone, of a growth factor of 1.1.
+    /// Histograms have only native buckets, with a growth factor of 1.1.
     ///
-    /// A server that does not ask for these sees `_sum`, `_count` and one bucket; one that does
-    /// stores no `_bucket` series.
+    /// A scraper that does not request native histograms gets `_sum`, `_count` and one bucket; one
+    /// that does stores no `_bucket` series.
     public static let native = HistogramForm(description: "native")
-    /// They have native buckets beside their own.
+    /// Histograms have native buckets in addition to their own.
     public static let both = HistogramForm(description: "both")
 
     private static let all = [classic, native, both]
 
-    /// The form of this name; nil if there is none.
+    /// Creates the kind with this name; nil if there is none.
     public init?(_ name: String) {
         guard let form = Self.all.first(where: { $0.description == name }) else { return nil }
         self = form
@@ -28,14 +28,14 @@ public struct HistogramForm: Hashable, Sendable, CustomStringConvertible {
         self.description = description
     }
 
-    /// What the environment says; classic if it says nothing.
+    /// The kind in the environment; classic if it is not set.
     static func ofProcess(log: DiagnosticLog) -> HistogramForm {
         EnvironmentChoice.read("OUTRIDER_HISTOGRAMS", all, log: log)
     }
 }
 
 extension MetricDefinition {
-    /// The same, but a histogram of which nothing was said has this form.
+    /// The same definition, but a histogram that does not specify its kind gets this one.
     func inForm(_ form: HistogramForm) -> MetricDefinition {
         guard kind == .histogram, native == nil, form != .classic else { return self }
         var changed = self

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The buckets of a native histogram: not listed, but all of one growth factor.
+// The buckets of a native histogram, defined by one growth factor rather than a list of bounds.
 //
-// Source: "Native Histograms" of the Prometheus documentation; the limit is that of its Go client, and what is
-// done about it, but for resets: NativeHistogram has the reason.
+// Source: "Native Histograms" of the Prometheus documentation. The limit and how it is enforced are
+// those of its Go client, but without resets; NativeHistogram has the reason.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -12,29 +12,31 @@
     internal import Darwin
 #endif
 
-/// How a native histogram sees its observations.
+/// The configuration of native buckets.
 ///
-/// Only the protobuf format has native histograms, and a scraper asks for that if it wants them.
-/// A histogram of these buckets alone has `_sum`, `_count` and one bucket in the other formats.
+/// Only the protobuf format has native histograms, and only scrapers that request it get them. In
+/// the other formats, a histogram with only native buckets has `_sum`, `_count` and one bucket.
 ///
 /// ```swift
 /// registry.histogram("wait_seconds", help: "…", buckets: .native())
 /// registry.histogram("wait_seconds", help: "…", buckets: .default.and(native: .init()))
 /// ```
 public struct NativeBuckets: Hashable, Sendable {
-    /// How fine the buckets are: each bound is 2^2^-schema times the one before; -4 to 8.
+    /// The resolution: each bound is 2^2^-schema times the previous one; from -4 to 8.
     public var schema: Int
-    /// Observations this close to zero are in one bucket; 2^-128 unless told otherwise.
+    /// Observations with at most this magnitude go into the zero bucket; 2^-128 by default.
     public var zeroThreshold: Double
-    /// How far that bucket may be widened when there are too many others; not at all if it is zero.
+    /// The maximum width of the zero bucket when there are too many buckets; zero keeps it as it
+    /// is.
     public var maximumZeroThreshold: Double
-    /// Buckets that a scrape may show of a series.
+    /// The maximum number of buckets of a series in a scrape.
     ///
-    /// With more, the bucket of zero is widened if it may be, else every two neighbours become one,
-    /// until there are few enough. The series keeps its count, and these buckets, for as long as it lives.
+    /// Past it, the zero bucket is widened if that is allowed; otherwise every two neighbours are
+    /// merged, until the limit is met. The series keeps its count and the wider buckets for as long
+    /// as it exists.
     public var limit: Int
 
-    /// Buckets of a schema.
+    /// Creates buckets of a schema.
     public init(
         schema: Int, zeroThreshold: Double = 0x1p-128, maximumZeroThreshold: Double = 0,
         limit: Int = 160
@@ -45,10 +47,11 @@ public struct NativeBuckets: Hashable, Sendable {
         self.limit = limit
     }
 
-    /// The same; the interval has no effect.
+    /// The same as ``init(schema:zeroThreshold:maximumZeroThreshold:limit:)``; the interval has no
+    /// effect.
     ///
-    /// It was the time after which a series with too many buckets counted from zero again. Each such reset
-    /// lost observations to the readers that had not scraped them yet.
+    /// It was the time after which a series with too many buckets was reset to zero. Each reset
+    /// lost observations for the readers that had not scraped them yet.
     @available(*, deprecated, message: "a series keeps its count; leave resetInterval out")
     public init(
         schema: Int, zeroThreshold: Double = 0x1p-128, maximumZeroThreshold: Double = 0,
@@ -59,7 +62,7 @@ public struct NativeBuckets: Hashable, Sendable {
             maximumZeroThreshold: maximumZeroThreshold, limit: limit)
     }
 
-    /// Buckets whose bounds grow by at most a factor: 1.1 is a tenth, and schema 3.
+    /// Creates buckets whose bounds grow by at most a factor: 1.1, a tenth, gives schema 3.
     public init(growthFactor: Double = 1.1) {
         guard growthFactor > 1 else {
             self.init(schema: .max)
@@ -69,7 +72,7 @@ public struct NativeBuckets: Hashable, Sendable {
         self.init(schema: Int(min(8, max(-4, schema))))
     }
 
-    /// Why these cannot be used, with advice; nil if they can.
+    /// Why these buckets cannot be used, with advice; nil if they can.
     var problem: String? {
         if !(-4...8).contains(schema) {
             return "a native histogram has a schema of -4 to 8, and a growth factor above 1"
@@ -86,12 +89,12 @@ public struct NativeBuckets: Hashable, Sendable {
 }
 
 extension Buckets {
-    /// Native buckets alone.
+    /// Only native buckets.
     public static func native(_ native: NativeBuckets = NativeBuckets()) -> Buckets {
         Buckets(bounds: [], native: native)
     }
 
-    /// These buckets, and native ones beside them: an observation is counted in both.
+    /// These buckets, and native ones in addition: an observation counts in both.
     public func and(native: NativeBuckets) -> Buckets {
         Buckets(bounds: bounds, native: native, problem: problem)
     }

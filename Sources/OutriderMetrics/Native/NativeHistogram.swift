@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The native buckets of one series.
 //
-// Observations are counted in a segment: an atomic add, or one to the CPU's own row, in the bucket that
-// the bits of the double tell. When one falls outside, a larger segment takes its place; where even the
-// largest is too small, one of a coarser scale. What the old ones have counted stays in them, and a
-// scrape adds all up. So nobody ever waits for buckets to be moved.
+// A segment is a run of buckets. An observation is counted in the current segment, in the bucket
+// that the bits of the double select: one atomic add, or one add to the CPU's own row. If the
+// bucket is outside the segment, a larger segment replaces it; if even the largest is too small,
+// one of a coarser scale does. Old segments keep their counts, and a scrape adds up all segments.
+// So no thread waits for buckets to be moved.
 //
-// Nothing is ever taken out of a segment. The scale only becomes coarser, and the segments of a scale only
-// have more of a range, so there are few.
+// Counts are never taken out of a segment. The scale only gets coarser, and each new segment of a
+// scale covers a larger range, so there are few segments.
 //
-// The count never goes back to zero, even where finer buckets would be possible again. To a server, finer
-// buckets are a counter that was reset, and a reset loses to each reader what was counted since its last
-// scrape, unless the count stood still from then on. Nobody knows all readers, and what is rendered may
-// reach none of them. Coarser buckets lose resolution, and no observation.
+// The count never goes back to zero, even if finer buckets would be possible again. To a server,
+// finer buckets mean that the counter was reset, and after a reset each reader loses the
+// observations since its last scrape, unless there were none. The set of readers is unknown, and a
+// rendered scrape may not reach any of them. Coarser buckets lose resolution, but no observations.
 
 internal import OutriderThreading
 internal import Synchronization
@@ -22,14 +23,14 @@ internal import Synchronization
     private struct State: Sendable {
         var positive: [NativeSegment] = []
         var negative: [NativeSegment] = []
-        /// The scale and the threshold that new observations are seen with.
+        /// The scale and the zero threshold of new observations.
         var scale: NativeScale
         var zeroThreshold: Double
     }
 
     let buckets: NativeBuckets
     private let arena: CellArena
-    /// The addresses of the segments that are counted in, which the state keeps; 0 before the first
+    /// The addresses of the current segments, which the state keeps alive; 0 before the first
     /// observation.
     private let positive = Atomic<UInt>(0)
     private let negative = Atomic<UInt>(0)
@@ -45,13 +46,13 @@ internal import Synchronization
     /// Counts one observation, a finite number.
     @inline(__always)
     func observe(_ value: Double) {
-        // ORDERING: acquire, so that who sees a segment sees its cells.
+        // ORDERING: acquire, so that a thread that sees a segment sees its cells.
         let address =
             value < 0 ? negative.load(ordering: .acquiring) : positive.load(ordering: .acquiring)
         guard let segment = unsafe UnsafeRawPointer(bitPattern: address) else {
             return observeOutside(value)
         }
-        // SAFETY: the state keeps every segment for as long as `self` lives.
+        // SAFETY: the state keeps every segment alive as long as `self`.
         let isCounted = unsafe Unmanaged<NativeSegment>.fromOpaque(segment)
             ._withUnsafeGuaranteedRef { $0.count(value.magnitude) }
         if !isCounted { observeOutside(value) }
@@ -62,7 +63,7 @@ internal import Synchronization
         let magnitude = value.magnitude
         state.withLock { state in
             let segments = value < 0 ? state.negative : state.positive
-            // Another thread may have made room meanwhile.
+            // Another thread may have replaced the segment already.
             if segments.last?.count(magnitude) == true { return }
             let segment = makeRoom(for: magnitude, among: segments, in: &state)
             _ = segment.count(magnitude)
@@ -70,10 +71,10 @@ internal import Synchronization
         }
     }
 
-    /// A segment with the bucket of a number and with those of all that was counted in `segments`.
+    /// A segment that covers the bucket of a number and all buckets counted in `segments`.
     ///
-    /// Of all, rather than of the last one: so each new segment has more of a range than any before, and
-    /// values that wander to and fro need no further one.
+    /// It covers all segments rather than the last one, so each new segment covers a larger range
+    /// than any before, and values that alternate between ranges do not need further ones.
     private func makeRoom(
         for magnitude: Double, among segments: [NativeSegment], in state: inout State
     ) -> NativeSegment {
@@ -94,7 +95,7 @@ internal import Synchronization
         }
     }
 
-    /// A new segment of the state's scale with these buckets in its middle.
+    /// A new segment of the state's scale, with these buckets in its middle.
     private func segment(for range: ClosedRange<Int>, in state: State) -> NativeSegment {
         let width = range.upperBound - range.lowerBound
         var count = NativeSegment.smallest
@@ -104,7 +105,7 @@ internal import Synchronization
             base: range.lowerBound - (count - 1 - width) / 2, count: count, in: arena)
     }
 
-    /// Has observations counted in a segment from now on, new or not.
+    /// Makes a segment, new or old, the current one.
     private func show(_ segment: NativeSegment, isNegative: Bool, in state: inout State) {
         let address = unsafe UInt(bitPattern: Unmanaged.passUnretained(segment).toOpaque())
         // ORDERING: release; see `observe`.
@@ -122,17 +123,17 @@ internal import Synchronization
         segments.append(segment)
     }
 
-    /// Buckets that there is room for, those of old segments included.
+    /// The number of allocated buckets, including those of old segments.
     var capacity: Int {
         state.withLock { ($0.positive + $0.negative).reduce(0) { $0 + $1.count } }
     }
 
     // MARK: - Scrapes
 
-    /// The buckets as they are now, no more than the limit.
+    /// The current buckets, at most the limit.
     ///
-    /// If that takes coarser ones, later observations are counted in coarser ones too, so that no scrape
-    /// shows finer buckets than the one before.
+    /// If the limit requires coarser buckets, later observations are counted in coarser ones too,
+    /// so no scrape has finer buckets than the one before.
     func snapshot() -> NativeSnapshot {
         state.withLock { state in
             var snapshot = NativeSnapshot(state.scale, zeroThreshold: state.zeroThreshold)
@@ -149,8 +150,8 @@ internal import Synchronization
         }
     }
 
-    /// Has observations counted with the scale and threshold of the state: in a segment that has the
-    /// buckets of the range that was seen.
+    /// Makes a segment with the state's scale and threshold current, which covers the buckets of
+    /// the range seen so far.
     private func resume(_ state: inout State, _ seen: NativeRange) {
         for isNegative in [false, true] {
             let segments = isNegative ? state.negative : state.positive

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// From where to where the observations of a native histogram went.
+// The range of a native histogram's observations.
 
 /// The outermost buckets of a native histogram, in a scale.
 struct NativeRange {
     let scale: NativeScale
-    /// Nil without observations.
+    /// Nil if there are no observations.
     let positive: ClosedRange<Int>?
     let negative: ClosedRange<Int>?
 
-    /// The range in another scale, no finer than this one.
+    /// The range in another scale, which must not be finer than this one.
     func buckets(isNegative: Bool, in other: NativeScale) -> ClosedRange<Int>? {
         guard let range = isNegative ? negative : positive else { return nil }
         return scale.index(range.lowerBound, in: other)...scale.index(range.upperBound, in: other)

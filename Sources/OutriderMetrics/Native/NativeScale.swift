@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which native bucket an observation falls into.
+// The mapping from observations to native buckets.
 //
-// A schema s > 0 has 2^s buckets to each doubling. The exponent of a double tells the doubling; its
-// mantissa, the bucket within: its first s + 1 bits foretell it but for one bound, which is compared.
-// A schema s <= 0 has 2^-s doublings to each bucket: the exponent is all there is to it.
+// A schema s > 0 has 2^s buckets for each doubling. The exponent of a double selects the doubling,
+// and its mantissa the bucket within: the first s + 1 bits of the mantissa narrow it down to two
+// buckets, and one comparison with their bound decides. A schema s <= 0 has 2^-s doublings for each
+// bucket, so the exponent is enough.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -13,13 +14,13 @@
     internal import Darwin
 #endif
 
-/// The bounds of one schema; tables that live as long as the process.
+/// The bounds of one schema, in tables that are never freed.
 @safe struct NativeScale: @unchecked Sendable {
-    // SAFETY (of `@unchecked`): written once, before anybody sees them, and never freed.
+    // SAFETY (of `@unchecked`): written once, before they are shared, and never freed.
     let schema: Int
-    /// How many bounds have a mantissa below all that begin with the bits of this index.
+    /// For each prefix of a mantissa, the number of bounds below all mantissas with that prefix.
     private let below: UnsafePointer<UInt16>
-    /// The mantissas of the bounds from 0.5 to below 1, and one above all.
+    /// The mantissas of the bounds from 0.5 to below 1, and `UInt64.max` as a sentinel.
     private let mantissas: UnsafePointer<UInt64>
 
     private static let coarsest = -4
@@ -52,14 +53,14 @@
         unsafe mantissas = UnsafePointer(bounds)
     }
 
-    /// The bucket of a positive number: the one whose upper bound is the first that is not below it.
+    /// The bucket of a positive number: the first whose upper bound is not below it.
     @inline(__always)
     func index(of magnitude: Double) -> Int {
         let bits = magnitude.bitPattern
-        // As frexp(3) has it: between 0.5 and 1, times a power of two.
+        // As in frexp(3): a fraction between 0.5 and 1, times a power of two.
         let exponent = Int(truncatingIfNeeded: bits >> Self.mantissaBits) - 1_022
         let mantissa = bits & ((1 << Self.mantissaBits) - 1)
-        // A number too small to have an exponent of its own.
+        // Subnormal numbers have no exponent of their own.
         if exponent == -1_022 { return indexOfSubnormal(magnitude) }
         return index(exponent, mantissa)
     }
@@ -68,7 +69,7 @@
     private func index(_ exponent: Int, _ mantissa: UInt64) -> Int {
         if schema > 0 {
             let shift = Self.mantissaBits - UInt64(truncatingIfNeeded: schema + 1)
-            // SAFETY: the mantissa has 52 bits, so the first of them are an index of the table.
+            // SAFETY: the mantissa has 52 bits, so its first bits are an index of the table.
             let number = unsafe Int(below[Int(truncatingIfNeeded: mantissa >> shift)])
             let isAbove = unsafe mantissas[number] < mantissa
             return number + (isAbove ? 1 : 0) + ((exponent - 1) << schema)
@@ -88,19 +89,19 @@
     /// The upper bound of a bucket.
     func upperBound(of index: Int) -> Double {
         if schema <= 0 { return scalbn(1, Int32(clamping: index << -schema)) }
-        // SAFETY: there is a mantissa for each part of a doubling.
+        // SAFETY: there is a mantissa for each bound of a doubling.
         let mantissa = unsafe mantissas[index & ((1 << schema) - 1)]
         let fraction = Double(bitPattern: 1_022 << Self.mantissaBits | mantissa)
         return scalbn(fraction, Int32(clamping: (index >> schema) + 1))
     }
 
-    /// The scale with buckets twice as wide; the coarsest is its own.
+    /// The scale with buckets twice as wide; the coarsest scale returns itself.
     var coarser: NativeScale { Self.of(schema - 1) }
 
     /// Whether no scale is coarser.
     var isCoarsest: Bool { schema == Self.coarsest }
 
-    /// The bucket of another scale, no finer than this one, that a bucket of this one is part of.
+    /// The bucket of another scale, not finer than this one, that contains a bucket of this scale.
     func index(_ index: Int, in other: NativeScale) -> Int {
         let steps = schema - other.schema
         return steps <= 0 ? index : ((index - 1) >> steps) + 1

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run of native buckets side by side, of one scale.
+// A segment: a run of adjacent native buckets of one scale.
 //
-//     cell 0       observations about zero
+//     cell 0       observations in the zero bucket
 //     cell 1 …     observations in the buckets `base`, `base` + 1, …
 //
-// A segment is never freed before its histogram: a thread may have loaded its address. What such a thread
-// counts in it, long after a larger one has taken its place, is counted in the same bucket as ever.
+// A segment is not freed before its histogram, since a thread may have loaded its address. If such
+// a thread counts in it long after a larger segment has replaced it, the count still goes to the
+// right bucket.
 
 internal import Synchronization
 
-/// Buckets that somebody counts in; thread-safe.
+/// The counts of a run of buckets; thread-safe.
 @safe final class NativeSegment: @unchecked Sendable {
-    /// The sizes of segments: powers of two, with the cell of zero.
+    /// The sizes of segments, which are powers of two with the cell of the zero bucket.
     static let smallest = 31
     static let largest = 511
 
-    // SAFETY (of `@unchecked`): the cells are atomic, and freed in `deinit` alone.
+    // SAFETY (of `@unchecked`): the cells are atomic, and freed only in `deinit`.
     let scale: NativeScale
     let count: Int
-    /// The first bucket.
+    /// The index of the first bucket.
     let base: Int
-    // ORDERING: relaxed; who loads the address of the segment with acquire sees what it was then, and
-    // what is counted by an older threshold is seen by the newer one in a snapshot.
+    // ORDERING: relaxed; loading the address of the segment with acquire makes the initial value
+    // visible, and a snapshot moves counts made with an older threshold to the zero bucket.
     private let thresholdBits: Atomic<UInt64>
     private let words: UnsafeMutablePointer<Atomic<UInt64>>
     private let cells: SeriesCells
@@ -43,13 +44,13 @@ internal import Synchronization
         unsafe words.deallocate()
     }
 
-    /// How far the bucket of zero reaches.
+    /// The width of the zero bucket.
     var zeroThreshold: Double {
         @inline(__always) get { Double(bitPattern: thresholdBits.load(ordering: .relaxed)) }
         set { thresholdBits.store(newValue.bitPattern, ordering: .relaxed) }
     }
 
-    /// From the first bucket that has counted something to the last; nil if none has.
+    /// The range from the first to the last bucket with a count; nil if there is none.
     var counted: ClosedRange<Int>? {
         let numbers = numbers
         guard let first = (1...count).first(where: { numbers.integer(at: $0) != 0 }),
@@ -58,7 +59,7 @@ internal import Synchronization
         return base + first - 1...base + last - 1
     }
 
-    /// Counts one observation in a bucket, if the segment has it; false if not.
+    /// Counts one observation; false if its bucket is outside the segment.
     @inline(__always)
     func count(_ magnitude: Double) -> Bool {
         var cell = 0
@@ -74,6 +75,6 @@ internal import Synchronization
     @inline(never)
     private func warmUp() { cells.warmUp(count + 1, in: arena) }
 
-    /// What was counted.
+    /// The counts.
     var numbers: SeriesNumbers { cells.numbers }
 }

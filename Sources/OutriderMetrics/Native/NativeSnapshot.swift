@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The native buckets of a series at one moment, and what is done when they are too many.
+// A snapshot of a series' native buckets, and the reduction to their limit.
 
-/// What a scrape shows of a native histogram.
+/// A native histogram in a scrape.
 struct NativeSnapshot {
-    /// A bucket that has counted something.
+    /// A bucket with a count.
     struct Bucket {
         var index: Int
         var count: UInt64
@@ -12,7 +12,7 @@ struct NativeSnapshot {
     private(set) var scale: NativeScale
     private(set) var zeroThreshold: Double
     private(set) var zeroCount: UInt64 = 0
-    /// In the order of their indexes.
+    /// Sorted by index.
     private(set) var positive: [Bucket] = []
     private(set) var negative: [Bucket] = []
 
@@ -21,12 +21,12 @@ struct NativeSnapshot {
         self.zeroThreshold = zeroThreshold
     }
 
-    /// Observations in all buckets.
+    /// The number of observations in all buckets.
     var count: UInt64 {
         (positive + negative).reduce(zeroCount) { $0 &+ $1.count }
     }
 
-    /// Adds what a segment has counted, whose scale is no coarser than this one.
+    /// Adds the counts of a segment whose scale is not coarser than this one.
     mutating func add(_ segment: NativeSegment, isNegative: Bool) {
         let numbers = segment.numbers
         for offset in 0...segment.count {
@@ -43,7 +43,7 @@ struct NativeSnapshot {
         }
     }
 
-    /// Brings the buckets into order; those of one index become one.
+    /// Sorts the buckets, and merges those with the same index.
     mutating func sort() {
         positive = Self.merged(positive)
         negative = Self.merged(negative)
@@ -61,7 +61,7 @@ struct NativeSnapshot {
         return result
     }
 
-    /// The buckets that have counted something, from the first to the last.
+    /// The range from the first to the last bucket with a count.
     var range: NativeRange {
         NativeRange(scale: scale, positive: Self.range(positive), negative: Self.range(negative))
     }
@@ -71,7 +71,7 @@ struct NativeSnapshot {
         return first.index...last.index
     }
 
-    /// Has no more than so many buckets afterwards; tells whether anything had to be done for that.
+    /// Reduces the number of buckets to `limit`; returns whether anything changed.
     mutating func reduce(to limit: Int, _ maximumZeroThreshold: Double) -> Bool {
         var isChanged = false
         while positive.count + negative.count > limit {
@@ -84,7 +84,7 @@ struct NativeSnapshot {
         return isChanged
     }
 
-    /// Adds the buckets nearest to zero to the bucket of zero.
+    /// Merges the buckets nearest to zero into the zero bucket.
     private mutating func widenZero(upTo maximum: Double) -> Bool {
         let nearest = [positive.first?.index, negative.first?.index].compactMap(\.self).min()
         guard let nearest else { return false }
@@ -99,7 +99,7 @@ struct NativeSnapshot {
         return true
     }
 
-    /// Makes one of every two neighbours.
+    /// Merges every two neighbours.
     private mutating func coarsen() {
         let coarser = scale.coarser
         for index in positive.indices {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A registered collector: its families, checked once, and how to ask it.
+// A registered collector with its families, which are checked once, and the calls to it.
 
 internal import Synchronization
 
-/// One collector of a registry and the families it declared.
+/// A registered collector and the families that it declared.
 final class CollectionPlan: Sendable {
-    /// A declared family, ready to be printed; a reference, since each sample looks at it.
+    /// A declared family, ready to be written; a class, since each sample refers to it.
     final class PlannedFamily: Sendable {
         let definition: MetricDefinition
         let givenName: String
@@ -25,23 +25,23 @@ final class CollectionPlan: Sendable {
 
     let name: String
     let families: [PlannedFamily]
-    /// Where in `families` a family stands, by the name that the collector gave it.
+    /// The index of each family in `families`, by the name that the collector uses.
     private let indices: [String: Int]
     let diagnostics: Diagnostics
     let origin: Origin
     private let collector: any Collector
     private let isFailing = Atomic<Bool>(false)
     private let abandonedCalls = Atomic<Int>(0)
-    /// When the first of them began, in milliseconds of the clock's uptime.
+    /// When the first of the abandoned calls began, in milliseconds of the clock's uptime.
     private let abandonedSince = Atomic<Int64>(0)
 
-    /// Whose a collector is.
+    /// The origin of a collector.
     enum Origin {
-        /// The registry's: it cannot fail or hang.
+        /// The registry's own: it cannot fail or hang.
         case own
-        /// A closure of the service's, under the name of its one family.
+        /// A closure of the service, named after its only family.
         case callback
-        /// The service's, with a name of its own.
+        /// A collector of the service, with its own name.
         case collector
     }
 
@@ -61,16 +61,16 @@ final class CollectionPlan: Sendable {
         self.diagnostics = diagnostics
     }
 
-    /// Where a family stands; `hint` is where the caller expects it.
+    /// The index of a family; `hint` is the index that the caller expects.
     func index(of family: CollectedFamily, hint: Int) -> Int? {
-        // Collectors fill their families one after the other, several samples each.
+        // Collectors usually add all samples of one family before those of the next.
         for place in hint...hint + 1 where place < families.count {
             if families[place].givenName == family.name { return place }
         }
         return indices[family.name]
     }
 
-    /// Asks the collector; nil if it throws, which is counted and told.
+    /// Calls the collector; nil if it throws, which is counted and logged.
     func collectReporting(to figures: ScrapeFigures) -> [CollectedSamples.Series]? {
         var samples = CollectedSamples(self)
         do {
@@ -82,12 +82,13 @@ final class CollectionPlan: Sendable {
         return samples.series
     }
 
-    // ORDERING: relaxed, here and below; the flag and the counts guard no memory.
+    // ORDERING: relaxed, here and below; the flag and the counts do not guard other memory.
 
-    /// An answer came in time.
+    /// Notes that the collector returned in time.
     func noteSuccess() { isFailing.store(false, ordering: .relaxed) }
 
-    /// Counts that the collector was left out of a scrape, and says why, once until it works again.
+    /// Counts that the collector was left out of a scrape; logs the reason once until it works
+    /// again.
     func fail(_ reason: String, _ figures: ScrapeFigures) {
         figures.collectorFailures.with(name).increment()
         if isFailing.exchange(true, ordering: .relaxed) { return }
@@ -96,27 +97,27 @@ final class CollectionPlan: Sendable {
             "collector \"\(name)\" was left out of a scrape: \(reason)")
     }
 
-    /// Whether a call that a scrape did not wait for has not come back yet.
+    /// Whether a call that a scrape abandoned has not returned yet.
     var isStuck: Bool { abandonedCalls.load(ordering: .relaxed) > 0 }
 
-    /// Whether such a call has had more time than any scrape gives.
+    /// Whether such a call has taken longer than any scrape allows.
     func isHung(at uptime: Duration) -> Bool {
         let since = Duration.milliseconds(abandonedSince.load(ordering: .relaxed))
         return isStuck && uptime - since > ScrapeTimeout.own
     }
 
-    /// A scrape waits no longer for a call that began then.
+    /// Notes that a scrape abandoned a call that began at `uptime`.
     func noteAbandoned(since uptime: Duration) {
         if abandonedCalls.wrappingAdd(1, ordering: .relaxed).oldValue == 0 {
             abandonedSince.store(Int64(uptime / .milliseconds(1)), ordering: .relaxed)
         }
     }
 
-    /// A call came back that a scrape had abandoned.
+    /// Notes that an abandoned call returned.
     func noteReturn() { abandonedCalls.wrappingSubtract(1, ordering: .relaxed) }
 }
 
-/// A counter or gauge whose value a closure tells.
+/// A counter or gauge whose value a closure returns.
 struct CallbackCollector: Collector {
     let family: CollectedFamily
     let read: @Sendable () -> Double

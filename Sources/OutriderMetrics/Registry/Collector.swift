@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The seam for numbers that are looked up when somebody scrapes, rather than recorded.
+// Collectors: sources of values that are read at each scrape, rather than recorded.
 
-/// A source of numbers that is asked at each scrape: `/proc`, a pool, a cache.
+/// A source of values that each scrape reads: `/proc`, a pool, a cache.
 ///
 /// Register it with ``Registry/add(_:)`` or ``Registry/register(_:)``. From then on, each scrape
-/// calls ``collect(into:)`` on a thread made for it, with a stack of 2 MiB; scrapes may overlap,
-/// so it must be thread-safe and should be quick. A collector that throws, or that has not returned
-/// at the scrape's limit, is left out of that scrape, counted in
-/// `outrider_collector_failures_total{collector}` and logged once until it works again; all else is
-/// served. One that hangs is not asked again before it has returned.
+/// calls ``collect(into:)`` on a thread created for it, with a stack of 2 MiB. Scrapes may overlap,
+/// so a collector must be thread-safe, and it should return quickly. A collector that throws, or
+/// that has not returned by the scrape's limit, is left out of that scrape and counted in
+/// `outrider_collector_failures_total{collector}`; this is logged once until it works again. The
+/// rest of the scrape is served. A collector that hangs is not called again until it has returned.
 ///
-/// A conforming type passes this test: after registration, a scrape shows each declared family
-/// once, with the values added, and no label set of a family twice.
+/// A conforming type passes this test: after registration, a scrape contains each declared family
+/// once, with the added values, and no label set of a family twice.
 ///
 /// ```swift
 /// struct QueueCollector: Collector {
@@ -27,40 +27,40 @@
 /// }
 /// ```
 public protocol Collector: Sendable {
-    /// The value of the label `collector` in the metrics about collectors; unique in a registry.
+    /// The value of the label `collector` in metrics about collectors; unique in a registry.
     var name: String { get }
 
-    /// Every family that this collector fills; read once, at registration.
+    /// All families that this collector exposes; read once, at registration.
     var families: [CollectedFamily] { get }
 
-    /// Adds the samples of this moment.
+    /// Adds the current samples.
     func collect(into samples: inout CollectedSamples) throws
 }
 
-/// A metric family that a ``Collector`` fills.
+/// A metric family that a ``Collector`` exposes.
 public struct CollectedFamily: Hashable, Sendable {
     let kind: MetricKind
     let name: String
     let help: String
     let labels: [String]
 
-    /// A number that only grows; `_total` is added to the name if it is missing.
+    /// A value that only grows; `_total` is added to the name if it is missing.
     public static func counter(
         _ name: String, help: String, labels: [String] = []
     ) -> CollectedFamily {
         CollectedFamily(kind: .counter, name: name, help: help, labels: labels)
     }
 
-    /// Which of some states something is in: a sample for each, 1 or 0.
+    /// The states that something is in: a sample for each state, 1 or 0.
     ///
-    /// The state is the last label, which is called as the family (OpenMetrics 1.0, "StateSet").
+    /// The state is the last label; its name is that of the family (OpenMetrics 1.0, "StateSet").
     public static func stateSet(
         _ name: String, help: String, labels: [String] = []
     ) -> CollectedFamily {
         CollectedFamily(kind: .stateSet, name: name, help: help, labels: labels + [name])
     }
 
-    /// A number that goes up and down.
+    /// A value that can go up and down.
     public static func gauge(
         _ name: String, help: String, labels: [String] = []
     ) -> CollectedFamily {
@@ -68,18 +68,18 @@ public struct CollectedFamily: Hashable, Sendable {
     }
 }
 
-/// What a ``Collector`` has collected in one scrape.
+/// The samples that a ``Collector`` adds in one scrape.
 public struct CollectedSamples {
-    /// The samples of one family: rendered labels in one run of bytes, a value for each.
+    /// The samples of one family: contiguous rendered labels, and a value for each sample.
     struct Series {
         private(set) var labels: [UInt8] = []
         private(set) var samples: [(labelsEnd: Int, value: Double)] = []
-        /// The labels of all samples, once there are more than a few.
+        /// The labels of all samples; filled once there are more than a few.
         private var seen: Set<[UInt8]> = []
-        /// Up to so many samples are compared with each other.
+        /// Up to this many samples are compared with each other.
         private static let few = 16
 
-        /// Adds a sample; false if there is one with the same labels.
+        /// Adds a sample; false if there is already one with the same labels.
         mutating func add(_ value: Double, labels key: UnsafeBufferPointer<UInt8>) -> Bool {
             guard unsafe isNew(key) else { return false }
             unsafe labels.append(contentsOf: key)
@@ -116,7 +116,7 @@ public struct CollectedSamples {
 
     private let plan: CollectionPlan
     private(set) var series: [Series]
-    /// Where the family of the last sample stands.
+    /// The index of the last sample's family.
     private var last = 0
 
     init(_ plan: CollectionPlan) {
@@ -124,12 +124,12 @@ public struct CollectedSamples {
         series = Array(repeating: Series(), count: plan.families.count)
     }
 
-    /// Adds a sample: label values in the order of the family's definition.
+    /// Adds a sample, with label values in the order of the family's definition.
     ///
-    /// A family that the collector did not declare, or a wrong number of labels, is refused and
-    /// counted in `outrider_observations_refused_total{reason}`; so is a counter's value that is
-    /// negative or NaN, a second sample with the same labels, and what would give the family more than
-    /// 16 MiB of labels. A label value longer than ``LabelLimits/valueLength`` is cut.
+    /// A family that the collector did not declare and a wrong number of labels are refused and
+    /// counted in `outrider_observations_refused_total{reason}`. So are a negative or NaN value of
+    /// a counter, a second sample with the same labels, and a sample that would give the family
+    /// more than 16 MiB of labels. A label value longer than ``LabelLimits/valueLength`` is cut.
     public mutating func add(_ family: CollectedFamily, _ value: Double, _ labels: String...) {
         add(family, value, labels: labels)
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Outrider has to say for itself, in words: to stderr, or wherever the service wants it.
+// Outrider's own log: to standard error, or to a handler of the service.
 //
-// A guest does not flood its host's log. A message about one subject comes once, or a few times
-// a minute; what is left out is counted and told with the next one.
+// It is rate-limited, so that it does not flood the log of the service. A message about one subject
+// is logged once, or a few times a minute; the number of suppressed messages is added to the next
+// one.
 
 internal import COutriderOutput
 internal import OutriderThreading
@@ -16,44 +17,44 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// The log of the library: one closure that the service can replace.
+/// The log of the library, which goes to standard error or to a handler.
 ///
-/// Thread-safe. Nothing that records a measurement logs, unless it refuses one. A line for stderr is written at once
-/// or dropped and counted (`outrider_log_lines_dropped_total`): where a pipe is full or nobody reads it, the service
-/// neither waits nor gets a signal.
+/// Thread-safe. Recording a measurement logs only if the measurement is refused. A line for
+/// standard error is written at once, or dropped and counted (`outrider_log_lines_dropped_total`):
+/// if a pipe is full or has no reader, the service neither blocks nor gets a signal.
 ///
 /// ```swift
 /// DiagnosticLog.shared.setHandler { level, message in logger.log(level: …, "\(message)") }
 /// ```
 public final class DiagnosticLog: Sendable {
-    /// How much a message matters.
+    /// The severity of a message.
     public enum Level: String, Sendable {
-        /// Good to know, nothing to do.
+        /// For information; no action is needed.
         case info
-        /// Something was refused or left out; the message tells what to do.
+        /// Something was refused or left out; the message says what to do.
         case warning
-        /// Something that the service asked for does not work; the message tells what to do.
+        /// Something that the service requested does not work; the message says what to do.
         case error
     }
 
-    /// Receives each message: one line, without a line feed or other control characters.
+    /// Receives each message: one line, without line feeds or other control characters.
     ///
-    /// Called on the thread that had something to say; should not block.
+    /// Called on the thread that logs; should not block.
     public typealias Handler = @Sendable (Level, String) -> Void
 
-    /// The log that everything uses unless told otherwise.
+    /// The default log.
     public static let shared = DiagnosticLog()
 
-    /// Messages about one subject that pass in a minute.
+    /// The maximum number of messages about one subject in a minute.
     static let messagesPerMinute = 6
-    /// Subjects that are told apart; past that they share one allowance.
+    /// The maximum number of subjects with their own rate limit; further subjects share one.
     static let subjectLimit = 1_000
-    /// Characters of a subject and of a message; what is longer is told apart by its beginning.
+    /// The maximum number of characters of a subject and of a message; longer ones are cut.
     private static let longestSubject = 200
     private static let longestMessage = 2_000
 
     private struct State: Sendable {
-        /// Nil for stderr.
+        /// Nil for standard error.
         var handler: Handler?
         var told: Set<String> = []
         var allowances: [String: Allowance] = [:]
@@ -69,7 +70,7 @@ public final class DiagnosticLog: Sendable {
     private let dropped = Atomic<Int>(0)
     private let now: @Sendable () -> ContinuousClock.Instant
 
-    /// A log of its own, for a test or a second agent; `nil` writes to stderr.
+    /// A separate log, for a test or a second agent; `nil` writes to standard error.
     public convenience init(handler: Handler? = nil) {
         self.init(handler: handler, now: { .now })
     }
@@ -81,10 +82,10 @@ public final class DiagnosticLog: Sendable {
         self.now = now
     }
 
-    /// Sends all further messages to `handler`; `nil` goes back to stderr.
+    /// Sends all further messages to `handler`; `nil` switches back to standard error.
     public func setHandler(_ handler: Handler?) {
-        // The old handler goes when this returns, outside the lock: what it captured may have a
-        // `deinit` that has something to say.
+        // Release the old handler when this returns, outside the lock: it may have captured an
+        // object whose `deinit` logs.
         let old = state.withLock { state in
             let old = state.handler
             state.handler = handler
@@ -93,7 +94,7 @@ public final class DiagnosticLog: Sendable {
         withExtendedLifetime(old) {}
     }
 
-    /// Says something, at most a few times a minute for each subject.
+    /// Logs a message, at most a few times a minute for each subject.
     package func say(_ level: Level, about subject: String, _ message: String) {
         let now = self.now()
         let subject = Self.beginning(of: subject, Self.longestSubject)
@@ -117,9 +118,10 @@ public final class DiagnosticLog: Sendable {
         pass(level, Self.oneLine(message) + more, to: passed.handler)
     }
 
-    /// Says something once in the life of the log, however often it happens.
+    /// Logs a message once in the lifetime of the log.
     ///
-    /// After the first 1,000 different messages it is silent; what they tell of is counted anyway.
+    /// After the first 1,000 different messages, further ones are dropped; what they report is
+    /// still counted.
     package func sayOnce(_ level: Level, _ message: String) {
         let line = Self.oneLine(message)
         let passed: (handler: Handler?, isNew: Bool) = state.withLock { state in
@@ -129,7 +131,7 @@ public final class DiagnosticLog: Sendable {
         if passed.isNew { pass(level, line, to: passed.handler) }
     }
 
-    /// Characters that are remembered of subjects and messages; for tests.
+    /// The number of remembered bytes of subjects and messages; for tests.
     package var rememberedLength: Int {
         state.withLock { state in
             (Array(state.told) + state.allowances.keys).reduce(0) { $0 + $1.utf8.count }
@@ -141,7 +143,7 @@ public final class DiagnosticLog: Sendable {
             ? text : String(String.UnicodeScalarView(text.unicodeScalars.prefix(length)))
     }
 
-    /// Lines that stderr did not take at once, and that are lost.
+    /// Lines lost because standard error did not accept them at once.
     package var droppedCount: Int { dropped.load(ordering: .relaxed) }
 
     private func pass(_ level: Level, _ message: String, to handler: Handler?) {
@@ -152,7 +154,7 @@ public final class DiagnosticLog: Sendable {
         }
     }
 
-    /// A message without control characters, so that no peer's bytes can forge a line of the log.
+    /// Replaces control characters with spaces, so that bytes from a peer cannot forge a log line.
     private static func oneLine(_ message: String) -> String {
         var line = String.UnicodeScalarView()
         for scalar in message.unicodeScalars.prefix(longestMessage) {
@@ -162,12 +164,12 @@ public final class DiagnosticLog: Sendable {
         return String(line)
     }
 
-    /// Writes a line whole or not at all, without waiting; whether it was taken.
+    /// Writes a whole line or nothing, without blocking; returns whether it was written.
     private static func writeToStandardError(_ level: Level, _ message: String) -> Bool {
         var line = "outrider: \(level.rawValue): \(message)"
         while line.utf8.count >= Int(OUTRIDER_LINE_BYTES) { line.unicodeScalars.removeLast() }
         line += "\n"
-        // SAFETY: the bytes are borrowed for the duration of the call.
+        // SAFETY: the bytes are only used during the call.
         return line.withUTF8 { bytes in
             unsafe outrider_say(STDERR_FILENO, bytes.baseAddress, bytes.count)
         }

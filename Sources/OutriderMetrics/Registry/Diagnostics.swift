@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a registry refused or mended, counted.
+// Counts of what a registry refused or repaired.
 //
-// Nothing is lost silently: an instrument that refuses an observation, a registration that is
-// refused, a label value that had to be repaired each leave a count here and a line in the log.
+// Nothing is lost silently: each refused observation, refused registration and repaired label value
+// is counted here and logged.
 
 internal import Synchronization
 
@@ -29,7 +29,7 @@ enum RefusedObservation: Int, CaseIterable {
 
 /// The counts of one registry; thread-safe.
 ///
-/// Counting takes no lock; telling the log does, a microsecond or so.
+/// Counting takes no lock; logging takes one, and about a microsecond.
 final class Diagnostics: Sendable {
     let log: DiagnosticLog
 
@@ -37,7 +37,7 @@ final class Diagnostics: Sendable {
     private let registrations: Counts
     private let repaired = Atomic<Int>(0)
     private let cut = Atomic<Int>(0)
-    /// Bytes that a label value may have.
+    /// The maximum number of bytes of a label value.
     let longestValue: Int
 
     init(log: DiagnosticLog, longestValue: Int = LabelLimits.standard.saneLength) {
@@ -47,13 +47,13 @@ final class Diagnostics: Sendable {
         registrations = Counts(RegistrationError.Code.all.count)
     }
 
-    /// Counts a refused observation and says so.
+    /// Counts a refused observation and logs it.
     func refuse(_ reason: RefusedObservation, _ message: @autoclosure () -> String) {
         observations.add(at: reason.rawValue)
         log.say(.warning, about: "observation:\(reason.label)", message())
     }
 
-    /// Counts a refused registration and tells its advice, once for each message.
+    /// Counts a refused registration and logs its advice, once for each message.
     func refuse(_ error: RegistrationError, _ consequence: String) {
         registrations.add(at: error.code.index)
         log.sayOnce(.error, "\(error); \(consequence)")
@@ -64,7 +64,7 @@ final class Diagnostics: Sendable {
         repaired.wrappingAdd(1, ordering: .relaxed)
     }
 
-    /// Counts label values that were cut, and says so the first time.
+    /// Counts label values that were cut, and logs the first.
     func noteCuts(_ count: Int, of metric: String) {
         if count == 0 { return }
         if cut.wrappingAdd(count, ordering: .relaxed).oldValue == 0 {
@@ -88,7 +88,7 @@ final class Diagnostics: Sendable {
     func count(of code: RegistrationError.Code) -> Int { registrations[code.index] }
 }
 
-/// A handful of counters in a row.
+/// A fixed number of counters.
 private final class Counts: Sendable {
     private let cells: [Count]
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the environment says where code says nothing, of a few words that it may say.
+// Settings from environment variables, used where code does not set them.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -9,14 +9,15 @@
     internal import Darwin
 #endif
 
-/// A variable of the environment that is one of a few words.
+/// An environment variable whose value is one of a few words, or a number.
 enum EnvironmentChoice {
-    /// The one of `choices` that a variable spells; the first if it is empty, absent, or what nobody
-    /// understands, which is told.
+    /// The one of `choices` that a variable names; the first if the variable is empty, not set or
+    /// not recognized, which is logged.
     static func read<Choice: CustomStringConvertible>(
         _ variable: String, _ choices: [Choice], log: DiagnosticLog
     ) -> Choice {
-        // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread alone.
+        // SAFETY: the text is copied at once. getenv(3) races only with setenv(3) in another
+        // thread.
         guard let value = unsafe getenv(variable) else { return choices[0] }
         let name = unsafe String(cString: value)
         if name.isEmpty { return choices[0] }
@@ -28,8 +29,8 @@ enum EnvironmentChoice {
         return choices[0]
     }
 
-    /// The number that a variable has; `standard` if it is empty, absent or not a positive number, which
-    /// is told.
+    /// The number in a variable; `standard` if it is empty, not set or not a positive number, which
+    /// is logged.
     static func number(_ variable: String, else standard: Int, log: DiagnosticLog) -> Int {
         // SAFETY: as above.
         guard let value = unsafe getenv(variable) else { return standard }

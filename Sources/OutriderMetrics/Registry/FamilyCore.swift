@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// A metric family as the registry and the scrape know it: its definition, cells and series.
+// A metric family inside the registry: its definition, cells and series.
 
 internal import OutriderThreading
 internal import Synchronization
 
-/// What stands behind a ``Family`` or a single instrument; thread-safe.
+/// The shared state of a ``Family`` or a single instrument; thread-safe.
 ///
-/// Instruments refer to the arena, not to this, so a registry that is let go frees everything
-/// but the instruments that the service still holds.
+/// Instruments refer to the arena, not to this object, so releasing a registry frees everything
+/// except the instruments that the service still holds.
 final class FamilyCore: Sendable {
     let definition: MetricDefinition
     let texts: FamilyTexts
     let surroundings: Surroundings
     let limit: SeriesLimit
-    /// Series that there may be besides the overflow series; nil if that is not limited.
+    /// The maximum number of series, the overflow series not included; nil if there is no limit.
     let seriesLimit: Int?
     private let labelHeads: LabelHeads
     private let arena: CellArena
     private let table: SeriesTable
     private let overflows = Atomic<Int>(0)
     private let lackedBytes = Atomic<Bool>(false)
-    /// How often series were removed by the direct API, and the family with them.
+    /// How often series were removed through the direct API, or the family was unregistered.
     private let removals = Atomic<Int>(0)
     private let isUnregistered = Atomic<Bool>(false)
 
@@ -32,7 +32,7 @@ final class FamilyCore: Sendable {
         self.limit = limit
         self.surroundings = surroundings
         texts = FamilyTexts(definition)
-        // Of open labels none is known before; what stands for all that do not fit has its own.
+        // Open labels are not known in advance; their overflow series has a label of its own.
         labelHeads = LabelHeads(definition.hasOpenLabels ? ["overflow"] : definition.labels)
         let cells =
             switch definition.kind {
@@ -73,34 +73,34 @@ final class FamilyCore: Sendable {
 
     var diagnostics: Diagnostics { surroundings.diagnostics }
 
-    /// Whether a series may have an exemplar, so that a scrape has to look for one.
+    /// Whether a series may have an exemplar, so that a scrape has to check.
     var hasExemplars: Bool { arena.mayHaveExemplars }
 
-    /// Whether a series may have rows, so that a scrape has to look for them.
+    /// Whether a series may have per-CPU rows, so that a scrape has to check.
     var hasRows: Bool { arena.mayHaveRows }
 
-    /// The series as they are now, for a scrape.
+    /// The current series, for a scrape.
     var runs: [SeriesRun] { table.runs }
 
-    /// When the series of a run was made, in seconds since the epoch.
+    /// When the series at an index of a run was created, in seconds since the epoch.
     func secondsAtCreation(of index: Int, in run: SeriesRun) -> Double {
         table.secondsAtCreation(of: index, in: run)
     }
 
-    /// Series that exist now.
+    /// The number of current series.
     var count: Int { table.count }
 
     /// The rendered labels of the overflow series; empty if there is none.
     var overflowKey: [UInt8] { table.overflowKey }
 
-    /// Forgets the series that were idle, for a scrape that is about to print the family.
+    /// Removes or hides idle series, for a scrape that is about to write the family.
     func forgetIdle(for delivery: Delivery) { table.forgetIdle(for: delivery) }
 
-    // MARK: - Look-ups
+    // MARK: - Lookups
 
     /// Calls `body` with the instrument of a series with these values, in the order of their names.
     ///
-    /// Without a lock, and without counting a reference; nil if it cannot be had so.
+    /// Takes no lock and counts no reference; nil if the lookup needs the lock.
     @inline(__always)
     func withPlain<let count: Int, Result>(
         _ values: SeriesKey.Values<count>, _ body: (AnyObject) -> Result
@@ -108,10 +108,10 @@ final class FamilyCore: Sendable {
         unsafe table.withPlain(values, body)
     }
 
-    /// The instrument for these label values, made if there is none yet.
+    /// The instrument for these label values, created if missing.
     ///
-    /// A wrong number of values, or values beyond all measure, give an instrument that works but
-    /// is not exposed; that is counted.
+    /// A wrong number of values, or a label set over 64 KiB, gives an instrument that works but is
+    /// not exposed; that is counted.
     func instrument(for values: Span<String>, order: [Int]?) -> AnyObject {
         find(values, order: order).instrument
     }
@@ -143,7 +143,7 @@ final class FamilyCore: Sendable {
         return found
     }
 
-    /// The instrument of the overflow series, counted as an overflow.
+    /// The instrument of the overflow series; counts an overflow.
     func overflow() -> AnyObject {
         let instrument = table.overflow(make: makeInstrument)
         noteOverflow()
@@ -153,14 +153,14 @@ final class FamilyCore: Sendable {
     /// Whether an instrument is that of the overflow series.
     func isOverflow(_ instrument: AnyObject) -> Bool { table.isOverflow(instrument) }
 
-    /// Look-ups that were given the overflow series.
+    /// Lookups that returned the overflow series.
     var overflowCount: Int { overflows.load(ordering: .relaxed) }
 
-    /// Whether a look-up was given the overflow series for want of bytes.
+    /// Whether a lookup returned the overflow series because the limit in bytes was reached.
     var hasLackedBytes: Bool { lackedBytes.load(ordering: .relaxed) }
 
     private func noteOverflow(lacksBytes: Bool = false) {
-        // ORDERING: relaxed; the flag and the count guard no memory.
+        // ORDERING: relaxed; the flag and the count do not guard other memory.
         if lacksBytes { lackedBytes.store(true, ordering: .relaxed) }
         if overflows.wrappingAdd(1, ordering: .relaxed).oldValue == 0 {
             diagnostics.log.say(
@@ -170,7 +170,8 @@ final class FamilyCore: Sendable {
 
     // MARK: - Removal
 
-    /// Makes the series with these label values, in the order of their names, the only one.
+    /// Keeps only the series with these label values, in the order of their names; created if
+    /// missing.
     func keepOnly(_ values: [String]) {
         let kept: Void? = unsafe LabelBlock.withRendered(
             heads: labelHeads, values: values.span, order: nil, longest: diagnostics.longestValue
@@ -188,7 +189,7 @@ final class FamilyCore: Sendable {
             "metric \"\(definition.name)\" was asked for a label set of over 64 KiB; shorten it")
     }
 
-    /// Removes the series with these label values; tells whether there was one.
+    /// Removes the series with these label values; returns whether there was one.
     func remove(_ values: Span<String>, order: [Int]?) -> Bool {
         guard values.count == labelHeads.count else { return false }
         let removed = unsafe LabelBlock.withRendered(
@@ -200,7 +201,7 @@ final class FamilyCore: Sendable {
         return removed ?? false
     }
 
-    /// Removes every series that carries these labels; returns how many those were.
+    /// Removes every series that has these labels; returns the number of removed series.
     func removeAll(matching labels: [String: String]) -> Int {
         let names = definition.readable(Array(labels.keys))
         guard !labels.isEmpty, names.allSatisfy(definition.labels.contains) else { return 0 }
@@ -221,11 +222,12 @@ final class FamilyCore: Sendable {
         noteRemoval()
     }
 
-    // MARK: - Series by their rendered labels, for swift-metrics
+    // MARK: - Series by rendered labels, for swift-metrics
 
-    /// Changes whenever the direct API may have removed a series, or the whole family.
+    /// Changes whenever the direct API may have removed a series or the whole family.
     ///
-    /// ORDERING: release and acquire; whoever sees the number of a removal sees the removal.
+    /// ORDERING: release and acquire; a thread that sees the count after a removal sees the
+    /// removal.
     var removalCount: Int { removals.load(ordering: .acquiring) }
 
     /// Whether the registry still has the family.
@@ -233,13 +235,13 @@ final class FamilyCore: Sendable {
 
     private func noteRemoval() { removals.wrappingAdd(1, ordering: .releasing) }
 
-    /// The registry let the family go.
+    /// Notes that the registry removed the family.
     func noteUnregistration() {
         isUnregistered.store(true, ordering: .releasing)
         noteRemoval()
     }
 
-    /// The instrument with these rendered labels, made if there is none yet.
+    /// The instrument with these rendered labels, created if missing.
     func instrument(rendered key: [UInt8]) -> AnyObject {
         let found = unsafe key.withUnsafeBufferPointer { key in
             unsafe table.findOrMake(key, make: makeInstrument)
@@ -248,23 +250,23 @@ final class FamilyCore: Sendable {
         return found.instrument
     }
 
-    /// Whether this instrument is the one of the series with these rendered labels.
+    /// Whether this instrument belongs to the series with these rendered labels.
     func has(_ instrument: AnyObject, rendered key: [UInt8]) -> Bool {
         unsafe key.withUnsafeBufferPointer { key in unsafe table.find(key) === instrument }
     }
 
-    /// Removes the series with these rendered labels, without a note of it.
+    /// Removes the series with these rendered labels, without counting a removal.
     func remove(rendered key: [UInt8]) {
         unsafe key.withUnsafeBufferPointer { key in _ = unsafe table.remove(key) }
     }
 
-    /// Makes the series with these rendered labels as young as if it was made now, if it is still
-    /// this instrument's.
+    /// Sets the creation time of the series with these rendered labels to now, if it still has this
+    /// instrument.
     func restart(_ instrument: AnyObject, rendered key: [UInt8]) {
         unsafe key.withUnsafeBufferPointer { key in unsafe table.restart(instrument, key) }
     }
 
-    /// An instrument of the family's kind that belongs to no series.
+    /// An instrument of the family's kind that does not belong to a series.
     func detachedInstrument() -> AnyObject { makeInstrument().instrument }
 
     private func makeInstrument() -> (instrument: AnyObject, cell: Cell) {

@@ -1,43 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much text labels may be: of one value, and of a registry.
+// Limits on the size of labels: of a single value, and of a registry.
 
 internal import Synchronization
 
-/// How long a label value may be, and how much the labels of a registry may be together.
+/// Limits the length of label values and the total size of a registry's labels.
 ///
-/// A series with long labels costs memory in the process and, once for each of its lines, in each
-/// scrape. So both are limited in bytes, whoever chooses the values:
+/// Long labels use memory in the process and, once for each line of their series, in each scrape.
+/// So both limits are in bytes:
 ///
-/// - A longer value is cut, at a whole character, and ends in `…` and a hash of the whole: two long
-///   values that differ stay two series. It is counted in `outrider_label_values_cut_total`.
-/// - A series for which there is no room is the overflow series of its family, as one past the family's
-///   ``SeriesLimit``, which has a limit in bytes too.
+/// - A longer value is cut at a whole character, and ends in `…` and a hash of the whole value, so
+///   two different long values stay two series. It is counted in `outrider_label_values_cut_total`.
+/// - A series that does not fit becomes the overflow series of its family, like a series past the
+///   family's ``SeriesLimit``, which has a limit in bytes too.
 public struct LabelLimits: Hashable, Sendable {
-    /// Bytes of UTF-8 in a label value; less than 64 counts as 64, more than 16,384 as that.
+    /// The maximum length of a label value in bytes of UTF-8, clamped to 64 to 16,384.
     ///
-    /// 1,024 is more than labels of use have, and half of what Grafana Mimir takes (2,048, its
-    /// `max_label_value_length`): a longer one would cost the series at the far end.
+    /// 1,024 is more than useful labels have, and half of what Grafana Mimir accepts (2,048, its
+    /// `max_label_value_length`); Mimir would reject series with longer values.
     public var valueLength: Int = 1_024
 
-    /// Bytes of label text that a scrape of the registry may have: of each series its labels, as often as
-    /// it has lines.
+    /// The maximum number of bytes of label text in a scrape of the registry; the labels of a
+    /// series count once for each of its lines.
     ///
-    /// The first 64 KiB of each family are not counted, so that one family leaves room to all others.
+    /// The first 64 KiB of each family are not counted, so that one family cannot use up the space
+    /// of all others.
     public var bytes: Int = 32 << 20
 
-    /// Limits of its own for a registry.
+    /// Creates limits for a registry.
     public init(valueLength: Int = 1_024, bytes: Int = 32 << 20) {
         self.valueLength = valueLength
         self.bytes = bytes
     }
 
-    /// Values of up to 1,024 bytes, and 32 MiB of labels.
+    /// The default: values of up to 1,024 bytes, and 32 MiB of labels.
     public static let standard = LabelLimits()
 
-    /// The length in a range that works.
+    /// The length, limited to valid values.
     var saneLength: Int { min(max(64, valueLength), 16 << 10) }
 
-    /// What the environment says: `OUTRIDER_LABEL_VALUE_BYTES`, `OUTRIDER_LABEL_BYTES`.
+    /// The limits from the environment: `OUTRIDER_LABEL_VALUE_BYTES`, `OUTRIDER_LABEL_BYTES`.
     static func ofProcess(log: DiagnosticLog) -> LabelLimits {
         var limits = standard
         limits.valueLength = EnvironmentChoice.number(
@@ -48,7 +49,7 @@ public struct LabelLimits: Hashable, Sendable {
     }
 }
 
-/// The label text of a registry's families; thread-safe.
+/// The total size of the labels of a registry's families; thread-safe.
 final class LabelBudget: Sendable {
     let limit: Int
     private let used = Atomic<Int>(0)
@@ -57,10 +58,10 @@ final class LabelBudget: Sendable {
         self.limit = limit
     }
 
-    // ORDERING: relaxed; the count guards no memory. Two families that take at once may take a label
-    // set more than there is.
+    // ORDERING: relaxed; the count does not guard other memory. Two families that add series at the
+    // same time may exceed the limit by one label set.
 
-    /// Whether there is room for so many bytes more.
+    /// Whether this many more bytes fit.
     func hasRoom(for bytes: Int) -> Bool {
         bytes <= 0 || used.load(ordering: .relaxed) <= limit - bytes
     }
@@ -70,26 +71,26 @@ final class LabelBudget: Sendable {
     }
 }
 
-/// How much label text a family may have, as part of its registry.
+/// The limit on the label text of a family, within that of its registry.
 struct FamilyBudget: Sendable {
-    /// Of each family, this much is not counted for its registry.
+    /// This many bytes of each family are not counted for its registry.
     private static let own = 64 << 10
 
-    /// Bytes in a scrape.
+    /// The maximum number of bytes in a scrape.
     let limit: Int
-    /// How often a scrape has the labels of a series.
+    /// How many lines of a scrape repeat the labels of a series.
     let lines: Int
     let registry: LabelBudget
 
     private func charge(_ bytes: Int) -> Int { max(0, bytes * lines - Self.own) }
 
-    /// Whether a family whose label sets are so long together may have one more.
+    /// Whether a family with this many bytes of label sets may have one more set.
     func hasRoom(for more: Int, beside bytes: Int) -> Bool {
         (bytes + more) * lines <= max(limit, 0)
             && registry.hasRoom(for: charge(bytes + more) - charge(bytes))
     }
 
-    /// Notes that the label sets of a family have become longer or shorter.
+    /// Notes that the total size of a family's label sets changed.
     func note(_ old: Int, became new: Int) {
         registry.add(charge(new) - charge(old))
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the time comes from, so that a test can move it by hand.
+// The source of time, which a test can replace.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -9,23 +9,23 @@
     internal import Darwin
 #endif
 
-/// Where a registry gets the time from: for timers, exemplars, and when a series was made.
+/// The source of time for a registry: for timers, exemplars, and creation times of series.
 ///
-/// ``SystemMetricClock`` unless a test gives a registry another one. Asked from any thread; must not
-/// block or use the registry.
+/// ``SystemMetricClock`` unless a test passes another one to the registry. Called on any thread;
+/// must not block or use the registry.
 public protocol MetricClock: Sendable {
-    /// Time since some moment in the past, which never goes back.
+    /// Monotonic time since an arbitrary moment in the past.
     var uptime: Duration { get }
     /// Wall time, in seconds since the epoch.
     var secondsSinceEpoch: Double { get }
 }
 
-/// The clocks of the system: `CLOCK_MONOTONIC` and `CLOCK_REALTIME` (clock_gettime(2)).
+/// The system clocks: `CLOCK_MONOTONIC` and `CLOCK_REALTIME` (clock_gettime(2)).
 public struct SystemMetricClock: MetricClock {
-    /// The system's time.
+    /// Creates the system clock.
     public init() {}
 
-    /// Time since the machine was started, without the time that it slept.
+    /// Time since the machine booted, without the time it was suspended.
     public var uptime: Duration {
         let now = Self.read(CLOCK_MONOTONIC)
         return .seconds(now.tv_sec) + .nanoseconds(now.tv_nsec)
@@ -44,9 +44,9 @@ public struct SystemMetricClock: MetricClock {
     }
 }
 
-/// A registry's clock, read as cheaply as it can be.
+/// Reads a registry's clock as cheaply as possible.
 package final class UptimeReader: Sendable {
-    /// Nil for the system's, which is read without a detour.
+    /// Nil for the system clock, which is read directly.
     private let clock: (any MetricClock)?
     private let isSystem: Bool
 
@@ -55,7 +55,7 @@ package final class UptimeReader: Sendable {
         self.clock = isSystem ? nil : clock
     }
 
-    /// Nanoseconds since some moment in the past; never goes back.
+    /// Monotonic nanoseconds since an arbitrary moment in the past.
     package var nanoseconds: UInt64 {
         if !isSystem, let clock { return clock.uptime.wholeNanoseconds }
         let now = SystemMetricClock.read(CLOCK_MONOTONIC)
@@ -64,24 +64,25 @@ package final class UptimeReader: Sendable {
 }
 
 extension Duration {
-    /// Nanoseconds, exactly; zero for a negative duration, the end of the range for one beyond it.
+    /// The exact number of nanoseconds; zero for a negative duration, `UInt64.max` for one out of
+    /// range.
     fileprivate var wholeNanoseconds: UInt64 {
         UInt64(clamping: max(0, attoseconds) / 1_000_000_000)
     }
 }
 
 extension Registry {
-    /// Reads this registry's clock; keep it rather than ask for it again.
+    /// Reads this registry's clock; keep the reader rather than request it again.
     package var uptime: UptimeReader { UptimeReader(surroundings.clock) }
 }
 
-/// What every family of a registry shares: whom to tell, and what time it is.
+/// Diagnostics, clock and limits shared by all families of a registry.
 struct Surroundings: Sendable {
     let diagnostics: Diagnostics
     let clock: any MetricClock
-    /// Where hot series have a copy of their cells for each CPU; nil if none do.
+    /// The per-CPU rows of frequently updated series; nil if there are none.
     let rows: CellRows?
-    /// How much label text all families may have.
+    /// The limit on the label text of all families.
     let labels: LabelBudget
     private let isSystemClock: Bool
 
@@ -96,8 +97,8 @@ struct Surroundings: Sendable {
         isSystemClock = clock is SystemMetricClock
     }
 
-    /// The clock's uptime in milliseconds; of the system's clock, as it was at its last tick, which
-    /// costs a tenth.
+    /// The clock's uptime in milliseconds; for the system clock, as of its last tick, which costs a
+    /// tenth of an exact reading.
     var coarseMilliseconds: UInt64 {
         #if os(Linux)
             if isSystemClock {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a metric family is before it has a series: name, type, help, labels, and the rules for them.
+// The definition of a metric family: its name, type, help text and labels, and the rules for them.
 
 /// The type of a metric family.
 enum MetricKind: String, Sendable {
     case counter, gauge, histogram, info
     case stateSet = "stateset"
 
-    /// What it is where there is no such type.
+    /// The type in formats that do not have this one.
     var inText: MetricKind { self == .info || self == .stateSet ? .gauge : self }
 }
 
-/// A definition that has passed the rules of the Prometheus data model.
+/// A definition that follows the rules of the Prometheus data model.
 ///
 /// Source: "Metric names and labels" and "Writing exporters" of the Prometheus documentation,
 /// and the OpenMetrics 1.0 specification for the suffixes.
@@ -18,32 +18,32 @@ struct MetricDefinition: Sendable {
     let kind: MetricKind
     /// The name without the suffix of its type (`_total`, `_info`).
     let baseName: String
-    /// What the name has besides: the suffix of its type, or nothing if the name is kept as given.
+    /// The rest of the name: the suffix of its type, or nothing if the name is kept as given.
     let suffix: String
     let help: String
-    /// Label names in the order in which they are printed: sorted.
+    /// Label names, sorted, which is the order in which they are written.
     let labels: [String]
-    /// Upper bounds of a histogram; empty for the others.
+    /// The upper bounds of a histogram's buckets; empty for other types.
     var bounds: [Double]
-    /// The native buckets of a histogram; nil if there are none.
+    /// The native buckets of a histogram; nil if it has none.
     var native: NativeBuckets?
     /// Whether each series names its own labels, as those of swift-metrics do.
     let hasOpenLabels: Bool
-    /// What was given for the name and the labels, if that is not what everybody can read.
+    /// The given names of the metric and its labels, if they are not classic names.
     private(set) var given: GivenNames?
 
     /// The name of the family in the text format, suffix included.
     var name: String { baseName + suffix }
 
-    /// Bytes of a name, of the metric or of a label: a longer one is refused.
+    /// The maximum number of bytes in the name of a metric or a label; a longer name is refused.
     private static let longestName = 1_024
-    /// Bytes of a help text: a longer one is cut, as a label value is.
+    /// The maximum number of bytes in a help text; a longer text is cut, like a label value.
     private static let longestHelp = 4_096
 
-    /// Lines that a scrape in the text format has of each series.
+    /// How many lines each series has in the text format.
     var linesPerSeries: Int { kind == .histogram ? bounds.count + 3 : 1 }
 
-    /// Every name that a sample or the family itself may have, in any format and any escaping.
+    /// Every name that the family or one of its samples has, in any format and any escaping.
     var sampleNames: [String] {
         guard let given else { return sampleNames(baseName) }
         return NameEscaping.allCases.flatMap {
@@ -63,18 +63,18 @@ struct MetricDefinition: Sendable {
         }
     }
 
-    /// Whether OpenMetrics has no type for it: `connections_created_total` would be the family
-    /// `connections_created` there, a name that belongs to `connections`.
+    /// Whether OpenMetrics has no type for it: there, `connections_created_total` would be the
+    /// family `connections_created`, a name that belongs to `connections`.
     ///
-    /// It is shown under its whole name, as a family of unknown type. So is a counter that keeps
-    /// a name without `_total`.
+    /// It is exposed under its full name, as a family of unknown type. So is a counter that keeps a
+    /// name without `_total`.
     var isUnknownInOpenMetrics: Bool {
         kind == .counter && (suffix.isEmpty || baseName.hasSuffix("_created"))
     }
 
-    /// Checks a definition as a caller gave it.
+    /// Checks a definition as given by a caller.
     ///
-    /// The suffix of the type may be there or not: `orders` and `orders_total` are one counter.
+    /// The suffix of the type is optional: `orders` and `orders_total` are the same counter.
     init(
         _ kind: MetricKind, _ name: String, help: String, labels: [String] = [],
         buckets: Buckets? = nil, names: MetricNames = .classic
@@ -88,7 +88,7 @@ struct MetricDefinition: Sendable {
         try checkReserved(given: name)
     }
 
-    /// Checks that no sample has a name of the server's, in any escaping.
+    /// Checks that no sample has a name that servers reserve, in any escaping.
     private func checkReserved(given name: String) throws(RegistrationError) {
         guard let reserved = sampleNames.first(where: ReservedNames.isMetric) else { return }
         throw RegistrationError(
@@ -99,7 +99,7 @@ struct MetricDefinition: Sendable {
                 """)
     }
 
-    /// Checks names that everybody can read; `given` are the labels as they were given.
+    /// Checks classic names; `given` are the label names as the caller gave them.
     private static func check(
         _ kind: MetricKind, _ name: String, _ labels: [String], given: [String],
         _ buckets: Buckets?
@@ -147,41 +147,42 @@ struct MetricDefinition: Sendable {
         try checkReserved(given: name)
     }
 
-    /// Whether this is the family's name, with or without the suffix of its type, in any escaping.
+    /// Whether `name` is the family's name, with or without the suffix of its type, in any
+    /// escaping.
     func isCalled(_ name: String) -> Bool {
         NameEscaping.allCases.contains { self.name($0) == name || baseName($0) == name }
     }
 
-    /// The name of the family in an escaping, suffix included.
+    /// The name of the family in an escaping scheme, including the suffix.
     func name(_ escaping: NameEscaping) -> String {
         baseName(escaping) + suffix
     }
 
-    /// The name without the suffix of its type in an escaping.
+    /// The name in an escaping scheme, without the suffix of its type.
     func baseName(_ escaping: NameEscaping) -> String {
         given.map { escaping.escape($0.baseName, allowsColon: true) } ?? baseName
     }
 
-    /// The names that everybody can read of labels as a caller names them.
+    /// The classic names of labels, by the names that a caller uses.
     func readable(_ labels: [String]) -> [String] {
         given == nil ? labels : labels.map { NameEscaping.underscores.escape(label: $0) }
     }
 
-    /// Checks a definition of a family whose series each name their own labels.
+    /// Checks the definition of a family whose series each name their own labels.
     ///
-    /// - Parameter keepsName: Whether a counter goes without `_total` if the name does.
+    /// - Parameter keepsName: Whether a counter without `_total` in its name keeps it as it is.
     init(
         openLabels kind: MetricKind, _ name: String, keepsName: Bool, help: String,
         buckets: Buckets?
     ) throws(RegistrationError) {
-        // The rules are those of any definition; only what comes of the name and labels differs.
+        // The rules are the same for all definitions; only the resulting name and labels differ.
         _ = try Self(kind, name, help: help, buckets: buckets)
         self.init(
             unchecked: kind, name, help: help, labels: [], buckets: buckets, hasOpenLabels: true,
             keepsName: keepsName)
     }
 
-    /// A definition that is not checked, for an instrument that will not be exposed.
+    /// Creates a definition without checks, for an instrument that is not exposed.
     init(
         unchecked kind: MetricKind, _ name: String, help: String, labels: [String],
         buckets: Buckets?, hasOpenLabels: Bool = false, keepsName: Bool = false
@@ -234,7 +235,7 @@ struct MetricDefinition: Sendable {
     private static func check(
         labels: [String], given: [String], of name: String
     ) throws(RegistrationError) {
-        // What is shown alike in one way is there twice.
+        // Two labels with the same spelling in any escaping are duplicates.
         var seen = NameEscaping.allCases.map { _ in Set<String>() }
         for (label, given) in zip(labels, given) {
             let spellings = NameEscaping.allCases.map { $0.escape(label: given) }
@@ -280,21 +281,21 @@ struct MetricDefinition: Sendable {
         }
     }
 
-    /// Where each of the sorted labels stands in the order in which a caller names them.
+    /// For each of the sorted labels, its index in the caller's order.
     ///
-    /// - Returns: Nil if the caller's order is the sorted one.
+    /// - Returns: Nil if the caller's order is the sorted order.
     func order(of given: [String]) -> [Int]? {
         let given = readable(given)
         let positions = labels.map { given.firstIndex(of: $0) ?? 0 }
         return positions == Array(given.indices) ? nil : positions
     }
 
-    /// Whether both mean the same family by their names, whatever else they say.
+    /// Whether both definitions name the same family, even if they differ otherwise.
     func isNamed(like other: MetricDefinition) -> Bool {
         name == other.name || baseName == other.baseName
     }
 
-    /// Why `other` cannot share a family with this one; nil if they are the same.
+    /// Why `other` cannot share a family with this definition; nil if it can.
     func conflict(with other: MetricDefinition, given name: String) -> RegistrationError? {
         func error(_ code: RegistrationError.Code, _ what: String) -> RegistrationError {
             RegistrationError(
@@ -309,7 +310,7 @@ struct MetricDefinition: Sendable {
         }
         if kind != other.kind { return error(.differentType, "as a \(kind.rawValue)") }
         if self.name != other.name { return error(.nameTaken, "as \(self.name)") }
-        // Whoever names labels series by series takes the help and the buckets that are there.
+        // A definition with open labels accepts the existing help text and buckets.
         if other.hasOpenLabels { return nil }
         if hasOpenLabels {
             return error(.differentLabels, "by swift-metrics, which names labels series by series")

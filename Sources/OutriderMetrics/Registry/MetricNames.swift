@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which names metrics and labels may have, and how those are shown that not every scraper can read.
+// Naming schemes of metrics and labels, and the escaping of names for scrapers that do not accept
+// UTF-8.
 //
-// Within the library a family has a name that everybody can read: with "_" in the place of whatever
-// else. The names that it was given are kept beside it, and shown to scrapers that say how.
+// Internally, a family has a classic name, with "_" for every other character. The given names are
+// kept as well, and sent to scrapers that request an escaping scheme.
 //
 // Source: "Metric names and labels" of the Prometheus documentation.
 
-/// Which names the metrics and labels of a registry may have.
+/// The names that metrics and labels of a registry may have.
 public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
-    /// How `OUTRIDER_METRIC_NAMES` spells it.
+    /// The value of `OUTRIDER_METRIC_NAMES` for this choice.
     public let description: String
 
     /// ASCII letters, digits, `_`, and for metrics `:`; no digit first.
@@ -17,24 +18,23 @@ public struct MetricNames: Hashable, Sendable, CustomStringConvertible {
     public static let classic = MetricNames(description: "classic")
     /// Any text: `http.server.requests`, `Größe`.
     ///
-    /// Prometheus 3 reads these as they are; other scrapers
-    /// are shown `_` in the place of what they could not read. Names that would be shown alike are refused.
-    /// A label that would be shown with two `_` at its beginning, which belong to Prometheus, is shown
-    /// in the scheme `values` instead.
+    /// Prometheus 3 accepts these as they are; for other scrapers, `_` replaces every character
+    /// that they do not accept. Names that would look the same are refused. A label name that would
+    /// start with two `_`, which Prometheus reserves, is escaped with the scheme `values` instead.
     public static let utf8 = MetricNames(description: "utf8")
 
     private init(description: String) {
         self.description = description
     }
 
-    /// What the environment says; classic if it says nothing.
+    /// The choice in the environment; classic if it is not set.
     static func ofProcess(log: DiagnosticLog) -> MetricNames {
         EnvironmentChoice.read("OUTRIDER_METRIC_NAMES", [classic, utf8], log: log)
     }
 }
 
 extension NameEscaping {
-    /// A name as the scheme has it.
+    /// Escapes a name with this scheme.
     func escape(_ name: String, allowsColon: Bool) -> String {
         if self == .none || MetricDefinition.isValid(name, allowingColon: allowsColon) {
             return name
@@ -57,9 +57,11 @@ extension NameEscaping {
         return escaped
     }
 
-    /// The name of a label as the scheme has it; if that belongs to Prometheus, as `values` has it.
+    /// Escapes a label name with this scheme, or with `values` if the result is reserved for
+    /// Prometheus.
     ///
-    /// `ラベル` is `___` with underscores, which a server drops after a scrape, and `--name--` is `__name__`.
+    /// With underscores, `ラベル` would be `___`, which a server drops after a scrape, and `--name--`
+    /// would be `__name__`.
     func escape(label name: String) -> String {
         let escaped = escape(name, allowsColon: false)
         return ReservedNames.isLabel(escaped)
@@ -67,14 +69,14 @@ extension NameEscaping {
     }
 }
 
-/// The names that a family was given, where not every scraper can read them.
+/// The names that a family was given, if they are not classic names.
 struct GivenNames: Hashable, Sendable {
     /// The name without the suffix of its type.
     let baseName: String
-    /// What was given for a label, by the name that everybody can read; those that differ alone.
+    /// The given label names by classic name; only those that differ.
     let labels: [String: String]
 
-    /// The name of a label in a scheme, by the name that everybody can read.
+    /// The name of a label in an escaping scheme, by its classic name.
     func label(_ name: String, _ escaping: NameEscaping) -> String {
         labels[name].map { escaping.escape(label: $0) } ?? name
     }

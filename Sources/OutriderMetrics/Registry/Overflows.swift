@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// What there is to tell of families that reached their limit: counts, and which label grows.
+// Reports about families that reached their limit: lookup counts, and the label that grows.
 //
-// The counts live in the families themselves. So there are no more of them than families, and with
-// a family that is unregistered goes its count.
+// The families hold the counts. So there are no more counts than families, and unregistering a
+// family removes its count.
 
-/// The label of a family that has the most values.
+/// The label of a family with the most different values.
 struct WidestLabel: Sendable {
     let name: String
-    /// Different values that were found.
+    /// The number of different values found.
     let count: Int
-    /// Some of them, of the newest series, cut to a length that can be shown.
+    /// Some of the values, from the newest series, cut for display.
     let examples: [String]
 }
 
 extension FamilyCore {
-    /// Series that are looked at, beginning with the newest: the growing label shows in those.
+    /// The maximum number of series examined, starting with the newest: they show which label
+    /// grows.
     private static let seriesLooked = 10_000
-    /// Different label names that are looked at, of a family whose series name their own.
+    /// The maximum number of label names examined in a family with open labels.
     private static let namesLooked = 50
     private static let exampleCount = 3
     private static let exampleLength = 60
 
     /// The label with the most values; nil if no series has one.
     ///
-    /// - Complexity: one look at each label of up to 10,000 series, without a lock: about 0.1 µs
-    ///   for each.
+    /// - Complexity: Linear in the number of labels of up to 10,000 series, without a lock: about
+    ///   0.1 µs for each label.
     var widestLabel: WidestLabel? {
-        // Of open labels a definition has no names, so they are those that are found.
+        // A definition with open labels has no label names, so they are collected from the series.
         var found: [(name: [UInt8], values: Set<UInt64>, examples: [String])] =
             definition.labels.map { (Array($0.utf8), [], []) }
         unsafe forEachNewestSeries { labels in
@@ -66,9 +67,9 @@ extension FamilyCore {
         }
     }
 
-    /// A label value in a form that can be shown: short, and without what changes the text around it.
+    /// A label value for display: short, and without characters that affect the text around it.
     private static func example(_ escaped: UnsafeBufferPointer<UInt8>) -> String {
-        // Four bytes of a scalar at most, and twice as many once escaped.
+        // A scalar has at most four bytes, and at most twice as many when escaped.
         let text = unsafe LabelBlock.unescaped(escaped.prefix(exampleLength * 8))
         var shown = String.UnicodeScalarView()
         for scalar in text.unicodeScalars.prefix(exampleLength) {
@@ -82,7 +83,7 @@ extension FamilyCore {
         return String(shown) + (isCut ? "…" : "")
     }
 
-    /// What there is no more of, of series or of their labels.
+    /// The limit that was reached, in series or in bytes of labels.
     private var room: String {
         hasLackedBytes
             ? "\(limit.labelBytes) bytes of labels in a scrape, and its registry "
@@ -90,7 +91,7 @@ extension FamilyCore {
             : "\(limit.saneCount) series"
     }
 
-    /// What the log says when the family first gives out its overflow series.
+    /// The log message when the family first returns its overflow series.
     var overflowAdvice: String {
         let widest = widestLabel.map {
             " The label \"\($0.name)\" has the most values (\($0.count)): give it fewer, or none."
@@ -110,7 +111,7 @@ extension FamilyCore {
             """
     }
 
-    /// What the page at `/` says of it.
+    /// The notice on the page at `/`.
     fileprivate var overflowNotice: String {
         let widest = widestLabel.map { widest in
             let examples = widest.examples.map { "\"\($0)\"" }.joined(separator: ", ")
@@ -125,10 +126,10 @@ extension FamilyCore {
 }
 
 extension Registry {
-    /// Notices at most; families beyond that are only counted.
+    /// The maximum number of notices; further families are only counted.
     private static let noticeLimit = 20
 
-    /// The families that gave out their overflow series, by name.
+    /// The families that have returned their overflow series, by name.
     fileprivate var overflowedFamilies: [FamilyCore] {
         snapshot.entries.compactMap { entry in
             guard case .instruments(let core) = entry, core.overflowCount > 0 else { return nil }
@@ -136,10 +137,10 @@ extension Registry {
         }
     }
 
-    /// A sentence or two on each family that gave out its overflow series: its limit, how many
-    /// look-ups it was, and the label with the most values; not escaped for any format.
+    /// A sentence or two on each family that returned its overflow series: its limit, the number of
+    /// such lookups, and the label with the most values; not escaped for any format.
     ///
-    /// - Complexity: a millisecond or so for each of them; at most twenty are described.
+    /// - Complexity: About a millisecond for each family; at most twenty are described.
     package var overflowNotices: [String] {
         let families = overflowedFamilies
         let notices = families.prefix(Self.noticeLimit).map(\.overflowNotice)
@@ -148,7 +149,7 @@ extension Registry {
     }
 }
 
-/// Counts the look-ups that were given an overflow series, by family.
+/// Counts the lookups that returned an overflow series, by family.
 struct OverflowCollector: Collector {
     private static let overflowed = CollectedFamily.counter(
         "outrider_series_overflowed_total",

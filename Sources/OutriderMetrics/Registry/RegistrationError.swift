@@ -13,33 +13,34 @@ public struct RegistrationError: Error, Hashable, Sendable {
     /// What happened and what to do, in a sentence.
     public let advice: String
 
-    /// The kind of mistake; more may come.
+    /// The kind of mistake; more kinds may be added.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         let index: Int
         let label: String
 
-        /// The name is not `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+        /// The name does not match `[a-zA-Z_:][a-zA-Z0-9_:]*`.
         public static let invalidMetricName = Code(index: 0, label: "invalid_metric_name")
-        /// A label name is not `[a-zA-Z_][a-zA-Z0-9_]*`, or stands there twice.
+        /// A label name does not match `[a-zA-Z_][a-zA-Z0-9_]*`, or is a duplicate.
         public static let invalidLabelName = Code(index: 1, label: "invalid_label_name")
-        /// A label name that Prometheus keeps for itself: `__…`, `le`, `quantile`.
+        /// A label name is reserved by Prometheus: `__…`, `le`, `quantile`.
         public static let reservedLabelName = Code(index: 2, label: "reserved_label_name")
-        /// The name is registered with another type.
+        /// The name is already registered with another type.
         public static let differentType = Code(index: 3, label: "different_type")
-        /// The name is registered with another help text.
+        /// The name is already registered with another help text.
         public static let differentHelp = Code(index: 4, label: "different_help")
-        /// The name is registered with other labels.
+        /// The name is already registered with other labels.
         public static let differentLabels = Code(index: 5, label: "different_labels")
-        /// The name is registered with other buckets.
+        /// The name is already registered with other buckets.
         public static let differentBuckets = Code(index: 6, label: "different_buckets")
-        /// The buckets are not ascending finite numbers, or too few or too many.
+        /// The buckets are not finite or not ascending, or there are too few or too many.
         public static let invalidBuckets = Code(index: 7, label: "invalid_buckets")
-        /// Another family already exposes a sample of this name, or a callback has it.
+        /// Another family already exposes a sample with this name, or a callback already uses it.
         public static let nameTaken = Code(index: 8, label: "name_taken")
-        /// swift-metrics was asked for more names than a registry takes from it.
+        /// swift-metrics requested more names than a registry accepts from it.
         public static let tooManyNames = Code(index: 9, label: "too_many_names")
 
-        /// A name under which servers store what they know of a scrape: `up`, `scrape_duration_seconds`.
+        /// Servers store their own data about scrapes under this name: `up`,
+        /// `scrape_duration_seconds`.
         public static let reservedMetricName = Code(index: 10, label: "reserved_metric_name")
 
         static let all: [Code] = [
@@ -48,7 +49,7 @@ public struct RegistrationError: Error, Hashable, Sendable {
             .tooManyNames, .reservedMetricName,
         ]
 
-        /// The code as it stands in the label `reason`.
+        /// The code as a value of the label `reason`.
         public var description: String { label }
     }
 }

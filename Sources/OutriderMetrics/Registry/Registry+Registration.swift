@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The ways to register a metric. For each kind: one that never fails, one that throws.
+// Metric registration: for each kind, a method that never fails and one that throws.
 
 extension Registry {
     // MARK: - Never fails
@@ -7,26 +7,26 @@ extension Registry {
     /// A counter without labels.
     ///
     /// - Parameters:
-    ///   - name: `[a-zA-Z_:][a-zA-Z0-9_:]*`; `_total` is added if it is missing.
-    ///   - help: What is counted, in a sentence.
+    ///   - name: Must match `[a-zA-Z_:][a-zA-Z0-9_:]*`; `_total` is added if it is missing.
+    ///   - help: A sentence that says what is counted.
     public func counter(_ name: String, help: String) -> Counter {
         single(coreOrDetached(.counter, name, help, []))
     }
 
     /// A counter for each set of values of `labels`.
     ///
-    /// `limit` tells how many there may be; the first to register the family settles it.
+    /// `limit` bounds the number of series; the first registration of the family sets it.
     public func counter(
         _ name: String, help: String, labels: [String], limit: SeriesLimit = .standard
     ) -> Family<Counter> {
         Family(coreOrDetached(.counter, name, help, labels, limit: limit), labels: labels)
     }
 
-    /// A counter whose value `read` tells at each scrape; it must never go down.
+    /// A counter whose value is read by a callback at each scrape; the value must never go down.
     ///
-    /// `read` runs on a thread made for the scrape, should be quick, and may register metrics. One
-    /// that has not answered at the scrape's limit is left out, as a ``Collector`` is. A name has
-    /// one callback; a second one is refused.
+    /// `read` runs on a thread created for the scrape, should return quickly, and may register
+    /// metrics. If it has not returned by the scrape's limit, the counter is left out, like a
+    /// ``Collector``. A name can have one callback; a second one is refused.
     public func counter(
         _ name: String, help: String, read: @escaping @Sendable () -> Double
     ) {
@@ -40,18 +40,18 @@ extension Registry {
 
     /// A gauge for each set of values of `labels`.
     ///
-    /// `limit` tells how many there may be; the first to register the family settles it.
+    /// `limit` bounds the number of series; the first registration of the family sets it.
     public func gauge(
         _ name: String, help: String, labels: [String], limit: SeriesLimit = .standard
     ) -> Family<Gauge> {
         Family(coreOrDetached(.gauge, name, help, labels, limit: limit), labels: labels)
     }
 
-    /// A gauge whose value `read` tells at each scrape.
+    /// A gauge whose value is read by a callback at each scrape.
     ///
-    /// `read` runs on a thread made for the scrape, should be quick, and may register metrics. One
-    /// that has not answered at the scrape's limit is left out, as a ``Collector`` is. A name has
-    /// one callback; a second one is refused.
+    /// `read` runs on a thread created for the scrape, should return quickly, and may register
+    /// metrics. If it has not returned by the scrape's limit, the gauge is left out, like a
+    /// ``Collector``. A name can have one callback; a second one is refused.
     public func gauge(_ name: String, help: String, read: @escaping @Sendable () -> Double) {
         addOrRefuse(CallbackCollector(family: .gauge(name, help: help), read: read), .callback)
     }
@@ -59,8 +59,8 @@ extension Registry {
     /// A histogram without labels.
     ///
     /// - Parameters:
-    ///   - name: Ends in the unit: `_seconds`, `_bytes`.
-    ///   - help: What is observed, in a sentence.
+    ///   - name: Should end in the unit: `_seconds`, `_bytes`.
+    ///   - help: A sentence that says what is observed.
     ///   - buckets: Upper bounds, in the same unit.
     public func histogram(
         _ name: String, help: String, buckets: Buckets = .default
@@ -70,7 +70,7 @@ extension Registry {
 
     /// A histogram for each set of values of `labels`.
     ///
-    /// `limit` tells how many there may be; the first to register the family settles it.
+    /// `limit` bounds the number of series; the first registration of the family sets it.
     public func histogram(
         _ name: String, help: String, labels: [String], buckets: Buckets = .default,
         limit: SeriesLimit = .standard
@@ -79,15 +79,15 @@ extension Registry {
             coreOrDetached(.histogram, name, help, labels, buckets, limit: limit), labels: labels)
     }
 
-    /// Facts that are text: `_info` is added to the name if it is missing.
+    /// Text about the service, as labels; `_info` is added to the name if it is missing.
     ///
-    /// Registered again with other values of the same labels, it takes the new ones.
+    /// Registering it again with the same labels replaces the values.
     @discardableResult
     public func info(_ name: String, help: String, _ values: [String: String]) -> Info {
         Info(coreOrDetached(.info, name, help, values.keys.sorted()), values: values)
     }
 
-    /// Asks `collector` at each scrape from now on.
+    /// Registers `collector`, which each scrape calls from then on.
     public func add(_ collector: some Collector) {
         addOrRefuse(collector, .collector)
     }
@@ -106,7 +106,7 @@ extension Registry {
         Family(try core(.counter, name, help, labels, limit: limit), labels: labels)
     }
 
-    /// A counter whose value `read` tells at each scrape; see ``counter(_:help:read:)``.
+    /// A counter whose value is read by a callback at each scrape; see ``counter(_:help:read:)``.
     public func register(
         counter name: String, help: String, read: @escaping @Sendable () -> Double
     ) throws(RegistrationError) {
@@ -126,7 +126,7 @@ extension Registry {
         Family(try core(.gauge, name, help, labels, limit: limit), labels: labels)
     }
 
-    /// A gauge whose value `read` tells at each scrape; see ``gauge(_:help:read:)``.
+    /// A gauge whose value is read by a callback at each scrape; see ``gauge(_:help:read:)``.
     public func register(
         gauge name: String, help: String, read: @escaping @Sendable () -> Double
     ) throws(RegistrationError) {
@@ -149,7 +149,7 @@ extension Registry {
         Family(try core(.histogram, name, help, labels, buckets, limit: limit), labels: labels)
     }
 
-    /// Facts that are text; see ``info(_:help:_:)``.
+    /// Text about the service, as labels; see ``info(_:help:_:)``.
     @discardableResult
     public func register(
         info name: String, help: String, _ values: [String: String]
@@ -157,16 +157,17 @@ extension Registry {
         Info(try core(.info, name, help, values.keys.sorted()), values: values)
     }
 
-    /// Asks `collector` at each scrape from now on; all of its families are accepted, or none.
+    /// Registers `collector`, which each scrape calls from then on; all its families are accepted,
+    /// or none.
     public func register(_ collector: some Collector) throws(RegistrationError) {
         try add(collector, .collector)
     }
 
-    // MARK: - Common ground
+    // MARK: - Helpers
 
     private func single<Instrument>(_ core: FamilyCore) -> Instrument
     where Instrument: AnyObject & Sendable {
-        // A definition that was refused may have labels of its own; it gets an empty value each.
+        // A refused definition may have labels; each gets an empty value.
         let values = Array(repeating: "", count: core.definition.labels.count)
         return Family<Instrument>(core, labels: core.definition.labels).with(values)
     }

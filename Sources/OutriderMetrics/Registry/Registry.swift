@@ -1,60 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
-// All metrics of a service, under their names.
+// The registry: all metrics of a service, by name.
 //
-// The lock is for registration. A scrape takes it for as long as it takes to copy one array
-// reference; recording never takes it.
+// The lock is for registration. A scrape takes it to copy one array reference, and after a
+// registration to sort the families; recording never takes it.
 
 internal import OutriderThreading
 internal import Synchronization
 
-/// A set of metrics that is scraped as one.
+/// A set of metrics that is scraped as a whole.
 ///
-/// Most services use ``shared``; make one of your own for a test, or to expose a part apart.
-/// Thread-safe.
+/// Most services use ``shared``. Create a registry for a test, or to expose some metrics
+/// separately. Thread-safe.
 ///
-/// Each kind of metric can be registered in two ways. `counter(…)`, `gauge(…)`, `histogram(…)`
-/// and `info(…)` never fail: a definition that cannot be accepted gives an instrument that works
-/// but is not exposed, and that is logged once with advice and counted in
-/// `outrider_registrations_refused_total{reason}`. `register(counter: …)` and its siblings throw
-/// the ``RegistrationError`` instead. The same definition twice gives the same instrument.
+/// Each kind of metric can be registered in two ways. `counter(…)`, `gauge(…)`, `histogram(…)` and
+/// `info(…)` never fail: an invalid definition gives an instrument that works but is not exposed.
+/// It is logged once, with advice, and counted in `outrider_registrations_refused_total{reason}`.
+/// `register(counter: …)` and its siblings throw a ``RegistrationError`` instead. Registering the
+/// same definition again returns the same instrument.
 ///
-/// A family with labels has a ``SeriesLimit``, of 10,000 series unless it is told otherwise. It
-/// is not part of the definition: who registers a family first settles it.
+/// A family with labels has a ``SeriesLimit``, by default 10,000 series. The limit is not part of
+/// the definition: the first registration of a family sets it.
 public final class Registry: Sendable {
     /// The registry that an agent exposes by default.
     public static let shared = Registry()
 
     let surroundings: Surroundings
-    /// Scrapes that are under way.
+    /// Scrapes in progress.
     let renders = SharedRuns<SharedRender.Key, SharedRender?>()
-    /// One scrape is printed and compressed at a time.
+    /// Only one scrape at a time is rendered and compressed.
     let printing = Turns()
-    /// What it is printed into.
+    /// The memory that it is rendered into.
     let memory = PrintingMemory()
-    /// Threads that ask collectors, beyond the first of each scrape.
+    /// Threads that call collectors, beyond the first of each scrape.
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>
     private let histograms: HistogramForm
     private let names: MetricNames
-    /// What scrapes of this registry cost.
+    /// The cost of scrapes of this registry.
     let scrapeFigures: ScrapeFigures
-    /// What swift-metrics records here, whatever factory it came through.
+    /// The swift-metrics handlers of this registry, from all factories.
     let handlers: HandlerStore
     private let attachments = Guarded<[String: any AnyObject & Sendable]>([:])
 
-    /// An empty registry.
+    /// Creates an empty registry.
     ///
     /// - Parameters:
-    ///   - reportsItself: Whether it exposes what it refused and what its scrapes cost
-    ///     (`outrider_…`). Off is for comparing a whole exposition in a test.
-    ///   - histograms: What becomes of histograms whose buckets say nothing of native ones; nil asks
-    ///     `OUTRIDER_HISTOGRAMS` (`classic`, `native` or `both`), then they are classic.
-    ///   - names: Which names metrics and labels may have; nil asks `OUTRIDER_METRIC_NAMES` (`classic`
-    ///     or `utf8`), then they are classic.
-    ///   - labels: How much text labels may be; nil asks `OUTRIDER_LABEL_VALUE_BYTES` and
-    ///     `OUTRIDER_LABEL_BYTES`, then it is ``LabelLimits/standard``.
-    ///   - log: Where its advice goes.
-    ///   - clock: Where it gets the time from; for tests.
+    ///   - reportsItself: Whether the registry exposes its refusals and the cost of its scrapes
+    ///     (`outrider_…`). Turn it off to compare a whole exposition in a test.
+    ///   - histograms: The kind of histograms whose buckets do not specify native ones; if nil,
+    ///     `OUTRIDER_HISTOGRAMS` (`classic`, `native` or `both`), by default classic.
+    ///   - names: The allowed names of metrics and labels; if nil, `OUTRIDER_METRIC_NAMES`
+    ///     (`classic` or `utf8`), by default classic.
+    ///   - labels: The limits on label text; if nil, `OUTRIDER_LABEL_VALUE_BYTES` and
+    ///     `OUTRIDER_LABEL_BYTES`, by default ``LabelLimits/standard``.
+    ///   - log: Receives advice.
+    ///   - clock: The source of time; for tests.
     public convenience init(
         reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
         labels: LabelLimits? = nil, log: DiagnosticLog = .shared,
@@ -65,7 +65,7 @@ public final class Registry: Sendable {
             log: log, clock: clock, rows: .shared)
     }
 
-    /// The same, with rows of its own for hot series, or none.
+    /// The same, with its own per-CPU rows, or none.
     package init(
         reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
         labels: LabelLimits? = nil, log: DiagnosticLog = .shared,
@@ -93,26 +93,27 @@ public final class Registry: Sendable {
 
     var diagnostics: Diagnostics { surroundings.diagnostics }
 
-    /// Removes a metric family, or the whole collector that fills it.
+    /// Removes a metric family, or the whole collector that exposes it.
     ///
-    /// Instruments that were kept go on working, unseen. The name is free for another definition.
+    /// Instruments that the caller kept still work, but are not exposed. The name can be registered
+    /// again with another definition.
     ///
-    /// - Parameter name: As it was registered, with or without `_total` or `_info`.
-    /// - Returns: Whether there was one.
+    /// - Parameter name: The registered name, with or without `_total` or `_info`.
+    /// - Returns: Whether there was such a family.
     @discardableResult
     public func unregister(_ name: String) -> Bool {
-        // What was removed goes when this returns, outside the lock: a callback may have captured
-        // something whose `deinit` comes back here.
+        // Release the removed objects when this returns, outside the lock: a callback may have
+        // captured an object whose `deinit` calls this registry.
         let removed = state.withLock { $0.remove(name) }
         return withExtendedLifetime(removed) { removed != nil }
     }
 
-    /// Whether a collector of this name is registered.
+    /// Whether a collector with this name is registered.
     package func isCollecting(_ name: String) -> Bool {
         snapshot.plans.contains { $0.name == name }
     }
 
-    /// What several instruments of one kind share in this registry, made when it is first asked for.
+    /// An object shared by several instruments in this registry, created at the first request.
     package func attachment<Kind: AnyObject & Sendable>(
         named name: String, _ make: () -> Kind
     ) -> (attachment: Kind, isNew: Bool) {
@@ -124,23 +125,23 @@ public final class Registry: Sendable {
         }
     }
 
-    /// Where the registry's advice goes.
+    /// The log that receives the registry's advice.
     package var log: DiagnosticLog { diagnostics.log }
 
-    /// Handlers of swift-metrics that have an owner.
+    /// The number of swift-metrics handlers that have an owner.
     package var handlerCount: Int { handlers.count }
 
-    /// Scrapes that wait for a render which they will share.
+    /// The number of scrapes that wait for a render they will share.
     package var waitingScrapes: Int { renders.waiting }
 
-    /// The families of this moment, in the order in which they are printed.
+    /// The current families, in the order in which they are written.
     var snapshot: RegistrySnapshot {
         state.withLock { $0.snapshot() }
     }
 
-    // MARK: - What every way of registering comes down to
+    // MARK: - Registration
 
-    /// Registers a family, or finds the one that is there with the same definition.
+    /// Registers a family, or returns the existing one with the same definition.
     func core(
         _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
         _ buckets: Buckets? = nil, limit: SeriesLimit = .standard
@@ -150,7 +151,7 @@ public final class Registry: Sendable {
         return try core(definition, given: name, limit: limit)
     }
 
-    /// Registers a family, or finds the one that is there with the same definition.
+    /// Registers a family, or returns the existing one with the same definition.
     func core(
         _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .standard
     ) throws(RegistrationError) -> FamilyCore {
@@ -160,7 +161,7 @@ public final class Registry: Sendable {
         }
     }
 
-    /// Registers a family, or makes one that is not exposed and says why.
+    /// Registers a family, or logs the error and creates one that is not exposed.
     func coreOrDetached(
         _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
         _ buckets: Buckets? = nil, limit: SeriesLimit = .standard

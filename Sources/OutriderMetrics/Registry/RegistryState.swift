@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names of a registry, who has them, and in what order they are printed.
+// The names in a registry, their owners, and their order in a scrape.
 
-/// What a registry holds behind its lock.
+/// The state that a registry's lock guards.
 struct RegistryState: Sendable {
     enum Owner: Sendable {
         case instruments(FamilyCore)
         case collector(CollectionPlan)
     }
 
-    /// What a removal took away; only there to be let go at the right moment.
+    /// Holds removed objects, so that the caller can release them outside the lock.
     struct Removed: Sendable {
         private let owner: Owner
         private let snapshot: RegistrySnapshot?
@@ -19,13 +19,13 @@ struct RegistryState: Sendable {
         }
     }
 
-    /// Who exposes a family, by the family's name in the text format.
+    /// The owner of each family, by the family's name in the text format.
     private var owners: [String: Owner] = [:]
-    /// Which family has a sample of a name: `x_bucket` belongs to the histogram `x`.
+    /// The family that each sample name belongs to: `x_bucket` belongs to the histogram `x`.
     private var families: [String: String] = [:]
     private var sorted: RegistrySnapshot?
 
-    /// The family with this definition, new or there already; one that is there keeps its limit.
+    /// The family with this definition, created if missing; an existing family keeps its limit.
     mutating func findOrAdd(
         _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .standard,
         _ surroundings: Surroundings
@@ -67,8 +67,8 @@ struct RegistryState: Sendable {
 
     /// Removes a family, or all families of the collector that fills it.
     ///
-    /// - Returns: What was removed, to be let go where no lock is held: the last reference to a
-    ///   callback may free what has a `deinit` of its own. Nil if there was no such family.
+    /// - Returns: The removed objects, for release without a lock: the last reference to a callback
+    ///   may free an object whose `deinit` calls the registry. Nil if there was no such family.
     mutating func remove(_ name: String) -> Removed? {
         guard let family = families[name], let owner = owners[family] else { return nil }
         let removed = Removed(owner: owner, snapshot: sorted)
@@ -89,7 +89,7 @@ struct RegistryState: Sendable {
         return removed
     }
 
-    /// All families by name; computed anew only after a change.
+    /// All families by name; sorted again only after a change.
     mutating func snapshot() -> RegistrySnapshot {
         if let sorted { return sorted }
         var entries: [RegistrySnapshot.Entry] = []
@@ -105,7 +105,7 @@ struct RegistryState: Sendable {
         return snapshot
     }
 
-    /// The collectors, each once.
+    /// All collectors, without duplicates.
     private var plans: [CollectionPlan] {
         var found: [ObjectIdentifier: CollectionPlan] = [:]
         for case .collector(let plan) in owners.values { found[ObjectIdentifier(plan)] = plan }
@@ -113,7 +113,7 @@ struct RegistryState: Sendable {
     }
 
     private func taken(by definition: MetricDefinition) -> String? {
-        // The family's own name first: it gives the better advice.
+        // Check the family's own name first: it makes better advice.
         families[definition.name]
             ?? definition.sampleNames.lazy.compactMap { families[$0] }.first
     }
@@ -148,7 +148,7 @@ struct RegistrySnapshot: Sendable {
         }
     }
 
-    /// The definition that an entry prints.
+    /// The definition of an entry.
     func definition(of entry: Entry) -> MetricDefinition {
         switch entry {
         case .instruments(let core): core.definition

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names that belong to the server: what a service exposes under them is mixed up with what the server stores.
+// Names reserved by servers: a service's samples under them would be mixed up with the server's
+// own.
 
-/// Names that no metric or label of a service may have, in any spelling that a scraper is shown.
+/// Names that no metric or label of a service may have, in any spelling that is exposed.
 enum ReservedNames {
-    /// What a server stores of each scrape, and of its own alerts.
+    /// Samples that a server stores about each scrape and about its own alerts.
     ///
-    /// A sample of the service's under such a name has the labels of the server's, and takes its place: a gauge
-    /// `up` of 0 makes a healthy target look down.
+    /// A sample of the service with such a name has the same labels as the server's sample, and
+    /// replaces it: a gauge `up` of 0 makes a healthy target look down.
     ///
-    /// Source: "Jobs and instances" of the Prometheus documentation, `scrape.go` of Prometheus 2.42 to 3.5; "Automatically
-    /// generated metrics" of vmagent.
+    /// Source: "Jobs and instances" of the Prometheus documentation, `scrape.go` of Prometheus 2.42
+    /// to 3.5; "Automatically generated metrics" of vmagent.
     private static let metrics: Set<String> = [
         "up", "scrape_duration_seconds", "scrape_samples_scraped",
         "scrape_samples_post_metric_relabeling", "scrape_series_added", "scrape_timeout_seconds",
@@ -19,10 +20,10 @@ enum ReservedNames {
         "ALERTS", "ALERTS_FOR_STATE",
     ]
 
-    /// Whether a sample of this name would be one of the server's.
+    /// Whether a server stores its own samples under this name.
     static func isMetric(_ name: String) -> Bool { metrics.contains(name) }
 
-    /// Whether a label of this name belongs to Prometheus.
+    /// Whether Prometheus reserves this label name.
     static func isLabel(_ name: String) -> Bool {
         name.hasPrefix("__") || name == "le" || name == "quantile"
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the scrapes of a registry cost, exposed by the registry itself.
+// Metrics about the scrapes of a registry, exposed by the registry itself.
 
-/// Duration and size of scrapes, and how each collector did.
+/// The duration and size of scrapes, and the duration and failures of each collector.
 struct ScrapeFigures: Sendable {
     let duration: Histogram
     let bytes: Gauge
     let collectorDuration: Family<Gauge>
     let collectorFailures: Family<Counter>
 
-    /// Tells how long a collector took; not for what is merely a closure.
+    /// Records the duration of a collector; closures are not recorded.
     func note(_ plan: CollectionPlan, took duration: Duration) {
         if plan.origin == .collector {
             collectorDuration.with(plan.name).set(duration / .seconds(1))
         }
     }
 
-    /// Registers the figures in `state`, or keeps them unseen.
+    /// Registers the metrics in `state`, or creates them without exposing them.
     init(
         in state: inout RegistryState, isExposed: Bool, histograms: HistogramForm,
         _ surroundings: Surroundings

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many series there are, so that a server can raise an alert before a family reaches its limit.
+// Metrics about the number of series, for alerts before a family reaches its limit.
 
-/// Exposes the numbers of series: of the families that are nearest to their limits, and of all.
+/// Exposes the number of series in total and of the families nearest to their limits.
 struct SeriesCollector: Collector {
-    /// Families at most: each has two series of its own.
+    /// The maximum number of families: each adds two series.
     private static let familyLimit = 20
 
     private static let series = CollectedFamily.gauge(
@@ -34,7 +34,7 @@ struct SeriesCollector: Collector {
             total += count
             if let limit = core.seriesLimit { limited.append((core.definition.name, count, limit)) }
         }
-        // The registry sorts them by name, so that those that are equally near stay the same ones.
+        // The registry is sorted by name, so ties are always resolved in the same way.
         let nearest = limited.enumerated().sorted { first, second in
             let (one, other) = (first.element, second.element)
             let shares = (
@@ -42,7 +42,7 @@ struct SeriesCollector: Collector {
             )
             return shares.0 == shares.1 ? first.offset < second.offset : shares.0 > shares.1
         }.prefix(Self.familyLimit)
-            // In the same order in each scrape, however near they are.
+            // The same order in each scrape, whichever family is nearest.
             .sorted { $0.offset < $1.offset }.map(\.element)
         for family in nearest { samples.add(Self.series, family.count, family.name) }
         for family in nearest { samples.add(Self.limit, family.limit, family.name) }
