@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the numbers of one family live: cells side by side, addressed by index.
+// The memory of a family's numbers: adjacent cells, addressed by index.
 //
 // Every series of a family has the same number of cells. They never move, so an instrument keeps
-// the address; a series that has gone gives its index back for the next one. Series that are
-// counted all the time have a copy of their cells for each CPU besides: CellRows.
+// their address; the index of a removed series is reused for the next one. Frequently updated
+// series also have a copy of their cells for each CPU: CellRows.
 //
 //     chunk 0: n series   chunk 1: n series   chunk 2: 2n   chunk 3: 4n   …   (n: first capacity)
 //
-// Chunks double, so that a million series need twenty allocations and an unlabelled one needs
-// eight or sixteen bytes.
+// Chunks double, so a million series need about twenty allocations, and an unlabelled gauge or
+// counter takes 8 or 16 bytes.
 
 internal import OutriderThreading
 internal import Synchronization
 
 /// The cells of one family; thread-safe.
 ///
-/// It also knows whom to tell when an observation is refused and what time it is, since every
-/// instrument of the family keeps a reference to it and to nothing else.
+/// It also holds the diagnostics and the clock, since it is the only reference that every
+/// instrument of the family keeps.
 @usableFromInline
 final class CellArena: @unchecked Sendable {
-    /// Cells that each series has, side by side.
+    /// The number of adjacent cells of each series.
     let cellsPerSeries: Int
-    /// Where refused observations are counted, and what time it is.
+    /// The diagnostics that count refused observations, and the clock.
     let surroundings: Surroundings
 
     private let firstCapacity: Int
@@ -30,14 +30,14 @@ final class CellArena: @unchecked Sendable {
     private let state = Guarded(State())
 
     @safe private struct State: @unchecked Sendable {
-        // SAFETY: the pointers are only reached under the lock, and freed in `deinit` alone.
+        // SAFETY: the pointers are only accessed under the lock, and freed only in `deinit`.
         var chunks: [UnsafeMutablePointer<Atomic<UInt64>>] = unsafe []
         var free: [Int] = []
         var used = 0
         var capacity = 0
     }
 
-    /// An empty arena; memory comes with the first series.
+    /// Creates an empty arena; it allocates memory with the first series.
     init(cellsPerSeries: Int, firstCapacity: Int, surroundings: Surroundings) {
         self.cellsPerSeries = cellsPerSeries
         self.firstCapacity = max(1, firstCapacity)
@@ -47,29 +47,29 @@ final class CellArena: @unchecked Sendable {
     deinit {
         let chunks = unsafe state.withLock { unsafe $0.chunks }
         for unsafe(number, chunk) in unsafe chunks.enumerated() {
-            // SAFETY: instruments keep the arena alive, so no cell is in use any more.
+            // SAFETY: instruments keep the arena alive, so all cells are unused now.
             unsafe chunk.deinitialize(count: seriesCount(ofChunk: number) * cellsPerSeries)
             unsafe chunk.deallocate()
         }
     }
 
-    /// Whether an instrument of the family was ever given an exemplar.
+    /// Whether an instrument of the family has ever had an exemplar.
     ///
-    /// ORDERING: relaxed; a scrape that does not see it yet leaves the exemplar for the next.
+    /// ORDERING: relaxed; a scrape that does not see it yet leaves the exemplar to the next scrape.
     var mayHaveExemplars: Bool { exemplarsGiven.load(ordering: .relaxed) }
 
-    /// An instrument of the family was given an exemplar.
+    /// Notes that an instrument of the family has an exemplar.
     func noteExemplar() { exemplarsGiven.store(true, ordering: .relaxed) }
 
-    /// Whether a series of the family was ever given rows.
+    /// Whether a series of the family has ever had per-CPU rows.
     ///
-    /// ORDERING: relaxed; a scrape that does not see it yet reads what was counted until then.
+    /// ORDERING: relaxed; a scrape that does not see it yet reads the counts up to then.
     var mayHaveRows: Bool { rowsGiven.load(ordering: .relaxed) }
 
-    /// A series of the family is given rows.
+    /// Notes that a series of the family is about to get per-CPU rows.
     func noteRows() { rowsGiven.store(true, ordering: .relaxed) }
 
-    /// Hands out the cells of one series, all zero.
+    /// Allocates the cells of one series, all zero.
     func allocate() -> Cell {
         state.withLock { state in
             if let index = state.free.popLast() { return cell(at: index, in: state) }
@@ -84,9 +84,9 @@ final class CellArena: @unchecked Sendable {
         }
     }
 
-    /// Takes a series' cells back, for the next series to use.
+    /// Frees the cells of a series for reuse by the next series.
     ///
-    /// Called when the last reference to its instrument is gone, so nobody writes to them.
+    /// Called when the last reference to the instrument is gone, so no thread writes to them.
     func release(_ first: Cell) {
         for offset in 0..<cellsPerSeries {
             first.advanced(by: offset).set(0)
@@ -96,8 +96,8 @@ final class CellArena: @unchecked Sendable {
         }
     }
 
-    /// Which series has these cells: looked up in the few chunks there are, so that no instrument
-    /// needs a word to remember it.
+    /// The index of the series that these cells belong to, found by searching the few chunks, so
+    /// that instruments need not store it.
     private func index(of cell: Cell, in state: State) -> Int? {
         var start = 0
         for unsafe(number, chunk) in unsafe state.chunks.enumerated() {
@@ -118,7 +118,7 @@ final class CellArena: @unchecked Sendable {
     }
 
     private func cell(at index: Int, in state: State) -> Cell {
-        // Chunk k > 0 starts at index n · 2^(k-1), so the highest bit of index / n tells k.
+        // Chunk k > 0 starts at index n · 2^(k-1), so k follows from the highest bit of index / n.
         let multiple = index / firstCapacity
         let number = Int.bitWidth - multiple.leadingZeroBitCount
         let start = number == 0 ? 0 : firstCapacity << (number - 1)

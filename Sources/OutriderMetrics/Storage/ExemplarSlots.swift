@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The exemplars of one series: at most one for a counter or for each bucket of a histogram.
 //
-// A series without exemplars has none of this. With them, a slot takes a new one at most once a
-// second, so that a route with 100,000 requests a second renders one and not 100,000; the others
-// pay one clock and one load. Slots are taken by a compare-and-exchange of the time, so two threads
-// never render for the same second.
+// They are allocated with the first exemplar. A slot accepts a new exemplar at most once a second,
+// so that a route with 100,000 requests a second renders one and not 100,000; the other requests
+// only read the clock and load a word. A compare-and-exchange of the time claims a slot, so two
+// threads never render for the same second.
 
 internal import OutriderThreading
 internal import Synchronization
 
 /// Exemplars of one series; thread-safe.
 final class ExemplarSlots: Sendable {
-    /// How long an exemplar stays at least.
+    /// The minimum time between two exemplars of a slot.
     private static let intervalMilliseconds: UInt64 = 1_000
 
     private final class Slot: Sendable {
-        /// When the exemplar was taken, in milliseconds of the clock's uptime and one; 0 for never.
+        /// When the exemplar was taken, in milliseconds of the clock's uptime plus one; 0 for
+        /// never.
         let taken = Atomic<UInt64>(0)
         let rendered = Guarded<[UInt8]>([])
     }
@@ -26,16 +27,16 @@ final class ExemplarSlots: Sendable {
         slots = (0..<count).map { _ in Slot() }
     }
 
-    /// Takes `exemplar` if it is time for a new one; asks for it only then.
+    /// Evaluates and stores `exemplar` if the slot accepts a new one.
     ///
-    /// `milliseconds` is the clock's uptime, for those who know it already.
+    /// `milliseconds` is the clock's uptime, for callers that have already read it.
     func offer(
         _ exemplar: () -> Exemplar?, value: Double, at index: Int, _ surroundings: Surroundings,
         milliseconds: UInt64?
     ) {
         let slot = slots[index]
         let now = (milliseconds ?? surroundings.coarseMilliseconds) + 1
-        // ORDERING: relaxed; the time guards no memory, the text has its own lock.
+        // ORDERING: relaxed; the time does not guard other memory, and the text has its own lock.
         let last = slot.taken.load(ordering: .relaxed)
         if last != 0, now < last + Self.intervalMilliseconds { return }
         guard let exemplar = exemplar() else { return }
@@ -56,13 +57,13 @@ final class ExemplarSlots: Sendable {
         slot.rendered.withLock { $0 = text }
     }
 
-    /// The end of a line with the exemplar; empty if there is none.
+    /// The exemplar as the end of a line; empty if there is none.
     func rendered(at index: Int) -> [UInt8] {
         slots[index].rendered.withLock { $0 }
     }
 }
 
-/// The exemplars of an instrument, made when the first one is given.
+/// The exemplars of an instrument, allocated with the first one.
 struct LazyExemplars: ~Copyable, Sendable {
     private let slots = OnceReference<ExemplarSlots>()
 
@@ -75,7 +76,7 @@ struct LazyExemplars: ~Copyable, Sendable {
             return slots.offer(
                 exemplar, value: value, at: index, arena.surroundings, milliseconds: milliseconds)
         }
-        // A service that never has an exemplar to give pays for none.
+        // A service that never offers an exemplar allocates nothing.
         guard let first = exemplar() else { return }
         slots.storeIfNil(ExemplarSlots(count))
             .offer(

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash of label values: short, quick, and different in each process.
+// A hash of label values: short, fast, and different in each process.
 //
 // Sixteen bytes at a time are mixed with secret keys and folded by one 64 by 64 bit multiplication,
-// a step that Go's map hash and wyhash take too. It is no cryptographic hash; the keys are random,
-// so that whoever chooses label values from outside cannot choose ones that collide.
+// as in Go's map hash and wyhash. It is not a cryptographic hash, but the keys are random, so that
+// an outsider who chooses label values cannot choose colliding ones.
 
 /// Hashes of label values.
 enum LabelHash {
-    /// What makes the hashes of a process its own.
+    /// The keys that make the hashes of each process different.
     typealias Keys = (UInt64, UInt64)
 
-    // Drawn once in a process, when the first family is made.
+    // Generated once in a process, when the first family is created.
     static let keys: Keys = (.random(in: .min ... .max), .random(in: .min ... .max))
 
-    /// 64 well mixed bits.
+    /// A well-mixed 64-bit hash.
     static func of(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64 {
         unsafe of(bytes, keys, seed: 0)
     }
 
-    /// A hash of several texts in their order.
+    /// A hash of several strings in their order.
     struct Sum {
         private let keys: Keys
         private var hash: UInt64 = 0
@@ -32,7 +32,7 @@ enum LabelHash {
             unsafe hash = LabelHash.of(bytes, keys, seed: hash)
         }
 
-        /// 30 bits.
+        /// The hash in 30 bits.
         @inline(__always)
         var bits: UInt64 { hash >> 34 }
     }
@@ -47,14 +47,14 @@ enum LabelHash {
         guard let base = bytes.baseAddress else { return fold(hash, second) }
         let raw = unsafe UnsafeRawPointer(base)
         var index = 0
-        // SAFETY: here and below, what is loaded lies within the buffer.
+        // SAFETY: here and below, all loads are within the buffer.
         while index + 16 < count {
             let low = unsafe raw.loadUnaligned(fromByteOffset: index, as: UInt64.self)
             let high = unsafe raw.loadUnaligned(fromByteOffset: index + 8, as: UInt64.self)
             hash = fold(low ^ second, high ^ hash)
             index += 16
         }
-        // The rest, up to 16 bytes; with the length, these tell different bytes apart.
+        // The remaining bytes, at most 16; the length distinguishes inputs with the same loads.
         var (low, high): (UInt64, UInt64) = (0, 0)
         let rest = count - index
         if rest >= 8 {
@@ -71,7 +71,7 @@ enum LabelHash {
             fold(low ^ second, high ^ hash), first ^ second ^ UInt64(truncatingIfNeeded: count))
     }
 
-    /// A hash of a label and of pairs of texts, the same for each order of the pairs.
+    /// A hash of a label and of pairs of strings, independent of the order of the pairs.
     static func of(_ label: String, _ pairs: [(String, String)], seed: UInt64) -> UInt64 {
         let keys = keys
         var sum: UInt64 = 0

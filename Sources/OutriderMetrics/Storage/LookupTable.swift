@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the series of a family are: a hash table over blocks of them, read without a lock.
+// The index of a family's series: a hash table over blocks of series, read without a lock.
 //
-//     slots   open addressing, linear probing; each: 32 bits of hash | block number | place
+//     slots   open addressing, linear probing; each: 32 bits of hash | block | index in the block
 //     blocks  SeriesBlock, appended to, never changed in place
 //
 // One thread at a time fills free slots, under the lock of the series table. Readers see a slot
-// empty or whole. When there is no room for more, a table twice the size takes its place; this one
-// stays as it is until its last reader has left (ReaderGate).
+// either empty or complete. When the table is full, one with twice the slots replaces it; the old
+// one stays unchanged until its last reader has left (ReaderGate).
 
 internal import Synchronization
 
@@ -18,7 +18,7 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// A slot of the table, packed into 64 bits: hash (32) | block (20) | place in the block (12).
+/// A slot of the table, packed into 64 bits: hash (32) | block (20) | index in the block (12).
 enum Slot {
     static let empty: UInt64 = 0
     static let tombstone: UInt64 = 1
@@ -26,7 +26,7 @@ enum Slot {
     private static let blockBits: UInt64 = 20
 
     static func pack(hash: UInt64, block: Int, index: Int) -> UInt64 {
-        // Blocks count from 1 here, so that no packed slot equals `empty` or `tombstone`.
+        // Blocks are numbered from 1 here, so that no packed slot equals `empty` or `tombstone`.
         hash << 32 | UInt64(block + 1) << indexBits | UInt64(index)
     }
 
@@ -39,21 +39,21 @@ enum Slot {
     static func index(in slot: UInt64) -> Int { Int(slot & (1 << indexBits - 1)) }
 }
 
-/// A hash table of series; see above for who may do what.
+/// A hash table of series; the comment above says which thread may do what.
 @safe final class LookupTable: @unchecked Sendable {
-    // SAFETY (of `@unchecked`): slots are atomic; a block is put into the directory before the first
-    // slot that names it is stored with release, and never changes.
+    // SAFETY (of `@unchecked`): slots are atomic; a block is added to the directory before the
+    // first slot that refers to it is stored with release, and never changes.
     let slotCount: Int
     private let slots: UnsafeMutablePointer<Atomic<UInt64>>
     private let directory: UnsafeMutablePointer<Unmanaged<SeriesBlock>>
     private let blockCapacity: Int
     private var blockCount = 0
 
-    /// An empty table.
+    /// Creates an empty table.
     ///
     /// - Parameters:
     ///   - slotCount: A power of two.
-    ///   - blocks: Those that there are.
+    ///   - blocks: The existing blocks.
     init(slotCount: Int, blocks: [SeriesBlock]) {
         self.slotCount = slotCount
         blockCapacity = blocks.count * 2 + max(2, slotCount / 512)
@@ -64,13 +64,13 @@ enum Slot {
     }
 
     deinit {
-        // SAFETY: `add` initialised so many, and nobody reads now.
+        // SAFETY: `add` initialised `blockCount` entries, and there are no readers now.
         for index in 0..<blockCount { unsafe directory[index].release() }
         unsafe directory.deallocate()
         unsafe slots.deallocate()
     }
 
-    /// Adds a block; false if there is no room for it.
+    /// Adds a block; false if the directory is full.
     func add(_ block: SeriesBlock) -> Bool {
         guard blockCount < blockCapacity else { return false }
         unsafe (directory + blockCount).initialize(to: Unmanaged.passRetained(block))
@@ -78,16 +78,16 @@ enum Slot {
         return true
     }
 
-    /// Fills the first free slot for a series.
+    /// Stores a series in the first free slot of its probe sequence.
     func insert(_ packed: UInt64) {
         let mask = slotCount - 1
         var position = Int(Slot.hash(in: packed)) & mask
         while slot(at: position) != Slot.empty { position = (position + 1) & mask }
-        // ORDERING: release, so that who sees the slot sees the series.
+        // ORDERING: release, so that a thread that sees the slot sees the series.
         unsafe slots[position].store(packed, ordering: .releasing)
     }
 
-    /// Leaves a mark where a series was.
+    /// Replaces a slot with a tombstone.
     func clear(at position: Int) {
         unsafe slots[position].store(Slot.tombstone, ordering: .releasing)
     }
@@ -107,14 +107,14 @@ enum Slot {
         unsafe slots[position].load(ordering: .acquiring)
     }
 
-    /// Where a series is, and in which slot that stands.
+    /// The location of a series: its slot, its block, and its index in the block.
     struct Place {
         let slot: Int
         let block: Int
         let index: Int
     }
 
-    /// The place of a series with this hash for which `isIt` holds.
+    /// The location of the series with this hash for which `isIt` is true.
     @inline(__always)
     func find(_ hash: UInt64, where isIt: (_ block: SeriesBlock, _ index: Int) -> Bool) -> Place? {
         let mask = slotCount - 1
@@ -124,7 +124,7 @@ enum Slot {
             if slot == Slot.empty { return nil }
             if slot != Slot.tombstone, Slot.hash(in: slot) == hash {
                 let (block, index) = (Slot.block(in: slot), Slot.index(in: slot))
-                // SAFETY: a block is in the directory before a slot names it.
+                // SAFETY: a block is in the directory before a slot refers to it.
                 let isFound = unsafe directory[block]._withUnsafeGuaranteedRef { isIt($0, index) }
                 if isFound { return Place(slot: position, block: block, index: index) }
             }
@@ -132,7 +132,7 @@ enum Slot {
         }
     }
 
-    /// Calls `body` with the instrument of the plain series with these values; nil if there is none.
+    /// Calls `body` with the instrument of the plain series with these values; nil if missing.
     @inline(__always)
     func withInstrument<let count: Int, Result>(
         _ hash: UInt64, _ values: SeriesKey.Values<count>, _ key: SeriesKey,

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run of series that grows at its end only, so that a scrape can read it without a lock.
+// An append-only block of series, which a scrape reads without a lock.
 //
-// A series is a record (where its labels end, which cell it has, when it was made), its rendered
-// labels, which start where those before it end, and its instrument. One thread at a time appends,
-// under the table's lock. Everything below `published` never changes again but for the mark that a
-// series was removed or hidden, and for a creation time that a reset changes; `published` is stored with
-// release and loaded with acquire, so a reader sees whole series only.
+// A series consists of a record (where its labels end, its cell, its creation time), its rendered
+// labels, which follow those of the series before it, and its instrument. One thread at a time
+// appends, under the table's lock. Below `published`, only two things change: the mark that a
+// series was removed or hidden, and a creation time, on a reset. `published` is stored with release
+// and loaded with acquire, so a reader only sees complete series.
 //
-// The block owns its instruments until it is freed, removed ones too. So whoever can still print
-// a series keeps its cells from being given to another one.
+// The block owns its instruments, removed ones included, until it is freed. So the cells of a
+// series are not reused while a scrape can still read the series.
 
 internal import Synchronization
 
-/// What a scrape needs to print one series.
+/// The data that a scrape needs to write one series.
 struct SeriesRecord: ~Copyable {
     let cell: Cell
     let labelsEnd: Int32
-    /// When it began to count from zero, as the table counts time.
+    /// When it started to count from zero, in the table's units.
     ///
-    /// ORDERING: relaxed; it stands for itself.
+    /// ORDERING: relaxed; it does not guard other memory.
     let created: Atomic<UInt32>
 }
 
-/// Whether scrapes print a series.
+/// Whether scrapes write a series.
 enum SeriesMark: UInt8, AtomicRepresentable {
     case shown
-    /// It was idle, and the service holds its instrument.
+    /// Idle, but the service holds its instrument.
     case hidden
     case removed
 }
 
-/// A fixed number of places for series, filled from the front.
+/// A fixed number of slots for series, filled from the front.
 @safe final class SeriesBlock: @unchecked Sendable {
     // SAFETY (of `@unchecked`): `append` is called under the table's lock only; readers stay
     // below `published`.
@@ -40,7 +40,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
     private let records: UnsafeMutablePointer<SeriesRecord>
     private let instruments: UnsafeMutablePointer<AnyObject>
     private let marks: UnsafeMutablePointer<Atomic<SeriesMark>>
-    /// What the last scrape saw of each series; only in a family that forgets idle ones.
+    /// The last scrape's observation of each series; only in a family with an idle time.
     private let watches: UnsafeMutablePointer<IdleWatch>?
     private let labels: UnsafeMutablePointer<UInt8>
     private let published = Atomic<Int>(0)
@@ -58,7 +58,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
 
     deinit {
         let count = self.count
-        // SAFETY: the first `count` places were initialised by `append`, and nobody reads now.
+        // SAFETY: `append` initialised the first `count` slots, and there are no readers now.
         unsafe records.deinitialize(count: count).deallocate()
         unsafe instruments.deinitialize(count: count).deallocate()
         unsafe marks.deinitialize(count: count).deallocate()
@@ -66,7 +66,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
         unsafe labels.deallocate()
     }
 
-    /// Series that readers may look at, removed ones included.
+    /// The number of series that readers may access, removed ones included.
     var count: Int {
         published.load(ordering: .acquiring)
     }
@@ -76,7 +76,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
         labelsUsed.load(ordering: .relaxed)
     }
 
-    /// Adds a series, or returns `false` when the block has no place for it.
+    /// Adds a series; returns `false` if the block is full.
     func append(
         _ instrument: AnyObject, cell: Cell, labels key: UnsafeBufferPointer<UInt8>,
         created: UInt32
@@ -90,7 +90,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
         }
         let record = SeriesRecord(
             cell: cell, labelsEnd: Int32(start + key.count), created: Atomic(created))
-        // SAFETY: `index` is below the capacity, and its place was never initialised.
+        // SAFETY: `index` is below the capacity, and its slot is not initialised yet.
         unsafe (records + index).initialize(to: record)
         unsafe (instruments + index).initialize(to: instrument)
         unsafe (marks + index).initialize(to: Atomic(.shown))
@@ -98,7 +98,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
             unsafe (watches + index).initialize(to: IdleWatch())
         }
         labelsUsed.store(start + key.count, ordering: .relaxed)
-        // ORDERING: release, so that a scrape that sees the new count sees the series behind it.
+        // ORDERING: release, so that a scrape that sees the new count sees the series.
         published.store(index + 1, ordering: .releasing)
         return true
     }
@@ -117,13 +117,13 @@ enum SeriesMark: UInt8, AtomicRepresentable {
         unsafe records[index].cell
     }
 
-    /// When a series began to count from zero, as the table counts time.
+    /// When a series started to count from zero, in the table's units.
     func created(at index: Int) -> UInt32 {
         // SAFETY: callers pass an index below `count`.
         unsafe records[index].created.load(ordering: .relaxed)
     }
 
-    /// Changes when a series counts as made.
+    /// Sets the creation time of a series.
     func setCreated(at index: Int, to created: UInt32) {
         // SAFETY: callers pass an index below `count`.
         unsafe records[index].created.store(created, ordering: .relaxed)
@@ -135,7 +135,7 @@ enum SeriesMark: UInt8, AtomicRepresentable {
         unsafe instruments[index]
     }
 
-    /// Calls `body` with the instrument of a series, whose references are not counted for it.
+    /// Calls `body` with the instrument of a series, without counting a reference.
     @inline(__always)
     func withInstrument<Result>(at index: Int, _ body: (AnyObject) -> Result) -> Result {
         // SAFETY: callers pass an index below `count`; the block owns the instrument.
@@ -143,53 +143,53 @@ enum SeriesMark: UInt8, AtomicRepresentable {
         return unsafe instrument._withUnsafeGuaranteedRef { body($0) }
     }
 
-    // ORDERING: relaxed, here and below; a scrape that runs now may print the series once more.
+    // ORDERING: relaxed, here and below; a concurrent scrape may write the series once more.
 
-    /// Whether scrapes print a series.
+    /// Whether scrapes write a series.
     func mark(of index: Int) -> SeriesMark {
         unsafe marks[index].load(ordering: .relaxed)
     }
 
-    /// Whether scrapes print a series.
+    /// Whether scrapes write a series.
     func isShown(at index: Int) -> Bool { mark(of: index) == .shown }
 
     /// Whether a series was removed.
     func isRemoved(at index: Int) -> Bool { mark(of: index) == .removed }
 
-    /// Tells scrapes to print a series from now on, or to pass over it.
+    /// Sets whether scrapes write a series.
     func setMark(of index: Int, to mark: SeriesMark) {
         unsafe marks[index].store(mark, ordering: .relaxed)
     }
 }
 
-// MARK: - What expiry needs
+// MARK: - Expiry
 
 // Called under the table's lock only.
 extension SeriesBlock {
-    /// What the last scrape saw of a series; of a family that does not look, nothing.
+    /// The last scrape's observation of a series; an empty one in a family without an idle time.
     func watch(of index: Int) -> IdleWatch {
         // SAFETY: callers pass an index below `count`.
         unsafe watches?[index] ?? IdleWatch()
     }
 
-    /// Remembers what a scrape saw of a series.
+    /// Stores a scrape's observation of a series.
     func setWatch(of index: Int, to watch: IdleWatch) {
         // SAFETY: callers pass an index below `count`.
         unsafe watches?[index] = watch
     }
 
-    /// Whether this block holds the only reference to an instrument, which is of this class.
+    /// Whether this block holds the only reference to an instrument, which must be of this class.
     ///
-    /// Weak references do not count. If it does, nobody records on it and nobody can come by it but
-    /// through the table; what was recorded before is seen by whoever asked.
+    /// Weak references do not count. If it does, no thread records on the instrument, and the table
+    /// is the only way to get it; earlier recordings are visible to the caller.
     func isUnheld<Instrument: AnyObject>(at index: Int, as _: Instrument.Type) -> Bool {
-        // Of an `AnyObject`, the runtime cannot tell in a build without optimization.
+        // In a build without optimization, the runtime cannot check this for an `AnyObject`.
         // SAFETY: callers pass an index below `count`, and the class of the family's instruments.
         let isUnheld = unsafe (instruments + index).withMemoryRebound(
             to: Instrument.self, capacity: 1
         ) { unsafe isKnownUniquelyReferenced(&$0.pointee) }
-        // ORDERING: pairs with the release in the runtime's decrement of the count, so that the last
-        // numbers of whoever let go are seen.
+        // ORDERING: pairs with the release in the runtime's decrement of the count, so that the
+        // last numbers recorded by the former holder are visible.
         if isUnheld { atomicMemoryFence(ordering: .acquiring) }
         return isUnheld
     }

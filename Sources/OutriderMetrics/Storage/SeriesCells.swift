@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where an instrument adds: to the cells of its series, or to the row of its CPU.
+// The target of an instrument's additions: the cells of its series, or the row of the current CPU.
 //
-// An atomic add costs little while one CPU does it, and much when several do it to one word: the
-// word's cache line travels between them. A series that is added to all the time is therefore given
-// rows, one for each CPU (CellRows), once and for as long as it lives. What was counted before stays
-// in its cells, and so does what a thread adds that has not seen the change; a scrape adds both.
+// An atomic add is cheap while only one CPU does it, and expensive when several CPUs add to the
+// same word, since its cache line moves between them. So a frequently updated series gets per-CPU
+// rows (CellRows), and keeps them until it is reset or freed. Earlier counts stay in its cells, as
+// do additions by threads that have not seen the change; a scrape adds both.
 //
-//     cells ── hot: twice among 16,384 additions, within a second ──▶ cells + rows
+//     cells ── two sampled additions (1 in 16,384) within a second ──▶ cells + rows
 
 public import COutriderCells
 internal import OutriderThreading
 public import Synchronization
 
-/// The numbers of a counter or histogram, for those who add; thread-safe.
+/// The numbers of a counter or histogram, for writers; thread-safe.
 @usableFromInline
 struct SeriesCells: ~Copyable, Sendable {
-    /// The address of the first cell; or a place among rows, which is odd.
+    /// The address of the first cell, or a row pointer, which is odd.
     @usableFromInline let place: Atomic<UInt64>
 
     init(_ cell: Cell) {
         place = Atomic(cell.address)
     }
 
-    /// Adds to a whole number; wraps at 2^64.
+    /// Adds to an integer; wraps at 2^64.
     ///
-    /// - Returns: Whether it is time to call ``warmUp(_:in:)``.
+    /// - Returns: Whether to call ``warmUp(_:in:)``.
     @inlinable
     @inline(__always)
     func add(_ amount: UInt64, at offset: Int = 0) -> Bool {
-        // ORDERING: acquire, so that who sees a place sees rows that are zero.
+        // ORDERING: acquire, so that a thread that sees a row pointer sees rows that are zero.
         let place = place.load(ordering: .acquiring) &+ UInt64(truncatingIfNeeded: offset &* 8)
         if place & 1 != 0 {
             if !outrider_rows_add(place, amount) { Self.addShared(amount, at: place) }
             return false
         }
-        // SAFETY: the instrument has the cells until it gives them back.
+        // SAFETY: the instrument owns the cells until it releases them.
         return Self.isSample(unsafe Cell(address: place).add(amount))
     }
 
     /// Adds to a fraction.
     ///
-    /// - Returns: Whether it is time to call ``warmUp(_:in:)``.
+    /// - Returns: Whether to call ``warmUp(_:in:)``.
     @inlinable
     @inline(__always)
     func add(fraction amount: Double, at offset: Int) -> Bool {
@@ -54,7 +54,7 @@ struct SeriesCells: ~Copyable, Sendable {
         return Self.isSample(unsafe Cell(address: place).add(amount))
     }
 
-    /// One of 16,384 numbers, whatever their pattern.
+    /// True for one in 16,384 values, whatever their pattern.
     @inlinable
     @inline(__always)
     static func isSample(_ bits: UInt64) -> Bool {
@@ -71,7 +71,7 @@ struct SeriesCells: ~Copyable, Sendable {
         CellRows.word(of: place, row: 0).add(amount)
     }
 
-    /// Gives the series rows if it is hot.
+    /// Gives the series per-CPU rows if it is updated frequently.
     func warmUp(_ count: Int, in arena: CellArena) {
         let bits = place.load(ordering: .acquiring)
         guard !CellRows.isPlace(bits), let rows = arena.surroundings.rows,
@@ -82,38 +82,40 @@ struct SeriesCells: ~Copyable, Sendable {
             let new = rows.take(count, for: cell, at: arena.surroundings.coarseMilliseconds)
         else { return }
         arena.noteRows()
-        // ORDERING: release, so that who sees the place sees rows that are zero.
+        // ORDERING: release, so that a thread that sees the row pointer sees rows that are zero.
         let isOurs = place.compareExchange(
             expected: bits, desired: new, ordering: .acquiringAndReleasing
         ).exchanged
         if !isOurs { rows.giveBack(new, count) }
     }
 
-    /// Makes all numbers zero; an addition at this moment may be lost or stay.
+    /// Sets all numbers to zero; a concurrent addition may or may not be lost.
     ///
-    /// Rows belong to their CPUs, so nobody else can make them zero. Nor can the cells take away what is in
-    /// them: a sum that adds up a large number and its opposite has no digits left for small ones. So the
-    /// series leaves its rows, and counts in its cells until it is given rows again.
+    /// Rows belong to their CPUs, so no other thread can set them to zero. Nor can the cells hold
+    /// the opposite amounts: a sum of a large number and its opposite has no digits left for small
+    /// ones. So the series is detached from its rows, and counts in its cells until it gets rows
+    /// again.
     func reset(_ count: Int, in arena: CellArena) {
         let bits = place.load(ordering: .acquiring)
         let cell = numbers.cell
         if CellRows.isPlace(bits), let rows = arena.surroundings.rows {
             rows.leave(bits, of: cell, at: arena.surroundings.coarseMilliseconds)
-            // ORDERING: release, as for every place. Where it fails, another thread has reset the series.
+            // ORDERING: release, as for every row pointer. If it fails, another thread has reset
+            // the series.
             _ = place.compareExchange(
                 expected: bits, desired: cell.address, ordering: .acquiringAndReleasing)
         }
         for offset in 0..<count { cell.advanced(by: offset).set(0) }
     }
 
-    /// Gives all back; nobody adds any more.
+    /// Releases cells and rows, once no thread adds to them any more.
     func giveBack(_ count: Int, to arena: CellArena) {
         let cell = numbers.cell
         giveRowsBack(count, to: arena)
         arena.release(cell)
     }
 
-    /// Gives the rows back; nobody adds any more.
+    /// Releases the rows, once no thread adds to them any more.
     func giveRowsBack(_ count: Int, to arena: CellArena) {
         let numbers = numbers
         guard let rows = arena.surroundings.rows else { return }
@@ -121,7 +123,7 @@ struct SeriesCells: ~Copyable, Sendable {
         rows.giveLeftBack(of: numbers.cell, count)
     }
 
-    /// The numbers, for those who read.
+    /// The numbers, for readers.
     var numbers: SeriesNumbers {
         let bits = place.load(ordering: .acquiring)
         guard CellRows.isPlace(bits) else {
@@ -131,10 +133,10 @@ struct SeriesCells: ~Copyable, Sendable {
     }
 }
 
-/// When series were seen last of which one addition of 16,384 is seen.
+/// The last times at which one of a series' sampled additions (1 in 16,384) was seen.
 private enum Heat {
     private static let size = 256
-    /// Twice within so many milliseconds is hot.
+    /// Two sampled additions within this many milliseconds make a series frequently updated.
     private static let interval: UInt64 = 1_000
 
     private final class Entry: Sendable {
@@ -144,13 +146,14 @@ private enum Heat {
 
     private static let entries = (0..<size).map { _ in Entry() }
 
-    /// Whether the series with its cells there was seen a moment ago; it is seen now.
+    /// Whether the series with cells at this address was sampled within the interval; also records
+    /// this sample.
     ///
-    /// Series share entries: one may push another out, which then is hot a little later.
+    /// Series share entries: if one replaces another, the other gets its rows a little later.
     static func isHot(_ address: UInt64, at milliseconds: UInt64) -> Bool {
         let number = Int((address &* 0x9E37_79B9_7F4A_7C15) >> 56)
         let entry = entries[number]
-        // ORDERING: relaxed; a wrong guess gives rows a little earlier or later.
+        // ORDERING: relaxed; a wrong result gives rows a little earlier or later.
         let last = entry.seen.exchange(milliseconds, ordering: .relaxed)
         let isSame = entry.address.exchange(address, ordering: .relaxed) == address
         return isSame && milliseconds &- last < interval

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The series of a family as one who may change them sees them: under the lock of the series table.
+// The mutable state of a series table, accessed under the table's lock.
 //
-// The rendered label block (`method="GET",route="/"`) is the key. It is injective, because label
-// names are fixed and in one order and values are escaped, so nothing but it needs to be kept.
+// The rendered label block (`method="GET",route="/"`) is the key. It is unique, because label names
+// are fixed and in one order and values are escaped, so no other key is stored.
 //
-// A removed series leaves a tombstone and its record. Once the dead outnumber the living the
-// table is built anew from the living, so memory stays within twice what is in use.
+// Removing a series leaves a tombstone and its record. Once removed series outnumber the remaining
+// ones, the table is rebuilt from the latter, so memory stays within twice what is in use.
 
-/// The series of a family; its table keeps all but one thread away.
+/// The series of a family; the table serializes access.
 struct SeriesIndex: Sendable {
-    /// Above this many dead series a rebuild is worth its while.
+    /// Up to this many removed series, a rebuild is not worthwhile.
     private static let fewDead = 32
-    /// Series in a block at most; a slot has 12 bits for the place.
+    /// The maximum number of series in a block; a slot has 12 bits for the index.
     private static let largestBlock = 1024
-    /// Bytes of labels for which a block makes room at most, unless one series alone needs more.
+    /// The maximum number of bytes that a block allocates for labels, unless one series needs more.
     private static let roomForLabels = 128 << 10
 
-    /// What a series is made from.
+    /// Creates the instrument of a new series.
     typealias Maker = () -> (instrument: AnyObject, cell: Cell)
 
     typealias Place = LookupTable.Place
@@ -26,22 +26,22 @@ struct SeriesIndex: Sendable {
     private let overflowKey: [UInt8]
     private let key: SeriesKey
 
-    /// Where they are, for readers too.
+    /// The lookup table, which readers use too.
     private(set) var lookup: LookupTable
     private(set) var blocks: [SeriesBlock] = []
-    /// Series that exist, the overflow series included.
+    /// The number of current series, including the overflow series.
     private(set) var living = 0
-    /// Bytes of their rendered labels.
+    /// The number of bytes of their rendered labels.
     private(set) var labelBytes = 0
     private var occupied = 0  // slots in use, tombstones included
     private var dead = 0
     private var overflowPlace: (block: Int, index: Int)?
 
     /// - Parameters:
-    ///   - expectsMany: False for a family without labels, which has one series for good.
-    ///   - isWatched: Whether to make room for what scrapes saw of each series.
+    ///   - expectsMany: False for a family without labels, which only ever has one series.
+    ///   - isWatched: Whether to allocate memory for the observations of scrapes.
     ///   - overflowKey: The rendered labels of the overflow series; empty if there is none.
-    ///   - key: How they are hashed.
+    ///   - key: Hashes the series.
     init(expectsMany: Bool, isWatched: Bool, overflowKey: [UInt8], key: SeriesKey) {
         self.expectsMany = expectsMany
         self.isWatched = isWatched
@@ -54,7 +54,7 @@ struct SeriesIndex: Sendable {
         unsafe self.key.hash(of: key)
     }
 
-    // MARK: - Finding
+    // MARK: - Lookup
 
     func find(_ key: UnsafeBufferPointer<UInt8>, hash: UInt64) -> Place? {
         lookup.find(hash) { block, index in
@@ -66,12 +66,12 @@ struct SeriesIndex: Sendable {
         blocks[place.block].instrument(at: place.index)
     }
 
-    /// The instrument of the overflow series, if there is one.
+    /// The instrument of the overflow series; nil if it does not exist yet.
     var overflow: AnyObject? {
         overflowPlace.map { blocks[$0.block].instrument(at: $0.index) }
     }
 
-    /// Whether one more series would be more than `limit`; the overflow series is none of them.
+    /// Whether one more series would exceed `limit`; the overflow series does not count.
     func isFull(_ limit: Int) -> Bool {
         living - (overflowPlace == nil ? 0 : 1) >= limit
     }
@@ -84,7 +84,7 @@ struct SeriesIndex: Sendable {
 
     // MARK: - Adding
 
-    /// Adds a series that is not there.
+    /// Adds a series that does not exist yet.
     mutating func append(
         _ instrument: AnyObject, cell: Cell, key: UnsafeBufferPointer<UInt8>, hash: UInt64,
         created: UInt32
@@ -125,7 +125,7 @@ struct SeriesIndex: Sendable {
             isWatched: isWatched)
     }
 
-    /// Takes a table with room for twice the series, and for more blocks.
+    /// Replaces the lookup table with one for twice the series and more blocks.
     private mutating func grow() {
         let wanted = (living + 1) * 2
         var count = 8
@@ -150,7 +150,8 @@ struct SeriesIndex: Sendable {
         dead += 1
     }
 
-    /// Copies the living into new blocks, in the same order, once the dead outnumber them.
+    /// Copies the remaining series into new blocks, in the same order, once removed ones outnumber
+    /// them.
     mutating func rebuildIfWorthwhile() {
         guard dead > max(Self.fewDead, living) else { return }
         let old = blocks

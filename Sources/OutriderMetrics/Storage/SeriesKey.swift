@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One hash for a series, whether its labels are rendered or still the caller's texts.
+// The hash of a series, which is the same for rendered labels and for the caller's strings.
 //
-// It is taken over the values, as they stand in the rendered labels. A plain series, which has a
-// value for each label and nothing escaped, has the same bytes there as in the caller's texts: it is
-// found by the texts alone, without rendering them. The two highest bits of a hash tell whether a
-// series is plain, so that texts which only look like something escaped never find it.
+// It covers the values as they are in the rendered labels. A plain series has a value for each
+// label, and none of them is escaped. So its rendered values have the same bytes as the caller's
+// strings, which find it without being rendered. The two highest bits of a hash mark series that
+// are not plain, so that strings that look like escaped text never match one.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -14,22 +14,23 @@
     internal import Darwin
 #endif
 
-/// How the series of a family are hashed and told apart.
+/// Hashes and compares the series of a family.
 @safe struct SeriesKey: @unchecked Sendable {
-    /// The texts of a caller, in the order of the labels' names.
+    /// The caller's strings, in the order of the label names.
     typealias Values<let count: Int> = InlineArray<count, UnsafeBufferPointer<UInt8>>
 
     private static let escaped: UInt64 = 1 << 31
     private static let partial: UInt64 = 1 << 30
 
-    /// Labels of a plain series; none is plain where they are not known before.
+    /// The number of labels of a plain series; `Int.max` if labels are open, and no series is
+    /// plain.
     private let labelCount: Int
-    // SAFETY (of `@unchecked`): written by `init` alone, freed by the table that owns it.
-    /// Bytes from the end of a value to the start of the next, its quote included.
+    // SAFETY (of `@unchecked`): written only by `init`, freed by the table that owns it.
+    // Bytes from the end of a value to the start of the next, including its quote.
     private let gaps: UnsafeMutablePointer<Int>
     private let keys: LabelHash.Keys
 
-    /// - Parameter heads: What stands before each value; nil if no series is plain.
+    /// - Parameter heads: The bytes before each value; nil if no series is plain.
     init(_ heads: LabelHeads?) {
         labelCount = heads?.count ?? .max
         keys = LabelHash.keys
@@ -41,10 +42,10 @@
         }
     }
 
-    /// Frees what it owns.
+    /// Frees its memory.
     func destroy() { unsafe gaps.deallocate() }
 
-    /// The 32 bits of rendered labels.
+    /// The 32-bit hash of rendered labels.
     func hash(of key: UnsafeBufferPointer<UInt8>) -> UInt64 {
         guard let base = key.baseAddress else { return Self.partial }
         let end = unsafe base + key.count
@@ -52,7 +53,7 @@
         var hash = LabelHash.Sum(keys)
         var count = 0
         var rest = unsafe base
-        // SAFETY: what is looked for is looked for between here and the end.
+        // SAFETY: every search stays between here and the end.
         while let equals = unsafe Self.first(UInt8(ascii: "="), from: rest, to: end) {
             let value = unsafe equals + 2
             let quote =
@@ -88,7 +89,7 @@
         return nil
     }
 
-    /// The 32 bits of a plain series with these values; nil if it is none.
+    /// The 32-bit hash of a plain series with these values; nil if the series would not be plain.
     @inline(__always)
     func hash<let count: Int>(of values: Values<count>) -> UInt64? {
         guard count == labelCount else { return nil }
@@ -111,7 +112,7 @@
             // SAFETY: there is a gap for each label.
             position += unsafe gaps[index]
             let value = unsafe values[index]
-            // In a plain series a quote ends a value, so that what follows is the next label's head.
+            // In a plain series, a quote always ends a value, and the next label's head follows it.
             guard let text = value.baseAddress, position + value.count < labels.count,
                 unsafe memcmp(base + position, text, value.count) == 0,
                 unsafe base[position + value.count] == UInt8(ascii: "\"")

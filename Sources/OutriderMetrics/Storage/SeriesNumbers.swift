@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers of a series, for those who read them: scrapes, expiry, tests.
+// The numbers of a series, for readers: scrapes, expiry, tests.
 
-/// What a series has counted; of a hot one, in its cells and in its rows together.
+/// The numbers of a series: the sum of its cells and, if it has them, its per-CPU rows.
 struct SeriesNumbers {
     let cell: Cell
-    /// Where its rows are; 0 if it has none.
+    /// The row pointer; 0 if the series has no rows.
     var place: UInt64 = 0
 
-    /// The whole number at an offset.
+    /// The integer at an offset.
     @inline(__always)
     func integer(at offset: Int) -> UInt64 {
         let own = cell.advanced(by: offset).integer
@@ -26,12 +26,13 @@ extension SeriesBlock {
     /// The numbers of a series.
     ///
     /// - Parameters:
-    ///   - kind: What kind of instruments the family has.
-    ///   - hasRows: Whether a series of the family may have rows; else its cells are all there is.
+    ///   - kind: The kind of the family's instruments.
+    ///   - hasRows: Whether a series of the family may have rows; otherwise only its cells are
+    ///     read.
     @inline(__always)
     func numbers(at index: Int, of kind: MetricKind, hasRows: Bool) -> SeriesNumbers {
         guard hasRows else { return SeriesNumbers(cell: cell(at: index)) }
-        // SAFETY: a family of a kind has instruments of that kind alone.
+        // SAFETY: all instruments of a family are of its kind.
         switch kind {
         case .counter:
             return unsafe unsafeDowncast(instrument(at: index), to: Counter.self).cells.numbers
@@ -41,10 +42,10 @@ extension SeriesBlock {
         }
     }
 
-    /// The exemplars of a series of a family of counters or histograms; nil if it has none.
+    /// The exemplars of a series in a family of counters or histograms; nil if it has none.
     @inline(__always)
     func exemplars(at index: Int, _ kind: MetricKind) -> ExemplarSlots? {
-        // SAFETY: a family of a kind has instruments of that kind alone.
+        // SAFETY: all instruments of a family are of its kind.
         kind == .counter
             ? unsafe unsafeDowncast(instrument(at: index), to: Counter.self).exemplarSlots
             : unsafe unsafeDowncast(instrument(at: index), to: Histogram.self).exemplarSlots

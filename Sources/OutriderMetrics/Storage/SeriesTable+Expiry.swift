@@ -1,33 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// Idle series, forgotten by comparing what one scrape sees with what the last one saw.
+// Expiry of idle series, by comparing the numbers that two scrapes see.
 //
-// Recording has no part in it. Each scrape of a family that forgets first looks at every series, then
-// prints.
+// Recording is not involved. Each scrape of a family with an idle time first checks every series,
+// then writes the family.
 //
-//     shown ── delivered, and unchanged for long enough ──▶ removed   (only the table holds its instrument)
+//     shown ── delivered, and unchanged for long enough ──▶ removed   (only the table holds it)
 //       ▲  └──────────────────────────────────────────────▶ hidden    (the service holds it)
-//       └──────────────── its numbers have changed ───────────┘ └──▶ removed, once only the table holds it
+//       └──────────────── its numbers have changed ───────────┘ └──▶ removed, once unheld
 //
-// A scrape that was rendered has not been read: it may have been for a HEAD, or for a client that left. So
-// the idle time of a series begins with a scrape that showed its present numbers and is known to have
-// been delivered (Delivery). It is as long as the service has told, so that every reader that comes more
-// often has seen these numbers, whoever else reads.
+// Rendering a scrape does not mean that it was read: it may have been for a HEAD request, or for a
+// client that disconnected. So the idle time of a series starts with a scrape that exposed its
+// current numbers and is known to have been delivered (Delivery). The service chooses its length,
+// so every scraper with a shorter interval has seen these numbers, whichever other scrapers there
+// are.
 //
-// A hidden series keeps its numbers, and comes back with them. To start at zero would hide from a reader
-// what was counted before it sees the series again, unless that is less than it saw last.
+// A hidden series keeps its numbers, and reappears with them. If it started at zero, a scraper
+// would miss what was counted before it sees the series again, unless that is less than it saw
+// last.
 //
-// No observation is lost. Only the table hands out instruments, and under its lock: an instrument that
-// only the table holds is one that no thread can record on.
+// No observation is lost. Only the table returns instruments, and under its lock: no thread can
+// record on an instrument that only the table holds.
 
 internal import OutriderThreading
 
-/// How the idle series of a family are forgotten; thread-safe.
+/// The expiry of a family's idle series; thread-safe.
 final class IdleExpiry: Sendable {
     let idleTime: Duration
-    /// Counters or histograms.
+    /// Counter or histogram.
     let kind: MetricKind
     private let arena: CellArena
-    /// The last look whose scrape was delivered, by the clock's uptime.
+    /// The time of the last check whose scrape was delivered, by the clock's uptime.
     private let delivered = Guarded<Duration?>(nil)
 
     init(idleTime: Duration, kind: MetricKind, arena: CellArena) {
@@ -36,15 +38,16 @@ final class IdleExpiry: Sendable {
         self.arena = arena
     }
 
-    /// Numbers that each series has.
+    /// How many numbers each series has.
     var cellsPerSeries: Int { arena.cellsPerSeries }
 
-    /// A scrape was delivered that printed what it saw at this moment, or later.
+    /// Notes the delivery of a scrape that checked the series at this time and wrote them
+    /// afterwards.
     func noteDelivery(of look: Duration) {
         delivered.withLock { $0 = max($0 ?? look, look) }
     }
 
-    /// The last look whose scrape was delivered; nil before the first.
+    /// The last check whose scrape was delivered; nil before the first.
     var lastDelivery: Duration? { delivered.withLock { $0 } }
 
     /// The numbers of a series.
@@ -61,22 +64,22 @@ final class IdleExpiry: Sendable {
 }
 
 extension SeriesTable {
-    /// Forgets the series that were idle, and shows those that are not any more; for a scrape that is
-    /// about to print the family.
+    /// Removes or hides idle series, and shows those that changed; for a scrape that is about to
+    /// write the family.
     func forgetIdle(for delivery: Delivery) {
         guard let expiry else { return }
         let delivered = expiry.lastDelivery
         var number = 0
-        // Look-ups wait for one block's look at most, not for that at the whole family. Should
-        // a removal rebuild the blocks meanwhile, a series is looked at twice, which changes
-        // nothing, or not before the next scrape.
+        // Lookups wait for the check of one block at most, not of the whole family. If a removal
+        // rebuilds the blocks during the check, a series is checked twice, which changes nothing,
+        // or not until the next scrape.
         while changing({ look(at: number, in: &$0, expiry, delivered) }) {
             number += 1
         }
         delivery.add(expiry, lookedAt: clock.uptime)
     }
 
-    /// Looks at the series of a block; false if there is no such block.
+    /// Checks the series of a block; false if there is no such block.
     private func look(
         at number: Int, in state: inout SeriesIndex, _ expiry: IdleExpiry, _ delivered: Duration?
     ) -> Bool {
@@ -86,7 +89,7 @@ extension SeriesTable {
         }
         let block = state.blocks[number]
         let count = block.count
-        // What has not changed was idle until this moment at least.
+        // An unchanged series was idle at least until this moment.
         let start = clock.uptime
         for index in 0..<count {
             let mark = block.mark(of: index)
@@ -112,7 +115,7 @@ extension SeriesTable {
                 block.setMark(of: index, to: .hidden)
             }
         }
-        // What has changed may have done so until this moment.
+        // A changed series may have changed up to this moment.
         let end = clock.uptime
         for index in 0..<count {
             let watch = block.watch(of: index)
@@ -123,7 +126,8 @@ extension SeriesTable {
         return true
     }
 
-    /// Removes a series that only the table holds, unless its numbers changed before it was let go.
+    /// Removes a series that only the table holds, unless its numbers changed before its last other
+    /// holder released it.
     private func removeIfStill(
         _ seen: NumbersSeen, at index: Int, _ block: SeriesBlock, _ state: inout SeriesIndex,
         _ expiry: IdleExpiry

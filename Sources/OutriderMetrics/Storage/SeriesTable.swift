@@ -1,52 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-// The series of one family, behind a lock, and the limit on how many they are.
+// The series of one family: lookup, limit and removal.
 //
-// Who asks for a series that is there takes no lock for it (LookupTable, ReaderGate), unless it is
-// one of those that SeriesKey does not call plain, or the family forgets idle series: only under the
-// lock is it known that nobody holds one. Past the limit, whoever asks for a series that is not there
-// is given the overflow series: one hash, one probe that misses, nothing kept.
+// Looking up an existing series takes no lock (LookupTable, ReaderGate), unless the series is not
+// plain (SeriesKey) or the family has an idle time: only under the lock can expiry know that
+// nothing else holds an instrument. Past the limit, looking up a new series returns the overflow
+// series: one hash, one failed probe, nothing stored.
 
 internal import OutriderThreading
 internal import Synchronization
 
 /// The series of a family; thread-safe.
 final class SeriesTable: Sendable {
-    /// Steps of a second in which a series remembers when it was made: 32 bits last for 8 years.
+    /// The resolution of creation times, in steps per second: 32 bits last for 8 years.
     private static let stepsPerSecond = 16.0
 
-    /// What a look-up gives.
+    /// The result of a lookup.
     struct Found {
         let instrument: AnyObject
-        /// Whether it is the overflow series, for want of room for the one that was asked for.
+        /// Whether it is the overflow series, because there was no room for the requested one.
         let isOverflow: Bool
-        /// Whether that was for want of bytes, rather than of series.
+        /// Whether the limit in bytes was reached, rather than the limit in series.
         var lacksBytes = false
     }
 
     let clock: any MetricClock
     let state: Guarded<SeriesIndex>
-    /// What there is to forgetting idle series; nil if they are kept.
+    /// The expiry of idle series; nil if they are kept.
     let expiry: IdleExpiry?
     /// The rendered labels of the overflow series; empty if there is none.
     let overflowKey: [UInt8]
     private let limit: Int
-    /// How much text their labels may be; nil if there is no limit.
+    /// The limit on the size of their labels; nil if there is none.
     private let budget: FamilyBudget?
     private let key: SeriesKey
     private let gate = ReaderGate.shared
-    /// The address of the table that readers use, which the state or the graveyard keeps.
+    /// The address of the table that readers use, kept alive by the state or the graveyard.
     private let current: Atomic<UInt>
     private let graveyard = Guarded(Graveyard())
-    /// When the table was made, in seconds since the epoch.
+    /// When the table was created, in seconds since the epoch.
     private let epoch: Double
 
     /// - Parameters:
-    ///   - expectsMany: False for a family without labels, which has one series for good.
-    ///   - limit: Series that there may be besides the overflow series.
-    ///   - budget: How much text their labels may be; nil if there is no limit.
+    ///   - expectsMany: False for a family without labels, which only ever has one series.
+    ///   - limit: The maximum number of series, the overflow series not included.
+    ///   - budget: The limit on the size of their labels; nil if there is none.
     ///   - overflowKey: The rendered labels of the overflow series; empty if there is none.
-    ///   - heads: What stands before each label's value; nil if they differ from series to series.
-    ///   - expiry: How idle series are forgotten; nil keeps them.
+    ///   - heads: The bytes before each label's value; nil if they differ from series to series.
+    ///   - expiry: The expiry of idle series; nil keeps them.
     init(
         expectsMany: Bool, limit: Int, budget: FamilyBudget?, overflowKey: [UInt8],
         heads: LabelHeads?, expiry: IdleExpiry?, clock: any MetricClock
@@ -75,8 +75,8 @@ final class SeriesTable: Sendable {
         unsafe UInt(bitPattern: Unmanaged.passUnretained(table).toOpaque())
     }
 
-    /// Calls `body` with the instrument of the plain series with these values, without the lock; nil
-    /// if there is none, which only the lock can tell for sure.
+    /// Calls `body` with the instrument of the plain series with these values, without the lock;
+    /// nil if there is none, which is only certain under the lock.
     @inline(__always)
     func withPlain<let count: Int, Result>(
         _ values: SeriesKey.Values<count>, _ body: (AnyObject) -> Result
@@ -84,8 +84,8 @@ final class SeriesTable: Sendable {
         if expiry != nil { return nil }
         guard let hash = unsafe key.hash(of: values) else { return nil }
         return gate.whileReading {
-            // ORDERING: sequentially consistent, as the gate asks.
-            // SAFETY: a table is freed when nobody reads that may have seen its address.
+            // ORDERING: sequentially consistent, as the gate requires.
+            // SAFETY: a table is freed only when no reader that may have seen its address is left.
             let table = unsafe Unmanaged<LookupTable>.fromOpaque(
                 UnsafeRawPointer(bitPattern: current.load(ordering: .sequentiallyConsistent))
                     .unsafelyUnwrapped)
@@ -95,7 +95,7 @@ final class SeriesTable: Sendable {
         }
     }
 
-    /// Shows readers what has changed; what they may be reading goes when they have left.
+    /// Publishes the changed table to readers; the old one is freed when its readers have left.
     private func publish(_ state: SeriesIndex, instead old: LookupTable) {
         if state.lookup === old { return }
         current.store(Self.address(of: state.lookup), ordering: .sequentiallyConsistent)
@@ -116,7 +116,7 @@ final class SeriesTable: Sendable {
         return result
     }
 
-    /// Frees what no reader can be reading any more.
+    /// Frees tables that no reader can be reading any more.
     func freeUnread() {
         let unread = graveyard.withLock { $0.dig(gate) }
         withExtendedLifetime(unread) {}
@@ -124,34 +124,35 @@ final class SeriesTable: Sendable {
 
     // MARK: - Series
 
-    /// The series as they are now, for a scrape to read at leisure.
+    /// The current series, for a scrape to read without the lock.
     ///
-    /// The counts are taken together: a series that is removed and made again while the scrape
-    /// reads stands in a place that this scrape does not come to, so it is never printed twice.
+    /// All counts are taken at once: a series that is removed and created again during the scrape
+    /// gets a slot that the scrape does not reach, so it is never written twice.
     var runs: [SeriesRun] {
         freeUnread()
         return state.withLock { state in state.blocks.map { SeriesRun(block: $0, count: $0.count) }
         }
     }
 
-    /// Series that exist now.
+    /// The number of current series.
     var count: Int {
         state.withLock { $0.living }
     }
 
-    /// When a series began to count from zero, in seconds since the epoch, to a sixteenth.
+    /// When a series started to count from zero, in seconds since the epoch, to a sixteenth of a
+    /// second.
     func secondsAtCreation(of index: Int, in run: SeriesRun) -> Double {
         epoch + Double(run.block.created(at: index)) / Self.stepsPerSecond
     }
 
-    /// The steps that have passed since the table was made; a clock that was set back gives none.
+    /// The steps since the table was created; zero if the clock was set back to before that.
     var now: UInt32 {
         let steps = (clock.secondsSinceEpoch - epoch) * Self.stepsPerSecond
         return UInt32(min(max(0, steps), Double(UInt32.max)))
     }
 
-    /// The instrument with these rendered labels, made by `make` if there is none yet; past the
-    /// limit, that of the overflow series.
+    /// The instrument with these rendered labels, created by `make` if missing; past the limit,
+    /// that of the overflow series.
     ///
     /// `make` runs under the table's lock, once for each series.
     func findOrMake(
@@ -175,7 +176,7 @@ final class SeriesTable: Sendable {
         }
     }
 
-    /// The instrument of the overflow series; of a family without labels, that of its one series.
+    /// The instrument of the overflow series; for a family without labels, that of its one series.
     func overflow(make: SeriesIndex.Maker) -> AnyObject {
         changing { overflow(in: &$0, make: make) }
     }
@@ -211,7 +212,8 @@ final class SeriesTable: Sendable {
         }
     }
 
-    /// Lets the series with these rendered labels have begun to count now, if it has this instrument.
+    /// Sets the creation time of the series with these rendered labels to now, if it has this
+    /// instrument.
     func restart(_ instrument: AnyObject, _ key: UnsafeBufferPointer<UInt8>) {
         let hash = unsafe self.key.hash(of: key)
         state.withLock { state in
@@ -222,7 +224,7 @@ final class SeriesTable: Sendable {
         }
     }
 
-    /// Makes the series with these rendered labels the only one.
+    /// Keeps only the series with these rendered labels, created if missing.
     func keepOnly(_ key: UnsafeBufferPointer<UInt8>, make: SeriesIndex.Maker) {
         let hash = unsafe self.key.hash(of: key)
         changing { state in
@@ -241,7 +243,7 @@ final class SeriesTable: Sendable {
         }
     }
 
-    /// Removes the series with these rendered labels; tells whether there was one.
+    /// Removes the series with these rendered labels; returns whether there was one.
     func remove(_ key: UnsafeBufferPointer<UInt8>) -> Bool {
         let hash = unsafe self.key.hash(of: key)
         return changing { state in
@@ -252,9 +254,10 @@ final class SeriesTable: Sendable {
         }
     }
 
-    /// Removes every series whose rendered labels satisfy `matches`; returns how many those were.
+    /// Removes every series whose rendered labels satisfy `matches`; returns the number of removed
+    /// series.
     ///
-    /// - Complexity: one look at each series of the family, under the lock.
+    /// - Complexity: Linear in the number of series of the family, under the lock.
     func removeAll(where matches: (UnsafeBufferPointer<UInt8>) -> Bool) -> Int {
         changing { state in
             var count = 0
