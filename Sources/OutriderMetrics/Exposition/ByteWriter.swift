@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes bytes one after the other into memory.
+// Appends bytes to memory.
 //
-// A scrape writes a megabyte in a fraction of a millisecond, so nothing here allocates but for memory that has
-// become too small. What does not fit, since there is no more, is not written, nor is anything after it.
+// A scrape writes a megabyte in a fraction of a millisecond, so nothing here allocates, except to
+// grow memory that has become too small. If it cannot grow, the data that does not fit and
+// everything after it is dropped.
 
 internal import OutriderThreading
 
@@ -14,37 +15,37 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// A cursor over memory that somebody else owns, and that may grow.
+/// A cursor over memory that its creator owns, and that may grow.
 ///
-/// Not thread-safe; lives within the scope that owns the memory.
+/// Not thread-safe; it must not outlive the memory.
 @safe struct ByteWriter: ~Copyable {
     private var start: UnsafeMutablePointer<UInt8>?
     private var capacity: Int
     private let memory: MappedMemory?
 
-    /// Bytes written so far.
+    /// The number of bytes written so far.
     private(set) var count = 0
-    /// Whether something did not fit.
+    /// Whether some data did not fit.
     ///
-    /// What was written until then is whole.
+    /// Everything written before that is complete.
     private(set) var overflowed = false
 
-    // SAFETY: marked safe, since every write below checks the room that is left. Whoever makes a
-    // writer keeps the memory for as long as the writer lives.
+    // SAFETY: marked safe, since every write below checks the remaining capacity. The creator of a
+    // writer keeps the memory alive as long as the writer.
     init(_ memory: UnsafeMutableBufferPointer<UInt8>) {
         unsafe start = memory.baseAddress
         capacity = memory.count
         self.memory = nil
     }
 
-    /// Writes into memory that grows as it has to, and holds what was written in the end.
+    /// Writes into memory that grows as needed.
     init(growing memory: MappedMemory) {
         unsafe start = memory.bytes.baseAddress
         capacity = memory.capacity
         self.memory = memory
     }
 
-    /// A place for `length` more bytes, or nil, once and for all, if there is none.
+    /// The address for `length` more bytes; nil, from then on always, if they do not fit.
     @inline(__always)
     private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
         if length > capacity - count, !makeRoom(length) { return nil }
@@ -61,7 +62,7 @@ internal import OutriderThreading
             return true
         }
         overflowed = true
-        // Nothing fits from now on.
+        // Nothing more fits from now on.
         capacity = count
         return false
     }
@@ -79,7 +80,7 @@ internal import OutriderThreading
     mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
         guard let source = bytes.baseAddress else { return }
         guard let place = unsafe place(bytes.count) else { return }
-        // SAFETY: `place` has room for them, and nobody else writes there.
+        // SAFETY: `place` has room for them, and no other thread writes there.
         unsafe _ = memcpy(place, source, bytes.count)
         count += bytes.count
     }
@@ -90,18 +91,18 @@ internal import OutriderThreading
         unsafe bytes.withUnsafeBufferPointer { unsafe append($0) }
     }
 
-    /// Appends text that the code itself holds.
+    /// Appends a string literal.
     @inline(__always)
     mutating func append(_ text: StaticString) {
         // SAFETY: string literals in this module are never a single scalar.
         unsafe append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// Inserts bytes at an offset; everything after it is moved.
+    /// Inserts bytes at an offset, moving everything after it.
     mutating func insert(_ bytes: [UInt8], at offset: Int) {
         let moved = count - offset
         guard let end = unsafe place(bytes.count) else { return }
-        // SAFETY: there is room for so many bytes more.
+        // SAFETY: `place` made sure that this many bytes fit.
         unsafe _ = memmove(end - moved + bytes.count, end - moved, moved)
         count = offset
         append(bytes)
@@ -140,7 +141,7 @@ internal import OutriderThreading
 
 /// Unsigned integers in decimal digits.
 enum DecimalDigits {
-    /// Writes the digits of `value`, at most 20, and returns how many those were.
+    /// Writes the digits of `value`, at most 20, and returns their number.
     static func write(_ value: UInt64, to place: UnsafeMutablePointer<UInt8>) -> Int {
         let count = length(of: value)
         var rest = value
@@ -169,7 +170,7 @@ enum DecimalDigits {
 
 /// The bytes of a label value that need a backslash: `\`, `"` and line feed.
 enum EscapedByte {
-    /// Where the first one stands, from `start` on; eight bytes are looked at in one step.
+    /// The index of the first such byte, from `start` on; checks eight bytes per step.
     static func first(in bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
         guard let base = bytes.baseAddress else { return nil }
         var index = start
@@ -190,7 +191,7 @@ enum EscapedByte {
 
     private static func every(_ byte: UInt64) -> UInt64 { byte &* 0x0101_0101_0101_0101 }
 
-    /// Whether a byte of the word is zero, or nearly so: a false alarm only costs a closer look.
+    /// Whether a byte of the word is zero.
     private static func hasZero(_ word: UInt64) -> Bool {
         (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080 != 0
     }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The collectors of one scrape, asked within its limit.
+// Calls the collectors of one scrape within its time limit.
 //
-// A collector is code of the service's own and may hang: on a lock, on a dead network file system.
-// So none runs on the scrape's thread, unless there is no other to be had. A thread asks one after
-// the other; should one take its time, another goes on with those behind it. At the limit, whoever
-// has not answered is left out.
+// A collector is code of the service and may hang: on a lock, on a dead network file system. So
+// collectors never run on the scrape's own thread. One thread calls them one after the other; if a
+// collector is slow, another thread continues with the ones after it. At the limit, collectors that
+// have not returned are left out.
 //
-//     scrape ──start──▶ thread 1: a ✓  b ………………………………… (abandoned; says so when it returns)
-//        │ waits            no answer for a moment
+//     scrape ──start──▶ thread 1: a ✓  b ………………………………… (abandoned; noted when it returns)
+//        │ waits            50 ms without a result
 //        │        ──start──▶ thread 2: c ✓  d ✓
-//        ◀──────────── all answered, or the limit ────┘
+//        ◀──────────── all have returned, or the limit ────┘
 //
-// A collector that another scrape has abandoned is not asked before it has returned; for as long as
-// it may yet do so, this scrape waits too. Threads beyond the first of a round are few for a whole
-// registry: a hundred callbacks that wait for one lock must not become a hundred threads.
+// A collector that another scrape has abandoned is not called until it has returned; this scrape
+// waits for that within its own limit. A registry has few threads beyond the first of each round: a
+// hundred callbacks that wait for one lock must not become a hundred threads.
 
 internal import OutriderThreading
 internal import Synchronization
@@ -26,23 +26,23 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// One round through the collectors; for one use.
+/// One pass over the collectors; for a single use.
 final class CollectionRound: Sendable {
-    /// Without an answer for this long, another thread takes over the rest.
+    /// After this long without a result, another thread continues with the remaining collectors.
     private static let patience: Duration = .milliseconds(50)
-    /// Threads beyond the first of each round that a registry may have at one time.
+    /// The maximum number of threads of a registry beyond the first of each round.
     private static let moreThreads = 8
-    /// How often a thread looks whether a call has come back that another scrape gave up.
+    /// How often a thread checks whether a call that another scrape abandoned has returned.
     private static let lookMicroseconds: UInt32 = 5_000
 
     private struct State: Sendable {
-        /// Those to be asked; let go when the round is over, not when its last thread is.
+        /// The collectors to call; released when the round is over, not when its last thread is.
         var plans: [CollectionPlan]
         var next = 0
         var answered = 0
         var isOver = false
         var answers: [[CollectedSamples.Series]?]
-        /// Those being asked now, and since when.
+        /// The calls in progress, and when they started.
         var asked: [Int: Duration] = [:]
 
         var isAnyLeft: Bool { next < plans.count }
@@ -63,8 +63,8 @@ final class CollectionRound: Sendable {
         state = Guarded(State(plans: plans, answers: Array(repeating: nil, count: plans.count)))
     }
 
-    /// What each collector has to say, in the order of the plans; nil for those that failed or did
-    /// not answer within `limit`.
+    /// The samples of each collector, in the order of the plans; nil for those that failed or did
+    /// not return within `limit`.
     func run(within limit: Duration) -> [[CollectedSamples.Series]?] {
         if !state.withLock({ $0.isAnyLeft }) { return [] }
         let deadline = ContinuousClock.now + limit
@@ -81,7 +81,7 @@ final class CollectionRound: Sendable {
     }
 
     private func startAnotherThread() {
-        // ORDERING: relaxed; the count guards no memory.
+        // ORDERING: relaxed; the count does not guard other memory.
         let count = registry.collectionThreads.wrappingAdd(1, ordering: .relaxed).newValue
         let isStarted =
             count <= Self.moreThreads
@@ -92,10 +92,10 @@ final class CollectionRound: Sendable {
         if !isStarted { registry.collectionThreads.wrappingSubtract(1, ordering: .relaxed) }
     }
 
-    /// Asks one collector after the other until there is none left.
+    /// Calls one collector after the other until none is left.
     private func askTheRest() {
         while true {
-            // Nothing of a collector is held here when the scrape goes on.
+            // This scope holds no reference to a collector when the scrape continues.
             switch askNext() {
             case .asked: continue
             case .askedTheLast: allAnswered.open()
@@ -138,12 +138,12 @@ final class CollectionRound: Sendable {
         return step
     }
 
-    /// Takes no more answers; whoever has not given one is left out.
+    /// Ends the round; collectors that have not returned are left out.
     private func close() -> [[CollectedSamples.Series]?] {
         let over = state.withLock { state in
             state.isOver = true
             for (index, start) in state.asked { state.plans[index].noteAbandoned(since: start) }
-            // What the round held of the service goes outside the lock.
+            // Objects of the service that the round holds are released outside the lock.
             defer { state.plans = [] }
             return state
         }

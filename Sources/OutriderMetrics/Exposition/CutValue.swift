@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// A label value that is longer than it may be.
+// Label values that are too long, and are cut.
 //
 //     /search?q=aaaaaaaaaaaaaaaaaaaaaaaaaaa…0d4d8f3c5a1be977
 //
-// What stays is its beginning, whole scalars of it, then an ellipsis and a hash of the whole in 16
-// hexadecimal digits. So two values that only differ in their ends stay two series, and one value is the
-// same series in each process and after each restart. Source of the hash: FNV-1a of 64 bits
-// (draft-eastlake-fnv). It is not secret: who makes two values with one hash and one beginning adds up
-// what is his own.
+// The beginning of the value is kept, in whole scalars, followed by an ellipsis and a hash of the
+// whole value in 16 hexadecimal digits. So two values that only differ at the end stay two series,
+// and a value gives the same series in each process and after each restart. The hash is FNV-1a of
+// 64 bits (draft-eastlake-fnv). It is not secret: a client that constructs two values with the same
+// hash and beginning only merges its own series.
 
-/// Label values that are cut.
+/// Cuts label values.
 enum CutValue {
     private static let mark = "…"
     private static let digits = 16
 
-    /// A value that has more than `longest` bytes, in so many or a few less.
+    /// Cuts a value that has more than `longest` bytes to that length, or a few bytes less.
     static func text(of value: String, longest: Int) -> String {
         let bytes = value.utf8
         var end =
             bytes.index(
                 bytes.startIndex, offsetBy: max(0, longest - mark.utf8.count - digits),
                 limitedBy: bytes.endIndex) ?? bytes.endIndex
-        // The bytes from 0x80 to 0xBF continue a scalar (RFC 3629, section 3).
+        // Bytes from 0x80 to 0xBF continue a scalar (RFC 3629, section 3).
         while end > bytes.startIndex, end < bytes.endIndex, bytes[end] & 0xC0 == 0x80 {
             end = bytes.index(before: end)
         }
@@ -30,7 +30,7 @@ enum CutValue {
         return value[..<end] + mark + zeros + hash
     }
 
-    /// A value as a series has it: itself, or cut.
+    /// The label value of a series: unchanged if it is short enough, otherwise cut.
     static func kept(_ value: String, longest: Int) -> String {
         value.utf8.count > longest ? text(of: value, longest: longest) : value
     }

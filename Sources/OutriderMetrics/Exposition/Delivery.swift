@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// That a rendering reached a reader, for families that forget what was read and does not change.
+// Confirmation that a rendered scrape reached a reader, for families with an idle time.
 
 internal import OutriderThreading
 
-/// What a rendering showed of families that forget; thread-safe.
+/// The idle checks of a rendered scrape; thread-safe.
 ///
-/// A rendering is no delivery. It may be for a HEAD, whose body is not sent, or its client may leave before
-/// the end. So nothing that a scrape shows is forgotten for having been rendered.
+/// Rendering is not delivery. The scrape may be for a HEAD request, whose body is not sent, or its
+/// client may disconnect before the end. So a series does not expire just because it was rendered.
 final class Delivery: Sendable {
     private let looks = Guarded<[(expiry: IdleExpiry, time: Duration)]>([])
 
-    /// A family was looked at and is printed next.
+    /// Adds a family that was checked and is written next.
     func add(_ expiry: IdleExpiry, lookedAt time: Duration) {
         looks.withLock { $0.append((expiry, time)) }
     }
 
-    /// A reader has the whole of it.
+    /// Notes that a reader has received the whole scrape.
     func confirm() {
         for (expiry, time) in looks.withLock({ $0 }) { expiry.noteDelivery(of: time) }
     }

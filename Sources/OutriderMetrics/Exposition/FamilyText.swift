@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of a family's exposition that never change, rendered when it is registered.
+// The constant parts of a family's exposition, rendered when it is registered.
 
-/// The constant bytes of one family, for each escaping of its names.
+/// The constant bytes of one family, for each escaping scheme.
 struct FamilyTexts: Sendable {
-    /// For names that everybody can read.
+    /// For classic names.
     let plain: FamilyText
-    /// For names that were given, in an escaping; none where they are those.
+    /// For the given names, by escaping scheme; empty if they are classic names.
     private let others: [NameEscaping: FamilyText]
 
     init(_ definition: MetricDefinition) {
@@ -19,20 +19,20 @@ struct FamilyTexts: Sendable {
                 })
     }
 
-    /// The bytes for an escaping.
+    /// The bytes for an escaping scheme.
     subscript(_ escaping: NameEscaping) -> FamilyText { others[escaping] ?? plain }
 }
 
-/// Constant bytes of one family.
+/// The constant bytes of one family.
 final class FamilyText: Sendable {
-    /// Whether the name of a sample is in quotation marks, and stands among the labels.
+    /// Whether the sample name is in quotation marks, among the labels.
     let isQuoted: Bool
-    /// What labels are called instead, as they stand before `=`, by the bytes that they are rendered
-    /// with; those that differ alone.
+    /// The exposed label names, as they are before `=`, by rendered label name; only those that
+    /// differ.
     let labelNames: [[UInt8]: [UInt8]]
-    /// `# HELP` and `# TYPE`, each with its line feed.
+    /// `# HELP` and `# TYPE`, each with a line feed.
     private let textHead: [UInt8]
-    /// The same for OpenMetrics, and `# UNIT` where the name ends in one.
+    /// The same for OpenMetrics, and `# UNIT` if the name ends in a unit.
     private let openMetricsHead: [UInt8]
     /// The name of a sample: `orders_total`.
     let sample: [UInt8]
@@ -40,16 +40,16 @@ final class FamilyText: Sendable {
     let bucket: [UInt8]
     let sum: [UInt8]
     let count: [UInt8]
-    /// What closes a bucket's labels: `,le="0.5"} `, one for each bound and one for `+Inf`.
+    /// The end of a bucket's labels, `,le="0.5"} `: one for each bound and one for `+Inf`.
     let bucketEnds: [[UInt8]]
-    /// Whether a histogram has a bucket below zero.
+    /// Whether a histogram has a bucket bound below zero.
     let hasNegativeBounds: Bool
-    /// Whether OpenMetrics takes it for something that only grows: then it may have exemplars.
+    /// Whether OpenMetrics has a cumulative type for it, which may have exemplars.
     let isCumulative: Bool
-    /// The name of the sample that tells when a series was made; empty for those without one.
+    /// The name of the `_created` sample; empty if there is none.
     let created: [UInt8]
 
-    /// The units by which a name may end: the base units of Prometheus.
+    /// The units that a name may end in: the base units of Prometheus.
     ///
     /// Source: "Metric and label naming" of the Prometheus documentation.
     private static let units: Set<Substring> = [
@@ -90,7 +90,7 @@ final class FamilyText: Sendable {
         }
     }
 
-    /// Calls `body` with labels as this escaping shows them; without a copy where that is as they are.
+    /// Calls `body` with the labels in this escaping scheme, which are copied only if they differ.
     @inline(__always)
     func withShown<Result>(
         _ labels: UnsafeBufferPointer<UInt8>, _ body: (UnsafeBufferPointer<UInt8>) -> Result
@@ -112,12 +112,12 @@ final class FamilyText: Sendable {
         return shown
     }
 
-    /// Bytes by which the labels of a series may become longer.
+    /// How many bytes longer the labels of a series may become.
     var labelGrowth: Int {
         labelNames.reduce(0) { $0 + max(0, $1.value.count - $1.key.count) }
     }
 
-    /// What announces the family.
+    /// The lines before the samples of the family.
     func head(_ style: ExpositionStyle) -> [UInt8] {
         style.isOpenMetrics ? openMetricsHead : textHead
     }
@@ -167,7 +167,7 @@ final class FamilyText: Sendable {
         return Array(head.utf8)
     }
 
-    /// The longest line of the family without its labels, in bytes.
+    /// The length of the longest line of the family without its labels, in bytes.
     var longestLine: Int {
         let end = bucketEnds.map(\.count).max() ?? 0
         return max(sample.count, bucket.count, count.count, created.count) + end
@@ -175,13 +175,13 @@ final class FamilyText: Sendable {
             + labelGrowth + 6
     }
 
-    /// A bucket's bound, always with a decimal point or an exponent: Prometheus 3 stores `1.0`,
-    /// Prometheus 2 what it gets, so this is the one spelling under which both agree.
+    /// A bucket's bound, always with a decimal point or an exponent: Prometheus 3 stores `1.0`, and
+    /// Prometheus 2 stores the text as received, so only this spelling is the same in both.
     private static func text(ofBound bound: Double) -> String {
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: ShortestDecimal.maximumLength) {
             memory, count in
             guard let start = memory.baseAddress else { return }
-            // SAFETY: the memory has the length that `write` asks for.
+            // SAFETY: the memory has the length that `write` requires.
             count = unsafe ShortestDecimal.write(bound, to: start)
         }
         let text = String(decoding: bytes, as: UTF8.self)

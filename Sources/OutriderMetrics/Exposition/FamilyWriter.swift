@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metric families as bytes: in the Prometheus text format 0.0.4, and in OpenMetrics 1.0.
+// Writes metric families in the Prometheus text format 0.0.4 and in OpenMetrics 1.0.
 //
-// Names and escaped labels were rendered when the metric was made, so a scrape copies them and
-// prints numbers. Nothing here allocates for a series (but one that has exemplars), takes a lock
-// that a writer could wait for, or builds a String.
+// Names and escaped labels were rendered when the metric was created, so a scrape copies them and
+// formats numbers. Nothing here allocates for a series (except one with exemplars), takes a lock
+// that a recording thread could wait for, or builds a String.
 //
 // Sources: "Exposition formats" of the Prometheus documentation; the OpenMetrics 1.0 specification.
 
-/// What differs from one exposition to another.
+/// The variant of an exposition.
 struct ExpositionStyle: Hashable, Sendable {
     /// OpenMetrics rather than the text format.
     var isOpenMetrics = false
-    /// How names are shown that not every scraper can read.
+    /// How names that are not classic names are exposed.
     var escaping = NameEscaping.underscores
-    /// The protobuf format rather than either.
+    /// The protobuf format rather than a text format.
     var isProtobuf = false
-    /// Whether OpenMetrics tells when counters and histograms were made.
+    /// Whether OpenMetrics has the creation times of counters and histograms.
     var showsCreationTimes = false
 }
 
@@ -27,7 +27,7 @@ struct FamilyWriter {
         self.style = style
     }
 
-    /// What is so for all series of a family in one scrape.
+    /// The properties that all series of a family share in one scrape.
     private struct Shown {
         let text: FamilyText
         let kind: MetricKind
@@ -111,12 +111,12 @@ struct FamilyWriter {
         }
     }
 
-    /// Writes what stands behind the last family.
+    /// Writes the end of the exposition.
     func writeEnd(into writer: inout ByteWriter) {
         if style.isOpenMetrics { writer.append("# EOF\n") }
     }
 
-    /// `name{labels} ` or `name `; of a name in quotation marks `{"name",labels} `.
+    /// `name{labels} ` or `name `; if the name is quoted, `{"name",labels} `.
     @inline(__always)
     private func writeName(
         _ text: FamilyText, _ name: [UInt8], _ labels: UnsafeBufferPointer<UInt8>,
@@ -152,22 +152,22 @@ struct FamilyWriter {
         }
     }
 
-    /// The buckets, cumulative, then `_sum` and `_count`, without the last line feed.
+    /// The cumulative buckets, then `_sum` and `_count`, without the last line feed.
     private func writeHistogram(
         _ text: FamilyText, _ labels: UnsafeBufferPointer<UInt8>, _ numbers: SeriesNumbers,
         _ exemplars: ExemplarSlots?, into writer: inout ByteWriter
     ) {
         var total: UInt64 = 0
         let sum = numbers.double(at: text.bucketEnds.count)
-        // In OpenMetrics a sum only grows, and there is no count without one. Of negative
-        // observations it has the buckets alone, the last of which is the count.
+        // In OpenMetrics a sum can only grow, and `_count` requires a sum. So a histogram with a
+        // negative sum or bound only has its buckets, the last of which is the count.
         let hasSum = !style.isOpenMetrics || (sum >= 0 && !text.hasNegativeBounds)
         for (bucket, end) in text.bucketEnds.enumerated() {
             total &+= numbers.integer(at: bucket)
             writer.append(text.bucket)
             unsafe writer.append(labels)
             unsafe end.withUnsafeBufferPointer { bytes in
-                // Without labels of its own, a bucket has no comma before `le`.
+                // If a series has no labels, there is no comma before `le`.
                 unsafe writer.append(labels.isEmpty ? .init(rebasing: bytes.dropFirst()) : bytes)
             }
             writer.append(total)
@@ -180,7 +180,7 @@ struct FamilyWriter {
         writer.append(sum)
         writer.append(UInt8(ascii: "\n"))
         unsafe writeName(text, text.count, labels, into: &writer)
-        // The total of the buckets just printed: `_count` cannot differ from `+Inf`.
+        // The total of the buckets just written, so `_count` always equals `+Inf`.
         writer.append(total)
     }
 }

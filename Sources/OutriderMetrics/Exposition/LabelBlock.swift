@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The labels of a series as they stand between the braces: `method="GET",route="/"`.
+// A label block: the labels of a series as written between the braces, `method="GET",route="/"`.
 //
-// Rendered once, when a series is made or looked up, and never again on a scrape. Names come in
-// the family's own order, values are escaped, a label with an empty value is left out (for
-// Prometheus it is the same as none). So two label sets are equal exactly if their blocks are: a value
-// that is cut (CutValue) ends in a hash of the whole.
+// It is rendered once, when a series is created or looked up, and not by scrapes. Names are in the
+// family's order, values are escaped, and a label with an empty value is omitted (Prometheus treats
+// it as missing). So two label sets are equal exactly if their blocks are; a value that is cut
+// (CutValue) ends in a hash of the whole value.
 
 /// Renders and reads label blocks.
 enum LabelBlock {
-    /// Bytes that one series may reserve for its labels; more would bloat every scrape.
+    /// The maximum size of a series' labels in bytes; larger ones would bloat every scrape.
     static let limit = 64 << 10
 
-    /// Calls `body` with the rendered block, and with how many values were cut.
+    /// Calls `body` with the rendered block and the number of values that were cut.
     ///
-    /// `order[i]` is where in `values` the value of the i-th name stands.
+    /// `order[i]` is the index in `values` of the value of the i-th name.
     ///
-    /// - Parameter longest: Bytes of a value, before it is escaped; longer ones are cut.
-    /// - Returns: What `body` returns; nil if there are more labels than a series may have.
+    /// - Parameter longest: The maximum number of bytes of a value before escaping; longer values
+    ///   are cut.
+    /// - Returns: The result of `body`; nil if the labels exceed the maximum size.
     @inline(__always)
     static func withRendered<Result>(
         heads: LabelHeads, values: Span<String>, order: [Int]?, longest: Int,
@@ -53,7 +54,7 @@ enum LabelBlock {
         }
     }
 
-    /// A label value as it stands between the quotes.
+    /// The escaped label value, as written between the quotes.
     static func escaped(_ value: String) -> [UInt8] {
         // Without capacity it would write to the storage that all empty arrays share.
         if value.isEmpty { return [] }
@@ -64,9 +65,9 @@ enum LabelBlock {
         }
     }
 
-    /// Whether a block carries each of these pairs, whose values are already escaped.
+    /// Whether a block has all of these pairs, whose values are already escaped.
     ///
-    /// A pair with an empty value matches where the label is absent.
+    /// A pair with an empty value matches a missing label.
     static func contains(
         _ pairs: [(name: [UInt8], value: [UInt8])], in block: UnsafeBufferPointer<UInt8>
     ) -> Bool {
@@ -75,7 +76,7 @@ enum LabelBlock {
         }
     }
 
-    /// Calls `body` with each label of a block: the bytes of its name and of its escaped value.
+    /// Calls `body` with the name and the escaped value of each label of a block.
     static func forEachLabel(
         in block: UnsafeBufferPointer<UInt8>,
         _ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void
@@ -97,7 +98,7 @@ enum LabelBlock {
         }
     }
 
-    /// The text of an escaped label value.
+    /// The original text of an escaped label value.
     static func unescaped(_ value: some Sequence<UInt8>) -> String {
         var bytes: [UInt8] = []
         var isEscaped = false
@@ -112,7 +113,7 @@ enum LabelBlock {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The escaped value of a label in a block; empty where the label is absent.
+    /// The escaped value of a label in a block; empty if the label is missing.
     private static func value(
         of name: [UInt8], in block: UnsafeBufferPointer<UInt8>
     ) -> UnsafeBufferPointer<UInt8>.SubSequence {
@@ -131,9 +132,9 @@ enum LabelBlock {
     }
 }
 
-/// What stands before each value, in one run of bytes: `,method="`, `,route="`.
+/// The bytes before each value, stored contiguously: `,method="`, `,route="`.
 ///
-/// The first label that has a value goes without the comma.
+/// The first label with a value is written without the comma.
 struct LabelHeads: Sendable {
     let bytes: [UInt8]
     let ends: [Int]

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory that scrapes are printed into.
+// The memory that scrapes are rendered into.
 
 internal import OutriderThreading
 
-/// Memory for the scrape that is being printed; thread-safe.
+/// Reuses memory between scrapes; thread-safe.
 ///
-/// A small one is kept for the next scrape, which then finds its pages there.
+/// A small buffer is kept for the next scrape, so its pages are already allocated.
 final class PrintingMemory: Sendable {
-    /// Sizes are multiples of this, so that a few series more do not take memory anew.
+    /// Sizes are multiples of this, so that a few more series do not need a new allocation.
     private static let step = 64 << 10
 
     private let kept = Guarded<MappedMemory?>(nil)
 
-    /// Memory for so many bytes at least, which nobody else writes to; nil if there is none.
+    /// Memory for at least this many bytes, which only the caller writes to; nil if there is none.
     func take(_ size: Int) -> MappedMemory? {
         let memory = kept.withLock { kept in
             defer { kept = nil }
@@ -22,7 +22,7 @@ final class PrintingMemory: Sendable {
         return MappedMemory(capacity: (size + Self.step - 1) / Self.step * Self.step)
     }
 
-    /// Keeps memory that nobody uses any more, unless it is large: then an answer may have it.
+    /// Keeps unused memory for reuse, unless it is large, since a response may then refer to it.
     func keep(_ memory: MappedMemory) {
         if memory.capacity <= BodyBytes.longestArray { kept.withLock { $0 = memory } }
     }

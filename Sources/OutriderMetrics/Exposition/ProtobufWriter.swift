@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metric families in Prometheus' protobuf format: the one that has native histograms.
+// Writes metric families in Prometheus' protobuf format, the one that has native histograms.
 //
 //     length | MetricFamily   length | MetricFamily   …
 //
-// Names and labels are what the text format says; exemplars are those of OpenMetrics. Each counter and
-// histogram tells when it began to count.
+// Names and labels are those of the text format, exemplars those of OpenMetrics. Each counter and
+// histogram has its creation time.
 //
 // Source: io/prometheus/client/metrics.proto of the Prometheus client model.
 
 internal import OutriderThreading
 internal import OutriderWire
 
-/// Writes metric families, each after its length.
+/// Writes metric families, each preceded by its length.
 struct ProtobufWriter: ~Copyable {
     private enum Kind: UInt64 {
         case counter = 0
@@ -20,9 +20,9 @@ struct ProtobufWriter: ~Copyable {
     }
 
     private let escaping: NameEscaping
-    /// The families, and that which is being written.
+    /// The complete families, and the one being written.
     private(set) var output: ByteWriter
-    // Kept from one message to the next, so that few of them allocate.
+    // Reused from one message to the next, so that few messages allocate.
     private var head = WireWriter()
     private var metric = WireWriter()
     private var value = WireWriter()
@@ -92,7 +92,7 @@ struct ProtobufWriter: ~Copyable {
         output.append(metric.bytes)
     }
 
-    /// Puts the length of what was written since there were `start` bytes before it.
+    /// Inserts the length of everything written after offset `start`.
     private mutating func delimit(from start: Int) {
         head.clear()
         head.begin(length: output.count - start)
@@ -154,7 +154,7 @@ struct ProtobufWriter: ~Copyable {
         let counts = (0...bounds.count).map { numbers.integer(at: $0) }
         let sum = numbers.double(at: bounds.count + 1)
         let native = histogram.native?.snapshot()
-        // With native buckets, their count is the one that has to add up.
+        // If there are native buckets, the count must be the sum of those.
         let total = native?.count ?? counts.reduce(0, &+)
         value.add(1, total)
         value.add(2, sum)
@@ -188,13 +188,14 @@ struct ProtobufWriter: ~Copyable {
         add(native.negative, spans: 9, deltas: 10)
         add(native.positive, spans: 12, deltas: 13)
         if native.positive.isEmpty, native.negative.isEmpty {
-            // An empty span tells that the histogram is native, whatever its threshold.
+            // An empty span marks the histogram as native, whatever its threshold.
             innermost.clear()
             value.add(12, innermost)
         }
     }
 
-    /// Adds buckets: runs of them as spans, and of each count the difference to the one before.
+    /// Adds buckets: contiguous runs as spans, and each count as the difference from the previous
+    /// one.
     private mutating func add(_ buckets: [NativeSnapshot.Bucket], spans: UInt64, deltas: UInt64) {
         var next = 0
         var position = 0
@@ -212,7 +213,7 @@ struct ProtobufWriter: ~Copyable {
         var last: Int64 = 0
         for bucket in buckets {
             let count = Int64(clamping: bucket.count)
-            // Zero is a difference too.
+            // A difference of zero must be written too.
             value.add(deltas, signed: count - last, showsZero: true)
             last = count
         }
@@ -235,7 +236,7 @@ struct ProtobufWriter: ~Copyable {
         return message
     }
 
-    /// An exemplar of how it stands in OpenMetrics: ` # {trace_id="4bf9"} 0.2 1700000000.5`.
+    /// Parses an exemplar as rendered for OpenMetrics: ` # {trace_id="4bf9"} 0.2 1700000000.5`.
     private static func message(_ rendered: [UInt8]) -> WireWriter? {
         guard let open = rendered.firstIndex(of: UInt8(ascii: "{")),
             let close = rendered.lastIndex(of: UInt8(ascii: "}"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One scrape: ask the collectors, then print everything into memory of one piece.
+// A scrape: calls the collectors, then writes everything into contiguous memory.
 
 internal import OutriderThreading
 
@@ -9,7 +9,7 @@ struct Scrape {
     private let style: ExpositionStyle
     private let snapshot: RegistrySnapshot
     private let entries: [RegistrySnapshot.Entry]
-    /// To be confirmed once a reader has what was rendered.
+    /// Must be confirmed once a reader has received the rendered scrape.
     let delivery = Delivery()
 
     /// A scrape of all families, or of those that have one of these names.
@@ -28,9 +28,9 @@ struct Scrape {
         }
     }
 
-    /// The exposition as text, delivered to the caller; nil if there is no memory for it.
+    /// The exposition as text, which counts as delivered; nil if memory is short.
     ///
-    /// - Parameter capacity: Room to start with, in bytes; an estimate from the series if nil.
+    /// - Parameter capacity: The initial capacity in bytes; if nil, an estimate from the series.
     func text(capacity: Int? = nil) -> String? {
         let text = render(capacity: capacity) { memory, count in
             unsafe String(decoding: memory.first(count), as: UTF8.self)
@@ -39,17 +39,17 @@ struct Scrape {
         return text
     }
 
-    /// Prints the exposition, and returns what `body` makes of it; nil if there is no memory for it.
+    /// Renders the exposition and returns the result of `body`; nil if memory is short.
     ///
-    /// `body` gets the memory, and how many bytes of it were written.
+    /// `body` receives the memory and the number of bytes written.
     ///
-    /// Scrapes that differ collect side by side, and are printed one after the other: so the bytes of
-    /// one of them are there, and what became of the others, however many come at once. The memory is
+    /// Different scrapes collect concurrently, but are rendered one after the other, so only one
+    /// rendered scrape is in memory at a time, in addition to finished responses. The memory is
     /// kept for the next scrape, unless it is large.
     ///
     /// - Parameters:
-    ///   - limit: How long collectors may take, and twice as long as another's printing is waited for.
-    ///   - capacity: Room to start with, in bytes; an estimate from the series if nil.
+    ///   - limit: The time limit of the collectors; half of it limits the wait for other renders.
+    ///   - capacity: The initial capacity in bytes; if nil, an estimate from the series.
     func render<Result>(
         within limit: Duration = ScrapeTimeout.own, capacity: Int? = nil,
         _ body: (MappedMemory, Int) -> Result
@@ -68,7 +68,7 @@ struct Scrape {
         }
     }
 
-    /// Prints everything; tells how many bytes that were, or nil if there is no memory for them.
+    /// Writes everything and returns the number of bytes; nil if memory is short.
     private func print(
         _ collected: [[CollectedSamples.Series]?], into memory: MappedMemory
     ) -> Int? {
@@ -95,7 +95,7 @@ struct Scrape {
         return writer.output.overflowed ? nil : writer.output.count
     }
 
-    /// What each collector has to say; nil for those that failed or are not wanted.
+    /// The samples of each collector; nil for those that failed or are not requested.
     private func collect(within limit: Duration) -> [[CollectedSamples.Series]?] {
         var wanted = Array(repeating: false, count: snapshot.plans.count)
         for case .collected(let plan, _) in entries { wanted[plan] = true }
@@ -110,7 +110,7 @@ struct Scrape {
                 foreign.append(number)
             }
         }
-        // Those that another scrape has given up come last: they may be back by then.
+        // Collectors that another scrape has abandoned come last: they may have returned by then.
         foreign.sort { !snapshot.plans[$0].isStuck && snapshot.plans[$1].isStuck }
         let round = CollectionRound(foreign.map { snapshot.plans[$0] }, in: registry)
         for (number, answer) in zip(foreign, round.run(within: limit)) {
@@ -137,14 +137,14 @@ struct Scrape {
         familyWriter.writeEnd(into: &writer)
     }
 
-    /// A size that the exposition will hardly exceed, unless it has many native buckets.
+    /// An estimate that the exposition rarely exceeds, unless it has many native buckets.
     private func estimateProtobuf(_ collected: [[CollectedSamples.Series]?]) -> Int {
         var bytes = 1024
         for entry in entries {
             switch entry {
             case .instruments(let core):
                 bytes += 64 + core.texts[style.escaping].head(style).count
-                // A bucket has 20 bytes or so, and of a pair of labels twelve are not in the text.
+                // A bucket takes about 20 bytes, and a label about twelve that are not in the text.
                 let labels = core.definition.labels.count
                 let perSeries = 64 + core.definition.bounds.count * 24 + labels * 8
                 for run in core.runs { bytes += run.count * perSeries + run.block.labelBytes }
@@ -156,7 +156,7 @@ struct Scrape {
         return bytes
     }
 
-    /// A size that the exposition will hardly exceed: each line as long as it can become.
+    /// An estimate that the exposition rarely exceeds: each line at its maximum length.
     private func estimate(_ collected: [[CollectedSamples.Series]?]) -> Int {
         var bytes = 1024
         let createdLines = style.showsCreationTimes ? 1 : 0

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A scrape as an HTTP response, to be sent by whatever server the service has.
+// A scrape as an HTTP response, for any server that the service uses.
 
 package import OutriderThreading
 
-/// The answer to a scrape: status, headers and body.
+/// The response to a scrape: status, headers and body.
 ///
 /// ```swift
 /// router.get("/metrics") { request, _ in
@@ -13,23 +13,23 @@ package import OutriderThreading
 /// }
 /// ```
 public struct ScrapeResponse: Sendable {
-    /// The HTTP status: 200, or 503 if there is no memory for the exposition.
+    /// The HTTP status: 200, or 503 if memory is short.
     public let status: Int
-    /// Header fields, `Content-Type` always among them; without `Content-Length`.
+    /// The header fields, always with `Content-Type`, without `Content-Length`.
     public let headers: [(name: String, value: String)]
     /// The exposition, compressed if the headers say so.
     ///
-    /// Of more than 128 KiB this is a copy, made each time.
+    /// If it has more than 128 KiB, each access makes a copy.
     public var body: [UInt8] { bytes.array }
 
-    /// The same, as it is.
+    /// The same, without a copy.
     package let bytes: BodyBytes
-    /// Nil of a response without an exposition.
+    /// Nil if the response has no exposition.
     fileprivate let delivery: Delivery?
 
-    /// Notes that the client has the whole body; for a response that was made with `awaitsDelivery`.
+    /// Notes that the client received the whole body; for a response created with `awaitsDelivery`.
     ///
-    /// Thread-safe; a second call changes nothing.
+    /// Thread-safe; further calls have no effect.
     public func delivered() { delivery?.confirm() }
 }
 
@@ -40,45 +40,47 @@ extension ScrapeResponse {
         bytes: .array(Array("There is no memory for the exposition.\n".utf8)), delivery: nil)
 }
 
-/// What scrapes that come together share.
+/// The result of a render, which concurrent scrapes share.
 struct SharedRender: Sendable {
-    /// What two scrapes must agree in to share.
+    /// The parameters that must be equal for two scrapes to share a render.
     struct Key: Hashable, Sendable {
         let style: ExpositionStyle
         let isCompressed: Bool
         let names: [String]
-        /// Whoever gives collectors more time must not get what was left out for lack of it.
+        /// A scrape with a longer limit must not share a render that left collectors out early.
         let limit: Duration
     }
 
     let body: BodyBytes
     let isCompressed: Bool
-    /// Confirmed by the first of those who share it.
+    /// Confirmed by the first of the scrapes that share it.
     let delivery: Delivery
 }
 
 extension Registry {
-    /// Scrapes this registry, for a server of the service's own.
+    /// Scrapes this registry, for a service that has its own HTTP server.
     ///
-    /// Runs the collectors, prints every family and, if asked, compresses it. Blocks for as long as
-    /// the collectors take, at most for the limit. Thread-safe; writers never wait for it, and calls
-    /// that come together share one render. Those that differ are printed one after the other. Cost:
-    /// docs/performance.md.
+    /// Calls the collectors, writes every family and, if requested, compresses the result. Blocks
+    /// while the collectors run, at most until the limit. Thread-safe; recording threads never wait
+    /// for it. Concurrent calls with the same parameters share one render; others are rendered one
+    /// after the other. Cost: docs/performance.md.
     ///
     /// - Parameters:
-    ///   - accept: The request's `Accept`: OpenMetrics or the protobuf format for those who prefer
-    ///     it, else the text format 0.0.4. Never a refusal: whoever asks for none gets the text format.
-    ///   - acceptEncoding: The request's `Accept-Encoding`; gzip if that is wanted, and pays.
-    ///   - names: The values of the query's `name[]`: families to be printed, by the name of the
-    ///     family or of one of its samples. None means all; unknown ones are passed over.
-    ///   - scrapeTimeout: The request's `X-Prometheus-Scrape-Timeout-Seconds`. A collector that
-    ///     has not answered half a second before that, or within 9.5 s, is left out and counted.
-    ///   - creationTimes: Whether OpenMetrics has `_created` samples, which tell when each counter
-    ///     and histogram was made. They double the lines of counters.
-    ///   - awaitsDelivery: Whether the caller says by ``ScrapeResponse/delivered()`` that the client has the
-    ///     body. Only then may series that are idle (``SeriesLimit/idleTime``) be forgotten for it. Pass
-    ///     true for a HEAD, and where the server knows that a body was sent. Without, what is returned
-    ///     counts as read.
+    ///   - accept: The request's `Accept`: OpenMetrics or the protobuf format if it prefers one of
+    ///     them, otherwise the text format 0.0.4. A request is never refused: if it accepts none of
+    ///     these, it gets the text format.
+    ///   - acceptEncoding: The request's `Accept-Encoding`; gzip if it is accepted and makes the
+    ///     body smaller.
+    ///   - names: The values of `name[]` in the query: the families to expose, by the name of the
+    ///     family or of one of its samples. If empty, all; unknown names are ignored.
+    ///   - scrapeTimeout: The request's `X-Prometheus-Scrape-Timeout-Seconds`. A collector that has
+    ///     not returned half a second before that, or within 9.5 s, is left out and counted.
+    ///   - creationTimes: Whether OpenMetrics has `_created` samples, the creation times of
+    ///     counters and histograms. They double the lines of counters.
+    ///   - awaitsDelivery: Whether the caller confirms delivery with
+    ///     ``ScrapeResponse/delivered()``. Only a delivered scrape lets idle series expire
+    ///     (``SeriesLimit/idleTime``). Pass true for a HEAD request, and if the server knows when a
+    ///     body was sent. If false, the returned response counts as delivered.
     public func respond(
         accept: String? = nil, acceptEncoding: String? = nil, names: [String] = [],
         scrapeTimeout: String? = nil, creationTimes: Bool = false, awaitsDelivery: Bool = false
@@ -113,17 +115,17 @@ extension Registry {
             status: 200, headers: headers, bytes: rendered.body, delivery: rendered.delivery)
     }
 
-    /// The whole exposition in the text format, for tests and logs; empty if there is no memory for it.
+    /// The whole exposition in the text format, for tests and logs; empty if memory is short.
     public func text() -> String {
         scrape(ExpositionStyle()).text() ?? ""
     }
 
-    /// The same, with room for so many bytes to start with.
+    /// The same, with an initial capacity in bytes.
     package func text(capacity: Int) -> String {
         scrape(ExpositionStyle()).text(capacity: capacity) ?? ""
     }
 
-    /// The whole exposition in OpenMetrics, for tests and logs; empty if there is no memory for it.
+    /// The whole exposition in OpenMetrics, for tests and logs; empty if memory is short.
     ///
     /// - Parameter creationTimes: As in
     ///   ``respond(accept:acceptEncoding:names:scrapeTimeout:creationTimes:awaitsDelivery:)``.

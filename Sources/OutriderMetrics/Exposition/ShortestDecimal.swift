@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// ShortestDecimal prints a double as the shortest decimal that reads back as the same double,
-// and as the one closest to the true value where several are equally short. A scrape prints tens
-// of thousands of samples, so the printer allocates nothing and calls no formatting library in
-// the range that metrics live in. Whole numbers take a path of their own, everything else is
-// the Schubfach algorithm (Raffaello Giulietti, "The Schubfach way to render doubles"), here
-// in exact arithmetic, which one table of 28 powers of five is enough for.
+// Prints a double as the shortest decimal that reads back as the same double, and as the one
+// closest to the true value where several are equally short.
+//
+// A scrape prints tens of thousands of samples, so the printer allocates nothing and calls no
+// formatting library in the range that metrics live in. Whole numbers have a path of their own.
+// Everything else is the Schubfach algorithm (Raffaello Giulietti, "The Schubfach way to render
+// doubles"), here in exact arithmetic, for which one table of 28 powers of five is enough.
 
 /// Prints doubles in their shortest form.
 package enum ShortestDecimal {
     /// Digits before the point up to which a number is written without an exponent.
     private static let plainDigits = 21
 
-    /// The number of bytes that `write` may touch at most, which is more than it returns.
+    /// The maximum number of bytes that `write` touches, which is more than it returns.
     package static let maximumLength = 32
 
     /// Writes `value` at `pointer` and returns the number of bytes written.
@@ -68,10 +69,10 @@ package enum ShortestDecimal {
 
     // MARK: - Digits to bytes
 
-    /// A number of 17 digits, one a byte, zeros behind the last that counts.
+    /// A number of 17 digits, one per byte, with zeros after the last significant digit.
     ///
-    /// The 16 digits behind the first start in the lowest byte of `rest`, and the exponent is that
-    /// of the first.
+    /// The 16 digits after the first start in the lowest byte of `rest`, and the exponent is that
+    /// of the first digit.
     private typealias Decimal = (first: UInt8, rest: UInt128, exponent: Int)
 
     private static var eightZeros: UInt64 { 0x3030_3030_3030_3030 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a scraper wants its answer compressed.
+// Negotiation of compression.
 
-/// The Accept-Encoding of a request.
+/// Parses the Accept-Encoding of a request.
 enum AcceptEncoding {
-    /// Whether `field` prefers gzip to nothing, or likes both as much (RFC 9110, 12.5.3).
+    /// Whether `field` prefers gzip to no compression, or accepts both equally (RFC 9110, 12.5.3).
     static func allowsGzip(_ field: String?) -> Bool {
         guard let field else { return false }
         let items = WeightedItem.list(field)

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of our formats a scraper is given, by what it says in Accept.
+// Negotiation of the exposition format by the Accept header.
 //
-// A scraper that asks for nothing we have gets the text format, and so does a person with curl:
-// an answer that somebody may read beats a 406 that a dashboard shows as a gap.
+// A client that accepts none of the formats gets the text format, as does a user with curl: a
+// response that may be readable is better than a 406, which leaves a gap in the dashboard.
 
-/// A format in a version, as media types tell them apart.
+/// A version of a format, as media types distinguish them.
 enum ExpositionFormat: CaseIterable {
-    // In the order in which they are preferred where a scraper has no preference.
+    // In order of preference for a scraper that accepts several equally.
     case text
     case openMetrics
     case openMetrics001
     case text100
-    /// `io.prometheus.client.MetricFamily`, each after its length.
+    /// `io.prometheus.client.MetricFamily` messages, each preceded by its length.
     case protobuf
 
     /// Whether the bytes are OpenMetrics.
     var isOpenMetrics: Bool { self == .openMetrics || self == .openMetrics001 }
 
-    /// Whether it is for those too who do not ask for this very version.
+    /// Whether it is also used for a range that does not name this version.
     fileprivate var isOfferedUnasked: Bool { self == .text || self == .openMetrics }
 
     fileprivate var type: String {
@@ -32,7 +32,7 @@ enum ExpositionFormat: CaseIterable {
         }
     }
 
-    /// The parameters that tell it from other formats of its media type.
+    /// The parameters that distinguish it from other formats of its media type.
     fileprivate var parameters: [(name: String, value: String)] {
         switch self {
         case .text: [("version", "0.0.4")]
@@ -47,24 +47,24 @@ enum ExpositionFormat: CaseIterable {
     fileprivate var isText: Bool { self != .protobuf }
 }
 
-/// A format, and how the scraper wants names to be escaped that need it.
+/// A format, and the escaping scheme for names that need escaping.
 ///
-/// Nil where it does not say: then it is given names that everybody can read.
+/// The scheme is nil if the scraper does not specify one; then it gets classic names.
 struct NegotiatedFormat: Equatable {
     let format: ExpositionFormat
     let escaping: NameEscaping?
 
-    /// The media type with its parameters, for `Content-Type`.
+    /// The media type and its parameters, for `Content-Type`.
     var contentType: String {
         let suffix = escaping.map { "; escaping=\($0.rawValue)" } ?? ""
         let parameters = format.parameters.map { "; \($0.name)=\($0.value)" }.joined()
         return format.mediaType + parameters + (format.isText ? "; charset=utf-8" : "") + suffix
     }
 
-    /// The format that suits `accept` best; the text format if there is no such field.
+    /// The format that matches `accept` best; the text format if there is no such field.
     ///
-    /// The most specific range that matches a format gives it its weight (RFC 9110, 12.5.1). Among
-    /// equal weights the more specific range wins, then the one that comes first.
+    /// The weight of a format is that of the most specific range that matches it (RFC 9110,
+    /// 12.5.1). Among equal weights, the more specific range wins, then the first one.
     static func best(for accept: String?) -> NegotiatedFormat {
         let ranges = WeightedItem.list(accept ?? "")
         var best: (format: ExpositionFormat, match: Match)?
@@ -88,7 +88,7 @@ private struct Match {
     let position: Int
 
     static func < (first: Match, second: Match) -> Bool {
-        // An earlier position is better, and so the larger one here.
+        // An earlier position is better, so it must compare as the larger one here.
         (first.quality, first.specificity, -first.position)
             < (second.quality, second.specificity, -second.position)
     }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The schemes in which a scraper may want names; MetricNames.swift has what they do.
+// The escaping schemes that a scraper may request; MetricNames.swift implements them.
 //
 // Source: "Escaping schemes" of the Prometheus documentation.
 
-/// How a scraper wants names that not every scraper can read.
+/// How names that are not classic names are exposed.
 enum NameEscaping: String, CaseIterable {
-    /// As they are, in quotation marks.
+    /// Unchanged, in quotation marks.
     case none = "allow-utf-8"
-    /// With `_` for each character that is not allowed.
+    /// `_` for each character that is not allowed.
     case underscores
-    /// The same, but with `_dot_` for a dot and `__` for `_` and what is not allowed.
+    /// Like `underscores`, but `_dot_` for a dot, and `__` for `_` and for characters not allowed.
     case dots
-    /// With `U__` before them, `__` for `_`, and `_1f600_` for what is not allowed.
+    /// The prefix `U__`, `__` for `_`, and `_1f600_` (the code point) for characters not allowed.
     case values
 }

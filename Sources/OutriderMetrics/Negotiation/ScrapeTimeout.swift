@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a scrape may take, so that its scraper is still there when the answer comes.
+// The time limit of a scrape, chosen so that the response arrives before the scraper times out.
 
-/// The limit of a scrape.
+/// Computes the time limit of a scrape.
 enum ScrapeTimeout {
-    /// What a scrape may take when its scraper does not say; Prometheus waits for 10 s by default.
+    /// The limit if the scraper does not specify a timeout, and the longest; Prometheus waits for
+    /// 10 s by default.
     static let own: Duration = .seconds(9.5)
-    /// What every scrape has: nobody gets to have collectors given up before they had a chance.
+    /// The shortest limit, so that no client can make collectors time out before they had a chance.
     private static let shortest: Duration = .milliseconds(500)
-    /// What is left for the way there and back, of a timeout of a second or more.
+    /// The margin for the network, subtracted from a timeout of a second or more.
     private static let margin: Duration = .milliseconds(500)
 
-    /// The limit for `X-Prometheus-Scrape-Timeout-Seconds`: a margin less, half a second at least, and never more than ours.
+    /// The limit for `X-Prometheus-Scrape-Timeout-Seconds`: the timeout minus a margin, between 0.5
+    /// s and 9.5 s.
     ///
-    /// A value that is no positive number is passed over.
+    /// A value that is not a positive number is ignored.
     static func limit(_ header: String?) -> Duration {
         guard let header, header.utf8.count <= 32, let seconds = Double(header), seconds > 0 else {
             return own

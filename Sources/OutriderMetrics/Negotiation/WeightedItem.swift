@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The elements of Accept and Accept-Encoding: a comma-separated list with parameters and weights.
+// A parser for Accept and Accept-Encoding: comma-separated lists with parameters and weights.
 //
-// What comes in is whatever a client likes to send. So reading it never fails, takes time and
-// memory in proportion to a bounded prefix, and says nothing about what it could not read.
+// The input is untrusted. So parsing never fails, takes time and memory proportional to a prefix of
+// limited length, and skips what it cannot parse.
 
 /// One element of a list: `text/plain; version=0.0.4; q=0.3`.
 struct WeightedItem: Equatable {
     /// The element without its parameters, in lower case.
     let name: String
-    /// Names in lower case, values as they came, without quotes; `q` is not among them.
+    /// Names in lower case, values as received, without quotes; `q` is excluded.
     let parameters: [Parameter]
     /// The weight in thousandths, 0 to 1000 (RFC 9110, 12.4.2).
     let quality: Int
@@ -18,12 +18,12 @@ struct WeightedItem: Equatable {
         let value: String
     }
 
-    /// Bytes of a field that are read; real ones have a few hundred.
+    /// The maximum number of bytes parsed; real fields have a few hundred.
     private static let fieldLimit = 8 << 10
-    /// Elements of a field that are read; real ones have a handful.
+    /// The maximum number of elements parsed; real fields have a handful.
     private static let countLimit = 64
 
-    /// The elements of a field in their order, those without a name left out.
+    /// The elements of a field in their order; those without a name are skipped.
     static func list(_ field: String) -> [WeightedItem] {
         let bytes = Array(field.utf8.prefix(fieldLimit))
         var items: [WeightedItem] = []
@@ -60,7 +60,7 @@ struct WeightedItem: Equatable {
         self.quality = quality
     }
 
-    /// A weight; beyond its range it counts as the nearer end, and what is no number as 1.
+    /// A weight; values out of range are clamped, and 1 is used if it is not a number.
     ///
     /// Prometheus 2.49 sends `q=2`.
     static func quality(_ text: some Collection<UInt8>) -> Int {
@@ -89,7 +89,7 @@ struct WeightedItem: Equatable {
         return isNegative ? 0 : min(value, 1000)
     }
 
-    /// The parts between separators, of which those in a quoted string are none.
+    /// Splits at separators, except those in a quoted string.
     private static func split(
         _ bytes: ArraySlice<UInt8>, at separator: UInt8
     ) -> [ArraySlice<UInt8>] {

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handlers by label and dimensions as they were given: for `Counter(label:dimensions:)` per request.
+// A cache of handlers by label and dimensions as given, for `Counter(label:dimensions:)` in each
+// request.
 //
-// Finding one hashes the texts where they are, in whatever order the dimensions come, and compares
-// them; nothing is sorted, rendered or allocated. It is only a cache: what it does not find, the
-// store makes or finds by the rendered labels. The store keeps it in step and bounds it.
+// A lookup hashes the strings in place, independent of the order of the dimensions, and compares
+// them; it sorts, renders and allocates nothing. On a miss, the store finds or creates the handler
+// by the rendered labels. The store keeps the cache up to date and limits its size.
 
 internal import OutriderThreading
 
-/// A handler and what it was asked for by.
+/// A handler with the name and dimensions that it was requested by.
 final class CachedHandler: Sendable {
-    /// More dimensions than this are not cached, so that comparing them never takes long.
+    /// Handlers with more dimensions are not cached, so that comparing dimensions is always fast.
     static let mostDimensions = 32
 
     let handler: SeriesHandler
     private let name: HandlerName
     private let dimensions: [(String, String)]
-    /// The family's count of removals when the handler was known to be its series'.
+    /// The family's removal count when the handler was known to belong to its series.
     private let removalCount: Int
 
     init(
@@ -28,10 +29,10 @@ final class CachedHandler: Sendable {
         self.removalCount = removalCount
     }
 
-    /// Whether the handler is the one for these, the dimensions in any order.
+    /// Whether the handler has this name and these dimensions, in any order.
     ///
-    /// None of our own dimensions has the name of another, so as many of theirs that are all found
-    /// here are the same.
+    /// The names of the cached dimensions are unique, so if the counts are equal and every cached
+    /// dimension is among the others, both are the same.
     func matches(_ name: borrowing HandlerName, _ others: [(String, String)]) -> Bool {
         guard self.name.form == name.form, self.name.keepsName == name.keepsName,
             dimensions.count == others.count, self.name.label == name.label,
@@ -45,13 +46,13 @@ final class CachedHandler: Sendable {
     }
 }
 
-/// What swift-metrics calls a metric, and how its name is made from that.
+/// The label of a swift-metrics metric, and how its name is derived from that.
 struct HandlerName: Hashable, Sendable {
     let form: HandlerForm
     let keepsName: Bool
     let label: String
 
-    /// The hash of the name and these dimensions, the same for each order of them.
+    /// The hash of the name and these dimensions, independent of their order.
     func hash(with dimensions: [(String, String)]) -> UInt64 {
         LabelHash.of(
             label, dimensions, seed: UInt64(form.rawValue) << 1 &+ (keepsName ? 1 : 0))
@@ -66,18 +67,18 @@ final class HandlerCache: Sendable {
 
     private let parts: [Part] = (0..<16).map { _ in Part() }
 
-    /// The handler with this hash, to be compared by the caller.
+    /// The handler with this hash, which the caller must compare.
     @inline(__always)
     func find(_ hash: UInt64) -> CachedHandler? {
         part(hash).table.withLock { $0.find(hash) }
     }
 
-    /// Puts a handler in the place of the one with this hash.
+    /// Stores a handler, in place of any other with this hash.
     func insert(_ cached: CachedHandler, _ hash: UInt64) {
         part(hash).table.withLock { $0.insert(cached, hash) }
     }
 
-    /// Removes a handler, if it is the one with this hash.
+    /// Removes a handler, if it is the one stored for this hash.
     func remove(_ handler: SeriesHandler, _ hash: UInt64) {
         part(hash).table.withLock { table in
             if table.find(hash)?.handler === handler { table.remove(hash) }
@@ -97,7 +98,7 @@ struct HashedHandlers: Sendable {
 
     private func home(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & mask }
 
-    /// Where a hash stands, or the free place where it would.
+    /// The slot of a hash, or the free slot where it would be stored.
     private func place(_ hash: UInt64) -> Int {
         var place = home(hash)
         while handlers[place] != nil, hashes[place] != hash { place = (place + 1) & mask }
@@ -121,7 +122,8 @@ struct HashedHandlers: Sendable {
         var hole = place(hash)
         if handlers[hole] == nil { return }
         count -= 1
-        // Whatever stands behind the hole and may stand in it moves there, so no mark is left.
+        // Entries after the hole move into it where their probe sequence allows, so no tombstone is
+        // needed.
         var next = hole
         while true {
             next = (next + 1) & mask

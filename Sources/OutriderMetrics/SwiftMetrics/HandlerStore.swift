@@ -1,35 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// The handlers of swift-metrics that a registry has given out: one for each series, counted.
+// The swift-metrics handlers of a registry: one for each series, with a count of its owners.
 //
-// A handler belongs to an instrument, and the family decides which instrument labels get. So what
-// a family bounds is bounded here: where many labels share one instrument, they share one handler.
+// A handler belongs to an instrument, and the family decides which instrument a set of labels gets.
+// So the limits of a family apply here too: where many label sets share one instrument, they share
+// one handler.
 //
-// The lock is for making and destroying. Registering and finding a series go before it, since they
-// may have something to say, and a log is the user's code. Taken inside of it: the table of one
-// family, and a part of the cache. Taken outside of it: nothing.
+// The lock is for creating and destroying handlers. A family is registered and a series is found
+// before it is taken, since both may log, and a log handler is code of the service. Inside it, the
+// table of one family and a part of the cache are locked; it is never taken inside another lock.
 
 internal import OutriderThreading
 
-/// What swift-metrics holds of a registry; thread-safe.
+/// The handlers and families that swift-metrics uses in a registry; thread-safe.
 final class HandlerStore: Sendable {
-    /// Names that swift-metrics can have in a registry; more are not exposed.
+    /// The maximum number of swift-metrics names in a registry; further ones are not exposed.
     static let nameLimit = 10_000
-    /// Ways to spell the dimensions of one series that are found quickly.
+    /// How many spellings of the name and dimensions of one series are cached.
     private static let spellingLimit = 8
-    /// Handlers of which none is looked at before there are so many.
+    /// Below this number of handlers, none is checked for removal.
     private static let fewHandlers = 1_024
 
     private struct Entry: Sendable {
         let handler: SeriesHandler
-        /// Where the cache has it.
+        /// The hashes under which it is cached.
         var hashes: [UInt64] = []
     }
 
     private struct State: Sendable {
         var families: [HandlerName: FamilyCore] = [:]
-        /// By instrument, each kept alive by its handler.
+        /// By instrument, which its handler keeps alive.
         var entries: [ObjectIdentifier: Entry] = [:]
-        /// Handlers that are not exposed, by name, and by kind for those beyond the limit.
+        /// Handlers that are not exposed: one for each name, and one for each kind past the limit.
         var unseen: [HandlerName: SeriesHandler] = [:]
         var nextSweep = fewHandlers
     }
@@ -42,12 +43,12 @@ final class HandlerStore: Sendable {
         self.diagnostics = diagnostics
     }
 
-    /// Handlers that have an owner.
+    /// The number of handlers that have an owner.
     var count: Int { state.withLock { $0.entries.count } }
 
-    // MARK: - Making
+    // MARK: - Creation
 
-    /// The handler for these, with one more owner.
+    /// The handler for this name and these dimensions, with one more owner.
     @inline(__always)
     func handler(
         _ form: HandlerForm, label: String, dimensions: [(String, String)], rules: NamingRules,
@@ -86,7 +87,7 @@ final class HandlerStore: Sendable {
                 return unseen(name, rules)
             }
             diagnostics.noteCuts(cuts, of: definition.name)
-            // The cache keeps the dimensions as they were given, so not those that are cut.
+            // The cache keeps the dimensions as given, so none that are cut.
             let isCacheable =
                 !labels.hasDuplicates && cuts == 0
                 && dimensions.count <= CachedHandler.mostDimensions
@@ -102,7 +103,7 @@ final class HandlerStore: Sendable {
         }
     }
 
-    /// The family for a name, registered if it is not yet, or not any more.
+    /// The family for a name; registered if it is missing or was unregistered.
     private func family(
         _ name: HandlerName, _ rules: NamingRules, _ registry: Registry
     ) throws(RegistrationError) -> FamilyCore {
@@ -128,8 +129,9 @@ final class HandlerStore: Sendable {
         in core: FamilyCore, key: [UInt8],
         cached: (SeriesHandler, _ removalCount: Int) -> (CachedHandler, UInt64)?
     ) -> SeriesHandler {
-        // A series that is found may be removed before its handler is noted down; then it is made
-        // again. One that is never there is a stand-in for what does not fit.
+        // A series that was found may be removed before its handler is stored; then it is created
+        // again. If the instrument still has no series of its own after that, it stands for labels
+        // that do not fit.
         var attempts = 3
         while true {
             attempts -= 1
@@ -147,8 +149,9 @@ final class HandlerStore: Sendable {
                 }
                 guard var entry else { return nil }
                 defer { state.entries[id] = entry }
-                // What many share is not noted under the labels of each. Nor is what belongs to a
-                // family that was let go before its removals were counted: nothing would tell.
+                // A shared handler is not cached under the labels of each series. Nor is the
+                // handler of a family that was unregistered before its removals were read: nothing
+                // would invalidate the entry.
                 guard entry.handler.key == key, core.isRegistered,
                     let (cached, hash) = cached(entry.handler, removalCount)
                 else { return entry.handler }
@@ -164,7 +167,8 @@ final class HandlerStore: Sendable {
         }
     }
 
-    /// A handler that works but is not exposed: one for each name, and one for each kind beyond.
+    /// A handler that works but is not exposed: one for each name, or one for its kind past the
+    /// limit.
     private func unseen(_ name: HandlerName, _ rules: NamingRules) -> SeriesHandler {
         let made: (HandlerName) -> SeriesHandler = { [diagnostics] name in
             let definition = MetricDefinition(
@@ -186,9 +190,9 @@ final class HandlerStore: Sendable {
         }
     }
 
-    // MARK: - Destroying
+    // MARK: - Destruction
 
-    /// Takes an owner from a handler of this store; with the last one its series goes.
+    /// Removes an owner from a handler of this store; the last owner takes the series with it.
     func destroy(_ handler: AnyObject) {
         guard let handler = handler as? SeriesHandler else { return }
         state.withLock { state in
@@ -196,7 +200,7 @@ final class HandlerStore: Sendable {
             guard let entry = state.entries[id], entry.handler === handler, handler.disown()
             else { return }
             forget(entry, &state)
-            // What the direct API registered is not ours to remove.
+            // A series registered through the direct API is not removed here.
             guard let key = handler.key, handler.core.definition.hasOpenLabels,
                 handler.core.has(handler.instrument, rendered: key)
             else { return }
@@ -209,8 +213,8 @@ final class HandlerStore: Sendable {
         for hash in entry.hashes { cache.remove(entry.handler, hash) }
     }
 
-    /// Lets go of handlers whose series the direct API removed, once there may be as many of those
-    /// as of others.
+    /// Drops the handlers whose series the direct API removed, whenever the number of handlers has
+    /// doubled.
     private func sweepIfWorthwhile(_ state: inout State) {
         guard state.entries.count >= state.nextSweep else { return }
         for entry in state.entries.values where !entry.handler.isCurrent { forget(entry, &state) }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From labels and dimensions of swift-metrics, which may be any text, to names of Prometheus.
+// The mapping of swift-metrics labels and dimensions, which may be any text, to Prometheus names.
 
-/// What swift-metrics asks for: one form for each way in which a name is made.
+/// The kinds of swift-metrics handlers that differ in how a name is made.
 enum HandlerForm: UInt8, Hashable, Sendable {
     case counter, gauge, timer, recorder
 
@@ -14,9 +14,9 @@ enum HandlerForm: UInt8, Hashable, Sendable {
     }
 }
 
-/// The configuration of a factory, checked.
+/// The validated configuration of a factory.
 struct NamingRules: Sendable {
-    /// A label that is longer, in bytes, is refused.
+    /// The maximum length of a label in bytes; a longer one is refused.
     static let longestLabel = 1_000
 
     let naming: OutriderMetricsFactory.Naming
@@ -25,7 +25,7 @@ struct NamingRules: Sendable {
     private let timerBuckets: Buckets
     private let recorderBuckets: Buckets
 
-    /// Calls `refuse` with a name and what is wrong for each set of buckets that makes no sense.
+    /// Calls `refuse` for each invalid set of buckets, with its name and the problem.
     init(
         _ configuration: OutriderMetricsFactory.Configuration,
         refuse: (_ name: String, _ problem: String) -> Void
@@ -51,7 +51,7 @@ struct NamingRules: Sendable {
             else: defaults.defaultRecorderBuckets)
     }
 
-    /// The family that a label of swift-metrics belongs to.
+    /// The definition of the family for a swift-metrics label.
     func definition(
         _ form: HandlerForm, _ label: String
     ) throws(RegistrationError) -> MetricDefinition {
@@ -85,7 +85,7 @@ struct NamingRules: Sendable {
         return "\(what) \(shown(label)) of swift-metrics."
     }
 
-    /// A label as it can stand in a line of text.
+    /// A label for display in a line of text.
     static func shown(_ label: String) -> String {
         var text = String.UnicodeScalarView()
         for scalar in label.unicodeScalars.prefix(200) {
@@ -94,14 +94,14 @@ struct NamingRules: Sendable {
         return String(text)
     }
 
-    /// A name that Prometheus takes: every other character becomes `_`, and so an empty one is `_`.
+    /// A valid Prometheus name: `_` replaces every other character, and an empty name becomes `_`.
     func sanitised(_ name: String, allowingColon: Bool) -> String {
         if MetricDefinition.isValid(name, allowingColon: allowingColon) { return name }
         var valid = ""
         for character in name {
             switch character.asciiValue ?? 0 {
             case 0x30...0x39 where valid.isEmpty:
-                // Kept names are those of swift-prometheus, which drops the digit.
+                // Verbatim names follow swift-prometheus, which drops the digit.
                 valid += naming.keepsNames ? "_" : "_\(character)"
             case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: valid.append(character)
             case UInt8(ascii: ":") where allowingColon: valid.append(character)
@@ -113,8 +113,9 @@ struct NamingRules: Sendable {
 
     /// The dimensions as labels, sorted by name.
     ///
-    /// Of two with one name the last wins. Where two names become one only here, the values stand
-    /// side by side, in the order of the names that were given: `a.b` and `a-b` may be two facts.
+    /// Of two dimensions with the same name, the last one wins. If different names become the same
+    /// label name, their values are joined, in the order of the original names: `a.b` and `a-b` may
+    /// be two facts.
     func labels(of dimensions: [(String, String)]) -> SeriesLabels {
         var given: [String: String] = [:]
         for (name, value) in dimensions { given[name] = value }
@@ -140,15 +141,14 @@ struct NamingRules: Sendable {
     }
 }
 
-/// The labels of a series, sorted by name; an empty value is still there.
+/// The labels of a series, sorted by name, including those with an empty value.
 struct SeriesLabels {
     var names: [String] = []
     var values: [String] = []
-    /// Whether the dimensions had a name twice, so that their order matters.
+    /// Whether a name occurred twice in the dimensions, so that their order matters.
     let hasDuplicates: Bool
 
-    /// The labels as they stand between the braces, and how many values were cut; nil if they are beyond
-    /// all measure.
+    /// The rendered labels, and the number of values that were cut; nil if they are too long.
     func rendered(longest: Int) -> (key: [UInt8], cuts: Int)? {
         unsafe LabelBlock.withRendered(
             heads: LabelHeads(names), values: values.span, order: nil, longest: longest

@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a factory for swift-metrics can be told: how names are made, and which buckets there are.
+// The configuration of a factory for swift-metrics: names, buckets and limits.
 
 extension OutriderMetricsFactory {
-    /// How names are made and which buckets histograms have.
+    /// The configuration of names, buckets and series limits.
     public struct Configuration: Sendable {
-        /// How a metric is named after its label.
+        /// How the name of a metric is derived from its label.
         public var naming: Naming = .prometheus
-        /// Buckets for timers and aggregating recorders by name; the first rule that fits holds.
+        /// Buckets for timers and aggregating recorders by name; the first matching rule applies.
         ///
-        /// A histogram that is there already keeps its buckets, whoever registered it.
+        /// An existing histogram keeps its buckets, even if it was registered elsewhere.
         public var buckets: [BucketRule] = []
-        /// Buckets of timers for which there is no rule, in seconds.
+        /// Buckets of timers without a matching rule, in seconds.
         public var defaultTimerBuckets: Buckets = .default
-        /// Buckets of aggregating recorders for which there is no rule: 1 to 1,000,000.
+        /// Buckets of aggregating recorders without a matching rule: 1 to 1,000,000.
         public var defaultRecorderBuckets: Buckets = [
             1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000,
         ]
-        /// How many series each metric may have, and how long idle ones are shown.
+        /// How many series each metric may have, and how long idle ones are exposed.
         ///
-        /// A series whose handler is never destroyed keeps its place even while it is not shown.
+        /// A series whose handler is never destroyed still counts towards the limit while it is
+        /// hidden.
         public var limit: SeriesLimit = .standard
 
-        /// The defaults.
+        /// Creates the default configuration.
         public init() {}
 
-        /// What a service that comes from swift-prometheus had: its names and its buckets.
+        /// The names and buckets of swift-prometheus, for services that migrate from it.
         ///
         /// Source: swift-prometheus 2.3, `PrometheusMetricsFactory.init(registry:)`.
         public static var swiftPrometheus: Configuration {
@@ -37,37 +38,37 @@ extension OutriderMetricsFactory {
         }
     }
 
-    /// How a metric is named after its label in swift-metrics.
+    /// How the name of a metric is derived from its swift-metrics label.
     ///
-    /// Characters that Prometheus does not take in a name become `_` in either case, and a label of
-    /// a series that Prometheus keeps for itself (`le`, `quantile`, `__…`) has `exported_` before
-    /// it, as Prometheus itself would do.
+    /// In both cases, `_` replaces characters that Prometheus does not allow in a name, and a label
+    /// name that Prometheus reserves (`le`, `quantile`, `__…`) gets the prefix `exported_`, as in
+    /// Prometheus itself.
     public struct Naming: Hashable, Sendable {
         let keepsNames: Bool
 
-        /// As Prometheus wants it: counters end in `_total`, timers in `_seconds`.
+        /// The Prometheus conventions: counters end in `_total`, timers in `_seconds`.
         ///
-        /// A name that starts with a digit gets `_` before it.
+        /// A name that starts with a digit gets the prefix `_`.
         public static let prometheus = Naming(keepsNames: false)
-        /// As the label is, for dashboards and rules that were made with swift-prometheus.
+        /// The label as it is, for dashboards and rules made for swift-prometheus.
         ///
-        /// OpenMetrics has no counter without `_total`; such a one is of unknown type there, under
-        /// the same name. A digit at the start of a name becomes `_`.
+        /// OpenMetrics has no counter without `_total`, so such a counter has the type unknown
+        /// there, under the same name. A digit at the start of a name becomes `_`.
         public static let verbatim = Naming(keepsNames: true)
     }
 
-    /// Buckets for the timers and aggregating recorders whose name fits a pattern.
+    /// Buckets for the timers and aggregating recorders whose name matches a pattern.
     ///
     /// ```swift
     /// BucketRule("http.server.*", .lowLatency)
     /// ```
     public struct BucketRule: Sendable {
-        /// The label in swift-metrics, or the name as it is exposed; `*` stands for any characters.
+        /// Matches the swift-metrics label or the exposed name; `*` stands for any characters.
         public var pattern: String
-        /// The buckets: seconds for timers, else the recorder's own unit.
+        /// The buckets: in seconds for timers, in the recorder's own unit otherwise.
         public var buckets: Buckets
 
-        /// A rule.
+        /// Creates a rule.
         public init(_ pattern: String, _ buckets: Buckets) {
             self.pattern = pattern
             self.buckets = buckets
@@ -77,7 +78,7 @@ extension OutriderMetricsFactory {
             Self.matches(Array(pattern.utf8)[...], Array(name.utf8)[...])
         }
 
-        /// Linear but for one step back to the last `*` at a time.
+        /// Linear, except that it backtracks to the last `*`.
         private static func matches(_ pattern: ArraySlice<UInt8>, _ name: ArraySlice<UInt8>) -> Bool
         {
             var (place, position) = (pattern.startIndex, name.startIndex)

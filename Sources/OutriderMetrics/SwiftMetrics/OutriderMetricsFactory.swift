@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The backend for swift-metrics: what libraries record there is exposed beside a service's own.
+// The swift-metrics backend, which exposes the metrics of libraries along with a service's own.
 //
-// It holds no metrics. They are the registry's, so two factories on one registry hand out the same
-// handlers; a factory adds how names are made and which buckets a histogram has.
+// It holds no metrics itself; they belong to the registry, so two factories on one registry return
+// the same handlers. A factory only decides how names are made and which buckets histograms have.
 
 public import CoreMetrics
 
-/// Records what swift-metrics is given in a ``Registry``.
+/// A swift-metrics factory that records into a ``Registry``.
 ///
 /// ```swift
 /// let agent = Agent.start()
@@ -20,28 +20,28 @@ public import CoreMetrics
 /// | `Recorder` | histogram |
 /// | `Timer` | histogram in seconds, `_seconds` added |
 ///
-/// The same label and dimensions, in any order, give the same handler. Of two dimensions with one
-/// name the last wins; an empty value is the same as none. Names that differ only in characters
-/// that Prometheus has not (`a.b`, `a-b`) are one metric. Series of one name may differ in the
-/// names of their dimensions.
+/// The same label and dimensions, in any order, give the same handler. Of two dimensions with the
+/// same name, the last one wins; an empty value is the same as a missing dimension. Names that
+/// differ only in characters that Prometheus does not allow (`a.b`, `a-b`) are one metric. Series
+/// of one metric may have different dimension names.
 ///
-/// Nothing here fails or ends the process. What cannot be exposed (a name that another type has,
-/// dimensions that a metric of the direct API has not) works, unseen; that is logged once and
-/// counted in `outrider_registrations_refused_total{reason}`.
+/// Nothing here fails or ends the process. A metric that cannot be exposed (its name has another
+/// type, or its dimensions differ from those of a metric of the direct API) works, but is not
+/// exposed. It is logged once and counted in `outrider_registrations_refused_total{reason}`.
 ///
-/// `destroy()` takes one owner away from a handler, and each `Counter(label:)` adds one: the series
-/// goes with the last. Making it again starts at zero. A series that the direct API registered
-/// stays.
+/// Each `Counter(label:)` adds an owner to a handler, and `destroy()` removes one; the series is
+/// removed with its last owner. Creating it again starts from zero. A series registered through the
+/// direct API stays.
 ///
-/// Thread-safe. A kept handler costs what an instrument does. Making one that is there already
-/// takes a short lock, one of 16, and no allocation (cost: docs/swift-metrics.md).
+/// Thread-safe. A handler that is kept costs the same as an instrument. Getting an existing handler
+/// takes one of 16 locks for a short time and allocates nothing (cost: docs/swift-metrics.md).
 public final class OutriderMetricsFactory: MetricsFactory, Sendable {
     private let registry: Registry
     private let rules: NamingRules
 
-    /// A factory for this registry.
+    /// Creates a factory for a registry.
     ///
-    /// Bucket rules that make no sense are passed over, logged and counted.
+    /// Invalid bucket rules are ignored, logged and counted.
     public init(registry: Registry = .shared, configuration: Configuration = Configuration()) {
         self.registry = registry
         rules = NamingRules(configuration) { pattern, problem in
@@ -51,37 +51,37 @@ public final class OutriderMetricsFactory: MetricsFactory, Sendable {
         }
     }
 
-    // MARK: - Made
+    // MARK: - Creation
 
-    /// A counter.
+    /// Returns a counter.
     ///
-    /// An increment that is negative is refused and counted. `reset()` starts it at zero again, as
-    /// a restart of the process would.
+    /// A negative increment is refused and counted. `reset()` starts it from zero again, like a
+    /// restart of the process.
     public func makeCounter(
         label: String, dimensions: [(String, String)]
     ) -> any CoreMetrics.CounterHandler {
         counter(label, dimensions)
     }
 
-    /// A counter that takes fractions, none of which is rounded; the one that `makeCounter` gives.
+    /// Returns the same counter as `makeCounter`; it accepts fractions and does not round them.
     ///
-    /// An increment that is negative, infinite or NaN is refused and counted.
+    /// A negative, infinite or NaN increment is refused and counted.
     public func makeFloatingPointCounter(
         label: String, dimensions: [(String, String)]
     ) -> any FloatingPointCounterHandler {
         counter(label, dimensions)
     }
 
-    /// A gauge.
+    /// Returns a gauge.
     ///
-    /// A negative increment is a decrement. One that is infinite or NaN is refused and counted.
+    /// A negative increment is a decrement. An infinite or NaN increment is refused and counted.
     public func makeMeter(
         label: String, dimensions: [(String, String)]
     ) -> any MeterHandler {
         gauge(label, dimensions)
     }
 
-    /// A histogram if it aggregates, else a gauge, the one that `makeMeter` gives.
+    /// Returns a histogram if it aggregates, otherwise the same gauge as `makeMeter`.
     ///
     /// An infinite or NaN observation of a histogram is refused and counted.
     public func makeRecorder(
@@ -91,7 +91,7 @@ public final class OutriderMetricsFactory: MetricsFactory, Sendable {
         return histogram(.recorder, label, dimensions)
     }
 
-    /// A histogram in seconds, whatever unit is preferred for display.
+    /// Returns a histogram in seconds, whatever display unit is preferred.
     ///
     /// A negative duration is refused and counted.
     public func makeTimer(
@@ -100,38 +100,38 @@ public final class OutriderMetricsFactory: MetricsFactory, Sendable {
         histogram(.timer, label, dimensions)
     }
 
-    // MARK: - Destroyed
+    // MARK: - Destruction
 
-    /// Takes one owner from a counter; with the last the series goes.
+    /// Removes an owner from a counter; the last owner takes the series with it.
     ///
-    /// Here and below, a handler that is not of this registry is left alone.
+    /// These methods ignore handlers that do not belong to this registry.
     public func destroyCounter(_ handler: any CoreMetrics.CounterHandler) {
         registry.handlers.destroy(handler)
     }
 
-    /// Takes one owner from a counter; with the last the series goes.
+    /// Removes an owner from a counter; the last owner takes the series with it.
     public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {
         registry.handlers.destroy(handler)
     }
 
-    /// Takes one owner from a gauge; with the last the series goes.
+    /// Removes an owner from a gauge; the last owner takes the series with it.
     public func destroyMeter(_ handler: any MeterHandler) {
         registry.handlers.destroy(handler)
     }
 
-    /// Takes one owner from a histogram or gauge; with the last the series goes.
+    /// Removes an owner from a histogram or gauge; the last owner takes the series with it.
     public func destroyRecorder(_ handler: any RecorderHandler) {
         registry.handlers.destroy(handler)
     }
 
-    /// Takes one owner from a histogram; with the last the series goes.
+    /// Removes an owner from a histogram; the last owner takes the series with it.
     public func destroyTimer(_ handler: any TimerHandler) {
         registry.handlers.destroy(handler)
     }
 
-    // MARK: - By kind
+    // MARK: - Handlers by kind
 
-    // SAFETY (of the casts): the store makes the handler that belongs to the kind of a form.
+    // SAFETY (of the casts): the store creates handlers of the class that belongs to each form.
 
     private func counter(
         _ label: String, _ dimensions: [(String, String)]

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The handlers that swift-metrics is given: an instrument, its place, and how many own it.
+// The swift-metrics handlers: an instrument, its series, and the number of owners.
 //
-// A class for each kind of instrument stands for every form of it in swift-metrics, so that a
-// counter and a floating-point counter of one name are one object with one count of owners.
+// Each kind of instrument has one class for all its handler protocols in swift-metrics, so a
+// counter and a floating-point counter of the same name are one object with one owner count.
 
 internal import CoreMetrics
 internal import Synchronization
 
-/// What all handlers have in common; thread-safe.
+/// The base class of all handlers; thread-safe.
 ///
-/// It keeps the family alive, so a handler of a registry that was let go still works, unseen.
-// SAFETY (of `@unchecked`): a class with subclasses cannot be checked; everything here and in the
-// three subclasses below is a `let` of a Sendable type, or of an instrument, which all are Sendable.
+/// It keeps the family alive, so a handler still works after its registry was freed, but is not
+/// exposed.
+// SAFETY (of `@unchecked`): the compiler cannot check a class with subclasses; every property here
+// and in the three subclasses below is a `let` of a Sendable type or an instrument, which is
+// Sendable too.
 class SeriesHandler: @unchecked Sendable {
     let core: FamilyCore
     let instrument: AnyObject
-    /// The rendered labels of the handler's own series; nil if it has none: it stands for all that
-    /// did not fit, or is not exposed.
+    /// The rendered labels of the handler's own series; nil if it belongs to the overflow series or
+    /// is not exposed.
     let key: [UInt8]?
-    /// How many asked for it and did not destroy it; zero is for good.
+    /// The number of owners; once zero, it stays zero.
     private let owners = Atomic<Int>(1)
 
     fileprivate init(_ instrument: AnyObject, of core: FamilyCore, key: [UInt8]?) {
@@ -27,11 +29,11 @@ class SeriesHandler: @unchecked Sendable {
         self.key = key
     }
 
-    /// A handler for an instrument of this family, with one owner.
+    /// Creates a handler for an instrument of this family, with one owner.
     static func make(
         _ instrument: AnyObject, of core: FamilyCore, key: [UInt8]?
     ) -> SeriesHandler {
-        // SAFETY: a family of a kind has instruments of that kind alone.
+        // SAFETY: all instruments of a family are of its kind.
         switch core.definition.kind {
         case .counter:
             CounterSeriesHandler(
@@ -46,9 +48,10 @@ class SeriesHandler: @unchecked Sendable {
         }
     }
 
-    /// Adds an owner; false if the last one is gone.
+    /// Adds an owner; false if the last owner has already gone.
     ///
-    /// ORDERING: relaxed; the number guards no memory. Who finds it zero takes the store's lock.
+    /// ORDERING: relaxed; the count does not guard other memory. A caller that finds zero takes the
+    /// store's lock.
     func own() -> Bool {
         var count = owners.load(ordering: .relaxed)
         while count > 0 {
@@ -60,12 +63,12 @@ class SeriesHandler: @unchecked Sendable {
         return false
     }
 
-    /// Takes an owner away; true if that was the last.
+    /// Removes an owner; true if it was the last one.
     func disown() -> Bool {
         owners.wrappingSubtract(1, ordering: .relaxed).newValue == 0
     }
 
-    /// Whether the series, its own or the one for what did not fit, is still exposed.
+    /// Whether its series, which may be the overflow series, is still exposed.
     var isCurrent: Bool {
         guard core.isRegistered else { return false }
         guard let key else { return core.isOverflow(instrument) }
@@ -73,7 +76,7 @@ class SeriesHandler: @unchecked Sendable {
     }
 }
 
-/// A counter for swift-metrics, of whole numbers and of fractions.
+/// A counter for swift-metrics, for integers and fractions.
 final class CounterSeriesHandler: SeriesHandler, CounterHandler, FloatingPointCounterHandler,
     @unchecked Sendable
 {
@@ -88,10 +91,10 @@ final class CounterSeriesHandler: SeriesHandler, CounterHandler, FloatingPointCo
 
     func increment(by amount: Double) { counter.increment(by: amount) }
 
-    /// Starts at zero again, and counts as made now, so that OpenMetrics shows a reset for what it
-    /// is; the text format's readers know one by the value.
+    /// Resets the counter to zero and its creation time to now, so that OpenMetrics exposes the
+    /// reset; readers of the text format detect it by the lower value.
     func reset() {
-        // A handler without a series of its own shares the counter with strangers.
+        // A handler without a series of its own shares the counter with other labels.
         guard let key else { return }
         counter.reset()
         core.restart(counter, rendered: key)
