@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory behind rows, and how many CPUs there may be.
+// Memory for per-CPU rows, and the number of possible CPUs.
 
 #define _GNU_SOURCE
 #include "outrider_cells.h"
@@ -8,14 +8,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/// More CPUs than these have no rows.
+/// With more CPUs than this, there are no rows.
 #define MOST_CPUS 4096
 
-/// There only in a process under the thread sanitizer.
+/// Defined only in a process under the thread sanitizer.
 extern void __tsan_init(void) __attribute__((weak));
 
 #if OUTRIDER_HAS_RSEQ
-/// The highest number of a CPU that the kernel will ever use, and one; 0 if it does not tell.
+/// The highest CPU number that the kernel can ever use, plus one; 0 if unknown or too high.
 ///
 /// Source: /sys/devices/system/cpu/possible, a list such as 0-63; cputopology.rst of the kernel.
 static uint32_t possible_cpus(void) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signals that a write raises are sent to the thread that writes (pipe(7), setrlimit(2)), so it can block them, and
-// take them back before it unblocks them.
+// Suppression of signals raised by writes. They are sent to the writing thread (pipe(7),
+// setrlimit(2)), so it can block them, and consume them before it unblocks them.
 
 #define _GNU_SOURCE
 #include "outrider_output.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A line for standard error that is written at once, or not at all.
+// Writes a line to standard error at once, or not at all.
 
 #define _GNU_SOURCE
 #include "outrider_output.h"
@@ -12,21 +12,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Writes to a pipe or a terminal that cannot be opened once more. A pipe that is ready takes PIPE_BUF bytes at least,
- * so this waits only if somebody else fills it between the two calls. */
+/* Writes to a pipe or a terminal that cannot be reopened. A pipe that is ready accepts at least
+ * PIPE_BUF bytes, so this only blocks if another writer fills it between the two calls. */
 static bool write_if_ready(int descriptor, const void *line, size_t count) {
     struct pollfd ready = {.fd = descriptor, .events = POLLOUT};
     if (poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT) return false;
     return write(descriptor, line, count) == (ssize_t)count;
 }
 
-/* Writes to a pipe or a terminal through an open file description of our own: it does not wait. */
+/* Writes to a pipe or a terminal through its own open file description, without blocking. */
 static bool write_without_waiting(int descriptor, const void *line, size_t count) {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
     int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own < 0) {
-        /* A pipe that nobody reads. */
+        /* A pipe without a reader. */
         if (errno == ENXIO) return false;
         return write_if_ready(descriptor, line, count);
     }
@@ -43,7 +43,7 @@ static bool write_line(int descriptor, const void *line, size_t count) {
     if (S_ISSOCK(status.st_mode)) {
         return send(descriptor, line, count, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)count;
     }
-    /* A file takes what there is room for. Opened once more, it would be written from its beginning. */
+    /* A write to a file does not block. Reopened, a file would be overwritten from its start. */
     bool can_wait = S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode);
     if (!can_wait || (flags & O_NONBLOCK) != 0) {
         return write(descriptor, line, count) == (ssize_t)count;

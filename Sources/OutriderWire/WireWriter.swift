@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The wire format of protocol buffers, written straight into bytes.
+// A writer for the protocol buffers wire format.
 //
-// Hand-written since a generator's runtime would reach every user of the core, and since the two
-// formats that need it (profile.proto, Prometheus' metrics.proto) have some twenty fields in all.
-// Source: protobuf.dev, "Encoding".
+// It is hand-written because a generator's runtime would become a dependency of every user of the
+// core, and the two formats that need it (profile.proto, Prometheus' metrics.proto) have only about
+// twenty fields. Source: protobuf.dev, "Encoding".
 
-/// Writes fields of a message, one after the other.
+/// Writes the fields of a message in sequence.
 public struct WireWriter: Sendable {
-    /// What has been written.
+    /// The bytes written so far.
     public private(set) var bytes: [UInt8] = []
 
     private enum WireType: UInt64 {
@@ -16,39 +16,39 @@ public struct WireWriter: Sendable {
         case lengthDelimited = 2
     }
 
-    /// An empty message.
+    /// Creates an empty message.
     public init() {}
 
-    /// Makes room for so many bytes more.
+    /// Reserves capacity for this many more bytes.
     public mutating func reserve(_ count: Int) {
         bytes.reserveCapacity(bytes.count + count)
     }
 
-    /// A field of type `uint64`; left out if it is 0, as the format wants its defaults.
+    /// Adds a field of type `uint64`; omitted if it is 0, the format's default.
     public mutating func add(_ field: UInt64, _ value: UInt64) {
         if value == 0 { return }
         tag(field, .varint)
         varint(value)
     }
 
-    /// A field of type `int64`; left out if it is 0.
+    /// Adds a field of type `int64`; omitted if it is 0.
     public mutating func add(_ field: UInt64, _ value: Int64) {
         add(field, UInt64(bitPattern: value))
     }
 
-    /// A field of type `bool`; left out if it is false.
+    /// Adds a field of type `bool`; omitted if it is false.
     public mutating func add(_ field: UInt64, _ value: Bool) {
         add(field, value ? 1 : 0 as UInt64)
     }
 
-    /// A field of type `sint32` or `sint64`; left out if it is 0, unless it is one of a list.
+    /// Adds a field of type `sint32` or `sint64`; omitted if it is 0, unless `showsZero` is true.
     public mutating func add(_ field: UInt64, signed value: Int64, showsZero: Bool = false) {
         if value == 0, !showsZero { return }
         tag(field, .varint)
         varint(UInt64(bitPattern: value << 1 ^ value >> 63))
     }
 
-    /// A field of type `double`, 0 too: what is there is never left to a default.
+    /// Adds a field of type `double`, even if it is 0: such a field is never left to its default.
     public mutating func add(_ field: UInt64, _ value: Double) {
         tag(field, .fixed64)
         var rest = value.bitPattern
@@ -58,14 +58,14 @@ public struct WireWriter: Sendable {
         }
     }
 
-    /// A field of type `string` or `bytes`.
+    /// Adds a field of type `string` or `bytes`.
     public mutating func add(_ field: UInt64, _ value: UnsafeBufferPointer<UInt8>) {
         tag(field, .lengthDelimited)
         varint(UInt64(value.count))
         unsafe bytes.append(contentsOf: value)
     }
 
-    /// A field of type `string`, in an empty one too: a table of strings counts them.
+    /// Adds a field of type `string`, even if it is empty: in a string table, it has an index.
     public mutating func add(_ field: UInt64, _ value: String) {
         tag(field, .lengthDelimited)
         let utf8 = value.utf8
@@ -73,35 +73,35 @@ public struct WireWriter: Sendable {
         bytes.append(contentsOf: utf8)
     }
 
-    /// A field that is a message of its own.
+    /// Adds a nested message.
     public mutating func add(_ field: UInt64, _ message: WireWriter) {
         tag(field, .lengthDelimited)
         varint(UInt64(message.bytes.count))
         bytes.append(contentsOf: message.bytes)
     }
 
-    /// The beginning of a field of so many bytes, which somebody else writes.
+    /// Writes the tag and length of a field whose bytes the caller writes.
     public mutating func begin(_ field: UInt64, length: Int) {
         tag(field, .lengthDelimited)
         varint(UInt64(length))
     }
 
-    /// How long a message of a stream is, which somebody else writes.
+    /// Writes the length of a message whose bytes the caller writes.
     public mutating func begin(length: Int) { varint(UInt64(length)) }
 
-    /// Forgets what was written, but keeps the room.
+    /// Removes all bytes, but keeps the capacity.
     public mutating func clear() {
         bytes.removeAll(keepingCapacity: true)
     }
 
-    /// A field of type `repeated uint64`, packed.
+    /// Adds a packed field of type `repeated uint64`.
     public mutating func add(_ field: UInt64, packed values: some Sequence<UInt64>) {
         var content = WireWriter()
         for value in values { content.varint(value) }
         if !content.bytes.isEmpty { add(field, content) }
     }
 
-    /// A field of type `repeated int64`, packed.
+    /// Adds a packed field of type `repeated int64`.
     public mutating func add(_ field: UInt64, packed values: some Sequence<Int64>) {
         add(field, packed: values.lazy.map { UInt64(bitPattern: $0) })
     }

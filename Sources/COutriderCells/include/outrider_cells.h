@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Adding to a number that each CPU has a copy of, without a lock and without a bus cycle for one.
+// Per-CPU numbers: adding without a lock and without a locked bus cycle.
 //
-// A restartable sequence (rseq(2)) reads the number of its CPU and adds to that CPU's copy. Should
-// the kernel take the thread off its CPU before the add, it lets the thread go on elsewhere: here, at
-// an atomic add to the copy that all share. So each sequence runs once at most, and nothing is lost.
-// glibc registers every thread (2.35 and later). Where it does not, under valgrind and on other
-// systems, there is no number of a CPU, and the copy that all share is the only one.
+// A restartable sequence (rseq(2)) reads the current CPU number and adds to that CPU's copy. If the
+// kernel takes the thread off its CPU before the add, the thread resumes at an abort handler: here,
+// at an atomic add to the shared copy. So each sequence completes at most once, and nothing is
+// lost. glibc (2.35 and later) registers every thread. Where it does not, under valgrind and on
+// other systems, there is no CPU number, and only the shared copy is used.
 //
-// Copies stand in rows, a page each, at the same place of every row:
+// Copies are stored in rows of one page each, at the same offset of every row:
 //
-//     row 0    what all share       added to by atomic adds
-//     row 1    what the owner keeps with them
-//     row 2+n  CPU n                added to by CPU n alone; a page that no CPU touched takes no memory
+//     row 0    shared by all CPUs   added to by atomic adds
+//     row 1    data of the owner
+//     row 2+n  CPU n                added to by CPU n alone; an untouched page takes no memory
 //
-// Sources: linux/rseq.h; the manual of glibc, "Restartable Sequences"; sys/rseq.h for the signature.
+// Sources: linux/rseq.h; the glibc manual, "Restartable Sequences"; sys/rseq.h for the signature.
 #ifndef OUTRIDER_CELLS_H
 #define OUTRIDER_CELLS_H
 
@@ -23,48 +23,48 @@
 
 /// A row is a page: 512 words.
 #define OUTRIDER_ROW_SHIFT 12
-/// The rows before that of CPU 0.
+/// The number of rows before that of CPU 0.
 #define OUTRIDER_FIRST_ROWS 2
-/// A place is the address of a word in row 0, with the number of CPUs above these bits, and 1 in the
-/// lowest bit, which no address of a word has.
+/// A row pointer (`place`) is the address of a word in row 0, with the number of CPUs above these
+/// bits, and 1 in the lowest bit, which is 0 in the address of a word.
 #define OUTRIDER_PLACE_BITS 48
 
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
 #define OUTRIDER_HAS_RSEQ 1
-/// From the thread pointer to the thread's struct rseq; absent from other C libraries.
+/// The offset from the thread pointer to the thread's struct rseq; missing in other C libraries.
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 #endif
 
-/// The CPUs that may have a row: as many as the machine can ever have. 0 where this thread has no
-/// restartable sequences, and under the thread sanitizer, which cannot see them.
+/// The number of CPUs that may have a row: as many as the machine can ever have. 0 if this thread
+/// has no restartable sequences, and under the thread sanitizer, which cannot see them.
 uint32_t outrider_rows_cpus(void);
 
-/// The rows for so many CPUs, all zero; NULL if there is no room.
+/// Maps rows for this many CPUs, all zero; NULL if there is no memory.
 void *outrider_rows_map(uint32_t cpus);
 void outrider_rows_unmap(void *rows, uint32_t cpus);
 
-/// How many of the rows have memory; negative if that cannot be told (pagemap of proc(5)).
+/// The number of rows that have memory; negative if unknown (pagemap of proc(5)).
 int outrider_rows_resident(const void *rows, uint32_t cpus);
 
-/// The word of a place in row 0.
+/// The word of a row pointer in row 0.
 static inline uint64_t *outrider_rows_shared(uint64_t place) {
     return (uint64_t *)(uintptr_t)(place & ((UINT64_C(1) << OUTRIDER_PLACE_BITS) - 8));
 }
 
-/// How many CPUs have a row.
+/// The number of CPUs that have a row.
 static inline uint64_t outrider_rows_limit(uint64_t place) {
     return place >> OUTRIDER_PLACE_BITS;
 }
 
-/// The word of a place in the row of CPU 0.
+/// The word of a row pointer in the row of CPU 0.
 static inline uint64_t *outrider_rows_first(uint64_t place) {
     return outrider_rows_shared(place) + ((OUTRIDER_FIRST_ROWS << OUTRIDER_ROW_SHIFT) / 8);
 }
 
 #if OUTRIDER_HAS_RSEQ && defined(__x86_64__)
 
-// The descriptor of the sequence from 1 to 2, which is left for 4; and what stands at 4, behind the
-// signature that the kernel asks for (an instruction that nobody runs).
+// The descriptor of the sequence from label 1 to 2, whose abort handler is at 4; and the handler
+// itself, after the signature that the kernel requires (an instruction that is never executed).
 #define OUTRIDER_RSEQ_BEGIN                                                                        \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
@@ -86,7 +86,7 @@ static inline uint64_t *outrider_rows_first(uint64_t place) {
     "4: jmp %l[elsewhere]\n\t"                                                                     \
     ".popsection\n\t"
 
-/// Adds to the number that this CPU has of a place; false if that was not possible.
+/// Adds to this CPU's copy; false if that was not possible.
 static inline __attribute__((always_inline)) bool outrider_rows_add(
     uint64_t place, uint64_t amount) {
     uint64_t limit = outrider_rows_limit(place);
@@ -150,7 +150,7 @@ static inline char *outrider_rseq_area(void) {
     return thread + __rseq_offset;
 }
 
-/// Adds to the number that this CPU has of a place; false if that was not possible.
+/// Adds to this CPU's copy; false if that was not possible.
 static inline __attribute__((always_inline)) bool outrider_rows_add(
     uint64_t place, uint64_t amount) {
     uint64_t limit = outrider_rows_limit(place);
@@ -202,7 +202,7 @@ static inline bool outrider_rows_add_double(uint64_t place, double amount) {
 
 #endif
 
-/// The CPU that this thread runs on, or was on a moment ago; 0 where it cannot be told quickly.
+/// The CPU that this thread runs on, or ran on a moment ago; 0 where there is no fast way to know.
 static inline uint32_t outrider_cpu(void) {
 #if OUTRIDER_HAS_RSEQ && defined(__x86_64__)
     if (&__rseq_offset == NULL) return 0;
@@ -217,7 +217,7 @@ static inline uint32_t outrider_cpu(void) {
 #endif
 }
 
-/// Whether the kernel keeps the number of this thread's CPU up to date.
+/// Whether the kernel keeps this thread's CPU number up to date.
 static inline bool outrider_cpu_is_known(void) {
 #if OUTRIDER_HAS_RSEQ && defined(__x86_64__)
     if (&__rseq_offset == NULL) return false;
@@ -232,9 +232,9 @@ static inline bool outrider_cpu_is_known(void) {
 #endif
 }
 
-/// How many of `count` ascending bounds are below a value: the bucket that it falls into.
+/// The number of `count` ascending bounds that are below a value: the index of its bucket.
 ///
-/// Without a branch that depends on the value, for nothing foretells the next one.
+/// Without a branch that depends on the value, because it would be unpredictable.
 static inline size_t outrider_bucket(const double *bounds, size_t count, double value) {
     uint64_t below = 0;
     for (size_t index = 0; index < count; index++) below += bounds[index] < value;
