@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a test framework prints when metrics are not what a test says.
+// The error of a failed metrics expectation.
 
 /// An expectation about metrics that does not hold.
 ///
-/// Thrown, so that it works in every test framework: an error that a test throws is a failure
-/// there, and its description is what is shown.
+/// Expectations throw, so they work in every test framework: an error thrown by a test is reported
+/// as a failure with its description.
 public struct ExpectationFailure: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What was expected and what is there instead; one line or several.
+    /// What was expected and what was found, in one or more lines.
     public let description: String
 }

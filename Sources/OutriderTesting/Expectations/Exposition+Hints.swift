@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a failure tells about an exposition that lacks what a test looked for.
+// Hints about what an exposition contains instead of a missing sample.
 
 extension Exposition {
-    /// The most lines that a hint has; a scrape may have thousands of series.
+    /// Maximum number of lines in a hint; a scrape may have thousands of series.
     private static let hintLimit = 10
 
-    /// What there is in place of a sample that is not there, as the rest of a sentence.
+    /// Describes what was found instead of a missing sample, as the rest of a sentence.
     func whatIsThere(instead name: String) -> String {
         let siblings = families.flatMap(\.samples).filter { $0.name == name }
         if !siblings.isEmpty {
@@ -38,13 +38,14 @@ extension Exposition {
         return names.filter { seen.insert($0).inserted }
     }
 
-    /// Whether somebody may have meant one name and written the other.
+    /// Whether two names are similar enough to be a typo.
     private static func areNear(_ one: String, _ other: String) -> Bool {
         one.hasPrefix(other) || other.hasPrefix(one)
             || distance(Array(one.utf8), Array(other.utf8)) <= max(2, other.utf8.count / 5)
     }
 
-    /// How many letters have to be put in, taken out or replaced to make one name the other.
+    /// The edit distance: the number of letters to insert, remove or replace to turn one name into
+    /// the other.
     private static func distance(_ one: [UInt8], _ other: [UInt8]) -> Int {
         var row = Array(0...other.count)
         for (index, letter) in one.enumerated() {

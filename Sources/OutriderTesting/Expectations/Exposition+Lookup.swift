@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Single samples of an exposition, by name and labels.
+// Lookups of single samples by name and labels.
 
 extension Exposition {
     /// The sample with this name and exactly these labels; nil if there is none.
     ///
-    /// The order of labels does not matter, and one with an empty value is the same as none. Where
-    /// OpenMetrics has a series at several times, it is the last one.
+    /// The order of labels does not matter, and a label with an empty value is the same as no
+    /// label. If OpenMetrics has several timestamps of a series, the last one is returned.
     ///
     /// - Parameters:
     ///   - name: The name of a sample, not of a family: `wait_seconds_count`.
-    ///   - labels: All of its labels, `le` and `quantile` among them, spelled as they are exposed.
-    /// - Complexity: A look at every sample.
+    ///   - labels: All of its labels, including `le` and `quantile`, spelled as they are exposed.
+    /// - Complexity: Linear in the number of samples.
     public func sample(_ name: String, _ labels: [String: String] = [:]) -> Sample? {
         let series = Series(name, labels)
         for family in families.reversed() {
@@ -28,18 +28,18 @@ extension Exposition {
         sample(name, labels)?.value
     }
 
-    /// Expects that a sample without labels is there with this value.
+    /// Expects a sample without labels to have this value.
     ///
-    /// - Throws: ``ExpectationFailure`` that tells what is there instead.
+    /// - Throws: ``ExpectationFailure`` with what was found instead.
     public func expect(_ name: String, _ value: Double) throws(ExpectationFailure) {
         try expect(name, [:], value)
     }
 
-    /// Expects that the sample with this name and exactly these labels is there with this value.
+    /// Expects the sample with this name and exactly these labels to have this value.
     ///
     /// The value is compared exactly; NaN equals NaN here.
     ///
-    /// - Throws: ``ExpectationFailure`` that tells what is there instead.
+    /// - Throws: ``ExpectationFailure`` with what was found instead.
     public func expect(
         _ name: String, _ labels: [String: String], _ value: Double
     ) throws(ExpectationFailure) {

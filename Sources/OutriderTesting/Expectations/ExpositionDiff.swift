@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// How two expositions differ, line by line.
+// The line-by-line difference of two expositions.
 //
-// The order of families and of series means nothing in an exposition, so both are brought into the
-// same order first: what remains different is different.
+// The order of families and series is not significant, so both expositions are sorted the same way
+// before they are compared.
 
 /// The difference of two expositions.
 struct ExpositionDiff {
-    /// A line of an exposition and what decides its place among the others.
+    /// A line of an exposition with its sort key.
     private struct Line {
         let place: Place
         let text: String
     }
 
-    /// Where a line stands: comments first, then metric after metric.
+    /// The sort key of a line: comments first, then metric after metric.
     private struct Place: Comparable, Hashable {
         let comment: Int
         let labels: String
@@ -38,8 +38,8 @@ struct ExpositionDiff {
         self.found = found
     }
 
-    /// The families that differ, each line of theirs behind `-` (expected), `+` (found) or a
-    /// blank (both); empty if nothing differs.
+    /// The families that differ, with each line prefixed by `-` (expected), `+` (found) or a blank
+    /// (both); empty if nothing differs.
     var lines: [String] {
         let names = Set((expected.families + found.families).map(\.name))
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.flatMap { name in

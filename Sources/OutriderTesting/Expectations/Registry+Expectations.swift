@@ -1,49 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions that a test asks a registry; each one is a scrape.
+// Expectations on a registry; each one is a scrape.
 
 public import OutriderMetrics
 
 extension Registry {
-    /// Scrapes this registry and reads what it exposes.
+    /// Scrapes this registry and parses the response.
     ///
-    /// - Parameter names: The families to be scraped, by the name of the family or of one of its
-    ///   samples; all if there are none.
-    /// - Throws: ``ExpositionError`` if that cannot be read, which would be a defect of Outrider.
+    /// - Parameter names: The families to scrape, by family name or by the name of one of their
+    ///   samples; empty for all.
+    /// - Throws: ``ExpositionError`` if the response cannot be parsed, which would be a bug in
+    ///   Outrider.
     public func exposition(names: [String] = []) throws(ExpositionError) -> Exposition {
         let response = respond(names: names)
         let type = response.headers.first { $0.name.lowercased() == "content-type" }?.value
         return try Exposition(parsing: response.body, contentType: type ?? "")
     }
 
-    /// The value of a sample as a scrape shows it now; nil if there is none.
+    /// The value of a sample in a new scrape; nil if there is none.
     ///
-    /// See ``Exposition/sample(_:_:)``. To ask for many values, read ``exposition(names:)`` once.
+    /// See ``Exposition/sample(_:_:)``. To read several values, call ``exposition(names:)`` once.
     public func value(_ name: String, _ labels: [String: String] = [:]) -> Double? {
         try? exposition(names: [name]).value(name, labels)
     }
 
-    /// Expects that a scrape shows a sample without labels, with this value.
+    /// Expects a scrape to show a sample without labels with this value.
     ///
-    /// - Throws: ``ExpectationFailure`` that tells what is there instead.
+    /// - Throws: ``ExpectationFailure`` with what was found instead.
     public func expect(_ name: String, _ value: Double) throws(ExpectationFailure) {
         try expect(name, [:], value)
     }
 
-    /// Expects that a scrape shows the sample with this name and exactly these labels, with this
-    /// value.
+    /// Expects a scrape to show the sample with this name and exactly these labels with this value.
     ///
-    /// - Throws: ``ExpectationFailure`` that tells what is there instead.
+    /// - Throws: ``ExpectationFailure`` with what was found instead.
     public func expect(
         _ name: String, _ labels: [String: String], _ value: Double
     ) throws(ExpectationFailure) {
         try readable().expect(name, labels, value)
     }
 
-    /// Expects that a scrape shows exactly these families: help, types, series and values.
+    /// Expects a scrape to show exactly these families: help, types, series and values.
     ///
-    /// The order of families and of series does not matter, nor how a number is spelled. A line
-    /// feed at the end may be left out. Use a registry that does not report itself, or `names`: what
-    /// scrapes cost is never the same twice.
+    /// The order of families and series and the spelling of numbers do not matter. The final line
+    /// feed may be omitted. Use a registry without metrics about itself, or pass `names`: the costs
+    /// of scrapes differ each time.
     ///
     /// ```swift
     /// try registry.expect(exactly: """
@@ -55,8 +55,8 @@ extension Registry {
     ///
     /// - Parameters:
     ///   - text: An exposition in the text format 0.0.4.
-    ///   - names: The families to be scraped, by the name of the family or of one of its samples;
-    ///     all if there are none.
+    ///   - names: The families to scrape, by family name or by the name of one of their samples;
+    ///     empty for all.
     /// - Throws: ``ExpectationFailure`` with the families that differ, line by line.
     public func expect(
         exactly text: String, names: [String] = []

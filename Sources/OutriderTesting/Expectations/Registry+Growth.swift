@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// By how much a number grows while something runs.
+// Expectations about the growth of a sample while code runs.
 
 public import OutriderMetrics
 
 extension Registry {
-    /// Expects that a sample grows by an amount while `body` runs.
+    /// Expects a sample to grow by an amount while `body` runs.
     ///
-    /// For metrics that other tests may have counted before, such as those of
-    /// ``OutriderMetrics/Registry/shared``. A series that is not there before counts as zero;
-    /// afterwards it must be there. Amounts are equal up to the rounding of doubles. Other threads
-    /// must leave the series alone meanwhile.
+    /// For metrics that other tests may have changed before, such as those of
+    /// ``OutriderMetrics/Registry/shared``. A series that does not exist before counts as zero;
+    /// afterwards it must exist. Amounts are compared up to floating-point rounding. Other threads
+    /// must not change the series at the same time.
     ///
     /// ```swift
     /// try Registry.shared.expectGrowth(of: "orders_total", ["kind": "book"], by: 1) {
@@ -18,7 +18,7 @@ extension Registry {
     /// ```
     ///
     /// - Returns: What `body` returns.
-    /// - Throws: ``ExpectationFailure`` with what it grew by instead, or what `body` throws.
+    /// - Throws: ``ExpectationFailure`` with the actual growth, or the error of `body`.
     @discardableResult
     public func expectGrowth<Result>(
         of name: String, _ labels: [String: String] = [:], by amount: Double,
@@ -30,13 +30,12 @@ extension Registry {
         return result
     }
 
-    /// Expects that a sample grows by an amount while `body` runs.
+    /// Expects a sample to grow by an amount while `body` runs.
     ///
-    /// For a `body` that waits; in all else the same as with one that does not. Tests that run
-    /// beside it must leave the series alone.
+    /// The asynchronous variant. Concurrent tests must not change the series.
     ///
     /// - Returns: What `body` returns.
-    /// - Throws: ``ExpectationFailure`` with what it grew by instead, or what `body` throws.
+    /// - Throws: ``ExpectationFailure`` with the actual growth, or the error of `body`.
     @discardableResult
     nonisolated(nonsending)
         public func expectGrowth<Result>(
@@ -64,7 +63,7 @@ extension Registry {
         }
         let start = before ?? 0
         let growth = after - start
-        // A sum of doubles may be off by the last bits of its largest part.
+        // The rounding error of a sum depends on its largest term.
         let tolerance = max(start.magnitude, after.magnitude, amount.magnitude) * 1e-12
         if (growth - amount).magnitude <= tolerance || growth == amount { return }
         let from = before.map(NumberText.of) ?? "nothing"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The example that OpenMetrics may attach to a counter or to a bucket.
+// The exemplar that OpenMetrics may attach to a counter or a bucket.
 
 extension Exposition {
-    /// One of the events behind a count, most often with the identity of its trace.
+    /// An example of the counted events, usually with its trace ID.
     public struct Exemplar: Sendable {
         /// The labels; there may be none.
         public let labels: [String: String]

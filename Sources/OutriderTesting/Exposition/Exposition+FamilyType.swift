@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// The types of metric families and what samples each may have.
+// The types of metric families, and the samples that each may contain.
 
 extension Exposition {
     /// The type of a metric family.
     public enum FamilyType: String, Hashable, Sendable {
-        /// A number that only grows.
+        /// A value that only increases.
         case counter
-        /// A number that goes up and down.
+        /// A value that can go up and down.
         case gauge
-        /// Cumulative buckets, their sum and their count.
+        /// Cumulative buckets with their sum and count.
         case histogram
-        /// Buckets of what is there now; OpenMetrics only.
+        /// Buckets of current values; OpenMetrics only.
         case gaugeHistogram = "gaugehistogram"
         /// Quantiles, sum and count.
         case summary
-        /// Facts that are text; OpenMetrics only.
+        /// Textual facts as labels; OpenMetrics only.
         case info
-        /// Which of some states hold; OpenMetrics only.
+        /// Which of several states are active; OpenMetrics only.
         case stateSet = "stateset"
-        /// No type, or `untyped` as the text format calls it.
+        /// No type, or `untyped` in the text format.
         case unknown
     }
 }
 
 extension Exposition.FamilyType {
-    /// The type as a `TYPE` line names it; nil if the format has no such type.
+    /// The type that a `TYPE` line names; nil if the format does not define it.
     init?(named word: String, in format: Exposition.Format) {
         switch format {
         case .text:
@@ -46,7 +46,7 @@ extension Exposition.FamilyType {
         self == .unknown && format == .text ? "untyped" : rawValue
     }
 
-    /// What may follow the family's name in the name of a sample.
+    /// The suffixes that sample names may add to the family's name.
     func suffixes(in format: Exposition.Format) -> [String] {
         let isText = format == .text
         return switch self {
@@ -59,7 +59,7 @@ extension Exposition.FamilyType {
         }
     }
 
-    /// The label that tells the samples of one metric apart; nil if the type has none.
+    /// The label that distinguishes the samples of one metric; nil if the type has none.
     func distinguishingLabel(of family: String) -> String? {
         switch self {
         case .histogram, .gaugeHistogram: "le"
@@ -69,7 +69,7 @@ extension Exposition.FamilyType {
         }
     }
 
-    /// Every suffix that a sample of some type may have.
+    /// All suffixes of sample names, for any type.
     static let everySuffix = [
         "_total", "_created", "_info", "_bucket", "_sum", "_count", "_gsum", "_gcount",
     ]

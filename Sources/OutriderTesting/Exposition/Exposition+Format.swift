@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two formats that can be read, and how a response names them.
+// The two supported formats, and their content types.
 
 extension Exposition {
-    /// A format that metrics are exposed in.
+    /// An exposition format.
     public enum Format: Hashable, Sendable {
         /// The Prometheus text format, version 0.0.4.
         case text

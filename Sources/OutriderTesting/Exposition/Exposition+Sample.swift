@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// One line of an exposition that is not a comment.
+// A sample line of an exposition.
 
 extension Exposition {
-    /// A value, and what it is the value of.
+    /// A sample of a series.
     public struct Sample: Sendable {
-        /// The name, with the suffix that the family's name may lack: `orders_total`.
+        /// The name, with any suffix that the family's name lacks: `orders_total`.
         public let name: String
-        /// The labels as they are exposed, without escapes.
+        /// The labels of the line, unescaped.
         public let labels: [String: String]
         /// The value.
         public let value: Double
-        /// When the value was taken, in seconds since the epoch, in either format.
+        /// The timestamp, in seconds since the epoch in both formats.
         public let timestamp: Double?
-        /// An example of what was counted; OpenMetrics only.
+        /// The exemplar; OpenMetrics only.
         public let exemplar: Exemplar?
     }
 }
 
 extension Exposition.Sample {
-    /// What names the series of this sample.
+    /// The identity of this sample's series.
     var series: Series { Series(name, labels) }
 }

@@ -1,42 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a scrape answered, taken apart again, so that a test can ask for numbers instead of lines.
+// The parsed text of a scrape, so that tests check values instead of lines.
 //
-// It reads strictly: what a lenient scraper would pass over is what a test of metrics is to find.
+// Parsing is strict, because a test should find what a lenient scraper ignores.
 
-/// The metric families of one scrape, read from the text that a server answered.
+/// The metric families of one scrape, parsed from the text of the response.
 ///
 /// ```swift
 /// let exposition = try Exposition(parsing: registry.text(), as: .text)
 /// try exposition.expect("orders_total", ["kind": "book"], 3)
 /// ```
 ///
-/// Anything that the format forbids is an error, and so is what it allows but no service means: a
-/// negative counter, a sample that does not belong to the family it stands in. Names in quotes
-/// (UTF-8 names of Prometheus 3) are not read.
+/// Everything that the format forbids is an error, and so is what it permits but is certainly a
+/// mistake: a negative counter, or a sample in a family that it does not belong to. Quoted names
+/// (the UTF-8 names of Prometheus 3) are not supported.
 ///
 /// Sources: "Exposition formats" of the Prometheus documentation, text-based format 0.0.4, and the
 /// OpenMetrics 1.0 specification.
 public struct Exposition: Sendable {
-    /// The format that it was written in.
+    /// The format of the text.
     public let format: Format
 
-    /// The families, in the order in which they are exposed.
+    /// The families, in the order of the exposition.
     public let families: [Family]
 
-    /// Reads an exposition.
+    /// Parses an exposition.
     ///
-    /// - Throws: ``ExpositionError`` with the line and what is wrong with it.
+    /// - Throws: ``ExpositionError`` with the line and its problem.
     /// - Complexity: Linear in the length of the text.
     public init(parsing text: String, as format: Format) throws(ExpositionError) {
         try self.init(utf8: Array(text.utf8), format)
     }
 
-    /// Reads the body of a response in the format that its `Content-Type` names.
+    /// Parses the body of a response in the format given by its `Content-Type`.
     ///
-    /// `text/plain` is the text format, `application/openmetrics-text` is OpenMetrics. A version
-    /// or a character set that does not fit is an error; other parameters are passed over.
+    /// `text/plain` is the text format, `application/openmetrics-text` is OpenMetrics. An
+    /// unsupported version or character set is an error; other parameters are ignored.
     ///
-    /// - Throws: ``ExpositionError`` if the type is another one, if the body is not UTF-8, and as
+    /// - Throws: ``ExpositionError`` for other content types, for a body that is not UTF-8, and as
     ///   ``init(parsing:as:)`` does.
     public init(parsing body: [UInt8], contentType: String) throws(ExpositionError) {
         let format = try Format(contentType: contentType)

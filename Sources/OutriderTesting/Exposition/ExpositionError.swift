@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a text is not an exposition.
+// Errors of the exposition parser.
 
-/// What is wrong with an exposition, and where.
+/// A problem in an exposition, with its line.
 public struct ExpositionError: Error, Hashable, Sendable {
-    /// The number of the line, from 1; nil if no single line is to blame.
+    /// The number of the line, from 1; nil if the problem is not in a single line.
     public let line: Int?
-    /// What is wrong, in a sentence.
+    /// The problem, as a sentence.
     public let problem: String
 }
 
 extension ExpositionError: CustomStringConvertible {
-    /// What is wrong and where, in a sentence.
+    /// The problem and its line, as a sentence.
     public var description: String {
         line.map { "line \($0): \(problem)" } ?? problem
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers as messages and diffs show them.
+// The format of numbers in messages and diffs.
 
-/// The spelling of numbers.
+/// Formats numbers.
 enum NumberText {
-    /// A number as an exposition would show it: `3`, `0.25`, `1e+21`, `+Inf`, `NaN`.
+    /// Formats a number as in an exposition: `3`, `0.25`, `1e+21`, `+Inf`, `NaN`.
     static func of(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What makes two samples the same series: the name and the labels that have a value.
+// The identity of a series: the name, and the labels with a non-empty value.
 
 /// The identity of a series.
 struct Series: Hashable, Comparable {
     let name: String
-    /// Without labels whose value is empty, which is the same to Prometheus as no label.
+    /// Labels with an empty value are left out: to Prometheus they are the same as no label.
     let labels: [String: String]
 
     init(_ name: String, _ labels: [String: String]) {
@@ -20,10 +20,10 @@ struct Series: Hashable, Comparable {
 }
 
 extension Series: CustomStringConvertible {
-    /// The series as an exposition would print it, with its labels by name.
+    /// The series as in an exposition, with its labels sorted by name.
     var description: String { name + Self.text(of: labels) }
 
-    /// Labels in braces; nothing if there are none.
+    /// The labels in braces; empty if there are none.
     static func text(of labels: [String: String]) -> String {
         if labels.isEmpty { return "" }
         let pairs = labels.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }

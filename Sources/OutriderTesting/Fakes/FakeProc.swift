@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// A directory that stands for /proc, so that a test decides what the kernel says.
+// A fake /proc directory, for tests of what the kernel reports.
 
-/// A tree of files in a fresh temporary directory, which is removed with this object.
+/// A tree of files in a new temporary directory, which is removed with this object.
 ///
 /// ```swift
 /// let proc = try FakeProc(["self/stat": "42 (shop) S 1 …", "self/fd/3": ""])
 /// try registry.register(ProcessCollector(proc: proc.path))
 /// ```
 ///
-/// Keep the object for as long as somebody reads the files. Thread-safe as far as files are: who
-/// reads one while it is written may see a part of it.
+/// Keep the object for as long as the files are read. Thread-safe to the extent that files are: a
+/// read during a write may return part of the file.
 public final class FakeProc: Sendable {
-    /// The directory, without a slash at the end.
+    /// The path of the directory, without a trailing slash.
     public let path: String
 
-    /// Makes a directory with these files: texts by their paths within it.
+    /// Creates the directory with these files, given as texts by relative path.
     ///
-    /// It lies in `$TMPDIR`, or in `/tmp` if that is not set.
+    /// It is created in `$TMPDIR`, or in `/tmp` if that is not set.
     ///
-    /// - Throws: ``FakeProcError`` if a path is not one within the directory or cannot be written.
-    ///   Nothing is left behind then.
+    /// - Throws: ``FakeProcError`` if a path leads out of the directory or cannot be written.
+    ///   Nothing is left behind in that case.
     public init(_ files: [String: String] = [:]) throws(FakeProcError) {
         path = try FileTree.makeDirectory()
-        // From here on, `deinit` removes the directory even if this throws.
+        // From here on, `deinit` removes the directory even if this initialiser throws.
         for (path, text) in files.sorted(by: { $0.key < $1.key }) { try write(path, text) }
     }
 
@@ -30,10 +30,10 @@ public final class FakeProc: Sendable {
         FileTree.remove(path)
     }
 
-    /// Writes a file, and the directories that it stands in; one that is there is replaced.
+    /// Writes a file and the directories that contain it, replacing an existing file.
     ///
-    /// - Throws: ``FakeProcError`` if the path is absolute, has a component `.`, `..` or an empty
-    ///   one, or cannot be written.
+    /// - Throws: ``FakeProcError`` if the path is absolute, has a component that is empty, `.` or
+    ///   `..`, or cannot be written.
     public func write(_ path: String, _ text: String) throws(FakeProcError) {
         let components = try Self.components(of: path)
         var directory = self.path
@@ -49,10 +49,10 @@ public final class FakeProc: Sendable {
         }
     }
 
-    /// Removes a file, or a directory with all that is in it.
+    /// Removes a file, or a directory with its contents.
     ///
-    /// - Throws: ``FakeProcError`` if the path is not one within the directory, or if nothing is
-    ///   there or it cannot be removed.
+    /// - Throws: ``FakeProcError`` if the path leads out of the directory, does not exist or cannot
+    ///   be removed.
     public func remove(_ path: String) throws(FakeProcError) {
         _ = try Self.components(of: path)
         if let number = FileTree.remove("\(self.path)/\(path)") {

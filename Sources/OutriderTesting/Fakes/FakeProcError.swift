@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a tree of fake files cannot be what a test wants.
+// Errors of a fake /proc directory.
 
-/// A file of a ``FakeProc`` that cannot be written or removed.
+/// An error while writing or removing a file of a ``FakeProc``.
 public struct FakeProcError: Error, Hashable, Sendable {
-    /// The path as it was given.
+    /// The path as given.
     public let path: String
-    /// What is wrong, in a sentence.
+    /// The problem, as a sentence.
     public let problem: String
-    /// The number that the system gave; nil if it was not asked.
+    /// The `errno` of the failed system call; nil if none was made.
     public let errno: Int32?
 }
 
 extension FakeProcError: CustomStringConvertible {
-    /// What is wrong with which path, in a sentence.
+    /// The path and the problem, as a sentence.
     public var description: String {
         "\"\(path)\": \(problem)" + (errno.map { " (errno \($0))" } ?? "")
     }

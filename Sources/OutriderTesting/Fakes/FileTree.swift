@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The few calls to the file system that a fake /proc needs; each tells errno, or nil if it worked.
+// The file system calls that a fake /proc needs; each returns errno, or nil on success.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -9,16 +9,16 @@
     internal import Darwin
 #endif
 
-/// Files and directories, made and removed.
+/// Creates and removes files and directories.
 enum FileTree {
-    /// Makes a directory of a name that nobody has, readable by its user only (mkdtemp(3)).
+    /// Creates a directory with a unique name, accessible only to its owner (mkdtemp(3)).
     static func makeDirectory() throws(FakeProcError) -> String {
         // SAFETY: nothing here changes the environment, and the text is copied at once.
         let variable = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) }
         let parent = variable.flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
         var template = Array("\(parent)/outrider-proc-XXXXXX".utf8CString)
         let isMade = unsafe template.withUnsafeMutableBufferPointer { memory in
-            // SAFETY: the memory ends in a zero, and mkdtemp(3) writes over the X only.
+            // SAFETY: the memory ends in a zero, and mkdtemp(3) only overwrites the X characters.
             unsafe memory.baseAddress.map { unsafe mkdtemp($0) != nil } ?? false
         }
         if !isMade {
@@ -28,14 +28,14 @@ enum FileTree {
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Makes a directory, unless there is one.
+    /// Creates a directory unless it exists.
     static func makeDirectory(at path: String) -> Int32? {
         if unsafe mkdir(path, 0o700) == 0 { return nil }
         let number = errno
         return number == EEXIST ? nil : number
     }
 
-    /// Writes a file from the start.
+    /// Writes a file, replacing its contents.
     static func write(_ bytes: [UInt8], to path: String) -> Int32? {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         if descriptor < 0 { return errno }
@@ -53,7 +53,7 @@ enum FileTree {
         return nil
     }
 
-    /// Removes a file, or a directory with all that is in it; follows no link.
+    /// Removes a file, or a directory with its contents; does not follow links.
     @discardableResult
     static func remove(_ path: String) -> Int32? {
         if unsafe unlink(path) == 0 { return nil }

@@ -4,7 +4,7 @@
 public import OutriderMetrics
 internal import OutriderThreading
 
-/// A clock that a test moves.
+/// A clock that only moves when a test moves it.
 ///
 /// Thread-safe; reading it takes a lock for a few nanoseconds.
 public final class ManualClock: MetricClock {
@@ -15,31 +15,30 @@ public final class ManualClock: MetricClock {
 
     private let hands: Guarded<Hands>
 
-    /// A clock that shows these times.
+    /// Creates a clock with these times.
     ///
     /// - Parameters:
-    ///   - uptime: Time since some moment in the past.
-    ///   - secondsSinceEpoch: Wall time; a moment in November 2023 unless told otherwise.
+    ///   - uptime: Time since an arbitrary moment in the past.
+    ///   - secondsSinceEpoch: Wall time; a moment in November 2023 by default.
     public init(uptime: Duration = .zero, secondsSinceEpoch: Double = 1_700_000_000) {
         hands = Guarded(Hands(uptime: uptime, secondsSinceEpoch: secondsSinceEpoch))
     }
 
-    /// Time since some moment in the past; it moves with ``advance(by:)`` alone.
+    /// Time since an arbitrary moment in the past; only ``advance(by:)`` changes it.
     public var uptime: Duration { hands.withLock { $0.uptime } }
 
     /// Wall time, in seconds since the epoch.
     ///
-    /// Setting it is what NTP does to a machine whose clock was wrong: it may go back, and the
-    /// ``uptime`` does not notice.
+    /// Setting it simulates an NTP correction: it may go back, and ``uptime`` is unaffected.
     public var secondsSinceEpoch: Double {
         get { hands.withLock { $0.secondsSinceEpoch } }
         set { hands.withLock { $0.secondsSinceEpoch = newValue } }
     }
 
-    /// Moves both times on.
+    /// Advances both times.
     ///
-    /// A negative duration moves nothing: ``uptime`` never goes back. It stops at the end of what a
-    /// `Duration` can hold.
+    /// Negative durations are ignored: ``uptime`` never goes back. It saturates at the maximum
+    /// `Duration`.
     public func advance(by duration: Duration) {
         if duration < .zero { return }
         hands.withLock { hands in

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Advice about everything that is exposed.
+// Naming advice for everything that is exposed.
 
 public import OutriderMetrics
 
 extension Exposition {
-    /// What is unusual about the names, the help and the labels of the families, sorted.
+    /// Unusual names, help texts and labels of the families, sorted.
     ///
-    /// As `promtool check metrics` 2.42 has it, each finding once. A family without samples gets no
-    /// advice, and of several units in a name only the last one counts.
+    /// The findings are those of `promtool check metrics` 2.42, without duplicates. A family
+    /// without samples gets no advice, and of several units in a name only the last one counts.
     public func advice() -> [NamingAdvice] {
         families.filter { !$0.samples.isEmpty }
             .reduce(into: Set<NamingAdvice>()) { $0.formUnion(NamingRules($1, in: format).advice) }
@@ -16,9 +16,9 @@ extension Exposition {
 }
 
 extension Registry {
-    /// What is unusual about the names, the help and the labels of the metrics, sorted.
+    /// Unusual names, help texts and labels of the metrics, sorted.
     ///
-    /// Scrapes; a family without series is not looked at, since it is not exposed. See
+    /// Scrapes the registry; a family without series is not exposed and so not checked. See
     /// ``Exposition/advice()``.
     ///
     /// - Throws: ``ExpositionError`` as ``exposition(names:)`` does.

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The units that names of metrics have, and the base unit of each.
+// The units in metric names, and the base unit of each.
 //
 // Source: the rules of `promtool check metrics`; "Base units" of the Prometheus naming guide.
 
 /// A unit of measurement in the name of a metric.
 struct MetricUnit {
-    /// The unit as the name has it: `milliseconds`.
+    /// The unit as spelled in the name: `milliseconds`.
     let name: String
-    /// The unit that is used in its place: `seconds`.
+    /// The base unit to use instead: `seconds`.
     let base: String
 
-    /// The unit that a word of a name is; nil if it is none.
+    /// The unit that a word names; nil if it is not a unit.
     init?(_ word: Substring) {
         for prefix in [""] + Self.prefixes where word.hasPrefix(prefix) {
             if let base = Self.bases[String(word.dropFirst(prefix.count))] {
@@ -22,14 +22,14 @@ struct MetricUnit {
         return nil
     }
 
-    /// The unit of a metric; nil if its name has none.
+    /// The unit of a metric; nil if its name contains none.
     ///
-    /// Of several, the last one: a name ends in its unit.
+    /// If the name contains several, the last one is used: a name ends in its unit.
     static func of(_ metric: String) -> MetricUnit? {
         metric.split(separator: "_").reversed().lazy.compactMap { MetricUnit($0) }.first
     }
 
-    /// Short forms that leave a reader guessing.
+    /// Ambiguous abbreviations of units.
     static let abbreviations = [
         "s", "ms", "us", "ns", "sec", "m", "h", "d", "b", "kb", "mb", "gb", "tb", "pb",
     ]
@@ -54,7 +54,7 @@ struct MetricUnit {
         return bases
     }()
 
-    /// As promtool knows them: it looks for `mibi` and passes over `mebi`.
+    /// The prefixes in promtool's list: it has `mibi` but not `mebi`.
     private static let prefixes = [
         "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "mega", "giga",
         "tera", "peta", "kibi", "mibi", "gibi", "tebi", "pebi",

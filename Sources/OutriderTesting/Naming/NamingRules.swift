@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rules behind the advice.
+// The naming rules.
 //
 // Source: the findings of `promtool check metrics` 2.42, in its words. A test runs both on the same
-// names and compares.
+// names and compares the results.
 
 /// The rules for the name, the help and the labels of one family.
 struct NamingRules {
     private let name: String
     private let type: Exposition.FamilyType
     private let help: String?
-    /// Names of labels, without those that the type itself brings.
+    /// Label names, without those of the type itself.
     private let labels: Set<String>
 
     init(_ family: Exposition.Family, in format: Exposition.Format) {
@@ -25,7 +25,7 @@ struct NamingRules {
         labels = Set(family.samples.flatMap(\.labels.keys)).filter { $0 != own }
     }
 
-    /// Everything that is unusual, each finding once.
+    /// All findings, without duplicates.
     var advice: Set<NamingAdvice> {
         let texts = helpTexts + unitTexts + suffixTexts + labelTexts + wordTexts
         return Set(texts.map { NamingAdvice(metric: name, text: $0) })
@@ -38,7 +38,7 @@ struct NamingRules {
         return ["use base unit \"\(unit.base)\" instead of \"\(unit.name)\""]
     }
 
-    /// Suffixes that tell a type; a metric without one may have them all.
+    /// Suffixes that imply a type; a metric without a type may have any of them.
     private var suffixTexts: [String] {
         if type == .unknown { return [] }
         let isHistogram = type == .histogram || type == .gaugeHistogram
@@ -67,7 +67,7 @@ struct NamingRules {
             texts.append("label names should be written in 'snake_case' not 'camelCase'")
         }
         if type == .unknown { return texts }
-        // What is left of these is not the type's own.
+        // The type's own labels have been removed before.
         if labels.contains("le") {
             texts.append("non-histogram metrics should not have \"le\" label")
         }
@@ -77,7 +77,7 @@ struct NamingRules {
         return texts
     }
 
-    /// What the words of the name should not be.
+    /// Findings about the words in the name.
     private var wordTexts: [String] {
         var texts: [String] = []
         for type in ["counter", "gauge", "summary", "histogram", "gauge_histogram"]
@@ -94,7 +94,7 @@ struct NamingRules {
         return texts
     }
 
-    /// Whether the name has these words, in any case, but not in the first place.
+    /// Whether the name contains these words, ignoring case, other than at its start.
     private func contains(_ words: String) -> Bool {
         let name = name.lowercased()
         return name.hasSuffix("_" + words) || name.contains("_\(words)_")

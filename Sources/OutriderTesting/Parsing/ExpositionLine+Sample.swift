@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lines that carry values: name, labels, value, timestamp, exemplar.
+// Parsing of sample lines: name, labels, value, timestamp, exemplar.
 
 extension ExpositionLine {
-    /// Reads a line that is not a comment.
+    /// Parses a line that is not a comment.
     static func sample(_ scanner: inout LineScanner) throws(ExpositionError) -> Exposition.Sample {
         let name = try metricName(&scanner)
         let labels = scanner.opensLabels() ? try labels(&scanner) : [:]
@@ -25,7 +25,7 @@ extension ExpositionLine {
             name: name, labels: labels, value: value, timestamp: timestamp, exemplar: exemplar)
     }
 
-    /// Reads labels from behind the brace that opens them.
+    /// Parses labels after the opening brace.
     private static func labels(
         _ scanner: inout LineScanner
     ) throws(ExpositionError) -> [String: String] {
@@ -51,7 +51,7 @@ extension ExpositionLine {
             scanner.skipBlanks()
             let isFollowed = scanner.skip(",")
             scanner.skipBlanks()
-            // The text format allows a comma behind the last label, OpenMetrics does not.
+            // The text format allows a comma after the last label, OpenMetrics does not.
             if !isFollowed || scanner.format == .text, scanner.skip("}") { return labels }
             if !isFollowed { throw scanner.failure("the braces of the labels never close") }
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one line of an exposition says.
+// Parsing of single exposition lines.
 
-/// A line of an exposition, whatever stands around it.
+/// A line of an exposition, independent of its context.
 enum ExpositionLine {
     case nothing
     case help(name: String, text: String)
@@ -10,7 +10,7 @@ enum ExpositionLine {
     case sample(Exposition.Sample)
     case end
 
-    /// Reads a line that is given without its line feed.
+    /// Parses a line without its line feed.
     init(_ scanner: consuming LineScanner) throws(ExpositionError) {
         var scanner = scanner
         if scanner.isAtEnd {
@@ -37,7 +37,7 @@ enum ExpositionLine {
         case "HELP":
             try scanner.separator(before: "the name")
             let name = try metricName(&scanner)
-            // Without a text there may be no blank either.
+            // If the help text is empty, the blank before it may be missing.
             if scanner.isAtEnd { return .help(name: name, text: "") }
             try scanner.separator(before: "the help text")
             return .help(name: name, text: try scanner.help())

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// From bytes to families: cuts the text into lines and hands each to the family it belongs to.
+// Parses exposition text: splits it into lines and passes each line to its family.
 
-/// Reads whole expositions.
+/// The parser of whole expositions.
 enum ExpositionParser {
-    /// The families of an exposition whose bytes are valid UTF-8.
+    /// Parses the families of an exposition whose bytes are valid UTF-8.
     static func families(
         in bytes: [UInt8], as format: Exposition.Format
     ) throws(ExpositionError) -> [Exposition.Family] {
@@ -30,7 +30,7 @@ enum ExpositionParser {
             case .sample(let sample): try assembly.add(sample, number)
             case .end: isEnded = true
             }
-            // OpenMetrics lets the line feed behind # EOF go.
+            // In OpenMetrics the line feed after # EOF is optional.
             if !isWhole && !isEnded {
                 throw ExpositionError(
                     line: number, problem: "the last line does not end in a line feed")

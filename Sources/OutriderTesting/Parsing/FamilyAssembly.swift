@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts the lines of an exposition together to families, in one pass.
+// Assembles the lines of an exposition into families, in one pass.
 //
-// One family is open at a time. A line that does not belong to it closes it; from then on its names
-// are taken, and another line with one of them means that families are interleaved.
+// One family is open at a time. A line that does not belong to it closes it; its names are then
+// taken, and a later line with one of them means that families are interleaved.
 
-/// The families of an exposition that is being read.
+/// The families of an exposition that is being parsed.
 struct FamilyAssembly {
     private let format: Exposition.Format
     private var closed: [Exposition.Family] = []
     private var open: OpenFamily?
-    /// Which family has a name: its own, and those of the samples it may have.
+    /// The family that owns each name: its own name, and those of the samples it may have.
     private var owners: [String: String] = [:]
-    /// The last timestamp of each series, if it has any.
+    /// The last timestamp of each series, if any.
     private var seen: [Series: Double?] = [:]
 
     init(_ format: Exposition.Format) {
         self.format = format
     }
 
-    /// The families, once every line was added.
+    /// The families, after all lines have been added.
     mutating func families() throws(ExpositionError) -> [Exposition.Family] {
         try close()
         return closed
@@ -109,7 +109,7 @@ struct FamilyAssembly {
                 """)
     }
 
-    /// Refuses a series that was there already; in OpenMetrics it may be there at a later time.
+    /// Rejects a duplicate series; OpenMetrics allows it at a later timestamp.
     private mutating func refuseDuplicate(
         of sample: Exposition.Sample, _ line: Int
     ) throws(ExpositionError) {

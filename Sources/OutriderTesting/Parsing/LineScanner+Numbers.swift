@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers as the formats spell them: decimal, infinite, or not a number. No hexadecimal ones, which
-// Swift itself would read.
+// Number syntax of the formats: decimal, infinite, or NaN. Hexadecimal numbers, which Swift would
+// accept, are errors.
 
 extension LineScanner {
-    /// The next word as a number.
+    /// Parses the next word as a number.
     mutating func number(of what: String) throws(ExpositionError) -> Double {
         let word = word()
         guard let number = Self.number(word) else {
@@ -13,7 +13,8 @@ extension LineScanner {
         return number
     }
 
-    /// A timestamp, in seconds: a number in OpenMetrics, whole milliseconds in the text format.
+    /// Parses a timestamp, in seconds: a number in OpenMetrics, whole milliseconds in the text
+    /// format.
     mutating func timestamp() throws(ExpositionError) -> Double {
         let word = word()
         switch format {
@@ -30,7 +31,7 @@ extension LineScanner {
         }
     }
 
-    /// A number as the formats spell it; nil if it is none.
+    /// Parses a number in the syntax of the formats; nil if it is invalid.
     static func number(_ word: String) -> Double? {
         let isSigned = word.utf8.first == UInt8(ascii: "+") || word.utf8.first == UInt8(ascii: "-")
         let magnitude = word.dropFirst(isSigned ? 1 : 0)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads one line of an exposition from left to right.
+// A scanner for one line of an exposition.
 //
-// The formats differ in their blanks: the text format takes any number of blanks and tabs between
+// The formats differ in their blanks: the text format allows any number of blanks and tabs between
 // two words, OpenMetrics exactly one blank.
 //
-// The loops go over indices of an array: without optimization, each step of an algorithm over slices
-// allocates, and this runs in the tests of users.
+// The loops use array indices: without optimization, each step of an algorithm over slices
+// allocates, and this code runs in users' tests.
 
 /// A cursor over the bytes of one line, which are valid UTF-8.
 struct LineScanner {
@@ -26,10 +26,10 @@ struct LineScanner {
         skipBlanks()
     }
 
-    /// Whether nothing is left of the line.
+    /// Whether the scanner is at the end of the line.
     var isAtEnd: Bool { position >= lineEnd }
 
-    /// What is left of the line, for messages.
+    /// The remainder of the line, for messages.
     var remainder: String { text(from: position, to: lineEnd) }
 
     /// The next byte; nil at the end of the line.
@@ -39,14 +39,14 @@ struct LineScanner {
         String(decoding: bytes[start..<end], as: UTF8.self)
     }
 
-    /// The index of the next byte that is neither a space nor a tab; the end of the line if there is none.
+    /// The index of the next byte that is not a space or tab, or of the end of the line.
     private var endOfBlanks: Int {
         var end = position
         while end < lineEnd, Self.isBlank(bytes[end]) { end += 1 }
         return end
     }
 
-    /// An error about this line.
+    /// Creates an error about this line.
     func failure(_ problem: String) -> ExpositionError {
         ExpositionError(line: number, problem: problem)
     }
@@ -55,19 +55,19 @@ struct LineScanner {
         byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
     }
 
-    /// Steps over a byte, if it is the next one.
+    /// Skips a byte if it comes next.
     mutating func skip(_ byte: Unicode.Scalar) -> Bool {
         guard next == UInt8(ascii: byte) else { return false }
         position += 1
         return true
     }
 
-    /// Steps over blanks that may be there or not; OpenMetrics has none.
+    /// Skips optional blanks; OpenMetrics has none.
     mutating func skipBlanks() {
         if format == .text { position = endOfBlanks }
     }
 
-    /// Steps over what separates two words.
+    /// Skips the separator between two words.
     mutating func separator(before what: String) throws(ExpositionError) {
         let end = endOfBlanks
         if end == position {
@@ -105,7 +105,7 @@ struct LineScanner {
         }
     }
 
-    /// A value in quotes, without them and without its escapes.
+    /// Parses a quoted value; removes the quotes and unescapes it.
     mutating func quoted() throws(ExpositionError) -> String {
         guard skip("\"") else { throw failure("a label value must stand in quotes") }
         var end = position
@@ -118,7 +118,7 @@ struct LineScanner {
         return value
     }
 
-    /// The rest of the line as a help text, without its escapes.
+    /// Parses the rest of the line as a help text and unescapes it.
     mutating func help() throws(ExpositionError) -> String {
         let text = try unescaped(to: lineEnd, isQuoteEscaped: format == .openMetrics)
         position = lineEnd
@@ -153,7 +153,7 @@ struct LineScanner {
         return String(decoding: plain, as: UTF8.self)
     }
 
-    /// Steps over the brace that opens labels, if it is what comes next.
+    /// Skips the opening brace of labels, if it comes next.
     mutating func opensLabels() -> Bool {
         var ahead = self
         ahead.skipBlanks()
@@ -162,17 +162,17 @@ struct LineScanner {
         return true
     }
 
-    /// Whether anything but blanks is left; in OpenMetrics those count too.
+    /// Whether anything but blanks is left; in OpenMetrics blanks count too.
     var hasMore: Bool {
         var ahead = self
         ahead.skipBlanks()
         return !ahead.isAtEnd
     }
 
-    /// Whether an exemplar is what comes next.
+    /// Whether an exemplar comes next.
     var isAtExemplar: Bool { next == UInt8(ascii: "#") }
 
-    /// Demands that nothing but blanks is left, and in OpenMetrics not even those.
+    /// Requires the end of the line, after optional blanks in the text format.
     mutating func end() throws(ExpositionError) {
         skipBlanks()
         if !isAtEnd { throw failure("nothing may follow here, but \"\(remainder)\" does") }

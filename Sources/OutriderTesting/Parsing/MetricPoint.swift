@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The samples that are one measurement: the buckets, sum and count of one histogram at one time.
+// A metric point: for example the buckets, sum and count of one histogram at one timestamp.
 
 /// Samples of one family that share their labels and their timestamp.
 struct MetricPoint {
-    /// What the samples of a point have in common.
+    /// The labels and timestamp shared by the samples of a point.
     struct Key: Hashable {
         let labels: [String: String]
         let timestamp: Double?
@@ -13,7 +13,7 @@ struct MetricPoint {
     let family: String
     private(set) var samples: [(sample: Exposition.Sample, line: Int)] = []
 
-    /// The points of a family; in OpenMetrics it is an error if they are interleaved.
+    /// Groups the samples of a family into points; in OpenMetrics, interleaved points are an error.
     static func points(
         of samples: [(sample: Exposition.Sample, line: Int)], of family: String,
         _ type: Exposition.FamilyType, _ format: Exposition.Format
@@ -47,7 +47,7 @@ struct MetricPoint {
         return points
     }
 
-    /// Checks what can only be seen in the point as a whole.
+    /// Checks the rules that concern the whole point.
     func check(_ type: Exposition.FamilyType, _ format: Exposition.Format) throws(ExpositionError) {
         switch type {
         case .histogram, .gaugeHistogram:
@@ -121,7 +121,7 @@ struct MetricPoint {
 
     // MARK: - Parts
 
-    /// The metric as messages call it.
+    /// The name of the metric in messages.
     private var name: String { family + Series.text(of: key.labels) }
 
     private var buckets: [(sample: Exposition.Sample, line: Int, bound: Double)] {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The family whose lines are being read.
+// The family that is currently being parsed.
 
-/// A metric family that may still grow.
+/// A metric family that may still receive lines.
 struct OpenFamily {
     let name: String
-    /// The line on which it began.
+    /// The number of its first line.
     let firstLine: Int
     private let format: Exposition.Format
     private var type: Exposition.FamilyType?
@@ -26,7 +26,7 @@ struct OpenFamily {
         return "the \(type.word(in: format))"
     }
 
-    /// Every name that a sample of the family may have.
+    /// The names that samples of the family may have.
     var sampleNames: [String] {
         (type ?? .unknown).suffixes(in: format).map { name + $0 }
     }
@@ -34,9 +34,9 @@ struct OpenFamily {
     /// Whether a sample of this name belongs to the family.
     func mayHave(_ sample: String) -> Bool { sampleNames.contains(sample) }
 
-    /// Whether a name that the family may not have looks like one that was meant for it.
+    /// Whether a name that does not belong to the family looks as if it was meant to.
     ///
-    /// A family that nothing announced is no reason to suspect its neighbour.
+    /// Only a family with a `TYPE` or `HELP` line is considered.
     func isNearly(_ sample: String) -> Bool {
         if type == nil && help == nil { return false }
         return sample == name
@@ -78,7 +78,7 @@ struct OpenFamily {
         }
     }
 
-    /// Adds a sample whose name the family may have.
+    /// Adds a sample with one of the family's sample names.
     mutating func add(_ sample: Exposition.Sample, _ line: Int) throws(ExpositionError) {
         let rules = SampleRules(family: name, type: type ?? .unknown, format: format)
         if let problem = rules.problem(of: sample) {
@@ -89,7 +89,7 @@ struct OpenFamily {
 
     // MARK: - The end
 
-    /// The family as it is exposed, checked as a whole.
+    /// Checks the family as a whole and returns it.
     func closed() throws(ExpositionError) -> Exposition.Family {
         let type = type ?? .unknown
         if let unit, !unit.isEmpty, type == .info || type == .stateSet {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a single sample must look like in a family of its type.
+// The rules for single samples in a family of a given type.
 
 /// The rules for the samples of one family.
 struct SampleRules {
-    /// The most characters that the labels of an exemplar may have, names and values together.
+    /// Maximum number of characters in the labels of an exemplar, names and values together.
     static let exemplarLimit = 128
 
     let family: String
     let type: Exposition.FamilyType
     let format: Exposition.Format
 
-    /// What is wrong with a sample, as the rest of a sentence about it; nil if nothing is.
+    /// The problem of a sample, as the rest of a sentence about it; nil if it is valid.
     func problem(of sample: Exposition.Sample) -> String? {
         let suffix = String(sample.name.dropFirst(family.count))
         return labelProblem(of: sample, suffix) ?? valueProblem(of: sample, suffix)
@@ -47,7 +47,7 @@ struct SampleRules {
         case (.counter, _):
             return value >= 0 ? nil : "is a counter, which cannot be \(NumberText.of(value))"
         case (_, "_bucket"), (_, "_count"), (_, "_gcount"):
-            // Whatever has such a suffix and came here is a part of a distribution.
+            // A sample with such a suffix here is part of a distribution.
             let isCount = value.isFinite && value >= 0 && value.rounded() == value
             return isCount ? nil : "is a count, which cannot be \(NumberText.of(value))"
         case (.histogram, "_sum"), (.summary, "_sum"):
