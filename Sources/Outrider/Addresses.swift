@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where an agent listens: on a main address for every client, and on a second one for operators.
+// The addresses an agent listens on: the main one for all clients, and a second one for operators.
 
 internal import OutriderEndpoint
 
 /// The addresses of an agent, from code, from the environment, or by default.
 struct Addresses {
     let main: ListenAddress
-    /// For `/debug` alone; nil if it has no listener of its own.
+    /// For `/debug` only; nil if it does not have its own listener.
     let debug: ListenAddress?
-    /// Whether the main address serves `/debug` to local requests without a token, if it is a loopback address.
+    /// Whether a loopback main address serves `/debug` to local requests without a token.
     let isDebugShared: Bool
     /// Whether code or the environment set `debug`.
     let isDebugWanted: Bool
-    /// A setting that is probably a mistake, with the remedy.
+    /// A probable configuration mistake, with its remedy.
     let warning: String?
 
     init(_ configuration: Agent.Configuration, _ environment: Environment) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent: it ties metrics, collectors and pages together and keeps the port open.
+// The agent: it connects metrics, collectors and pages, and keeps the port open.
 //
-// It holds no logic of its own about any of them.
+// It contains none of their logic.
 
 public import OutriderEndpoint
 public import OutriderHTTP
@@ -18,28 +18,29 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// Shows a service on one small port.
+/// An in-process agent that serves metrics, diagnostics, profiles and health checks on one small
+/// port.
 ///
 /// ```swift
 /// let agent = Agent.start()              // 127.0.0.1:9464, /debug on :9465; no other machine reaches them
 /// ```
 ///
-/// It lives until ``stop()`` or the end of the process, whether a reference to it is kept or not.
-/// Thread-safe. Starting it costs two sockets, five threads that sleep, one of them
-/// for a beat each second, and a few registrations.
+/// The agent runs until ``stop()`` or the end of the process, whether or not a reference to it is
+/// kept. Thread-safe. It costs two sockets, five sleeping threads, one of which runs a one-second
+/// timer, and a few registrations.
 public final class Agent: Sendable {
     /// The metrics that this agent exposes.
     public let registry: Registry
-    /// A backend for swift-metrics, which records in ``registry``.
+    /// A swift-metrics backend that records in ``registry``.
     ///
     /// ```swift
     /// MetricsSystem.bootstrap(agent.metricsFactory)
     /// ```
     ///
-    /// `bootstrap` can be called once in a process. The factory may be one of several, in a
+    /// `bootstrap` can be called once per process. The factory can be one of several in a
     /// `MultiplexMetricsHandler`, and works whether or not the agent listens.
     public let metricsFactory: OutriderMetricsFactory
-    /// What the process does: collectors, probes, stalls; give it the event loops to watch.
+    /// Process diagnostics: collectors, probes and stalls; register event loops here.
     public let runtime: RuntimeMonitor
 
     private let recorder = OnceReference<HTTPRequestRecorder>()
@@ -50,24 +51,24 @@ public final class Agent: Sendable {
     private let process = getpid()
     private let time: any TimeSource
     private let listener: PatientListener
-    /// For `/debug` alone, unless the main one serves it.
+    /// For `/debug` only; nil if the main listener serves it.
     private let debugListener: PatientListener?
-    /// Whether code or the environment set its address.
+    /// Whether code or the environment set the debug address.
     private let isDebugListenerWanted: Bool
 
     // MARK: - Start
 
-    /// Starts an agent; never fails and never ends the service.
+    /// Starts an agent; never throws and never ends the process.
     ///
-    /// If it cannot listen, it logs what to do, counts in `outrider_start_failures_total{reason}`
-    /// and tries again, ever less often. A bad environment variable is refused, logged and counted
-    /// likewise, and its default holds.
+    /// If the agent cannot listen, it logs what to do, counts in
+    /// `outrider_start_failures_total{reason}` and retries with growing delays. An invalid
+    /// environment variable is rejected, logged and counted likewise, and its default applies.
     ///
     /// - Parameters:
-    ///   - configuration: What the agent is told in code.
-    ///   - profiles: Sources of profiles, beside those of the configuration.
-    ///   - onFailure: To log and try again.
-    /// - Returns: The agent, which may be let go.
+    ///   - configuration: Settings made in code.
+    ///   - profiles: Sources of profiles, in addition to those of the configuration.
+    ///   - onFailure: To log and retry.
+    /// - Returns: The agent; a reference to it need not be kept.
     @discardableResult
     public static func start(
         _ configuration: Configuration = Configuration(), profiles: [any ProfileSource] = [],
@@ -85,14 +86,14 @@ public final class Agent: Sendable {
         return agent
     }
 
-    /// Starts an agent, or throws why it cannot be started as it was told.
+    /// Starts an agent, or throws if it cannot be started as configured.
     ///
     /// - Parameters:
-    ///   - configuration: What the agent is told in code.
-    ///   - profiles: Sources of profiles, beside those of the configuration.
+    ///   - configuration: Settings made in code.
+    ///   - profiles: Sources of profiles, in addition to those of the configuration.
     ///   - onFailure: To throw.
-    /// - Throws: ``AgentError`` if a variable of the environment is bad or the address cannot be
-    ///   had. Nothing listens then, and nothing is tried again.
+    /// - Throws: ``AgentError`` if an environment variable is invalid or the address is
+    ///   unavailable. Then nothing listens and nothing is retried.
     @discardableResult
     public static func start(
         _ configuration: Configuration = Configuration(), profiles: [any ProfileSource] = [],
@@ -165,7 +166,7 @@ public final class Agent: Sendable {
         return own + forOperators + configuration.pages
     }
 
-    /// The heap in use, as the first of the profilers tells that knows it.
+    /// The heap in use, from the first profiler that reports it.
     private static func liveHeap(of profiles: [any ProfileSource]) -> @Sendable () -> Int? {
         let sources = profiles.compactMap { $0 as? any LiveHeapSource }
         return { sources.lazy.compactMap(\.liveHeapBytes).first }
@@ -173,44 +174,46 @@ public final class Agent: Sendable {
 
     // MARK: - Running
 
-    /// Records the requests that the service answers, as ``Configuration/http`` says.
+    /// A recorder for the requests that the service handles, configured by ``Configuration/http``.
     ///
-    /// Made when it is first asked for, so that a service without HTTP has no metrics of it. Give it
-    /// to the adapter of the web framework, or call it from a server of your own.
+    /// It is created at its first use, so a service without HTTP has no HTTP metrics. Pass it to
+    /// the adapter of the web framework, or call it from your own server.
     public var http: HTTPRequestRecorder {
         if let known = recorder.load() { return known }
         return recorder.storeIfNil(
             HTTPRequestRecorder(registry: registry, configuration: recorderSettings))
     }
 
-    /// Where it listens, with the port that was chosen if 0 was asked for; nil while it does not.
+    /// The main address, with the actual port if port 0 was requested; nil while the agent does not
+    /// listen.
     public var address: ListenAddress? { listener.address }
 
-    /// Where the second listener, the one for `/debug`, listens, with the port that was chosen; nil while it does not.
+    /// The address of the second listener, for `/debug`, with its actual port; nil while it does
+    /// not listen.
     public var debugAddress: ListenAddress? { debugListener?.address }
 
-    /// Lets `/readyz` say that the service wants traffic, as far as its checks agree.
+    /// Makes `/readyz` report ready, provided that its checks pass.
     public func markReady() {
         readiness.move(to: .ready)
     }
 
-    /// Lets `/readyz` answer 503 from now on, for good; all else goes on.
+    /// Makes `/readyz` return 503 from now on; this is final and affects nothing else.
     ///
-    /// Call it first when the service shuts down, so that no new traffic is sent to it.
+    /// Call it first at shutdown, so that the service receives no new traffic.
     public func markDraining() {
         readiness.move(to: .draining)
     }
 
-    /// Asks `isPassing` when `/readyz` is asked for; one `false` makes it 503.
+    /// Adds a check that `/readyz` evaluates on each request; one `false` results in 503.
     ///
-    /// It runs on a thread of its own, once at a time: requests that come while it runs share its answer. A check of
-    /// the same name is replaced.
+    /// The check runs on its own thread, one run at a time: requests that arrive during a run share
+    /// its result. A check with the same name is replaced.
     ///
     /// - Parameters:
-    ///   - name: What the response calls it.
-    ///   - limit: How long it may take until the response is 503 and names it. kubelet gives up after a second
-    ///     (`timeoutSeconds`), unless it is told otherwise.
-    ///   - isPassing: Whether the service can do its work.
+    ///   - name: The name of the check in the response.
+    ///   - limit: How long the check may take before the response is 503 and names it. kubelet
+    ///     gives up after one second (`timeoutSeconds`) by default.
+    ///   - isPassing: Returns whether the service can do its work.
     public func addReadinessCheck(
         _ name: String, within limit: Duration = .milliseconds(800),
         _ isPassing: @escaping @Sendable () -> Bool
@@ -218,19 +221,19 @@ public final class Agent: Sendable {
         readiness.addCheck(name, within: limit, isPassing)
     }
 
-    /// Stops listening and ends every connection; requests in flight are answered.
+    /// Stops listening and closes every connection after its current request.
     ///
-    /// First `/readyz` answers 503, then the listeners go, then requests in flight are answered, or
-    /// told 503 if they ask for more. Takes about a second at most. Calling it again does nothing.
-    /// In a forked child it leaves the parent's listener alone.
+    /// `/readyz` returns 503 first, then the listeners close, then requests in flight are answered;
+    /// a further request on their connections gets 503. Takes about a second at most. Further calls
+    /// do nothing. In a forked child it leaves the parent's listener alone.
     public func stop() {
-        // After fork(2) our own locks may be held for ever, by threads that are not there.
+        // After fork(2) our locks may be held forever by threads that do not exist in the child.
         guard getpid() == process else { return }
         markDraining()
         runtime.stop()
         guard let debugListener else { return listener.stop() }
         let isDebugStopped = Latch()
-        // Side by side: each takes as long as its slowest request, at most a second.
+        // In parallel: each takes as long as its slowest request, at most a second.
         let isParallel = DetachedThread.start {
             debugListener.stop()
             isDebugStopped.open()

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why an agent did not start as it was told.
+// The error of an agent that could not be started.
 
 internal import OutriderEndpoint
 
-/// An agent that could not be started as it was told.
+/// An error that prevented the agent from starting as configured.
 public struct AgentError: Error, Sendable, CustomStringConvertible {
-    /// Why, for a program: the code of an `EndpointError`, or `invalid_environment`.
+    /// A machine-readable reason: the code of an `EndpointError`, or `invalid_environment`.
     public let reason: String
     /// What happened and what to do, in sentences.
     public let description: String
@@ -15,7 +15,7 @@ public struct AgentError: Error, Sendable, CustomStringConvertible {
         self.description = description
     }
 
-    /// - Parameter settings: What sets the address.
+    /// - Parameter settings: The settings that set the address.
     init(_ error: EndpointError, setBy settings: String) {
         self.init(reason: error.code.description, description: error.description(setBy: settings))
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an agent can be told, in code.
+// Configuration of an agent.
 
 public import OutriderEndpoint
 public import OutriderHTTP
@@ -9,9 +9,9 @@ public import OutriderRuntime
 package import OutriderThreading
 
 extension Agent {
-    /// How an agent starts.
+    /// Configuration of an agent.
     ///
-    /// What is left alone here comes from the environment, then from the defaults.
+    /// Properties that are not set here are read from the environment, then fall back to defaults.
     ///
     /// | property | environment | default |
     /// |---|---|---|
@@ -23,63 +23,64 @@ extension Agent {
     /// | ``registry``: `Registry(histograms:names:)` | `OUTRIDER_HISTOGRAMS`, `OUTRIDER_METRIC_NAMES` | classic |
     /// | ``resource`` | `OTEL_RESOURCE_ATTRIBUTES` | none |
     public struct Configuration: Sendable {
-        /// Where to listen; nil asks the environment.
+        /// The address to listen on; nil reads the environment.
         public var address: ListenAddress?
-        /// Where `/debug` and the other pages for operators are served; nil asks the environment.
+        /// The address for `/debug` and the other operator pages; nil reads the environment.
         public var debugAddress: DebugAddress?
-        /// A file whose first line is the bearer token that `/debug` then requires on every address, the
-        /// main one included; nil asks the environment.
+        /// A file whose first line is the bearer token that `/debug` then requires on every
+        /// address, including the main one; nil reads the environment.
         ///
-        /// Read at each request, so the token can be changed while the service runs.
+        /// The file is read at each request, so the token can be changed while the service runs.
         public var debugTokenFile: String?
-        /// Names, besides `localhost` and addresses, by which browsers may ask for `/debug`.
+        /// Host names, in addition to `localhost` and addresses, under which browsers may request
+        /// `/debug`.
         public var debugHostNames: [String] = []
-        /// What clients may take of connections and time, for each listener.
+        /// Limits on clients' connections and time, per listener.
         public var limits = Endpoint.Limits()
-        /// Whether OpenMetrics has `_created` samples, which double the lines of counters.
+        /// Whether OpenMetrics output includes `_created` samples, which double the lines of
+        /// counters.
         public var showsCreationTimes = false
-        /// `service_name` in `target_info`; nil asks the environment.
+        /// `service_name` in `target_info`; nil reads the environment.
         public var serviceName: String?
-        /// More attributes for `target_info`, by their OpenTelemetry names (`service.version`);
-        /// they go before those of the environment.
+        /// Additional attributes for `target_info`, by their OpenTelemetry names
+        /// (`service.version`); they take precedence over those of the environment.
         public var resource: [String: String] = [:]
         /// The metrics to expose.
         public var registry: Registry = .shared
-        /// Names and buckets of what swift-metrics records; see ``Agent/metricsFactory``.
+        /// Names and buckets for what swift-metrics records; see ``Agent/metricsFactory``.
         public var metricsFactory = OutriderMetricsFactory.Configuration()
         /// What ``Agent/http`` records of the service's requests, and under which names.
         public var http = HTTPRequestRecorder.Configuration()
-        /// What is shown of the process, and how often it is looked at; see ``Agent/runtime``.
+        /// Which process diagnostics are collected, and how often; see ``Agent/runtime``.
         public var runtime = RuntimeMonitor.Configuration()
-        /// Whether `/readyz` says so from the start; if not, call ``Agent/markReady()``.
+        /// Whether `/readyz` reports ready from the start; if not, call ``Agent/markReady()``.
         public var startsReady = true
-        /// Sources of profiles, such as the `HeapProfiler` of `OutriderHeap`; they start with the agent
-        /// and are shown below `/debug/pprof/`.
+        /// Sources of profiles, such as the `HeapProfiler` of `OutriderHeap`; they start with the
+        /// agent and appear below `/debug/pprof/`.
         public var profiles: [any ProfileSource] = []
-        /// Pages of the service's own, beside those of the agent.
+        /// The service's own pages, in addition to those of the agent.
         public var pages: [any Page] = []
-        /// Where the agent says what it has to say; `DiagnosticLog.setHandler` replaces
-        /// stderr.
+        /// The log for the agent's messages; `DiagnosticLog.setHandler` replaces stderr.
         public var log: DiagnosticLog = .shared
-        /// How long to wait between attempts to listen; doubles from the lower to the upper bound.
+        /// Delay between attempts to listen; doubles from the lower to the upper bound.
         ///
-        /// Less than 10 ms counts as 10 ms, more than an hour as an hour.
+        /// Values are clamped to between 10 ms and one hour.
         public var retryDelay: ClosedRange<Duration> = .milliseconds(250) ... .seconds(15)
 
-        /// The variables to read instead of the process' own.
+        /// Environment variables to read instead of the process's own.
         package var environment: [String: String]?
-        /// The clock of every deadline and of the beat.
+        /// The clock of all deadlines and of the one-second timer.
         package var time: any TimeSource = SystemTime()
 
         /// The defaults.
         public init() {}
 
-        /// The defaults, on this address.
+        /// The default configuration with this address.
         public init(address: ListenAddress) {
             self.address = address
         }
 
-        /// The same with more sources of profiles.
+        /// A copy with additional sources of profiles.
         func with(_ more: [any ProfileSource]) -> Configuration {
             var configuration = self
             configuration.profiles += more
@@ -87,15 +88,15 @@ extension Agent {
         }
     }
 
-    /// What to do when the agent cannot listen: log, count, and try again until it can.
+    /// What to do if the agent cannot listen: log, count, and retry until it can.
     public struct RetryOnFailure: Sendable {
-        /// Logs what to do, counts in `outrider_start_failures_total{reason}`, tries again later.
+        /// Logs what to do, counts in `outrider_start_failures_total{reason}`, and retries later.
         public static let retry = RetryOnFailure()
     }
 
-    /// What to do when the agent cannot listen: throw.
+    /// What to do if the agent cannot listen: throw.
     public struct ThrowOnFailure: Sendable {
-        /// Throws the ``AgentError``, and starts nothing.
+        /// Throws the ``AgentError`` and starts nothing.
         public static let `throw` = ThrowOnFailure()
     }
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where an agent serves `/debug`, as code and the environment say it.
+// The address of `/debug`, as set in code or in the environment.
 
 public import OutriderEndpoint
 
 extension Agent {
-    /// Where an agent serves `/debug` and the other pages for operators.
+    /// Where an agent serves `/debug` and the other operator pages.
     ///
-    /// With a token file, the main address serves them too, whatever this says: to requests with the token. So does a
-    /// Unix socket without a token file, to the users that the mode of its file lets in.
+    /// With a token file, the main address also serves them, whatever this setting: to requests
+    /// with the token. So does a Unix socket without a token file, to users whom its file mode
+    /// admits.
     public struct DebugAddress: Hashable, Sendable {
         enum Kind: Hashable, Sendable {
             case at(ListenAddress)
@@ -17,18 +18,19 @@ extension Agent {
 
         let kind: Kind
 
-        /// On a listener of their own, at this address.
+        /// On a separate listener at this address.
         public static func at(_ address: ListenAddress) -> DebugAddress {
             DebugAddress(kind: .at(address))
         }
 
         /// On the main address, if that is a loopback address; `OUTRIDER_DEBUG_ADDRESS=shared`.
         ///
-        /// A proxy on this machine that forwards requests to the main address then opens these pages to its clients,
-        /// unless it adds a header field such as `X-Forwarded-For`.
+        /// A proxy on this machine that forwards requests to the main address then exposes these
+        /// pages to its clients, unless it adds a header field such as `X-Forwarded-For`.
         public static let shared = DebugAddress(kind: .shared)
 
-        /// On no listener of their own, and not on a loopback main address; `OUTRIDER_DEBUG_ADDRESS=none`.
+        /// Without a separate listener, and not on a loopback main address;
+        /// `OUTRIDER_DEBUG_ADDRESS=none`.
         public static let nowhere = DebugAddress(kind: .nowhere)
 
         init(kind: Kind) {
@@ -44,10 +46,11 @@ extension Agent {
             }
         }
 
-        /// The address beside a main address, where neither code nor the environment sets one.
+        /// The default debug address, used if neither code nor the environment sets one.
         ///
-        /// 127.0.0.1:9465 beside port 9464; beside any other port, one that the kernel chooses. Every fixed port could
-        /// be one that the service itself, or the agent of the next service on this machine, wants to listen on later.
+        /// 127.0.0.1:9465 if the main port is 9464; for any other main port, a port chosen by the
+        /// kernel. A fixed port could be one that the service itself, or the agent of another
+        /// service on this machine, listens on later.
         package static func beside(_ main: ListenAddress) -> DebugAddress {
             let main = main.resolved
             if main.isSocketFile { return .nowhere }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/debug`: what there is for operators.
+// `/debug`: the list of operator pages.
 
 internal import OutriderEndpoint
 
-/// The list of the pages for operators.
+/// The page that lists the operator pages.
 struct DebugPage: Page {
     let path = "/debug"
     let aliases = ["/debug/"]
     let summary = "for operators: what there is below it"
     private let text: String
 
-    /// Lists `pages`, of which those for others are left out.
+    /// Lists the operator pages among `pages`.
     init(_ pages: [any Page]) {
         let lines = pages.filter(\.isForOperators).map { "\($0.path)  \($0.summary)\n" }
         text = """

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an agent can be told by environment variables, each checked.
+// The environment variables of an agent, each validated.
 
 internal import OutriderEndpoint
 
@@ -11,29 +11,30 @@ internal import OutriderEndpoint
     internal import Darwin
 #endif
 
-/// The variables that concern an agent, read and judged; what is refused falls back to a default.
+/// The environment variables that concern an agent; an invalid value is rejected and the default
+/// applies.
 ///
 /// Source of the `OTEL_…` names: OpenTelemetry specification, "Environment Variable Specification"
 /// and "Resource SDK".
 struct Environment {
-    /// Where to listen, if a variable says so.
+    /// The address to listen on, if set.
     private(set) var address: ListenAddress?
-    /// Where to serve `/debug`, if a variable says so.
+    /// The address of `/debug`, if set.
     private(set) var debugAddress: Agent.DebugAddress?
     /// `OUTRIDER_DEBUG_TOKEN_FILE`.
     private(set) var debugTokenFile: String?
     /// `OUTRIDER_IDLE_TIMEOUT`.
     private(set) var idleTimeout: Duration?
-    /// Whether this is a pod of Kubernetes, which gives each one its service variables.
+    /// Whether this is a Kubernetes pod; Kubernetes sets service variables in each pod.
     private(set) var isInKubernetes = false
     /// `OTEL_SERVICE_NAME`.
     private(set) var serviceName: String?
     /// `OTEL_RESOURCE_ATTRIBUTES`, by the names given there.
     private(set) var resource: [String: String] = [:]
-    /// One sentence for each variable that was refused.
+    /// One sentence for each rejected variable.
     private(set) var problems: [AgentError] = []
 
-    /// Every variable that is read.
+    /// All variables that are read.
     private static let names = [
         "OUTRIDER_ADDRESS", "OUTRIDER_DEBUG_ADDRESS", "OUTRIDER_DEBUG_TOKEN_FILE",
         "OUTRIDER_IDLE_TIMEOUT",
@@ -43,7 +44,7 @@ struct Environment {
     ]
 
     init(_ variables: [String: String]) {
-        // An empty variable is the same as none (OpenTelemetry says so too).
+        // An empty variable counts as unset (as in the OpenTelemetry specification).
         let variables = variables.filter { !$0.value.isEmpty }
         readAddress(variables)
         readDebugAddress(variables)
@@ -99,7 +100,7 @@ struct Environment {
         idleTimeout = .seconds(seconds)
     }
 
-    /// `key=value,key=value`, percent-encoded; one bad pair discards the variable as a whole.
+    /// `key=value,key=value`, percent-encoded; one invalid pair discards the whole variable.
     private mutating func readResource(_ text: String) {
         var attributes: [String: String] = [:]
         for pair in text.split(separator: ",") {
@@ -143,19 +144,19 @@ struct Environment {
         return String(validating: bytes, as: UTF8.self)
     }
 
-    /// The variables of this process, those that concern an agent.
+    /// The variables of this process that concern an agent.
     static func ofProcess() -> [String: String] {
         var variables: [String: String] = [:]
         for name in names {
             // SAFETY: the text is copied at once. getenv(3) races with setenv(3) in another thread,
-            // as everywhere; an agent starts when the service does.
+            // as everywhere; an agent starts when the service starts.
             guard let value = unsafe getenv(name) else { continue }
             variables[name] = unsafe String(cString: value)
         }
         return variables
     }
 
-    /// The program's name, from the path it was started by.
+    /// The program's name, from the path it was started with.
     static func programName() -> String {
         let path = CommandLine.arguments.first ?? ""
         return path.split(separator: "/").last.map(String.init) ?? "unknown"

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// `import Outrider` is all that a service writes: the agent, its metrics, and the recorders of
-// requests.
+// Exports for `import Outrider`: the agent, its metrics, and the request recorders.
 //
-// Of the endpoint only what an agent is told with: its `Request` and `Response` would be mixed up
-// with those of a web framework. Who writes a page imports OutriderEndpoint. Likewise `Probe` and `Stall` of
-// the runtime: who watches an executor of their own imports OutriderRuntime.
+// Of the endpoint, only the types of the agent's configuration: its `Request` and `Response` could
+// be confused with those of a web framework. To write a page, import OutriderEndpoint. Likewise
+// `Probe` and `Stall` of the runtime: to watch your own executor, import OutriderRuntime.
 
 @_exported public import OutriderHTTP
 @_exported public import OutriderMetrics

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who this target is: `target_info` and `outrider_build_info`.
+// The identity of this target: `target_info` and `outrider_build_info`.
 
 internal import OutriderMetrics
 
-/// The metrics that name the service and the agent.
+/// The metrics that identify the service and the agent.
 enum Identity {
     /// Registers both in `registry`.
     static func register(
@@ -17,7 +17,7 @@ enum Identity {
             ["version": Version.outrider, "swift_version": Version.swift])
     }
 
-    /// Attributes as labels; what code says goes before what the environment says.
+    /// Attributes as labels; values set in code take precedence over the environment.
     static func attributes(
         _ configuration: Agent.Configuration, _ environment: Environment
     ) -> [String: String] {
@@ -29,14 +29,14 @@ enum Identity {
         if let name = configuration.serviceName { merged["service.name"] = name }
         var labels: [String: String] = [:]
         for (key, value) in merged.sorted(by: { $0.key < $1.key }) {
-            // Two attributes that become one label are joined, as OpenTelemetry has it.
+            // Attributes that map to the same label are joined, as OpenTelemetry specifies.
             let label = labelName(key)
             labels[label] = labels[label].map { "\($0);\(value)" } ?? value
         }
         return labels
     }
 
-    /// `service.name` as `service_name`: what Prometheus does not take becomes `_`.
+    /// `service.name` as `service_name`: characters that Prometheus does not accept become `_`.
     private static func labelName(_ key: String) -> String {
         var name = String(
             key.unicodeScalars.map { scalar -> Character in

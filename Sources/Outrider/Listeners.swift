@@ -5,7 +5,7 @@ internal import OutriderEndpoint
 internal import OutriderMetrics
 internal import OutriderRuntime
 
-/// Makes the listeners of an agent, which share its counters and most settings.
+/// Creates the listeners of an agent, which share its counters and most settings.
 struct Listeners {
     private let configuration: Agent.Configuration
     private let tokenFile: String?
@@ -39,7 +39,7 @@ struct Listeners {
             help: "Descriptors of the agent's endpoint that other code of the process has closed.")
     }
 
-    /// The listener for every client; `debug` is the one for operators, if there is one.
+    /// The listener for all clients; `debug` is the one for operators, if there is one.
     func main(
         at address: ListenAddress, _ pages: [any Page], sharesDebug: Bool, debug: PatientListener?
     ) -> PatientListener {
@@ -50,7 +50,8 @@ struct Listeners {
             at: address, pages, access, setBy: "Configuration.address or OUTRIDER_ADDRESS")
     }
 
-    /// The listener for operators alone, who need no token on a loopback address unless one is configured.
+    /// The listener for operators only; on a loopback address it requires a token only if one is
+    /// configured.
     func debug(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
         var access = AccessRules()
         access.trustsLoopback = true
@@ -68,7 +69,7 @@ struct Listeners {
         settings.access.tokenFile = tokenFile
         settings.limits = limits
         settings.time = configuration.time
-        // The names of functions are for those who may see `/debug` there.
+        // Function names are only for clients that may see `/debug` on that listener.
         settings.notices = { [runtime, registry = configuration.registry] audience in
             runtime.notices(namesFunctions: audience == .operators) + registry.overflowNotices
         }

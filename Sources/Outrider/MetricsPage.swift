@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/metrics`: where a registry meets the endpoint.
+// `/metrics`: connects a registry to the endpoint.
 
 internal import OutriderEndpoint
 internal import OutriderMetrics
 
-/// The page that scrapers read.
+/// The page that scrapers request.
 struct MetricsPage: Page {
     let path = "/metrics"
     let summary = "metrics for Prometheus"
-    /// Equal scrapes share their bytes, so more may be on their way than of other pages.
+    /// Identical scrapes share their bytes, so more may be in flight than for other pages.
     let concurrencyLimit = 16
     let registry: Registry
     let showsCreationTimes: Bool

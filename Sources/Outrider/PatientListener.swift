@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// An endpoint that is opened as soon as it can be.
+// A listener that opens its endpoint as soon as the address is available.
 //
-// A port may be taken for a while, as in every rolling deploy on one machine. That is told once,
-// counted at each attempt, and tried again until it is free.
+// A port may be in use for a while, as in every rolling deployment on one machine. Each failed
+// attempt is counted, the outage is logged once, and the listener retries until the port is free.
 
 internal import OutriderEndpoint
 internal import OutriderMetrics
 internal import OutriderThreading
 
-/// Opens an endpoint, again and again if need be; thread-safe.
+/// Opens an endpoint, with retries if needed; thread-safe.
 final class PatientListener: Sendable {
     private let settings: Endpoint.Configuration
-    /// What sets the address, for messages.
+    /// The settings that set the address, for messages.
     private let origin: String
     private let pages: [any Page]
     private let retryDelay: ClosedRange<Duration>
     private let log: DiagnosticLog
     private let failures: Family<Counter>
-    /// When the next attempt is made: not in a task, since a service whose tasks are all stuck is just the
-    /// one that must be seen.
+    /// The timer of the next attempt. Not a task: a service whose tasks are all stuck must still be
+    /// observable.
     private let alarm: Alarm
     private let state = Guarded(State())
 
@@ -40,17 +40,17 @@ final class PatientListener: Sendable {
         alarm = Alarm(named: "outrider-listen", time: settings.time)
     }
 
-    /// Where it listens, with the port that was chosen if 0 was asked for; nil while it does not.
+    /// The address, with the actual port if port 0 was requested; nil while it does not listen.
     var address: ListenAddress? {
         state.withLock { $0.endpoint?.address }
     }
 
-    /// Opens the endpoint once; returns why it could not.
+    /// Opens the endpoint once; returns an error if it could not.
     func open() -> AgentError? {
         var settings = settings
         settings.onLostListener = { [weak self] in self?.reopen() }
         do throws(EndpointError) {
-            // Outside the lock: it asks the service's pages for their paths.
+            // Outside the lock: this calls the service's pages for their paths.
             let endpoint = try Endpoint(settings, pages: pages)
             let isWanted = state.withLock { state in
                 if !state.isStopped { state.endpoint = endpoint }
@@ -63,14 +63,14 @@ final class PatientListener: Sendable {
         }
     }
 
-    /// Opens the endpoint, now or as soon as it can be.
+    /// Opens the endpoint, now or as soon as possible.
     func keepTrying() {
         keepTrying(lastDelay: .zero, after: nil)
     }
 
     /// - Parameters:
-    ///   - lastDelay: How long the wait before this attempt was.
-    ///   - failure: Why the attempt before this one failed.
+    ///   - lastDelay: The delay before this attempt.
+    ///   - failure: The error of the previous attempt.
     private func keepTrying(lastDelay: Duration, after failure: AgentError?) {
         if state.withLock({ $0.isStopped }) { return }
         guard let error = open() else {
@@ -80,17 +80,18 @@ final class PatientListener: Sendable {
             return
         }
         failures.with(error.reason).increment()
-        // Each outage is told once, not at each attempt.
+        // Each outage is logged once, not at each attempt.
         if error.reason != failure?.reason {
             log.say(.error, about: "start:\(error.reason)", "\(error)")
         }
         let next = Self.delay(after: lastDelay, in: retryDelay)
-        // Should the agent be stopped meanwhile, this attempt sees it and does nothing.
+        // If the agent is stopped before then, this attempt does nothing.
         let moment = settings.time.now + next
         alarm.set(for: moment) { [self] in keepTrying(lastDelay: next, after: error) }
     }
 
-    /// Replaces an endpoint whose listening socket the service has closed, on a thread of its own.
+    /// Replaces an endpoint whose listening socket was closed by the service, on a thread of its
+    /// own.
     private func reopen() {
         alarm.set(for: settings.time.now) { [self] in
             let lost = state.withLock { state in
@@ -102,7 +103,7 @@ final class PatientListener: Sendable {
         }
     }
 
-    /// The wait that follows one of `delay`.
+    /// The delay that follows `delay`.
     private static func delay(
         after delay: Duration, in range: ClosedRange<Duration>
     ) -> Duration {
@@ -111,7 +112,7 @@ final class PatientListener: Sendable {
         return delay == .zero ? shortest : min(delay * 2, longest)
     }
 
-    /// Stops the endpoint, within a second, and tries no more.
+    /// Stops the endpoint, within a second, and stops retrying.
     func stop() {
         let endpoint = state.withLock { state in
             defer { state = State(endpoint: nil, isStopped: true) }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages that an orchestrator probes.
+// The pages for an orchestrator's probes.
 
 internal import OutriderEndpoint
 
-/// `/healthz`: the process is alive, since it answers.
+/// `/healthz`: liveness; any response shows that the process is alive.
 struct HealthPage: Page {
     let path = "/healthz"
     let aliases = ["/-/healthy"]
@@ -15,7 +15,7 @@ struct HealthPage: Page {
     }
 }
 
-/// `/readyz`: whether the service wants traffic.
+/// `/readyz`: whether the service accepts traffic.
 struct ReadinessPage: Page {
     let path = "/readyz"
     let aliases = ["/-/ready"]
@@ -24,7 +24,7 @@ struct ReadinessPage: Page {
     let isForProbes = true
     let readiness: Readiness
 
-    /// Many may wait for one answer of a check; none waits for longer than its limit.
+    /// Many requests may wait for one result of a check; none waits longer than its limit.
     let concurrencyLimit = 64
 
     func respond(to request: Request) -> Response {
@@ -35,7 +35,7 @@ struct ReadinessPage: Page {
 }
 
 extension Response {
-    /// An answer that no cache keeps.
+    /// A response that must not be cached.
     static func uncached(_ text: String, status: Int) -> Response {
         var response = Response.text(text, status: status)
         response.headers.append(("Cache-Control", "no-store"))

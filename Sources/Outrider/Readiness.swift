@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the service wants traffic.
+// Whether the service accepts traffic.
 
 package import OutriderThreading
 
-/// What an agent knows about the service's readiness; thread-safe.
+/// The service's readiness; thread-safe.
 package final class Readiness: Sendable {
-    /// Where the service stands.
+    /// The phase of the service.
     package enum Phase: String, Sendable { case starting, ready, draining }
 
     private struct State: Sendable {
@@ -16,25 +16,26 @@ package final class Readiness: Sendable {
     private let state: Guarded<State>
     private let time: any TimeSource
 
-    /// What is known at the start; a test may pass a time of its own.
+    /// Starts in `phase`; tests may pass their own clock.
     package init(_ phase: Phase, time: any TimeSource = SystemTime()) {
         state = Guarded(State(phase: phase))
         self.time = time
     }
 
-    /// Moves on; draining is for good.
+    /// Moves to a phase; draining is final.
     package func move(to phase: Phase) {
         state.withLock { state in
             if state.phase != .draining { state.phase = phase }
         }
     }
 
-    /// Asks `isPassing` when somebody asks for readiness; one of the same name is replaced.
+    /// Adds a check that is evaluated on each readiness request; one of the same name is replaced.
     package func addCheck(
         _ name: String, within limit: Duration, _ isPassing: @escaping @Sendable () -> Bool
     ) {
         let check = ReadinessCheck(name, limit, time, isPassing)
-        // What is replaced goes when this returns, outside the lock: it is the service's own.
+        // Replaced checks are released when this returns, outside the lock: they hold the service's
+        // closures.
         let replaced = state.withLock { state in
             let before = state.checks
             state.checks = before.filter { $0.name != name } + [check]
@@ -43,19 +44,19 @@ package final class Readiness: Sendable {
         withExtendedLifetime(replaced) {}
     }
 
-    /// Why the service wants no traffic; empty if it does.
+    /// Why the service does not accept traffic; empty if it does.
     package func obstacles() -> [String] {
         let (phase, checks) = state.withLock { ($0.phase, $0.checks) }
         if phase != .ready { return [phase.rawValue] }
-        // All are under way before the first is waited for.
+        // Start all checks before waiting for the first.
         let runs = checks.map { ($0, $0.run()) }
         return runs.compactMap { check, run in check.obstacle(of: run) }
     }
 }
 
-/// A question to the service, which is asked once at a time: all who come meanwhile share the answer.
+/// A readiness check of the service, run once at a time: concurrent requests share the result.
 private final class ReadinessCheck: Sendable {
-    /// One asking.
+    /// One run of the check.
     final class Run: Sendable {
         let deadline: ContinuousClock.Instant
         let isOver = Latch()
@@ -82,9 +83,10 @@ private final class ReadinessCheck: Sendable {
         self.isPassing = isPassing
     }
 
-    /// The asking under way, or a new one.
+    /// The current run, or a new one.
     ///
-    /// It has a thread of its own: one that hangs costs that thread, and no request more than the limit.
+    /// It runs on its own thread: a check that hangs costs that thread, and delays a request by no
+    /// more than the limit.
     func run() -> Run {
         let (run, isNew) = current.withLock { current in
             if let current { return (current, false) }
@@ -103,7 +105,7 @@ private final class ReadinessCheck: Sendable {
         run.isOver.open()
     }
 
-    /// Why this check stands in the way; nil if it does not.
+    /// Why this check prevents readiness; nil if it passes.
     func obstacle(of run: Run) -> String? {
         guard time.wait(for: run.isOver, until: run.deadline),
             let isPassing = run.isPassing.withLock({ $0 })

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/debug/stalls`: the last times that something did not answer, with stacks.
+// `/debug/stalls`: the most recent stalls, with stacks.
 
 internal import OutriderEndpoint
 internal import OutriderRuntime
 
-/// What the hang watch has seen.
+/// The stalls that the hang watch has detected.
 struct StallsPage: Page {
     let path = "/debug/stalls"
     let summary = "the last times that an executor or event loop hung, with stacks"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a heap profiler can be told.
+// Configuration of a heap profiler.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -10,36 +10,39 @@
 #endif
 
 extension HeapProfiler {
-    /// How a heap profiler samples.
+    /// Configuration of a heap profiler.
     public struct Configuration: Sendable {
-        /// Mean bytes between two samples; nil asks `OUTRIDER_HEAP_INTERVAL`, then 512 KiB.
+        /// Mean bytes between two samples; nil reads `OUTRIDER_HEAP_INTERVAL`, and defaults to 512
+        /// KiB.
         ///
-        /// 1 samples everything; 0 leaves sampling off until ``HeapProfiler/interval`` is set.
+        /// 1 samples every allocation; 0 leaves sampling off until ``HeapProfiler/interval`` is
+        /// set.
         public var interval: Int?
         /// The share of one core that sampling may take; 0 sets no limit.
         ///
-        /// A second that takes more widens the interval at once. A scrape or a profile tells of it in
-        /// the log, and lets it come back by halves when there was room for a minute.
+        /// A second that exceeds it widens the interval at once. The next scrape or profile logs
+        /// that, and halves the interval again once sampling has been well below the budget for a
+        /// minute.
         public var budget: Double = 0.01
-        /// Whether live objects are told apart by their Swift types, in the label `swift_type`.
+        /// Whether live objects are split by Swift type, in the label `swift_type`.
         public var showsTypes = true
 
-        /// The variables to read instead of the process' own.
+        /// Environment variables to read instead of the process's own.
         package var environment: [String: String]?
 
         /// The defaults.
         public init() {}
 
-        /// The defaults, with another interval.
+        /// The default configuration with another interval.
         public init(interval: Int) {
             self.interval = interval
         }
 
-        /// 512 KiB, as Go and tcmalloc have it.
+        /// 512 KiB, as in Go and tcmalloc.
         static let defaultInterval = 512 * 1_024
         private static let variable = "OUTRIDER_HEAP_INTERVAL"
 
-        /// The interval that holds, and what is wrong with the environment's.
+        /// The effective interval, and what is wrong with the environment's value.
         func resolvedInterval() -> (interval: Int, problem: String?) {
             if let interval { return (max(0, interval), nil) }
             guard let text = value(of: Self.variable), !text.isEmpty else {
@@ -54,7 +57,8 @@ extension HeapProfiler {
 
         private func value(of name: String) -> String? {
             if let environment { return environment[name] }
-            // SAFETY: the string is copied at once; nobody should change the environment meanwhile.
+            // SAFETY: the string is copied at once; nothing may change the environment at the same
+            // time.
             return unsafe getenv(name).map { unsafe String(cString: $0) }
         }
     }

@@ -1,35 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sampler's figures as metrics.
+// The sampler's totals as metrics.
 
 internal import COutriderHeap
 internal import OutriderMetrics
 
-/// What the sampler knows in sum at one moment.
+/// The sampler's totals at one moment.
 struct HeapFigures {
     private let figures: outrider_heap_figures
 
-    /// The figures of this moment.
+    /// The current totals.
     static var now: HeapFigures {
         var figures = outrider_heap_figures()
         unsafe outrider_heap_read_figures(&figures)
         return HeapFigures(figures: figures)
     }
 
-    /// Estimated objects without the digits behind the point.
+    /// Rounds an estimated object count to an integer.
     static func objects(_ shifted: UInt64) -> Int64 {
         let half = UInt64(1) << (UInt64(OUTRIDER_HEAP_OBJECT_SHIFT) - 1)
         return Int64(clamping: (shifted &+ half) >> UInt64(OUTRIDER_HEAP_OBJECT_SHIFT))
     }
 
-    /// Thread time that sampling has taken since the process started.
+    /// Thread time spent on sampling since the process started.
     var samplerNanoseconds: UInt64 { figures.sampler_ns }
 
-    /// Bytes in blocks that were not freed, by an estimate.
+    /// Estimated bytes in blocks that have not been freed.
     ///
-    /// Sums of parts that change meanwhile may be off by a moment, but not below nothing.
+    /// The parts of the sum may change while it is read, so it is slightly inexact, but never below
+    /// 0.
     var liveBytes: Int { max(0, Int(Int64(bitPattern: figures.live_bytes))) }
 
-    /// Why a profile has little or nothing in it, and what to do.
+    /// Why a profile has little or no content, and what to do about it.
     func hints(interval: Int) -> [String] {
         if interval == 0 {
             return [
@@ -48,9 +49,9 @@ struct HeapFigures {
         ]
     }
 
-    /// Fewer samples than these are a matter of chance.
+    /// Below this number, samples are too few to be meaningful.
     private static let fewSamples = 10
-    /// The interval that is advised then: some 100 samples for each megabyte.
+    /// The smallest interval that the hint suggests: some 100 samples per megabyte.
     private static let finestAdvised = 8_192
 
     private static let allocatedBytes = CollectedFamily.counter(
@@ -82,7 +83,7 @@ struct HeapFigures {
         "outrider_heap_hooks", help: "1 for the state in which the malloc hooks are.",
         labels: ["state"])
 
-    /// Everything that is filled.
+    /// All metric families.
     static let families = [
         allocatedBytes, allocatedObjects, liveBytes, liveObjects, samples, taken, refused, seconds,
         truncated, interval, hooks,
@@ -93,7 +94,7 @@ struct HeapFigures {
         (OUTRIDER_HEAP_REFUSED, "refused"), (OUTRIDER_HEAP_ABSENT, "absent"),
     ]
 
-    /// Adds them to a scrape.
+    /// Adds the metrics to a scrape.
     func add(to samples: inout CollectedSamples, state: outrider_heap_state_t, interval: Int) {
         samples.add(Self.allocatedBytes, Int(clamping: figures.allocated_bytes))
         samples.add(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The heap of this process: who allocates, and what of it is still there.
+// The heap profiler of this process: which stacks allocate, and what they still hold.
 //
-// Linking this module brings the malloc hooks into the process; they pass everything on until a profiler
-// starts them. All profilers share them, as there is one heap.
+// Linking this module installs the malloc hooks, which pass everything on until a profiler starts
+// them. All profilers share them, because the process has one heap.
 
 internal import COutriderHeap
 internal import COutriderStack
@@ -26,13 +26,14 @@ internal import OutriderThreading
 /// let agent = Agent.start(profiles: [HeapProfiler()])
 /// ```
 ///
-/// Every 512 KiB of allocations on average, one is remembered with its stack until it is freed; the
-/// estimates that come of it are unbiased. It costs 12 instructions for each `malloc` and its `free`, and
-/// well below a microsecond for each sample (docs/heap.md). Thread-safe.
+/// On average every 512 KiB of allocations, one block is recorded with its stack until it is freed;
+/// the resulting estimates are unbiased. It costs 12 instructions for each `malloc` and its `free`,
+/// and well below a microsecond for each sample (docs/heap.md). Thread-safe.
 ///
-/// What profiles take themselves, their names and pages included, is left out of them.
+/// Allocations made while taking profiles, including their symbols and pages, are excluded.
 ///
-/// Samples are kept in tables of fixed size: 65,536 live blocks and 16,384 different stacks. What
+/// Samples are kept in tables of fixed size: 65,536 live blocks and 16,384 different stacks.
+/// Samples that do not fit are counted in `outrider_heap_samples_refused_total{reason}`.
 /// does not fit is counted in `outrider_heap_samples_refused_total{reason}`.
 public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     private struct State: Sendable {
@@ -44,16 +45,17 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     private let state = Guarded(State())
     private let types = LiveTypes()
 
-    /// A profiler; sampling begins when an agent starts with it, or at ``start(log:)``.
+    /// Creates a profiler; sampling starts with an agent that it is passed to, or with
+    /// ``start(log:)``.
     public init(_ configuration: Configuration = Configuration()) {
         self.configuration = configuration
     }
 
     // MARK: - Sampling
 
-    /// Starts sampling as the configuration says, and says so where it cannot.
+    /// Starts sampling as configured, and logs if it cannot.
     ///
-    /// Of several profilers in a process, the last one to start sets the interval. Takes a few
+    /// If a process has several profilers, the last one started sets the interval. Takes a few
     /// milliseconds the first time.
     public func start(log: @escaping @Sendable (_ isError: Bool, _ message: String) -> Void) {
         OwnWork.setSwitches(pause: outrider_heap_pause, resume: outrider_heap_resume)
@@ -77,9 +79,9 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
 
     /// Mean bytes between two samples; 0 while sampling is off.
     ///
-    /// Threads notice a change after at most 1 MiB of allocations of theirs. What was sampled before
-    /// keeps its weight, so estimates stay right. Setting it to 0 switches sampling off; blocks
-    /// that were sampled stay known until they are freed.
+    /// Each thread picks up a change after at most 1 MiB of its allocations. Existing samples keep
+    /// their weight, so estimates stay correct. Setting it to 0 stops sampling; sampled blocks stay
+    /// recorded until they are freed.
     public var interval: Int {
         get { Int(clamping: outrider_heap_interval()) }
         set {
@@ -94,7 +96,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
         }
     }
 
-    /// A budget for an interval, of which the sampler is told; nil if there is none to keep.
+    /// Creates the budget for an interval and passes it to the sampler; nil if there is no limit.
     private func newBudget(for interval: Int) -> OverheadBudget? {
         let isKept = configuration.budget > 0 && interval > 0
         let budget =
@@ -103,25 +105,25 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
         return budget
     }
 
-    /// Bytes in use, estimated from samples; nil while none are taken.
+    /// Estimated bytes in use; nil while sampling is off.
     ///
-    /// Blocks from before sampling started are not in it.
+    /// Blocks allocated before sampling started are not included.
     public var liveHeapBytes: Int? { isSampling ? HeapFigures.now.liveBytes : nil }
 
-    /// Whether samples are taken.
+    /// Whether sampling is on.
     public var isSampling: Bool { outrider_heap_state() == OUTRIDER_HEAP_SAMPLING }
 
-    /// The file of the allocator that stands behind the hooks, as the loader knows it.
+    /// The file of the allocator behind the hooks, as the loader names it.
     public var allocator: String { unsafe String(cString: outrider_heap_allocator()) }
 
-    /// Makes the calling thread's chance repeatable.
+    /// Seeds the calling thread's random number generator, for repeatable tests.
     package static func seed(_ seed: UInt64) { outrider_heap_seed(seed) }
 
     private static var refusal: String { unsafe String(cString: outrider_heap_refusal()) }
 
     // MARK: - Profiles
 
-    /// `heap` (what is in use) and `allocs` (what was allocated since the start).
+    /// `heap` (memory in use) and `allocs` (memory allocated since the start).
     public var kinds: [ProfileKind] { [Self.heap, Self.allocs] }
 
     private static let heap = ProfileKind(
@@ -131,14 +133,14 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
         "allocs", summary: "all memory allocated since the start, freed or not",
         defaultSampleType: "alloc_space")
 
-    /// What is known now; some milliseconds, more with many types.
+    /// Takes a profile; some milliseconds, more with many types.
     public func snapshot(of kind: ProfileKind) throws(ProfileUnavailable) -> Profile {
         switch outrider_heap_state() {
         case OUTRIDER_HEAP_REFUSED, OUTRIDER_HEAP_ABSENT:
             throw ProfileUnavailable("there is no heap profile: \(Self.refusal)")
         default: break
         }
-        // What a profile takes itself is no part of it.
+        // Exclude the profile's own allocations.
         return OwnWork.run {
             keepHouse()
             let snapshot = HeapSnapshot(
@@ -148,12 +150,12 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
         }
     }
 
-    /// What a reader should know: the allocator, and what to do about a profile in which there is nothing.
+    /// Comments in the profile: the allocator, and what to do if the profile is nearly empty.
     private var comments: [String] {
         ["allocator: \(allocator)"] + HeapFigures.now.hints(interval: interval)
     }
 
-    /// What has to be done now and then, by whoever comes along: nothing of ours wakes up for it.
+    /// Housekeeping, done during scrapes and profiles: the profiler has no timer or thread.
     private func keepHouse() {
         outrider_heap_look_at_modules()
         ModuleHistory.shared.look()
@@ -167,7 +169,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
                     samplerNanoseconds: figures.samplerNanoseconds,
                     interval: current, at: monotonicNanoseconds())
             else { return nil }
-            // A wider one holds already.
+            // The sampler has already applied a wider one.
             if change.interval < current { outrider_heap_start(change.interval) }
             return (change.description, state.log)
         }
@@ -185,10 +187,10 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     /// `heap`.
     public var name: String { "heap" }
 
-    /// What the sampler knows in sum, and how it fares.
+    /// The sampler's totals and its overhead.
     public var families: [CollectedFamily] { HeapFigures.families }
 
-    /// Adds the sampler's figures of this moment; a microsecond or two.
+    /// Adds the current metrics of the sampler; takes a microsecond or two.
     public func collect(into samples: inout CollectedSamples) {
         OwnWork.run { keepHouse() }
         HeapFigures.now.add(to: &samples, state: outrider_heap_state(), interval: interval)

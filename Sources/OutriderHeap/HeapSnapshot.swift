@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sampler's tables at one moment, as a profile.
+// A snapshot of the sampler's tables, as a profile.
 //
-// Allocated comes from the sums of the stacks; in use from a copy of the live samples, since only those can be
-// told apart by type. So both add up, whatever is allocated and freed meanwhile.
+// Allocated memory comes from the totals of the stacks; memory in use comes from a copy of the live
+// samples, because only those can be split by type. Both are consistent, whatever is allocated and
+// freed while they are read.
 
 internal import COutriderHeap
 internal import OutriderProfile
@@ -15,19 +16,19 @@ internal import OutriderProfile
     internal import Darwin
 #endif
 
-/// Makes a profile of the tables.
+/// Builds a profile of the tables.
 struct HeapSnapshot {
     let kind: ProfileKind
     let interval: Int
-    /// How to tell live objects apart; nil not to.
+    /// Finds the types of live objects; nil to leave types out.
     let types: LiveTypes?
 
-    /// The label of live objects' types.
+    /// The label that holds the type of live objects.
     private static let typeLabel = "swift_type"
-    /// Samples that may come while the table is copied.
+    /// Room for samples that are taken while the table is copied.
     private static let spare = 1_024
 
-    /// Samples of one stack and one type.
+    /// A stack and a type, by which samples are grouped.
     private struct Group: Hashable {
         let site: UInt32
         let labels: Int32
@@ -63,7 +64,7 @@ struct HeapSnapshot {
         return profile
     }
 
-    /// Adds what every site has allocated, and returns the number of the stack of each.
+    /// Adds the allocation totals of every site, and returns the stack index of each site.
     private func addSites(to table: inout SampleTable) -> [Int32] {
         let count = outrider_heap_site_count()
         var site = unsafe outrider_heap_site()
@@ -95,7 +96,7 @@ struct HeapSnapshot {
         let none = table.labelSet([])
         let labels = found?.names.map { table.labelSet([.init(Self.typeLabel, $0)]) } ?? []
         var groups: [Group: InUse] = [:]
-        // The sites were read after the samples: each is there.
+        // The sites were read after the samples, so each sample's site is present.
         for (index, sample) in live.enumerated() where Int(sample.site) < stacks.count {
             let type = found?.numbers[index] ?? -1
             let group = Group(site: sample.site, labels: type < 0 ? none : labels[Int(type)])
@@ -111,11 +112,12 @@ struct HeapSnapshot {
         var figures = outrider_heap_figures()
         unsafe outrider_heap_read_figures(&figures)
         let room = Int(clamping: figures.live_samples) + spare
-        // Made before the locks are taken, and touched, so that no page has to be found under one.
+        // Allocated and touched before the locks are taken, so that no page fault occurs under a
+        // lock.
         var samples = [outrider_heap_live](repeating: outrider_heap_live(), count: room)
         var skipped: UInt32 = 0
         let found = unsafe samples.withUnsafeMutableBufferPointer { buffer in
-            // SAFETY: the C side writes no more than there is room for.
+            // SAFETY: the C function writes at most `capacity` elements.
             unsafe outrider_heap_copy_live(buffer.baseAddress, buffer.count, &skipped)
         }
         samples.removeLast(room - min(room, found))

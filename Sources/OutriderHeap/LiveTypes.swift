@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Swift types of live objects.
 //
-// An object that swift_allocObject made begins with a pointer to its metadata. But a sampled block may be
-// half built, or hold what was there before, so its first word may be anything. Nothing is followed that has
-// not been read as memory that may be gone, and nothing is believed that does not look like a class in all
-// its parts: only then is the runtime asked for the name.
-// Source: the Swift ABI, docs/ABI/TypeMetadata.md, and include/swift/ABI/Metadata.h (Linux has no
-// Objective-C interoperation, so class metadata lacks the fields for it).
+// An object that swift_allocObject made starts with a pointer to its metadata. But a sampled block
+// may be half initialised or hold stale content, so its first word may be anything. Every pointer
+// is read as memory that may be unmapped, and the runtime is asked for the name only if all checked
+// fields look like those of a class. Source: the Swift ABI, docs/ABI/TypeMetadata.md, and
+// include/swift/ABI/Metadata.h (Linux has no Objective-C interoperation, so class metadata lacks
+// the fields for it).
 
 internal import COutriderHeap
 internal import COutriderStack
@@ -15,13 +15,14 @@ internal import OutriderThreading
 
 /// Finds the types of sampled blocks; thread-safe.
 final class LiveTypes: Sendable {
-    /// Types whose names are kept; past that all are let go of.
+    /// Number of types whose names are cached; beyond that the cache is cleared.
     private static let limit = 20_000
-    /// The innermost frames that may be the allocation of an object.
+    /// How many innermost frames may be the allocation of an object.
     private static let innermost = 4
 
     private struct Known: Sendable {
-        /// What is loaded; another library's metadata may come to the address of one that went.
+        /// The state of the loaded modules; another library's metadata may reuse the addresses of
+        /// an unloaded one.
         var generation: UInt64 = 0
         var names: [UInt: String] = [:]
     }
@@ -30,13 +31,13 @@ final class LiveTypes: Sendable {
 
     /// The types of live samples.
     struct Found {
-        /// The types, each once.
+        /// The types, without duplicates.
         var names: [String] = []
-        /// The type of each sample, as an index of ``names``; -1 if it cannot be told.
+        /// The type of each sample, as an index into ``names``; -1 if it is unknown.
         var numbers: [Int32]
     }
 
-    /// The types of those samples of which they can be told.
+    /// Finds the types of the samples, where possible.
     ///
     /// - Parameters:
     ///   - live: The samples.
@@ -70,7 +71,8 @@ final class LiveTypes: Sendable {
 
     /// The sites whose innermost frames are the runtime's allocation of an object.
     ///
-    /// None through a library that was unloaded: another one's metadata may be where that of the object was.
+    /// Sites with frames in an unloaded library are left out: other metadata may now be at the
+    /// address of the object's metadata.
     private static func sitesOfObjects(
         _ live: [outrider_heap_live], _ stacks: [Int32], _ table: SampleTable
     ) -> Set<UInt32> {
@@ -106,7 +108,7 @@ final class LiveTypes: Sendable {
         return name
     }
 
-    /// Reads metadata that may be none.
+    /// Reads the type name at a word that may not be metadata.
     private static func read(_ metadata: UInt, size: UInt64, _ images: [Range<UInt>]) -> String? {
         func isInImage(_ address: UInt) -> Bool { images.contains { $0.contains(address) } }
         guard let kind = word(at: metadata) else { return nil }
@@ -117,17 +119,18 @@ final class LiveTypes: Sendable {
         guard layout.instanceSize >= 16, layout.instanceSize <= size,
             layout.descriptor % 4 == 0, isInImage(layout.descriptor),
             let flags = word(at: layout.descriptor),
-            // The kind of a context descriptor: 16 is a class.
+            // The kind of the context descriptor: 16 is a class.
             flags & 0x1f == 16
         else { return nil }
         guard let pointer = unsafe UnsafeRawPointer(bitPattern: metadata) else { return nil }
-        // SAFETY: this is the metadata of a class in all that was checked, and metadata is never freed.
+        // SAFETY: all fields checked above are those of class metadata, and metadata is never
+        // freed.
         let type = unsafe unsafeBitCast(pointer, to: Any.Type.self)
         return TypeName.of(type, qualified: true)
     }
 
-    /// What is looked at of a class' metadata (`TargetClassMetadata`): the instance size lies at
-    /// offset 24, the descriptor at 40.
+    /// The checked fields of class metadata (`TargetClassMetadata`): the instance size is at offset
+    /// 24, the descriptor at 40.
     private static func classLayout(at metadata: UInt) -> (instanceSize: UInt64, descriptor: UInt)?
     {
         guard let sizes = word(at: metadata &+ 24), let descriptor = word(at: metadata &+ 40) else {
@@ -138,7 +141,7 @@ final class LiveTypes: Sendable {
 
     private static func word(at address: UInt) -> UInt? {
         var word: UInt = 0
-        // SAFETY: reads memory that may not be there, by a system call, into a word of ours.
+        // SAFETY: reads memory that may be unmapped, by a system call, into a local word.
         let isThere = unsafe withUnsafeMutableBytes(of: &word) { bytes in
             unsafe outrider_stack_read_memory(address, bytes.baseAddress, bytes.count) != 0
         }

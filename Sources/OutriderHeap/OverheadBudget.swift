@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What sampling may cost: a share of one core.
+// The overhead budget of sampling: a share of one core.
 //
-// The sampler itself widens its interval, in the second in which it takes too much, as nothing of ours may have
-// to wake up for it. Here is what can wait until somebody looks: telling of it, and coming back.
+// The sampler itself widens its interval in the second in which it exceeds the budget, so no thread
+// has to wake up for it. This type does what can wait until a scrape or a profile: logging the
+// change, and narrowing the interval again.
 
-/// Decides about the interval from what sampling has taken; a value, without a clock.
+/// Decides about the interval from the time spent on sampling; a value without a clock.
 package struct OverheadBudget: Sendable {
-    /// An interval that holds from now on, and why.
+    /// A new interval, and the reason for it.
     package struct Change: Sendable, CustomStringConvertible {
         /// Mean bytes between two samples.
         package let interval: UInt64
@@ -14,9 +15,9 @@ package struct OverheadBudget: Sendable {
         package let description: String
     }
 
-    /// After this long without need the interval comes back by half.
+    /// After this long below ``lowWater``, the interval is halved.
     private static let patience: UInt64 = 60_000_000_000
-    /// Sampling that costs less than this share of the budget has room for twice as many samples.
+    /// Below this share of the budget, sampling could take twice as many samples.
     private static let lowWater = 0.25
 
     private let share: Double
@@ -25,23 +26,23 @@ package struct OverheadBudget: Sendable {
     private var last: (taken: UInt64, time: UInt64)?
     private var lowSince: UInt64?
 
-    /// A budget of a share of one core, for sampling that is wanted with this interval.
+    /// A budget for sampling, as a share of one core, with the configured interval.
     package init(share: Double, interval: UInt64) {
         self.share = share
         wanted = interval
         self.interval = interval
     }
 
-    /// Nanoseconds a second that sampling may take.
+    /// Nanoseconds per second that sampling may take.
     package var nanoseconds: UInt64 { UInt64(max(0, min(share, 1_000)) * 1e9) }
 
-    /// Judges what sampling has taken since the last look.
+    /// Evaluates the time spent on sampling since the last call.
     ///
     /// - Parameters:
-    ///   - taken: What it has taken since the process started, in nanoseconds.
-    ///   - current: The interval in force.
-    ///   - time: Of a clock that only goes forward, in nanoseconds.
-    /// - Returns: What has changed, or is to be set now; nil if all is as it was.
+    ///   - taken: Time spent since the process started, in nanoseconds.
+    ///   - current: The current interval.
+    ///   - time: A monotonic time, in nanoseconds.
+    /// - Returns: A change that has happened or is to be applied; nil if there is none.
     package mutating func look(
         samplerNanoseconds taken: UInt64, interval current: UInt64, at time: UInt64
     ) -> Change? {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The heap sampler behind the malloc hooks.
  *
- * Linking this interposes malloc and its relatives for the whole process. Each call goes on to the
- * allocator behind (glibc's, or a jemalloc or mimalloc that is linked or preloaded); now and then,
- * every `interval` bytes on average, one is remembered with its stack until it is freed.
+ * Linking this module interposes malloc and its relatives for the whole process. Each call is
+ * passed on to the next allocator (glibc's, or a jemalloc or mimalloc that is linked or preloaded).
+ * On average every `interval` bytes, one block is recorded with its stack until it is freed.
  *
- * Everything is thread-safe. The tables are bounded; what does not fit is counted. Under the address,
- * thread and memory sanitizers the hooks are compiled away and the state is OUTRIDER_HEAP_ABSENT.
+ * All functions are thread-safe. The tables are bounded; samples that do not fit are counted. Under
+ * the address, thread and memory sanitizers the hooks are compiled out and the state is
+ * OUTRIDER_HEAP_ABSENT.
  */
 #ifndef OUTRIDER_HEAP_H
 #define OUTRIDER_HEAP_H
@@ -18,58 +19,59 @@
 extern "C" {
 #endif
 
-/* Mean distance of two samples, in bytes, unless told otherwise. */
+/* The default mean distance between two samples, in bytes. */
 #define OUTRIDER_HEAP_DEFAULT_INTERVAL 524288
-/* The longest interval; longer ones count as this one. */
+/* The longest interval; longer ones are clamped to it. */
 #define OUTRIDER_HEAP_MAX_INTERVAL ((uint64_t)1 << 40)
 
 typedef enum {
     OUTRIDER_HEAP_OFF = 0,      /* hooks pass everything on */
     OUTRIDER_HEAP_SAMPLING = 1, /* hooks sample */
-    OUTRIDER_HEAP_REFUSED = 2,  /* hooks pass everything on and cannot be switched on; see the reason */
-    OUTRIDER_HEAP_ABSENT = 3,   /* no hooks: a sanitizer, or a system that has none yet */
+    OUTRIDER_HEAP_REFUSED = 2,  /* hooks pass everything on and cannot sample; see the refusal */
+    OUTRIDER_HEAP_ABSENT = 3,   /* no hooks: a sanitizer, or an unsupported system */
 } outrider_heap_state_t;
 
 outrider_heap_state_t outrider_heap_state(void);
 /* Why the state is REFUSED or ABSENT, in a few words; "" otherwise. A constant string. */
 const char *outrider_heap_refusal(void);
-/* The file of the allocator behind, as the loader knows it ("/lib/x86_64-linux-gnu/libc.so.6"). */
+/* The file of the next allocator, as the loader names it ("/lib/x86_64-linux-gnu/libc.so.6"). */
 const char *outrider_heap_allocator(void);
 
-/* Starts sampling every `interval` bytes on average, or changes the interval while it runs.
+/* Starts sampling every `interval` bytes on average, or changes the interval while sampling runs.
  *
- * 0 counts as 1: everything is sampled. Each thread notices after at most 1 MiB of allocations.
- * Returns the state that holds afterwards. */
+ * 0 is treated as 1: every allocation is sampled. Each thread picks up the change after at most 1
+ * MiB of allocations. Returns the resulting state. */
 outrider_heap_state_t outrider_heap_start(uint64_t interval);
-/* Sets what sampling may take, in nanoseconds of thread time a second; 0, as it is from the start, for any
- * amount. Where a second took more, whoever samples then widens the interval, by as much as it takes: so
- * nobody has to be awake for it. It never narrows the interval again; outrider_heap_start does. */
+/* Sets the budget of sampling, in nanoseconds of thread time per second; 0, the default, sets no
+ * limit. After a second that exceeded it, a sampling thread widens the interval in proportion, so
+ * no background thread is needed. It never narrows the interval; outrider_heap_start does. */
 void outrider_heap_set_budget(uint64_t nanoseconds);
-/* Stops sampling; blocks that are in the table stay there until they are freed. */
+/* Stops sampling; blocks in the table stay there until they are freed. */
 void outrider_heap_stop(void);
-/* The interval in force, in bytes; 0 while it is off. */
+/* The current interval, in bytes; 0 while sampling is off. */
 uint64_t outrider_heap_interval(void);
-/* Seeds the calling thread's random numbers, so that a test can be repeated. */
+/* Seeds the calling thread's random number generator, for repeatable tests. */
 void outrider_heap_seed(uint64_t seed);
 
-/* Leaves out what the calling thread allocates, until outrider_heap_resume was called as often. Some instructions. */
+/* Excludes the calling thread's allocations until outrider_heap_resume has been called as many
+ * times. Costs a few instructions. */
 void outrider_heap_pause(void);
 void outrider_heap_resume(void);
 
-/* Estimated objects carry 16 binary digits behind the point. */
+/* Estimated object counts are fixed-point numbers with 16 fractional bits. */
 #define OUTRIDER_HEAP_OBJECT_SHIFT 16
 
-/* Figures of the sampler since the process started, and of this moment. */
+/* Totals of the sampler since the process started, and its current state. */
 typedef struct {
     uint64_t allocated_objects; /* estimate, shifted by OUTRIDER_HEAP_OBJECT_SHIFT */
     uint64_t allocated_bytes;   /* estimate */
     uint64_t live_objects;      /* estimate, shifted */
     uint64_t live_bytes;        /* estimate */
-    uint64_t samples;           /* taken ever */
+    uint64_t samples;           /* taken since the start */
     uint64_t live_samples;      /* in the table now */
-    uint64_t refused_live;      /* sampled, but the table of live blocks was full or its lock was not to be had */
-    uint64_t refused_sites;     /* sampled, but counted at site 0 since the table of stacks was full */
-    uint64_t missed_frees;      /* frees whose sample stays, as the lock was not to be had */
+    uint64_t refused_live;      /* sampled, but the live table was full or locked */
+    uint64_t refused_sites;     /* sampled, but counted at site 0: the stack table was full */
+    uint64_t missed_frees;      /* frees whose sample stays: its lock was not available */
     uint64_t truncated_stacks;  /* stacks that end early */
     uint64_t sampler_ns;        /* thread time spent in the sampler, in nanoseconds, estimated */
     uint64_t sites;             /* different stacks so far */
@@ -77,9 +79,9 @@ typedef struct {
 
 void outrider_heap_read_figures(outrider_heap_figures *figures);
 
-/* A stack that has allocated, and what it has. Objects are shifted by OUTRIDER_HEAP_OBJECT_SHIFT. */
+/* An allocating stack and its totals. Objects are shifted by OUTRIDER_HEAP_OBJECT_SHIFT. */
 typedef struct {
-    const uintptr_t *pcs; /* return addresses, innermost first; valid for ever */
+    const uintptr_t *pcs; /* return addresses, innermost first; never freed */
     uint32_t depth;
     uint32_t is_truncated;
     uint64_t allocated_objects;
@@ -88,31 +90,32 @@ typedef struct {
     uint64_t live_bytes;
 } outrider_heap_site;
 
-/* Sites are numbered from 0 and never go away. Site 0 has no frames: it stands for all stacks that the
- * table had no room for. */
+/* Sites are numbered from 0 and are never removed. Site 0 has no frames: it stands for all stacks
+ * that did not fit into the table. */
 uint32_t outrider_heap_site_count(void);
-/* Reads one site; 0 if there is none of this number. */
+/* Reads one site; returns 0 if no site has this number. */
 int outrider_heap_read_site(uint32_t number, outrider_heap_site *site);
 
-/* Moves the stacks of libraries that were unloaded since the last look (outrider_modules_look), so that no library
- * which is loaded in their place is taken for them. dlclose does; to be called before a profile too, since libc
- * unloads libraries of its own without dlclose. Not for a hook of malloc or a signal handler. Thread-safe. */
+/* Moves the stacks of libraries that were unloaded since the last call (outrider_modules_look), so
+ * that a library loaded at the same addresses is not mistaken for them. dlclose calls this; call it
+ * before taking a profile too, because libc unloads its own libraries without dlclose. Must not be
+ * called from a malloc hook or a signal handler. Thread-safe. */
 void outrider_heap_look_at_modules(void);
 
 /* A sampled block that has not been freed. */
 typedef struct {
     uintptr_t address;
-    uint64_t size;       /* as asked for */
-    uint64_t objects;    /* how many blocks like it this one stands for, shifted */
-    uintptr_t first_word;/* its first word, or 0 if it is smaller; anything may stand there */
+    uint64_t size;       /* as requested */
+    uint64_t objects;    /* number of blocks that this sample represents, shifted */
+    uintptr_t first_word;/* its first word, of any content; 0 if it is smaller */
     uint32_t site;
     uint32_t reserved;
 } outrider_heap_live;
 
-/* Copies the live samples of this moment, `capacity` at most; returns how many there were.
+/* Copies the current live samples, at most `capacity`; returns how many there were.
  *
- * Locks one 64th of the table at a time. The caller's memory should exist already. `*skipped` becomes the number of parts
- * that are missing, since a thread of the host's held their lock for seconds. */
+ * Locks one 64th of the table at a time. `into` should be resident memory. Sets `*skipped` to the
+ * number of parts that are missing because a thread of the service held their lock for seconds. */
 size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity, uint32_t *skipped);
 
 #ifdef __cplusplus

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/debug/pprof/`: which profiles there are.
+// `/debug/pprof/`: the list of profiles.
 
 internal import OutriderEndpoint
 internal import OutriderProfile
 
-/// The list of the profiles, in each of their forms.
+/// The page that lists the profiles, in each of their formats.
 struct ProfileIndexPage: Page {
     let path = ProfilePage.root
     let aliases = ["/debug/pprof"]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/debug/pprof/heap` and its like: where a profile meets the endpoint.
+// `/debug/pprof/heap` and similar pages: they connect profiles to the endpoint.
 //
-// Paths, parameters, types and header fields are Go's (net/http/pprof), since `go tool pprof`, Parca and
-// Grafana Alloy were written for those.
+// Paths, parameters, types and header fields are those of Go's net/http/pprof, because `go tool
+// pprof`, Parca and Grafana Alloy were written for it.
 
 internal import OutriderEndpoint
 internal import OutriderProfile
@@ -10,9 +10,9 @@ internal import OutriderThreading
 
 /// The page of one kind of profile.
 final class ProfilePage: Page {
-    /// Below this are all profiles.
+    /// The path below which all profiles are served.
     static let root = "/debug/pprof/"
-    /// Those who share a session count too.
+    /// Requests that share a session count too.
     let concurrencyLimit = 16
 
     let kind: ProfileKind
@@ -20,7 +20,7 @@ final class ProfilePage: Page {
     private let time: any TimeSource
     private let sessions: ProfileSessions
     private let moments = SharedRuns<ProfileFormat, Response>()
-    /// How long a profile of a moment may take.
+    /// Time limit for an instantaneous profile.
     private static let patience = Duration.seconds(60)
 
     init(_ kind: ProfileKind, of source: any ProfileSource, time: any TimeSource) {
@@ -52,7 +52,7 @@ final class ProfilePage: Page {
         try source.snapshot(of: kind)
     }
 
-    /// A source of the service's own may need more stack than a connection's thread has.
+    /// A source of the service may need more stack than a connection's thread has.
     private func snapshotOnOwnThread() throws(ProfileUnavailable) -> Profile {
         let outcome = DetachedThread.withDeepStack { [self] in
             OwnWork.run { Result { () throws(ProfileUnavailable) in try snapshot() } }
@@ -108,7 +108,7 @@ final class ProfilePage: Page {
         }
     }
 
-    /// A connection's thread has no room for what recurses.
+    /// Runs on a separate thread, because a connection's thread has too little stack for recursion.
     private static func onOwnThread(_ work: @escaping @Sendable () -> Response) -> Response {
         let done = Latch()
         let result = Guarded<Response?>(nil)
@@ -122,14 +122,14 @@ final class ProfilePage: Page {
         return unavailable("the profile took too long", retryAfter: 60)
     }
 
-    // MARK: - Answers
+    // MARK: - Responses
 
     private func answer(_ bytes: [UInt8], _ format: ProfileFormat, isSpan: Bool) -> Response {
         var fields = [(name: "Cache-Control", value: "no-store")]
         switch format {
         case .pprof:
             let file = isSpan ? "\(kind.name)-delta" : kind.name
-            // It is compressed already, as everybody expects: no Content-Encoding.
+            // The body is compressed already, as pprof clients expect: no Content-Encoding.
             fields.append(("Content-Type", "application/octet-stream"))
             fields.append(("Content-Disposition", "attachment; filename=\"\(file)\""))
         case .text, .collapsed: fields.append(("Content-Type", "text/plain; charset=utf-8"))
@@ -140,7 +140,7 @@ final class ProfilePage: Page {
         return Response(status: 200, headers: fields, body: bytes)
     }
 
-    /// A refusal as Go's tools know it.
+    /// An error response in the form that Go's tools recognise.
     private static func refusal(_ reason: String, status: Int) -> Response {
         var response = Response.uncached(reason, status: status)
         response.headers.append(("X-Go-Pprof", "1"))

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a reader asks of a profile's page.
+// The query of a profile request.
 
 internal import OutriderEndpoint
 internal import OutriderProfile
 
-/// The parameters of a request for a profile; they are Go's, and `format`.
+/// The parameters of a profile request: Go's parameters, and `format`.
 ///
-/// Of a parameter that comes twice the first counts, as scrapers add theirs to what is configured; unknown
-/// ones are passed over. `gc` is taken and ignored: memory is free here as soon as nobody refers to it.
+/// If a parameter occurs twice, the first occurrence counts, because scrapers append theirs to the
+/// configured ones. Unknown parameters are ignored. So is `gc`: memory is freed here as soon as it
+/// is no longer referenced.
 struct ProfileQuery: Equatable {
     /// Longest span, in seconds; a longer one counts as this.
     static let longestSpan = 300
 
-    /// The form.
+    /// The output format.
     let format: ProfileFormat
-    /// The span in seconds whose difference is wanted; nil for everything since the start.
+    /// The span of a delta profile, in seconds; nil for a profile since the start.
     let seconds: Int?
 
-    /// Why a request cannot be answered.
+    /// Why a request is invalid.
     struct Problem: Error, CustomStringConvertible {
         let description: String
     }

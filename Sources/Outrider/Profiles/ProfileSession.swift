@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Profiles over a span of time, and who shares them.
+// Profiles over a span of time, and how requests share them.
 //
-// A session is two snapshots and the time between. It belongs to nobody: each of those who wait for it waits by
-// itself, and the first whose time is up takes the second snapshot. So a client who leaves, the one who
-// began it too, takes nothing from the others.
+// A session consists of two snapshots and the time between them. No request owns it: each one waits
+// by itself, and the first whose time is up takes the second snapshot. So a client that
+// disconnects, even the one that began the session, does not affect the others.
 
 internal import OutriderProfile
 internal import OutriderThreading
 
 /// A profile over a span of time that has begun; thread-safe.
 final class ProfileSession: Sendable {
-    /// What came of it.
+    /// Its result.
     typealias Outcome = Result<Profile, ProfileUnavailable>
 
-    /// When it is over.
+    /// When the span is over.
     let end: ContinuousClock.Instant
-    /// Until when others may join: what they get began hardly before they asked.
+    /// The latest time to join: the span then began only shortly before the request.
     fileprivate let lastCall: ContinuousClock.Instant
-    // Made without a lock: a snapshot takes milliseconds, for which no fork should have to wait.
+    // Created without a lock: a snapshot takes milliseconds, and a fork should not have to wait
+    // that long.
     private let first = MadeOnce<Outcome>()
     private let outcome = MadeOnce<Outcome>()
     private let rendered = Guarded<[ProfileFormat: MadeOnce<[UInt8]>]>([:])
@@ -28,14 +29,15 @@ final class ProfileSession: Sendable {
         lastCall = now + min(.seconds(1), .seconds(seconds) / 10)
     }
 
-    /// Takes the first snapshot, unless another reader has or does.
+    /// Takes the first snapshot, unless another request has taken it or is taking it.
     fileprivate func begin(
         _ snapshot: () throws(ProfileUnavailable) -> Profile
     ) throws(ProfileUnavailable) -> Profile {
         try first.value { Result(catching: snapshot) }.get()
     }
 
-    /// The difference; the first who asks makes it by `snapshot`, and the others wait for that.
+    /// The difference; the first caller computes it with `snapshot`, and the others wait for the
+    /// result.
     func finish(_ snapshot: () throws(ProfileUnavailable) -> Profile) -> Outcome {
         outcome.value {
             Result { () throws(ProfileUnavailable) in
@@ -45,7 +47,7 @@ final class ProfileSession: Sendable {
         }
     }
 
-    /// The bytes of the difference in a form, made once for all readers.
+    /// The bytes of the difference in a format, rendered once for all requests.
     func bytes(_ format: ProfileFormat, _ render: () -> [UInt8]) -> [UInt8] {
         let made = rendered.withLock { rendered in
             let made = rendered[format] ?? MadeOnce()
@@ -58,7 +60,7 @@ final class ProfileSession: Sendable {
 
 /// The sessions of one kind of profile; thread-safe.
 final class ProfileSessions: Sendable {
-    /// Sessions at one time; each holds a profile.
+    /// Maximum number of concurrent sessions; each holds a profile.
     static let limit = 2
 
     private let time: any TimeSource
@@ -68,9 +70,9 @@ final class ProfileSessions: Sendable {
         self.time = time
     }
 
-    /// Joins a session that has just begun, or begins one; nil if there are as many as may be.
+    /// Joins a session that has just begun, or begins a new one; nil if the limit is reached.
     ///
-    /// Who gets one has to ``leave(_:)`` it.
+    /// The caller must ``leave(_:)`` the session.
     func join(
         seconds: Int, _ snapshot: () throws(ProfileUnavailable) -> Profile
     ) throws(ProfileUnavailable) -> ProfileSession? {
@@ -96,7 +98,7 @@ final class ProfileSessions: Sendable {
         return session
     }
 
-    /// Lets go of a session; the last reader ends it.
+    /// Leaves a session; the last request ends it.
     func leave(_ session: ProfileSession) {
         running.withLock { running in
             let isLast = session.readers.withLock { readers in

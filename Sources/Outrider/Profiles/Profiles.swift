@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sources of profiles that an agent was given: who has which page, and who is started.
+// The sources of profiles passed to an agent: their pages, and their start.
 
 internal import OutriderEndpoint
 internal import OutriderMetrics
@@ -12,8 +12,8 @@ struct Profiles {
     let pages: [any Page]
     private let sources: [any ProfileSource]
 
-    /// Finds a page for every kind; of two kinds with one name, or with one that is no name, the log
-    /// is told and `refuse` called with the reason.
+    /// Creates a page for each kind; a kind with an invalid or duplicate name is logged and passed
+    /// to `refuse` with the reason.
     init(
         _ sources: [any ProfileSource], time: any TimeSource, log: DiagnosticLog,
         refuse: (String) -> Void
@@ -39,7 +39,7 @@ struct Profiles {
         pages = [ProfileIndexPage(taken.map(\.kind))] + taken
     }
 
-    /// Starts the sources, and adds to the registry what has metrics too.
+    /// Starts the sources, and adds those that have metrics to the registry.
     func start(in registry: Registry, log: DiagnosticLog) {
         for source in sources {
             source.start { isError, message in
