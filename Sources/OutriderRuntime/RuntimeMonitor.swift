@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything about a process at run time: the collectors, and the one beat that they share.
+// Runtime diagnostics of a process: the collectors, and the one-second timer that they share.
 //
-//     beat, once a second ──▶ a probe to each executor and event loop
-//                         ──▶ readings that are too dear for a scrape, if they are due
+//     tick, once a second ──▶ a probe to each executor and event loop
+//                         ──▶ readings that are too expensive for a scrape, if they are due
 //                         ──▶ the hang watch
 //
-// One thread that sleeps. All else happens when somebody scrapes.
+// The timer is one sleeping thread. Everything else happens during scrapes.
 
 public import OutriderMetrics
 internal import OutriderThreading
@@ -18,7 +18,7 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// Shows what the process does, and why: CPU, memory, threads, control group, executors.
+/// Runtime diagnostics of the process: CPU, memory, threads, control group, executors.
 ///
 /// An agent has one (`Agent.runtime`). Thread-safe.
 public final class RuntimeMonitor: Sendable {
@@ -30,7 +30,7 @@ public final class RuntimeMonitor: Sendable {
     }
 
     private let configuration: Configuration
-    /// Where the figures are.
+    /// The registry of the metrics.
     package let registry: Registry
     private let log: DiagnosticLog
     private let failures = SourceFailures()
@@ -39,15 +39,15 @@ public final class RuntimeMonitor: Sendable {
     private let memoryPauses: [ReadingPauses]
     private let state = Guarded(State())
 
-    /// A monitor whose figures are in `registry`; its beat begins with ``start()``.
+    /// Creates a monitor with its metrics in `registry`; its timer starts with ``start()``.
     ///
-    /// What `registry` has a collector of already is not added again.
+    /// Collectors that `registry` already has are not added again.
     ///
     /// - Parameters:
-    ///   - registry: Where the collectors are added.
-    ///   - configuration: Which of them, and how often the beat is.
-    ///   - log: Where stalls are told, and what cannot be had.
-    ///   - liveBytes: The heap in use as a profiler estimates it; nil while there is none.
+    ///   - registry: The registry to add the collectors to.
+    ///   - configuration: Which collectors to add, and the interval of the timer.
+    ///   - log: The log for stalls and unavailable sources.
+    ///   - liveBytes: The heap in use as estimated by a profiler; returns nil without one.
     public init(
         registry: Registry, configuration: Configuration = Configuration(),
         log: DiagnosticLog = .shared, liveBytes: @escaping @Sendable () -> Int? = { nil }
@@ -118,9 +118,9 @@ public final class RuntimeMonitor: Sendable {
         addHooks()
     }
 
-    /// Whether work for Dispatch, which executors run on, harms nobody.
+    /// Whether it is safe to enqueue work on Dispatch, which runs the executors.
     ///
-    /// libdispatch looks at its busy workers in /proc, and ends the process where it cannot.
+    /// libdispatch looks up its busy workers in /proc, and ends the process if it cannot.
     private func mayProbeExecutors() -> Bool {
         #if os(Linux)
             let source = "self/stat"
@@ -160,22 +160,21 @@ public final class RuntimeMonitor: Sendable {
         }
     }
 
-    // MARK: - The beat
+    // MARK: - Timer
 
-    /// The time between two beats: the probe interval, or less if the hang watch could not keep its
-    /// word otherwise.
+    /// The interval of the timer: the probe interval, or less if the hang watch requires it.
     package var interval: Duration {
         let wanted = max(configuration.probeInterval, .milliseconds(1))
         return watchdog.map { min(wanted, max($0.threshold, .milliseconds(2))) } ?? wanted
     }
 
-    /// Whether there is anything that a beat would be for.
+    /// Whether the timer has any work.
     private var hasBeat: Bool {
         configuration.threads || configuration.memory || watchdog != nil
             || state.withLock { !$0.probes.isEmpty }
     }
 
-    /// Starts the beat; does nothing if it goes already, or if there is nothing to do in it.
+    /// Starts the timer; does nothing if it is already running or would have no work.
     public func start() {
         guard hasBeat else { return }
         let ending = Latch()
@@ -194,9 +193,9 @@ public final class RuntimeMonitor: Sendable {
         }
     }
 
-    /// Ends the beat; collectors go on telling what they know.
+    /// Stops the timer; collectors keep reporting what they know.
     ///
-    /// Event loops end their own beat; they are to be given again after another ``start()``.
+    /// Event loops stop their own timers; register them again after another ``start()``.
     public func stop() {
         let (ending, probes) = state.withLock { state in
             defer { (state.ending, state.isRunning) = (nil, false) }
@@ -220,22 +219,23 @@ public final class RuntimeMonitor: Sendable {
             for probe in probes { probe.showAge() }
             for reading in readings { reading.readIfDue(mayRunHere: true) }
             watchdog?.check(probes)
-            // A beat that came late is not made up for.
+            // Ticks that were missed are not made up for.
             next = max(next + interval, time.now)
         } while !time.wait(for: ending, until: next)
     }
 
-    // MARK: - What it knows
+    // MARK: - Targets and stalls
 
-    /// Sends a probe to `target` at each beat, unless it beats by itself, and lets the hang watch see it.
+    /// Sends a probe to `target` at each tick, unless it runs its own timer, and includes it in the
+    /// hang watch.
     ///
-    /// For event loops and executors of the service's own; the adapter `OutriderNIO` does it for
-    /// NIO's. Retire the probe when the target goes.
+    /// For event loops and executors of the service; the adapter `OutriderNIO` does this for NIO's.
+    /// Retire the probe when the target shuts down.
     ///
     /// - Parameters:
-    ///   - target: What is probed.
+    ///   - target: The target to probe.
     ///   - delay: Observes how long each job waited, in seconds.
-    ///   - age: Is set at each beat to how long the one on its way has waited, in seconds.
+    ///   - age: Set at each tick to the age of the outstanding probe, in seconds.
     @discardableResult
     public func watch(_ target: ProbeTarget, delay: Histogram, age: Gauge? = nil) -> Probe {
         let probe = Probe(target, delay: delay, age: age, time: configuration.time)
@@ -244,15 +244,15 @@ public final class RuntimeMonitor: Sendable {
         return probe
     }
 
-    /// The last times that something did not answer, the latest first; sixteen at most.
+    /// The most recent stalls, the latest first; at most sixteen.
     public var stalls: [Stall] { watchdog?.stalls ?? [] }
 
     /// How many executors and event loops are probed.
     package var watchedTargets: Int { state.withLock { $0.probes.count } }
 
-    /// Sentences for people: memory that grows, the last stalls.
+    /// Notices for operators: memory growth, and the last stalls.
     ///
-    /// - Parameter namesFunctions: Whether they may name what hangs, down to its functions.
+    /// - Parameter namesFunctions: Whether notices may include the functions of a stall.
     public func notices(namesFunctions: Bool = true) -> [String] {
         [memory?.notice].compactMap { $0 }
             + stalls.prefix(3).map { namesFunctions ? $0.summary : $0.sentence }

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Jobs on the global executor, counted by the hook that the runtime has for that.
+// Counts jobs on the global executor, through a hook of the Swift runtime.
 
 internal import COutriderRuntime
 public import OutriderMetrics
 
 /// Counts the jobs that are enqueued on the global executor; thread-safe.
 ///
-/// All collectors of a process count together, from the first ``start()`` on. A relaxed addition for
-/// each job; a hook that was there before goes on being called.
+/// All collectors of a process share one count, which starts with the first ``start()``. Costs one
+/// relaxed addition per job; a previously installed hook is still called.
 public struct JobCollector: Collector {
-    /// A collector; counting begins with ``start()``.
+    /// Creates a collector; counting starts with ``start()``.
     public init() {}
 
-    /// Starts counting; tells whether this runtime has a hook for it.
+    /// Starts counting; returns whether this runtime has the hook.
     @discardableResult
     public func start() -> Bool { outrider_jobs_start() == OUTRIDER_HOOK_ON }
 
-    /// Stops counting; the hook stays and does nothing but pass on.
+    /// Stops counting; the hook stays installed and only passes calls on.
     public func stop() { outrider_jobs_stop() }
 
     /// Jobs counted so far.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Allocations by Swift type, sampled where the runtime makes objects.
+// Allocations by Swift type, sampled in the runtime's allocation of objects.
 
 internal import COutriderRuntime
 public import OutriderMetrics
@@ -8,18 +8,19 @@ internal import OutriderThreading
 
 /// Counts objects and their bytes by Swift type; thread-safe.
 ///
-/// Estimated from a sample in every 512 KiB on average. The first 500 types have names; further ones are
-/// `_OVERFLOW`. Contexts of closures, boxes and errors in boxes are named as such. Not seen is memory
-/// that is no object (`UnsafeMutablePointer`, a library in C), and what the standard library allocates in
-/// generic code of its own that was not specialised: the heap profiler sees that. Nothing is seen where
-/// the Swift runtime is linked statically. All collectors of a process count together.
+/// Estimated from one sample per 512 KiB on average. The first 500 types have names; further ones
+/// are counted as `_OVERFLOW`. Closure contexts, boxes and boxed errors are named as such. Memory
+/// that is not an object (`UnsafeMutablePointer`, a C library) is not counted, nor is what the
+/// standard library allocates in its own unspecialised generic code; the heap profiler covers
+/// those. Counts nothing if the Swift runtime is linked statically. All collectors of a process
+/// share one count.
 public struct ObjectTypeCollector: Collector {
-    /// Mean bytes between two samples, if nothing else is said.
+    /// The default of the mean bytes between two samples.
     public static let defaultInterval = 512 << 10
 
     private struct State: Sendable {
         var names: [UInt: String] = [:]
-        /// Nil while it is off.
+        /// Nil while counting is off.
         var interval: UInt64?
     }
 
@@ -29,12 +30,12 @@ public struct ObjectTypeCollector: Collector {
 
     private let box = Box()
 
-    /// A collector; counting begins with ``start(interval:)``.
+    /// Creates a collector; counting starts with ``start(interval:)``.
     public init() {}
 
-    /// Starts counting, a sample in every `interval` bytes, 64 KiB at least.
+    /// Starts counting, with one sample per `interval` bytes, at least 64 KiB.
     ///
-    /// - Returns: nil if it does, or why it cannot.
+    /// - Returns: nil on success, otherwise why counting is not possible.
     public func start(interval: Int = defaultInterval) -> String? {
         let interval = UInt64(max(0, interval))
         guard outrider_objects_start(interval) == OUTRIDER_HOOK_ON else {
@@ -44,7 +45,7 @@ public struct ObjectTypeCollector: Collector {
         return nil
     }
 
-    /// Stops counting; the hook stays and does nothing but pass on.
+    /// Stops counting; the hook stays installed and only passes calls on.
     public func stop() {
         box.state.withLock { $0.interval = nil }
         outrider_objects_stop()
@@ -60,10 +61,10 @@ public struct ObjectTypeCollector: Collector {
         "swift_allocated_objects_total", help: "Swift objects allocated, estimated.",
         labels: ["type"])
 
-    /// The two families.
+    /// All metric families.
     public var families: [CollectedFamily] { [Self.bytes, Self.objects] }
 
-    /// Adds the estimates, and looks for files that were loaded since the last time.
+    /// Adds the estimates, and hooks files that were loaded since the last call.
     public func collect(into samples: inout CollectedSamples) {
         guard let interval = box.state.withLock({ $0.interval }),
             outrider_objects_start(interval) == OUTRIDER_HOOK_ON
@@ -75,12 +76,13 @@ public struct ObjectTypeCollector: Collector {
         }
     }
 
-    /// Types of the same name are one: a generic class that two files have made for themselves.
+    /// Merges types with the same name: a generic class that two files have instantiated.
     private func sums() -> [String: (bytes: UInt64, objects: UInt64)] {
         let room = Int(OUTRIDER_OBJECT_TYPES) + 1
         let types = unsafe [outrider_object_type](unsafeUninitializedCapacity: room) {
             memory, filled in
-            // SAFETY: the C side writes as many as the header says, for which there is room.
+            // SAFETY: the C function writes at most as many entries as its header says; the memory
+            // holds that many.
             filled = unsafe outrider_objects_read(memory.baseAddress)
         }
         var sums: [String: (bytes: UInt64, objects: UInt64)] = [:]
@@ -105,12 +107,12 @@ public struct ObjectTypeCollector: Collector {
         guard let pointer = unsafe UnsafeRawPointer(bitPattern: metadata) else {
             return "_OVERFLOW"
         }
-        // SAFETY: swift_allocObject was called with it: it is metadata, which is never freed, and begins
-        // with its kind.
+        // SAFETY: swift_allocObject was called with it, so it is metadata, which is never freed and
+        // starts with its kind.
         let kind = unsafe pointer.load(as: UInt.self)
         if let name = HeapObjectKind.name(of: kind) { return name }
         guard HeapObjectKind.isClass(kind) else { return "kind 0x" + String(kind, radix: 16) }
-        // SAFETY: the metadata of a class is what `Any.Type` of it points to.
+        // SAFETY: an `Any.Type` of a class is a pointer to its metadata.
         let type = unsafe unsafeBitCast(pointer, to: Any.Type.self)
         return TypeName.of(type, qualified: true)
     }

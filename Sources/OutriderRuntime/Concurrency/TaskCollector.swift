@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Live tasks: the answer to "how many goroutines?".
+// Counts live tasks, similar to a count of goroutines.
 //
-// Experimental: it stands on the layout of the runtime's own data, which is checked first. Where it is not
-// the known one, or the runtime is linked into the program so that calls cannot be seen, there are no
-// figures, and a log line says why.
+// Experimental: it depends on the layout of the runtime's internal data, which is checked first. If
+// the layout is unknown, or the runtime is linked into the program so that calls cannot be seen,
+// the metrics are absent and a log line says why.
 
 internal import COutriderRuntime
 public import OutriderMetrics
@@ -11,10 +11,10 @@ internal import OutriderThreading
 
 /// Counts tasks from their creation to their end; thread-safe, experimental.
 ///
-/// Seen are tasks that the service and its libraries create once it has started; not those that the
-/// runtime makes for itself, nor `async let`. One of 64 locks is taken for each task, at its creation and at
-/// its end; 1.1 MiB hold some 114,000 live ones,
-/// more are counted in `swift_tasks_untracked_total`.
+/// Counts the tasks that the service and its libraries create after the start; not those that the
+/// runtime creates for itself, nor `async let`. Takes one of 64 locks at the creation and at the
+/// end of each task. A table of 1.1 MiB holds some 114,000 live tasks; further ones are counted in
+/// `swift_tasks_untracked_total`.
 public struct TaskCollector: Collector {
     private let isOn: Switch
 
@@ -22,10 +22,10 @@ public struct TaskCollector: Collector {
         let isOn = Guarded(false)
     }
 
-    /// A collector; counting begins with ``start()``.
+    /// Creates a collector; counting starts with ``start()``.
     public init() { isOn = Switch() }
 
-    /// Starts counting; nil if it does, or why it cannot.
+    /// Starts counting; returns nil on success, otherwise why counting is not possible.
     public func start() -> String? {
         switch outrider_tasks_start() {
         case OUTRIDER_HOOK_ON:
@@ -39,13 +39,13 @@ public struct TaskCollector: Collector {
         }
     }
 
-    /// Stops counting new tasks; those that were seen are counted to their end.
+    /// Stops counting new tasks; tasks already counted are followed to their end.
     public func stop() {
         isOn.isOn.withLock { $0 = false }
         outrider_tasks_stop()
     }
 
-    /// Tasks created, and those of them that are not destroyed yet.
+    /// Tasks created, and those not yet destroyed.
     package static var figures: (created: Int, live: Int, untracked: Int) {
         let figures = outrider_tasks_read()
         return (
@@ -65,10 +65,10 @@ public struct TaskCollector: Collector {
         "swift_tasks_untracked_total",
         help: "Tasks that were created while the table of live ones was full.")
 
-    /// The three families, which have no samples where there is nothing to be told.
+    /// The three families; they have no samples if counting is not possible.
     public var families: [CollectedFamily] { [Self.created, Self.live, Self.untracked] }
 
-    /// Adds the figures, and looks for files that were loaded since the last time.
+    /// Adds the counts, and hooks files that were loaded since the last call.
     public func collect(into samples: inout CollectedSamples) {
         guard isOn.isOn.withLock({ $0 }), outrider_tasks_start() == OUTRIDER_HOOK_ON else { return }
         let figures = Self.figures

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The limits that the process lives under, and how they hold it back.
+// The limits of the process's control group, and their effects.
 
 public import OutriderMetrics
 internal import OutriderThreading
 
-/// CPU, memory, processes and pressure of this process' control group; Linux alone.
+/// CPU, memory, processes and pressure of this process's control group; Linux only.
 ///
-/// Version 1, version 2, and both side by side. What a file would tell that is not there is absent, never
-/// zero; a limit is the least one of the group and its ancestors, as far as they are mounted. Read at each
-/// scrape. Thread-safe.
+/// Supports version 1, version 2 and both combined. If a file is missing, its metrics are absent,
+/// never zero. A limit is the lowest of the group and its ancestors, as far as they are mounted.
+/// Read at each scrape. Thread-safe.
 public struct ControlGroupCollector: Collector {
     private struct Known: Sendable {
         var memberships: [UInt8] = []
@@ -27,14 +27,14 @@ public struct ControlGroupCollector: Collector {
     private let pauses: ReadingPauses
     private let box = Box()
 
-    /// A collector for the groups of this process.
+    /// Creates a collector for the groups of this process.
     public init(proc: String = "/proc") {
         self.init(
             proc: proc, root: "", failures: SourceFailures(),
             pauses: ReadingPauses(of: Self.readingName))
     }
 
-    /// The same, with mount points below `root`, for trees of tests.
+    /// The same with mount points below `root`, for directory trees of tests.
     package init(proc: String, root: String, failures: SourceFailures, pauses: ReadingPauses) {
         self.proc = proc
         self.root = root
@@ -80,7 +80,7 @@ public struct ControlGroupCollector: Collector {
         help: "Time in which some or all (full) of the group's tasks waited for a resource.",
         labels: ["resource", "kind"])
 
-    /// Every family that is filled, as far as its source is there.
+    /// All metric families; those whose source is missing stay empty.
     public var families: [CollectedFamily] {
         [
             Self.usage, Self.periods, Self.throttledPeriods, Self.throttled, Self.cores,
@@ -90,7 +90,7 @@ public struct ControlGroupCollector: Collector {
         ]
     }
 
-    /// Reads the group's files and adds what they tell.
+    /// Reads the group's files and adds their values.
     public func collect(into samples: inout CollectedSamples) {
         guard let places = places() else { return }
         let reader = ControlGroupReader(places: places, failures: failures, pauses: pauses)
@@ -117,7 +117,7 @@ public struct ControlGroupCollector: Collector {
         }
     }
 
-    /// Where the groups are: looked up again when the process was moved to others.
+    /// The directories of the groups; looked up again after the process has moved to other groups.
     private func places() -> ControlGroupPlaces? {
         let memberships: [UInt8]
         switch ProcFile.read(
@@ -130,7 +130,7 @@ public struct ControlGroupCollector: Collector {
         }
         let known = box.known.withLock { $0 }
         if known.memberships == memberships, let places = known.places { return places }
-        // Not under the lock, since a fork(2) of the host's waits while one is held.
+        // Not under the lock, because a fork(2) of the service waits for a held lock.
         let places = find(memberships)
         box.known.withLock { $0 = Known(memberships: memberships, places: places) }
         return places

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the control groups of this process are: version 2, version 1, or both side by side.
+// The directories of the control groups of this process: version 2, version 1, or both combined.
 
-/// The folders of a process' control groups, each with those of its ancestors behind it.
+/// The directories of a process's control groups, each followed by those of its ancestors.
 struct ControlGroupPlaces: Sendable, Equatable {
-    /// The group of version 2, in which any controller may be.
+    /// The version 2 group, which may have any controller.
     var unified: [String]?
-    /// The groups of version 1, by controller.
+    /// The version 1 groups, by controller.
     var byController: [String: [String]] = [:]
 
     /// - Parameters:
     ///   - memberships: The lines of `/proc/self/cgroup`.
     ///   - mounts: The mounts of control groups.
-    ///   - root: What goes before each mount point; for trees of tests.
+    ///   - root: A prefix of each mount point, for directory trees of tests.
     init(_ memberships: [GroupMembership], _ mounts: [GroupMount], root: String) {
         func places(_ path: String, in mounts: [GroupMount]) -> [String]? {
             mounts.lazy.compactMap { $0.places(of: path) }.first?.map { root + $0 }

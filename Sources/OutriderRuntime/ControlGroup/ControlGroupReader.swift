@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures of a control group, from the files of either version.
+// Readings of a control group, from the files of either version.
 
-/// Reads the files of a control group; what is not there, or not understood, is nil.
+/// Reads the files of a control group; a value that is missing or not understood is nil.
 struct ControlGroupReader: Sendable {
-    /// CPU time and how it was held back.
+    /// CPU time and throttling.
     struct CPU: Sendable, Equatable {
         var usageSeconds: Double?
         var periods: Int?
@@ -12,7 +12,7 @@ struct ControlGroupReader: Sendable {
         var limitCores: Double?
     }
 
-    /// Memory and how short it has become.
+    /// Memory usage and memory pressure.
     struct Memory: Sendable, Equatable {
         var usage: Int?
         var limit: Int?
@@ -35,7 +35,7 @@ struct ControlGroupReader: Sendable {
         ProcFile.read("\(folder)/\(file)", source: file, pauses: pauses)
     }
 
-    /// What `parse` makes of a file; counted if it cannot be had, unless a kernel may lack it.
+    /// The result of `parse` on a file; a failure is counted, unless some kernels lack the file.
     private func parsed<Value>(
         _ folder: String, _ file: String, mayLack: Bool = false,
         _ parse: (borrowing Span<UInt8>) -> Value?
@@ -60,7 +60,7 @@ struct ControlGroupReader: Sendable {
     func cpu() -> CPU? {
         if let folders = places.byController["cpu"] { return cpuOfVersion1(folders) }
         guard let folders = places.unified, let own = folders.first else { return nil }
-        // The root group has no such file on some kernels, nor has one without the controller.
+        // The root group lacks this file on some kernels, as does a group without the controller.
         guard isThere(own, "cpu.stat") else { return nil }
         var cpu = CPU()
         func stat(_ key: StaticString, mayLack: Bool) -> Int? {
@@ -70,7 +70,7 @@ struct ControlGroupReader: Sendable {
             }?.flatMap { $0 }
         }
         cpu.usageSeconds = stat("usage_usec", mayLack: false).map { Double($0) / 1e6 }
-        // Only where the controller is switched on.
+        // Only present if the controller is enabled.
         cpu.periods = stat("nr_periods", mayLack: true)
         cpu.throttledPeriods = stat("nr_throttled", mayLack: true)
         cpu.throttledSeconds = stat("throttled_usec", mayLack: true).map { Double($0) / 1e6 }
@@ -156,7 +156,7 @@ struct ControlGroupReader: Sendable {
             GroupText.number($0)
         }
         if let both, let usage = memory.usage { memory.swap = max(0, both - usage) }
-        // How often the limit was met.
+        // How often the limit was hit.
         if let count = parsed(own, "memory.failcnt", { GroupText.number($0) }) {
             memory.events.append(("max", count))
         }
@@ -172,10 +172,10 @@ struct ControlGroupReader: Sendable {
         return memory
     }
 
-    /// The least limit of a group and its ancestors, which hold it too.
+    /// The lowest limit of a group and its ancestors, which apply to it too.
     private func least(of folders: [String], _ file: String) -> Int? {
         folders.compactMap { folder -> Int? in
-            // The root of a hierarchy has no limit.
+            // The root of a hierarchy does not have a limit.
             let limit = parsed(folder, file, mayLack: folder == folders.last) {
                 GroupText.limit($0)
             }
@@ -198,7 +198,7 @@ struct ControlGroupReader: Sendable {
         return (count, limits.min())
     }
 
-    /// Seconds in which some, or all, of the group's tasks waited for a resource.
+    /// Seconds in which some or all of the group's tasks waited for a resource.
     func pressure() -> [(resource: String, kind: String, seconds: Double)] {
         guard let own = places.unified?.first else { return [] }
         var found: [(String, String, Double)] = []

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files of control groups, taken apart (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
+// Parsers for the files of control groups (cgroups(7), Documentation/admin-guide/cgroup-v2.rst).
 //
-// No imports, so that a fuzzer can be built of this file and KernelText.swift.
+// No imports, so that a fuzzer can be built from this file and KernelText.swift.
 
 /// A line of `/proc/self/cgroup`: `hierarchy:controllers:path`.
 package struct GroupMembership: Hashable, Sendable {
     /// The controllers of a version 1 hierarchy; empty for version 2.
     package let controllers: [String]
-    /// The group, from the root of its hierarchy or cgroup namespace on.
+    /// The path of the group, from the root of its hierarchy or cgroup namespace.
     package let path: String
 
-    /// Reads all lines; nil if one is not what the man page says.
+    /// Parses all lines; nil if one does not match the man page.
     package static func all(_ text: [UInt8]) -> [GroupMembership]? {
         guard text.last == UInt8(ascii: "\n") else { return nil }
         var memberships: [GroupMembership] = []
@@ -37,12 +37,12 @@ package struct GroupMembership: Hashable, Sendable {
 package struct GroupMount: Hashable, Sendable {
     /// The controllers of a version 1 hierarchy; nil for version 2.
     package let controllers: Set<String>?
-    /// Which group of the hierarchy is mounted there.
+    /// The group of the hierarchy that is mounted there.
     package let root: String
-    /// Where it is mounted.
+    /// The mount point.
     package let point: String
 
-    /// Reads those lines that tell of control groups; others do not matter.
+    /// Parses the lines of control group mounts and ignores others.
     package static func all(_ text: [UInt8]) -> [GroupMount] {
         text.split(separator: UInt8(ascii: "\n")).compactMap { line in
             let fields = line.split(separator: UInt8(ascii: " ")).map {
@@ -61,7 +61,7 @@ package struct GroupMount: Hashable, Sendable {
         }
     }
 
-    /// Blanks and the like are written as a backslash and three octal digits.
+    /// Decodes blanks and other characters written as a backslash and three octal digits.
     private static func unescaped(_ field: String) -> String? {
         var bytes: [UInt8] = []
         var rest = Array(field.utf8)[...]
@@ -80,15 +80,15 @@ package struct GroupMount: Hashable, Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Where a group is within this mount, and where its ancestors are, the group first; nil if it is not
-    /// within.
+    /// The directories of a group and its ancestors in this mount, the group's first; nil if the
+    /// group is outside it.
     ///
-    /// In a cgroup namespace both are told from its root on. Where only a part of a hierarchy is
-    /// mounted, as in a container without one, that part goes off the path.
+    /// In a cgroup namespace, both paths start at its root. If only part of a hierarchy is mounted,
+    /// as in a container without a namespace, the path of that part is removed as a prefix.
     package func places(of path: String) -> [String]? {
         var inner = path
         if root != "/" {
-            // A path from the root of a namespace, of which the mount does not know.
+            // A path from the root of a namespace that the mount does not know.
             let isInside = path == root || path.hasPrefix(root + "/")
             inner = isInside ? String(path.dropFirst(root.count)) : path == "/" ? "" : "\u{0}"
         }
@@ -104,15 +104,15 @@ package struct GroupMount: Hashable, Sendable {
     }
 }
 
-/// Numbers in files of control groups.
+/// Parsers for values in control group files.
 package enum GroupText {
-    /// A limit, or none.
+    /// A limit, or no limit.
     package enum Limit: Hashable, Sendable {
         case none
         case at(Int)
     }
 
-    /// A file that is one whole number and a line end.
+    /// A file with one whole number and a line end.
     package static func number(_ text: borrowing Span<UInt8>) -> Int? {
         guard let value = KernelText.number(0, in: text),
             isLast(KernelText.fieldEnd(0, in: text), in: text)
@@ -120,7 +120,8 @@ package enum GroupText {
         return value
     }
 
-    /// A file that is one whole number or `max`; in version 1, -1 or close to 2^63 is none.
+    /// A file with one whole number or `max`; in version 1, -1 or a value close to 2^63 means no
+    /// limit.
     package static func limit(_ text: borrowing Span<UInt8>) -> Limit? {
         if isWhole("max\n", text) || isWhole("-1\n", text) { return Limit.none }
         guard let value = number(text) else { return nil }
@@ -152,7 +153,7 @@ package enum GroupText {
         }
     }
 
-    /// Whether a line end stands there, and nothing behind it.
+    /// Whether the final line end of the text is at this offset.
     private static func isLast(_ place: Int, in text: borrowing Span<UInt8>) -> Bool {
         place == text.count - 1 && text[place] == UInt8(ascii: "\n")
     }

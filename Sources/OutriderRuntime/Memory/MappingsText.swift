@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/proc/self/maps`, taken apart line by line (proc_pid_maps(5)).
+// A parser for `/proc/self/maps`, line by line (proc_pid_maps(5)).
 //
-// No imports, so that a fuzzer can be built of this file and KernelText.swift.
+// No imports, so that a fuzzer can be built from this file and KernelText.swift.
 
-/// What a range of addresses is used for, as far as the kernel tells.
+/// The use of a range of addresses, as far as the kernel reports it.
 package enum MappingUse: Hashable, Sendable {
-    /// Of a file: a program, a library, data; or the memory behind its data (`.bss`).
+    /// A file: a program, a library, data; or the memory after its data (`.bss`).
     case file
     /// Shared memory.
     case shared
-    /// The allocator's, by its place or name.
+    /// The allocator's, by its address or name.
     case heap
     /// A thread's stack.
     case stack
-    /// Anonymous memory that nobody has named.
+    /// Unnamed anonymous memory.
     case anonymous
-    /// The kernel's own: vdso and the like.
+    /// The kernel's: vdso and the like.
     case kernel
-    /// Memory of a device, or huge pages that were set aside: not what the kernel calls resident.
+    /// Device memory, or reserved huge pages: not resident in the kernel's sense.
     case device
 }
 
 /// A range of addresses.
 package struct Mapping: Hashable, Sendable {
-    /// Where it begins.
+    /// Its first address.
     package let start: UInt
-    /// Just past its end.
+    /// Just past its last address.
     package let end: UInt
-    /// What it is used for.
+    /// Its use.
     package let use: MappingUse
-    /// Whether the process may read or write there.
+    /// Whether the process may read or write it.
     package let isAccessible: Bool
 }
 
-/// Reads the lines of `/proc/self/maps`, one after the other.
+/// Reads the lines of `/proc/self/maps` one by one.
 package struct MappingsText {
-    /// glibc takes the memory of an arena in pieces of 64 MiB, which begin at a multiple of that.
+    /// glibc allocates the memory of an arena in pieces of 64 MiB, aligned to that size.
     private static let arenaAlignment: UInt = 64 << 20
-    /// A thread's stack has a guard of one page below it, if nothing else was asked for.
+    /// A thread's stack has a guard of one page below it by default.
     private static let largestGuard: UInt = 64 << 10
 
     private struct Header {
@@ -50,14 +50,14 @@ package struct MappingsText {
 
     private var before: (header: Header, use: MappingUse)?
 
-    /// No line was read yet.
+    /// Starts before the first line.
     package init() {}
 
-    /// The mapping of the line that begins at `line`, the next one of the file; nil if the line is not what
-    /// the man page says, or lies below the line before.
+    /// Parses the line at `line`, the next one of the file; nil if it does not match the man page
+    /// or lies below the previous mapping.
     ///
-    /// The kernel hands the file over in pieces. A mapping that is joined with the one before between two
-    /// of them is shown with all of it; what of it was shown before is left out here.
+    /// The kernel returns the file in pieces. If a mapping is merged with the previous one between
+    /// two pieces, it is listed in full; the part already listed is left out here.
     package mutating func mapping(
         at line: Int, in text: borrowing Span<UInt8>
     ) -> Mapping? {
@@ -71,7 +71,7 @@ package struct MappingsText {
             start: start, end: header.end, use: use, isAccessible: header.isAccessible)
     }
 
-    /// `start-end perms offset device inode name`; nil if the line is another one.
+    /// `start-end perms offset device inode name`; nil if the line does not match.
     private static func header(_ line: Int, _ text: borrowing Span<UInt8>) -> Header? {
         guard let (start, dash) = hexadecimal(line, text), dash < text.count,
             text[dash] == UInt8(ascii: "-"), let (end, blank) = hexadecimal(dash + 1, text),
@@ -128,7 +128,7 @@ package struct MappingsText {
         guard let before, before.header.end == header.start else {
             return header.start % arenaAlignment == 0 ? .heap : .anonymous
         }
-        // Below a stack there is a guard. Behind the data of a file there is what it has not got in it.
+        // There is a guard below a stack. After a file's data comes memory that is not in the file.
         let guardSize = before.header.end - before.header.start
         if !before.header.isAccessible, !before.header.hasFile, guardSize <= largestGuard,
             header.isAccessible

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// What resident memory consists of, and, if wanted, the figures of glibc's allocator.
+// The composition of resident memory and, optionally, statistics of glibc's allocator.
 //
-// The former takes time in a large process, but holds nothing up (ResidentMemory.swift); so it is read
-// beside the scrapes, at an interval that follows its cost. The latter is mallinfo2(3), which walks the
-// free blocks of an arena under its lock: 100 ms for 200 MB of freed blocks, in which no other thread
-// allocates from it. glibc tells neither beforehand how many there are nor anything without that walk, so
-// the first call may be the one that harms. That is why it is off by default.
+// Reading the former takes time in a large process but does not block other threads
+// (ResidentMemory.swift), so it is read in the background, at an interval that follows its cost.
+// The latter comes from mallinfo2(3), which walks the free blocks of an arena under its lock: 100
+// ms for 200 MB of freed blocks, during which no other thread can allocate from it. glibc neither
+// reports their number in advance nor anything without that walk, so even the first call may do
+// harm. That is why it is off by default.
 
 internal import COutriderRuntime
 public import OutriderMetrics
 package import OutriderThreading
 
-/// The parts of resident memory, and what glibc's allocator holds.
+/// The parts of resident memory, and the memory held by glibc's allocator.
 ///
-/// Linux alone. What of the heap is in use is told from the heap profiler's samples where there is one.
+/// Linux only. The heap in use comes from the heap profiler's samples if there is a profiler.
 /// Thread-safe.
 public struct MemoryCollector: Collector {
-    /// What one reading brings.
+    /// The result of one reading.
     struct Figures: Sendable {
         let allocator: AllocatorFigures?
         let parts: MemoryParts?
@@ -32,14 +33,14 @@ public struct MemoryCollector: Collector {
         let history = Guarded(MemoryHistory())
     }
 
-    /// A collector for this process.
+    /// Creates a collector for this process.
     ///
     /// - Parameters:
-    ///   - asksAllocator: Whether mallinfo2(3) is called, which keeps every thread that allocates waiting
-    ///     while it walks the freed blocks: 100 ms for 200 MB of them. It is not called again after it
-    ///     has taken more than 5 ms once.
-    ///   - liveBytes: Estimates the heap in use from samples, as `HeapProfiler` does; nil
-    ///     takes what the allocator says.
+    ///   - asksAllocator: Whether mallinfo2(3) is called. It blocks every allocating thread while
+    ///     it walks the freed blocks: 100 ms for 200 MB of them. After a call that took more than 5
+    ///     ms, it is not called again.
+    ///   - liveBytes: Estimates the heap in use from samples, as `HeapProfiler` does; if nil, the
+    ///     allocator's value is used.
     public init(
         asksAllocator: Bool = false, liveBytes: @escaping @Sendable () -> Int? = { nil }
     ) {
@@ -49,7 +50,7 @@ public struct MemoryCollector: Collector {
             liveBytes: liveBytes)
     }
 
-    /// The same; `allocatorPauses` is nil where the allocator is not to be asked.
+    /// The same; `allocatorPauses` is nil if mallinfo2(3) is not to be called.
     package init(
         proc: String, failures: SourceFailures, pauses: ReadingPauses,
         allocatorPauses: ReadingPauses?, time: any TimeSource = SystemTime(),
@@ -70,10 +71,10 @@ public struct MemoryCollector: Collector {
         }
     }
 
-    /// Reads at once, whatever it costs.
+    /// Reads now, whatever the cost.
     package func readNow() { reading.run() }
 
-    /// Says so if memory grows, and which part of it.
+    /// A notice if memory grows, with the part that grows most.
     package var notice: String? { history.history.withLock { $0.notice } }
 
     private static func resident(
@@ -97,7 +98,7 @@ public struct MemoryCollector: Collector {
         }
         var figures = outrider_allocator_figures()
         let isKnown = pauses.measure(source) { unsafe outrider_allocator_read(&figures) != 0 }
-        // The figures of a call that took too long are as good as others, but would be the last ones.
+        // Discard the result of a call that took too long: it would be valid, but the last one.
         guard isKnown, pauses.mayRead(source) else { return nil }
         return AllocatorFigures(
             arena: Int(clamping: figures.arena), mmapped: Int(clamping: figures.mmapped),
@@ -127,12 +128,12 @@ public struct MemoryCollector: Collector {
         help: "How much the parts of resident memory have grown within the last hour, in bytes.",
         labels: ["part"])
 
-    /// Every family that is filled.
+    /// All metric families.
     public var families: [CollectedFamily] {
         [Self.arena, Self.mmapped, Self.inUse, Self.free, Self.parts, Self.growth]
     }
 
-    /// Adds what the last reading brought.
+    /// Adds the values of the last reading.
     public func collect(into samples: inout CollectedSamples) {
         guard let figures = reading.latest()?.value else { return }
         if let allocator = figures.allocator {

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// What resident memory consists of, and which part of it grows: a leak, or fragmentation?
+// The composition of resident memory and its growth, to distinguish a leak from fragmentation.
 //
 //     resident = live heap + allocator slack + stacks + mapped files + shared + rest
 //     resident = heap                        + stacks + mapped files + shared + rest
 //
-// The kernel tells where memory is; the heap profiler's samples, or the allocator if it may be asked, how
-// much of the heap is in use. What the allocator holds beyond that is slack: freed blocks, headers, a peak
-// that has passed. Without either, the heap is one part.
+// The kernel reports the resident memory of each mapping. How much of the heap is in use comes from
+// the heap profiler's samples, or from the allocator if enabled. The rest of the heap is slack:
+// freed blocks, headers, a past peak. Without either source, the heap is one part.
 
 /// Resident memory in parts, in bytes.
 package struct MemoryParts: Sendable, Equatable {
-    /// The parts, and the label values by which they are known.
+    /// The parts, with their label values.
     package enum Part: String, CaseIterable, Sendable {
-        /// Blocks that were allocated and not freed.
+        /// Blocks allocated and not freed.
         case liveHeap = "live_heap"
-        /// What the allocator holds besides.
+        /// All other memory of the allocator.
         case allocatorSlack = "allocator_slack"
-        /// Both together, where neither a profiler nor the allocator tells them apart.
+        /// Both together, if neither a profiler nor the allocator distinguishes them.
         case heap
         /// Stacks of threads.
         case stacks
@@ -24,30 +24,31 @@ package struct MemoryParts: Sendable, Equatable {
         case mappedFiles = "mapped_files"
         /// Shared memory.
         case shared
-        /// What nobody has named.
+        /// Memory of unknown use.
         case rest
     }
 
     private var sizes: [Part: Int] = [:]
 
-    /// The size of a part; nil if it is not told apart from others.
+    /// The size of a part; nil if it is not distinguished from others.
     package subscript(_ part: Part) -> Int? { sizes[part] }
 
-    /// Whether both tell the same parts apart.
+    /// Whether both distinguish the same parts.
     package func hasSameParts(as other: MemoryParts) -> Bool { sizes.keys == other.sizes.keys }
 
-    /// All of it.
+    /// The sum of all parts.
     package var total: Int { sizes.values.reduce(0, +) }
 
-    /// Parts resident memory.
+    /// Divides resident memory into parts.
     ///
     /// - Parameters:
-    ///   - resident: Resident bytes by what they are used for.
-    ///   - allocator: What glibc's allocator says; nil if it was not asked, or another one is there.
-    ///   - liveBytes: Blocks in use by an estimate from samples; nil takes what the allocator says.
+    ///   - resident: Resident bytes by use.
+    ///   - allocator: Statistics of glibc's allocator; nil if they were not read, or another
+    ///     allocator is in use.
+    ///   - liveBytes: Blocks in use, estimated from samples; if nil, the allocator's value is used.
     package init(_ resident: [MappingUse: Int], allocator: AllocatorFigures?, liveBytes: Int?) {
         let anonymous = resident[.anonymous] ?? 0
-        // Large blocks have mappings of their own, which nothing tells from others.
+        // Large blocks have their own mappings, which cannot be distinguished from others.
         let largeBlocks = min(anonymous, allocator?.mmapped ?? liveBytes ?? anonymous)
         let heap = (resident[.heap] ?? 0) + largeBlocks
         if let inUse = liveBytes ?? allocator?.inUse {
@@ -63,22 +64,22 @@ package struct MemoryParts: Sendable, Equatable {
         sizes[.rest] = anonymous - largeBlocks + (resident[.kernel] ?? 0)
     }
 
-    /// These sizes, for a test.
+    /// Creates parts with these sizes, for tests.
     package init(_ sizes: [Part: Int]) { self.sizes = sizes }
 }
 
-/// What glibc's allocator says of itself, in bytes.
+/// Statistics of glibc's allocator, in bytes.
 package struct AllocatorFigures: Sendable, Equatable {
-    /// From the kernel, for blocks of usual size.
+    /// From the kernel, for ordinary blocks.
     package let arena: Int
     /// From the kernel, for single large blocks.
     package let mmapped: Int
-    /// In blocks that were not freed, the large ones included.
+    /// In allocated blocks, including large ones.
     package let inUse: Int
-    /// In blocks that were freed.
+    /// In freed blocks.
     package let free: Int
 
-    /// These figures; `usual` is what is in use without the large blocks.
+    /// Creates statistics; `usual` is the memory in use without large blocks.
     package init(arena: Int, mmapped: Int, usual: Int, free: Int) {
         (self.arena, self.mmapped, self.free) = (arena, mmapped, free)
         inUse = usual + mmapped
@@ -87,23 +88,23 @@ package struct AllocatorFigures: Sendable, Equatable {
 
 /// The parts of the last hour.
 package struct MemoryHistory: Sendable {
-    /// How far back it goes.
+    /// The span of the history.
     package static let span: Duration = .seconds(3_600)
     private static let step: Duration = .seconds(60)
-    /// Growth below both of these is nothing to speak of.
+    /// Growth below either of these is not reported.
     private static let leastGrowth = 64 << 20
     private static let leastShare = 0.2
-    /// Before that a service has just started.
+    /// A service younger than this is still starting.
     private static let leastSpan: Duration = .seconds(600)
 
     package private(set) var readings: [(time: ContinuousClock.Instant, parts: MemoryParts)] = []
 
-    /// Nothing is known yet.
+    /// Creates an empty history.
     package init() {}
 
-    /// Keeps a reading, of which one a minute is enough.
+    /// Adds a reading; keeps about one per minute.
     ///
-    /// It begins anew when the heap is told apart in another way: that is not growth.
+    /// The history restarts if the heap is divided differently: that is not growth.
     package mutating func note(_ parts: MemoryParts, at time: ContinuousClock.Instant) {
         if let last = readings.last, !last.parts.hasSameParts(as: parts) { readings = [] }
         if readings.count > 1, let last = readings.last,
@@ -115,7 +116,8 @@ package struct MemoryHistory: Sendable {
         readings.removeAll { time - $0.time > Self.span }
     }
 
-    /// How much each part has grown since the oldest reading, and how long ago that was; nil with one.
+    /// The growth of each part since the oldest reading, and the age of that reading; nil with
+    /// fewer than two.
     package var growth: (parts: [MemoryParts.Part: Int], over: Duration)? {
         guard readings.count > 1, let first = readings.first, let last = readings.last else {
             return nil
@@ -126,7 +128,7 @@ package struct MemoryHistory: Sendable {
         return (Dictionary(uniqueKeysWithValues: changes), last.time - first.time)
     }
 
-    /// A sentence for people if memory grows; nil while it does not.
+    /// A notice for operators if memory grows; nil otherwise.
     package var notice: String? {
         guard let growth, growth.over >= Self.leastSpan, let first = readings.first else {
             return nil

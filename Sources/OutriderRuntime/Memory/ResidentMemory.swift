@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the resident memory of the process is, by the list of its mappings and its page tables.
+// Resident memory by use, from the process's mappings and page tables.
 //
-// `/proc/self/smaps` would tell both at once. But the kernel walks all pages of a mapping for one
-// `read(2)` of it, under the lock that each mmap(2), munmap(2) and many a page fault waits for: 13 ms in a
-// process of one gigabyte, without an end in larger ones. For `maps` it holds that lock for a page of text,
-// for `pagemap` for 2 MiB of memory at a time (`pagemap_read` in fs/proc/task_mmu.c of Linux): some
-// 40 µs, however large the process is.
+// `/proc/self/smaps` would return both at once. But the kernel walks all pages of a mapping in one
+// `read(2)`, under the lock that each mmap(2), munmap(2) and many page faults wait for: 13 ms in a
+// process of one gigabyte, unbounded in larger ones. For `maps` it holds that lock for a page of
+// text, for `pagemap` for 2 MiB of memory at a time (`pagemap_read` in fs/proc/task_mmu.c of
+// Linux): some 40 µs, however large the process is.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -15,29 +15,31 @@
     internal import Darwin
 #endif
 
-/// Reads how much memory is resident for which use.
+/// Reads the resident memory of each use.
 ///
-/// It takes some 10 ms of CPU time for each gigabyte of resident memory, 1 ms for each of empty mappings,
-/// and 36 KiB of memory whatever the size of the process.
+/// Takes some 10 ms of CPU time per gigabyte of resident memory, 1 ms per gigabyte of empty
+/// mappings, and 36 KiB of memory whatever the size of the process.
 struct ResidentMemory: Sendable {
     /// The names of the sources.
     static let mapsSource = "self/maps"
     static let pagesSource = "self/pagemap"
 
-    /// Text that is asked for at once: as much as the kernel has ready.
+    /// Bytes of text per read: as much as the kernel returns at once.
     private static let textPiece = 4 << 10
-    /// More than a line takes: a path has 4,096 bytes, of which each may be written as four.
+    /// More than the longest line: a path has up to 4,096 bytes, each of which may be written as
+    /// four.
     private static let textRoom = 32 << 10
-    /// Entries of the page table that are asked for at once: 2 MiB of memory, where a page has 4 KiB.
+    /// Page table entries per read: 2 MiB of memory with pages of 4 KiB.
     private static let pagesPiece = 512
     /// Bit 63 of an entry: the page is present.
     private static let isPresent: UInt64 = 1 << 63
     /// Bit 58: the page is a guard that madvise(2) installed.
     ///
-    /// Since Linux 6.15 (pagemap.rst of Linux). glibc 2.42 and later make the guards of stacks so, of which `maps`
-    /// shows nothing.
+    /// Since Linux 6.15 (pagemap.rst of Linux). glibc 2.42 and later create the guards of stacks
+    /// this way; `maps` does not show them.
     private static let isGuard: UInt64 = 1 << 58
-    /// Mappings of more than this together are not looked through: an entry takes a nanosecond or more.
+    /// Mappings are not read if they exceed this size in total: an entry takes a nanosecond or
+    /// more.
     private static let sizeLimit: UInt = 1 << 40
 
     private let proc: String
@@ -45,23 +47,23 @@ struct ResidentMemory: Sendable {
     private let pauses: ReadingPauses
 
     /// - Parameters:
-    ///   - proc: Where procfs is mounted; a test may give a tree of its own.
-    ///   - pauses: Those of the reading that it belongs to.
+    ///   - proc: The mount point of procfs; tests may pass their own directory tree.
+    ///   - pauses: The pauses of the reading that this belongs to.
     init(proc: String, pauses: ReadingPauses) {
         self.proc = proc
         self.pauses = pauses
         pageSize = UInt(max(1, sysconf(Int32(_SC_PAGESIZE))))
     }
 
-    /// A source and why it told nothing.
+    /// A source, and why reading it failed.
     struct Problem: Error {
         let source: String
         let failure: SourceFailure
     }
 
-    /// Resident bytes by use.
+    /// Returns resident bytes by use.
     ///
-    /// Memory that the process may neither read nor write is left out, and so is that of devices.
+    /// Memory that the process may neither read nor write is excluded, as is device memory.
     func read() throws(Problem) -> [MappingUse: Int] {
         for source in [Self.mapsSource, Self.pagesSource] { try go(on: source) }
         let pages = try open(Self.pagesSource)
@@ -75,7 +77,7 @@ struct ResidentMemory: Sendable {
                 throw Problem(source: Self.pagesSource, failure: .tooLarge)
             }
             let bytes = try residentBytes(of: mapping, pages, &entries)
-            // The kernel joins stacks that lie side by side; below the first one there may be anything.
+            // The kernel merges adjacent stacks; below the lowest one there may be other memory.
             let mayHaveStacks = mapping.use == .anonymous || mapping.use == .heap
             sizes[mapping.use, default: 0] += bytes.belowGuards
             sizes[mayHaveStacks ? .stack : mapping.use, default: 0] += bytes.aboveGuards
@@ -84,7 +86,7 @@ struct ResidentMemory: Sendable {
         return sizes
     }
 
-    /// Ends the look if a source is switched off.
+    /// Throws if a source is switched off.
     private func go(on source: String) throws(Problem) {
         if !pauses.mayRead(source) { throw Problem(source: source, failure: .switchedOff) }
     }
@@ -117,13 +119,13 @@ struct ResidentMemory: Sendable {
             for index in rest..<filled { text[index - rest] = text[index] }
             filled -= rest
         }
-        // No line at all, one that was cut or is longer than any, or another file's.
+        // No line, a line that is cut or too long, or another file.
         if offset == 0 || filled > 0 || !file.isOwn {
             throw Problem(source: Self.mapsSource, failure: .malformed)
         }
     }
 
-    /// Returns where the line begins that is not complete yet.
+    /// Passes complete lines on and returns the offset of the first incomplete one.
     private func wholeLines(
         of text: borrowing Span<UInt8>, _ reader: inout MappingsText,
         _ body: (Mapping) throws(Problem) -> Void
@@ -139,7 +141,8 @@ struct ResidentMemory: Sendable {
         return line
     }
 
-    /// Resident bytes of a mapping: those below its lowest guard, all of them if it has none, and those above.
+    /// Resident bytes of a mapping below its lowest guard (all of them if it has none) and above
+    /// it.
     private func residentBytes(
         of mapping: Mapping, _ pages: borrowing OpenFile, _ entries: inout [UInt64]
     ) throws(Problem) -> (belowGuards: Int, aboveGuards: Int) {
@@ -157,7 +160,8 @@ struct ResidentMemory: Sendable {
             guard count >= 0, count % entrySize == 0 else {
                 throw Problem(source: Self.pagesSource, failure: .unreadable)
             }
-            // Addresses that no process has memory at, such as the kernel's page for old system calls.
+            // Addresses at which no process has memory, such as the kernel's page for old system
+            // calls.
             if count == 0 { break }
             for index in 0..<count / entrySize {
                 let entry = entries[index]

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the process can open a file: without that, a job that waits can end it.
+// A check that the process can open files: if it cannot, a waiting Dispatch job can crash it.
 //
-// On Linux, Dispatch looks once a second how many threads of its pool can run, if jobs wait for one. It
-// opens /proc/self/task/*/stat for that, and executes an illegal instruction if it cannot
-// (`_dispatch_workq_monitor_pools` in src/event/workqueue.c of swift-corelibs-libdispatch). What a
-// service enqueues is its own; a probe must not be the job that waits at that moment.
+// On Linux, if jobs wait for a thread, Dispatch checks once a second how many threads of its pool
+// can run. It opens /proc/self/task/*/stat for that, and executes an illegal instruction if it
+// cannot (`_dispatch_workq_monitor_pools` in src/event/workqueue.c of swift-corelibs-libdispatch).
+// The service's own jobs are its responsibility; a probe must not be the job that waits at that
+// moment.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -16,12 +17,13 @@
 
 /// The descriptors of the process.
 enum Descriptors {
-    /// As many must be left: those who come for the last ones come while a job waits.
+    /// Number of descriptors that must be free: others may be opened while a job waits.
     private static let margin: Int32 = 16
 
-    /// Whether there are some left; 2 us, once a beat.
+    /// Whether enough descriptors are free; 2 us, once per tick.
     ///
-    /// The kernel gives the lowest number that is free, so one near the limit is one of the last.
+    /// The kernel assigns the lowest free number, so a number near the limit means that few are
+    /// free.
     static var areLeft: Bool {
         guard let limit = ResourceLimit.openFiles.soft else { return false }
         let descriptor = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Probes of Swift's executors: the global one at each priority, and the main actor's.
 //
-// Each priority has a queue of its own, so one that is clogged does not show in another. Probes are sent
-// from a plain thread, never from a task: a task would wait with all the others.
+// Each priority has its own queue, so a clogged one does not show in another. Probes are sent from
+// a plain thread, never from a task: a task would wait with all the others.
 
 internal import OutriderMetrics
 internal import OutriderThreading
@@ -16,7 +16,7 @@ enum ExecutorProbes {
         1, 2.5, 5, 10,
     ]
 
-    /// A probe and the labels of its figures.
+    /// A probe and the labels of its metrics.
     struct Executor: Sendable {
         let probe: Probe
         let executor: String
@@ -31,7 +31,7 @@ enum ExecutorProbes {
             "swift_executor_delay_seconds",
             help: "How long a job waited for an executor, by a probe at each beat.",
             labels: ["executor", "priority"], buckets: buckets)
-        // Once `main` is asynchronous, Dispatch runs the main queue on whichever thread it likes.
+        // Once `main` is asynchronous, Dispatch runs the main queue on any thread.
         let main = ProbeTarget(
             name: "main actor", kind: "main_actor", answersForSure: false, threads: .pool
         ) { job in
@@ -68,7 +68,7 @@ enum ExecutorProbes {
     }
 }
 
-/// The age of each executor's probe that is on its way.
+/// The age of each executor's outstanding probe.
 struct ExecutorCollector: Collector {
     let executors: [ExecutorProbes.Executor]
 

@@ -1,38 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// A probe: a job that is given to an executor or event loop and tells when it runs.
+// Probes: jobs that are enqueued on an executor or event loop and measure when they run.
 //
-//     beat ──send──▶ executor's queue ──runs──▶ answer: delay = now − sent
+//     tick ──send──▶ executor's queue ──runs──▶ response: delay = now − sent
 //
-// At most one is on its way, so an executor that hangs costs one job. While it hangs there is no
-// answer, and so no delay: its age tells then. What must not be given jobs from outside, such as an event
-// loop that may have shut down meanwhile, beats by itself and says when it means to run next.
+// At most one probe is outstanding, so a hung executor costs one job. While it hangs there is no
+// response and hence no delay; the age of the probe shows the hang. A target that must not be given
+// jobs from outside, such as an event loop that may have shut down, runs its own timer and
+// announces its next run.
 
 internal import COutriderRuntime
 internal import OutriderMetrics
 internal import OutriderThreading
 
-/// What a probe is sent to.
+/// A target for probes.
 public struct ProbeTarget: Sendable {
-    /// Which threads its jobs run on, so that the hang watch knows whom to ask.
+    /// The threads that the target's jobs run on; the hang watch captures their stacks.
     public enum Threads: Sendable {
-        /// Always the same one, such as an event loop's.
+        /// Always the same thread, such as an event loop's.
         case one
-        /// Any of several that have one name: the workers of a pool.
+        /// Any of several threads with the same name: the workers of a pool.
         case pool
     }
 
-    /// Its name in logs and notices: `main actor`, `event loop 3`.
+    /// The name in logs and notices: `main actor`, `event loop 3`.
     public let name: String
     /// The value of the label `what` in `outrider_stalls_total`.
     public let kind: String
-    /// Whether it is known to answer; if not, silence means nothing before the first answer.
+    /// Whether the target is known to respond; if not, silence before the first response means
+    /// nothing.
     public let answersForSure: Bool
-    /// Which threads its jobs run on.
+    /// The threads that its jobs run on.
     public let threads: Threads
-    /// Gives it a job to run once, without waiting for that; nil if it beats by itself.
+    /// Enqueues a job to run once, without waiting for it; nil if the target runs its own timer.
     public let enqueue: (@Sendable (_ job: ProbeJob) -> Void)?
 
-    /// A target; see the properties.
+    /// Creates a target; see the properties.
     public init(
         name: String, kind: String, answersForSure: Bool, threads: Threads = .one,
         enqueue: (@Sendable (_ job: ProbeJob) -> Void)?
@@ -45,43 +47,43 @@ public struct ProbeTarget: Sendable {
     }
 }
 
-/// A probe on its way.
+/// An outstanding probe.
 public struct ProbeJob: Sendable {
     let probe: Probe
     let sent: ContinuousClock.Instant
 
-    /// It runs, on the thread that is probed; to be called once.
+    /// Completes the probe. Call it once, on the thread that is probed.
     ///
     /// Takes well below a microsecond.
     public func run() { probe.answer(since: sent) }
 }
 
-/// Probes of one target, one at a time; thread-safe.
+/// The probes of one target, one at a time; thread-safe.
 public final class Probe: Sendable {
-    /// What is probed.
+    /// The probed target.
     public let target: ProbeTarget
     private let delay: Histogram
     private let ageGauge: Gauge?
     private let time: any TimeSource
 
     private struct State: Sendable {
-        /// Since when one is on its way; nil while none is.
+        /// When the outstanding probe was sent; nil if none is outstanding.
         var sent: ContinuousClock.Instant?
         var answers = 0
-        /// The thread that ran the last one.
+        /// The thread that ran the last probe.
         var thread: Int32?
         var isRetired = false
     }
 
     private let state = Guarded(State())
 
-    /// Probes of `target`.
+    /// Creates the probes of `target`.
     ///
     /// - Parameters:
-    ///   - target: What is probed.
+    ///   - target: The target to probe.
     ///   - delay: Observes how long each job waited, in seconds.
-    ///   - age: Is set at each beat to how long the one on its way has waited, in seconds.
-    ///   - time: The clock that both are measured with.
+    ///   - age: Set at each tick to the age of the outstanding probe, in seconds.
+    ///   - time: The clock for both.
     init(_ target: ProbeTarget, delay: Histogram, age: Gauge? = nil, time: any TimeSource) {
         self.target = target
         self.delay = delay
@@ -89,7 +91,7 @@ public final class Probe: Sendable {
         self.time = time
     }
 
-    /// Sends one, unless one is on its way.
+    /// Sends a probe, unless one is outstanding.
     func send() {
         guard let enqueue = target.enqueue else { return }
         let now = time.now
@@ -101,9 +103,9 @@ public final class Probe: Sendable {
         if mayGo { enqueue(ProbeJob(probe: self, sent: now)) }
     }
 
-    /// The target means to run at `due`, by itself: past that it is late, until ``ran()``.
+    /// Announces that the target will run at `due`; past that it is late, until ``ran()``.
     ///
-    /// To be called on the thread that is probed, where a target beats by itself.
+    /// For targets that run their own timer. Call it on the thread that is probed.
     public func expect(at due: ContinuousClock.Instant) {
         let thread = Self.currentThread
         state.withLock { state in
@@ -113,12 +115,12 @@ public final class Probe: Sendable {
         }
     }
 
-    /// The target runs, as ``expect(at:)`` has said: how late it is is observed.
+    /// Reports that the target runs, after ``expect(at:)``; observes how late it is.
     public func ran() {
         if let due = state.withLock({ $0.sent }) { answer(since: due) }
     }
 
-    /// Shows the age of the one on its way.
+    /// Updates the gauge with the age of the outstanding probe.
     func showAge() { ageGauge?.set((age ?? .zero) / .seconds(1)) }
 
     fileprivate func answer(since sent: ContinuousClock.Instant) {
@@ -131,9 +133,9 @@ public final class Probe: Sendable {
         delay.observe(max(.zero, time.now - sent))
     }
 
-    /// Sends no more: the target is gone.
+    /// Stops probing: the target is gone.
     ///
-    /// One that is on its way is not missed.
+    /// An outstanding probe is no longer expected to respond.
     public func retire() {
         state.withLock { state in
             state.isRetired = true
@@ -142,10 +144,11 @@ public final class Probe: Sendable {
         showAge()
     }
 
-    /// Whether the target is gone, or nobody looks any more.
+    /// Whether probing has stopped, because the target is gone or the monitor has stopped.
     public var isRetired: Bool { state.withLock { $0.isRetired } }
 
-    /// How long the one on its way has been so; zero while none is, nil where that would mean nothing.
+    /// The age of the outstanding probe; zero if none is outstanding, nil if it would be
+    /// meaningless.
     var age: Duration? {
         state.withLock { state in
             guard state.answers > 0 || target.answersForSure, !state.isRetired else { return nil }
@@ -153,10 +156,10 @@ public final class Probe: Sendable {
         }
     }
 
-    /// How many have been answered.
+    /// Number of responses.
     var answers: Int { state.withLock { $0.answers } }
 
-    /// The thread that ran the last one, by its number in the kernel.
+    /// The kernel's id of the thread that ran the last probe.
     var lastThread: Int32? { state.withLock { $0.thread } }
 
     private static var currentThread: Int32? {

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process as the kernel sees it, under the names that every Prometheus client uses.
+// Metrics of the process, with the names that all Prometheus clients use.
 //
-// Read at each scrape: a handful of system calls, some 40 µs in all (docs/performance.md). A source
-// that is not there (no /proc, another system) leaves its metrics out and harms nothing else.
+// Read at each scrape with a handful of system calls, some 40 µs in all (docs/performance.md). If a
+// source is missing (no /proc, another system), only its metrics are missing.
 
 public import OutriderMetrics
 package import OutriderThreading
 
 /// CPU, memory, threads, descriptors, faults, I/O and sockets of this process.
 ///
-/// Register it once in a registry; an agent does. Thread-safe. Files of procfs stay open, six in all;
-/// reading them allocates nothing.
+/// Register it once per registry; an agent does so. Thread-safe. Six procfs files stay open;
+/// reading them does not allocate.
 ///
-/// Names: "Process metrics" of the Prometheus client guidelines, and additions of ours in the same
-/// manner. What begins with `tcp_`, and `sockets`, is of the network namespace: other processes in it
-/// count too.
+/// Names: "Process metrics" of the Prometheus client guidelines, and our additions in the same
+/// style. `sockets` and metrics that start with `tcp_` cover the network namespace, including other
+/// processes in it.
 public struct ProcessCollector: Collector {
     static let readingName = "process"
 
     private let source: ProcessSource
 
-    /// A collector for this process.
+    /// Creates a collector for this process.
     ///
-    /// - Parameter proc: Where procfs is mounted; a test may give a tree of its own. What it does
-    ///   not have is left out. CPU time, faults, context switches and limits come from system
-    ///   calls, whatever this says.
+    /// - Parameter proc: The mount point of procfs; tests may pass their own directory tree.
+    ///   Metrics of missing files are left out. CPU time, faults, context switches and limits
+    ///   always come from system calls.
     public init(proc: String = "/proc") {
         self.init(
             proc: proc, failures: SourceFailures(), pauses: ReadingPauses(of: Self.readingName))
     }
 
-    /// The same, with files that tell nothing counted there.
+    /// The same, with failed reads counted in `failures`.
     package init(
         proc: String, failures: SourceFailures, pauses: ReadingPauses,
         time: any TimeSource = SystemTime()
@@ -97,7 +97,7 @@ public struct ProcessCollector: Collector {
         "tcp_retransmits_total",
         help: "Segments that TCP sent again, in the network namespace.")
 
-    /// Every family that is filled, as far as its source is there.
+    /// All metric families; those whose source is missing stay empty.
     public var families: [CollectedFamily] {
         [
             Self.cpu, Self.cpuByMode, Self.startTime, Self.resident, Self.residentByKind, Self.peak,
@@ -107,7 +107,7 @@ public struct ProcessCollector: Collector {
         ]
     }
 
-    /// Reads the sources and adds what they tell.
+    /// Reads the sources and adds their values.
     public func collect(into samples: inout CollectedSamples) {
         addUsage(to: &samples)
         addMemory(to: &samples)

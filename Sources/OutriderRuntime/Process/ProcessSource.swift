@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the numbers of ProcessCollector come from: getrusage(2), getrlimit(2), stat(2) and /proc.
+// The sources of ProcessCollector: getrusage(2), getrlimit(2), stat(2) and /proc.
 
 internal import OutriderMetrics
 internal import OutriderThreading
@@ -12,9 +12,9 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// The kernel's account of this process.
+/// Process statistics from the kernel.
 ///
-/// Thread-safe; every value is nil where its source is not.
+/// Thread-safe; a value is nil if its source is unavailable.
 final class ProcessSource: Sendable {
     /// CPU time and events, from getrusage(2).
     struct Usage: Sendable {
@@ -26,7 +26,7 @@ final class ProcessSource: Sendable {
         let involuntarySwitches: Int
     }
 
-    /// Limits, from getrlimit(2); infinite where there is none.
+    /// Limits, from getrlimit(2); infinite if there is none.
     struct Limits: Sendable {
         let openFiles: Double
         let addressSpace: Double
@@ -38,7 +38,7 @@ final class ProcessSource: Sendable {
     let pageSize: Int
     private let ticksPerSecond: Double
     private let bootSeconds: Double?
-    /// Whether `directory` is what the kernel tells, and no tree of a test.
+    /// Whether `directory` is a procfs, not the directory tree of a test.
     private let isProcfs: Bool
     private let statusFile: KernelFile
     private let memoryFile: KernelFile
@@ -46,14 +46,14 @@ final class ProcessSource: Sendable {
     private let socketsFile: KernelFile
     private let netstatFile: KernelFile
     private let snmpFile: KernelFile
-    /// The count of descriptors where the kernel does not tell it at once.
+    /// The count of descriptors, for kernels that do not report it directly.
     private let countedDescriptors: BackgroundReading<Int>
 
     /// - Parameters:
-    ///   - proc: Where procfs is mounted; a test may give a tree of its own.
-    ///   - failures: Where files that tell nothing are counted.
-    ///   - pauses: Those of the reading `process`.
-    ///   - time: The clock of what is read beside the scrapes.
+    ///   - proc: The mount point of procfs; tests may pass their own directory tree.
+    ///   - failures: Counts failed reads.
+    ///   - pauses: The pauses of the reading `process`.
+    ///   - time: The clock of background readings.
     init(
         proc: String, failures: SourceFailures, pauses: ReadingPauses, time: any TimeSource
     ) {
@@ -82,9 +82,9 @@ final class ProcessSource: Sendable {
         }
     }
 
-    /// When the machine booted, in seconds since the epoch.
+    /// The boot time of the machine, in seconds since the epoch.
     ///
-    /// The difference of two clocks; `/proc/stat` has it too, but behind a line for every interrupt.
+    /// Computed from two clocks; `/proc/stat` has it too, but after a line for every interrupt.
     private static func secondsAtBoot() -> Double? {
         #if os(Linux)
             func seconds(_ clock: clockid_t) -> Double? {
@@ -101,13 +101,14 @@ final class ProcessSource: Sendable {
         #endif
     }
 
-    /// Whether a procfs is mounted there: only there, `self` is a link (proc(5)).
+    /// Whether a procfs is mounted there: only in procfs is `self` a link (proc(5)).
     private static func isProcfs(_ path: String) -> Bool {
         var status = stat()
         return unsafe lstat("\(path)/self", &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
-    /// The kernel adds up all threads for it, before Linux 6.8 under the lock of the process' signals.
+    /// The kernel sums over all threads; before Linux 6.8 it does so under the process's signal
+    /// lock.
     func usage() -> Usage? {
         guard pauses.mayRead("getrusage") else {
             failures.count("getrusage", .switchedOff)
@@ -145,23 +146,24 @@ final class ProcessSource: Sendable {
     func listenLosses() -> ListenLosses? { netstatFile.read { ListenLosses($0) } }
     func retransmits() -> Retransmits? { snmpFile.read { Retransmits($0) } }
 
-    /// Resident memory, in bytes; nil if it is more than a number holds.
+    /// Resident memory, in bytes; nil if it overflows an `Int`.
     func residentBytes(of status: ProcessStatus) -> Int? {
         let (bytes, overflows) = status.residentPages.multipliedReportingOverflow(by: pageSize)
         return overflows ? nil : bytes
     }
 
-    /// When the process started, in seconds since the epoch, to a hundredth.
+    /// The start time of the process, in seconds since the epoch, to a hundredth.
     func startSeconds(of status: ProcessStatus) -> Double? {
         bootSeconds.map { boot in
             ((boot + Double(status.startTicks) / ticksPerSecond) * 100).rounded() / 100
         }
     }
 
-    /// Open file descriptors, and how old that figure is in seconds.
+    /// Open file descriptors, and the age of that count in seconds.
     ///
-    /// Since Linux 6.2 stat(2) of the directory tells the number at once. Before, the entries have
-    /// to be counted, 0.7 ms for each thousand; so that is done on a thread of its own now and then.
+    /// Since Linux 6.2, stat(2) of the directory returns the count directly. On older kernels the
+    /// entries have to be counted, 0.7 ms per thousand, so that is done from time to time on a
+    /// separate thread.
     func openDescriptors() -> (count: Int, age: Double)? {
         var status = stat()
         guard unsafe stat("\(directory)/self/fd", &status) == 0 else { return nil }
@@ -170,13 +172,13 @@ final class ProcessSource: Sendable {
         return (known.value, known.ageSeconds)
     }
 
-    /// In other file systems than procfs the descriptor of this look is not among the entries.
+    /// Outside procfs, the descriptor of this listing is not among the entries.
     private static func countDescriptors(in path: String, isProcfs: Bool) -> Int? {
         guard let listing = unsafe opendir(path) else { return nil }
         defer { unsafe closedir(listing) }
         var entries = 0
         while unsafe readdir(listing) != nil { entries += 1 }
-        // Neither ".", ".." nor, in a procfs, the descriptor of the listing itself.
+        // Excludes ".", ".." and, in procfs, the descriptor of the listing itself.
         return max(0, entries - (isProcfs ? 3 : 2))
     }
 }

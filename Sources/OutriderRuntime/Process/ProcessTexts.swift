@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files of `/proc` that tell of a process, taken apart (proc_pid_stat(5) and the pages beside it).
+// Parsers for the files of `/proc` about a process (proc_pid_stat(5) and related pages).
 //
-// No imports, so that a fuzzer can be built of this file and KernelText.swift.
+// No imports, so that a fuzzer can be built from this file and KernelText.swift.
 
-/// What `/proc/PID/stat` tells, of a process or of one of its threads.
+/// `/proc/PID/stat` of a process or of one of its threads.
 package struct ProcessStatus: Sendable, Equatable {
     /// CPU time in user mode, in clock ticks; field 14.
     package let userTicks: Int
@@ -18,9 +18,10 @@ package struct ProcessStatus: Sendable, Equatable {
     /// Resident memory, in pages; field 24, `rss`.
     package let residentPages: Int
 
-    /// Reads the one line of the file; nil if it is not what the man page says.
+    /// Parses the file's single line; nil if it does not match the man page.
     package init?(_ line: borrowing Span<UInt8>) {
-        // The second field is the name in parentheses and may hold anything, parentheses too.
+        // The second field is the name in parentheses, which may contain anything, including
+        // parentheses.
         var close = line.count - 1
         while close >= 0, line[close] != UInt8(ascii: ")") { close -= 1 }
         guard close >= 0 else { return nil }
@@ -51,9 +52,9 @@ package struct ProcessStatus: Sendable, Equatable {
     }
 }
 
-/// What `/proc/self/status` tells of memory, in bytes (proc_pid_status(5)).
+/// The memory values of `/proc/self/status`, in bytes (proc_pid_status(5)).
 package struct ProcessMemory: Sendable, Equatable {
-    /// `VmHWM`: the most that was ever resident.
+    /// `VmHWM`: peak resident memory.
     package let peak: Int
     /// `RssAnon`.
     package let anonymous: Int
@@ -64,7 +65,7 @@ package struct ProcessMemory: Sendable, Equatable {
     /// `VmSwap`.
     package let swapped: Int
 
-    /// Reads the file; nil if it is not what the man page says.
+    /// Parses the file; nil if it does not match the man page.
     package init?(_ text: borrowing Span<UInt8>) {
         guard let peak = Self.bytes("VmHWM:", text), let anonymous = Self.bytes("RssAnon:", text),
             let file = Self.bytes("RssFile:", text), let shared = Self.bytes("RssShmem:", text),
@@ -81,18 +82,18 @@ package struct ProcessMemory: Sendable, Equatable {
     }
 }
 
-/// What `/proc/self/io` tells (proc_pid_io(5)).
+/// The contents of `/proc/self/io` (proc_pid_io(5)).
 package struct ProcessIO: Sendable, Equatable {
-    /// `read_bytes`: bytes that came from storage.
+    /// `read_bytes`: bytes read from storage.
     package let read: Int
-    /// `write_bytes`: bytes that went to storage.
+    /// `write_bytes`: bytes written to storage.
     package let written: Int
-    /// `syscr`: system calls that read, whatever from.
+    /// `syscr`: read system calls, from any source.
     package let readCalls: Int
-    /// `syscw`: system calls that wrote.
+    /// `syscw`: write system calls.
     package let writeCalls: Int
 
-    /// Reads the file; nil if it is not what the man page says.
+    /// Parses the file; nil if it does not match the man page.
     package init?(_ text: borrowing Span<UInt8>) {
         guard let read = KernelText.value("read_bytes:", in: text),
             let written = KernelText.value("write_bytes:", in: text),
@@ -104,22 +105,22 @@ package struct ProcessIO: Sendable, Equatable {
     }
 }
 
-/// What `/proc/net/sockstat` tells: sockets of the network namespace.
+/// The contents of `/proc/net/sockstat`: sockets of the network namespace.
 package struct SocketCounts: Sendable, Equatable {
-    /// All of them.
+    /// All sockets.
     package let used: Int
     /// TCP over IPv4, in use.
     package let tcp: Int
-    /// TCP of which no process knows any more.
+    /// TCP sockets that no longer belong to a process.
     package let tcpOrphaned: Int
-    /// TCP that waits for late packets.
+    /// TCP sockets that wait for late packets.
     package let tcpTimeWait: Int
-    /// TCP of any kind that memory is kept for.
+    /// TCP sockets of any kind that occupy memory.
     package let tcpAllocated: Int
     /// UDP over IPv4, in use.
     package let udp: Int
 
-    /// Reads the file; nil if it is not what it was since Linux 2.6.
+    /// Parses the file; nil if it does not have the format used since Linux 2.6.
     package init?(_ text: borrowing Span<UInt8>) {
         guard let used = KernelText.pair("used", onLine: "sockets:", in: text),
             let tcp = KernelText.pair("inuse", onLine: "TCP:", in: text),
@@ -133,14 +134,14 @@ package struct SocketCounts: Sendable, Equatable {
     }
 }
 
-/// What `/proc/net/netstat` tells of connections that nobody accepted.
+/// The listen queue counters of `/proc/net/netstat`.
 package struct ListenLosses: Sendable, Equatable {
-    /// `ListenOverflows`: the queue of a listener was full.
+    /// `ListenOverflows`: connections dropped because the queue of a listener was full.
     package let overflows: Int
-    /// `ListenDrops`: all connections that were dropped, for that or another reason.
+    /// `ListenDrops`: all dropped connections, for that or another reason.
     package let drops: Int
 
-    /// Reads the file; nil if it has no such columns.
+    /// Parses the file; nil if the columns are missing.
     package init?(_ text: borrowing Span<UInt8>) {
         guard var columns = KernelText.Columns(of: "TcpExt:", in: text) else { return nil }
         var overflows: Int?
@@ -158,12 +159,12 @@ package struct ListenLosses: Sendable, Equatable {
     }
 }
 
-/// What `/proc/net/snmp` tells of segments that were sent again.
+/// The TCP retransmission counter of `/proc/net/snmp`.
 package struct Retransmits: Sendable, Equatable {
     /// `RetransSegs`.
     package let segments: Int
 
-    /// Reads the file; nil if it has no such column.
+    /// Parses the file; nil if the column is missing.
     package init?(_ text: borrowing Span<UInt8>) {
         guard var columns = KernelText.Columns(of: "Tcp:", in: text) else { return nil }
         while let (name, value) = columns.next(in: text) {
@@ -176,12 +177,12 @@ package struct Retransmits: Sendable, Equatable {
     }
 }
 
-/// What `/proc/PID/schedstat` tells of a thread: field 2 (scheduler statistics, Documentation/scheduler).
+/// The run-queue delay of a thread: field 2 of `/proc/PID/schedstat` (Documentation/scheduler).
 package struct SchedulerDelay: Sendable, Equatable {
-    /// Nanoseconds that it was ready to run and waited for a processor.
+    /// Nanoseconds spent ready to run and waiting for a processor.
     package let nanoseconds: Int
 
-    /// Reads the one line of the file; nil if it is not three numbers.
+    /// Parses the file's single line; nil if it is not three numbers.
     package init?(_ text: borrowing Span<UInt8>) {
         guard KernelText.number(0, in: text) != nil else { return nil }
         let second = KernelText.skipBlanks(KernelText.fieldEnd(0, in: text), in: text)

@@ -9,11 +9,11 @@
     internal import Darwin
 #endif
 
-/// Something that a process may have only so much of.
+/// A resource with a limit.
 enum ResourceLimit {
     case openFiles, addressSpace
 
-    /// How much it may have now; infinite where there is no limit, nil if the system does not tell.
+    /// The current limit; infinite if there is none, nil if the system does not report it.
     var soft: Double? {
         var limit = rlimit()
         #if canImport(Glibc)

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures that are too dear to be read at a scrape: read beside it, seldom enough, and shown with their
-// age.
+// Readings that are too expensive for a scrape: made in the background at long intervals, and
+// reported with their age.
 //
-//     interval = max(the least one, the time that the last reading took × 1,000)
+//     interval = max(the minimum, the duration of the last reading × 1,000)
 //
-// so that reading takes at most 0.1 % of one core, however large the process grows. Where nobody has asked
-// for some minutes, nobody reads: an idle agent does nothing for them.
+// So reading takes at most 0.1 % of one core, however large the process grows. If a value has not
+// been requested for some minutes, it is not read: an idle agent spends nothing on it.
 
 internal import OutriderThreading
 
-/// A value that is read now and then on another thread than the one that asks; thread-safe.
+/// A value that is read from time to time on a background thread; thread-safe.
 final class BackgroundReading<Value: Sendable>: Sendable {
-    /// A value and what is known of how it came.
+    /// A value with its age and cost.
     struct Reading: Sendable {
         let value: Value
-        /// How long ago it was read.
+        /// Seconds since it was read.
         let ageSeconds: Double
-        /// How long that took.
+        /// Duration of the reading, in seconds.
         let seconds: Double
     }
 
     /// The share of one core that reading may take.
     private static var duty: Double { 0.001 }
-    /// What takes less than this is read by whoever comes along, rather than by a thread of its own.
+    /// Readings that take less than this are made on the calling thread instead of a separate one.
     private static var longestOnBeat: Duration { .milliseconds(1) }
-    /// For so long after somebody has asked, it is kept up to date.
+    /// How long after a request the value is kept up to date.
     private static var attention: Duration { .seconds(300) }
 
     private struct State: Sendable {
@@ -43,9 +43,9 @@ final class BackgroundReading<Value: Sendable>: Sendable {
 
     /// - Parameters:
     ///   - name: The value of the label `reading` in the metrics about it.
-    ///   - leastInterval: No two readings are closer together.
-    ///   - time: The clock that ages and costs are measured with.
-    ///   - read: Reads; nil if there is nothing to be had.
+    ///   - leastInterval: The minimum interval between two readings.
+    ///   - time: The clock for ages and costs.
+    ///   - read: Reads the value; nil if it is unavailable.
     init(
         named name: String, atLeastEvery leastInterval: Duration, time: any TimeSource,
         _ read: @escaping @Sendable () -> Value?
@@ -57,7 +57,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
         self.read = read
     }
 
-    /// The last value, if there is one; asks for newer ones.
+    /// The last value, if there is one; keeps the value up to date.
     func latest() -> Reading? {
         let (reading, isNeglected) = state.withLock { state -> (Reading?, Bool) in
             let now = time.now
@@ -71,18 +71,19 @@ final class BackgroundReading<Value: Sendable>: Sendable {
             }
             return (reading, isNeglected)
         }
-        // No beat looks after this one.
+        // No timer keeps it up to date.
         if isNeglected { readIfDue(mayRunHere: false) }
         return reading
     }
 
-    /// The last value, or else the first, which is read at once.
+    /// The last value; the first one is read at once.
     func latestOrFirst() -> Reading? {
         if state.withLock({ $0.ended == nil }) { run() }
         return latest()
     }
 
-    /// Reads if it is time to and somebody has asked: here, if that is quick, or on another thread.
+    /// Reads if a reading is due and was requested: here if it is quick, otherwise on another
+    /// thread.
     func readIfDue(mayRunHere: Bool) {
         let (isDue, isQuick) = state.withLock { state in
             let now = time.now
@@ -95,7 +96,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
         }
         guard isDue else { return }
         if mayRunHere && isQuick { return run() }
-        // Without a thread to spare, the next beat tries again.
+        // If no thread can be started, the next tick tries again.
         _ = DetachedThread.start(named: "outrider-read") { [self] in run() }
     }
 
@@ -104,7 +105,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
         return max(least, (ended - began) / duty)
     }
 
-    /// Reads now, unless somebody does.
+    /// Reads now, unless another thread is reading.
     func run() {
         let mayRead = state.withLock { state in
             defer { state.isReading = true }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file of the kernel that is read at each scrape: its descriptor stays open, its buffer stays there.
+// A kernel file that is read at each scrape, with a descriptor that stays open and a reused buffer.
 //
-// Opening is most of the cost of such a file. But a host may close every descriptor that it does not
-// know, and open its own under the same number; and a forked child that kept the parent's `/proc/self`
-// would tell of the parent. So before each read it is checked whose the descriptor is.
+// Opening is most of the cost of reading such a file. But the service may close descriptors that it
+// does not know and reuse their numbers, and a forked child that kept the parent's `/proc/self`
+// would report the parent. So the owner of the descriptor is checked before each read.
 
 internal import OutriderThreading
 
@@ -15,7 +15,7 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// A file that is read again and again; thread-safe, no allocation after the first read.
+/// A file that is read repeatedly; thread-safe, does not allocate after the first read.
 package final class KernelFile: Sendable {
     private struct State: Sendable {
         var descriptor: OwnedDescriptor?
@@ -23,7 +23,7 @@ package final class KernelFile: Sendable {
         var buffer: [UInt8] = []
     }
 
-    /// The name by which failures are counted.
+    /// The name under which failures are counted.
     let name: String
     private let path: String
     private let limit: Int
@@ -33,12 +33,12 @@ package final class KernelFile: Sendable {
     private let state = Guarded(State())
 
     /// - Parameters:
-    ///   - directory: Where the file is, such as `/proc`.
+    ///   - directory: The directory of the file, such as `/proc`.
     ///   - name: The rest of its path, such as `self/stat`.
-    ///   - limit: As large as it may be, in bytes.
+    ///   - limit: Its maximum size, in bytes.
     ///   - isKept: Whether the descriptor stays open: only for a file that is never replaced.
-    ///   - failures: Where it is counted that the file could not be read or understood.
-    ///   - pauses: Those of the reading that it belongs to.
+    ///   - failures: Counts failures to read or parse the file.
+    ///   - pauses: The pauses of the reading that it belongs to.
     package init(
         _ directory: String, _ name: String, limit: Int = 4 << 10, isKept: Bool,
         failures: SourceFailures, pauses: ReadingPauses
@@ -57,7 +57,7 @@ package final class KernelFile: Sendable {
         }
     }
 
-    /// What `parse` makes of the content; nil, and counted, if it cannot be read or understood.
+    /// The result of `parse` on the content; nil, and counted, if it cannot be read or parsed.
     package func read<Value>(_ parse: (borrowing Span<UInt8>) -> Value?) -> Value? {
         guard pauses.mayRead(name) else {
             failures.count(name, .switchedOff)
@@ -80,7 +80,7 @@ package final class KernelFile: Sendable {
         }
     }
 
-    /// Reads the file into the buffer; tells how much there was.
+    /// Reads the file into the buffer; returns the number of bytes.
     private func fill(_ state: inout State) -> Result<Int, SourceFailure> {
         if state.buffer.isEmpty { state.buffer = Array(repeating: 0, count: limit) }
         if !isOwn(state) { reopen(&state) }
@@ -90,7 +90,7 @@ package final class KernelFile: Sendable {
         var count = 0
         while count < limit {
             let part = unsafe state.buffer.withUnsafeMutableBytes { bytes in
-                // SAFETY: pread(2) writes at most what is left of the buffer.
+                // SAFETY: pread(2) writes at most the remaining size of the buffer.
                 let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
                 return retrying {
                     unsafe pread(descriptor, rest.baseAddress, rest.count, off_t(count))
@@ -112,7 +112,7 @@ package final class KernelFile: Sendable {
         state.descriptor = nil
     }
 
-    /// Opens the file; a number that is not ours any more is not ours to close.
+    /// Opens the file; does not close an old number, which may belong to other code by now.
     private func reopen(_ state: inout State) {
         let number = unsafe open(path, O_RDONLY | O_CLOEXEC)
         state.descriptor = number < 0 ? nil : OwnedDescriptor(number)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Numbers in the kernel's text files, read in place: nothing is copied or allocated.
+// Parsing of the kernel's text files in place, without copies or allocations.
 //
-// Strict: a number ends where its field ends, and a field that the text breaks off in is none. So a file
-// that was cut, or that says something else, gives nothing rather than a wrong number. No imports, so
-// that a fuzzer can be built of this file alone.
+// Strict: a number ends where its field ends, and a field cut off by the end of the text is
+// rejected. So truncated or unexpected content results in nil rather than a wrong number. No
+// imports, so that a fuzzer can be built from this file alone.
 
-/// Ways to find a number in a text; every function bears any bytes.
+/// Functions that find numbers in a text; every function accepts arbitrary bytes.
 enum KernelText {
     private static let newline = UInt8(ascii: "\n")
 
@@ -13,39 +13,39 @@ enum KernelText {
         byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
     }
 
-    /// Whether `word` stands at `start`.
+    /// Whether the text contains `word` at `start`.
     static func matches(_ word: StaticString, at start: Int, in text: borrowing Span<UInt8>) -> Bool
     {
         let count = word.utf8CodeUnitCount
         guard start >= 0, start <= text.count - count else { return false }
         for index in 0..<count {
-            // SAFETY: the index is below the count of the literal's code units.
+            // SAFETY: the index is below the number of the literal's code units.
             let expected = unsafe word.utf8Start[index]
             if text[start + index] != expected { return false }
         }
         return true
     }
 
-    /// The place of the first byte that is no blank, from `start` on.
+    /// The offset of the first non-blank byte at or after `start`.
     static func skipBlanks(_ start: Int, in text: borrowing Span<UInt8>) -> Int {
         var place = start
         while place < text.count, isBlank(text[place]) { place += 1 }
         return place
     }
 
-    /// The place just behind the field that begins at `start`.
+    /// The offset just past the field that starts at `start`.
     static func fieldEnd(_ start: Int, in text: borrowing Span<UInt8>) -> Int {
         var place = start
         while place < text.count {
             let byte = text[place]
-            // Few bytes of a field are below it.
+            // Few bytes of a field are at or below a space.
             if byte <= UInt8(ascii: " "), isBlank(byte) || byte == newline { break }
             place += 1
         }
         return place
     }
 
-    /// The place behind the next line end from `start` on; nil if there is none.
+    /// The offset after the next line end at or after `start`; nil if there is none.
     static func nextLine(_ start: Int, in text: borrowing Span<UInt8>) -> Int? {
         var place = start
         while place < text.count {
@@ -55,7 +55,7 @@ enum KernelText {
         return nil
     }
 
-    /// The whole number that is the field at `start`, digits alone and followed by something.
+    /// The whole number in the field at `start`, which must be only digits and not end the text.
     static func number(_ start: Int, in text: borrowing Span<UInt8>) -> Int? {
         let end = fieldEnd(start, in: text)
         guard end > start, end < text.count else { return nil }
@@ -71,7 +71,7 @@ enum KernelText {
         return value
     }
 
-    /// The place behind `key` on the first line that begins with it.
+    /// The offset after `key` on the first line that starts with it.
     static func line(_ key: StaticString, in text: borrowing Span<UInt8>) -> Int? {
         var start = 0
         while true {
@@ -81,13 +81,13 @@ enum KernelText {
         }
     }
 
-    /// The number that follows `key` on the first line that begins with it.
+    /// The number after `key` on the first line that starts with it.
     static func value(_ key: StaticString, in text: borrowing Span<UInt8>) -> Int? {
         guard let place = line(key, in: text) else { return nil }
         return number(skipBlanks(place, in: text), in: text)
     }
 
-    /// The number that follows the field `name` on the first line that begins with `key`.
+    /// The number after the field `name` on the first line that starts with `key`.
     static func pair(
         _ name: StaticString, onLine key: StaticString, in text: borrowing Span<UInt8>
     ) -> Int? {
@@ -103,13 +103,13 @@ enum KernelText {
         }
     }
 
-    /// The columns of a table: a line of names, followed by one of numbers, both of which begin with the
-    /// table's name (proc_net(5)).
+    /// The columns of a table: a line of names followed by a line of numbers, both starting with
+    /// the table's name (proc_net(5)).
     struct Columns {
         private var name: Int
         private var value: Int
 
-        /// Those of `table`; nil if it is not there.
+        /// The columns of `table`; nil if it is missing.
         init?(of table: StaticString, in text: borrowing Span<UInt8>) {
             guard let names = line(table, in: text), let row = nextLine(names, in: text),
                 matches(table, at: row, in: text)
@@ -117,7 +117,7 @@ enum KernelText {
             (name, value) = (names, row + table.utf8CodeUnitCount)
         }
 
-        /// The next column's name and the place of its number; nil at the end of either line.
+        /// The next column's name and the offset of its number; nil at the end of either line.
         mutating func next(in text: borrowing Span<UInt8>) -> (name: Range<Int>, value: Int)? {
             let nameStart = skipBlanks(name, in: text)
             let valueStart = skipBlanks(value, in: text)
@@ -128,7 +128,7 @@ enum KernelText {
         }
     }
 
-    /// Whether a range of the text is `word` and nothing else.
+    /// Whether a range of the text equals `word`.
     static func equals(
         _ word: StaticString, _ range: Range<Int>, in text: borrowing Span<UInt8>
     ) -> Bool {

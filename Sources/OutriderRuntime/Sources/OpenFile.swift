@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file that is open for one look, and read in pieces.
+// A file that is opened for one pass and read in pieces.
 
 internal import OutriderThreading
 
@@ -11,15 +11,15 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// A file that is read in pieces, and closed when this value ends.
+/// A file that is read in pieces, and closed when this value is destroyed.
 ///
-/// A host may close every descriptor that it does not know, and open its own file under the same number.
-/// So the descriptor is left alone if it is another file's by then, and pread(2) is what reads: it takes
-/// nothing away from a socket.
+/// The service may close descriptors that it does not know and reuse their numbers. So the
+/// descriptor is not closed if it refers to another file by then, and reads use pread(2), which
+/// consumes nothing from a socket.
 struct OpenFile: ~Copyable {
     private let descriptor: OwnedDescriptor
 
-    /// Opens the file, or says why it cannot be read.
+    /// Opens the file; throws if it cannot be read.
     init(_ path: String) throws(SourceFailure) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
@@ -30,16 +30,17 @@ struct OpenFile: ~Copyable {
 
     deinit { descriptor.closeIfOwn() }
 
-    /// Whether the descriptor is still that of the file.
+    /// Whether the descriptor still refers to this file.
     var isOwn: Bool { descriptor.isOwn }
 
-    /// Reads `count` bytes at most from `offset` on, and returns how many it read; negative if it cannot.
+    /// Reads at most `count` bytes from `offset`, and returns how many it read; negative on
+    /// failure.
     ///
     /// - Parameters:
-    ///   - buffer: Where the bytes go, from the byte `start` on, as far as there is room.
-    ///   - start: Where in the buffer.
-    ///   - count: The most that is read.
-    ///   - offset: Where in the file.
+    ///   - buffer: The destination; bytes are written from `start` as far as there is room.
+    ///   - start: The byte offset in the buffer.
+    ///   - count: The maximum number of bytes to read.
+    ///   - offset: The byte offset in the file.
     func read<Element: BitwiseCopyable>(
         into buffer: inout [Element], from start: Int = 0, count: Int, at offset: Int
     ) -> Int {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading small files of the kernel whole, once, without stdio.
+// Reads small kernel files whole, once, without stdio.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -11,16 +11,16 @@
 
 /// Small files of procfs and cgroupfs, read whole.
 enum ProcFile {
-    /// More than a file that is read here has, if nothing else is said.
+    /// The default limit, larger than any file that is read here.
     static let usualLimit = 64 << 10
 
-    /// The file's content, if it is smaller than `limit`, unless its source is switched off.
+    /// The content of a file that is smaller than `limit`, unless its source is switched off.
     ///
     /// - Parameters:
-    ///   - path: Where it is.
-    ///   - limit: As large as it may be, in bytes.
-    ///   - source: The name by which `pauses` knows it.
-    ///   - pauses: Those of the reading that it belongs to.
+    ///   - path: The path of the file.
+    ///   - limit: Its maximum size, in bytes.
+    ///   - source: Its name in `pauses`.
+    ///   - pauses: The pauses of the reading that it belongs to.
     static func read(
         _ path: String, limit: Int = usualLimit, source: String, pauses: ReadingPauses
     ) -> Result<[UInt8], SourceFailure> {
@@ -28,7 +28,7 @@ enum ProcFile {
         return read(path, limit: limit) { call in pauses.measure(source, call) }
     }
 
-    /// The file's content, if it is smaller than `limit`; `each` makes each call that reads.
+    /// The content of a file that is smaller than `limit`; `each` wraps each read call.
     static func read(
         _ path: String, limit: Int = usualLimit, each: (() -> Int?) -> Int? = { $0() }
     ) -> Result<[UInt8], SourceFailure> {
@@ -49,7 +49,7 @@ enum ProcFile {
                 return .success(content)
             }
             if count < content.count { continue }
-            // The file ends below the limit, and is not seen to end before another read.
+            // If the buffer is full, another read is needed to see whether the file ends here.
             if count >= limit { return .failure(.tooLarge) }
             content += [UInt8](repeating: 0, count: min(content.count, limit - content.count))
         }
@@ -58,7 +58,7 @@ enum ProcFile {
     private static func fill(_ content: inout [UInt8], from start: Int, _ descriptor: Int32) -> Int?
     {
         let count = unsafe content.withUnsafeMutableBytes { bytes in
-            // SAFETY: read(2) writes at most what is left of the memory.
+            // SAFETY: read(2) writes at most the remaining size of the memory.
             let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
             return retrying { unsafe systemRead(descriptor, rest.baseAddress, rest.count) }
         }
@@ -66,7 +66,7 @@ enum ProcFile {
     }
 }
 
-/// Calls again for as long as a signal cuts the call short.
+/// Repeats a call while it is interrupted by a signal.
 func retrying(_ call: () -> Int) -> Int {
     while true {
         let result = call()

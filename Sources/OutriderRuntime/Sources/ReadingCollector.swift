@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// How old the readings beside the scrapes are, what they cost, and the longest pause that any reading caused.
+// The age and cost of background readings, and the longest pause caused by any reading.
 
 internal import OutriderMetrics
 
-/// A reading of whatever kind, for those who look after all of them.
+/// A background reading of any type.
 protocol BeatenReading: Sendable {
     var name: String { get }
-    /// Reads if it is time to.
+    /// Reads if a reading is due.
     func readIfDue(mayRunHere: Bool)
-    /// How old the last reading is and how long it took, in seconds; nil while there is none.
+    /// Age and duration of the last reading, in seconds; nil if there is none yet.
     var figures: (age: Double, cost: Double)? { get }
 }
 
-/// The readings' own figures.
+/// Metrics about the readings.
 struct ReadingCollector: Collector {
     let readings: [any BeatenReading]
     let pauses: [ReadingPauses]

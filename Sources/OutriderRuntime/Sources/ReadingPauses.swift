@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a reading may keep the host's threads waiting, and the end of a source that takes too long.
+// Limits how long a reading may block the service's threads, and switches off sources that take too
+// long.
 //
-// The kernel and glibc hold locks that the host's threads need while they answer: those of malloc's
-// arenas, of the process' mappings, of its threads and signals. A call holds such a lock no longer than
-// it runs, so the CPU time of the calling thread inside of one call is the most that others waited for
-// it. The time of a wall clock would be more: on a busy machine it counts the time in which the thread
-// waited for a processor, before and after the lock.
+// While they run a call, the kernel and glibc hold locks that the service's threads need: those of
+// malloc's arenas, of the process's mappings, of its threads and signals. Such a lock is never held
+// longer than the call runs, so the CPU time of the calling thread within one call bounds the time
+// that others waited. Wall time would be too much: on a busy machine it includes time in which the
+// thread waited for a processor, before and after holding the lock.
 
 package import OutriderMetrics
 internal import OutriderThreading
@@ -18,16 +19,16 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// Measures the pauses of one reading, and switches off each of its sources that made too long a one.
+/// Measures the pauses of one reading, and switches off each source that caused too long a pause.
 ///
-/// Thread-safe; two system calls for each measured call, some 0.2 µs.
+/// Thread-safe; two system calls per measured call, some 0.2 µs.
 package final class ReadingPauses: Sendable {
     private struct State: Sendable {
         var longest: Duration = .zero
         var switchedOff: Set<String> = []
     }
 
-    /// A source that caused a longer pause is not read again for as long as the process lives.
+    /// A source that caused a longer pause is not read again while the process lives.
     package static let limit: Duration = .milliseconds(5)
 
     /// The value of the label `reading`.
@@ -36,12 +37,12 @@ package final class ReadingPauses: Sendable {
     private let clock: @Sendable () -> Duration
     private let state = Guarded(State())
 
-    /// Nothing was measured yet.
+    /// Creates the pauses of a reading, with nothing measured yet.
     ///
     /// - Parameters:
     ///   - reading: The value of the label `reading`.
-    ///   - log: Where it is said that a source was switched off.
-    ///   - clock: The CPU time of the calling thread; a test may give its own.
+    ///   - log: The log for sources that are switched off.
+    ///   - clock: The CPU time of the calling thread; tests may pass their own.
     package init(
         of reading: String, log: DiagnosticLog = .shared,
         clock: @escaping @Sendable () -> Duration = { threadTime() }
@@ -59,11 +60,13 @@ package final class ReadingPauses: Sendable {
         state.withLock { !$0.switchedOff.contains(source) }
     }
 
-    /// Calls `body`, which reads a piece of a source, and judges the pause that it caused.
+    /// Calls `body`, which reads a piece of a source, and evaluates the pause that it caused.
     ///
     /// - Parameters:
-    ///   - source: The name by which it is switched off, counted and logged: `self/stat`, `mallinfo2`.
-    ///   - body: One call, or a few short ones, during which a lock of the host's may be held.
+    ///   - source: The name under which it is switched off, counted and logged: `self/stat`,
+    ///     `mallinfo2`.
+    ///   - body: One call, or a few short ones, during which a lock needed by the service may be
+    ///     held.
     package func measure<Value>(_ source: String, _ body: () -> Value) -> Value {
         let start = clock()
         let value = body()
@@ -87,7 +90,8 @@ package final class ReadingPauses: Sendable {
     }
 }
 
-/// The CPU time of the calling thread, in user and kernel mode; zero where the system does not say.
+/// The CPU time of the calling thread, in user and kernel mode; zero if the system does not report
+/// it.
 package func threadTime() -> Duration {
     var time = timespec()
     guard unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0 else { return .zero }

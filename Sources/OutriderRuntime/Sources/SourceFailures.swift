@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sources that told nothing, or something that nobody understands: what is absent is counted.
+// Counts sources that could not be read or parsed, and whose metrics are therefore missing.
 
 package import OutriderMetrics
 internal import OutriderThreading
 
-/// Why a source of numbers told none.
+/// Why a source could not be read.
 package enum SourceFailure: String, Hashable, Sendable, Error {
-    /// There is no such file.
+    /// The file does not exist.
     case missing
-    /// It is there, and may not be read.
+    /// The file exists but cannot be read.
     case unreadable
-    /// It is larger than anything that it ought to hold.
+    /// The file is larger than expected.
     case tooLarge = "too_large"
-    /// It does not say what its documentation says.
+    /// The content does not match its documentation.
     case malformed
-    /// It caused too long a pause, and is not read any more.
+    /// The source caused too long a pause, and is not read any more.
     case switchedOff = "switched_off"
 }
 
-/// Counts the files of the kernel that could not be read or understood, for all collectors.
+/// Counts the kernel files that could not be read or parsed, for all collectors.
 ///
 /// Thread-safe.
 package final class SourceFailures: Collector {
@@ -29,17 +29,17 @@ package final class SourceFailures: Collector {
 
     private let counts = Guarded<[Key: Int]>([:])
 
-    /// Nothing has failed yet.
+    /// Creates empty counts.
     package init() {}
 
-    /// A source was asked in vain.
+    /// Counts a failed read of a source.
     ///
     /// Sources are few and have fixed names: `self/stat`, `memory.max`.
     package func count(_ source: String, _ failure: SourceFailure) {
         counts.withLock { $0[Key(source: source, failure: failure), default: 0] += 1 }
     }
 
-    /// How often that has happened.
+    /// How often this failure has occurred.
     package func count(of source: String, _ failure: SourceFailure) -> Int {
         counts.withLock { $0[Key(source: source, failure: failure)] ?? 0 }
     }

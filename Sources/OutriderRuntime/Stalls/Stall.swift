@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A time in which an executor or event loop did not answer.
+// A period in which an executor or event loop did not respond.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -9,53 +9,53 @@
     internal import Darwin
 #endif
 
-/// A time in which something did not answer.
+/// A period in which an executor or event loop did not respond.
 public struct Stall: Sendable {
-    /// What did not: `main actor`, `event loop 3`.
+    /// The target that did not respond: `main actor`, `event loop 3`.
     public let what: String
-    /// When its last job had been given to it, in seconds since the epoch.
+    /// When its last job was enqueued, in seconds since the epoch.
     public let beganAt: Double
-    /// How long it had not answered when this was last looked at.
+    /// How long it had not responded at the last check.
     public internal(set) var duration: Duration
-    /// Whether it has answered again.
+    /// Whether it has responded again.
     public internal(set) var isOver = false
-    /// The thread that was found at it, by name and number; nil if there was none.
+    /// The thread found running it, by name and id; nil if there was none.
     public let thread: String?
-    /// What the kernel said of that thread.
+    /// The state of that thread according to the kernel.
     public let state: String
-    /// What it was doing: functions, innermost first.
+    /// The stack of that thread: function names, innermost first.
     public let functions: [String]
 
-    /// How many functions a sentence has room for.
+    /// Maximum number of functions in a sentence.
     private static let functionsInSentence = 8
 
-    /// A sentence for people: what, how long, since when.
+    /// A sentence for operators: the target, the duration and the start.
     package var sentence: String {
         let seconds = Double(Int(duration / .milliseconds(10))) / 100
         let end = isOver ? "did not answer for \(seconds) s" : "has not answered for \(seconds) s"
         return "The \(what) \(end), from \(Self.text(of: beganAt)) on."
     }
 
-    /// The same with the innermost functions.
+    /// The same sentence with the innermost functions.
     public var summary: String {
         if functions.isEmpty { return sentence }
         let named = functions.prefix(Self.functionsInSentence).joined(separator: " ← ")
         return "\(sentence) Thread \(thread ?? "?"): \(named)"
     }
 
-    /// Everything that is known, a function a line.
+    /// A full report, with one function per line.
     public var report: String {
         let lines = functions.map { "    \($0)\n" }.joined()
         return "\(summary)\n  \(thread.map { "thread \($0), \(state)\n" } ?? "no thread\n")\(lines)"
     }
 
-    /// A time as RFC 3339 writes it, in UTC.
+    /// Formats a time as RFC 3339, in UTC.
     private static func text(of secondsSinceEpoch: Double) -> String {
         var seconds = time_t(secondsSinceEpoch)
         var parts = unsafe tm()
         guard unsafe gmtime_r(&seconds, &parts) != nil else { return "\(secondsSinceEpoch)" }
         func two(_ number: Int32) -> String { (number < 10 ? "0" : "") + String(number) }
-        // SAFETY: the fields are plain numbers; the one that is a pointer is left alone.
+        // SAFETY: the fields are plain numbers; the one pointer field is not used.
         let day = unsafe "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
         let time = unsafe "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
         return "\(day)T\(time)Z"

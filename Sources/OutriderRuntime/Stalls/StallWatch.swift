@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hang watch: who has not answered for too long, and what its thread is doing.
+// The hang watch: detects targets that have not responded for too long, and captures their stacks.
 //
-// The thread is the one that ran the last probe. A pool may have moved on to another one of the same name,
-// so there it is the first of them that runs a job. Each thread is asked once a stall, since the signal cuts
-// sleep(3) and other calls short.
+// The thread to capture is the one that ran the last probe. In a pool, another thread of the same
+// name may have taken over, so there it is the first of them that runs a job. Each thread is
+// captured once per stall, because the signal cuts sleep(3) and other calls short.
 
 internal import OutriderMetrics
 internal import OutriderThreading
 
 /// Watches the probes of a process; thread-safe.
 final class StallWatch: Sendable {
-    /// Stalls that are kept.
+    /// Maximum number of stalls kept.
     static let limit = 16
-    /// Threads that are asked for their stacks in one stall.
+    /// Maximum number of threads captured per stall.
     private static let threadLimit = 8
 
-    /// By what a stall is found among those that are kept.
+    /// The key of a stall among those kept.
     private struct Known: Sendable {
         let start: Double
         let what: String
-        /// The same start on the clock that ages are measured with, which is never set.
+        /// The same start on the monotonic clock that ages are measured with.
         let since: ContinuousClock.Instant
     }
 
     private struct State: Sendable {
-        /// The stalls, the last one first.
+        /// The stalls, the latest first.
         var stalls: [Stall] = []
-        /// The stall that each probe is in.
+        /// The current stall of each probe.
         var current: [ObjectIdentifier: Known] = [:]
     }
 
     let threshold: Duration
     private let counter: Family<Counter>
     private let log: DiagnosticLog
-    /// The wall time, for people.
+    /// Wall time, for reports.
     private let clock: any MetricClock
     private let time: any TimeSource
     private let patience: Duration
@@ -54,10 +54,10 @@ final class StallWatch: Sendable {
             labels: ["what"])
     }
 
-    /// The last stalls, the latest first.
+    /// The most recent stalls, the latest first.
     var stalls: [Stall] { state.withLock { $0.stalls } }
 
-    /// Looks at each probe; what is probed no more hangs no more.
+    /// Checks each probe; stalls of probes that are no longer listed end.
     func check(_ probes: [Probe]) {
         for probe in probes {
             let age = probe.age ?? .zero
@@ -69,7 +69,7 @@ final class StallWatch: Sendable {
             case (false, .some(let known)):
                 state.withLock { $0.current[id] = nil }
                 update(known) {
-                    // It has answered between the last look and this one.
+                    // It responded between the previous check and this one.
                     $0.duration = max($0.duration, self.time.now - known.since - age)
                     $0.isOver = true
                 }
@@ -120,7 +120,7 @@ final class StallWatch: Sendable {
         return first
     }
 
-    /// The thread that ran the last probe, then those of the same name if there is a pool of them.
+    /// The thread that ran the last probe, then those of the same name if it belongs to a pool.
     private static func threads(of probe: Probe) -> [Int32] {
         let last = probe.lastThread
         guard probe.target.threads == .pool else { return last.map { [$0] } ?? [] }

@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stack of a thread that does not answer, with names.
+// The symbolized stack of a hung thread.
 
 internal import COutriderRuntime
 internal import COutriderStack
 internal import OutriderProfile
 
-/// What a thread was doing at one moment.
+/// A thread and its stack at one moment.
 struct ThreadStack: Sendable {
-    /// The thread's number in the kernel.
+    /// The kernel's id of the thread.
     let thread: Int32
-    /// Its name, as the kernel has it.
+    /// Its name in the kernel.
     let name: String
-    /// What the kernel said of it before it was asked: `S (sleeping)`, and the system call it was in.
+    /// Its state before the capture, from the kernel: `S (sleeping)`, and its system call.
     let state: String
-    /// Functions, innermost first, as people write them.
+    /// Functions, innermost first, demangled.
     let functions: [String]
-    /// Whether it was running a job of Swift's or a block of Dispatch's main queue.
+    /// Whether it was running a Swift job or a block of Dispatch's main queue.
     let runsJob: Bool
 
     private static let depth = Int(OUTRIDER_STACK_DEPTH)
 
-    /// Makes ready to capture; false if somebody else has to have SIGPROF.
+    /// Prepares for captures; false if other code uses SIGPROF.
     static func prepare() -> Bool {
         outrider_stack_prepare_tables()
         return outrider_capture_prepare() != 0
     }
 
-    /// Captures the stack of a thread, by a signal to it.
+    /// Captures the stack of a thread by sending it a signal.
     ///
-    /// - Returns: nil if the thread has ended; a stack without functions if it did not answer within
-    ///   `patience`.
+    /// - Returns: nil if the thread has ended; a stack without functions if it did not respond
+    ///   within `patience`.
     static func capture(_ thread: Int32, within patience: Duration) -> ThreadStack? {
-        // Before the signal, which wakes it.
+        // Read before the signal, which wakes the thread.
         let name = comm(of: thread)
         let state = state(of: thread)
         outrider_stack_prepare_tables()
         var addresses = [UInt](repeating: 0, count: depth)
         var count = 0
-        // SAFETY: the C side writes at most as many as it is told there is room for.
+        // SAFETY: the C function writes at most `depth` addresses, for which there is room.
         let result = unsafe outrider_capture(
             thread, UInt32(clamping: Int64(patience / .milliseconds(1))), &addresses, depth, &count)
         if result == OUTRIDER_CAPTURE_NO_THREAD { return nil }

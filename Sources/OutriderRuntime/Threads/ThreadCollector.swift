@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPU time and run-queue delay by groups of threads.
 //
-// Three files a thread, some 12 µs each: so they are read beside the scrapes, ever less often with more
-// threads (BackgroundReading).
+// Reads three files per thread, some 12 µs each, so they are read in the background, less often
+// with more threads (BackgroundReading).
 
 public import OutriderMetrics
 package import OutriderThreading
@@ -15,16 +15,16 @@ package import OutriderThreading
     internal import Darwin
 #endif
 
-/// Threads by name: how many, their CPU time, and how long they waited for a processor.
+/// Threads by name: their number, CPU time, and time spent waiting for a processor.
 ///
-/// Digits in names are folded, so that the threads of a pool are one group; groups past 50 are one.
-/// Linux alone. Thread-safe.
+/// Digits in names are folded, so that the threads of a pool form one group; beyond 50 groups,
+/// further ones are merged. Linux only. Thread-safe.
 public struct ThreadCollector: Collector {
     static let readingName = "threads"
 
     let reading: BackgroundReading<ThreadGroups>
 
-    /// A collector for the threads of this process.
+    /// Creates a collector for the threads of this process.
     public init(proc: String = "/proc") {
         self.init(
             proc: proc, failures: SourceFailures(), pauses: ReadingPauses(of: Self.readingName))
@@ -59,12 +59,12 @@ public struct ThreadCollector: Collector {
         "process_run_queue_seconds_total",
         help: "Time that all threads were ready to run and waited for a processor, in seconds.")
 
-    /// The four families.
+    /// All metric families.
     public var families: [CollectedFamily] {
         [Self.count, Self.cpu, Self.delay, Self.processDelay]
     }
 
-    /// Adds the sums of the last look.
+    /// Adds the sums of the last reading.
     public func collect(into samples: inout CollectedSamples) {
         guard let groups = reading.latestOrFirst()?.value else { return }
         let ticksPerSecond = Double(max(1, sysconf(Int32(_SC_CLK_TCK))))
@@ -82,7 +82,7 @@ public struct ThreadCollector: Collector {
     }
 }
 
-/// Looks at the threads of a process, one look at a time.
+/// Reads the threads of a process, one pass at a time.
 final class ThreadSource: Sendable {
     private let directory: String
     private let failures: SourceFailures
@@ -95,9 +95,10 @@ final class ThreadSource: Sendable {
         self.pauses = pauses
     }
 
-    /// Reads the files of each thread; nil, and counted, if they are not there or switched off.
+    /// Reads the files of each thread; nil, and counted, if they are missing or switched off.
     ///
-    /// The sums are added up outside of the lock, since a fork(2) of the host's waits while one is held.
+    /// The sums are computed outside the lock, because a fork(2) of the service waits for a held
+    /// lock.
     func look() -> ThreadGroups? {
         guard pauses.mayRead(Self.statSource) else {
             failures.count(Self.statSource, .switchedOff)
@@ -123,7 +124,7 @@ final class ThreadSource: Sendable {
 
     private static func source(of file: String) -> String { "self/task/\(file)" }
 
-    /// A thread; nil if it has ended meanwhile.
+    /// The account of a thread; nil if it has ended.
     private func thread(_ number: Int32) -> ThreadGroups.Thread? {
         guard let status = parsed("stat", of: number, { ProcessStatus($0) }),
             case .success(let name) = file("comm", of: number, limit: 256)

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// The threads of a process in groups by name, with sums that never fall.
+// Groups of threads by name, with sums that never decrease.
 //
-// A thread that ends takes its account with it. So what each thread has used since it was last seen is
-// added to the sum of its group, and sums stay. What a thread used between the last look and its end is
-// not seen; the whole process' CPU time has it.
+// The account of a thread disappears when it ends. So the amount that each thread used since the
+// last pass is added to the sum of its group, and sums are kept. The amount that a thread used
+// between the last pass and its end is missing; the CPU time of the whole process includes it.
 
 /// Sums of CPU time and delay by groups of threads.
 package struct ThreadGroups: Sendable {
-    /// Groups that are kept apart; threads with further names are one group.
+    /// Maximum number of groups; threads with further names share one group.
     package static let groupLimit = 50
-    /// Threads that are looked at; more are counted as skipped.
+    /// Maximum number of threads read; further ones are counted as skipped.
     package static let threadLimit = 10_000
-    /// The group of those for whom there is no other.
+    /// The group of all threads beyond the limit.
     package static let overflow = "_OVERFLOW"
 
     /// What a thread has used so far.
     package struct Account: Sendable, Equatable {
         package var userTicks = 0
         package var systemTicks = 0
-        /// Ready to run, and waiting for a processor; nil where the kernel does not tell.
+        /// Time spent ready to run and waiting for a processor; nil if the kernel does not report
+        /// it.
         package var delayNanoseconds: Int?
 
         package init(userTicks: Int = 0, systemTicks: Int = 0, delayNanoseconds: Int? = nil) {
@@ -28,10 +29,10 @@ package struct ThreadGroups: Sendable {
         }
     }
 
-    /// A thread at one look.
+    /// A thread in one pass.
     package struct Thread: Sendable {
         let number: Int32
-        /// In clock ticks after boot; the number alone may come again.
+        /// In clock ticks after boot; thread ids are reused.
         let startTicks: Int
         let name: String
         let account: Account
@@ -57,23 +58,25 @@ package struct ThreadGroups: Sendable {
         let startTicks: Int
     }
 
-    /// The groups that were ever seen.
+    /// All groups seen so far.
     package private(set) var groups: [String: Group] = [:]
     private var last: [Identity: Account] = [:]
 
-    /// Threads of which the last account is kept; for tests.
+    /// Number of threads whose last account is kept; for tests.
     package var accountCount: Int { last.count }
 
-    /// No thread was seen yet.
+    /// Creates empty groups.
     package init() {}
 
-    /// Waiting for a processor, of all threads together; nil where the kernel does not tell.
+    /// Total time spent waiting for a processor, of all threads; nil if the kernel does not report
+    /// it.
     package var delayNanoseconds: Int? {
         let known = groups.values.compactMap(\.delayNanoseconds)
         return known.isEmpty ? nil : known.reduce(0, +)
     }
 
-    /// A thread's name with each run of digits folded to one `N`: workers of a pool are one group.
+    /// Folds each run of digits in a thread's name to one `N`, so that the workers of a pool form
+    /// one group.
     package static func fold(_ name: String) -> String {
         var folded = ""
         var wasDigit = false
@@ -86,7 +89,7 @@ package struct ThreadGroups: Sendable {
         return folded.isEmpty ? "(unnamed)" : folded
     }
 
-    /// Adds what every thread has used since the look before.
+    /// Adds what every thread has used since the previous pass.
     package mutating func note(_ threads: [Thread]) {
         for name in groups.keys { groups[name]?.count = 0 }
         var seen: [Identity: Account] = [:]
