@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stacks of a profile by the names of their frames, in order.
+// The stacks of a profile by the names of their frames, sorted.
 //
-// Frames of one function are one frame here, wherever in the function they are. Numbers stand for names, so that
-// two stacks are compared without their text: a function's number is its rank among the names, and those
-// without a name come behind, each address for itself.
+// Frames of one function are treated as one frame, wherever in the function they are. Names are
+// represented by numbers, so that stacks are compared without text: a function's number is its rank
+// among the names. Addresses without a name follow, each with its own number.
 
-/// Stacks as sequences of numbered names, outermost first.
+/// Stacks as sequences of name numbers, outermost first.
 struct NamedStacks {
     private static let unknownStack = "[unknown stack]"
 
-    /// The stacks that have samples, by their names from the outermost on; those of equal names are neighbours.
+    /// The stacks that have samples, sorted by their names from the outermost frame; stacks with
+    /// equal names are neighbours.
     let order: [Int32]
     private let table: SampleTable
     private let symbols: Symbols
-    /// The names of functions, sorted, and that of a stack without frames.
+    /// The sorted names of functions, including the one for a stack without frames.
     private let names: [String]
     private let unknown: UInt32
-    /// The number of the name of each address of the table.
+    /// The name number of each address of the table.
     private let numbers: [UInt32]
 
     init(_ table: SampleTable, _ symbols: Symbols) {
@@ -29,7 +30,7 @@ struct NamedStacks {
         let ofFunctions = symbols.functions.map { ranks[$0.readable] ?? 0 }
         let unknown = ranks[Self.unknownStack] ?? 0
         self.unknown = unknown
-        // An address that symbols do not have is behind all others.
+        // Addresses without symbols follow all others.
         var next = UInt32(names.count + symbols.addresses.count)
         let numbers = table.addresses.map { address in
             if let place = symbols.place(of: address) {
@@ -74,10 +75,10 @@ struct NamedStacks {
         return left.count < right.count
     }
 
-    /// How many frames a stack has; one without any has the frame `[unknown stack]`.
+    /// Number of frames of a stack; one without frames has the frame `[unknown stack]`.
     func depth(_ stack: Int32) -> Int { max(1, table.range(ofStack: Int(stack)).count) }
 
-    /// The number of the name of a frame; 0 is the outermost.
+    /// The name number of a frame; depth 0 is the outermost.
     func number(_ stack: Int32, _ depth: Int) -> UInt32 {
         let range = table.range(ofStack: Int(stack))
         return range.isEmpty
@@ -92,7 +93,7 @@ struct NamedStacks {
         return symbols.label(table.addresses[Int(table.frames[range.upperBound - 1 - depth])])
     }
 
-    /// How many outermost frames two stacks have in common.
+    /// Number of outermost frames that two stacks have in common.
     func common(_ left: Int32, _ right: Int32) -> Int {
         var depth = 0
         while depth < self.depth(left), depth < self.depth(right),
@@ -103,7 +104,7 @@ struct NamedStacks {
         return depth
     }
 
-    /// The values of each stack in sum over its labels, each value of a row as `take` makes it.
+    /// The values of each stack, summed over its labels; `take` transforms each value first.
     func sums(_ take: (Int64) -> Int64) -> [Int64] {
         let width = table.width
         var sums = [Int64](repeating: 0, count: table.stackCount * width)

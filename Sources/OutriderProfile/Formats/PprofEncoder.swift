@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// `profile.proto`, the format of `go tool pprof`, Parca and Pyroscope.
+// An encoder for `profile.proto`, the format of `go tool pprof`, Parca and Pyroscope.
 //
-// Names are sent, since this process is the only place that is sure to have the right files and can
-// demangle Swift; mappings with build ids are sent all the same, for those who have debug information.
-// Source: github.com/google/pprof, proto/profile.proto and proto/README.md.
+// Names are included, because only this process is sure to have the right files and can demangle
+// Swift. Mappings with build ids are included too, for readers with debug information. Source:
+// github.com/google/pprof, proto/profile.proto and proto/README.md.
 
 internal import OutriderWire
 
-/// Writes one profile, compressed as it goes.
+/// Writes one profile, compressing it as it goes.
 struct PprofEncoder {
-    /// Where samples go whose stack nobody knows.
+    /// The function name of unknown stacks and addresses.
     private static let unknownStack = "[unknown stack]"
-    /// Bytes that are compressed at once.
+    /// Bytes that are compressed at a time.
     private static let chunk = 64 << 10
 
     private let profile: Profile
@@ -22,7 +22,7 @@ struct PprofEncoder {
     private var numbers: [String: Int64] = ["": 0]
     private var functions: [String: UInt64] = [:]
 
-    /// The profile as bytes, gzipped; as they are should memory be short.
+    /// Returns the profile as gzipped bytes; uncompressed if memory is short.
     static func encode(_ profile: Profile, _ symbols: Symbols) -> [UInt8] {
         var encoder = PprofEncoder(profile: profile, symbols: symbols)
         encoder.write()
@@ -34,7 +34,7 @@ struct PprofEncoder {
         self.symbols = symbols
     }
 
-    /// Adds a message, and hands over what has come together.
+    /// Adds a message, and compresses the output once a chunk is complete.
     private mutating func add(_ field: UInt64, _ message: WireWriter) {
         output.add(field, message)
         flush(from: Self.chunk)
@@ -57,7 +57,8 @@ struct PprofEncoder {
         output.add(12, profile.period)
         output.add(13, packed: profile.comments.map { string($0) })
         output.add(14, string(profile.defaultSampleType))
-        // Last, as everything before it adds to it; a reader may not mind the order.
+        // The strings come last, because everything before adds to them; readers must accept any
+        // order.
         for string in strings {
             output.add(6, string)
             flush(from: Self.chunk)
@@ -65,7 +66,8 @@ struct PprofEncoder {
         flush(from: 0)
     }
 
-    /// Locations are numbered in the order of the addresses, so that two profiles of one process number them alike.
+    /// Numbers locations in the order of the addresses, so that two profiles of a process number
+    /// them alike.
     private mutating func writeSamples() {
         let table = profile.table
         let unknown = UInt64(symbols.addresses.count) + 1
@@ -104,7 +106,7 @@ struct PprofEncoder {
         }
     }
 
-    /// The number of a string.
+    /// The index of a string.
     private mutating func string(_ text: String) -> Int64 {
         if let number = numbers[text] { return number }
         let number = Int64(strings.count)
@@ -130,7 +132,7 @@ struct PprofEncoder {
         message.add(4, module.fileOffset)
         message.add(5, string(module.path))
         message.add(6, string(module.buildID))
-        // Where no function is known, a reader may find some itself.
+        // If no function is known, a reader may find some itself.
         message.add(7, isNamed)
         return message
     }
@@ -139,7 +141,7 @@ struct PprofEncoder {
         var message = WireWriter()
         message.add(1, UInt64(place) + 1)
         if let module = symbols.module(at: place) { message.add(2, UInt64(module) + 1) }
-        // Of the call, which is before the address that it returns to.
+        // The address of the call, which is before its return address.
         message.add(3, UInt64(symbols.addresses[place] &- 1))
         if let function = symbols.function(at: place) {
             let name = symbols.functions[function]

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forms in which a profile can be read.
+// The output formats of a profile.
 
 internal import OutriderThreading
 
-/// A form in which a profile can be read.
+/// An output format of a profile.
 public enum ProfileFormat: String, CaseIterable, Sendable {
     /// `profile.proto`, gzipped, for `go tool pprof`, Parca and Pyroscope.
     case pprof
-    /// Text for people: Go's `debug=1`.
+    /// Human-readable text: Go's `debug=1`.
     case text
-    /// A line for each stack, for scripts that draw flame graphs.
+    /// One line per stack, for scripts that draw flame graphs.
     case collapsed
-    /// A page that draws a flame graph by itself.
+    /// A self-contained page that draws a flame graph.
     case flamegraph
 }
 
 extension Profile {
-    /// The profile as bytes, with the names of functions.
+    /// The profile as bytes in a format, with function names.
     ///
-    /// Reads the symbol tables of the program and its libraries, some tens of milliseconds for each the
-    /// first time; call it where that may take its time. Takes under 16 MB of memory besides the symbol tables,
-    /// however many samples there are: text has 4 MiB at most, and sums up what it leaves out; a flame graph has
-    /// 20,000 branches. Thread-safe.
+    /// Reads the symbol tables of the program and its libraries, which takes some tens of
+    /// milliseconds for each the first time; do not call it where latency matters. Takes under 16
+    /// MB of memory in addition to the symbol tables, however many samples there are: text is
+    /// limited to 4 MiB and summarises what it leaves out; a flame graph is limited to 20,000
+    /// branches. Thread-safe.
     ///
     /// - Parameters:
-    ///   - format: The form.
-    ///   - title: What the profile is of, for those forms that are for people.
+    ///   - format: The output format.
+    ///   - title: The subject of the profile, for the formats read by people.
     public func rendered(as format: ProfileFormat, title: String) -> [UInt8] {
         OwnWork.run {
             let profile = followingLibraries()
@@ -34,7 +35,7 @@ extension Profile {
         }
     }
 
-    /// The same with names that are known already.
+    /// The same with symbols that are already known.
     package func rendered(
         as format: ProfileFormat, title: String, _ symbols: Symbols
     ) -> [UInt8] {

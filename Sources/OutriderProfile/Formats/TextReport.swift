@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A profile for people and for scripts: Go's `debug=1`, and one line for each stack.
+// A profile as text: Go's `debug=1`, and collapsed stacks with one line each.
 
-/// Text for people.
+/// The human-readable format.
 enum TextReport {
-    /// The profile with its largest stacks first.
+    /// Renders the profile with its largest stacks first.
     ///
-    /// A heap profile has the numbers of Go's: in use, then allocated, objects before bytes.
+    /// The columns of a heap profile are Go's: in use, then allocated, objects before bytes.
     static func render(_ profile: Profile, _ symbols: Symbols, title: String) -> [UInt8] {
         let table = profile.table
         var output: [UInt8] = []
@@ -63,7 +63,7 @@ enum TextReport {
         return totals
     }
 
-    /// The rows, those of the largest values first.
+    /// The rows, largest values first.
     private static func ordered(_ profile: Profile) -> [Int] {
         let table = profile.table
         let main = profile.defaultIndex
@@ -84,13 +84,14 @@ enum TextReport {
         output.append(contentsOf: text.utf8)
     }
 
-    /// Without line ends, which a label may have.
+    /// Replaces line ends, which a label may contain.
     private static func oneLine(_ text: String) -> String {
         text.contains(where: \.isNewline) ? String(text.map { $0.isNewline ? " " : $0 }) : text
     }
 }
 
-/// Collapsed stacks: outermost frame first, semicolons between, a blank and the value.
+/// Collapsed stacks: frames from the outermost, separated by semicolons, then a blank and the
+/// value.
 enum CollapsedStacks {
     private static let leftOut = "[smaller stacks, left out]"
 
@@ -99,11 +100,12 @@ enum CollapsedStacks {
         var value: Int64
     }
 
-    /// The stacks in the order of their functions' names; those whose value is not positive are left out.
+    /// Renders the stacks in the order of their functions' names; stacks without a positive value
+    /// are left out.
     static func render(_ profile: Profile, _ symbols: Symbols) -> [UInt8] {
         let stacks = NamedStacks(profile.table, symbols)
         let lines = lines(stacks, profile)
-        // The largest, as far as there is room.
+        // Keep the largest stacks, as far as there is room.
         var room = ProfileFormat.textLimit
         var isKept = [Bool](repeating: false, count: lines.count)
         for line in lines.indices.sorted(by: { lines[$0].value > lines[$1].value }) {
@@ -169,17 +171,17 @@ enum CollapsedStacks {
 }
 
 extension ProfileFormat {
-    /// Bytes of text, roughly; what is smaller than all of it is left out and summed up.
+    /// Approximate maximum size of text, in bytes; the smallest stacks are left out and summed up.
     static let textLimit = 4 << 20
 }
 
 extension Profile {
-    /// The number of the sample type that a reader looks at first.
+    /// The index of the default sample type.
     var defaultIndex: Int {
         sampleTypes.firstIndex { $0.type == defaultSampleType } ?? max(0, sampleTypes.count - 1)
     }
 
-    /// Whether it has the four values of a heap profile.
+    /// Whether it has the four sample types of a heap profile.
     var isHeap: Bool {
         sampleTypes.map(\.type) == ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]
     }

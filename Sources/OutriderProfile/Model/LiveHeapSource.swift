@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who knows how much of the heap is in use.
+// A source of the size of the live heap.
 
-/// A source of profiles that can tell how much of the heap is in use.
+/// A source of profiles that can also report how much of the heap is in use.
 ///
-/// An agent that has one parts resident memory by it (`process_memory_part_bytes`).
+/// An agent with such a source uses it to divide resident memory into parts
+/// (`process_memory_part_bytes`).
 public protocol LiveHeapSource: Sendable {
-    /// Bytes in blocks that were allocated and not freed, by an estimate; nil while there is none.
+    /// Estimated bytes in blocks allocated and not freed; nil if there is no estimate.
     var liveHeapBytes: Int? { get }
 }

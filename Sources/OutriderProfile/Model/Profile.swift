@@ -1,41 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every profile is: stacks, and what was measured at each of them.
+// The model of every profile: stacks, and the values measured at each of them.
 //
-// Values only: no clock, no I/O, no names. Stacks stay addresses until somebody reads the profile, as
-// names cost more than everything else together. An address is one of the moment: those in libraries that were
-// unloaded meanwhile are moved before they are compared or named (``Profile/followingLibraries()``).
+// Plain values: no clock, no I/O, no names. Stacks stay addresses until the profile is rendered,
+// because names cost more than everything else together. An address is only valid at one moment:
+// addresses in libraries unloaded since then are moved before they are compared or named
+// (``Profile/followingLibraries()``).
 
-/// Stacks of this process, and values for each.
+/// Stacks of this process, with values for each.
 public struct Profile: Sendable {
-    /// What a value counts, and in what: `inuse_space` in `bytes`.
+    /// The meaning and unit of a value: `inuse_space` in `bytes`.
     public struct ValueType: Hashable, Sendable {
-        /// What is counted.
+        /// The quantity.
         public let type: String
         /// The unit: `count`, `bytes`, `nanoseconds`.
         public let unit: String
 
-        /// A type and its unit.
+        /// Creates a value type.
         public init(_ type: String, _ unit: String) {
             self.type = type
             self.unit = unit
         }
     }
 
-    /// Something more that is known of a sample.
+    /// Additional information about a sample.
     public struct Label: Hashable, Sendable {
-        /// Its name.
+        /// The name of the label.
         public let key: String
-        /// Its value.
+        /// The value of the label.
         public let value: String
 
-        /// A label.
+        /// Creates a label.
         public init(_ key: String, _ value: String) {
             self.key = key
             self.value = value
         }
     }
 
-    /// A stack and its values.
+    /// A stack with its values.
     public struct Sample: Sendable {
         /// Return addresses, innermost first.
         public let stack: [UInt]
@@ -45,31 +46,32 @@ public struct Profile: Sendable {
         public internal(set) var values: [Int64]
     }
 
-    /// What the values of each sample are.
+    /// The types of the values of each sample.
     public let sampleTypes: [ValueType]
-    /// The type that a reader looks at first.
+    /// The type that readers show by default.
     public let defaultSampleType: String
-    /// Between which events samples were taken, and in what unit.
+    /// The quantity and unit that ``period`` is measured in.
     public let periodType: ValueType
-    /// The mean distance of two samples, in the unit of ``periodType``.
+    /// The mean distance between two samples, in the unit of ``periodType``.
     public let period: Int64
-    /// When it was taken, or began, in nanoseconds since the epoch; 0 if nobody knows.
+    /// When it was taken or started, in nanoseconds since the epoch; 0 if unknown.
     public var timeNanoseconds: Int64 = 0
-    /// How long it covers, in nanoseconds; 0 for a moment.
+    /// The span that it covers, in nanoseconds; 0 for a moment.
     public var durationNanoseconds: Int64 = 0
-    /// Remarks for the reader.
+    /// Comments for the reader.
     public var comments: [String] = []
-    /// Every stack once for each set of labels, in the order in which they were added.
+    /// The samples, one for each stack and set of labels, in the order in which they were added.
     ///
-    /// Made anew at each use: some 100 bytes and 8 for each frame of each sample.
+    /// Computed at each access: takes some 100 bytes per sample and 8 per frame.
     public var samples: [Sample] { table.samples }
 
-    /// The samples as they are kept.
+    /// The samples in compact form.
     package var table: SampleTable
-    /// How many libraries had been unloaded when it was made: addresses that are added later are no older.
+    /// Number of libraries unloaded before it was created: addresses added later are at least as
+    /// recent.
     var unloads: UInt64
 
-    /// A profile without samples.
+    /// Creates a profile without samples.
     public init(
         sampleTypes: [ValueType], defaultSampleType: String, periodType: ValueType, period: Int64
     ) {
@@ -81,10 +83,10 @@ public struct Profile: Sendable {
         unloads = ModuleHistory.unloads
     }
 
-    /// Adds values to a stack; those of the same stack and labels are summed up.
+    /// Adds values to a stack; values of the same stack and labels are summed up.
     ///
-    /// Missing values count as 0, and those for which there is no type are left out. A sum that
-    /// does not fit stays at the largest number.
+    /// Missing values count as 0, and surplus values are ignored. A sum that overflows stays at the
+    /// limit of `Int64`.
     ///
     /// - Parameter stack: Return addresses, innermost first.
     public mutating func add(stack: [UInt], values: [Int64], labels: [Label] = []) {
@@ -92,9 +94,9 @@ public struct Profile: Sendable {
         table.add(stack: number, labels: table.labelSet(labels), values)
     }
 
-    /// What has changed since an earlier profile of the same kind.
+    /// The difference from an earlier profile of the same kind.
     ///
-    /// Values may be negative, as of what is in use; samples without any change are left out.
+    /// Values may be negative, for example memory in use; samples without any change are left out.
     public func subtracting(_ earlier: Profile) -> Profile {
         var difference = followingLibraries()
         difference.timeNanoseconds = earlier.timeNanoseconds

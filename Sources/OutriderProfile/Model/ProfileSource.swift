@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The seam for profiles: who samples knows nothing of formats, names, sessions or HTTP.
+// The interface of samplers, which are independent of formats, symbols, sessions and HTTP.
 
-/// A kind of profile, which has a page of its own.
+/// A kind of profile, served on its own page.
 public struct ProfileKind: Hashable, Sendable {
-    /// The last part of its path, in lower-case letters.
+    /// The last component of its path, in lower-case letters.
     ///
     /// `heap` for `/debug/pprof/heap`.
     public let name: String
-    /// What it shows, in a few words, for the list of profiles.
+    /// A short description for the list of profiles.
     public let summary: String
-    /// The sample type that a reader looks at first.
+    /// The sample type that readers show by default.
     public let defaultSampleType: String
 
-    /// A kind of profile.
+    /// Creates a kind of profile.
     public init(_ name: String, summary: String, defaultSampleType: String) {
         self.name = name
         self.summary = summary
@@ -20,25 +20,25 @@ public struct ProfileKind: Hashable, Sendable {
     }
 }
 
-/// Something that knows profiles of this process.
+/// A source of profiles of this process.
 ///
-/// Give it to the agent: `Agent.start(profiles: [HeapProfiler()])`. A source that is a `Collector`
-/// too is added to the agent's registry. Must be thread-safe; snapshots may overlap.
+/// Pass it to the agent: `Agent.start(profiles: [HeapProfiler()])`. If it is also a `Collector`,
+/// the agent adds it to its registry. Must be thread-safe; snapshots may overlap.
 public protocol ProfileSource: Sendable {
-    /// What it has; read once, when the agent starts.
+    /// The kinds that it provides; read once, when the agent starts.
     var kinds: [ProfileKind] { get }
 
-    /// Called once when an agent that serves it starts; does nothing unless it is written.
+    /// Called once when an agent that serves it starts; the default implementation does nothing.
     ///
-    /// - Parameter log: Says a line in the agent's log. `isError` where what was asked for does not
-    ///   work.
+    /// - Parameter log: Writes a line to the agent's log. `isError` is true if a requested feature
+    ///   does not work.
     func start(log: @escaping @Sendable (_ isError: Bool, _ message: String) -> Void)
 
-    /// What is known at this moment, since the process started.
+    /// Takes a profile of everything since the process started.
     ///
-    /// A reader who asks for a span of time gets the difference of two.
+    /// A request for a span of time gets the difference of two snapshots.
     ///
-    /// - Throws: ``ProfileUnavailable`` when there is none to be had.
+    /// - Throws: ``ProfileUnavailable`` if there is no profile.
     func snapshot(of kind: ProfileKind) throws(ProfileUnavailable) -> Profile
 }
 
@@ -47,12 +47,12 @@ extension ProfileSource {
     public func start(log: @escaping @Sendable (_ isError: Bool, _ message: String) -> Void) {}
 }
 
-/// Why there is no profile, and what to do.
+/// The reason why a profile is unavailable, and what to do.
 public struct ProfileUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The reason, for a person.
+    /// The reason, as a sentence.
     public let description: String
 
-    /// A reason.
+    /// Creates an error with a reason.
     public init(_ reason: String) {
         description = reason
     }

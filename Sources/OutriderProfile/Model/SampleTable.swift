@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// The samples of a profile in flat arrays: an address once, a stack once, and four bytes for each frame.
+// The samples of a profile in flat arrays: addresses and stacks without duplicates, four bytes per
+// frame.
 //
-// A sampler at its limits has 16,384 stacks with a million frames. As arrays of their own, with a dictionary to find
-// them, they took 20 MB.
+// A sampler at its limits has 16,384 stacks with a million frames. As separate arrays, with a
+// dictionary to find them, they took 20 MB.
 
 /// The samples of a profile.
 package struct SampleTable: Sendable {
     /// A stack with a set of labels.
     package struct Row: Sendable {
-        /// The number of the stack.
+        /// The index of the stack.
         package let stack: Int32
-        /// The number of the set of labels.
+        /// The index of the set of labels.
         package let labels: Int32
     }
 
-    /// Values of each row.
+    /// Number of values per row.
     package let width: Int
-    /// Every address once, in the order in which they came.
+    /// The addresses without duplicates, in the order in which they were added.
     package private(set) var addresses: [UInt] = []
-    /// The stacks one behind the other, innermost frames first, as indices of ``addresses``.
+    /// The stacks one after another, innermost frames first, as indices into ``addresses``.
     package private(set) var frames: [UInt32] = []
-    /// Where each stack begins in ``frames``, and where the last one ends.
+    /// The start of each stack in ``frames``, and the end of the last one.
     private var starts: [Int32] = [0]
-    /// Every stack once for each set of labels.
+    /// One row for each stack and set of labels.
     package private(set) var rows: [Row] = []
-    /// The values of all rows, ``width`` of each.
+    /// The values of all rows, ``width`` per row.
     package private(set) var values: [Int64] = []
-    /// Every set of labels once, each sorted by key.
+    /// The sets of labels without duplicates, each sorted by key.
     package private(set) var labelSets: [[Profile.Label]] = []
 
     private var addressIndex = NumberIndex()
@@ -36,15 +37,15 @@ package struct SampleTable: Sendable {
 
     init(width: Int) { self.width = width }
 
-    /// How many stacks there are.
+    /// Number of stacks.
     package var stackCount: Int { starts.count - 1 }
 
-    /// The frames of a stack, as indices of ``frames``.
+    /// The frames of a stack, as indices into ``frames``.
     package func range(ofStack number: Int) -> Range<Int> {
         Int(starts[number])..<Int(starts[number + 1])
     }
 
-    /// The samples one by one.
+    /// The samples as separate values.
     var samples: [Profile.Sample] {
         rows.indices.map { row in
             Profile.Sample(
@@ -54,7 +55,7 @@ package struct SampleTable: Sendable {
         }
     }
 
-    /// The addresses of rows, sorted.
+    /// The addresses that rows refer to, sorted.
     package var usedAddresses: [UInt] {
         var isUsed = [Bool](repeating: false, count: addresses.count)
         for row in rows {
@@ -69,7 +70,7 @@ package struct SampleTable: Sendable {
 
     // MARK: - Adding
 
-    /// Makes room for so many frames in so many stacks, so that the arrays do not grow by doubling.
+    /// Reserves room for frames and stacks, so that the arrays do not grow by doubling.
     package mutating func reserve(frames: Int, stacks: Int) {
         self.frames.reserveCapacity(frames)
         starts.reserveCapacity(stacks + 1)
@@ -77,14 +78,14 @@ package struct SampleTable: Sendable {
         values.reserveCapacity(stacks * width)
     }
 
-    /// The number of a stack, whose addresses `address` returns by their place in it, innermost first.
+    /// Returns the index of a stack; `address` returns the address at a depth, innermost first.
     package mutating func stack(_ depth: Int, _ address: (Int) -> UInt) -> Int32 {
         let start = frames.count
         for place in 0..<depth { frames.append(index(of: address(place))) }
         return numberOfLastFrames(from: start)
     }
 
-    /// Makes the frames from `start` on a stack, or forgets them if it is known.
+    /// Turns the frames from `start` on into a stack, or removes them if that stack is known.
     private mutating func numberOfLastFrames(from start: Int) -> Int32 {
         let depth = frames.count - start
         let known = stackIndex.find(hash(start, depth)) { number in
@@ -110,7 +111,7 @@ package struct SampleTable: Sendable {
         return Int32(number)
     }
 
-    /// An index out of its place, so that it can change while the rest of the table is read.
+    /// Moves an index out, so that it can change while the rest of the table is read.
     private static func take(_ index: inout NumberIndex) -> NumberIndex {
         let taken = index
         index = NumberIndex()
@@ -136,7 +137,7 @@ package struct SampleTable: Sendable {
         return UInt32(number)
     }
 
-    /// The number of a set of labels.
+    /// Returns the index of a set of labels.
     package mutating func labelSet(_ labels: [Profile.Label]) -> Int32 {
         let labels = labels.count > 1 ? labels.sorted { $0.key < $1.key } : labels
         if let known = labelNumbers[labels] { return known }
@@ -171,7 +172,7 @@ package struct SampleTable: Sendable {
         NumberIndex.mix(UInt(UInt32(bitPattern: stack)) << 32 | UInt(UInt32(bitPattern: labels)))
     }
 
-    /// The sum; one that does not fit stays at the largest number.
+    /// The sum, clamped to the limits of `Int64`.
     static func sum(_ left: Int64, _ right: Int64) -> Int64 {
         let (sum, overflows) = left.addingReportingOverflow(right)
         return overflows ? (left < 0 ? .min : .max) : sum
@@ -179,7 +180,7 @@ package struct SampleTable: Sendable {
 
     // MARK: - Differences
 
-    /// Takes away the values of an earlier table, and leaves out the rows that have none then.
+    /// Subtracts the values of an earlier table, and removes the rows that become zero.
     mutating func subtract(_ earlier: SampleTable) {
         let indices = earlier.addresses.map { index(of: $0) }
         let sets = earlier.labelSets.map { labelSet($0) }
@@ -222,7 +223,7 @@ package struct SampleTable: Sendable {
         values.removeLast(values.count - kept * width)
     }
 
-    /// Replaces the addresses by others; two that become one stay two.
+    /// Replaces the addresses; two that become equal are merged.
     package mutating func replaceAddresses(_ replaced: [UInt]) {
         guard replaced.count == addresses.count, replaced != addresses else { return }
         var other = SampleTable(width: width)
@@ -238,9 +239,10 @@ package struct SampleTable: Sendable {
     }
 }
 
-/// Finds numbers by what they stand for, which is kept elsewhere: open addressing, 5 to 11 bytes for each.
+/// A hash index of numbers whose keys are stored elsewhere: open addressing, 5 to 11 bytes per
+/// number.
 struct NumberIndex: Sendable {
-    /// Numbers plus one, or 0 for a free slot: a power of two of them.
+    /// Numbers plus one, or 0 for a free slot; the size is a power of two.
     private var slots: [UInt32] = []
     private var count = 0
 
@@ -256,9 +258,9 @@ struct NumberIndex: Sendable {
         return nil
     }
 
-    /// Adds a number that is not there; `hashes` has those of the others.
+    /// Adds a number that is not present; `hashes` returns the hashes of the others.
     mutating func insert(_ number: Int, _ hash: UInt, _ hashes: (Int) -> UInt) {
-        // Three quarters full at most.
+        // At most three quarters full.
         if count * 4 >= slots.count * 3 {
             let before = slots
             slots = [UInt32](repeating: 0, count: max(16, before.count * 2))

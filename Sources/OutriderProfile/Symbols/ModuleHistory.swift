@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is loaded where, and what was: an address may be read long after its library has gone.
+// Loaded and unloaded modules: an address may be looked up long after its library was unloaded.
 
 internal import COutriderSymbols
 internal import OutriderThreading
 
-/// An executable segment of the program or of a library, as it is or was loaded.
+/// An executable segment of a loaded or unloaded program or library.
 package struct Module: Hashable, Sendable {
-    /// Its file.
+    /// The path of its file.
     package let path: String
     /// The executable segment in memory.
     package let addresses: Range<UInt>
-    /// All of its segments in memory.
+    /// All segments of the file in memory.
     package let image: Range<UInt>
-    /// What is added to the addresses of its file.
+    /// Added to addresses in the file.
     package let bias: UInt
-    /// Where the executable segment begins in the file.
+    /// Where the executable segment starts in the file.
     package let fileOffset: UInt64
-    /// The GNU build id in hexadecimal digits; empty if it has none.
+    /// The GNU build id in hexadecimal digits; empty if there is none.
     package let buildID: String
-    /// As the C side knows it, to read its symbols.
+    /// The C representation, for reading its symbols.
     private let place: ModulePlace
 
-    /// The last part of its path.
+    /// The last component of its path.
     package var name: String { path.split(separator: "/").last.map(String.init) ?? path }
 
     init?(_ module: outrider_module) {
@@ -35,7 +35,7 @@ package struct Module: Hashable, Sendable {
         place = ModulePlace(module)
     }
 
-    /// A module of which nothing but this is known; for tests.
+    /// Creates a module with only these properties, for tests.
     package init(path: String, addresses: Range<UInt>) {
         self.path = path
         self.addresses = addresses
@@ -56,7 +56,7 @@ package struct Module: Hashable, Sendable {
         hasher.combine(path)
     }
 
-    /// Calls `body` with the module in the C side's form.
+    /// Calls `body` with the C representation of the module.
     func withPlace<Result>(_ body: (outrider_module) -> Result) -> Result { body(place.module) }
 
     private static func text(_ module: outrider_module) -> String {
@@ -76,19 +76,19 @@ package struct Module: Hashable, Sendable {
     }
 }
 
-/// A reference, since the C side's form is over 1,000 bytes long.
+/// A reference, because the C representation is over 1,000 bytes long.
 private final class ModulePlace: Sendable {
     let module: outrider_module
 
     init(_ module: outrider_module) { self.module = module }
 }
 
-/// What is loaded in this process, and what was when somebody looked; thread-safe.
+/// The modules loaded in this process, now and at previous looks; thread-safe.
 package final class ModuleHistory: Sendable {
-    /// The one that every profile is named by.
+    /// The instance used for all profiles.
     package static let shared = ModuleHistory()
 
-    /// Modules that are remembered after they were unloaded.
+    /// Maximum number of unloaded modules kept.
     private static let limit = 256
 
     private struct State: Sendable {
@@ -103,7 +103,7 @@ package final class ModuleHistory: Sendable {
     private let loaded: @Sendable () -> [Module]
     private let moved: @Sendable () -> [Module]
 
-    /// What is loaded in this process; or what a test says is.
+    /// Creates a history of this process's modules; tests may pass their own.
     package init(
         generation: @escaping @Sendable () -> UInt64 = { ModuleHistory.currentGeneration },
         loaded: @escaping @Sendable () -> [Module] = { ModuleHistory.loadedModules() },
@@ -114,46 +114,48 @@ package final class ModuleHistory: Sendable {
         self.moved = moved
     }
 
-    /// Where the addresses of unloaded libraries are moved to, and above.
+    /// The lowest address that addresses of unloaded libraries are moved to.
     package static var firstMoved: UInt { 1 << 63 }
 
-    /// How many libraries were unloaded so far and had addresses that were moved.
+    /// Number of libraries unloaded so far whose addresses were moved.
     package static var unloads: UInt64 { outrider_modules_moves() }
 
-    /// Changes when something is loaded, unloaded or moved.
+    /// Changes when a module is loaded, unloaded or moved.
     private static var currentGeneration: UInt64 {
         outrider_modules_generation() &+ outrider_modules_moves() &* 0x9e37_79b9_7f4a_7c15
     }
 
-    /// Looks at what is loaded; a microsecond or two unless something has changed.
+    /// Updates the list of modules; takes a microsecond or two unless something has changed.
     ///
-    /// A library that comes and goes between two looks is never seen. A heap profiler looks at each
-    /// scrape and each profile.
+    /// A library that is loaded and unloaded between two looks is missed. A heap profiler calls
+    /// this at each scrape and each profile.
     package func look() {
         let generation = self.generation()
         let known = state.withLock { $0 }
         guard known.generation != generation else { return }
-        // Not under the lock, since a fork(2) of the host's waits while one is held.
+        // Not under the lock, because a fork(2) of the service waits for a held lock.
         let loaded = self.loaded()
         let moved = self.moved()
-        // A library that comes and goes in one place is remembered once, and not while it is loaded.
+        // A library that is repeatedly loaded at the same address is kept once, and not while it is
+        // loaded.
         let present = Set(loaded)
         let gone = known.current.filter { !present.contains($0) }
         let before = Set(gone)
         let others = known.former.filter { !present.contains($0) && !before.contains($0) }
         let former = Array((gone + others).prefix(Self.limit))
         state.withLock { state in
-            // Another look at the same time has found the same, or more.
+            // A concurrent look has found the same, or more.
             guard state.generation == known.generation else { return }
             state = State(generation: generation, current: loaded, former: former, moved: moved)
         }
     }
 
-    /// The modules of this moment, the program first, then those that were, where they were and where the addresses
-    /// moved to that heap profilers keep.
+    /// The current modules, the program first, then unloaded ones: first at their former addresses,
+    /// then at the addresses to which heap profilers have moved them.
     package var modules: [Module] { listing.modules }
 
-    /// The same, and which of them are former ones where they were: others may be loaded there now.
+    /// The same, with the range of unloaded modules at their former addresses: others may be loaded
+    /// there now.
     var listing: (modules: [Module], former: Range<Int>) {
         look()
         let state = state.withLock { $0 }
@@ -162,7 +164,7 @@ package final class ModuleHistory: Sendable {
     }
 
     package static func loadedModules() -> [Module] {
-        // A few more, should something be loaded meanwhile.
+        // A few more, in case a library is loaded in between.
         unsafe list(outrider_modules_list(nil, 0) + 16) { unsafe outrider_modules_list($0, $1) }
     }
 
@@ -177,7 +179,7 @@ package final class ModuleHistory: Sendable {
         _ room: Int, _ fill: (UnsafeMutablePointer<outrider_module>?, Int) -> Int
     ) -> [Module] {
         let list = unsafe [outrider_module](unsafeUninitializedCapacity: room) { memory, filled in
-            // SAFETY: the C side writes as many as there is room for, and returns how many there are.
+            // SAFETY: the C function writes at most `room` modules, and returns how many there are.
             filled = unsafe min(room, fill(memory.baseAddress, room))
         }
         return list.compactMap(Module.init)
@@ -185,13 +187,14 @@ package final class ModuleHistory: Sendable {
 }
 
 extension Profile {
-    /// The same with the addresses of libraries that were unloaded since then where those were moved to.
+    /// The same profile, with the addresses of libraries unloaded since then replaced by the moved
+    /// ones.
     func followingLibraries() -> Profile {
         let unloads = ModuleHistory.unloads
         if unloads == self.unloads { return self }
         var addresses = table.addresses
         unsafe addresses.withUnsafeMutableBufferPointer { addresses in
-            // SAFETY: the C side changes as many addresses as there are.
+            // SAFETY: the C function changes at most `count` addresses.
             unsafe outrider_modules_follow(addresses.baseAddress, addresses.count, self.unloads)
         }
         var followed = self

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// From return addresses to functions.
+// Resolves return addresses to functions.
 //
-// The names come from the files' own symbol tables, read when somebody asks and let go of again: those of a
-// Swift service are some tens of megabytes. The names that were found are kept.
+// Names come from the symbol tables of the files, which are read on demand and released again:
+// those of a Swift service take some tens of megabytes. The names found are cached.
 
 internal import COutriderSymbols
 internal import OutriderThreading
@@ -17,21 +17,21 @@ internal import OutriderThreading
 
 /// Finds names; thread-safe.
 package final class Symbolizer: Sendable {
-    /// The one that every profile is named by.
+    /// The instance used for all profiles.
     package static let shared = Symbolizer()
 
-    /// Bytes of names that are kept, roughly; past that all are let go of.
+    /// Approximate maximum size of cached names, in bytes; beyond that the cache is cleared.
     package static let limit = 8 << 20
-    /// What an address and a function cost besides the name.
+    /// Size of an address and of a function, without the name.
     private static let addressSize = 32
     private static let functionSize = 64
-    /// Longest name for people, in bytes.
+    /// Longest readable name, in bytes.
     private static let longestName = 2_048
 
-    /// The functions that are known of a module.
+    /// The known functions of a module.
     private struct Known: Sendable {
         var functions: [SymbolName] = []
-        /// The number of the function at an address; -1 where there is none.
+        /// The index of the function at an address; -1 if there is none.
         var numbers: [UInt: Int32] = [:]
 
         mutating func add(_ found: Found, _ addresses: [UInt]) {
@@ -43,10 +43,10 @@ package final class Symbolizer: Sendable {
         }
     }
 
-    /// What was found for some addresses of a module.
+    /// The result of a lookup of some addresses of a module.
     private struct Found: Sendable {
         var functions: [SymbolName] = []
-        /// The number of a function for each address; -1 where there is none.
+        /// The index of a function for each address; -1 if there is none.
         var numbers: [Int32] = []
 
         var size: Int {
@@ -62,31 +62,31 @@ package final class Symbolizer: Sendable {
     private let history: ModuleHistory
     private let known = Guarded(Cache())
 
-    /// A symbolizer with no names yet.
+    /// Creates a symbolizer with an empty cache.
     package init(history: ModuleHistory = .shared) {
         self.history = history
     }
 
-    /// Bytes of the names that are kept, roughly.
+    /// Approximate size of the cached names, in bytes.
     package var knownSize: Int { known.withLock { $0.size } }
 
-    /// What is known of these return addresses.
+    /// Returns the symbols of these return addresses.
     package func symbols(of addresses: Set<UInt>) -> Symbols {
         symbols(ofSorted: addresses.sorted())
     }
 
-    /// What is known of these return addresses, each of which is there once, the lowest first.
+    /// Returns the symbols of these return addresses, which must be unique and in ascending order.
     ///
-    /// Takes 16 bytes for each address besides the names.
+    /// Takes 16 bytes per address in addition to the names.
     package func symbols(ofSorted addresses: [UInt]) -> Symbols {
-        // The names that are kept are no part of the service's memory.
+        // Cached names do not count as memory of the service.
         OwnWork.begin()
         defer { OwnWork.end() }
         let places = ModulePlaces(history.listing)
         var symbols = Symbols(modules: places.modules, addresses: addresses)
         var start = 0
         while start < addresses.count {
-            // Those that follow each other mostly lie in one module.
+            // Consecutive addresses mostly lie in the same module.
             let number = places.module(of: addresses[start])
             var end = start + 1
             while end < addresses.count, places.module(of: addresses[end]) == number { end += 1 }
@@ -96,7 +96,7 @@ package final class Symbolizer: Sendable {
         return symbols
     }
 
-    /// Finds the names of addresses of one module.
+    /// Finds the names of addresses in one module.
     private func find(_ addresses: ArraySlice<UInt>, in number: Int, _ symbols: inout Symbols) {
         let module = symbols.modules[number]
         let missing = add(known: addresses, in: number, &symbols)
@@ -112,7 +112,7 @@ package final class Symbolizer: Sendable {
         if isFinal { keep(fresh, places, module) }
     }
 
-    /// Adds what is known of addresses of one module, and returns the places of the others.
+    /// Adds the cached symbols of addresses in one module, and returns the indices of the others.
     private func add(
         known addresses: ArraySlice<UInt>, in number: Int, _ symbols: inout Symbols
     ) -> [Int] {
@@ -143,7 +143,7 @@ package final class Symbolizer: Sendable {
         }
     }
 
-    /// Reads the symbols of a module, as they are in its file.
+    /// Reads the symbols of a module from its file, still mangled.
     private static func look(for addresses: [UInt], in module: Module) -> Found {
         var found = Found(numbers: [Int32](repeating: -1, count: addresses.count))
         var table = unsafe outrider_symbol_table()
@@ -169,11 +169,11 @@ package final class Symbolizer: Sendable {
         return found
     }
 
-    /// A symbol as it is.
+    /// Copies a symbol name.
     ///
-    /// One longer than any that is demangled is cut.
+    /// A name longer than the limit of demangling is cut.
     private static func name(_ symbol: UnsafePointer<CChar>) -> SymbolName {
-        // SAFETY: the C side ends every name with a zero.
+        // SAFETY: the C functions end every name with a zero.
         let length = unsafe strnlen(symbol, Int(OUTRIDER_SYMBOLS_LONGEST) + 1)
         let bytes = unsafe UnsafeRawBufferPointer(start: symbol, count: length)
         let mangled = unsafe String(decoding: bytes, as: UTF8.self)
@@ -183,10 +183,10 @@ package final class Symbolizer: Sendable {
             mangled: mangled)
     }
 
-    /// Makes names readable where they can be.
+    /// Demangles names where possible.
     ///
-    /// Demanglers recurse as deep as a name is nested, so they run on a thread with room for it, whoever asks;
-    /// false if there is none to be had, and all stay as they are.
+    /// Demanglers recurse as deep as a name is nested, so they run on a thread with enough stack.
+    /// Returns false if no such thread can be started; then all names stay mangled.
     private static func demangle(_ found: inout Found) -> Bool {
         if found.functions.isEmpty { return true }
         let names = found.functions
@@ -205,7 +205,7 @@ package final class Symbolizer: Sendable {
 
     private static func demangled(_ name: String) -> String? {
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: longestName) { memory, count in
-            // SAFETY: the C side stays within the capacity, and tells how much of it is the name.
+            // SAFETY: the C function stays within the capacity, and returns the length of the name.
             let place = unsafe UnsafeMutableRawPointer(memory.baseAddress)?
                 .assumingMemoryBound(to: CChar.self)
             count = unsafe outrider_symbols_demangle(name, place, longestName)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names of a profile's addresses: 16 bytes for each address, and each function once.
+// The symbols of a profile's addresses: 16 bytes per address, and each function once.
 
-/// What is known of a return address.
+/// The symbol of a return address.
 package struct Frame: Hashable, Sendable {
-    /// The function, as people write it; nil if nobody knows.
+    /// The demangled name of the function; nil if it is unknown.
     package var name: String?
-    /// The function, as linkers write it.
+    /// The mangled name of the function.
     package var mangledName: String?
-    /// The module's number in ``Symbols/modules``.
+    /// The index of the module in ``Symbols/modules``.
     package var module: Int?
 
-    /// A frame of which nothing is known but this.
+    /// Creates a frame with only this information.
     package init(name: String? = nil, mangledName: String? = nil, module: Int? = nil) {
         self.name = name
         self.mangledName = mangledName
@@ -20,37 +20,38 @@ package struct Frame: Hashable, Sendable {
 
 /// The name of a function.
 package struct SymbolName: Hashable, Sendable {
-    /// As people write it.
+    /// The demangled name.
     package let readable: String
-    /// As linkers write it.
+    /// The mangled name.
     package let mangled: String
 
     var size: Int { readable.utf8.count + mangled.utf8.count }
 }
 
-/// The frames of a profile.
+/// The symbols of a profile's addresses.
 package struct Symbols: Sendable {
     private struct Place: Sendable {
         var module: Int32 = -1
         var function: Int32 = -1
     }
 
-    /// Everything that addresses may lie in, the program first.
+    /// The modules that addresses may lie in, the program first.
     package let modules: [Module]
-    /// The functions; some may be of no address.
+    /// The functions; some may not belong to any address.
     package private(set) var functions: [SymbolName] = []
-    /// The addresses, the lowest first.
+    /// The addresses, in ascending order.
     package let addresses: [UInt]
     private var places: [Place]
 
-    /// Addresses of which nothing is known yet, each once, the lowest first.
+    /// Creates symbols for addresses that are unique and in ascending order, with no information
+    /// yet.
     init(modules: [Module], addresses: [UInt]) {
         self.modules = modules
         self.addresses = addresses
         places = [Place](repeating: Place(), count: addresses.count)
     }
 
-    /// These frames, in these modules.
+    /// Creates symbols from frames and modules.
     package init(modules: [Module], frames: [UInt: Frame]) {
         self.init(modules: modules, addresses: frames.keys.sorted())
         for place in addresses.indices {
@@ -62,21 +63,21 @@ package struct Symbols: Sendable {
         }
     }
 
-    /// Adds functions, and returns the number of the first.
+    /// Adds functions, and returns the index of the first.
     mutating func add(_ more: [SymbolName]) -> Int32 {
         let first = Int32(functions.count)
         functions += more
         return first
     }
 
-    /// What is known of the address in this place of ``addresses``; -1 for nothing.
+    /// Sets the module and function of the address at this index of ``addresses``; -1 for none.
     mutating func set(_ place: Int, module: Int32, function: Int32) {
         places[place] = Place(module: module, function: function)
     }
 
-    // MARK: - Looking up
+    // MARK: - Lookup
 
-    /// The place of an address in ``addresses``; nil if it is not there.
+    /// The index of an address in ``addresses``; nil if it is missing.
     func place(of address: UInt) -> Int? {
         var low = 0
         var high = addresses.count
@@ -87,19 +88,19 @@ package struct Symbols: Sendable {
         return low < addresses.count && addresses[low] == address ? low : nil
     }
 
-    /// The number of the function at a place; nil if nobody knows.
+    /// The index of the function at this index; nil if it is unknown.
     func function(at place: Int) -> Int? {
         let number = Int(places[place].function)
         return number < 0 ? nil : number
     }
 
-    /// The number of the module at a place; nil if there is none.
+    /// The index of the module at this index; nil if there is none.
     func module(at place: Int) -> Int? {
         let number = Int(places[place].module)
         return number < 0 ? nil : number
     }
 
-    /// What is known of an address; nil if it was not asked for.
+    /// The frame of an address; nil if the address is not included.
     package subscript(address: UInt) -> Frame? {
         guard let place = place(of: address) else { return nil }
         let name = function(at: place).map { functions[$0] }
@@ -107,13 +108,14 @@ package struct Symbols: Sendable {
             name: name?.readable, mangledName: name?.mangled, module: module(at: place))
     }
 
-    /// A name for people, whatever is known: the function, or the place in its file, or the address.
+    /// A readable label for an address: the function, or the offset in its file, or the address
+    /// itself.
     package func label(_ address: UInt) -> String {
         guard let place = place(of: address) else { return Self.hexadecimal(address) }
         return label(at: place)
     }
 
-    /// The same of the address in a place.
+    /// The label of the address at this index.
     func label(at place: Int) -> String {
         if let function = function(at: place) { return functions[function].readable }
         guard let number = module(at: place) else { return Self.hexadecimal(addresses[place]) }
@@ -129,9 +131,9 @@ package struct Symbols: Sendable {
 /// Finds the modules of addresses.
 struct ModulePlaces {
     let modules: [Module]
-    /// Those that are loaded or moved, by their addresses, which do not overlap.
+    /// Loaded and moved modules, sorted by their addresses, which do not overlap.
     private let present: [Int]
-    /// Those that were, by their addresses, which may overlap.
+    /// Unloaded modules, sorted by their former addresses, which may overlap.
     private let former: [Int]
 
     init(_ listing: (modules: [Module], former: Range<Int>)) {
@@ -144,14 +146,14 @@ struct ModulePlaces {
         former = listing.former.sorted(by: isBefore)
     }
 
-    /// The module that contains the call before a return address; what is loaded goes before what was.
+    /// The module that contains the call before a return address; loaded modules take precedence.
     func module(of address: UInt) -> Int? {
         let call = address &- 1
         let place = Self.count(of: present, startingUpTo: call, modules)
         if place > 0, modules[present[place - 1]].addresses.contains(call) {
             return present[place - 1]
         }
-        // The one that went last, of the nearest.
+        // Of the nearest unloaded ones, the one unloaded last.
         let end = Self.count(of: former, startingUpTo: call, modules)
         var found: Int?
         for place in max(0, end - 4)..<end where modules[former[place]].addresses.contains(call) {

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The name of a type, bounded in time, memory and length.
+// Names of types, bounded in time, memory and length.
 //
-// The runtime writes a generic type out in full and keeps the text for ever: a type that doubles itself
-// 20 times, which code of a few lines makes, has a name of 20 MB, and one that is nested a thousand times
-// needs more stack than a thread of a pool has. So the parts of a type are counted first, in its metadata.
-// One with too many of them has the name of its declaration alone: `Shop.Both<…>`.
-// Source: the Swift ABI, docs/ABI/TypeMetadata.md, and include/swift/ABI/Metadata.h of the Swift project.
+// The runtime spells out a generic type in full and never frees the text: a type that doubles itself
+// 20 times, which takes only a few lines of code, has a name of 20 MB, and one nested a thousand
+// times needs more stack than a thread of a pool has. So the parts of a type are counted first, in
+// its metadata. A type with too many parts gets only the name of its declaration: `Shop.Both<…>`.
+// Source: the Swift ABI, docs/ABI/TypeMetadata.md, and include/swift/ABI/Metadata.h of the Swift
+// project.
 
 /// Names of types.
 package enum TypeName {
     /// Longest name, in bytes.
     private static let longest = 2_048
 
-    /// The name of a type as people write it, with or without its module and the types around it.
+    /// The name of a type as in source code, with or without its module and enclosing types.
     ///
-    /// Microseconds, 2 KiB at most, and little stack. Thread-safe.
+    /// Takes microseconds and little stack; at most 2 KiB long. Thread-safe.
     package static func of(_ type: Any.Type, qualified: Bool) -> String {
         var parts = TypeParts()
         guard parts.count(type) else {
@@ -27,7 +28,7 @@ package enum TypeName {
 }
 
 extension String {
-    /// The beginning of a text, no longer than so many bytes; a character is never cut in two.
+    /// The prefix of a text of at most `most` bytes, without cutting a character in two.
     package func utf8Prefix(_ most: Int) -> Substring {
         guard utf8.count > most else { return self[...] }
         var end = utf8.index(utf8.startIndex, offsetBy: most)
@@ -38,7 +39,7 @@ extension String {
     }
 }
 
-/// Counts the types that a type is made of, until there are too many.
+/// Counts the types that a type consists of, up to a limit.
 private struct TypeParts {
     private static let most = 256
     private static let deepest = 32
@@ -55,13 +56,13 @@ private struct TypeParts {
         static let metatypes: Set<UInt> = [0x304, 0x306]
     }
 
-    /// False if there are too many, or some that are not understood.
+    /// Returns false if there are too many parts, or some that are not supported.
     mutating func count(_ type: Any.Type) -> Bool {
         // SAFETY: a type is a pointer to its metadata, which is never freed.
         unsafe count(unsafeBitCast(type, to: UnsafeRawPointer.self), depth: 0)
     }
 
-    /// SAFETY, of all reads below: the runtime reads the same words to write the name.
+    /// SAFETY, for all reads below: the runtime reads the same words to write the name.
     private mutating func count(_ metadata: UnsafeRawPointer, depth: Int) -> Bool {
         left -= 1
         guard left > 0, depth < Self.deepest else { return false }
@@ -77,14 +78,14 @@ private struct TypeParts {
             return unsafe countTypes(at: metadata + 24, elements, stride: 16, depth)
         case Kind.function:
             let flags = unsafe metadata.load(fromByteOffset: 8, as: UInt.self)
-            // Actors and types of errors lie behind the parameters.
+            // Actors and error types follow the parameters.
             guard flags & 0xf000_0000 == 0 else { return false }
             return unsafe countTypes(at: metadata + 16, Int(flags & 0xffff) + 1, stride: 8, depth)
         case Kind.existential:
             let flags = unsafe metadata.load(fromByteOffset: 8, as: UInt32.self)
             let protocols = unsafe metadata.load(fromByteOffset: 12, as: UInt32.self)
             left -= Int(protocols)
-            // Without the constraint to a class.
+            // Types with a superclass constraint are not supported.
             return flags & 0x4000_0000 == 0
         case _ where Kind.metatypes.contains(kind):
             return unsafe countTypes(at: metadata + 8, 1, stride: 8, depth)
@@ -113,7 +114,8 @@ private struct TypeParts {
         let members = unsafe descriptor.load(fromByteOffset: 32, as: UInt32.self)
         let offset: Int
         if flags & 1 << 29 != 0 {
-            // Behind what a superclass of another library has: its bounds are found at the start.
+            // After the members of a superclass from another library: its bounds are computed at
+            // run time.
             let bounds = unsafe relative(descriptor, 24)
             offset = unsafe bounds?.load(as: Int.self) ?? 0
         } else if flags & 1 << 28 != 0 {
@@ -124,22 +126,22 @@ private struct TypeParts {
         return unsafe countArguments(at: metadata + offset, descriptor, header: 44, depth)
     }
 
-    /// The arguments of a declaration: types first, then what shows that they conform.
+    /// The arguments of a declaration: types first, then their conformances.
     private mutating func countArguments(
         at place: UnsafeRawPointer, _ descriptor: UnsafeRawPointer, header: Int, _ depth: Int
     ) -> Bool {
         guard unsafe descriptor.load(as: UInt32.self) & 0x80 != 0 else { return true }
-        // Behind the cache and the pattern: parameters, requirements, arguments, flags.
+        // After the cache and the pattern: parameters, requirements, arguments, flags.
         let generics = unsafe descriptor + header + 8
         let parameters = Int(unsafe generics.load(as: UInt16.self))
-        // Packs of types.
+        // Parameter packs are not supported.
         guard unsafe generics.load(fromByteOffset: 6, as: UInt16.self) & 1 == 0 else {
             return false
         }
         var argument = 0
         for number in 0..<parameters {
             let parameter = unsafe generics.load(fromByteOffset: 8 + number, as: UInt8.self)
-            // Those that follow from others are no arguments.
+            // Parameters that follow from others are not passed as arguments.
             guard parameter & 0x80 != 0 else { continue }
             if parameter & 0x3f == 0 {
                 guard unsafe countTypes(at: place + 8 * argument, 1, stride: 8, depth) else {
@@ -153,7 +155,7 @@ private struct TypeParts {
 
     // MARK: - Declarations
 
-    /// The name of what a type is declared by; nil if that is no class, structure or enumeration.
+    /// The name of a type's declaration; nil unless it is a class, structure or enumeration.
     func declaration(_ type: Any.Type, qualified: Bool) -> String? {
         // SAFETY: as above.
         let metadata = unsafe unsafeBitCast(type, to: UnsafeRawPointer.self)
@@ -164,7 +166,7 @@ private struct TypeParts {
         var names: [String] = []
         for _ in 0..<Self.deepest {
             guard let descriptor = unsafe context else { break }
-            // A module, a class, a structure or an enumeration; others have no name of their own.
+            // A module, a class, a structure or an enumeration; other contexts do not have a name.
             let isNamed = [0, 16, 17, 18].contains(unsafe descriptor.load(as: UInt32.self) & 0x1f)
             if isNamed, let name = unsafe relative(descriptor, 8) {
                 names.append(unsafe String(cString: name.assumingMemoryBound(to: CChar.self)))
@@ -175,7 +177,7 @@ private struct TypeParts {
         return names.isEmpty ? nil : String(names.reversed().joined(separator: ".").utf8Prefix(512))
     }
 
-    /// What a relative pointer in a descriptor points to; with the lowest bit set, by another pointer.
+    /// The target of a relative pointer in a descriptor; with the lowest bit set, it is indirect.
     private func relative(_ descriptor: UnsafeRawPointer, _ offset: Int) -> UnsafeRawPointer? {
         let distance = Int(unsafe descriptor.load(fromByteOffset: offset, as: Int32.self))
         guard distance != 0 else { return nil }

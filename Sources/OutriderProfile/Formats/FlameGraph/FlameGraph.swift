@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A flame graph as one page: no other file, no other host, so it can be kept, mailed and opened anywhere.
+// A flame graph as a single self-contained page that can be saved, mailed and opened anywhere.
 //
-// The stacks become a tree of names; the page draws what is wide enough to be seen. Names come from
-// binaries and may hold anything, so they go into the page as escaped JSON and reach the screen as text.
+// The stacks become a tree of names; the page draws the branches wide enough to be visible. Names
+// come from binaries and may contain anything, so they are embedded as escaped JSON and displayed
+// as text.
 
 /// Writes the page.
 enum FlameGraph {
-    /// Branches that are drawn at most; the smallest are left out and counted.
+    /// Maximum number of branches drawn; the smallest are left out and counted.
     private static let nodeLimit = 20_000
 
-    /// The page of a profile.
+    /// Renders the page of a profile.
     static func render(_ profile: Profile, _ symbols: Symbols, title: String) -> [UInt8] {
         let tree = FlameTree(profile, symbols, limit: nodeLimit)
         var json = JSONText(after: FlameGraphPage.head(title: title))

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page around a flame graph's data: its style and its script.
+// The page around a flame graph's data: style and script.
 
 extension ProfileFormat {
-    /// What a browser may do with a flame graph: run what is in the page itself, and load nothing.
+    /// The content security policy of a flame graph: inline scripts and styles only, no other
+    /// resources.
     package static let pagePolicy =
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
         + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
-/// The parts of the page before and behind the data.
+/// The parts of the page before and after the data.
 enum FlameGraphPage {
     static func head(title: String) -> String {
         let safe = plain(title)
@@ -38,7 +39,7 @@ enum FlameGraphPage {
             """
     }
 
-    /// Without what means something in HTML, or moves text about.
+    /// Replaces characters that are special in HTML or affect the direction of text.
     private static func plain(_ title: String) -> String {
         var text = String.UnicodeScalarView()
         for scalar in title.unicodeScalars {
@@ -82,8 +83,8 @@ enum FlameGraphPage {
         footer { color: var(--faint); margin-top: 12px; font-size: 13px; } footer p { margin: 2px 0; }
         """
 
-    /// The script, which lays the frames out anew at each change and leaves those below half a pixel
-    /// out.
+    /// The script. It rebuilds the layout at each change and leaves out frames narrower than half a
+    /// pixel.
     static let tail = #"""
         ;
         const ROW = 20, graph = document.getElementById("graph"), detail = document.getElementById("detail");

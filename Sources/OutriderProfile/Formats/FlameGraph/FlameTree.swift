@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tree of a flame graph, of which only the largest branches are ever in memory.
+// The tree of a flame graph, built so that only the largest branches are ever in memory.
 //
-// A million frames make up to a million branches. The stacks come in order, so that each branch is a run of neighbours,
-// and one pass over them meets every branch with one path in memory. The first pass finds how large a branch
-// has to be to stay, the second one keeps those.
+// A million frames may form a million branches. The stacks are sorted, so each branch is a run of
+// neighbours, and one pass visits every branch with a single path in memory. The first pass finds
+// the minimum size of a branch to keep, the second one keeps those branches.
 
-/// The stacks of a profile, merged from their outermost frames on.
+/// The stacks of a profile, merged from their outermost frames.
 struct FlameTree {
     /// A branch that is drawn.
     private struct Node {
-        /// The number of its name.
+        /// The index of its name.
         let name: Int32
         let firstChild: Int32
         /// The next child of its parent.
         let next: Int32
     }
 
-    /// A branch on the path that is being met.
+    /// A branch on the current path.
     private struct Branch {
         let stack: Int32
         let depth: Int
         var firstChild: Int32 = -1
     }
 
-    /// How many branches are left out.
+    /// Number of branches left out.
     private(set) var leftOut = 0
-    /// The names of those that are drawn, each once, that of all first.
+    /// The names of the drawn branches, without duplicates; the first is that of the root.
     private(set) var names = ["all"]
     private var numbers: [String: Int32] = ["all": 0]
     private var nodes: [Node] = []
-    /// The values of all nodes, ``width`` of each.
+    /// The values of all nodes, ``width`` per node.
     private var values: [Int64] = []
     private let width: Int
     private let main: Int
@@ -38,11 +38,11 @@ struct FlameTree {
         width = profile.table.width
         main = profile.defaultIndex
         let stacks = NamedStacks(profile.table, symbols)
-        // A width cannot be negative.
+        // Negative values cannot be drawn as a width.
         let sums = stacks.sums { max(0, $0) }
         var totals = [Int64](repeating: 0, count: width)
         for stack in stacks.order { Self.add(sums, Int(stack) * width, to: &totals, 0, width) }
-        // Besides that of all.
+        // The root takes one of the nodes.
         var largest = LargestBranches(limit: limit - 1)
         Self.visit(stacks, sums, width) { _, branch, values, first in
             if branch.depth >= 0 { largest.add(Self.size(branch, values, first, of: totals)) }
@@ -71,10 +71,11 @@ struct FlameTree {
         return Int32(nodes.count - 1)
     }
 
-    /// Calls `meet` for every branch, children before their parents, and at last for that of all, whose depth is -1.
+    /// Calls `meet` for every branch, children before their parents, and finally for the root,
+    /// whose depth is -1.
     ///
-    /// `meet` gets the first of the branch's siblings so far, the branch, and where its values are, and returns who is
-    /// the first of the siblings then.
+    /// `meet` receives the current first sibling of the branch, the branch and the start of its
+    /// values, and returns the new first sibling.
     private static func visit(
         _ stacks: NamedStacks, _ sums: [Int64], _ width: Int,
         _ meet: (_ next: Int32, Branch, _ values: [Int64], _ first: Int) -> Int32
@@ -127,7 +128,7 @@ struct FlameTree {
 
     /// Writes the nodes as `[name, [values], [children]]`, largest child first.
     func write(into json: inout JSONText) {
-        // That of all came last.
+        // The root was added last.
         write(nodes.count - 1, into: &json)
     }
 
@@ -148,14 +149,14 @@ struct FlameTree {
             let (a, b) = (values[left * width + main], values[right * width + main])
             return a != b ? a > b : names[Int(nodes[left].name)] < names[Int(nodes[right].name)]
         }
-        // As deep as stacks are: 128 frames.
+        // At most as deep as a stack: 128 frames.
         for child in children { write(child, into: &json) }
         json.close("]")
         json.close("]")
     }
 }
 
-/// How large a branch is: by its greatest share of any type, and then by how far out it is.
+/// The size of a branch: its largest share of any type; of equal shares, the outer branch is larger.
 ///
 /// So a parent is always larger than its children.
 private struct BranchSize: Comparable {
@@ -167,17 +168,17 @@ private struct BranchSize: Comparable {
     }
 }
 
-/// The largest branches, of which there are a limited number: a heap whose root is the least of them.
+/// A bounded set of the largest branches: a heap whose root is the smallest of them.
 private struct LargestBranches {
     private let limit: Int
     private var sizes: [BranchSize] = []
     private var count = 0
-    /// How many that are as large as the least are still to be taken; counted at the first.
+    /// How many branches of the smallest size are still to be kept; counted at the first use.
     private var ties: Int?
 
     init(limit: Int) { self.limit = limit }
 
-    /// How many were added that are not among the largest.
+    /// Number of branches added that are not among the largest.
     var leftOut: Int { count - sizes.count }
 
     mutating func add(_ size: BranchSize) {
@@ -208,7 +209,8 @@ private struct LargestBranches {
         }
     }
 
-    /// Whether a branch is among the largest, once all were added: the first of those that are as large as the least.
+    /// Whether a branch is among the largest, after all were added; of equally small ones, the
+    /// first are kept.
     mutating func takes(_ size: BranchSize) -> Bool {
         guard leftOut > 0, let least = sizes.first else { return true }
         if size != least { return least < size }

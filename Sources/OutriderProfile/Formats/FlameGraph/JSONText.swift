@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON within a page.
 
-/// JSON that may stand inside of a script element.
+/// JSON that is safe inside a script element.
 struct JSONText {
     private(set) var bytes: [UInt8]
     private var needsComma = false
 
-    /// JSON that follows other text.
+    /// Starts JSON that follows other text.
     init(after text: String) { bytes = Array(text.utf8) }
 
-    /// Everything, and the text that comes behind it.
+    /// Returns all bytes, followed by the given text.
     consuming func finished(by text: String) -> [UInt8] {
         bytes += text.utf8
         return bytes
@@ -56,7 +56,7 @@ struct JSONText {
         bytes.append(contentsOf: String(value).utf8)
     }
 
-    /// A string in which nothing ends a script element, a line or the string itself.
+    /// Writes a string; escapes everything that could end a script element, a line or the string.
     mutating func string(_ text: String) {
         separate()
         bytes.append(UInt8(ascii: "\""))
