@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The table of live samples.
  *
- * A bucket and a counter of the small filter have the same number, so a lock guards both: that of the
- * number's lowest six bits. Nodes come from one mapping and go back to a list, so that a table with few
- * samples touches few pages. The caller of `insert` has not handed its block out yet, and the caller
- * of `take` has not freed it, so no two of them are ever about the same block; only a block that
- * was freed behind our back can leave a stale node, which goes when its address is sampled again.
+ * A bucket and its counter in the small filter have the same index, so one lock guards both: the
+ * one selected by the lowest six bits of the index. Nodes come from one mapping and return to a
+ * free list, so that a table with few samples touches few pages. The caller of `insert` has not
+ * published its block yet, and the caller of `take` has not freed it, so two calls are never about
+ * the same block. Only a block that was freed without our hooks can leave a stale node, which is
+ * removed when its address is sampled again.
  */
 #define _GNU_SOURCE
 #include "hooked.h"
@@ -21,12 +22,13 @@
 #include <sys/mman.h>
 
 enum { STRIPES = 64, BUCKETS = FILTER_SMALL_MASK + 1 };
-/* How often a lock is tried where no sample may be left out: each try takes up to 20 ms. */
+/* How often a lock is tried if no sample may be skipped: each try takes up to 20 ms. */
 enum { TRIES = 10 };
-/* Where the small filter would stop 3 % of all frees in vain, and where it is enough again. */
+/* The small filter grows when it would stop 3 % of all unsampled frees, and shrinks at half
+ * that. */
 enum { GROW_AT = 2048, SHRINK_AT = 1024 };
-/* How long a reader waits for all locks together: 2 s at least. On a busy machine a thread of the host's that holds one
- * may get no CPU for a while, and a part that is skipped is missing from a profile. */
+/* Waits of a reader for all locks together: at least 2 s. On a busy machine a thread that holds a
+ * lock may not get CPU time for a while, and a part that is skipped is missing from the profile. */
 enum { READER_WAITS = 40000 };
 
 typedef struct {
@@ -34,7 +36,7 @@ typedef struct {
     uint64_t size;
     uint64_t objects;
     uint32_t site;
-    uint32_t next; /* number of the next node plus one, or 0 */
+    uint32_t next; /* index of the next node plus one, or 0 */
 } node;
 
 HIDDEN uint8_t outrider_heap_filter[FILTER_LARGE_MASK + 1] __attribute__((aligned(4096)));
@@ -44,13 +46,13 @@ static bounded_lock stripes[STRIPES];
 static uint64_t held_for_fork;
 static uint32_t buckets[BUCKETS];
 static node *nodes;
-/* The nodes from this number on were never used. */
+/* Index of the first node that was never used. */
 static _Atomic(uint32_t) fresh;
-/* Nodes to use again: a number plus one in the low half, a count of changes in the high half, so that
- * a list which changed back and forth is not taken for the same. */
+/* The free list of nodes: an index plus one in the low half, a change count in the high half, which
+ * distinguishes a list that has changed back (the ABA problem). */
 static _Atomic(uint64_t) spare;
 static _Atomic(uint32_t) live;
-/* Whether the large filter knows every block. Read and written with all locks held, or one to read. */
+/* Whether the large filter includes every block. Written with all locks held, read with one. */
 static bool fills_large;
 
 bool outrider_heap_blocks_prepare(void) {
@@ -65,13 +67,15 @@ bool outrider_heap_blocks_prepare(void) {
 
 /* --- nodes ---------------------------------------------------------------------------------------- */
 
-/* Links are written as atomics since take_node may look at that of a node which is taken already. */
+/* Links are written atomically because take_node may read the link of a node that is already
+ * taken. */
 static void link_to(uint32_t *link, uint32_t number) {
     __atomic_store_n(link, number, __ATOMIC_RELAXED);
 }
 
 static uint32_t take_node(void) {
-    /* ORDERING: acquire and release hand a node over with its link, from who gave it back. */
+    /* ORDERING: acquire and release hand a node over, with its link, from the thread that returned
+     * it. */
     uint64_t head = atomic_load_explicit(&spare, memory_order_acquire);
     while ((uint32_t)head) {
         uint32_t next = __atomic_load_n(&nodes[(uint32_t)head - 1].next, __ATOMIC_RELAXED);
@@ -97,7 +101,8 @@ static void give_node(uint32_t number) {
 
 /* --- the filter ----------------------------------------------------------------------------------- */
 
-/* Counters that have reached their end stay there: then the filter stops too much, never too little. */
+/* Counters that reach their maximum stay there: then the filter stops too many frees, never too
+ * few. */
 static void count_up(uint32_t index) {
     uint8_t count = outrider_heap_filter[index];
     if (count < UINT8_MAX) __atomic_store_n(&outrider_heap_filter[index], count + 1, __ATOMIC_RELAXED);
@@ -109,8 +114,8 @@ static void count_down(uint32_t index) {
         __atomic_store_n(&outrider_heap_filter[index], count - 1, __ATOMIC_RELAXED);
 }
 
-/* The same array serves both filters: a block counts at its number in each of them, once if they are
- * one. So the mask may change at any time. */
+/* Both filters share one array: a block counts at its index in each of them, only once if the two
+ * indices are the same. So the mask may change at any time. */
 static void filter_add(uint32_t hash) {
     count_up(hash & FILTER_SMALL_MASK);
     if (fills_large && hash > FILTER_SMALL_MASK) count_up(hash);
@@ -139,7 +144,7 @@ static uint64_t lock_all(void) {
     return held;
 }
 
-/* Lets the large filter know every block. Some 20 us, once in the life of a process. */
+/* Adds every block to the large filter. Takes some 20 us, once per process. */
 static void fill_large(void) {
     uint64_t held = lock_all();
     if (held == UINT64_MAX && !fills_large) {
@@ -153,8 +158,8 @@ static void fill_large(void) {
     }
     bool is_filled = fills_large;
     unlock(held);
-    /* ORDERING: release; a free that reads the new mask was told of its block by a thread that either
-     * filled the large filter or came after it. */
+    /* ORDERING: release; a free that reads the new mask received its block from a thread that
+     * either filled the large filter or came after it. */
     if (is_filled) __atomic_store_n(&outrider_heap_filter_mask, FILTER_LARGE_MASK, __ATOMIC_RELEASE);
 }
 
@@ -263,8 +268,8 @@ void outrider_heap_blocks_change_sites(const uint32_t *changed, uint32_t count) 
 
 /* --- copies ----------------------------------------------------------------------------------------- */
 
-/* Reads the first word of each block. They cannot be freed now, unless behind our back: so they are read
- * as memory that may be gone, and stay 0 where it is. */
+/* Reads the first word of each block. The lock keeps blocks from being freed, except without our
+ * hooks, so they are read as memory that may be unmapped; first_word stays 0 in that case. */
 static void read_first_words(outrider_heap_live *blocks, size_t count) {
     for (outrider_heap_live *block = blocks; block < blocks + count; block++) {
         uintptr_t word;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Chance and the two functions that sampling needs of mathematics, without libm.
+ * The random numbers and the two mathematical functions of sampling, without libm.
  *
- * Exponential gaps make every byte equally likely to be hit, whatever was allocated before; the weight
- * 1 / (1 - e^(-size/mean)) then makes each estimate unbiased.
+ * Exponentially distributed gaps make every byte equally likely to be sampled, whatever was
+ * allocated before. The weight 1 / (1 - e^(-bytes/mean)) makes each estimate unbiased.
  */
 #ifndef OUTRIDER_HEAP_CHANCE_H
 #define OUTRIDER_HEAP_CHANCE_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Splitmix64: the next of a thread's random numbers. */
+/* Splitmix64: the next random number of a thread. */
 static inline uint64_t chance_next(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
@@ -39,8 +39,8 @@ static inline double chance_log(double x) {
 
 /* 1 - e^(-x) for x >= 0; relative error below 1e-12.
  *
- * By its own series where it is small, so that nothing cancels; doubled up from there:
- * 1 - e^(-2y) = d * (2 - d) with d = 1 - e^(-y). */
+ * Uses its power series for small x, to avoid cancellation, then doubles: 1 - e^(-2y) = d * (2 - d)
+ * with d = 1 - e^(-y). */
 static inline double chance_one_minus_exp(double x) {
     if (x > 40) return 1;
     int doublings = 0;
@@ -54,9 +54,9 @@ static inline double chance_one_minus_exp(double x) {
     return sum;
 }
 
-/* The bytes to the next sample, on average `mean`: floor(-mean ln u). */
+/* The number of bytes to the next sample, `mean` on average: floor(-mean ln u). */
 static inline uint64_t chance_gap(uint64_t *state, uint64_t mean) {
-    /* A u of 53 bits in (0, 1), so that the gap is finite and never negative. */
+    /* u has 53 bits and lies in (0, 1), so the gap is finite and never negative. */
     double u = ((double)(chance_next(state) >> 11) + 0.5) * 0x1p-53;
     return (uint64_t)(-(double)mean * chance_log(u));
 }

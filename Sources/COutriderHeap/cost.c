@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a sample costs, measured once with the real tables and the real walk.
+ * The cost of a sample, measured once with the real tables and the real walk.
  */
 #define _GNU_SOURCE
 #include "cost.h"
@@ -11,9 +11,9 @@
 
 #include <time.h>
 
-/* Rounds of the measurement, and frames of the stack that it is made with. */
+/* Rounds of the measurement, and the depth of its stack. */
 enum { ROUNDS = 32, FRAMES = 32 };
-/* A sample takes longer than the best of the rounds, half as long again, since its memory is in no cache. */
+/* Real samples have cold caches: half as much again as the best round. */
 #define AS_USUAL(best) ((best) + (best) / 2 + 1)
 
 static uint64_t sample_ns, frame_ns, context_ns;
@@ -28,11 +28,11 @@ static uint64_t shorter(uint64_t best, uint64_t start, uint64_t end) {
     return end - start < best ? end - start : best;
 }
 
-/* Measures what a sample costs, by one of a block that is none, below so many more frames. */
+/* Measures the cost of sampling a dummy block, below `more` additional frames. */
 static __attribute__((noinline)) void measure_below(int more) {
     if (more > 0) {
         measure_below(more - 1);
-        /* No jump instead of a call. */
+        /* Prevents a tail call. */
         __asm__ volatile("");
         return;
     }
@@ -51,7 +51,7 @@ static __attribute__((noinline)) void measure_below(int more) {
         if (outrider_heap_blocks_insert(&sample, sample, &other) == BLOCKS_DONE)
             outrider_heap_blocks_take(&sample, &other);
         uint64_t done = now_ns();
-        /* As a context is read. */
+        /* The same as reading an async context. */
         outrider_stack_read_memory((uintptr_t)&sample, pcs, 2 * sizeof *pcs);
         uint64_t read = now_ns();
         clock_ns = shorter(clock_ns, before, start);

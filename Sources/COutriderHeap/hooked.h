@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whether this build has hooks, and what its files share in attributes.
+ * Whether this build has hooks, and common attributes.
  *
- * The sanitizers bring a malloc of their own, and a second one beside it ends the program at start. On
- * a libc without a next allocator to chain to (a static musl) there is nothing to pass calls on to.
+ * Sanitizers have their own malloc, and a second one next to it crashes the program at start. A
+ * libc without a next allocator (a static musl) leaves nothing to pass calls on to.
  */
 #ifndef OUTRIDER_HEAP_HOOKED_H
 #define OUTRIDER_HEAP_HOOKED_H
@@ -27,7 +27,7 @@
 #define OUTRIDER_HEAP_HOOKED 0
 #endif
 
-/* The tables know nothing of hooks: they are there, and tested, wherever Linux is. */
+/* The tables do not depend on the hooks: they are built, and tested, on every Linux. */
 #if defined(__linux__)
 #define OUTRIDER_HEAP_TABLES 1
 #else

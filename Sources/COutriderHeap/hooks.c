@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * malloc and its relatives, as the whole process calls them.
+ * Hooks for malloc and its relatives, as called by the whole process.
  *
- * Each counts its bytes and goes on to the allocator behind. The two that decide what this costs are
- * written in assembly, as compilers set up a frame in every function when told to keep frame pointers:
- * malloc adds five instructions, free seven. Nothing here allocates, locks or changes errno unless the
- * allocator behind does; a call that comes from inside of the sampler is passed on without being counted.
+ * Each hook counts its bytes and passes the call on to the next allocator. The two that determine
+ * the cost are written in assembly, because compilers set up a frame in every function if frame
+ * pointers are enabled: malloc adds five instructions, free seven. Nothing here allocates, locks or
+ * changes errno unless the next allocator does; calls from within the sampler are passed on
+ * uncounted.
  */
 #define _GNU_SOURCE
 #include "hooks.h"
@@ -17,7 +18,7 @@
 #include <errno.h>
 #include <stdint.h>
 
-/* The ways out of the assembly. */
+/* The slow paths of the assembly. */
 COLD void *outrider_heap_malloc_end_part(size_t size);
 COLD void outrider_heap_free_stopped(void *block);
 
@@ -36,8 +37,8 @@ void outrider_heap_free_stopped(void *block) {
 
 #if defined(__x86_64__)
 
-/* left -= size + 1; where that borrows, the part has ended. An unsigned comparison, so that no size,
- * however absurd, makes the countdown longer. */
+/* left -= size + 1; a borrow means that the part has ended. The comparison is unsigned, so that no
+ * size, however large, lengthens the countdown. */
 __asm__(
     ".text\n"
     ".hidden outrider_heap_malloc\n"
@@ -57,7 +58,8 @@ __asm__(
     ".size outrider_heap_malloc, . - outrider_heap_malloc\n"
     ".size malloc, . - malloc\n");
 
-/* filter[hash(block) & mask] != 0 is for a closer look. The numbers are FILTER_FACTOR and FILTER_SHIFT. */
+/* filter[hash(block) & mask] != 0 needs a lookup. The constants are FILTER_FACTOR and
+ * FILTER_SHIFT. */
 __asm__(
     ".text\n"
     ".hidden outrider_heap_free\n"
@@ -107,7 +109,7 @@ EXPORTED void free(void *block) __attribute__((alias("outrider_heap_free")));
 
 #endif
 
-/* Counts a call and remembers its block if it is a sample; to be used in the hook itself. */
+/* Counts a call and records its block if it is a sample; must be used in the hook itself. */
 #define SAMPLED(block, bytes)                                                                    \
     do {                                                                                         \
         uint64_t mean_ = outrider_heap_count(bytes);                                             \
@@ -117,13 +119,14 @@ EXPORTED void free(void *block) __attribute__((alias("outrider_heap_free")));
 
 EXPORTED void *calloc(size_t count, size_t size) {
     void *block = outrider_heap_next.calloc(count, size);
-    /* Where the product does not fit there is no block. */
+    /* If the product overflows, there is no block. */
     if (block) SAMPLED(block, count * size);
     return block;
 }
 
-/* Live, a block that was moved or grew is as good as new: it is forgotten first, and the new size decides
- * whether it is a sample. Allocated is only what it grew by, where it stayed in its place. */
+/* For the live totals, a block that was moved or has grown counts as new: it is forgotten first,
+ * and the new size decides whether it is sampled. If it was resized in place, only its growth
+ * counts as allocated. */
 static void *reallocated(void *block, size_t size, outrider_stack_point caller) {
     if (outrider_heap_is_boot_block(block)) return outrider_heap_move_boot_block(block, size);
     forgotten_block lifted;
@@ -133,7 +136,7 @@ static void *reallocated(void *block, size_t size, outrider_stack_point caller) 
         UNLIKELY(mean) && block ? outrider_heap_next.malloc_usable_size(block) : 0;
     void *moved = outrider_heap_next.realloc(block, size);
     if (!moved) {
-        /* With a size of 0 the block is gone; otherwise it is as it was. */
+        /* With size 0 the block has been freed; otherwise it is unchanged. */
         if (is_lifted && size != 0) outrider_heap_put_back(block, lifted);
         return NULL;
     }
@@ -153,8 +156,8 @@ HIDDEN void *outrider_heap_realloc(void *block, size_t size) {
 
 EXPORTED void *realloc(void *block, size_t size) __attribute__((alias("outrider_heap_realloc")));
 
-/* What the process calls by this name: where a program's own allocator comes before the hooks, its blocks
- * come to reallocarray all the same if it has none. */
+/* The realloc that the process calls: if the program's own allocator comes before the hooks but
+ * lacks reallocarray, its blocks still reach reallocarray. */
 static void *(*const volatile called_realloc)(void *, size_t) = realloc;
 
 EXPORTED void *reallocarray(void *block, size_t count, size_t size) {
@@ -202,7 +205,7 @@ EXPORTED size_t malloc_usable_size(void *block) {
     return outrider_heap_next.malloc_usable_size(block);
 }
 
-/* C23's, which some allocators have and some do not: free does the same. */
+/* C23 functions that only some allocators have; free does the same. */
 EXPORTED void free_sized(void *block, size_t size);
 EXPORTED void free_aligned_sized(void *block, size_t alignment, size_t size);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The hooks by names that cannot be interposed. */
+ * The hooks under names that cannot be interposed. */
 #ifndef OUTRIDER_HEAP_HOOKS_H
 #define OUTRIDER_HEAP_HOOKS_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A spin lock that gives up.
+ * A spin lock with a limit.
  *
- * A hook may run anywhere: in a signal handler that interrupted the very holder, or in a child that
- * was cloned while another thread held the lock. Waiting without a limit would be a deadlock of the
- * host, so a holder that does not let go costs a counted sample and nothing else. What it guards
- * takes well below a microsecond.
+ * A hook may run anywhere: in a signal handler that interrupted the lock's holder, or in a child
+ * that was cloned while another thread held the lock. Unlimited waiting would deadlock the program,
+ * so a holder that does not release the lock costs only a counted sample. The critical sections of
+ * hooks take well below a microsecond.
  */
 #ifndef OUTRIDER_HEAP_LOCK_H
 #define OUTRIDER_HEAP_LOCK_H
@@ -20,9 +20,9 @@ typedef struct {
     _Atomic(int) is_held;
 } bounded_lock;
 
-/* Of <linux/futex.h>, which does not come with every C library. */
+/* From <linux/futex.h>, which not every C library includes. */
 enum { LOCK_FUTEX_WAIT_PRIVATE = 0 | 128 };
-/* Looks before a thread lies down, and how often it does before it gives up: 20 ms at least. */
+/* Spins before a thread sleeps, and sleeps before it gives up: at least 20 ms. */
 enum { LOCK_SPINS = 1000, LOCK_WAITS = 400, LOCK_WAIT_NS = 50000 };
 
 static inline void lock_pause(void) {
@@ -33,8 +33,8 @@ static inline void lock_pause(void) {
 #endif
 }
 
-/* Sleeps for a moment, by a futex(2) wait with a timeout that nobody wakes. malloc itself makes this system call, so
- * a seccomp filter that lets malloc work lets this work too. Keeps errno. */
+/* Sleeps briefly: a futex(2) wait with a timeout that is never woken. malloc itself makes this
+ * system call, so a seccomp filter that permits malloc permits this too. Keeps errno. */
 static inline void lock_wait(bounded_lock *lock) {
     struct timespec moment = {0, LOCK_WAIT_NS};
     int saved = errno;
@@ -43,12 +43,13 @@ static inline void lock_wait(bounded_lock *lock) {
 }
 
 static inline bool lock_try(bounded_lock *lock) {
-    /* ORDERING: acquire pairs with the release of the holder before. */
+    /* ORDERING: acquire pairs with the release by the previous holder. */
     return atomic_load_explicit(&lock->is_held, memory_order_relaxed) == 0
         && atomic_exchange_explicit(&lock->is_held, 1, memory_order_acquire) == 0;
 }
 
-/* Takes the lock; false if it was still held after `*waits` waits, which are used up. Not recursive. */
+/* Takes the lock; false if it was still held after `*waits` waits, which are deducted. Not
+ * recursive. */
 static inline bool lock_take_within(bounded_lock *lock, int *waits) {
     for (int look = 0; look < LOCK_SPINS; look++) {
         if (lock_try(lock)) return true;
@@ -61,7 +62,7 @@ static inline bool lock_take_within(bounded_lock *lock, int *waits) {
     return false;
 }
 
-/* Takes the lock; false if it was not to be had. Not recursive. */
+/* Takes the lock; false if it could not. Not recursive. */
 static inline bool lock_take(bounded_lock *lock) {
     int waits = LOCK_WAITS;
     return lock_take_within(lock, &waits);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Finds the allocator behind the hooks, whichever it is.
+ * Finds the next allocator behind the hooks.
  *
- * dlsym(RTLD_NEXT) names what the program would have called without us: glibc's malloc, that of a jemalloc or
- * mimalloc that is linked or preloaded, or glibc's checks (libc_malloc_debug). The set is looked up at the first allocation,
- * before any block is handed out, so that no block of one allocator is ever given back to another. Should
- * the look-up itself allocate, it is served from a small static arena, whose blocks are never freed.
+ * dlsym(RTLD_NEXT) returns the functions that the program would call without us: glibc's malloc,
+ * that of a jemalloc or mimalloc that is linked or preloaded, or glibc's malloc checks
+ * (libc_malloc_debug). The functions are looked up at the first allocation, before any block is
+ * returned, so that a block of one allocator is never passed to another. If the lookup itself
+ * allocates, it is served from a small static arena, whose blocks are never freed.
  */
 #define _GNU_SOURCE
 #include "hooked.h"
@@ -22,7 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* glibc's own, for the case that dlsym finds nothing behind us. */
+/* glibc's own functions, in case dlsym finds nothing after us. */
 extern void *__libc_malloc(size_t) __attribute__((weak));
 extern void __libc_free(void *) __attribute__((weak));
 extern void *__libc_calloc(size_t, size_t) __attribute__((weak));
@@ -35,12 +36,12 @@ enum { UNKNOWN, LOOKING, KNOWN, NOTHING };
 static _Atomic(int) progress = UNKNOWN;
 static __thread int is_looking __attribute__((tls_model("initial-exec")));
 static const char *_Atomic problem;
-/* Turns of others that wait for the look-up before they are served from the arena. */
+/* Turns that other threads wait for the lookup before they are served from the arena. */
 enum { PATIENCE = 1000 };
 
-/* --- blocks of before --------------------------------------------------------------------------- */
+/* --- boot blocks ------------------------------------------------------------------------------ */
 
-/* dlsym needs a few hundred bytes where it needs any. */
+/* If dlsym needs memory at all, it needs a few hundred bytes. */
 enum { ARENA_SIZE = 64 * 1024, HEAD = 16 };
 static _Alignas(16) char arena[ARENA_SIZE];
 static _Atomic(size_t) arena_used;
@@ -53,7 +54,7 @@ static void *boot_allocate(size_t alignment, size_t size) {
     if (at > ARENA_SIZE - room || room > ARENA_SIZE) goto refuse;
     uintptr_t block = ((uintptr_t)arena + at + HEAD + alignment - 1) & ~(uintptr_t)(alignment - 1);
     ((size_t *)block)[-1] = size;
-    /* So that free sees that it is not the next allocator's. */
+    /* So that free notices that it does not belong to the next allocator. */
     outrider_heap_mark((void *)block);
     return (void *)block;
 refuse:
@@ -79,7 +80,7 @@ void *outrider_heap_move_boot_block(void *block, size_t size) {
 
 /* --- the first calls ------------------------------------------------------------------------------ */
 
-/* Whether the allocator behind is known now; if not, the caller is inside of the look-up. */
+/* Whether the next allocator is known; if not, the call comes from within the lookup. */
 static bool is_known(void) {
     outrider_heap_find_next();
     return atomic_load_explicit(&progress, memory_order_acquire) == KNOWN;
@@ -97,12 +98,12 @@ static void *first_calloc(size_t count, size_t size) {
     if (is_known()) return outrider_heap_next.calloc(count, size);
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes)) bytes = SIZE_MAX;
-    return boot_allocate(HEAD, bytes); /* never handed out before, so it is zero */
+    return boot_allocate(HEAD, bytes); /* never used before, so it is zero */
 }
 
 static void *first_realloc(void *block, size_t size) {
     if (is_known()) return outrider_heap_next.realloc(block, size);
-    /* A block of before comes to outrider_heap_move_boot_block; any other would be foreign. */
+    /* Boot blocks go to outrider_heap_move_boot_block; any other block would be foreign. */
     return block ? NULL : boot_allocate(HEAD, size);
 }
 
@@ -141,7 +142,7 @@ HIDDEN struct outrider_heap_next outrider_heap_next = {
     first_aligned_alloc, first_memalign,     first_valloc,   first_pvalloc, first_malloc_usable_size,
 };
 
-/* --- the look-up ------------------------------------------------------------------------------------ */
+/* --- the lookup ------------------------------------------------------------------------------- */
 
 static int fallback_posix_memalign(void **block, size_t alignment, size_t size) {
     if (alignment % sizeof(void *) || (alignment & (alignment - 1)) || alignment == 0) return EINVAL;
@@ -156,7 +157,7 @@ static size_t fallback_usable_size(void *block) {
     return 0;
 }
 
-/* The versions that programs ask the loader for. */
+/* The symbol versions that programs request. */
 #if defined(__x86_64__)
 static const char *const versions[] = {"GLIBC_2.2.5", "GLIBC_2.16"};
 #elif defined(__aarch64__)
@@ -165,7 +166,7 @@ static const char *const versions[] = {"GLIBC_2.17"};
 static const char *const versions[] = {"GLIBC_2.0"};
 #endif
 
-/* Whether the loader comes to the file of one function before that of another. */
+/* Whether the loader searches the file of one function before that of another. */
 static bool is_before(void *function, void *other) {
     Dl_info info;
     struct link_map *first = NULL, *second = NULL;
@@ -176,30 +177,31 @@ static bool is_before(void *function, void *other) {
     return first != NULL;
 }
 
-/* dlsym passes by a symbol that has a version and is not the default of its name, as all of libc_malloc_debug
- * are; dlvsym by those without a version. A call is bound to the first of either. */
+/* dlsym skips symbols with a version that is not the default, as in libc_malloc_debug; dlvsym skips
+ * symbols without a version. A call is bound to the first symbol of either kind. */
 void *outrider_heap_called(void *where, const char *name) {
     void *found = dlsym(where, name);
     for (size_t each = 0; each < sizeof versions / sizeof *versions; each++) {
         void *versioned = dlvsym(where, name, versions[each]);
-        /* Mostly it is the same. To ask for a function's file is slow: dladdr reads all symbols of the file. */
+        /* Mostly it is the same. Looking up a function's file is slow: dladdr reads all symbols of
+         * the file. */
         if (versioned && versioned != found && (!found || is_before(versioned, found)))
             found = versioned;
     }
     return found;
 }
 
-/* What is called `name` behind us, or else the fallback. */
+/* The next function called `name`, or the fallback. */
 static void *next_called(const char *name, void *fallback) {
     void *found = outrider_heap_called(RTLD_NEXT, name);
     if (!found && fallback) problem = "a function of the allocator behind was not found";
     return found ? found : fallback;
 }
 
-/* Finds every function; false if there is no allocator at all. */
+/* Looks up every function; false if there is no allocator at all. */
 static bool look_up(void) {
     struct outrider_heap_next found;
-    /* malloc and free first: without them there is nothing to pass calls on to. */
+    /* malloc and free first: without them, calls cannot be passed on. */
     found.malloc = next_called("malloc", (void *)__libc_malloc);
     found.free = next_called("free", (void *)__libc_free);
     found.calloc = next_called("calloc", (void *)__libc_calloc);
@@ -226,13 +228,14 @@ void outrider_heap_find_next(void) {
         is_looking = 1;
         int end = look_up() ? KNOWN : NOTHING;
         is_looking = 0;
-        /* ORDERING: release; who sees KNOWN sees the functions. Others read them without, and find
-         * either the first ones, which come here, or the real ones. */
+        /* ORDERING: release; a thread that sees KNOWN sees the functions. Other threads read them
+         * without synchronization, and find either the initial functions, which come here, or the
+         * real ones. */
         atomic_store_explicit(&progress, end, memory_order_release);
         errno = saved;
         return;
     }
-    /* Another thread looks. It may wait for a lock of the loader's that this one holds. */
+    /* Another thread is looking. It may wait for a lock of the loader that this thread holds. */
     for (int turn = 0; turn < PATIENCE; turn++) {
         if (atomic_load_explicit(&progress, memory_order_acquire) >= KNOWN) return;
         sched_yield();

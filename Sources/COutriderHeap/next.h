@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The allocator behind the hooks. */
+ * The next allocator, behind the hooks. */
 #ifndef OUTRIDER_HEAP_NEXT_H
 #define OUTRIDER_HEAP_NEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The functions that every call goes on to. From the start they lead to ones that look the real ones
- * up, so that the hooks need not ask. The first two have their place: hooks.c jumps through them. */
+/* The functions that calls are passed on to. Initially they point to functions that look the real
+ * ones up, so the hooks need no check. The order of the first two is fixed: hooks.c jumps through
+ * them. */
 struct outrider_heap_next {
     void *(*malloc)(size_t);
     void (*free)(void *);
@@ -22,21 +23,21 @@ struct outrider_heap_next {
 };
 extern struct outrider_heap_next outrider_heap_next;
 
-/* Looks the allocator behind up, unless that has been done. Thread-safe. */
+/* Looks up the next allocator unless it is known. Thread-safe. */
 void outrider_heap_find_next(void);
-/* What the loader binds calls of malloc or one of its relatives to, from RTLD_NEXT or RTLD_DEFAULT on; NULL if there
- * is none. Takes the loader's lock. */
+/* The function that the loader binds calls of malloc or a relative to, from RTLD_NEXT or
+ * RTLD_DEFAULT; NULL if there is none. Takes the loader's lock. */
 void *outrider_heap_called(void *where, const char *name);
-/* Why sampling may not start; NULL if it may. A constant string. */
+/* Why sampling cannot start; NULL if it can. A constant string. */
 const char *outrider_heap_next_problem(void);
-/* The file of the allocator behind; "" if nobody knows. */
+/* The file of the next allocator; "" if it is unknown. */
 const char *outrider_heap_next_file(void);
 
-/* Whether a block was handed out before the allocator behind was known. */
+/* Whether a block is a boot block, allocated before the next allocator was known. */
 bool outrider_heap_is_boot_block(const void *block);
-/* The size that such a block was asked for with. */
+/* The requested size of a boot block. */
 size_t outrider_heap_boot_block_size(const void *block);
-/* Moves such a block to the allocator behind. */
+/* Moves a boot block to the next allocator. */
 void *outrider_heap_move_boot_block(void *block, size_t size);
 
 #endif

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
- * C++'s operator new and delete.
+ * C++'s operators new and delete.
  *
- * A program may replace any of these functions, and C++ says which of the others then come to those that it
- * replaced (new.delete.single, new.delete.array: `new[]` calls `new`, a sized delete the one without a size). So
- * we judge all of them together, once, by what the process calls and what comes behind us:
+ * A program may replace any of these functions, and C++ defines which of the others then call the
+ * replacements (new.delete.single, new.delete.array: `new[]` calls `new`, a sized delete the
+ * unsized one). So all of them are judged together, once, by what the process calls and what comes
+ * after us:
  *
- *   all are ours, and behind us is the standard library    We do what it does, by malloc and free. It is compiled
- *                                                          without frame pointers, so a stack that is taken inside
- *                                                          of it does not show who called `new`.
- *   anything else                                          Each call goes on to the same function behind us. What
- *                                                          the allocator behind brought along is sampled here; what
- *                                                          calls malloc in the end is sampled there.
- *   there is nothing behind us (linked statically)         The forms call each other as C++ says.
+ *   all are ours, and the standard library's come next    We do the same with malloc and free. The library
+ *                                                         is compiled without frame pointers, so a stack
+ *                                                         taken within it does not show the caller of `new`.
+ *   anything else                                         Each call is passed on to the next such function.
+ *                                                         Blocks of the allocator's own operators are
+ *                                                         sampled here; operators that call malloc are
+ *                                                         sampled there.
+ *   nothing comes next (linked statically)                The forms call each other as C++ defines.
  *
- * Weak, so that a program's own operators win without a clash when it is linked.
+ * Weak, so that a program's own operators take precedence without a conflict when it is linked.
  */
 #define _GNU_SOURCE
 #include "hooks.h"
@@ -32,10 +34,11 @@
 
 /* --- the forms ---------------------------------------------------------------------------------------- */
 
-/* The operators by their mangled names (Itanium C++ ABI 5.1.5): new and new[], each for a size, with an
- * alignment, without exceptions, and with both; delete and delete[], with more forms.
+/* The operators by their mangled names (Itanium C++ ABI 5.1.5): new and new[], each with a size,
+ * an alignment, nothrow, and the last two combined; delete and delete[], with more forms.
  *
- * NEW(name, alignment, whether it throws, parameters, arguments, the form that it calls by default) */
+ * NEW(name, alignment, whether it throws, parameters, arguments, the form that it calls by
+ * default) */
 #define THROWING_FORMS(NEW)                                                                                   \
     NEW(_Znwm, 0, true, (size_t size), (size), NULL)                                                          \
     NEW(_Znam, 0, true, (size_t size), (size), _Znwm(size))                                                   \
@@ -43,8 +46,9 @@
     NEW(_ZnamSt11align_val_t, alignment, true, (size_t size, size_t alignment), (size, alignment),            \
         _ZnwmSt11align_val_t(size, alignment))
 
-/* Those without exceptions call those with, by default, and catch what they throw, which C cannot. So they are ours
- * only where the standard library's are behind us for certain: in the preloaded object. */
+/* By default, the nothrow forms call the throwing ones and catch the exception, which C cannot
+ * do. So they are replaced only if the standard library certainly comes next: in the preloaded
+ * object. */
 #if defined(OUTRIDER_HEAP_PRELOADED)
 #define NEW_FORMS(NEW)                                                                                        \
     THROWING_FORMS(NEW)                                                                                       \
@@ -79,7 +83,7 @@
     DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t alignment, const void *tag),             \
         (block, alignment, tag), _ZdaPvSt11align_val_t(block, alignment))
 
-/* Each form has a name that cannot be interposed, and the operator's, which can. */
+/* Each form has a name that cannot be interposed, and the operator's name, which can. */
 #define OWN(name) outrider_heap##name
 #define DECLARE_NEW(name, alignment, throws, parameters, arguments, default)                                  \
     void *OWN(name) parameters HIDDEN;                                                                        \
@@ -94,7 +98,7 @@ DELETE_FORMS(DECLARE_DELETE)
 #define NUMBER_DELETE(name, parameters, arguments, default) FORM##name,
 enum { NEW_FORMS(NUMBER_NEW) DELETE_FORMS(NUMBER_DELETE) FORMS };
 
-/* What the process calls by a name is another function than ours where the program has one. */
+/* The function called by the process differs from ours if the program has its own. */
 static const struct {
     const char *name;
     void *own;
@@ -110,9 +114,9 @@ static const struct {
 
 enum { UNDECIDED, BY_MALLOC, BY_NEXT };
 static _Atomic(int) decision = UNDECIDED;
-/* An allocator may say `new` while it is asked for something, and may hold its locks then. */
+/* An allocator may call `new` during a call, possibly while it holds its locks. */
 static __thread bool is_deciding __attribute__((tls_model("initial-exec")));
-/* The functions behind us, and whether they are the allocator's. */
+/* The next functions, and whether they belong to the allocator. */
 static void *_Atomic next_forms[FORMS];
 static _Atomic(bool) is_allocators[FORMS];
 
@@ -138,7 +142,7 @@ static int has_address(struct dl_phdr_info *info, size_t size, void *wanted) {
     return 0;
 }
 
-/* dladdr would read all symbols of the file to find the function's name as well. */
+/* dladdr would also read all symbols of the file, to find the function's name. */
 static bool find_object(const void *function, struct object *object) {
     object->address = (uintptr_t)function;
     return dl_iterate_phdr(has_address, object) == 1;
@@ -159,11 +163,11 @@ static bool is_in_allocator(const void *function) {
 
 /* The form that would be called without us; NULL if there is none. */
 static void *next_form(int form) {
-    /* ORDERING: relaxed; the function was there before this process knew its address. */
+    /* ORDERING: relaxed; the function existed before this process learned its address. */
     void *found = atomic_load_explicit(&next_forms[form], memory_order_relaxed);
     if (found) return found;
     found = dlsym(RTLD_NEXT, forms[form].name);
-    /* The library may have come later, for a plug-in alone. */
+    /* The library may have been loaded later, only for a plug-in. */
     static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1"};
     for (size_t i = 0; !found && i < sizeof libraries / sizeof *libraries; i++) {
         void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
@@ -178,8 +182,8 @@ static void *next_form(int form) {
     return found;
 }
 
-/* Whether we may do the standard library's work: all forms are ours, all behind us are its, and the malloc that it
- * calls is ours. */
+/* Whether we may replace the standard library: all forms are ours, all next ones are the library's,
+ * and the malloc that it calls is ours. */
 static bool may_do_by_malloc(void) {
     for (int form = 0; form < FORMS; form++) {
         if (forms[form].called != forms[form].own) return false;
@@ -189,11 +193,11 @@ static bool may_do_by_malloc(void) {
     return outrider_heap_is_called();
 }
 
-/* Found out once: a block has to go where it came from. */
+/* Decided once: a block has to be freed by the functions that allocated it. */
 static bool is_by_malloc(void) {
     int known = atomic_load_explicit(&decision, memory_order_acquire);
     if (UNLIKELY(known == UNDECIDED)) {
-        /* A block that the standard library allocates meanwhile comes from malloc too. */
+        /* A block that the standard library allocates during the decision comes from malloc too. */
         if (is_deciding) return false;
         is_deciding = true;
         outrider_heap_find_next();
@@ -206,9 +210,10 @@ static bool is_by_malloc(void) {
 
 /* --- new ---------------------------------------------------------------------------------------------- */
 
-/* Of C++'s runtime, linked statically, what the program has: std::get_new_handler(), std::__throw_bad_alloc(), and
- * what it takes to throw a std::bad_alloc (Itanium C++ ABI: Exception Handling, 2.4): the place for one, the throw,
- * and the type with its table and destructor. */
+/* The parts of a statically linked C++ runtime, as far as the program has them:
+ * std::get_new_handler(), std::__throw_bad_alloc(), and what it takes to throw a std::bad_alloc
+ * (Itanium C++ ABI: Exception Handling, 2.4): its allocation, the throw, the type with its table,
+ * and the destructor. */
 extern void (*_ZSt15get_new_handlerv(void))(void) __attribute__((weak));
 extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
 extern void *__cxa_allocate_exception(size_t size) __attribute__((weak));
@@ -217,7 +222,8 @@ extern char _ZTISt9bad_alloc[] __attribute__((weak));
 extern void *_ZTVSt9bad_alloc[] __attribute__((weak));
 extern void _ZNSt9bad_allocD1Ev(void *exception) __attribute__((weak));
 
-/* A program that catches the exception has its type; one that does not ends by it in any case. */
+/* A program that catches the exception has its type; one that does not is terminated in any
+ * case. */
 static void throw_bad_alloc(void) {
     if (_ZSt17__throw_bad_allocv) _ZSt17__throw_bad_allocv();
     if (__cxa_allocate_exception && __cxa_throw && _ZTISt9bad_alloc && _ZTVSt9bad_alloc) {
@@ -229,7 +235,7 @@ static void throw_bad_alloc(void) {
 }
 
 static void *allocated(size_t alignment, size_t size, outrider_stack_point caller) {
-    /* Objects have addresses of their own, empty ones too. */
+    /* Every object has its own address, even an empty one. */
     if (size == 0) size = 1;
     void *block;
     if (alignment == 0) {
@@ -244,7 +250,8 @@ static void *allocated(size_t alignment, size_t size, outrider_stack_point calle
     return block;
 }
 
-/* The same; if there is no memory, the new-handler is called, and without a handler it throws (new.delete.single). */
+/* The same; if memory is short, calls the new-handler, and throws if there is none
+ * (new.delete.single). */
 static void *allocated_or_not(size_t alignment, size_t size, bool throws, outrider_stack_point caller) {
     for (;;) {
         void *block = allocated(alignment, size, caller);
@@ -257,7 +264,8 @@ static void *allocated_or_not(size_t alignment, size_t size, bool throws, outrid
     return NULL;
 }
 
-/* The allocator's own form samples where it calls malloc, which counts, and is sampled here where it does not. */
+/* An allocator's own operator is counted and sampled by malloc if it calls it; otherwise it is
+ * sampled here. */
 static void *sampled_here(int form, void *block, size_t size, uint64_t left, outrider_stack_point caller) {
     if (!block || outrider_heap_left != left) return block;
     if (!atomic_load_explicit(&is_allocators[form], memory_order_relaxed)) return block;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Threads that are not sampled for a while, since they do the profiler's own work.
+ * Pauses sampling of a thread while it does the profiler's own work.
  *
- * The thread's countdown is put aside and it counts down from more bytes than there are. Afterwards it goes on where
- * it was: what the thread allocated meanwhile makes no sample of its own, and none of what comes next.
+ * The thread's countdown is saved and replaced by one that never ends. Afterwards the saved one
+ * continues: allocations made during the pause neither cause a sample nor bring the next one
+ * closer.
  */
 #include "hooked.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The sampler: when a part of a gap ends, what becomes a sample, and what is remembered of it.
+ * The sampler: the end of a countdown, the choice of samples, and their records.
  *
- * Re-entrancy: `is_busy` is set while a thread is in here. What the sampler or a signal handler then
- * allocates is passed on uncounted, and what it frees is looked for with locks that give up.
+ * Re-entrancy: `is_busy` is set while a thread is in here. Allocations by the sampler itself or by
+ * a signal handler are then passed on uncounted; their frees are looked up with locks that give up.
  */
 #define _GNU_SOURCE
 #include "sampler.h"
@@ -28,15 +28,15 @@
 #include <sys/auxv.h>
 #include <time.h>
 
-/* A thread looks at the clock once in so many samples of its own. */
+/* A thread reads the clock once per so many of its own samples. */
 enum { JUDGED_EVERY = 8 };
-/* The shortest time that the budget is judged by. */
+/* The shortest period over which the budget is evaluated. */
 static const uint64_t budget_window_ns = 1000000000;
 
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
 HIDDEN __thread uint64_t outrider_heap_left __attribute__((tls_model("initial-exec")));
-/* The bytes of the gap behind this part; the mean that it was drawn with, 0 for none. */
+/* Bytes of the gap after the current part; the mean of its distribution, 0 if none was drawn. */
 THREAD_LOCAL uint64_t gap_rest;
 THREAD_LOCAL uint64_t gap_mean;
 THREAD_LOCAL uint64_t random_state;
@@ -44,13 +44,13 @@ THREAD_LOCAL int is_busy;
 THREAD_LOCAL unsigned samples_here;
 THREAD_LOCAL outrider_stack_bounds bounds;
 
-/* The interval in force; 0 while sampling is off. */
+/* The current interval; 0 while sampling is off. */
 static _Atomic(uint64_t) interval;
 static _Atomic(uint64_t) seeds;
-/* Nanoseconds a second that sampling may take; since when that is judged, and what had been taken then. */
+/* Budget in nanoseconds per second; start of the current period, and the time spent by then. */
 static _Atomic(uint64_t) budget, window_start, window_taken;
 static bounded_lock settings;
-/* Written under the lock, once. */
+/* Written once, under the lock. */
 static _Atomic(int) is_prepared;
 static const char *_Atomic refusal;
 
@@ -59,22 +59,23 @@ static struct {
     _Atomic(uint64_t) samples, refused_live, refused_sites, missed_frees, truncated, sampler_ns;
 } figures;
 
-/* ORDERING: relaxed, all figures: they publish nothing, and are read one by one. */
+/* ORDERING: relaxed for all counters: they publish nothing, and are read one by one. */
 static void add(_Atomic(uint64_t) *figure, uint64_t amount) {
     atomic_fetch_add_explicit(figure, amount, memory_order_relaxed);
 }
 
 /* --- gaps --------------------------------------------------------------------------------------------- */
 
-/* The coarse clock: a page of the kernel's, a few milliseconds old. All others may take a system call, or read a
- * counter that a process may have been forbidden (clock_gettime(2), seccomp(2)). */
+/* The coarse clock: a page of the kernel's, a few milliseconds old. All other clocks may need a
+ * system call, or a counter that the process may not be allowed to read (clock_gettime(2),
+ * seccomp(2)). */
 static uint64_t coarse_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Sixteen random bytes that the kernel gives every process (getauxval(3)). */
+/* Uses the sixteen random bytes that the kernel gives every process (getauxval(3)). */
 static uint64_t random_word(void) {
     uint64_t word = 0;
     const void *bytes = (const void *)getauxval(AT_RANDOM);
@@ -82,7 +83,7 @@ static uint64_t random_word(void) {
     return word;
 }
 
-/* Draws a gap; an interval of 1 leaves nothing out. */
+/* Draws a gap; an interval of 1 samples everything. */
 static uint64_t draw_gap(uint64_t mean) {
     if (mean <= 1) return 0;
     if (random_state == 0)
@@ -103,18 +104,18 @@ uint64_t outrider_heap_end_part(uint64_t counted) {
         return 0;
     }
     uint64_t past = counted - before, mean = gap_mean;
-    /* ORDERING: acquire; who sees an interval sees the tables that it needs. */
+    /* ORDERING: acquire; a thread that sees an interval sees the tables that it needs. */
     uint64_t wanted = atomic_load_explicit(&interval, memory_order_acquire);
     bool is_sample = mean != 0 && gap_rest < past;
     uint64_t gap;
     if (mean != 0 && !is_sample && mean == wanted) {
         gap = gap_rest - past;
     } else {
-        /* A gap has no memory: what is left of one may be drawn anew, by another mean too. */
+        /* Gaps are memoryless: the rest of one may be drawn again, even with another mean. */
         gap_mean = wanted;
         gap = wanted ? draw_gap(wanted) : GAP_PART;
         if (mean == 0 && wanted) {
-            /* Nothing had been drawn for this call yet: the new gap judges it. */
+            /* No gap was drawn for this call yet: the new one decides about it. */
             is_sample = gap < counted;
             mean = wanted;
             gap = is_sample ? draw_gap(wanted) : gap - counted;
@@ -126,7 +127,7 @@ uint64_t outrider_heap_end_part(uint64_t counted) {
 
 /* --- samples ------------------------------------------------------------------------------------------ */
 
-/* How many blocks of this size a sample stands for, shifted. */
+/* Number of blocks of this size that a sample represents, shifted. */
 static uint64_t objects_of(uint64_t size, uint64_t mean) {
     double one = (double)(1u << OUTRIDER_HEAP_OBJECT_SHIFT);
     if (mean <= 1) return (uint64_t)one;
@@ -146,7 +147,7 @@ static void remove_live(const sampled_block *sample) {
     outrider_heap_sites_add_live(sample->site, -(int64_t)sample->objects, -(int64_t)bytes);
 }
 
-/* The site of a call, and what it took to find. */
+/* The site of a call, and the cost of finding it. */
 static uint32_t site_of(outrider_stack_point caller, uint64_t *cost) {
     if (!bounds.high) bounds = outrider_stack_find_bounds(caller.sp);
     uintptr_t pcs[OUTRIDER_STACK_DEPTH];
@@ -172,8 +173,8 @@ static void remember(const void *block, sampled_block sample) {
     }
 }
 
-/* Judges the last second or more, and widens the interval if it took too much. One thread does; the others
- * go on. */
+/* Evaluates the last second or more, and widens the interval if it exceeded the budget. One thread
+ * does so; the others continue. */
 static void keep_budget(uint64_t now) {
     uint64_t allowed = atomic_load_explicit(&budget, memory_order_relaxed);
     uint64_t start = atomic_load_explicit(&window_start, memory_order_relaxed);
@@ -184,9 +185,9 @@ static void keep_budget(uint64_t now) {
     if (start == 0) return;
     double used = (double)(taken - before) / ((double)(now - start) / 1e9);
     uint64_t current = atomic_load_explicit(&interval, memory_order_relaxed), wider = current;
-    /* Half the samples take half. */
+    /* Half as many samples cost half as much. */
     for (; used > (double)allowed && wider && wider < OUTRIDER_HEAP_MAX_INTERVAL; used /= 2) wider *= 2;
-    /* Unless somebody has set another one meanwhile. */
+    /* Unless another thread has set a new interval. */
     if (wider != current) atomic_compare_exchange_strong(&interval, &current, wider);
 }
 
@@ -249,7 +250,8 @@ static void after_fork_in_child(void) {
     outrider_modules_after_fork(true);
 }
 
-/* Tried, since the address of a function is that of a stub where the program was linked to a fixed place. */
+/* Tested by a call, because in a program linked to a fixed address the address of a function is
+ * that of a stub. */
 bool outrider_heap_is_called(void) {
     void *(*process_malloc)(size_t) = (void *(*)(size_t))outrider_heap_called(RTLD_DEFAULT, "malloc");
     void (*process_free)(void *) = (void (*)(void *))outrider_heap_called(RTLD_DEFAULT, "free");
@@ -263,7 +265,7 @@ bool outrider_heap_is_called(void) {
     return has_counted;
 }
 
-/* The same of free, for which the tables have to be there. */
+/* The same for free, which requires the tables. */
 static bool is_free_called(void) {
     void *(*process_malloc)(size_t) = (void *(*)(size_t))outrider_heap_called(RTLD_DEFAULT, "malloc");
     void (*process_free)(void *) = (void (*)(void *))outrider_heap_called(RTLD_DEFAULT, "free");
@@ -272,12 +274,12 @@ static bool is_free_called(void) {
     if (!process_free || outrider_heap_blocks_insert(block, sample, &other) != BLOCKS_DONE) return false;
     process_free(block);
     bool has_forgotten = outrider_heap_blocks_take(block, &other) == BLOCKS_NONE;
-    /* As a thread starts. */
+    /* The state of a new thread. */
     outrider_heap_left = gap_rest = gap_mean = 0;
     return has_forgotten;
 }
 
-/* What sampling needs, once; the caller holds the lock. */
+/* Prepares sampling once; the caller holds the lock. */
 static bool prepare(void) {
     if (is_prepared) return true;
     const char *problem = outrider_heap_next_problem();
@@ -309,7 +311,7 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
     if (wanted == 0) wanted = 1;
     if (wanted > OUTRIDER_HEAP_MAX_INTERVAL) wanted = OUTRIDER_HEAP_MAX_INTERVAL;
     if (lock_take(&settings)) {
-        /* ORDERING: release pairs with the acquire of outrider_heap_end_part. */
+        /* ORDERING: release pairs with the acquire in outrider_heap_end_part. */
         if (prepare()) atomic_store_explicit(&interval, wanted, memory_order_release);
         lock_release(&settings);
         outrider_heap_look_at_modules();

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the hooks call: the countdown of each thread, and what happens at its end.
+ * The interface to the hooks: the countdown of each thread, and sampling at its end.
  *
- * A thread counts the bytes that it asks for down from a random gap. Where they run out, that
- * allocation is a sample. Each call counts for one byte more than was asked for, so that empty ones
- * are seen too; the weight takes that into account. A gap is told to the thread in parts of 1 MiB, so that it
- * notices soon that sampling was switched on or off or has another interval. Zero, as every thread
- * starts, is the end of a gap that was never drawn: no thread has to be registered.
+ * A thread counts the bytes that it requests down from a random gap. The allocation that reaches
+ * the end is a sample. Each call counts for one byte more than requested, so that empty allocations
+ * are sampled too; the weight takes that into account. A thread gets its gap in parts of 1 MiB, so
+ * that it soon notices changes of the interval, and sampling being switched on or off. Zero, the
+ * initial value in every thread, is the end of a gap that was never drawn, so threads need no
+ * registration.
  */
 #ifndef OUTRIDER_HEAP_SAMPLER_H
 #define OUTRIDER_HEAP_SAMPLER_H
@@ -17,13 +18,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Longest part of a gap: after this many bytes a thread looks at the settings again. */
+/* The longest part of a gap: after this many bytes a thread reads the settings again. */
 #define GAP_PART ((uint64_t)1 << 20)
 
-/* The calling thread's bytes to the end of this part of its gap. hooks.c counts down in assembly. */
+/* The calling thread's bytes to the end of this part of its gap. hooks.c decrements it in
+ * assembly. */
 extern __thread uint64_t outrider_heap_left __attribute__((tls_model("initial-exec"))) HIDDEN;
 
-/* The point in a hook's caller where the walk starts; to be used in the hook itself. */
+/* The starting point of a walk in a hook's caller; must be used in the hook itself. */
 #define CALLER_POINT()                                                       \
     (outrider_stack_point) {                                                 \
         ((uintptr_t *)__builtin_frame_address(0))[1],                        \
@@ -31,41 +33,42 @@ extern __thread uint64_t outrider_heap_left __attribute__((tls_model("initial-ex
             ((uintptr_t *)__builtin_frame_address(0))[0]                     \
     }
 
-/* Judges a call whose bytes went past the end of a part: the mean of the gap if it is a sample, else 0.
- * `counted` is what was taken off `outrider_heap_left`, which has wrapped. */
+/* Handles a call that reached the end of a part: returns the mean of the gap if it is a sample,
+ * else 0. `counted` has been subtracted from `outrider_heap_left`, which has wrapped. */
 COLD uint64_t outrider_heap_end_part(uint64_t counted);
 
-/* Counts a call of `size` bytes; the mean of the gap if it is a sample, else 0. */
+/* Counts a call of `size` bytes; returns the mean of the gap if it is a sample, else 0. */
 static inline uint64_t outrider_heap_count(uint64_t size) {
     uint64_t counted = size + 1, left = outrider_heap_left;
     outrider_heap_left = left - counted;
     return UNLIKELY(left < counted) ? outrider_heap_end_part(counted) : 0;
 }
 
-/* Whether the process' calls of malloc come to our hook: another one may stand before it. Takes the loader's
- * lock, and allocates a block and frees it. */
+/* Whether calls of malloc in this process reach our hook: another one may come before it. Takes the
+ * loader's lock, and allocates and frees a block. */
 COLD bool outrider_heap_is_called(void);
 
-/* What a sample stands for besides a new block. */
+/* What a sample represents. */
 typedef enum {
     NEW_BLOCK,
-    GROWN_IN_PLACE, /* no new object, and only its growth was allocated */
+    GROWN_IN_PLACE, /* not a new object; only its growth was allocated */
 } sample_kind;
 
-/* Remembers a sampled block, which nobody else knows yet.
+/* Records a sampled block that only the caller knows yet.
  *
- * `mean` is what outrider_heap_count returned; `grown` the bytes that count as allocated. Keeps errno. */
+ * `mean` is the result of outrider_heap_count; `grown` is the number of bytes that count as
+ * allocated. Keeps errno. */
 COLD void outrider_heap_sample(
     void *block, uint64_t size, uint64_t grown, sample_kind kind, uint64_t mean,
     outrider_stack_point caller);
 
-/* Counts a stack that the table had no room for. */
+/* Counts a stack that did not fit into the table. */
 COLD void outrider_heap_count_refused_site(void);
 
-/* Forgets a block that is about to be freed, if it was sampled; whether it was. */
+/* Forgets a block that is about to be freed, if it was sampled; returns whether it was. */
 COLD bool outrider_heap_forget(const void *block);
 
-/* What a realloc takes out first, and puts back when it fails. */
+/* The record that a realloc removes first, and restores if it fails. */
 typedef struct {
     uint64_t size;
     uint64_t objects;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The table of stacks.
  *
- * Open addressing over numbers of sites; a site is written once and published by a compare-and-swap of
- * its number into the index, and never goes away. So nobody waits, a hook in a signal handler included.
- * Two threads that bring the same new stack at the same time both write it; one of the two stays
- * without sums, and no reader minds.
+ * Open addressing over site numbers. A site is written once, published by a compare-and-swap of its
+ * number into the index, and never removed. So no thread waits, not even a hook in a signal
+ * handler. Two threads that add the same new stack at the same time both write it; one of the two
+ * sites stays without totals, which readers ignore.
  */
 #define _GNU_SOURCE
 #include "hooked.h"
@@ -62,7 +62,7 @@ static uint64_t hash_of(const uintptr_t *pcs, uint32_t depth) {
     return hash;
 }
 
-/* Room for `count` more of something that ends at `limit`; false if there is none. */
+/* Reserves `count` elements of an array that ends at `limit`; false if they do not fit. */
 static bool reserve(_Atomic(uint32_t) *used, uint32_t count, uint32_t limit, uint32_t *at) {
     *at = atomic_load_explicit(used, memory_order_relaxed);
     do {
@@ -80,7 +80,7 @@ static uint32_t write_site(uint64_t hash, const uintptr_t *pcs, uint32_t depth, 
     sites[number].hash = hash;
     sites[number].depth = depth;
     sites[number].is_truncated = is_truncated;
-    /* ORDERING: release; who sees the addresses sees the rest. */
+    /* ORDERING: release; a thread that sees the addresses sees the rest. */
     atomic_store_explicit(&sites[number].pcs, &words[at], memory_order_release);
     return number;
 }
@@ -96,7 +96,7 @@ uint32_t outrider_heap_sites_find(const uintptr_t *pcs, uint32_t depth, bool is_
     uint32_t written = 0;
     for (uint32_t probe = 0; probe < INDEX_SIZE; probe++) {
         _Atomic(uint32_t) *entry = &site_index[(hash + probe) % INDEX_SIZE];
-        /* ORDERING: acquire pairs with the swap below, so that the site is seen as it was written. */
+        /* ORDERING: acquire pairs with the swap below, so that the whole site is visible. */
         uint32_t number = atomic_load_explicit(entry, memory_order_acquire);
         if (number == 0) {
             if (!written) written = write_site(hash, pcs, depth, is_truncated);
@@ -110,7 +110,7 @@ uint32_t outrider_heap_sites_find(const uintptr_t *pcs, uint32_t depth, bool is_
     return 0;
 }
 
-/* ORDERING: relaxed, all sums: they publish nothing, and a reader promises no order among them. */
+/* ORDERING: relaxed for all totals: they publish nothing, and readers get no consistent order. */
 
 void outrider_heap_sites_add_allocated(uint32_t number, uint64_t objects, uint64_t bytes) {
     atomic_fetch_add_explicit(&sites[number].allocated_objects, objects, memory_order_relaxed);

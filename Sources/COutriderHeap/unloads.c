@@ -1,10 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0
- * Libraries that are unloaded: dlclose, and where the stacks through them go.
+/* Unloaded libraries: a hook for dlclose, and the new addresses of their stacks.
  *
- * A stack is known by its addresses, and another library may be loaded where one was. So when a library goes, its
- * part of each stack moves to addresses of its own (outrider_modules_look), and all that the stack has allocated
- * goes with it. The stack of before stays in its place without sums; a plug-in that is loaded and unloaded again
- * and again takes two sites for each of its stacks, however often.
+ * A stack is identified by its addresses, and another library may be loaded where one was unloaded.
+ * So when a library is unloaded, its part of each stack moves to a new range
+ * (outrider_modules_look), along with the totals of the stack. The old stack stays without totals.
+ * A plug-in that is loaded and unloaded repeatedly takes two sites per stack, however often.
  */
 #define _GNU_SOURCE
 #include "hooked.h"
@@ -17,11 +16,11 @@
 
 #include <string.h>
 
-/* Moves a stack; false if no address of it lies in [start, end). */
+/* Moves a stack; false if none of its addresses is in [start, end). */
 static bool move_stack(const outrider_heap_site *site, uintptr_t start, uintptr_t end, uintptr_t by, uintptr_t *pcs) {
     bool is_moved = false;
     for (uint32_t frame = 0; frame < site->depth; frame++) {
-        /* The call is before the address that it returns to. */
+        /* The call is before its return address. */
         uintptr_t call = site->pcs[frame] - 1;
         bool is_inside = call >= start && call < end;
         pcs[frame] = site->pcs[frame] + (is_inside ? by : 0);
@@ -31,7 +30,7 @@ static bool move_stack(const outrider_heap_site *site, uintptr_t start, uintptr_
 }
 
 uint32_t outrider_heap_sites_move(uintptr_t start, uintptr_t end, uintptr_t to) {
-    /* For each site the one that it moves to plus one, or 0. */
+    /* For each site: its new site plus one, or 0. */
     static uint32_t changed[SITE_LIMIT];
     uint32_t count = outrider_heap_site_count(), refused = 0;
     bool is_any = false;
@@ -67,12 +66,13 @@ static void move_stacks(uintptr_t start, uintptr_t end, uintptr_t to) {
 }
 
 void outrider_heap_look_at_modules(void) {
-    /* Without a site there is nothing to move. */
+    /* Without sites there is nothing to move. */
     if (outrider_heap_site_count()) outrider_modules_look(move_stacks);
 }
 
-/* Stands in front of libc's, which does not mind who calls it. Between the two looks no library can have come to
- * the place of the one that goes, unless another thread loads it there at this very moment. */
+/* Interposes libc's dlclose, which does not depend on its caller. Between the two looks no library
+ * can be loaded at the address of the unloaded one, unless another thread does so at that very
+ * moment. */
 EXPORTED int dlclose(void *library) {
     static int (*_Atomic next)(void *);
     int (*behind)(void *) = atomic_load_explicit(&next, memory_order_relaxed);
