@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs the programs of .eh_frame entries: how CFA and frame pointer change along a function.
+ * Runs the programs of .eh_frame entries: how the CFA and the frame pointer change along a
+ * function.
  *
- * Of the registers only three are followed, and what a compact rule cannot say is a stop: CFAs from
- * other registers, DWARF expressions (the PLT's, signal frames'), registers kept in registers.
+ * Only three registers are tracked. A case that a compact rule cannot express is a stop: CFAs from
+ * other registers, DWARF expressions (in the PLT and signal frames), registers saved in registers.
  *
  * Source: DWARF 5, section 6.4.2; System V ABI for x86-64, figure 3.36 (register numbers).
  */
@@ -12,7 +13,7 @@ enum {
     frame_pointer = 6,
     stack_pointer = 7,
     return_address = 16,
-    /* Nested DW_CFA_remember_state; compilers write one. */
+    /* Maximum nesting of DW_CFA_remember_state; compilers emit one level. */
     deepest = 8,
     word = 8,
 };
@@ -51,10 +52,10 @@ enum {
     gnu_negative_offset_extended = 0x2F,
 };
 
-/* What is known of a register's value in the caller. */
+/* How a register's value in the caller is found. */
 typedef struct {
     enum { kept, gone, stored, strange } how;
-    int64_t offset; /* from the CFA, where it is stored */
+    int64_t offset; /* from the CFA, if it is stored */
 } value;
 
 typedef struct {
@@ -99,12 +100,12 @@ static outrider_unwind_rule rule_of(const state *now) {
     return rule;
 }
 
-/* Says what holds from the present address on. */
+/* Adds the rule that applies from the current address. */
 static void emit(machine *run, outrider_unwind_rule rule) {
     if (run->rows != NULL) outrider_unwind_add(run->rows, run->at - run->text, rule);
 }
 
-/* Moves on. Addresses only rise; what lies past the entry's end is bad. */
+/* Moves to an address. Addresses only rise; an address past the entry's end is bad. */
 static void move_to(machine *run, uint64_t address) {
     if (run->program.bad) return;
     if (run->rows == NULL || address < run->at || address >= run->entry->end) {
@@ -118,14 +119,14 @@ static void move_to(machine *run, uint64_t address) {
 
 static void advance(machine *run, uint64_t count) {
     uint64_t step;
-    /* A sum that wraps is an address that was passed. */
+    /* A sum that wraps is an address already passed, which move_to rejects. */
     if (__builtin_mul_overflow(count, run->entry->code_factor, &step))
         run->program.bad = true;
     else
         move_to(run, run->at + step);
 }
 
-/* The value that a register's number stands for; NULL for one that is not followed. */
+/* The tracked value of a register by its number; NULL if the register is not tracked. */
 static value *value_of(state *now, uint64_t number) {
     switch (number) {
     case frame_pointer: return &now->fp;
@@ -140,7 +141,7 @@ static void set(machine *run, uint64_t number, value to) {
     if (known != NULL) *known = to;
 }
 
-/* A factored offset in bytes. */
+/* Converts a factored offset to bytes. */
 static int64_t scaled(machine *run, int64_t count) {
     int64_t bytes = 0;
     if (__builtin_mul_overflow(count, run->entry->data_factor, &bytes)) run->program.bad = true;
@@ -174,7 +175,7 @@ static void recall(machine *run) {
         run->now = run->remembered[--run->depth];
 }
 
-/* Instructions that say where the CFA is. Returns false for the others. */
+/* Handles instructions that define the CFA. Returns false for others. */
 static bool cfa_instruction(machine *run, uint8_t code) {
     outrider_eh_cursor *program = &run->program;
     state *now = &run->now;
@@ -199,7 +200,7 @@ static bool cfa_instruction(machine *run, uint8_t code) {
     }
 }
 
-/* Instructions that say where one register is. Returns false for the others. */
+/* Handles instructions that define one register. Returns false for others. */
 static bool register_instruction(machine *run, uint8_t code) {
     if (code < offset_extended || code > gnu_negative_offset_extended) return false;
     outrider_eh_cursor *program = &run->program;
@@ -233,7 +234,7 @@ static bool register_instruction(machine *run, uint8_t code) {
     }
 }
 
-/* The other instructions. One that is not known is bad. */
+/* Handles all other instructions. An unknown one is bad. */
 static void plain_instruction(machine *run, uint8_t code) {
     outrider_eh_cursor *program = &run->program;
     switch (code) {
@@ -276,7 +277,7 @@ static void run_program(machine *run, outrider_eh_cursor program, uint64_t *budg
 void outrider_eh_run(
     const outrider_eh_entry *entry, uint64_t text, outrider_unwind_rows *rows, uint64_t *budget) {
     machine run = {.entry = entry, .text = text, .at = entry->start};
-    /* Until something is said, no CFA is known. */
+    /* Until an instruction defines it, the CFA is unknown. */
     run.now.cfa_computed = true;
     run_program(&run, entry->first, budget);
     if (!run.program.bad) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Finds the entries of a module's .eh_frame by the sorted list in its .eh_frame_hdr.
+ * Finds the entries of a module's .eh_frame through the sorted list in its .eh_frame_hdr.
  *
- * Both are read where the loader mapped them, and nothing in them is believed: each read is checked
- * against the segment. An entry that cannot be read becomes a stop for its code.
+ * Both are read where the loader mapped them, and nothing in them is trusted: each read is checked
+ * against the segment. The code of an unreadable entry becomes a stop.
  *
  * Source: Linux Standard Base, Core Specification, "Exception Frames"; System V ABI for x86-64,
  * section 3.7.
@@ -12,7 +12,8 @@
 #include <string.h>
 
 enum {
-    /* DW_EH_PE_*: the low four bits say what a number looks like, the next three what it is to. */
+    /* DW_EH_PE_*: the low four bits are the format of a number, the next three what it is relative
+     * to. */
     absolute = 0x00,
     uleb128 = 0x01,
     data_2 = 0x02,
@@ -25,20 +26,20 @@ enum {
     format_mask = 0x0F,
     to_place = 0x10,
     to_data = 0x30,
-    relation_mask = 0xF0, /* with the bit for "indirect" */
+    relation_mask = 0xF0, /* including the bit for "indirect" */
     omitted = 0xFF,
-    /* Each linker writes the list of entries as pairs of offsets to the header. */
+    /* Every linker writes the list of entries as pairs of offsets to the header. */
     list_encoding = to_data | signed_4,
     list_entry_size = 8,
     /* The column of the return address on x86-64. */
     return_column = 16,
-    /* An augmentation string and its end take less; "zPLR" is the longest that is usual. */
+    /* Longer than any augmentation string with its terminator; "zPLR" is the longest usual one. */
     longest_augmentation = 16,
-    /* Less than that between two functions is padding, and needs no stop. */
+    /* A smaller gap between two functions is padding, and needs no stop. */
     padding = 16,
 };
 
-/* Instructions that the programs of one module may have: some 20 times those of libstdc++. */
+/* Instruction budget for the programs of one module: some 20 times those of libstdc++. */
 static const uint64_t whole_budget = 1U << 23;
 
 uint64_t outrider_eh_take(outrider_eh_cursor *cursor, size_t size) {
@@ -109,7 +110,7 @@ uint64_t outrider_eh_take_pointer(outrider_eh_cursor *cursor, uint8_t encoding, 
     }
 }
 
-/* A cursor from an address up to the end of the segment. */
+/* A cursor from an address to the end of the segment. */
 static outrider_eh_cursor from_address(const outrider_eh_image *image, uint64_t address) {
     uint64_t offset = address - image->address;
     if (offset > image->length) return (outrider_eh_cursor){.bad = true};
@@ -117,20 +118,20 @@ static outrider_eh_cursor from_address(const outrider_eh_image *image, uint64_t 
         .at = image->bytes + offset, .end = image->bytes + image->length, .address = address};
 }
 
-/* Takes the length of a record and ends the cursor where the record ends. Lengths of 64 bits are
- * bad: no module here is so large. */
+/* Reads the length of a record and limits the cursor to it. 64-bit lengths are bad: no module here
+ * is that large. */
 static void enter_record(outrider_eh_cursor *cursor) {
     uint64_t length = outrider_eh_take(cursor, 4);
     if (length == 0 || length > (uint64_t)(cursor->end - cursor->at)) cursor->bad = true;
     if (!cursor->bad) cursor->end = cursor->at + length;
 }
 
-/* Takes what the augmentation string promises of a common part, whose data begins here. */
+/* Reads the fields of a common part that its augmentation string lists; the data starts here. */
 static void read_augmentation(
     outrider_eh_entry *entry, outrider_eh_cursor *cursor, const char *letters) {
     entry->augmented = letters[0] == 'z';
     if (!entry->augmented) {
-        /* Old ones with other data are not known. */
+        /* Old augmentations with other data are not supported. */
         if (letters[0] != 0) cursor->bad = true;
         return;
     }
@@ -144,7 +145,7 @@ static void read_augmentation(
         case 'R': entry->encoding = (uint8_t)outrider_eh_take(&data, 1); break;
         case 'L': outrider_eh_skip(&data, 1); break;
         case 'P': {
-            /* The personality routine's value does not matter, only its length. */
+            /* Only the length of the personality routine's pointer matters, not its value. */
             uint8_t encoding = (uint8_t)outrider_eh_take(&data, 1);
             if (encoding != omitted)
                 outrider_eh_take_pointer(&data, encoding & format_mask, 0);
@@ -158,7 +159,7 @@ static void read_augmentation(
     cursor->bad = data.bad;
 }
 
-/* Reads a common part (a CIE). Returns whether it can be followed. */
+/* Reads a common part (a CIE). Returns whether it is supported. */
 static bool read_common(
     const outrider_eh_image *image, uint64_t address, outrider_eh_entry *entry) {
     outrider_eh_cursor cursor = from_address(image, address);
@@ -182,7 +183,7 @@ static bool read_common(
     return !cursor.bad && column == return_column;
 }
 
-/* Reads an entry (an FDE) and its common part. Returns whether it can be followed. */
+/* Reads an entry (an FDE) and its common part. Returns whether it is supported. */
 static bool read_entry(
     const outrider_eh_image *image, uint64_t address, outrider_eh_entry *entry) {
     outrider_eh_cursor cursor = from_address(image, address);
@@ -190,7 +191,7 @@ static bool read_entry(
     uint64_t here = cursor.address;
     uint64_t back = outrider_eh_take(&cursor, 4);
     if (cursor.bad || back == 0 || !read_common(image, here - back, entry)) return false;
-    /* Nothing says what a data-relative address in an entry would be to. */
+    /* A data-relative address in an entry has no defined base. */
     if ((entry->encoding & relation_mask) == to_data) return false;
     entry->start = outrider_eh_take_pointer(&cursor, entry->encoding, 0);
     uint64_t size = outrider_eh_take_pointer(&cursor, entry->encoding & format_mask, 0);
@@ -210,7 +211,7 @@ bool outrider_eh_read(const outrider_eh_image *image, outrider_unwind_rows *rows
     uint8_t start_encoding = (uint8_t)outrider_eh_take(&list, 1);
     uint8_t count_encoding = (uint8_t)outrider_eh_take(&list, 1);
     uint64_t encoding = outrider_eh_take(&list, 1);
-    /* Where .eh_frame starts is not needed: the list points into it. */
+    /* The address of .eh_frame is not needed: the list points into it. */
     outrider_eh_take_pointer(&list, start_encoding, image->header);
     uint64_t count = outrider_eh_take_pointer(&list, count_encoding, image->header);
     if (list.bad || version != 1 || encoding != list_encoding) return false;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Packs the rows of a module into its table.
  *
- * Rows are gathered in memory for the largest module there may be, most of which is never touched;
- * the table gets a mapping that fits. Three things make it small: neighbours that say the same are
- * one row, a row names its rule by number (libc has 300 different ones), and the index leaves a row
- * to say where it is in its block only.
+ * Rows are collected in memory that suffices for the largest module, most of which is never
+ * touched; the table is copied to a mapping of its actual size. Three techniques keep it small:
+ * adjacent rows with the same rule are merged, a row refers to its rule by index (libc has 300
+ * different rules), and the block index lets a row store only its offset within its block.
  */
 #define _GNU_SOURCE
 #include "tables.h"
@@ -24,18 +24,18 @@ enum {
 struct outrider_unwind_rows {
     uint64_t last_offset;
     outrider_unwind_rule last;
-    uint16_t written; /* the number of the last rule that is in `rows` */
+    uint16_t written; /* the index of the last rule in `rows` */
     bool overflowed;
     uint32_t row_count;
     uint32_t rule_count;
-    uint32_t block_count; /* words of the index that are filled */
-    uint16_t slots[hash_slots]; /* numbers of rules by hash; 0 is free */
+    uint32_t block_count; /* elements of the index that are filled */
+    uint16_t slots[hash_slots]; /* indices of rules by hash; 0 is free */
     outrider_unwind_rule rules[most_rules];
     uint32_t index[most_blocks + 2];
     outrider_unwind_row rows[most_rows];
 };
 
-/* The number of a rule, which it gets when it is first seen. The stop is 0. */
+/* The index of a rule, which is added if it is new. The stop is 0. */
 static uint16_t number_of(outrider_unwind_rows *rows, outrider_unwind_rule rule) {
     if (rule.base == OUTRIDER_UNWIND_STOP) return 0;
     uint32_t bits;
@@ -43,7 +43,7 @@ static uint16_t number_of(outrider_unwind_rows *rows, outrider_unwind_rule rule)
     for (uint32_t slot = bits * 0x9E3779B1U / (UINT32_MAX / hash_slots + 1);; slot++) {
         uint16_t *number = &rows->slots[slot % hash_slots];
         if (*number == 0) {
-            /* Too many kinds: the rest stops. */
+            /* Too many rules: the rest become stops. */
             if (rows->rule_count == most_rules) return 0;
             *number = (uint16_t)rows->rule_count++;
             rows->rules[*number] = rule;
@@ -52,13 +52,13 @@ static uint16_t number_of(outrider_unwind_rows *rows, outrider_unwind_rule rule)
     }
 }
 
-/* Fills the index up to the block of `offset`, all of them with the next row. */
+/* Fills the index up to the block of `offset` with the index of the next row. */
 static void begin_blocks(outrider_unwind_rows *rows, uint64_t offset) {
     while (rows->block_count <= offset >> OUTRIDER_UNWIND_BLOCK_BITS)
         rows->index[rows->block_count++] = rows->row_count;
 }
 
-/* Writes the row that waits, which nothing can replace any more. */
+/* Writes the pending row, which can no longer be replaced. */
 static void write_last(outrider_unwind_rows *rows) {
     uint16_t number = number_of(rows, rows->last);
     if (number == rows->written) return;
@@ -80,7 +80,7 @@ void outrider_unwind_add(outrider_unwind_rows *rows, uint64_t offset, outrider_u
     rows->last = rule;
 }
 
-/* Copies what was gathered into a mapping of its own. */
+/* Copies the collected rows to a separate mapping. */
 static outrider_unwind_table *pack(outrider_unwind_rows *rows, size_t span) {
     const size_t page = 4096;
     write_last(rows);
@@ -119,7 +119,7 @@ const outrider_unwind_table *outrider_unwind_build(const outrider_eh_image *imag
         NULL, sizeof *rows, PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (rows == MAP_FAILED) return NULL;
-    /* Row 0 and rule 0 are the stop before everything, in no block. */
+    /* Row 0 and rule 0 are the stop before everything, outside all blocks. */
     rows->row_count = 1;
     rows->rule_count = 1;
     outrider_unwind_table *table = NULL;

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which libraries have an unwind table, and a step by one.
+ * The directory of libraries with unwind tables, and stepping by a table.
  *
- * Tables never change and are never unmapped, so a hook or a signal handler may be in one at any
- * time. Where the libraries lie does change: the directory says it, under a sequence count. A
- * reader that meets a change, or interrupts the thread that makes it, steps nowhere instead of
+ * Tables never change and are never unmapped, so a hook or a signal handler may be using one at any
+ * time. The addresses of libraries do change: they are kept in a directory with a sequence count. A
+ * reader that sees a change, or interrupts the thread that makes it, gets no step instead of
  * waiting.
  *
  * ORDERING: the writer makes the count odd, writes the entries and makes it even again; a reader
- * that saw the same even count before and after read entries that belong together. A table's
- * content is written before the count that makes it visible (release), which the reader reads
- * first (acquire).
+ * that saw the same even count before and after has read consistent entries. A table's content is
+ * written before the count that makes it visible (release), which the reader reads first (acquire).
  */
 #define _GNU_SOURCE
 #include "outrider_stack.h"
@@ -23,14 +22,14 @@
 #include <unistd.h>
 
 enum {
-    /* Modules in the directory, and tables that are ever made: a handful is usual. */
+    /* Modules in the directory, and tables ever created: usually a handful. */
     most_modules = 64,
-    /* Bytes of all tables that are ever made. A reloaded library gets its old one, so only new
+    /* Total size of all tables ever created. A reloaded library gets its old one, so only new
      * builds of libraries can add to them while a process runs. */
     most_bytes = 16 << 20,
 };
 
-/* Libraries that are built without frame pointers, by the beginning of their file's name. */
+/* Prefixes of the file names of libraries that are built without frame pointers. */
 static const char *const prefixes[] = {
     "libc.so",     "libc-2",        "ld-linux",        "ld-2",   "ld-musl",
     "libpthread",  "libstdc++.so",  "libdispatch.so",  "libgcc_s", "libBlocksRuntime.so",
@@ -38,7 +37,7 @@ static const char *const prefixes[] = {
     "libc++.so",   "libc++abi.so",  "libm.so",         "libm-2",
 };
 
-/* Where the libraries lie, sorted by address. Ranges do not overlap. */
+/* The libraries by start address, sorted. Ranges do not overlap. */
 static struct {
     _Atomic uint32_t version; /* odd while it changes */
     _Atomic uint32_t count;
@@ -46,9 +45,9 @@ static struct {
     _Atomic(const outrider_unwind_table *) tables[most_modules];
 } directory;
 
-/* What only the thread whose turn it is changes. */
+/* State that only the thread with the turn changes. */
 static struct {
-    _Atomic int32_t turn; /* the process whose thread works here; 0 for none */
+    _Atomic int32_t turn; /* the process whose thread has the turn; 0 for none */
     _Atomic size_t bytes;
     _Atomic size_t count; /* of tables; raised when the last one is complete, for a forked child */
     const outrider_unwind_table *tables[most_modules];
@@ -58,14 +57,14 @@ static struct {
     unsigned long long subs;
 } builder;
 
-/* What one look at the loaded modules finds. */
+/* The result of one look at the loaded modules. */
 typedef struct {
     size_t visited;
     unsigned long long adds;
     unsigned long long subs;
-    bool counted; /* the loader said the two */
+    bool counted; /* the loader reported the two counts */
     bool built;   /* a table was made */
-    bool cut;     /* another one is to be made, in the next look */
+    bool cut;     /* another one is to be built, in the next look */
     size_t count;
     uintptr_t starts[most_modules];
     const outrider_unwind_table *tables[most_modules];
@@ -79,7 +78,7 @@ static bool is_named(const char *path) {
     return false;
 }
 
-/* Finds the parts of a loaded module. Returns whether all of them are there. */
+/* Finds the parts of a loaded module. Returns whether all of them exist. */
 static bool describe(const struct dl_phdr_info *info, outrider_eh_image *image) {
     *image = (outrider_eh_image){0};
     uint64_t text_end = 0;
@@ -109,9 +108,9 @@ static bool describe(const struct dl_phdr_info *info, outrider_eh_image *image) 
     return false;
 }
 
-/* The table of a module: one that was made before of the same, or a new one within the bounds.
+/* The table of a module: an existing one of the same build, or a new one within the limits.
  *
- * One look makes one table: while it takes place, threads wait that load a library or, with older
+ * One look creates at most one table, because it blocks threads that load a library or, with older
  * C libraries, throw an exception. libc and libstdc++ take 2 ms each. */
 static const outrider_unwind_table *table_of(const outrider_eh_image *image, survey *found) {
     uint64_t fingerprint = outrider_unwind_fingerprint(image);
@@ -135,7 +134,7 @@ static const outrider_unwind_table *table_of(const outrider_eh_image *image, sur
     found->built = true;
     builder.tables[count] = table;
     atomic_store_explicit(&builder.count, count + 1, memory_order_release);
-    /* ORDERING: relaxed. A figure for those who ask; it publishes nothing. */
+    /* ORDERING: relaxed. Only a statistic; it publishes nothing. */
     atomic_store_explicit(&builder.bytes, bytes + table->bytes, memory_order_relaxed);
     return table;
 }
@@ -165,7 +164,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context) {
     return 0;
 }
 
-/* Makes what was found the directory. */
+/* Replaces the directory. */
 static void publish(const survey *found) {
     uint32_t version = atomic_load_explicit(&directory.version, memory_order_relaxed) | 1;
     atomic_store_explicit(&directory.version, version, memory_order_relaxed);
@@ -182,7 +181,8 @@ static void publish(const survey *found) {
 }
 
 size_t outrider_stack_prepare_tables(void) {
-    /* A child that was forked while another thread was at work takes the turn that nobody ends. */
+    /* In a child that was forked while another thread had the turn, the turn is never given back:
+     * take it. */
     int32_t process = getpid();
     int32_t holder = atomic_load_explicit(&builder.turn, memory_order_relaxed);
     if (holder != process &&
@@ -200,7 +200,7 @@ size_t outrider_stack_prepare_tables(void) {
     return atomic_load_explicit(&builder.bytes, memory_order_relaxed);
 }
 
-/* The table for a pc, and the offset of the pc in it. NULL if there is none. */
+/* The table for a pc, and the offset of the pc in it; NULL if there is none. */
 static const outrider_unwind_table *table_at(uintptr_t pc, uintptr_t *offset) {
     uint32_t version = atomic_load_explicit(&directory.version, memory_order_acquire);
     uint32_t count = atomic_load_explicit(&directory.count, memory_order_relaxed);
@@ -238,11 +238,11 @@ int outrider_stack_table_step(outrider_stack_point *point, outrider_stack_bounds
     const uintptr_t word = sizeof(uintptr_t);
     uintptr_t sp = point->sp;
     uintptr_t cfa = (rule.base == OUTRIDER_UNWIND_SP ? sp : point->fp) + rule.words * word;
-    /* What lies below the stack pointer may be anything, or nothing. */
+    /* Memory below the stack pointer may contain anything, or be unmapped. */
     if (sp < bounds.low || cfa <= sp || cfa > bounds.high || ((cfa | sp) & (word - 1)) != 0)
         return 0;
     uintptr_t saved = rule.saved * word;
-    /* A slot below the stack pointer was popped: the value is back in its register. */
+    /* A slot below the stack pointer has been popped: the value is back in its register. */
     if (saved != 0 && saved <= cfa - sp) point->fp = *(const uintptr_t *)(cfa - saved);
     point->pc = *(const uintptr_t *)(cfa - word);
     point->sp = cfa;

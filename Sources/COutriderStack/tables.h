@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the files that make and read unwind tables share; nobody outside of this target sees it.
+ * Declarations shared by the files that build and read unwind tables; internal to this target.
  *
  * eh_frame.c finds the entries of a module's .eh_frame, cfa_program.c runs their programs,
- * row_table.c packs the rows that come out of that, and tables.c knows which modules there are.
+ * row_table.c packs the resulting rows, and tables.c keeps track of modules.
  *
- * What is kept of a row is what leads to the caller and the next frame pointer: 4 bytes a row. The
- * other registers that .eh_frame restores are of no use to a walk.
+ * A row stores only what leads to the caller and the next frame pointer, in 4 bytes. A walk does
+ * not need the other registers that .eh_frame restores.
  */
 #ifndef OUTRIDER_TABLES_H
 #define OUTRIDER_TABLES_H
@@ -14,34 +14,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The bases that a canonical frame address (CFA) is counted from. */
+/* The bases of a canonical frame address (CFA). */
 enum {
-    OUTRIDER_UNWIND_STOP = 0,      /* it cannot be told, or cannot be expressed here */
+    OUTRIDER_UNWIND_STOP = 0,      /* unknown, or not expressible here */
     OUTRIDER_UNWIND_SP = 1,        /* from the stack pointer */
     OUTRIDER_UNWIND_FP = 2,        /* from the frame-pointer register */
     OUTRIDER_UNWIND_OUTERMOST = 3, /* there is no caller */
 };
 
-/* How to leave a frame. All zero is "stop". */
+/* The rule for leaving a frame. All zero is "stop". */
 typedef struct {
     uint16_t words; /* from the base up to the CFA, just below which is the return address */
     uint8_t base;
     uint8_t saved; /* words from the CFA down to the caller's frame pointer; 0: in its register */
 } outrider_unwind_rule;
 
-/* From this place in its block on, a rule holds. */
+/* A rule that applies from an offset in its block. */
 typedef struct {
     uint16_t place;
     uint16_t rule;
 } outrider_unwind_row;
 
-/* Bytes of text that one word of the index stands for, as a power of two. */
+/* Bytes of text per element of the index, as a power of two. */
 #define OUTRIDER_UNWIND_BLOCK_BITS 8
 
-/* The rows of a module, which never change. One mapping with the three arrays behind the header.
+/* The rows of a module, immutable. One mapping holds the three arrays after the header.
  *
- * Row 0 is a stop in no block. The rows of block n are index[n] up to index[n + 1]; before the
- * first of them the last row of an earlier block holds.
+ * Row 0 is a stop outside all blocks. The rows of block n are index[n] to index[n + 1]; before the
+ * first of them, the last row of an earlier block applies.
  */
 typedef struct {
     const uint32_t *index;
@@ -51,10 +51,10 @@ typedef struct {
     size_t bytes; /* of this mapping */
     uint32_t row_count;
     uint32_t rule_count;
-    uint64_t fingerprint; /* of what it was made from */
+    uint64_t fingerprint; /* of the input that it was built from */
 } outrider_unwind_table;
 
-/* A module as the parser sees it: its bytes, and the addresses that they are at for its code.
+/* A module as input of the parser: its bytes, and the addresses at which its code refers to them.
  *
  * The two differ only in tests, which parse a copy.
  */
@@ -64,11 +64,11 @@ typedef struct {
     uint64_t address;     /* of the first byte */
     uint64_t header;      /* the address of .eh_frame_hdr */
     uint64_t header_size;
-    uint64_t text; /* where the module's code begins */
+    uint64_t text; /* start of the module's code */
     uint64_t text_size;
 } outrider_eh_image;
 
-/* A place in bytes that are not trusted: a read past the end gives 0 and sets `bad` for good. */
+/* A cursor over untrusted bytes: a read past the end returns 0 and sets `bad` permanently. */
 typedef struct {
     const uint8_t *at;
     const uint8_t *end;
@@ -76,57 +76,57 @@ typedef struct {
     bool bad;
 } outrider_eh_cursor;
 
-/* What an entry and its common part say, ready to be run. */
+/* The content of an entry and its common part, ready to run. */
 typedef struct {
     uint64_t code_factor;
     int64_t data_factor;
     uint8_t encoding;         /* of its code addresses */
     bool augmented;           /* the entry has augmentation data */
     outrider_eh_cursor first; /* the common program */
-    outrider_eh_cursor then;  /* the entry's own */
+    outrider_eh_cursor then;  /* the entry's program */
     uint64_t start;
     uint64_t end;
 } outrider_eh_entry;
 
-/* Where rows are gathered: memory that is given back as soon as a table was made. */
+/* The memory in which rows are collected; it is unmapped once the table is built. */
 typedef struct outrider_unwind_rows outrider_unwind_rows;
 
-/* Takes the next unsigned number of `size` bytes, 1 to 8, in the machine's order. */
+/* Reads an unsigned number of `size` bytes, 1 to 8, in native byte order. */
 uint64_t outrider_eh_take(outrider_eh_cursor *cursor, size_t size);
 
-/* Takes the next LEB128 number, unsigned; one of more than 10 bytes is bad. */
+/* Reads an unsigned LEB128 number; more than 10 bytes are bad. */
 uint64_t outrider_eh_take_uleb(outrider_eh_cursor *cursor);
 
-/* Takes the next LEB128 number, signed. */
+/* Reads a signed LEB128 number. */
 int64_t outrider_eh_take_sleb(outrider_eh_cursor *cursor);
 
-/* Leaves out `count` bytes. */
+/* Skips `count` bytes. */
 void outrider_eh_skip(outrider_eh_cursor *cursor, uint64_t count);
 
-/* Takes a pointer in one of the encodings DW_EH_PE_*. `data` is what data-relative ones count from.
- * An encoding that is not known, or that would have to be looked up in memory, is bad. */
+/* Reads a pointer in one of the encodings DW_EH_PE_*. `data` is the base of data-relative pointers.
+ * An encoding that is unknown or indirect is bad. */
 uint64_t outrider_eh_take_pointer(outrider_eh_cursor *cursor, uint8_t encoding, uint64_t data);
 
-/* Adds the rows of all entries that .eh_frame_hdr lists. Returns whether there is such a list. */
+/* Adds the rows of all entries listed by .eh_frame_hdr. Returns whether there is such a list. */
 bool outrider_eh_read(const outrider_eh_image *image, outrider_unwind_rows *rows);
 
-/* Runs an entry's programs and adds its rows; `text` is the address that rows are counted from.
- * From where a program cannot be followed, its rows are stops. Takes what it did off `*budget`. */
+/* Runs an entry's programs and adds its rows; row offsets are relative to `text`. Where a program
+ * becomes unsupported, its rows are stops. Deducts the instructions from `*budget`. */
 void outrider_eh_run(
     const outrider_eh_entry *entry, uint64_t text, outrider_unwind_rows *rows, uint64_t *budget);
 
-/* Says that a rule holds from `offset` on, which is in the module's text or its end. An offset that
- * is not past the last one replaces it. */
+/* Adds a rule that applies from `offset`, which is in the module's text or at its end. An offset
+ * that is not past the last one replaces it. */
 void outrider_unwind_add(outrider_unwind_rows *rows, uint64_t offset, outrider_unwind_rule rule);
 
-/* Makes the table of a module. NULL if it has no list of entries, it is larger than the bounds, or
- * memory is short. Maps memory, does not call malloc. */
+/* Builds the table of a module; NULL if it has no list of entries, exceeds the limits, or memory is
+ * short. Maps memory, does not call malloc. */
 const outrider_unwind_table *outrider_unwind_build(const outrider_eh_image *image);
 
-/* Unmaps a table that nobody has seen yet. */
+/* Unmaps a table that has not been published. */
 void outrider_unwind_discard(const outrider_unwind_table *table);
 
-/* A number for what a table is made from, the same wherever the module is loaded. */
+/* A hash of a table's input, independent of the load address. */
 uint64_t outrider_unwind_fingerprint(const outrider_eh_image *image);
 
 /* The rule for the byte of text at `offset`, which must be less than the span. */
@@ -136,8 +136,9 @@ static inline outrider_unwind_rule outrider_unwind_find(
     uint32_t place = offset & ((1U << OUTRIDER_UNWIND_BLOCK_BITS) - 1);
     uint32_t count = block[1] - block[0];
     const outrider_unwind_row *row = table->rows + block[0] - 1;
-    /* It is one of row[0] to row[count]. A mask instead of a branch, which would be guessed wrong
-     * every other time; where the upper half is ruled out, one row of it may be seen again. */
+    /* The result is one of row[0] to row[count]. A mask replaces a branch that would be
+     * mispredicted every other time; if the upper half is ruled out, one row of it may be compared
+     * again. */
     while (count > 0) {
         uint32_t half = (count + 1) / 2;
         row += half & (0U - (uint32_t)(row[half].place <= place));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The walk itself, and the bounds that make it safe.
+ * The stack walk, and the bounds that make it safe.
  *
- * A frame pointer that is none is the rule in foreign code, not the exception: it may hold anything.
- * So nothing is read but what lies on the thread's own stack between the frame where the walk began
- * and the stack's end, and each step has to rise.
+ * In foreign code an invalid frame pointer is the rule, not the exception: it may hold any value.
+ * So the walk reads only the thread's own stack, between the first frame and the stack's end, and
+ * each step must move upwards.
  *
- * The bounds come from memory alone. pthread_getattr_np(3) holds a lock while it allocates, so a hook that
- * called it from inside of it would wait for itself; and the kernel's list of mappings takes system calls,
- * which end a process that has confined itself, and tens of milliseconds where there are many mappings.
+ * The bounds come from memory alone. pthread_getattr_np(3) holds a lock while it allocates, so a
+ * hook called from within it would deadlock. The kernel's list of mappings requires system calls,
+ * which kill a process that has confined itself, and takes tens of milliseconds if there are many
+ * mappings.
  */
 #define _GNU_SOURCE
 #include "outrider_stack.h"
@@ -19,37 +20,37 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The mark of a frame that belongs to an async function (Swift ABI: "swift async frame pointer"). Code without frame
- * pointers keeps numbers in that register, negative ones among them, which have all of the upper bits. */
+/* The mark of a frame of an async function (Swift ABI: "swift async frame pointer"). Code without
+ * frame pointers keeps other values in that register; negative ones have all upper bits set. */
 #define ASYNC_FRAME ((uintptr_t)1 << 60)
 #define IS_ASYNC(frame) ((frame) >> 60 == 1)
-/* Return addresses below the first pages are none. */
+/* Values within the first page are not return addresses. */
 #define LOWEST_CODE ((uintptr_t)4096)
 
 #if defined(__linux__)
 
-/* Of <linux/futex.h>, which does not come with every C library. */
+/* From <linux/futex.h>, which not every C library includes. */
 enum { CMP_REQUEUE_PRIVATE = 4 | 128 };
 
-/* Room for the main thread's stack to grow where its limit is infinite. The kernel keeps more than half of the addresses
- * free then, and programs have stacks of gigabytes. */
+/* Room for the main thread's stack if its limit is infinite. The kernel then keeps more than half
+ * of the address space free, and programs have stacks of gigabytes. */
 #define MAIN_STACK_ROOM ((uintptr_t)1 << (sizeof(uintptr_t) == 8 ? 40 : 26))
-/* What may lie between a thread's descriptor and the end of its stack: its own size, and on some architectures
- * the thread's variables. */
+/* Maximum distance from a thread's descriptor to the end of its stack: the size of the descriptor
+ * and, on some architectures, of the thread's variables. */
 #define MOST_ABOVE ((uintptr_t)1 << 20)
-/* No stack begins below it, and no thread has a higher number (PID_MAX_LIMIT). */
+/* No stack starts below this address, and no thread id is larger (PID_MAX_LIMIT). */
 #define LOWEST_STACK ((uintptr_t)4 << 20)
-/* Words of a thread's descriptor that are looked at: fewer than it has. */
+/* Words of a thread's descriptor to search: fewer than it has. */
 #if defined(__GLIBC__)
 enum { DESCRIPTOR_WORDS = 256 };
 #else
 enum { DESCRIPTOR_WORDS = 24 };
 #endif
 
-/* Exported by ld.so: where the main thread's stack began. Absent on musl. */
+/* Exported by ld.so: the start of the main thread's stack. Absent on musl. */
 extern void *__libc_stack_end __attribute__((weak));
 
-/* How far the main thread's stack may reach, as the kernel laid out the process. */
+/* The maximum size of the main thread's stack, as the kernel laid out the process. */
 static uintptr_t main_stack_room = (uintptr_t)8 << 20;
 
 __attribute__((constructor)) static void read_stack_limit(void) {
@@ -58,11 +59,14 @@ __attribute__((constructor)) static void read_stack_limit(void) {
     main_stack_room = limit.rlim_cur == RLIM_INFINITY ? MAIN_STACK_ROOM : (uintptr_t)limit.rlim_cur;
 }
 
-/* A thread's descriptor lies at the upper end of its stack, also of one that it was given, and says where the
- * stack begins and, in the next word, how large it is (glibc's stackblock and stackblock_size, musl's map_base and
- * map_size). No other two words in a row name a stretch that ends right behind the descriptor: the words there are
- * pointers, two of which are never that sum, and numbers below LOWEST_STACK, such as the thread's own, which stands
- * before a pointer into the descriptor. The stretch is the thread's as long as it lives. The main thread has none. */
+/* Finds a thread's stack in its descriptor.
+ *
+ * The descriptor is at the upper end of the stack, also of a user-supplied one. It contains the
+ * start of the stack and, in the next word, its size (glibc's stackblock and stackblock_size,
+ * musl's map_base and map_size). No other two consecutive words describe a range that ends just
+ * after the descriptor: they are pointers, two of which never form that sum, and numbers below
+ * LOWEST_STACK, such as the thread's id, which precedes a pointer into the descriptor. The range
+ * belongs to the thread as long as it lives. The main thread has no such range. */
 static outrider_stack_bounds stack_of_descriptor(uintptr_t self) {
     const uintptr_t *words = (const uintptr_t *)self;
     for (size_t each = 0; each + 1 < DESCRIPTOR_WORDS; each++) {
@@ -73,14 +77,14 @@ static outrider_stack_bounds stack_of_descriptor(uintptr_t self) {
     return (outrider_stack_bounds){0, 0};
 }
 
-/* Nothing else is ever mapped in the room that is kept for the main thread's stack. */
+/* Nothing else is ever mapped in the room reserved for the main thread's stack. */
 static outrider_stack_bounds stack_of_main_thread(void) {
     uintptr_t high = &__libc_stack_end ? (uintptr_t)__libc_stack_end : 0;
     return (outrider_stack_bounds){high > main_stack_room ? high - main_stack_room : 0, high};
 }
 
 outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
-    /* First the own one: a thread may have been given a part of the main thread's. */
+    /* The thread's own stack first: it may be a part of the main thread's stack. */
     outrider_stack_bounds own = stack_of_descriptor((uintptr_t)pthread_self());
     if (address >= own.low && address < own.high) return own;
     outrider_stack_bounds main = stack_of_main_thread();
@@ -88,8 +92,9 @@ outrider_stack_bounds outrider_stack_find_bounds(uintptr_t address) {
     return (outrider_stack_bounds){0, 0};
 }
 
-/* Whether the word that contains an address can be read. A comparison of it by the kernel says so, which changes
- * nothing and wakes nobody (futex(2)); malloc itself makes this system call where two threads meet. */
+/* Whether the word that contains an address is readable. The kernel compares it with a value, which
+ * changes nothing and wakes no thread (futex(2)); malloc itself makes this system call under
+ * contention. */
 static int is_there(uintptr_t address) {
     uintptr_t word = address & ~(uintptr_t)3;
     return syscall(SYS_futex, word, CMP_REQUEUE_PRIVATE, 0ul, 0ul, word, 0u) >= 0
@@ -135,8 +140,8 @@ typedef struct {
     uintptr_t resume_parent;
 } async_context;
 
-/* Follows the callers of an async function. Contexts lie on the heap and are read as memory that may be
- * gone, by a system call each. */
+/* Follows the callers of an async function. Contexts are on the heap and are read as memory that
+ * may be unmapped, with one system call each. */
 static size_t walk_contexts(
     uintptr_t address, uintptr_t *pcs, size_t count, size_t limit, outrider_stack_end *end) {
     async_context context;
@@ -149,7 +154,7 @@ static size_t walk_contexts(
         }
         if (context.resume_parent < LOWEST_CODE) break;
         end->contexts++;
-        /* The start of a function, where all others are return addresses: readers take one off. */
+        /* The start of a function, while all others are return addresses: readers subtract one. */
         pcs[count++] = context.resume_parent + 1;
         address = context.parent;
     }
