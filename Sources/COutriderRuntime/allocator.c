@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What glibc's allocator says of itself: mallinfo2(3).
+ * mallinfo2(3): statistics of glibc's allocator.
  *
- * It walks every free chunk under the lock of its arena, for which the host's threads wait that allocate:
- * 100 ms for 200 MB of freed blocks. So only where the host wants it (MemoryCollector.swift).
+ * It walks every free chunk under the lock of its arena, which blocks threads of the service that
+ * allocate: 100 ms for 200 MB of freed blocks. So it is called only if the service enables it
+ * (MemoryCollector.swift).
  */
 #include <malloc.h>
 
@@ -15,7 +16,7 @@ int outrider_allocator_read(outrider_allocator_figures *into) {
     if (!mallinfo2) return 0;
     struct mallinfo2 info = mallinfo2();
     *into = (outrider_allocator_figures){info.arena, info.hblkhd, info.uordblks, info.fordblks};
-    /* Another allocator is in its place: glibc's has nothing to tell. */
+    /* Zero if another allocator is in use. */
     return info.arena + info.hblkhd != 0;
 }
 #else

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The stack of another thread, taken by that thread in a signal handler.
+ * The stack of another thread, captured by that thread in a signal handler.
  *
- *     caller                              thread that hangs
+ *     caller                              hung thread
  *     state = WAITING, number n
  *     rt_tgsigqueueinfo(SIGPROF, n) ───▶  handler: WAITING, n → WRITING, n; walks; → DONE, n
  *     waits for DONE, n; then reads
  *     or gives up: WAITING, n → IDLE
  *
- * A signal that comes late finds another number, or IDLE, and does nothing. The handler calls nothing
- * that allocates or locks and keeps errno.
+ * A late signal finds another number, or IDLE, and does nothing. The handler calls nothing that
+ * allocates or locks, and keeps errno.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +25,7 @@
 #include "outrider_stack.h"
 
 enum { IDLE, WAITING, WRITING, DONE };
-#define MAGIC UINT64_C(0x6f75747200000000) /* what our signals carry in the upper half */
+#define MAGIC UINT64_C(0x6f75747200000000) /* the upper half of the value of our signals */
 
 static _Atomic(uint64_t) state; /* number * 4 + phase */
 static uintptr_t frames[OUTRIDER_STACK_DEPTH];
@@ -59,8 +59,8 @@ static void pass_on(int number, siginfo_t *info, void *context) {
     } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
         before.sa_handler(number);
     }
-    /* By default the signal would end the process. Nobody but a profiler's timer sends it, and who
-     * starts one has a handler; a stray one is better ignored. */
+    /* By default the signal would end the process. Normally only a profiler's timer sends it, and
+     * its owner has installed a handler; a stray signal is better ignored. */
 }
 
 static void handle(int number, siginfo_t *info, void *context) {
@@ -76,7 +76,7 @@ static void handle(int number, siginfo_t *info, void *context) {
     if (atomic_compare_exchange_strong(&state, &expected, mine + WRITING)) {
         outrider_stack_point point = point_of(context);
         outrider_stack_bounds bounds = outrider_stack_find_bounds(point.sp);
-        /* One past, as if it were a return address, which all others are. */
+        /* One past, like a return address, as in all other frames. */
         point.pc += 1;
         outrider_stack_end end;
         frame_count = outrider_stack_walk(point, bounds, frames, OUTRIDER_STACK_DEPTH, &end);
@@ -139,7 +139,7 @@ static outrider_capture_result capture(
     pid_t thread, unsigned timeout_ms, uintptr_t *pcs, size_t limit, size_t *count) {
     if (!atomic_load(&is_prepared)) return OUTRIDER_CAPTURE_OFF;
     uint64_t last = atomic_load(&state);
-    /* A handler that never came to its end may still write. */
+    /* A handler that never finished may still write. */
     if (last % 4 == WRITING) return OUTRIDER_CAPTURE_OFF;
     if (is_taken()) return OUTRIDER_CAPTURE_TAKEN;
     uint32_t number = (uint32_t)(last / 4 + 1);

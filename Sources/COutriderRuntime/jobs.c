@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Counts the jobs that are enqueued on the global executor.
  *
- * One of 64 counters for each thread, on a cache line of its own, so that threads that enqueue at the
- * same time do not wait for each other.
+ * Each thread uses one of 64 counters, each on its own cache line, so that concurrent threads do
+ * not contend.
  */
 #include <stdatomic.h>
 
@@ -16,7 +16,7 @@ static struct {
 } shards[SHARDS];
 static atomic_uint threads;
 static atomic_bool is_counting;
-/* 0: not in place; 1: being put there; 2: in place. */
+/* 0: not installed; 1: being installed; 2: installed. */
 static atomic_int place;
 static _Atomic(swift_enqueue_hook) next;
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Samples the objects that swift_allocObject makes, by their metadata.
+ * Samples the objects that swift_allocObject creates, by their metadata.
  *
- * A countdown of bytes for each thread; whoever brings it below zero is a sample and stands for the mean
- * of the gaps, which vary so that no pattern of a program's can fall in step with them. An object as large
- * as the mean counts for itself and leaves the countdown alone. Types are in a table of fixed size that
- * only grows; nothing here allocates, so a hook cannot come back to itself.
+ * Each thread counts bytes down; the allocation that brings the countdown below zero is a sample
+ * and represents the mean gap. Gaps vary, so that no pattern of the program can synchronize with
+ * them. An object of at least the mean size counts for itself and leaves the countdown unchanged.
+ * Types are in a table of fixed size that only grows; nothing here allocates, so a hook cannot
+ * re-enter itself.
  *
- * Calls are seen where files make them through their global offset table. The runtime has a pointer for
- * that as well, _swift_allocObject, but in Swift 6.3 the first call through another function than its
- * own switches on a second set of functions for retain and release, which dereferences the tagged
+ * Calls are seen if files make them through their global offset table. The runtime also has a
+ * pointer for this, _swift_allocObject, but in Swift 6.3 the first call through a replaced function
+ * switches on a second set of functions for retain and release, which dereferences the tagged
  * pointers of small strings: the process crashes.
  */
 #define _GNU_SOURCE
@@ -21,23 +22,23 @@
 #include "slots.h"
 #include "swift_abi.h"
 
-#define SLOTS 2048 /* a power of two, well above the types that are kept apart */
+#define SLOTS 2048 /* a power of two, well above the number of types kept */
 
 static struct {
     _Atomic(uintptr_t) metadata;
     atomic_uint_fast64_t bytes;
     atomic_uint_fast64_t objects;
-} types[SLOTS + 1]; /* the last one is for all that have no slot */
+} types[SLOTS + 1]; /* the last one is for all types without a slot */
 static atomic_uint type_count;
 static atomic_uint_fast64_t mean; /* 0: off */
 static _Atomic(swift_allocate_object) next;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-static slots_look calls; /* for whoever has the turn */
+static slots_look calls; /* of the thread with the turn */
 
 static __thread int64_t left;
 static __thread uint64_t chance;
 
-/* A gap between half and one and a half of the mean. */
+/* A random gap between half the mean and one and a half times the mean. */
 static int64_t new_gap(uint64_t interval) {
     if (chance == 0) {
         struct timespec now;
@@ -79,7 +80,7 @@ __attribute__((noinline)) static void sample(const void *metadata, size_t size) 
     if (size < interval) {
         int is_first = chance == 0;
         left += new_gap(interval);
-        /* Where a thread begins is no sample, but the start of a gap. */
+        /* The start of a thread is not a sample, but the start of a gap. */
         if (is_first) return;
         bytes = interval;
         objects = ((interval << OUTRIDER_OBJECT_SHIFT) + size / 2) / (size ? size : 1);
@@ -96,7 +97,7 @@ static void *allocate(const void *metadata, size_t size, size_t alignment_mask) 
     if (__builtin_expect(left < 0, 0)) {
         sample(metadata, size);
     } else if (__builtin_expect(size >= 64 << 10, 0)) {
-        /* Large enough to count for itself, perhaps, although the countdown goes on. */
+        /* Possibly large enough to count for itself, although the countdown continues. */
         uint64_t interval = atomic_load_explicit(&mean, memory_order_relaxed);
         if (interval != 0 && size >= interval) sample(metadata, size);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Finds and changes words of loaded files that hold the address of a function.
+ * Finds and replaces function pointers in the global offset tables of loaded files.
  *
  * Source: the ELF gABI, "Dynamic Section" and "Relocation"; dl_iterate_phdr(3).
  */
@@ -28,10 +28,10 @@ typedef struct {
     int is_written;
 } writing;
 
-/* Two at a time could protect a page that the other is about to write. */
+/* Two threads at once could protect a page that the other is about to write. */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
-/* Whether the loader has made the slot read-only, which lies in this file then. */
+/* Whether the slot is in this file and the loader has made it read-only. */
 static int is_read_only(const struct dl_phdr_info *file, uintptr_t address) {
     for (int part = 0; part < file->dlpi_phnum; part++) {
         const ElfW(Phdr) *header = &file->dlpi_phdr[part];
@@ -103,7 +103,7 @@ static tables tables_of(const struct dl_phdr_info *file, const ElfW(Dyn) *entry)
     memset(&found, 0, sizeof found);
     for (; entry->d_tag != DT_NULL; entry++) {
         uintptr_t value = entry->d_un.d_ptr;
-        /* glibc has made addresses of them, musl has not. */
+        /* glibc has turned the values into addresses, musl has not. */
         uintptr_t address = value < file->dlpi_addr ? file->dlpi_addr + value : value;
         switch (entry->d_tag) {
             case DT_SYMTAB: found.symbols = (const ElfW(Sym) *)address; break;
@@ -137,7 +137,7 @@ static int replace_in(struct dl_phdr_info *file, size_t size, void *argument) {
             dynamic = (const ElfW(Dyn) *)(file->dlpi_addr + file->dlpi_phdr[part].p_vaddr);
         }
     }
-    /* The kernel's own file has no relocations, and its addresses are no addresses. */
+    /* The kernel's vDSO has no relocations, and its values are not addresses. */
     if (!dynamic || strncmp(file->dlpi_name, "linux-vdso", 10) == 0) return 0;
     tables found = tables_of(file, dynamic);
     if (!found.symbols || !found.names) return 0;
@@ -159,7 +159,7 @@ static int replace_in(struct dl_phdr_info *file, size_t size, void *argument) {
 size_t slots_replace_calls(const char *name, void *function, slots_look *last) {
     pthread_mutex_lock(&turn);
     replacement wish = {name, function, 0, last, 0};
-    /* First, so that a file that comes meanwhile is looked at the next time. */
+    /* First, so that a file loaded in between is processed the next time. */
     unsigned long long files = last->files;
     dl_iterate_phdr(note_files, &files);
     dl_iterate_phdr(replace_in, &wish);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The parts of the Swift runtime's binary interface that are used here.
  *
- * Source: include/swift/Runtime/Concurrency.h, HeapObject.h and ABI/Metadata.h of the Swift project. All
- * of it is exported and documented there, but not promised; so all of it is weak.
+ * Source: include/swift/Runtime/Concurrency.h, HeapObject.h and ABI/Metadata.h of the Swift
+ * project. All of it is exported and documented there, but not guaranteed, so every symbol is weak.
  */
 #ifndef OUTRIDER_SWIFT_ABI_H
 #define OUTRIDER_SWIFT_ABI_H
@@ -24,9 +24,9 @@ typedef struct {
 typedef SWIFT_CALL swift_task_and_context (*swift_create_task)(
     size_t flags, void *options, const void *result_type, void *entry, void *closure);
 
-/* Counts up with the layout of what debuggers read of tasks; 1 in Swift 5.7 to 6.3. */
+/* The layout version of the task data that debuggers read; 1 in Swift 5.7 to 6.3. */
 extern const uint32_t _swift_concurrency_debug_internal_layout_version __attribute__((weak));
-/* The metadata of all tasks, two words before which stands the function that destroys one. */
+/* The metadata of all tasks; two words before it is the function that destroys a task. */
 extern const void *const _swift_concurrency_debug_asyncTaskMetadata __attribute__((weak));
 typedef SWIFT_CALL void (*swift_destroy)(SWIFT_CONTEXT void *object);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Live tasks: a set of the ones whose creation was seen, until they are destroyed.
+ * Live tasks: a set of tasks whose creation was seen, until they are destroyed.
  *
- * Creation is seen where files call swift_task_create through their global offset table; destruction in
- * the metadata that all tasks share. The runtime creates tasks of its own, which are destroyed by the
- * same function: so a set, and not two counters. It is open addressing in 64 parts with a lock each,
- * in memory of the kernel's that is mapped when it is first switched on.
+ * Creation is seen if files call swift_task_create through their global offset table; destruction,
+ * in the metadata that all tasks share. The runtime creates tasks for itself that the same function
+ * destroys, hence a set instead of two counters. It uses open addressing in 64 parts with a lock
+ * each, in memory that is mapped when counting is first started.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,7 +20,7 @@
 #define KNOWN_LAYOUT 1
 #define PARTS 64
 #define PART_SLOTS 2048
-#define PART_LIMIT (PART_SLOTS / 8 * 7) /* so that a search ends soon */
+#define PART_LIMIT (PART_SLOTS / 8 * 7) /* keeps probe sequences short */
 
 typedef struct {
     _Alignas(64) atomic_flag lock;
@@ -34,7 +34,7 @@ static atomic_bool is_seeing;
 static _Atomic(swift_create_task) create;
 static _Atomic(swift_destroy) destroy;
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-static slots_look calls; /* for whoever has the turn */
+static slots_look calls; /* of the thread with the turn */
 
 static uint64_t hash(uintptr_t task) { return (task >> 4) * 0x9e3779b97f4a7c15u; }
 
@@ -69,7 +69,8 @@ static void remember(uintptr_t task) {
     unlock(own);
 }
 
-/* Closes the gap that a task leaves: each one behind it moves up that may stand there. */
+/* Closes the gap that a removed task leaves: moves up each later task that may use the free
+ * slot. */
 static void close_gap(part *own, size_t gap) {
     for (size_t slot = (gap + 1) % PART_SLOTS; own->tasks[slot] != 0; slot = (slot + 1) % PART_SLOTS) {
         size_t distance = (slot - home(own->tasks[slot])) % PART_SLOTS;
@@ -98,18 +99,18 @@ static SWIFT_CALL swift_task_and_context create_task(
     size_t flags, void *options, const void *result_type, void *entry, void *closure) {
     swift_create_task original = atomic_load_explicit(&create, memory_order_acquire);
     swift_task_and_context made = original(flags, options, result_type, entry, closure);
-    /* Who called holds it still, even if it has run already. */
+    /* The caller still holds the task, even if it has already run. */
     if (atomic_load_explicit(&is_seeing, memory_order_relaxed)) remember((uintptr_t)made.task);
     return made;
 }
 
 static SWIFT_CALL void destroy_task(SWIFT_CONTEXT void *task) {
-    /* Before its memory can become another one. Also while nothing is seen, for those seen before. */
+    /* Before its memory can be reused. Also while counting is stopped, for tasks counted before. */
     forget((uintptr_t)task);
     atomic_load_explicit(&destroy, memory_order_acquire)(task);
 }
 
-/* Puts our function where the metadata says how to destroy a task. */
+/* Installs our function as the one that the metadata names for destroying tasks. */
 static int watch_destruction(void) {
     const void *metadata = _swift_concurrency_debug_asyncTaskMetadata;
     if (!metadata) return 0;
