@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Growing memory, and protocol buffers' wire format.
+ * A growing buffer, and the wire format of protocol buffers.
  */
 #define _GNU_SOURCE
 #include "buffer.h"
@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 
 enum { FIRST_CAPACITY = 64 * 1024 };
-/* Types of fields (protobuf.dev, "Encoding": Message Structure). */
+/* Wire types of fields (protobuf.dev, "Encoding": Message Structure). */
 enum { VARINT = 0, LENGTH_DELIMITED = 2 };
 
-/* Gives a buffer room for `needed` bytes in all; false if there is none. */
+/* Grows a buffer to at least `needed` bytes; false if memory is short. */
 static bool grow(outrider_buffer *buffer, size_t needed) {
     size_t capacity = buffer->capacity ? buffer->capacity : FIRST_CAPACITY;
     while (capacity < needed) capacity *= 2;

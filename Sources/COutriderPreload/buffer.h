@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Growing memory that comes from mmap, and the wire format of protocol buffers written into it.
+ * A growing buffer in mapped memory, and a writer for the wire format of protocol buffers.
  *
- * A profile is written while somebody's process ends, in whatever state its heap is by then. So nothing
- * here allocates. A buffer that cannot grow remembers that, and takes nothing more: its user looks once,
- * at the end.
+ * A profile is written while the host program ends, whatever the state of its heap. So nothing here
+ * allocates. A buffer that cannot grow records that and ignores further writes: its user checks
+ * once, at the end.
  */
 #ifndef OUTRIDER_BUFFER_H
 #define OUTRIDER_BUFFER_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A buffer never grows past this; a profile at the limits of the sampler's tables takes some 100 MiB. */
+/* Maximum size of a buffer; a profile at the limits of the sampler's tables takes some 100 MiB. */
 #define OUTRIDER_BUFFER_LIMIT ((size_t)1 << 30)
 
 /* Empty when all zero. */
@@ -23,21 +23,21 @@ typedef struct {
     bool is_short; /* something did not fit */
 } outrider_buffer;
 
-/* Makes room for `count` bytes at the end, zeroed unless they were used before, and returns where they begin;
- * NULL if there is no memory. What it returned before may have moved. */
+/* Adds `count` bytes at the end, zeroed unless they were used before, and returns their start; NULL
+ * if memory is short. Pointers returned before become invalid. */
 void *outrider_buffer_extend(outrider_buffer *buffer, size_t count);
-/* Adds bytes at the end. */
+/* Appends bytes. */
 void outrider_buffer_add(outrider_buffer *buffer, const void *bytes, size_t count);
-/* Gives the memory back. */
+/* Frees the memory. */
 void outrider_buffer_close(outrider_buffer *buffer);
 
-/* A number of seven bits a byte (protobuf.dev, "Encoding": Base 128 Varints). */
+/* Writes a varint, seven bits per byte (protobuf.dev, "Encoding": Base 128 Varints). */
 void outrider_wire_varint(outrider_buffer *buffer, uint64_t value);
-/* A field that is a number; nothing for 0, which is what a reader takes a missing one for. */
+/* Writes a numeric field; nothing for 0, which is the default of a missing field. */
 void outrider_wire_number(outrider_buffer *buffer, uint32_t field, uint64_t value);
-/* A field that is a string, a message or a list of packed numbers; it is written when it is empty too. */
+/* Writes a field that is a string, a message or a list of packed numbers, even if it is empty. */
 void outrider_wire_bytes(outrider_buffer *buffer, uint32_t field, const void *bytes, size_t count);
-/* The same of what is in another buffer, which is empty afterwards. */
+/* The same with the content of another buffer, which is empty afterwards. */
 void outrider_wire_message(outrider_buffer *buffer, uint32_t field, outrider_buffer *message);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Stands in front of prctl and syscall, by which a program confines itself to some system calls (libseccomp calls
- * both). Afterwards a file that we open may end the process, and to ask the kernel whether it would is such a call
- * too. All other calls go on to libc by a jump, with every register as it was: a syscall may return twice, or on
- * another stack.
+ * Interposes prctl and syscall, through which a program confines itself to certain system calls
+ * (libseccomp uses both). After that, opening a file may end the process, and so may asking the
+ * kernel whether it would. All other calls jump to libc with every register unchanged: a syscall
+ * may return twice, or on another stack.
  *
- * On x86-64; elsewhere nothing is noticed.
+ * On x86-64; elsewhere confinement is not noticed.
  */
 #define _GNU_SOURCE
 #include "confined.h"
@@ -26,7 +26,8 @@ void outrider_before_confinement(void (*work)(void)) { atomic_store(&to_do, work
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
-/* libc's; NULL until they are looked up, which is before main: later a child of a fork might wait for the loader. */
+/* libc's functions; NULL until they are looked up, before main: later, a forked child might wait
+ * for the loader. */
 HIDDEN void *outrider_next_prctl, *outrider_next_syscall;
 HIDDEN void outrider_note_prctl(int option, unsigned long mode, const void *filter);
 HIDDEN void outrider_note_syscall(long number, long first, long second, const void *third);
@@ -43,7 +44,7 @@ __attribute__((constructor)) static void find_next(void) {
     outrider_next_syscall = next_syscall ? next_syscall : (void *)refuse;
 }
 
-/* A filter of NULL is a question: whether the kernel has filters. */
+/* A NULL filter is a query whether the kernel supports filters. */
 static void note(int is_strict, const void *filter) {
     void (*work)(void) = atomic_load(&to_do);
     int saved = errno;
@@ -65,7 +66,7 @@ void outrider_note_syscall(long number, long first, long second, const void *thi
 
 _Static_assert(PR_SET_SECCOMP == 22 && SYS_prctl == 157 && SYS_seccomp == 317, "the assembly says the same");
 
-/* Saves the registers of arguments, calls `note` and restores them. */
+/* Saves the argument registers, calls `note` and restores them. */
 #define NOTED(note)                                                                                        \
     "    pushq %rdi\n    pushq %rsi\n    pushq %rdx\n    pushq %rcx\n    pushq %r8\n    pushq %r9\n"          \
     "    subq $8, %rsp\n    call " note "\n    addq $8, %rsp\n"                                              \

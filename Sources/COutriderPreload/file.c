@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writing a profile's file, with system calls alone.
+ * Writes a profile's file, with system calls only.
  */
 #define _GNU_SOURCE
 #include "file.h"
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A name that no other process uses: the path, the process and an ending. */
+/* A name that no other process uses: the path, the process id and a suffix. */
 static bool temporary_name(const char *path, char *into) {
     size_t length = strlen(path);
     if (length >= OUTRIDER_PATH_SIZE) return false;
@@ -27,13 +27,13 @@ static int create(const char *name) {
     int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     int descriptor = open(name, flags, 0600);
     if (descriptor >= 0 || errno != EEXIST) return descriptor;
-    /* Of a process of the same number, which did not get to the end of it. */
+    /* Left by a process with the same id that did not finish. */
     if (unlink(name) != 0) return -1;
     return open(name, flags, 0600);
 }
 
 static bool write_all(int descriptor, const uint8_t *bytes, size_t count) {
-    /* Past the limit of file sizes a write raises SIGXFSZ, which ends the process. */
+    /* A write past the file size limit raises SIGXFSZ, which ends the process. */
     outrider_quiet quiet;
     outrider_quiet_begin(&quiet);
     while (count > 0) {

@@ -8,7 +8,7 @@
 enum { WINDOW = 32768, SHORTEST = 4, LONGEST = 258, HASH_BITS = 15 };
 enum { END_OF_BLOCK = 256, LENGTH_CODES = 29, DISTANCE_CODES = 30 };
 
-/* The smallest length and distance of each code, and the bits that follow it (RFC 1951, 3.2.5). */
+/* The smallest length and distance of each code, and its number of extra bits (RFC 1951, 3.2.5). */
 static const uint16_t length_base[LENGTH_CODES] = {
     3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
     31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
@@ -18,7 +18,7 @@ static const uint16_t distance_base[DISTANCE_CODES] = {
     1,   2,   3,   4,   5,   7,    9,    13,   17,   25,   33,   49,   65,    97,    129,
     193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577};
 
-/* Bits that are not a whole byte yet, the next one lowest. */
+/* A writer of bits, with those that do not fill a byte yet; the next one is the lowest. */
 typedef struct {
     outrider_buffer *output;
     uint64_t bits;
@@ -34,7 +34,7 @@ static void put(bit_writer *writer, uint32_t value, unsigned count) {
     }
 }
 
-/* Huffman codes go the other way round: their highest bit first. */
+/* Huffman codes are written in reverse: highest bit first. */
 static void put_code(bit_writer *writer, uint32_t code, unsigned count) {
     uint32_t turned = 0;
     for (unsigned i = 0; i < count; i++) turned |= (code >> i & 1) << (count - 1 - i);
@@ -69,7 +69,7 @@ static uint32_t hash_at(const uint8_t *bytes) {
     return word * 0x9e3779b1u >> (32 - HASH_BITS);
 }
 
-/* How long the bytes at `at` are the same as at an earlier place. */
+/* Number of bytes at `at` that equal those at an earlier offset. */
 static size_t match_length(const uint8_t *bytes, size_t count, size_t at, size_t earlier) {
     size_t most = count - at < LONGEST ? count - at : LONGEST, length = 0;
     while (length < most && bytes[earlier + length] == bytes[at + length]) length++;
@@ -78,7 +78,7 @@ static size_t match_length(const uint8_t *bytes, size_t count, size_t at, size_t
 
 static void deflate(outrider_buffer *output, const uint8_t *bytes, size_t count) {
     bit_writer writer = {output, 0, 0};
-    /* Where each hash was seen last, plus one. Without the memory for it nothing is found. */
+    /* The last offset of each hash, plus one. Without memory for it, no matches are found. */
     outrider_buffer table = {0};
     uint32_t *last = outrider_buffer_extend(&table, sizeof *last << HASH_BITS);
     put(&writer, 1, 1); /* the last block */
@@ -127,7 +127,7 @@ static void add_word(outrider_buffer *output, uint32_t word) {
 }
 
 void outrider_gzip(outrider_buffer *output, const uint8_t *bytes, size_t count) {
-    /* Deflate, no flags, no time, nothing said of the effort, written by a Unix. */
+    /* Deflate, no flags, no time, no compression level, written on Unix. */
     static const uint8_t head[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};
     outrider_buffer_add(output, head, sizeof head);
     deflate(output, bytes, count);

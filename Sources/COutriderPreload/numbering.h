@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Numbers of keys, which count from one in the order in which they come. */
+ * A map that numbers keys from one, in the order in which they are added. */
 #ifndef OUTRIDER_NUMBERING_H
 #define OUTRIDER_NUMBERING_H
 
 #include "buffer.h"
 
-/* Empty when all zero. Its memory is the entries' buffer, to be closed. */
+/* Empty when all zero. Its memory is the buffer of the entries, which must be closed. */
 typedef struct {
     outrider_buffer entries;
     size_t mask;
@@ -14,10 +14,10 @@ typedef struct {
 
 typedef struct {
     uint64_t key;
-    uint32_t number; /* 0 where the entry is free */
+    uint32_t number; /* 0 if the entry is free */
 } outrider_numbering_entry;
 
-/* Makes room for so many keys at most; false if there is no memory. Before any key. */
+/* Reserves room for at most `most` keys; false if memory is short. Call it before adding keys. */
 static inline bool outrider_numbering_prepare(outrider_numbering *numbers, size_t most) {
     size_t size = 64;
     while (size < 2 * most) size *= 2;
@@ -25,8 +25,8 @@ static inline bool outrider_numbering_prepare(outrider_numbering *numbers, size_
     return outrider_buffer_extend(&numbers->entries, size * sizeof(outrider_numbering_entry)) != NULL;
 }
 
-/* The number of a key; `is_new` tells whether it has just got it. There is always a free entry, as no more
- * keys come than were announced. */
+/* The number of a key, which is added if necessary; `is_new` is set if it was. There is always a
+ * free entry, because there are at most as many keys as announced. */
 static inline uint32_t outrider_numbering_find(
     outrider_numbering *numbers, uint64_t key, bool *is_new) {
     outrider_numbering_entry *entries = (outrider_numbering_entry *)numbers->entries.bytes;

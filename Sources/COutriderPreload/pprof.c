@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * profile.proto (github.com/google/pprof, proto/profile.proto), with the names that this process knows best.
+ * Writes profile.proto (github.com/google/pprof, proto/profile.proto), with symbol names.
  *
- * The sites are copied first, so that what the demanglers allocate is not in a profile that is half written.
- * Then every address gets a number, module by module its name, and at last the samples are written.
- * Messages may come in any order, so they go straight to the output; strings are collected beside it.
+ * The sites are copied first, so that allocations of the demanglers are not part of the profile.
+ * Then every address gets a number and, module by module, its name; finally the samples are
+ * written. Messages may appear in any order, so they go directly to the output; strings are
+ * collected separately.
  */
 #define _GNU_SOURCE
 #include "pprof.h"
@@ -17,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Fields of Profile, and of the messages within it. */
+/* Field numbers of Profile and of its messages. */
 enum {
     SAMPLE_TYPE = 1,
     SAMPLE = 2,
@@ -42,7 +43,7 @@ typedef struct {
     uint64_t values[VALUES];
 } sample;
 
-/* An address in a stack; numbers count from one, and 0 is none. */
+/* An address in a stack; numbers start from one, and 0 means none. */
 typedef struct {
     uintptr_t pc;
     uint32_t module;
@@ -58,9 +59,9 @@ typedef struct {
     char readable[LONGEST_READABLE];
 } writer;
 
-/* --- pieces --------------------------------------------------------------------------------------- */
+/* --- pieces ----------------------------------------------------------------------------------- */
 
-/* Adds a string to the table and returns its number. */
+/* Adds a string to the table and returns its index. */
 static uint64_t add_string(writer *to, const char *text) {
     size_t length = strlen(text);
     outrider_wire_varint(&to->strings, STRING << 3 | 2);
@@ -86,17 +87,17 @@ static void add_function(writer *to, uint32_t number, const char *name) {
     outrider_wire_message(to->output, FUNCTION, &to->message);
 }
 
-/* --- sites and their addresses ------------------------------------------------------------------------ */
+/* --- sites and their addresses ---------------------------------------------------------------- */
 
 static uint64_t rounded(uint64_t objects) {
     return (objects + ((uint64_t)1 << (OUTRIDER_HEAP_OBJECT_SHIFT - 1)))
         >> OUTRIDER_HEAP_OBJECT_SHIFT;
 }
 
-/* Sums are read while others change them; one below zero is about to be made good. */
+/* Totals are read while other threads change them; a negative one is only temporary. */
 static uint64_t not_negative(uint64_t sum) { return sum > INT64_MAX ? 0 : sum; }
 
-/* Copies the sites that have anything to tell; returns how many addresses they have together. */
+/* Copies the sites with nonzero totals; returns the total number of their addresses. */
 static size_t copy_samples(writer *to) {
     size_t words = 0;
     uint32_t count = outrider_heap_site_count();
@@ -128,7 +129,7 @@ static void number_addresses(writer *to) {
     }
 }
 
-/* --- modules and names ---------------------------------------------------------------------------------- */
+/* --- modules and names ------------------------------------------------------------------------ */
 
 static void add_mapping(writer *to, const outrider_module *module, uint32_t number, bool has_names) {
     static const char digits[] = "0123456789abcdef";
@@ -148,7 +149,7 @@ static void add_mapping(writer *to, const outrider_module *module, uint32_t numb
     outrider_wire_message(to->output, MAPPING, &to->message);
 }
 
-/* Names the function at an address of a module; 0 if it has none. */
+/* Names the function at an address of a module; returns 0 if there is none. */
 static uint32_t name_function(
     writer *to, const outrider_module *module, const outrider_symbol_table *table, uintptr_t address) {
     uint64_t start;
@@ -160,13 +161,13 @@ static uint32_t name_function(
     return number;
 }
 
-/* Finds the places that lie in an executable segment, and their names. */
+/* Finds the addresses in an executable segment, and their function names. */
 static void name_places(writer *to, const outrider_module *module, uint32_t number) {
     place *places = (place *)to->places.bytes;
     outrider_symbol_table table;
     bool is_opened = false, has_table = false, has_names = false;
     for (size_t i = 0; i < to->places.size / sizeof *places; i++) {
-        /* The call is before the address that it returns to. */
+        /* The call is before its return address. */
         uintptr_t address = places[i].pc - 1;
         if (address < module->start || address >= module->end || places[i].module) continue;
         places[i].module = number;
@@ -179,7 +180,7 @@ static void name_places(writer *to, const outrider_module *module, uint32_t numb
     add_mapping(to, module, number, has_names);
 }
 
-/* What is loaded, and what was. */
+/* Adds loaded and unloaded modules. */
 static void add_modules(writer *to) {
     size_t former = outrider_modules_former(NULL, 0);
     size_t room = outrider_modules_list(NULL, 0) + MODULES_MORE + former;
@@ -192,7 +193,7 @@ static void add_modules(writer *to) {
     for (size_t i = 0; i < count; i++) name_places(to, &modules[i], (uint32_t)i + 1);
 }
 
-/* --- the profile ------------------------------------------------------------------------------------------ */
+/* --- the profile ------------------------------------------------------------------------------ */
 
 static void add_location(writer *to, uint64_t number, const place *at) {
     outrider_wire_number(&to->message, 1, number);
@@ -236,7 +237,7 @@ static void add_locations(writer *to) {
     add_location(to, to->addresses.count + (uint64_t)1, &unknown);
 }
 
-/* What was lost, and which allocator stands behind the hooks. */
+/* Adds the counts of lost samples, and the name of the next allocator. */
 static void add_comments(writer *to) {
     outrider_heap_figures figures;
     char text[512];

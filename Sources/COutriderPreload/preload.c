@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The heap sampler for any program, by LD_PRELOAD.
+ * The heap sampler for any program, through LD_PRELOAD.
  *
- *   OUTRIDER_HEAP_PROFILE    where the profile goes; `%p` is the process, `%%` a percent sign. Without it
- *                            nothing is sampled, and the hooks pass every call on.
- *   OUTRIDER_HEAP_INTERVAL   mean distance of two samples, in bytes; 524288 unless given
+ *   OUTRIDER_HEAP_PROFILE    the path of the profile; `%p` is the process id, `%%` a percent sign.
+ *                            If unset, nothing is sampled, and the hooks pass every call on.
+ *   OUTRIDER_HEAP_INTERVAL   mean distance between two samples, in bytes; the default is 524288
  *
- * The profile is written when the program returns from main or calls exit, and on SIGUSR2 where that signal
- * has its default action. _exit, exec and signals that end the program write none. A child of a fork that
- * goes on without exec writes one of its own at its end if the pattern has `%p`, since it would take its
- * parent's name otherwise, and if its parent had no other threads: one of those may have held the loader's
- * lock, which nobody lets go of in the child. The signal does nothing there, as the thread that it wakes
- * stayed behind.
+ * The profile is written when the program returns from main or calls exit, and on SIGUSR2 if that
+ * signal has its default action. _exit, exec and signals that end the program write none. A forked
+ * child that continues without exec writes its own profile at its end, on two conditions: the
+ * pattern has `%p`, since it would otherwise replace its parent's file; and its parent had no other
+ * threads, since one of them may have held the loader's lock, which is then never released in the
+ * child. The signal does nothing in the child, because the thread that it wakes does not exist
+ * there.
  *
- * A program that confines itself (seccomp) has its profile written right before that, and no other one: to open
- * a file might end it (confined.c).
+ * If a program confines itself (seccomp), its profile is written right before that, and never
+ * again: opening a file might end the process (confined.c).
  *
- * To wait for SIGUSR2 takes a thread, and a program with two cannot enter a user namespace (unshare(2)): who
- * needs that starts it with the signal ignored, which leaves the thread out.
+ * Waiting for SIGUSR2 takes a thread, and a program with two threads cannot enter a user namespace
+ * (unshare(2)). To avoid the thread, start the program with the signal ignored.
  *
- * We are guests: nothing is ever written to standard output, one line at most says what is wrong to standard
- * error, errno stays, no descriptor stays open, no write of ours raises a signal. Whether a writer is at work is the
- * number of its process, so that a child of a fork that had a writer is not taken for it.
+ * This library must not disturb its host: it never writes to standard output, reports problems in
+ * at most one line on standard error, keeps errno, leaves no descriptor open, and none of its
+ * writes raises a signal. The active writer is identified by its process id, so that a forked child
+ * does not mistake its parent's writer for its own.
  */
 #define _GNU_SOURCE
 #include "buffer.h"
@@ -47,28 +49,30 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How often exit looks whether the thread has finished, and how long it waits at most: 30 s. */
+/* How often exit checks whether the thread has finished, and how long it waits at most: 30 s. */
 enum { WAIT_NS = 1000000, WAIT_TURNS = 30000 };
 
 static char pattern[OUTRIDER_PATH_SIZE];
 static pid_t first_process;
-/* The same, or the child of a fork that this is: not that of a vfork, which has its parent's memory. */
+/* The same, or the forked child that this is; not that of a vfork, which shares its parent's
+ * memory. */
 static pid_t this_process;
-/* Whether a system call of ours may end the process by now. */
+/* Whether our system calls may now end the process. */
 static _Atomic(bool) is_confined;
 static int64_t start_ns;
 static uint64_t interval = OUTRIDER_HEAP_DEFAULT_INTERVAL;
-/* The process that is writing, or 0. */
+/* The id of the process that is writing, or 0. */
 static _Atomic(pid_t) writing;
-/* The first thread and the one that waits for the signal. */
+/* The first thread, and the one that waits for the signal. */
 static unsigned long own_threads = 1;
 /* Whether the loader's lock was free at each fork that led to this process. */
 static bool may_ask_loader = true;
-/* Of the thread that forks: whether it took the writer's turn, and whether the lock is free. */
+/* For the forking thread: whether it took the writer's turn, and whether the loader's lock is
+ * free. */
 static __thread bool has_turn __attribute__((tls_model("initial-exec")));
 static __thread bool is_lock_free __attribute__((tls_model("initial-exec")));
 
-/* Says one line, or loses it; never through stdio, which may be closed or locked by now. */
+/* Writes one line or drops it; does not use stdio, which may be closed or locked. */
 static void complain(const char *what, const char *detail, const char *more) {
     char line[512];
     int length = snprintf(line, sizeof line, "outrider-heap: %s%s%s\n", what, detail, more);
@@ -80,16 +84,17 @@ static void complain(const char *what, const char *detail, const char *more) {
     outrider_say(STDERR_FILENO, line, (size_t)length);
 }
 
-/* --- writing ---------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
-/* On less stack than demanglers may need names stay as they are. */
+/* If the stack may be too small for demanglers, names stay mangled. */
 static bool may_demangle(void) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     outrider_stack_bounds bounds = outrider_stack_find_bounds(here);
     return bounds.low != 0 && here - bounds.low >= OUTRIDER_SYMBOLS_STACK;
 }
 
-/* One writer at a time; exit may be called on a thread with a few kilobytes of stack. */
+/* One writer at a time. Static buffers: exit may be called on a thread with a few kilobytes of
+ * stack. */
 static void write_profile(void) {
     static char path[OUTRIDER_PATH_SIZE];
     if (!outrider_settings_expand(pattern, getpid(), path, sizeof path)) {
@@ -114,7 +119,8 @@ static void write_profile(void) {
     outrider_buffer_close(&file);
 }
 
-/* Becomes the only writer; false if another thread of this process is one and does not get done. */
+/* Becomes the only writer; false if another thread of this process is writing and does not
+ * finish. */
 static bool begin_writing(int turns) {
     pid_t own = getpid();
     for (pid_t writer = atomic_load(&writing);; turns--) {
@@ -137,7 +143,7 @@ static bool may_write_here(void) {
         || (may_ask_loader && outrider_settings_names_process(pattern));
 }
 
-/* The last moment at which a file may be written. */
+/* The last moment at which a file can be written. */
 static void write_before_confinement(void) {
     if (getpid() != this_process || atomic_exchange(&is_confined, true) || !may_write_here()) return;
     if (!begin_writing(WAIT_TURNS)) return;
@@ -146,17 +152,17 @@ static void write_before_confinement(void) {
     complain("the process confines itself by seccomp: its profile is of this moment", "", "");
 }
 
-/* --- forks ---------------------------------------------------------------------------------------------- */
+/* --- forks ------------------------------------------------------------------------------------ */
 
-/* The threads of this process; very many where the kernel does not say. */
+/* The number of threads of this process; very large if the kernel does not report it. */
 static unsigned long count_threads(void) {
     struct stat tasks;
-    /* A folder for each, which links back to this one (proc_pid_task(5)). */
+    /* One directory per thread, each with a link back to this one (proc_pid_task(5)). */
     return stat("/proc/thread-self/../", &tasks) == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2
                                                                              : ULONG_MAX;
 }
 
-/* Nobody of ours asks the loader for anything while the process is forked. */
+/* Keeps our threads from using the loader during a fork. */
 static void before_fork(void) {
     int saved = errno;
     has_turn = is_lock_free = false;
@@ -171,14 +177,14 @@ static void after_fork_in_parent(void) {
 }
 
 static void after_fork_in_child(void) {
-    /* `writing` names the parent, which nobody waits for. */
+    /* `writing` is the parent's id, which no thread here waits for. */
     if (!atomic_load(&is_confined)) this_process = getpid();
     may_ask_loader = may_ask_loader && is_lock_free;
 }
 
-/* --- the program's life ------------------------------------------------------------------------------- */
+/* --- the program's life ----------------------------------------------------------------------- */
 
-/* Takes a path over, in full, so that it holds wherever the program goes. */
+/* Stores the absolute path, so that it stays valid if the program changes its directory. */
 static bool keep_pattern(const char *wanted) {
     size_t length = 0;
     if (wanted[0] != '/') {
@@ -224,8 +230,8 @@ static void begin(void) {
         pattern[0] = '\0';
         return;
     }
-    /* The loader and other libraries have allocated: without this the first thread would go on unsampled to
-     * the end of its megabyte, which many a program never reaches. */
+    /* The loader and other libraries have already allocated: without this, the first thread would
+     * stay unsampled to the end of its megabyte, which many programs never reach. */
     outrider_heap_seed((uint64_t)start_ns ^ (uint64_t)first_process << 32);
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     outrider_before_confinement(write_before_confinement);
@@ -249,7 +255,7 @@ __attribute__((destructor)) static void outrider_preload_end(void) {
     if (may_write && begin_writing(WAIT_TURNS)) {
         outrider_heap_stop();
         write_profile();
-        /* Nobody writes after this: `writing` stays taken. */
+        /* Nothing is written after this: `writing` stays set. */
     }
     errno = saved;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The two environment variables, without anything that allocates or knows a locale.
+ * The two environment variables, parsed without allocations or locales.
  */
 #include "settings.h"
 
@@ -31,7 +31,7 @@ bool outrider_settings_names_process(const char *pattern) {
     return false;
 }
 
-/* Adds the decimal digits of a process; returns how many. */
+/* Writes the decimal digits of a process id; returns their number. */
 static size_t add_process(pid_t process, char *into) {
     char digits[24];
     size_t count = 0;

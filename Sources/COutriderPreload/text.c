@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * UTF-8 out of whatever comes (RFC 3629, section 4).
+ * Converts arbitrary bytes to UTF-8 (RFC 3629, section 4).
  */
 #include "text.h"
 
-/* The length of the valid sequence that begins here; 0 if none does. */
+/* The length of the valid sequence at this point; 0 if there is none. */
 static size_t sequence(const uint8_t *bytes, size_t left) {
     uint8_t first = bytes[0];
     if (first < 0x80) return 1;
@@ -14,7 +14,7 @@ static size_t sequence(const uint8_t *bytes, size_t left) {
     if (length == 0 || length > left) return 0;
     for (size_t i = 1; i < length; i++)
         if ((bytes[i] & 0xc0) != 0x80) return 0;
-    /* Neither longer than need be, nor a surrogate, nor past the last character. */
+    /* Rejects overlong forms, surrogates, and values past the last character. */
     int is_wrong = (first == 0xe0 && bytes[1] < 0xa0) || (first == 0xed && bytes[1] > 0x9f)
         || (first == 0xf0 && bytes[1] < 0x90) || (first == 0xf4 && bytes[1] > 0x8f);
     return is_wrong ? 0 : length;

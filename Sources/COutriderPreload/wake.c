@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The thread that waits, and the handler that wakes it.
+ * The thread that waits for the signal, and the handler that wakes it.
  *
- * sem_post is all that the handler does (signal-safety(7)). It runs on the alternate stack where there is
- * one, which Go requires of every handler, and restarts what it interrupts.
+ * The handler only calls sem_post (signal-safety(7)). It runs on the alternate stack if there is
+ * one, as Go requires of every handler, and interrupted calls are restarted.
  */
 #define _GNU_SOURCE
 #include "wake.h"
@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-/* Room for the demanglers; it is touched only as far as it is used. */
+/* Room for the demanglers; only the part in use is touched. */
 enum { STACK_SIZE = 2 * OUTRIDER_SYMBOLS_STACK };
 
 static sem_t signals;
@@ -35,21 +35,21 @@ static void *wait_for_signals(void *unused) {
     for (;;) {
         if (sem_wait(&signals) != 0) continue;
         if (atomic_load(&is_leaving)) return NULL;
-        /* Those that came meanwhile want the same. */
+        /* Signals that arrived in between request the same work. */
         while (sem_trywait(&signals) == 0)
             if (atomic_load(&is_leaving)) return NULL;
         to_do();
     }
 }
 
-/* The first thread ends by pthread_exit while others go on. */
+/* Runs if the first thread ends with pthread_exit while others continue. */
 static void leave(void *unused) {
     (void)unused;
     atomic_store(&is_leaving, 1);
     sem_post(&signals);
 }
 
-/* Starts the thread with every signal blocked, so that the program's own threads get them all. */
+/* Starts the thread with all signals blocked, so that the program's own threads receive them. */
 static bool start_thread(void) {
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -74,7 +74,7 @@ bool outrider_wake_by_signal(void (*work)(void)) {
         return true;
     atomic_store(&to_do, work);
     if (sem_init(&signals, 0, 0) != 0) return false;
-    /* A key's destructor runs when its thread ends, and not when the process does. */
+    /* A key's destructor runs when its thread ends, but not when the process exits. */
     if (pthread_key_create(&key, leave) != 0) return false;
     if (pthread_setspecific(key, &signals) != 0 || !start_thread()) {
         pthread_key_delete(key);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The demanglers of the Swift runtime and of C++'s, where the process has them: weak, so that a program in
- * C that preloads the hooks needs neither.
+ * The demanglers of the Swift and C++ runtimes, if the process has them: weak, so that a C program
+ * that preloads the hooks needs neither.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "outrider_symbols.h"
@@ -10,19 +10,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* libswiftCore's for its own backtraces, which writes names as people do: `Shop.order(_:)`. */
+/* libswiftCore's demangler for its own backtraces, which writes short names: `Shop.order(_:)`. */
 extern char *_swift_backtrace_demangle(
     const char *name, size_t length, char *buffer, size_t *capacity) __attribute__((weak));
-/* libswiftCore's for all others, with modules, discriminators and types in full (SwiftShims, Demangle.h); cuts the name to the buffer, which keeps its terminator. */
+/* libswiftCore's general demangler, which writes modules, discriminators and full types
+ * (SwiftShims, Demangle.h); cuts the name to the buffer, including its terminator. */
 extern char *swift_demangle(
     const char *name, size_t length, char *buffer, size_t *capacity, uint32_t flags)
     __attribute__((weak));
-/* The C++ ABI's (Itanium C++ ABI 3.4); its result is malloc's. */
+/* The C++ ABI's demangler (Itanium C++ ABI 3.4); its result is allocated with malloc. */
 extern char *__cxa_demangle(const char *name, char *buffer, size_t *length, int *status)
     __attribute__((weak));
 
-/* Parts that a name may grow to: below a millisecond, and some 100 KiB of the demangler's memory, for the worst
- * that compilers make of a type that doubles itself. In 400,000 functions of compilers one in 100 is refused. */
+/* Maximum number of parts of an expanded name: below a millisecond, and some 100 KiB of the
+ * demangler's memory, for the worst names that compilers produce, of types that double themselves.
+ * Of 400,000 functions of compilers, one in 100 is rejected. */
 enum { MOST_PARTS = 1 << 20 };
 
 static size_t take(const char *name, char *into, size_t capacity) {

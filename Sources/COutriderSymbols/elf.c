@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A reader of ELF symbol tables that trusts nothing it reads.
+ * A reader of ELF symbol tables that does not trust its input.
  *
- * Every offset and count is checked against the file's size before it is used. What is kept is copied out,
- * and names are read when they are asked for, so that a file that changes later at worst names something else.
- * Memory is mapped, not allocated, since this also runs where a profile is written at the end of somebody's
+ * Every offset and count is checked against the file's size before it is used. Symbols are copied,
+ * and names are read on demand, so that a file that changes later can at worst give wrong names.
+ * Memory is mapped, not allocated, because this also runs when a profile is written at the end of a
  * process.
  */
 #define _GNU_SOURCE
@@ -22,26 +22,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* No library's file is larger; one that is has no names. */
+/* Maximum size of a file; a larger one gets no names. */
 #define LARGEST_FILE ((uint64_t)4 << 30)
-/* Sections that a file may have, and bytes of a section of notes. */
+/* Maximum number of sections of a file, and maximum size of a section of notes. */
 enum { MOST_SECTIONS = 8192, LONGEST_NOTE = 4096 };
-/* Symbols that are in memory at one time, and bytes of a name with its end: one more than is demangled. */
+/* Symbols in memory at a time, and bytes of a name with its terminator: one more than is
+ * demangled. */
 enum { SYMBOLS_AT_ONCE = 4096, NAME_ROOM = OUTRIDER_SYMBOLS_LONGEST + 2 };
 
 typedef struct {
     uint64_t start;
     uint32_t size;
-    uint32_t name; /* where its name begins in the table of names */
+    uint32_t name; /* offset of its name in the table of names */
 } function;
 
-/* A file, and how much of it there is. */
+/* A file and its size. */
 typedef struct {
     int descriptor;
     uint64_t size;
 } elf_file;
 
-/* A part of a file, copied into memory of its own; to be let go of. */
+/* A part of a file, copied into mapped memory; must be unmapped. */
 typedef struct {
     uint8_t *bytes;
     size_t size;
@@ -56,7 +57,8 @@ static void let_go(part copied) {
     if (copied.bytes) munmap(copied.bytes, copied.size);
 }
 
-/* Copies a part of a file; empty if it is not all there. A file that is cut short meanwhile leaves zeros. */
+/* Copies a part of a file; empty if the file is shorter. A file that is truncated during the copy
+ * leaves zeros. */
 static part copy(elf_file file, uint64_t offset, uint64_t size) {
     part copied = {NULL, 0};
     if (size == 0 || offset > file.size || size > file.size - offset) return copied;
@@ -79,7 +81,8 @@ static int read_section(part headers, size_t number, Elf64_Shdr *section) {
     return 1;
 }
 
-/* The headers of all sections; empty if this is no ELF file of 64 bits in this machine's order. */
+/* Reads the headers of all sections; empty unless this is a 64-bit ELF file in native byte
+ * order. */
 static part section_headers(elf_file file) {
     Elf64_Ehdr header;
     const uint16_t one = 1;
@@ -92,7 +95,7 @@ static part section_headers(elf_file file) {
     return copy(file, header.e_shoff, (uint64_t)header.e_shnum * sizeof(Elf64_Shdr));
 }
 
-/* Whether a note is the GNU build id, and then whether it is another than this one. */
+/* Whether a note is the GNU build id, and whether it then differs from the module's. */
 static int is_other_build_id(part notes, const outrider_module *module, int *is_build_id) {
     Elf64_Nhdr note;
     *is_build_id = 0;
@@ -105,8 +108,8 @@ static int is_other_build_id(part notes, const outrider_module *module, int *is_
         || memcmp(notes.bytes + sizeof note + 4, module->build_id, module->build_id_size) != 0;
 }
 
-/* Whether the file has another build id than what is loaded; without one nobody knows, and it is taken
- * for the same. */
+/* Whether the file's build id differs from that of the loaded module; without a build id, the file
+ * is assumed to be the same. */
 static int is_another_file(elf_file file, part headers, const outrider_module *module) {
     Elf64_Shdr section;
     for (size_t i = 0; module->build_id_size && read_section(headers, i, &section); i++) {
@@ -122,11 +125,11 @@ static int is_another_file(elf_file file, part headers, const outrider_module *m
 static int by_start(const void *left, const void *right) {
     const function *a = left, *b = right;
     if (a->start != b->start) return a->start < b->start ? -1 : 1;
-    /* The larger one last: that is the one which is found. */
+    /* The larger one last, because the last one is found. */
     return (a->size > b->size) - (a->size < b->size);
 }
 
-/* Whether a symbol is a function that is defined here and has a name. */
+/* Whether a symbol is a named function that is defined here. */
 static int is_function(const Elf64_Sym *symbol, uint64_t names_size) {
     int type = ELF64_ST_TYPE(symbol->st_info);
     return (type == STT_FUNC || type == STT_GNU_IFUNC) && symbol->st_shndx != SHN_UNDEF
@@ -140,7 +143,7 @@ static void keep_function(const Elf64_Sym *symbol, outrider_symbol_table *table)
     functions[table->count++] = (function){symbol->st_value, size, symbol->st_name};
 }
 
-/* Makes a table of the functions among the symbols, which are read a piece at a time. */
+/* Builds a table of the functions among the symbols, which are read a piece at a time. */
 static int collect_functions(
     elf_file file, const Elf64_Shdr *section, const Elf64_Shdr *strings, outrider_symbol_table *table) {
     size_t most = section->sh_size / sizeof(Elf64_Sym), read = 0;
@@ -190,9 +193,9 @@ static int read_kind(elf_file file, part headers, Elf64_Word kind, outrider_symb
     return 0;
 }
 
-/* Reads the table of a file if it is the one that is loaded; the file stays open then. */
+/* Reads the table of a file if it is the loaded one; the file then stays open. */
 static int open_file(const char *path, const outrider_module *module, outrider_symbol_table *table) {
-    /* Not to wait, should there be a pipe of that name by now. */
+    /* Non-blocking, in case a pipe now has that name. */
     elf_file file = {open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0};
     if (file.descriptor < 0) return 0;
     struct stat status;
@@ -216,7 +219,8 @@ static int open_file(const char *path, const outrider_module *module, outrider_s
     return is_read;
 }
 
-/* Whether the descriptor is still that of the file: the host may have closed it, and opened something else. */
+/* Whether the descriptor still refers to the file: the service may have closed it and opened
+ * another file. */
 static int is_own_descriptor(const outrider_symbol_table *table) {
     struct stat status;
     return fstat(table->descriptor, &status) == 0 && status.st_dev == table->device
@@ -240,7 +244,8 @@ static const char *read_name(const outrider_symbol_table *table, uint32_t at) {
 int outrider_symbols_open(const outrider_module *module, outrider_symbol_table *table) {
     memset(table, 0, sizeof *table);
     if (open_file(module->path, module, table)) return 1;
-    /* A program whose file was replaced while it runs, by its next version, is still to be had from the kernel. */
+    /* If the file of the running program was replaced by its next version, the kernel still
+     * provides the old one. */
     uintptr_t headers = getauxval(AT_PHDR);
     return headers >= module->image_start && headers < module->image_end
         && open_file("/proc/thread-self/exe", module, table);
@@ -256,7 +261,7 @@ const char *outrider_symbols_find(
     const outrider_symbol_table *table, uint64_t address, uint64_t *start) {
     const function *functions = table->symbols;
     size_t low = 0, high = table->count;
-    /* The first that starts behind the address. */
+    /* The first function that starts after the address. */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (functions[middle].start <= address)
@@ -266,7 +271,7 @@ const char *outrider_symbols_find(
     }
     if (low == 0) return NULL;
     const function *found = &functions[low - 1];
-    /* One without a size, as assembly leaves it, goes on to the next. */
+    /* A function without a size, as in assembly, extends to the next one. */
     if (found->size != 0 && address - found->start >= found->size) return NULL;
     *start = found->start;
     return read_name(table, found->name);

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An upper bound of a name's length, without the demangler.
+ * An upper bound of the length of a demangled name, computed without a demangler.
  *
- * A mangled name refers to its own earlier parts. Each reference can double the name, so that 200 letters
- * become a gigabyte, and no demangler has a limit. What a reference stands for is not parsed here. But
- * parts are numbered in the order of their ends, so part N had ended where N, or a higher number, was first
- * referred to: it is not longer than all that was written before that point. A name that does not nest
- * references stays far below the limit by this rule, and one that doubles itself soon passes it.
+ * A mangled name refers to its own earlier parts. Each reference can double the name, so that 200
+ * letters become a gigabyte, and demanglers have no limit. The parts that references stand for are
+ * not parsed here. But parts are numbered in the order of their ends, so part N had ended when N,
+ * or a higher number, was first referred to: it is not longer than everything written before that
+ * point. By this rule, a name that does not nest references stays far below the limit, and one that
+ * doubles itself soon exceeds it.
  *
- * Sources: Itanium C++ ABI 5.1.10 (S_, S0_, …) and 5.1.5.9 (T_, T0_, …); docs/ABI/Mangling.rst of the
- * Swift project, "Substitutions" (Ab…C, A0_) and "Identifiers".
+ * Sources: Itanium C++ ABI 5.1.10 (S_, S0_, …) and 5.1.5.9 (T_, T0_, …); docs/ABI/Mangling.rst of
+ * the Swift project, "Substitutions" (Ab…C, A0_) and "Identifiers".
  */
 #include "expansion.h"
 
 enum { PARTS = 128 };
 
-/* What the parts of one numbering stand for at most. */
+/* Upper bounds of the parts of one numbering. */
 typedef struct {
     size_t bounds[PARTS];
-    size_t count; /* of the parts that were referred to, by themselves or by a higher number */
+    size_t count; /* of the parts referred to so far, directly or by a higher number */
 } numbering;
 
 typedef struct {
@@ -37,7 +38,8 @@ static void refer(expansion *of, numbering *to, size_t number, size_t times) {
     for (; times > 0 && of->length < of->most; times--) lengthen(of, bound);
 }
 
-/* The digits at this point as a number, in base 10 or 36; false where there are none. Leaves `*at` behind them. */
+/* Reads the digits at this point as a number, in base 10 or 36, and moves `*at` past them; false if
+ * there are none. */
 static bool read_number(const char **at, const char *end, size_t base, size_t *number) {
     const char *start = *at;
     *number = 0;
@@ -52,11 +54,11 @@ static bool read_number(const char **at, const char *end, size_t base, size_t *n
     return *at > start;
 }
 
-/* The length of what Swift tells private names of files apart by: _ and 32 hexadecimal digits. */
+/* Length of the discriminator of Swift's file-private names: _ and 32 hexadecimal digits. */
 enum { DISCRIMINATOR = 33 };
 
-/* Passes an identifier: its length and its letters, in which nothing refers to anything. Where the digits are not
- * surely a length, they are passed alone. */
+/* Skips an identifier: its length and its letters, which contain no references. If the digits may
+ * not be a length, only they are skipped. */
 static void pass_digits(expansion *of) {
     size_t length;
     const char *at = of->at;
@@ -67,7 +69,7 @@ static void pass_digits(expansion *of) {
     of->at = at;
 }
 
-/* S_, S0_, T_ and T0_. False at anything else. */
+/* Handles S_, S0_, T_ and T0_. Returns false at anything else. */
 static bool refer_as_cxx(expansion *of) {
     char kind = *of->at;
     const char *at = of->at + 1;
@@ -81,7 +83,8 @@ static bool refer_as_cxx(expansion *of) {
     return true;
 }
 
-/* A with letters, the last of which is a capital, each with a count before it; or A_, A0_. */
+/* Handles A with letters, the last of which is a capital, each with an optional count before it; or
+ * A_, A0_. */
 static bool refer_as_swift(expansion *of) {
     if (*of->at != 'A') return false;
     const char *at = of->at + 1;
@@ -104,7 +107,7 @@ static bool refer_as_swift(expansion *of) {
 
 static void pass_cxx(expansion *of) {
     if (refer_as_cxx(of)) return;
-    /* An encoding in a name: its arguments are others. */
+    /* An encoding within a name: it has its own arguments. */
     if (*of->at == 'Z') of->arguments.count = 0;
     if (of->end - of->at > 1 && of->at[0] == 'c' && of->at[1] == 'v') of->has_conversion = true;
     lengthen(of, 1);
@@ -123,7 +126,7 @@ bool outrider_expands_within(const char *name, size_t length, bool is_swift, siz
             of.at++;
         }
     }
-    /* The type that a conversion converts to stands before the arguments that it refers to. */
+    /* The target type of a conversion precedes the arguments that it refers to. */
     if (of.has_conversion && of.has_arguments) return of.length < most / (of.length + 1);
     return of.length < most;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Unloaded libraries, and where their addresses were moved to.
+ * Unloaded libraries, and the ranges that their addresses were moved to.
  *
- * The list of what is loaded is made at a look when something has changed since the one before; what the new list
- * lacks was unloaded. Lists are mapped, not allocated: this runs around dlclose, and while a program ends.
+ * A look lists the loaded modules if something has changed since the previous look; a module
+ * missing from the new list was unloaded. Lists are mapped, not allocated: this runs around
+ * dlclose, and while a program ends.
  */
 #define _GNU_SOURCE
 #include "outrider_symbols.h"
@@ -18,11 +19,11 @@
 
 /* Libraries that may be loaded between counting and listing them. */
 enum { MORE = 16 };
-/* Looks at the lock before a thread gives up; sleeps of half a millisecond of one that reads, and may sleep. */
+/* Spins before a thread gives up; half-millisecond sleeps of a reader, which may sleep. */
 enum { SPINS = 100000, SLEEPS = 200, SLEEP_NS = 500000 };
-/* Moves that addresses can still follow. */
+/* Number of moves that addresses can still follow. */
 enum { MOST_MOVES = 256 };
-/* Room for one library, and how many have room before numbers are used again. */
+/* Size of one library's range, and number of ranges before they are reused. */
 enum { IMAGE_BITS = 40, IMAGES = 1 << 22 };
 
 typedef struct {
@@ -36,13 +37,13 @@ typedef struct {
 
 static _Atomic(bool) is_busy;
 static bool holds_for_fork, forks_alone;
-/* False in the child of a fork beside other threads: one of them may have held the loader's lock, which nobody lets
- * go of in the child. */
+/* False in a child that was forked while other threads existed: one of them may have held the
+ * loader's lock, which is then never released in the child. */
 static bool may_ask_loader = true;
 static _Atomic(uint64_t) seen_generation, move_count;
-/* The list of the last look, and the memory of the one before for the next. */
+/* The list of the last look, and the memory of the previous one, for reuse. */
 static list loaded, spare;
-/* Mapped with the first library that goes. Both are rings: the oldest is overwritten. */
+/* Mapped when the first library is unloaded. Both are circular: the oldest entry is overwritten. */
 static outrider_module *former;
 static uint64_t former_count, images;
 static move moves[MOST_MOVES];
@@ -69,7 +70,7 @@ static bool begin_patiently(void) {
 
 static void end(void) { atomic_store(&is_busy, false); }
 
-/* glibc's since 2.32: whether there is one thread (sys/single_threaded.h). */
+/* glibc's since 2.32: whether the process has only one thread (sys/single_threaded.h). */
 extern char __libc_single_threaded __attribute__((weak));
 
 void outrider_modules_before_fork(void) {
@@ -87,7 +88,7 @@ static void *map_memory(size_t size) {
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Lists what is loaded into the spare memory; false if there is none. */
+/* Lists the loaded modules in the spare memory; false if memory is short. */
 static bool list_loaded(void) {
     size_t needed = outrider_modules_list(NULL, 0) + MORE;
     if (needed > spare.room) {
@@ -101,7 +102,7 @@ static bool list_loaded(void) {
     return true;
 }
 
-/* Whether two segments are of the same file, wherever that is loaded. */
+/* Whether two segments belong to the same file, regardless of its address. */
 static bool is_same_file(const outrider_module *one, const outrider_module *other) {
     return one->image_start - one->bias == other->image_start - other->bias
         && one->image_end - one->bias == other->image_end - other->bias
@@ -120,7 +121,7 @@ static size_t former_kept(void) {
                                                         : OUTRIDER_MODULES_FORMER_LIMIT;
 }
 
-/* Where the file of an unloaded segment has its range: that of the time before, or a new one. */
+/* The range of an unloaded segment's file: its previous one, or a new one. */
 static uintptr_t range_of(const outrider_module *gone, bool *is_known) {
     uintptr_t range = 0;
     *is_known = false;
@@ -132,7 +133,7 @@ static uintptr_t range_of(const outrider_module *gone, bool *is_known) {
     return range ? range : OUTRIDER_MODULES_FORMER | (uintptr_t)(images++ % IMAGES) << IMAGE_BITS;
 }
 
-/* Remembers an unloaded segment; returns where its file was moved to, or 0. */
+/* Records an unloaded segment; returns the new start of its file, or 0. */
 static uintptr_t remember(const outrider_module *gone) {
     if (!former) former = map_memory(OUTRIDER_MODULES_FORMER_LIMIT * sizeof *former);
     if (!former || (gone->image_end - gone->image_start) >> IMAGE_BITS) return 0;
@@ -150,7 +151,7 @@ static uintptr_t remember(const outrider_module *gone) {
     return range;
 }
 
-/* Calls `moved` for what was loaded and is not in the new list, which has nearly the same order. */
+/* Calls `moved` for modules missing from the new list, which has nearly the same order. */
 static void move_what_is_gone(const list *now, outrider_modules_move *moved) {
     size_t at = 0;
     uintptr_t last = 0;
@@ -167,7 +168,7 @@ static void move_what_is_gone(const list *now, outrider_modules_move *moved) {
         if (looked < now->count) continue;
         uintptr_t to = remember(module);
         if (!to || module->image_start == last) continue;
-        /* Once for all segments of a file, which follow each other. */
+        /* Once for all segments of a file, which are adjacent in the list. */
         last = module->image_start;
         uint64_t count = atomic_load_explicit(&move_count, memory_order_relaxed);
         moves[count % MOST_MOVES] = (move){module->image_start, module->image_end, to};
@@ -179,7 +180,7 @@ static void move_what_is_gone(const list *now, outrider_modules_move *moved) {
 void outrider_modules_look(outrider_modules_move *moved) {
     if (!may_ask_loader) return;
     int saved = errno;
-    /* Before the list: what changes while that is made is found by the next look. */
+    /* Before the list: changes made while it is created are found by the next look. */
     uint64_t generation = outrider_modules_generation();
     if (generation != atomic_load(&seen_generation) && begin()) {
         if (list_loaded()) {
@@ -213,7 +214,7 @@ void outrider_modules_follow(uintptr_t *addresses, size_t count, uint64_t since)
     for (; since < all; since++) {
         move by = moves[since % MOST_MOVES];
         for (size_t i = 0; i < count; i++) {
-            /* Of the call, which is before the address that it returns to. */
+            /* The address of the call, which is before its return address. */
             uintptr_t call = addresses[i] - 1;
             if (call >= by.start && call < by.end) addresses[i] += by.to - by.start;
         }

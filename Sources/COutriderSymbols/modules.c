@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is loaded where, as the loader tells it.
+ * Lists the loaded modules, as reported by the loader.
  */
 #define _GNU_SOURCE
 #include "outrider_symbols.h"
@@ -17,7 +17,7 @@
 /* Notes are padded to four bytes (System V ABI, "Note Section"). */
 static size_t padded(size_t size) { return (size + 3) & ~(size_t)3; }
 
-/* Looks for the GNU build id in a segment of notes. */
+/* Finds the GNU build id in a segment of notes. */
 static void read_build_id(const uint8_t *notes, size_t size, outrider_module *module) {
     size_t at = 0;
     while (size - at >= sizeof(ElfW(Nhdr))) {
@@ -40,8 +40,8 @@ static void read_build_id(const uint8_t *notes, size_t size, outrider_module *mo
     }
 }
 
-/* The program's path, without what the kernel adds once the file has another name or none (proc(5)). Read once:
- * later the process may have confined itself. */
+/* The program's path, without the suffix that the kernel adds if the file was renamed or deleted
+ * (proc(5)). Read once, because later the process may have confined itself. */
 static void read_program_path(char path[OUTRIDER_MODULE_PATH]) {
     enum { UNREAD, READING, READ };
     static const char added[] = " (deleted)";
@@ -68,7 +68,7 @@ typedef struct {
     size_t count;
 } listing;
 
-/* Fills in what all executable segments of an object have in common. */
+/* Fills in the fields shared by all executable segments of an object. */
 static void describe(const struct dl_phdr_info *info, bool is_program, outrider_module *module) {
     memset(module, 0, sizeof *module);
     module->bias = info->dlpi_addr;
@@ -89,7 +89,8 @@ static void describe(const struct dl_phdr_info *info, bool is_program, outrider_
         read_program_path(module->path);
 }
 
-/* Lists each executable segment of an object: linker scripts and BOLT make several (elf(5), PT_LOAD). */
+/* Lists each executable segment of an object: linker scripts and BOLT create several (elf(5),
+ * PT_LOAD). */
 static int add_object(struct dl_phdr_info *info, size_t size, void *argument) {
     (void)size;
     listing *list = argument;
