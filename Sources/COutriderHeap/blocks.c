@@ -65,7 +65,7 @@ bool outrider_heap_blocks_prepare(void) {
     return true;
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 /* Links are written atomically because take_node may read the link of a node that is already
  * taken. */
@@ -99,7 +99,7 @@ static void give_node(uint32_t number) {
         &spare, &head, with, memory_order_release, memory_order_relaxed));
 }
 
-/* --- the filter ----------------------------------------------------------------------------------- */
+/* --- the filter ------------------------------------------------------------------------------- */
 
 /* Counters that reach their maximum stay there: then the filter stops too many frees, never too
  * few. */
@@ -163,7 +163,7 @@ static void fill_large(void) {
     if (is_filled) __atomic_store_n(&outrider_heap_filter_mask, FILTER_LARGE_MASK, __ATOMIC_RELEASE);
 }
 
-/* --- the table -------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 /* Unlinks the node of a block; 0 if there is none. The caller holds the lock. */
 static uint32_t unlink_node(uint32_t bucket, uintptr_t address) {
@@ -243,7 +243,7 @@ void outrider_heap_blocks_lock_all(void) { held_for_fork = lock_all(); }
 
 void outrider_heap_blocks_unlock_all(void) { unlock(held_for_fork); }
 
-/* --- sites ------------------------------------------------------------------------------------------ */
+/* --- sites ------------------------------------------------------------------------------------ */
 
 static void change_site(node *of, const uint32_t *changed, uint32_t count) {
     if (of->site >= count || !changed[of->site]) return;
@@ -266,7 +266,7 @@ void outrider_heap_blocks_change_sites(const uint32_t *changed, uint32_t count) 
     }
 }
 
-/* --- copies ----------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 /* Reads the first word of each block. The lock keeps blocks from being freed, except without our
  * hooks, so they are read as memory that may be unmapped; first_word stays 0 in that case. */

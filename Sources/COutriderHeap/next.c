@@ -78,7 +78,7 @@ void *outrider_heap_move_boot_block(void *block, size_t size) {
     return moved;
 }
 
-/* --- the first calls ------------------------------------------------------------------------------ */
+/* --- the first calls -------------------------------------------------------------------------- */
 
 /* Whether the next allocator is known; if not, the call comes from within the lookup. */
 static bool is_known(void) {

@@ -6,14 +6,13 @@
  * unsized one). So all of them are judged together, once, by what the process calls and what comes
  * after us:
  *
- *   all are ours, and the standard library's come next    We do the same with malloc and free. The library
- *                                                         is compiled without frame pointers, so a stack
- *                                                         taken within it does not show the caller of `new`.
- *   anything else                                         Each call is passed on to the next such function.
- *                                                         Blocks of the allocator's own operators are
- *                                                         sampled here; operators that call malloc are
- *                                                         sampled there.
- *   nothing comes next (linked statically)                The forms call each other as C++ defines.
+ *   all are ours, and the standard   We do the same with malloc and free. The library is compiled
+ *   library's come next              without frame pointers, so a stack taken within it does not
+ *                                    show the caller of `new`.
+ *   anything else                    Each call is passed on to the next such function. Blocks of the
+ *                                    allocator's own operators are sampled here; operators that call
+ *                                    malloc are sampled there.
+ *   nothing comes next (static link) The forms call each other as C++ defines.
  *
  * Weak, so that a program's own operators take precedence without a conflict when it is linked.
  */
@@ -32,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the forms ---------------------------------------------------------------------------------------- */
+/* --- the forms -------------------------------------------------------------------------------- */
 
 /* The operators by their mangled names (Itanium C++ ABI 5.1.5): new and new[], each with a size,
  * an alignment, nothrow, and the last two combined; delete and delete[], with more forms.
@@ -110,7 +109,7 @@ static const struct {
     NEW_FORMS(LIST_NEW) DELETE_FORMS(LIST_DELETE)
 };
 
-/* --- the decision ------------------------------------------------------------------------------------- */
+/* --- the decision ----------------------------------------------------------------------------- */
 
 enum { UNDECIDED, BY_MALLOC, BY_NEXT };
 static _Atomic(int) decision = UNDECIDED;
@@ -208,7 +207,7 @@ static bool is_by_malloc(void) {
     return known == BY_MALLOC;
 }
 
-/* --- new ---------------------------------------------------------------------------------------------- */
+/* --- new -------------------------------------------------------------------------------------- */
 
 /* The parts of a statically linked C++ runtime, as far as the program has them:
  * std::get_new_handler(), std::__throw_bad_alloc(), and what it takes to throw a std::bad_alloc
@@ -291,7 +290,7 @@ static void *sampled_here(int form, void *block, size_t size, uint64_t left, out
     }
 NEW_FORMS(DEFINE_NEW)
 
-/* --- delete ------------------------------------------------------------------------------------------- */
+/* --- delete ----------------------------------------------------------------------------------- */
 
 #define DEFINE_DELETE(name, parameters, arguments, default)                                                   \
     void OWN(name) parameters {                                                                               \

@@ -64,7 +64,7 @@ static void add(_Atomic(uint64_t) *figure, uint64_t amount) {
     atomic_fetch_add_explicit(figure, amount, memory_order_relaxed);
 }
 
-/* --- gaps --------------------------------------------------------------------------------------------- */
+/* --- gaps ------------------------------------------------------------------------------------- */
 
 /* The coarse clock: a page of the kernel's, a few milliseconds old. All other clocks may need a
  * system call, or a counter that the process may not be allowed to read (clock_gettime(2),
@@ -125,7 +125,7 @@ uint64_t outrider_heap_end_part(uint64_t counted) {
     return is_sample && wanted ? mean : 0;
 }
 
-/* --- samples ------------------------------------------------------------------------------------------ */
+/* --- samples ---------------------------------------------------------------------------------- */
 
 /* Number of blocks of this size that a sample represents, shifted. */
 static uint64_t objects_of(uint64_t size, uint64_t mean) {
@@ -233,7 +233,7 @@ bool outrider_heap_forget(const void *block) {
     return outrider_heap_lift(block, &lifted);
 }
 
-/* --- settings ----------------------------------------------------------------------------------------- */
+/* --- settings --------------------------------------------------------------------------------- */
 
 static void before_fork(void) {
     outrider_modules_before_fork();

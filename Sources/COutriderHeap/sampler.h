@@ -48,7 +48,7 @@ static inline uint64_t outrider_heap_count(uint64_t size) {
  * loader's lock, and allocates and frees a block. */
 COLD bool outrider_heap_is_called(void);
 
-/* What a sample represents. */
+/* Kinds of samples. */
 typedef enum {
     NEW_BLOCK,
     GROWN_IN_PLACE, /* not a new object; only its growth was allocated */

@@ -1,4 +1,5 @@
-/* Unloaded libraries: a hook for dlclose, and the new addresses of their stacks.
+/* SPDX-License-Identifier: Apache-2.0
+ * Unloaded libraries: a hook for dlclose, and the new addresses of their stacks.
  *
  * A stack is identified by its addresses, and another library may be loaded where one was unloaded.
  * So when a library is unloaded, its part of each stack moves to a new range

@@ -18,11 +18,10 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// An in-process agent that serves metrics, diagnostics, profiles and health checks on one small
-/// port.
+/// An in-process agent that serves metrics, diagnostics, profiles and health checks on one port.
 ///
 /// ```swift
-/// let agent = Agent.start()              // 127.0.0.1:9464, /debug on :9465; no other machine reaches them
+/// let agent = Agent.start()  // 127.0.0.1:9464, /debug on :9465; not reachable from other machines
 /// ```
 ///
 /// The agent runs until ``stop()`` or the end of the process, whether or not a reference to it is

@@ -16,7 +16,7 @@ extension Agent {
     /// | property | environment | default |
     /// |---|---|---|
     /// | ``address`` | `OUTRIDER_ADDRESS`, or `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` | a passed socket named `outrider`, else `127.0.0.1:9464` |
-    /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`: an address, `shared` or `none` | `127.0.0.1:9465` beside port 9464, another port of `127.0.0.1` beside other ports; the main address if that is a Unix socket |
+    /// | ``debugAddress`` | `OUTRIDER_DEBUG_ADDRESS`: an address, `shared` or `none` | `127.0.0.1:9465` if the main port is 9464, otherwise another port of `127.0.0.1`; the main address if that is a Unix socket |
     /// | ``debugTokenFile`` | `OUTRIDER_DEBUG_TOKEN_FILE` | none |
     /// | ``limits``: `idleTimeout` | `OUTRIDER_IDLE_TIMEOUT`: whole seconds, 1 to 86,400 | 75 s |
     /// | ``serviceName`` | `OTEL_SERVICE_NAME` | `unknown_service:` and the program's name |
@@ -49,7 +49,7 @@ extension Agent {
         public var registry: Registry = .shared
         /// Names and buckets for what swift-metrics records; see ``Agent/metricsFactory``.
         public var metricsFactory = OutriderMetricsFactory.Configuration()
-        /// What ``Agent/http`` records of the service's requests, and under which names.
+        /// Configuration of ``Agent/http``, the recorder of the service's requests.
         public var http = HTTPRequestRecorder.Configuration()
         /// Which process diagnostics are collected, and how often; see ``Agent/runtime``.
         public var runtime = RuntimeMonitor.Configuration()

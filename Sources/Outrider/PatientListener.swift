@@ -17,8 +17,8 @@ final class PatientListener: Sendable {
     private let retryDelay: ClosedRange<Duration>
     private let log: DiagnosticLog
     private let failures: Family<Counter>
-    /// The timer of the next attempt. Not a task: a service whose tasks are all stuck must still be
-    /// observable.
+    /// The timer of the next attempt; not a task, because a service whose tasks are all stuck must
+    /// still be observable.
     private let alarm: Alarm
     private let state = Guarded(State())
 

@@ -3,10 +3,10 @@
 //
 // An object that swift_allocObject made starts with a pointer to its metadata. But a sampled block
 // may be half initialised or hold stale content, so its first word may be anything. Every pointer
-// is read as memory that may be unmapped, and the runtime is asked for the name only if all checked
-// fields look like those of a class. Source: the Swift ABI, docs/ABI/TypeMetadata.md, and
-// include/swift/ABI/Metadata.h (Linux has no Objective-C interoperation, so class metadata lacks
-// the fields for it).
+// is read as memory that may be unmapped, and the runtime is called for the name only if all
+// checked fields look like those of a class.
+// Source: the Swift ABI, docs/ABI/TypeMetadata.md, and include/swift/ABI/Metadata.h (Linux has no
+// Objective-C interoperation, so class metadata lacks the fields for it).
 
 internal import COutriderHeap
 internal import COutriderStack

@@ -41,7 +41,7 @@ typedef struct {
 
 /* Finds the bounds of the calling thread's stack that contains `address`.
  *
- * Reads some 200 words of memory, once per thread, however much the process has mapped: no system
+ * Reads up to 256 words of memory, once per thread, however much the process has mapped: no system
  * call, lock or allocation. Both bounds are zero if `address` is not on a stack that the thread was
  * started with: a coroutine's stack, a signal stack, or a thread that libc did not create.
  */

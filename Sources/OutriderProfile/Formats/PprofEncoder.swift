@@ -2,8 +2,8 @@
 // An encoder for `profile.proto`, the format of `go tool pprof`, Parca and Pyroscope.
 //
 // Names are included, because only this process is sure to have the right files and can demangle
-// Swift. Mappings with build ids are included too, for readers with debug information. Source:
-// github.com/google/pprof, proto/profile.proto and proto/README.md.
+// Swift. Mappings with build ids are included too, for readers with debug information.
+// Source: github.com/google/pprof, proto/profile.proto and proto/README.md.
 
 internal import OutriderWire
 

@@ -26,7 +26,7 @@ extension Profile {
     ///
     /// - Parameters:
     ///   - format: The output format.
-    ///   - title: The subject of the profile, for the formats read by people.
+    ///   - title: The subject of the profile, for human-readable formats.
     public func rendered(as format: ProfileFormat, title: String) -> [UInt8] {
         OwnWork.run {
             let profile = followingLibraries()

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names of types, bounded in time, memory and length.
 //
-// The runtime spells out a generic type in full and never frees the text: a type that doubles itself
-// 20 times, which takes only a few lines of code, has a name of 20 MB, and one nested a thousand
-// times needs more stack than a thread of a pool has. So the parts of a type are counted first, in
-// its metadata. A type with too many parts gets only the name of its declaration: `Shop.Both<…>`.
+// The runtime spells out a generic type in full and never frees the text: a type that doubles
+// itself 20 times, which takes only a few lines of code, has a name of 20 MB, and one nested a
+// thousand times needs more stack than a thread of a pool has. So the parts of a type are counted
+// first, in its metadata. A type with too many parts gets only the name of its declaration:
+// `Shop.Both<…>`.
 // Source: the Swift ABI, docs/ABI/TypeMetadata.md, and include/swift/ABI/Metadata.h of the Swift
 // project.
 

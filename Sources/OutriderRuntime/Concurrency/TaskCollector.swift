@@ -3,7 +3,7 @@
 //
 // Experimental: it depends on the layout of the runtime's internal data, which is checked first. If
 // the layout is unknown, or the runtime is linked into the program so that calls cannot be seen,
-// the metrics are absent and a log line says why.
+// the metrics are absent and the reason is logged.
 
 internal import COutriderRuntime
 public import OutriderMetrics

@@ -52,7 +52,7 @@ public struct ProbeJob: Sendable {
     let probe: Probe
     let sent: ContinuousClock.Instant
 
-    /// Completes the probe. Call it once, on the thread that is probed.
+    /// Completes the probe; call it once, on the thread that is probed.
     ///
     /// Takes well below a microsecond.
     public func run() { probe.answer(since: sent) }

@@ -14,7 +14,7 @@ package struct ThreadGroups: Sendable {
     /// The group of all threads beyond the limit.
     package static let overflow = "_OVERFLOW"
 
-    /// What a thread has used so far.
+    /// Resource usage of a thread so far.
     package struct Account: Sendable, Equatable {
         package var userTicks = 0
         package var systemTicks = 0

@@ -156,7 +156,7 @@ struct FlameTree {
     }
 }
 
-/// The size of a branch: its largest share of any type; of equal shares, the outer branch is larger.
+/// The size of a branch: its largest share of any type; of equal shares, the outer is larger.
 ///
 /// So a parent is always larger than its children.
 private struct BranchSize: Comparable {
