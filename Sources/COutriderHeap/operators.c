@@ -6,13 +6,14 @@
  * unsized one). So all of them are judged together, once, by what the process calls and what comes
  * after us:
  *
- *   all are ours, and the standard   We do the same with malloc and free. The library is compiled
- *   library's come next              without frame pointers, so a stack taken within it does not
+ *   all are ours, and the            We do the same with malloc and free. The library is compiled
+ *   standard library's come next     without frame pointers, so a stack taken within it does not
  *                                    show the caller of `new`.
- *   anything else                    Each call is passed on to the next such function. Blocks of the
- *                                    allocator's own operators are sampled here; operators that call
- *                                    malloc are sampled there.
- *   nothing comes next (static link) The forms call each other as C++ defines.
+ *   anything else                    Each call is passed on to the next such function. Blocks of
+ *                                    the allocator's own operators are sampled here; operators
+ *                                    that call malloc are sampled there.
+ *   nothing comes next (linked       The forms call each other as C++ defines.
+ *   statically)
  *
  * Weak, so that a program's own operators take precedence without a conflict when it is linked.
  */

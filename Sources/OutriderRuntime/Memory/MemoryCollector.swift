@@ -98,7 +98,7 @@ public struct MemoryCollector: Collector {
         }
         var figures = outrider_allocator_figures()
         let isKnown = pauses.measure(source) { unsafe outrider_allocator_read(&figures) != 0 }
-        // Discard the result of a call that took too long: it would be valid, but the last one.
+        // Discard the result of a call that took too long: it is valid, but no newer one follows.
         guard isKnown, pauses.mayRead(source) else { return nil }
         return AllocatorFigures(
             arena: Int(clamping: figures.arena), mmapped: Int(clamping: figures.mmapped),

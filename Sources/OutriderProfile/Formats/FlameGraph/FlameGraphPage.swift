@@ -83,8 +83,8 @@ enum FlameGraphPage {
         footer { color: var(--faint); margin-top: 12px; font-size: 13px; } footer p { margin: 2px 0; }
         """
 
-    /// The script, which rebuilds the layout at each change and leaves out frames narrower than half
-    /// a pixel.
+    /// The script, which rebuilds the layout at each change and leaves out frames narrower than
+    /// half a pixel.
     static let tail = #"""
         ;
         const ROW = 20, graph = document.getElementById("graph"), detail = document.getElementById("detail");
