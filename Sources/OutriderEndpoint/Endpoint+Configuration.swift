@@ -1,39 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// How an endpoint listens, what it bounds, and whom it lets in.
+// Configuration of an endpoint: address, limits and access.
 
 package import OutriderThreading
 
 extension Endpoint {
-    /// How an endpoint listens, what it bounds, and whom it lets in.
+    /// Configuration of an endpoint: address, limits and access.
     public struct Configuration: Sendable {
         /// Where to listen.
         public var address: ListenAddress
         /// The heading of the landing page.
         public var title = "Outrider"
-        /// Sentences that the landing page shows: what an operator should know of the service now.
+        /// Sentences on the landing page: what an operator should know about the service now.
         ///
-        /// Called for each request of `/`, on its thread, with its audience: operators if ``access`` would
-        /// serve it their pages, else everyone who can reach the endpoint. Plain text, which is escaped
-        /// there. At most fifty are shown, each cut to 1,000 characters.
+        /// Called for each request of `/`, on its thread, with its audience: operators if
+        /// ``access`` would serve it the operator pages, else everyone who can reach the endpoint.
+        /// The sentences are plain text and are escaped. At most fifty are shown, each cut to 1,000
+        /// characters.
         public var notices: @Sendable (PageAudience) -> [String] = { _ in [] }
-        /// What clients may take of connections and time.
+        /// Limits on what clients may use.
         public var limits = Limits()
-        /// Who may see the pages for operators.
+        /// Who may see the operator pages.
         public var access = AccessRules()
-        /// Receives what the library says about bad requests and failures, not rate-limited.
+        /// Receives libmicrohttpd's messages about bad requests and failures, without a rate limit.
         public var log: @Sendable (String) -> Void = { _ in }
-        /// Told of each answer: the page's path, or `_UNMATCHED` or `_REFUSED`, and the status.
+        /// Called for each response with the page's path, `_UNMATCHED` or `_REFUSED`, and the
+        /// status.
         public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
-        /// Told of each connection that is ended before its client ends it.
+        /// Called for each connection that is closed before its client closes it.
         public var onCut: @Sendable (CutReason) -> Void = { _ in }
-        /// Told of each descriptor of the endpoint's that other code of the process has closed, once that is seen.
+        /// Called for each descriptor of the endpoint that other code of the process has closed,
+        /// once that is detected.
         public var onLostDescriptor: @Sendable () -> Void = {}
-        /// Told once if nobody is accepted any more, since other code of the process has closed the socket.
+        /// Called once if the endpoint no longer accepts, because other code of the process closed
+        /// its socket.
         package var onLostListener: @Sendable () -> Void = {}
-        /// The clock of every deadline, except the idle timeout, which libmicrohttpd keeps.
+        /// The clock of all deadlines, except the idle timeout, which libmicrohttpd keeps.
         package var time: any TimeSource = SystemTime()
 
-        /// How to run libmicrohttpd; nil finds that out.
+        /// How to run libmicrohttpd; if nil, the endpoint detects it.
         package var habits: Habits?
 
         /// The defaults, on this address.
@@ -42,45 +46,53 @@ extension Endpoint {
         }
     }
 
-    /// What clients may take of connections and time.
+    /// Limits on the connections, processor time, memory and time that clients may use.
     ///
-    /// A value that makes no sense counts as the nearest one that does.
+    /// A value out of range is clamped.
     public struct Limits: Sendable {
         /// Connections at one time.
         ///
-        /// One more costs the place of the connection that has waited longest without a request, 0.1 s at least, first
-        /// of the address with the most. Should there be none, up to twice as many are let in, and up to four times
-        /// as many from addresses that have hardly any. Others are told 503 at once.
+        /// A newcomer beyond this limit displaces the connection that has waited longest without a
+        /// request, at least 0.1 s, first one of the address with the most. If there is none, up to
+        /// twice as many are admitted, and up to four times as many from addresses that have hardly
+        /// any. Others get status 503 at once.
         public var connections = 64
-        /// Connections at one time from one address, or from one network of 64 bits in IPv6.
+        /// Connections at one time from one address, or from one 64-bit network in IPv6.
         ///
-        /// One more costs that address the one that has waited longest. Those that have had no time to ask, or are
-        /// being answered, stay: up to twice as many, three times while some have just come. Others are told
-        /// 503 at once.
+        /// A newcomer beyond this limit displaces the connection of its address that has waited
+        /// longest. Connections that are too new to have sent a request, or are being answered,
+        /// stay: up to twice as many, three times while some are new. Others get status 503 at
+        /// once.
         public var connectionsPerAddress = 32
-        /// Processor time that the requests of one address may take for one page, as a share of one processor.
+        /// Processor time that the requests of one address may take for one page, as a share of one
+        /// processor.
         ///
-        /// One second may be taken at once. More requests are told 429 after a quarter of a second; those for pages
-        /// of probes are answered later. All addresses together may take twice as much for a page; then those that
-        /// had a part in it are told 503. What a page leaves to other threads does not count.
+        /// One second may be taken at once. After that, requests get status 429 after a quarter of
+        /// a second; those for probe pages are delayed instead. All addresses together may take
+        /// twice as much for a page; after that, addresses that contributed get 503. Work that a
+        /// page leaves to other threads is not counted.
         public var processorShare = 0.25
-        /// Bytes of all bodies that are being sent at one time; answers that share a body count once.
+        /// Bytes of all response bodies that are being sent; responses that share a body count it
+        /// once.
         ///
-        /// One answer, of whatever size, is always under way. More are told 503.
+        /// One response, of whatever size, is always admitted. Others beyond the limit get status
+        /// 503.
         public var bodyBytes = 64 << 20
         /// How long a client may take to send a whole request after it has connected.
         public var headerTimeout: Duration = .seconds(10)
-        /// A connection on which nothing moves for this long is closed, in whole seconds; 75 s unless it is set.
+        /// How long a connection may be idle before it is closed, in whole seconds; 75 s by
+        /// default.
         ///
-        /// Longer than the usual scrape intervals, and none of them: where a scraper asks at the moment at which its
-        /// connection is closed, it loses the scrape, or has to send the request again.
+        /// The default is longer than the usual scrape intervals and equal to none of them: a
+        /// scraper that sends a request at the moment when its connection is closed loses the
+        /// scrape, or has to retry.
         public var idleTimeout: Duration {
             get { chosenIdleTimeout ?? .seconds(75) }
             set { chosenIdleTimeout = newValue }
         }
-        /// The idle timeout that was set; nil asks the environment, then takes the default.
+        /// The idle timeout that was set; nil takes it from the environment, else the default.
         package var chosenIdleTimeout: Duration?
-        /// How long a client may take to read a whole answer.
+        /// How long a client may take to read a whole response.
         public var answerTimeout: Duration = .seconds(300)
         /// How long ``Endpoint/stop()`` waits for requests in flight, at most 0.9 s.
         public var drainTimeout: Duration = .milliseconds(700)
@@ -88,7 +100,7 @@ extension Endpoint {
         /// The defaults.
         public init() {}
 
-        /// The same, with every value in a range that works.
+        /// A copy with each value clamped to a range that works.
         var sane: Limits {
             func sane(_ duration: Duration) -> Duration {
                 min(max(duration, .milliseconds(10)), .seconds(86_400))

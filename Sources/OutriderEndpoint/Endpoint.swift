@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The listener: an HTTP server for a handful of pages, over libmicrohttpd.
+// The endpoint: an HTTP server for a handful of pages, over libmicrohttpd.
 //
-// One thread accepts (Acceptor.swift). Each connection has one that the library starts, blocked in poll(2)
-// while nothing happens: a slow page or a slow reader holds up nobody else, and an idle endpoint never wakes.
-// The library is never asked to suspend a connection, because stopping it then aborts the process.
+// One thread accepts (Acceptor.swift). The library starts a thread for each connection, which
+// blocks in poll(2) while nothing happens: a slow page or a slow reader delays no other client, and
+// an idle endpoint never wakes. The library is never asked to suspend a connection, because
+// stopping it then aborts the process.
 
 internal import CMicroHTTPD
 internal import OutriderThreading
@@ -16,22 +17,23 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// A small HTTP server that shows pages; it listens from its creation until ``stop()``.
+/// A small HTTP server for pages; it listens from its creation until ``stop()``.
 ///
-/// It lives on when the last reference to it is gone: only ``stop()``, or the end of the process,
-/// ends it. Thread-safe. After fork(2), the child's copy can neither serve nor stop the parent's.
+/// It keeps running when the last reference to it is gone: only ``stop()`` or the end of the
+/// process ends it. Thread-safe. After fork(2), the child's copy can neither serve nor stop the
+/// parent's.
 public final class Endpoint: Sendable {
-    /// Where it listens, with the port that was chosen if 0 was asked for.
+    /// Where it listens, with the port that the system chose if port 0 was configured.
     public let address: ListenAddress
 
     /// Memory for a request's line and headers; libmicrohttpd's default.
     private static let connectionMemory = 32 << 10
-    /// Pages print into the heap; their threads need little.
+    /// Pages render into the heap, so their threads need little stack.
     private static let stackSize = 512 << 10
-    /// What ``stop()`` may take in all.
+    /// The longest that ``stop()`` takes.
     private static let stopLimit: Duration = .milliseconds(900)
 
-    /// How long clients of a passed socket are waited for.
+    /// How long ``stop()`` waits for the clients of a passed socket to leave, in steps.
     private static let stepsToSendOn = 25
     private static let stepToSendOn: Duration = .milliseconds(10)
 
@@ -44,7 +46,7 @@ public final class Endpoint: Sendable {
     private let server: Server
     private let configuration: Configuration
     private let process = getpid()
-    /// Its descriptor is the acceptor's meanwhile.
+    /// Its descriptor belongs to the acceptor while the endpoint runs.
     private let socket: ListeningSocket
     private let state: Guarded<State>
 
@@ -57,9 +59,10 @@ public final class Endpoint: Sendable {
         var running: Running?
     }
 
-    /// Starts to listen and to serve `pages`, plus a landing page at `/` that links them.
+    /// Starts to listen and to serve `pages`, plus a landing page at `/` that links to them.
     ///
-    /// - Throws: ``EndpointError`` if the address cannot be had. Nothing is left behind then.
+    /// - Throws: ``EndpointError`` if it cannot listen on the address. It then leaves nothing
+    ///   behind.
     public init(_ configuration: Configuration, pages: [any Page]) throws(EndpointError) {
         let socket = try ListeningSocket(configuration.address)
         func failed(_ errno: Int32) -> EndpointError {
@@ -93,15 +96,15 @@ public final class Endpoint: Sendable {
         state = Guarded(State(running: Running(daemon: daemon, acceptor: acceptor)))
     }
 
-    /// Stops listening, lets requests in flight be answered, then ends every connection.
+    /// Stops listening, lets requests in flight finish, then closes all connections.
     ///
-    /// First the listener goes. Pages in ``Request/pause(for:)`` are woken to answer; whoever asks
-    /// over an open connection is told 503. Returns within a second. A page that takes longer goes
-    /// on in the background and is cut from its client. Calling it again does nothing; any thread
-    /// may call it, a page's too.
+    /// The listener closes first. Pages in ``Request/pause(for:)`` are woken so that they respond;
+    /// requests over open connections get status 503. Returns within a second. A page that takes
+    /// longer continues in the background, and its client is disconnected. Calling it again does
+    /// nothing; any thread may call it, including a page's.
     public func stop() {
-        // In a forked child the threads are gone and the socket is the parent's as well; the
-        // library would shut it down for both. Even our lock may be held for ever there.
+        // In a forked child the threads are gone and the parent still uses the socket; the library
+        // would shut it down for both. Even our lock may be held for ever there.
         guard getpid() == process else { return }
         let running = state.withLock { state in
             defer { state.running = nil }
@@ -113,12 +116,12 @@ public final class Endpoint: Sendable {
         running.acceptor.stop(until: limit, by: time)
         socket.file?.remove()
         if socket.passed != nil { sendClientsOn() }
-        // Pages that wait for something answer now.
+        // Wakes pages that wait, so that they respond now.
         server.stopSignal.raise()
         server.inFlight.drain(
             until: min(limit, time.now + configuration.limits.drainTimeout), by: time)
         if running.acceptor.hasLostSocket {
-            // The library would write to a number that may be somebody else's by now.
+            // The library would write to a descriptor that may belong to other code by now.
             server.connections.shutAll()
         } else {
             running.daemon.stop(until: limit, by: time)
@@ -126,9 +129,11 @@ public final class Endpoint: Sendable {
         server.connections.stopLooking()
     }
 
-    /// Has clients ask the next process that gets the socket, without one of them being refused.
+    /// Makes idle clients reconnect to the next process that gets the socket, without refusing any
+    /// of them.
     ///
-    /// Who was accepted a moment ago, and so cannot wait for that process, is answered.
+    /// Clients that were accepted a moment ago, and so cannot wait for that process, get a
+    /// response.
     private func sendClientsOn() {
         let time = configuration.time
         for _ in 0..<Self.stepsToSendOn where server.connections.sendIdleAway() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The requests of one endpoint, from the library's callbacks to a page and back.
 //
-// Everything here runs on the library's threads, one for each connection. A request is in flight
-// from its first call to `complete`, whatever became of it.
+// All of this runs on the library's threads, one for each connection. A request is in flight from
+// its first call to `complete`, whatever its result.
 
 internal import CMicroHTTPD
 internal import OutriderThreading
@@ -15,7 +15,7 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// What the library's callbacks reach: pages, rules and counts.
+/// The state that the library's callbacks use: pages, rules and counts.
 ///
 /// Lives as long as its daemon.
 final class Server: Sendable {
@@ -28,12 +28,12 @@ final class Server: Sendable {
     private let processor: ProcessorBudget
     private let bodies: BodyBudget
 
-    /// How long a request waits for its place on a busy page, in steps of 25 ms.
+    /// How long a request waits for a permit of a busy page: 120 steps of 25 ms.
     private static let stepsToWait = 120
     private static let stepMicroseconds: UInt32 = 25_000
-    /// How long a client waits for a refusal that has spent its budget, so that it does not ask at once again.
+    /// Delay of a refusal for a spent budget, so that the client does not retry at once.
     private static let pauseOfSpent: Duration = .milliseconds(250)
-    /// How long one waits for a page that probes ask for, which is never refused.
+    /// Delay of a probe page, which is never refused, after its budget is spent.
     private static let pauseOfProbe: Duration = .milliseconds(25)
 
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
@@ -51,7 +51,7 @@ final class Server: Sendable {
             onLostDescriptor: configuration.onLostDescriptor, onCut: configuration.onCut)
     }
 
-    /// One call of the library's handler; returns whether to go on with the connection.
+    /// One call of the library's handler; returns whether to continue with the connection.
     func handle(
         _ connection: outrider_mhd_connection, path: UnsafePointer<CChar>,
         method: UnsafePointer<CChar>, version: UnsafePointer<CChar>, _ exchange: Exchange
@@ -65,7 +65,7 @@ final class Server: Sendable {
             let verdict = unsafe judge(
                 connection, method: String(cString: method), version: String(cString: version),
                 hidesBytes: hidesBytes, exchange)
-            // Counted in by now: who waits no more is in flight.
+            // The request is counted by now, so that one that no longer waits is in flight.
             connections.noteRequest(exchange.connection)
             guard case .refuse(let status, let reason) = verdict else {
                 exchange.stage = .accepted
@@ -77,7 +77,7 @@ final class Server: Sendable {
             exchange.stage = .answered
             return unsafe respond(to: connection, method: String(cString: method), exchange)
         case .answered:
-            // The answer could not be queued, since the daemon is stopping.
+            // The response could not be queued, because the daemon is stopping.
             return false
         }
     }
@@ -86,18 +86,20 @@ final class Server: Sendable {
     func complete(_ exchange: Exchange, isSent: Bool) {
         if isSent { exchange.onDelivery?() }
         if let page = exchange.page { pages.places(on: page).leave() }
-        // A target may have been seen without a call of the handler: such a one never entered.
+        // The target may have been read without a call of the handler; such a request was never
+        // counted.
         if exchange.isCounted { inFlight.leave() }
         connections.noteCompletion(exchange.connection)
     }
 
-    /// Passes on what the library has to say.
+    /// Forwards the library's messages.
     ///
-    /// When it says that it refuses a request by itself, that is counted, and answered before it can
-    /// do so: 0.9.75 sends the head of some of its refusals twice, and none has our header fields.
-    /// It speaks on the connection's thread, after the answer to the request before is sent. Before
-    /// the first line of a connection is read, we do not know that thread, and the library answers.
-    /// What it would have answered without refusing, such as a redirect, is a refusal here.
+    /// When a message reports that the library refuses a request by itself, the refusal is counted,
+    /// and sent from here before the library does so: 0.9.75 sends the head of some of its refusals
+    /// twice, and none has our header fields. The message comes on the connection's thread, after
+    /// the previous response is sent. Until the first line of a connection is read, that thread is
+    /// unknown, and the library responds. Responses of the library other than errors, such as a
+    /// redirect, become refusals here.
     func log(_ message: UnsafePointer<CChar>) {
         let text = unsafe String(cString: message)
         if configuration.address.port == nil, Self.isOfTCP(text) { return }
@@ -110,7 +112,7 @@ final class Server: Sendable {
         configuration.log("the listener on \(configuration.address) says: \(text)")
     }
 
-    /// The listening socket is not ours any more, or somebody has shut it.
+    /// The listening socket is no longer ours, or other code has shut it down.
     func noteLostListener() {
         configuration.onLostDescriptor()
         configuration.log(
@@ -121,23 +123,24 @@ final class Server: Sendable {
         configuration.onLostListener()
     }
 
-    /// There are no descriptors for another connection.
+    /// No descriptors are left for another connection.
     func noteLackOfDescriptors() {
         configuration.log(
             "the listener on \(configuration.address) has no descriptor left for a connection")
     }
 
-    /// Whether the library tells of an option of TCP that it could not set.
+    /// Whether the message is about a TCP option that could not be set.
     ///
-    /// It does not ask whether a connection that was handed to it is one of TCP, and tells that for each answer.
+    /// The library does not check whether a connection that it was given is TCP, and logs this for
+    /// each response.
     private static func isOfTCP(_ text: String) -> Bool {
         text.hasPrefix("Setting TCP_") || text.hasPrefix("Failed to push the data")
     }
 
-    /// The status of an answer that the library says it gives: "… (HTTP response code is 431 …".
+    /// The status of a response that the library announces: "… (HTTP response code is 431 …".
     ///
-    /// Its messages are never translated: nobody sets a text domain for it. Should another version
-    /// word them differently, it answers by itself and is not counted.
+    /// Its messages are never translated: no text domain is set for it. If another version words
+    /// them differently, it responds by itself and the refusal is not counted.
     private static func status(in text: String) -> Int? {
         let key = Array("HTTP response code is ".utf8)
         let bytes = Array(text.utf8)
@@ -177,7 +180,7 @@ final class Server: Sendable {
         return configuration.access.judge(headers.all, at: configuration.address)
     }
 
-    // MARK: - Answering
+    // MARK: - Responding
 
     private func respond(
         to connection: outrider_mhd_connection, method: String, _ exchange: Exchange
@@ -214,9 +217,10 @@ final class Server: Sendable {
         return unsafe answer(connection, response, page: page.path, exchange)
     }
 
-    /// What a client is told that has spent its budget for a page, after a moment; nil if it has not.
+    /// The refusal for a client that has spent its budget for a page, after a delay; nil if it has
+    /// not.
     ///
-    /// A page for probes is only slower then: who asks whether the service lives is told.
+    /// A probe page is only delayed, so that a health probe always gets its response.
     private func budgetRefusal(
         of page: any Page, _ number: Int, to client: ClientAddress, over descriptor: Int32
     ) -> Response? {
@@ -232,19 +236,20 @@ final class Server: Sendable {
         return .tooMany("Your requests for this page have taken their share of the processors.")
     }
 
-    /// Waits a while for memory for an answer, for which clients that have stalled may lose theirs.
+    /// Waits for memory for a response, which clients that have stalled may have to give up.
     ///
-    /// The answer may share its bytes with one that is under way: it is judged when it is there.
+    /// The response may share its bytes with one under way, so the budget is checked when it is
+    /// ready.
     private func awaitRoom(for client: ClientAddress) {
         for _ in 0..<Self.stepsToWait {
             if !bodies.isFull || inFlight.isClosed { return }
             _ = connections.cutStalled(on: nil, for: client)
-            // Only this client waits: the thread is its own.
+            // Only this client waits, because the connection has its own thread.
             usleep(Self.stepMicroseconds)
         }
     }
 
-    /// Takes a place on a page, for which a client that has stalled may lose its own.
+    /// Acquires a permit for a page, which a client that has stalled may have to give up.
     private func enter(_ number: Int, for client: ClientAddress) -> Bool {
         let places = pages.places(on: number)
         let ticket = places.come()
@@ -252,7 +257,7 @@ final class Server: Sendable {
             if places.take(ticket) { return true }
             if inFlight.isClosed { break }
             _ = connections.cutStalled(on: number, for: client)
-            // Only this client waits: the thread is its own.
+            // Only this client waits, because the connection has its own thread.
             usleep(Self.stepMicroseconds)
         }
         if places.take(ticket) { return true }
@@ -271,7 +276,7 @@ final class Server: Sendable {
         return unsafe answer(connection, response, page: page, exchange)
     }
 
-    /// Queues an answer; returns whether the connection can go on.
+    /// Queues a response; returns whether the connection can continue.
     private func answer(
         _ connection: outrider_mhd_connection, _ response: Response, page: String,
         _ exchange: Exchange
@@ -291,12 +296,13 @@ final class Server: Sendable {
             configuration.log("no memory for an answer of \(response.bytes.count) bytes")
             return false
         }
-        // Bytes that nobody has seen cannot be another request where there is no other.
+        // Hidden bytes cannot become a second request on a connection that serves only one.
         if !habits.isSafe { _ = outgoing.add("Connection", "close") }
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {
             configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
         }
-        // A client that has closed its end already reads no response. Later, that may be since it has read all.
+        // A client that has closed its end by now reads no response. Later, it may have read all of
+        // it.
         if let onDelivery = response.onDelivery, !connections.hasLeft(client) {
             exchange.onDelivery = onDelivery
         }

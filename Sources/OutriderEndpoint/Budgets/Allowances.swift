@@ -1,46 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much each of many may take: so much at once, and so much a second in the long run (a token bucket each).
+// Token buckets, one for each key: a burst at once, then a steady rate.
 
-/// What is left for each key; a value, for whoever keeps it behind a lock.
+/// The balance of each key; a value type that its owner keeps behind a lock.
 package struct Allowances<Key: Hashable & Sendable>: Sendable {
     private struct Account: Sendable {
         var left: Double
         var since: ContinuousClock.Instant
     }
 
-    /// Keys that are remembered; more than that many addresses cannot be told apart for long.
+    /// Keys that are remembered at one time.
     private static var capacity: Int { 4_096 }
 
     private let burst: Double
     private let rate: Double
     private var accounts: [Key: Account] = [:]
 
-    /// Everybody may take `burst` at once, and `rate` a second.
+    /// Each key may take `burst` at once, and `rate` a second.
     package init(burst: Double, rate: Double) {
         self.burst = burst
         self.rate = rate
     }
 
-    /// What a key may take at this moment; negative if it took more than there was.
+    /// The balance of a key at this moment; negative if it is overdrawn.
     package func left(for key: Key, at now: ContinuousClock.Instant) -> Double {
         accounts[key].map { value(of: $0, at: now) } ?? burst
     }
 
-    /// Takes an amount, whether there is so much or not.
+    /// Takes an amount, whether or not the balance covers it.
     ///
-    /// More than a burst beyond what there is counts as one burst beyond it: nobody is locked out for ever.
+    /// The balance never falls below minus one burst, so that no key is locked out for ever.
     package mutating func take(_ amount: Double, for key: Key, at now: ContinuousClock.Instant) {
         if accounts[key] == nil, accounts.count >= Self.capacity { forget(at: now) }
         let left = max(left(for: key, at: now) - amount, -burst)
         accounts[key] = Account(left: left, since: now)
     }
 
-    /// How many keys are remembered.
+    /// The number of keys that are remembered.
     package var count: Int { accounts.count }
 
-    /// Forgets a quarter of the keys or more: all that have a whole burst again, and those that have most left.
+    /// Forgets at least a quarter of the keys: those with a full burst, then those with the highest
+    /// balance.
     ///
-    /// To forget one at a time would mean to look at all of them for each key that is new.
+    /// Forgetting one key at a time would scan all keys for each new one.
     private mutating func forget(at now: ContinuousClock.Instant) {
         let kept = Self.capacity * 3 / 4
         let left = accounts.mapValues { value(of: $0, at: now) }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the bodies of all answers may take of memory, from the page to the last byte that is sent.
+// Memory budget of all response bodies, from the page to the last byte that is sent.
 //
-// An address that reads slowly keeps what it was given for minutes. So it gets half of what there is at most, and one
-// that has nothing under way gets an answer as long as there is not more under way than there may be.
+// A slow client keeps its response in memory for minutes. So one address gets at most half of the
+// budget, and an address with no response under way gets one as long as the budget is not exceeded.
 
 package import OutriderThreading
 
-/// The bytes of the bodies that are being sent; thread-safe.
+/// The bytes of the response bodies that are being sent; thread-safe.
 package final class BodyBudget: Sendable {
-    /// Answers of a few lines go out in any case: a refusal takes as much.
+    /// Bodies up to this size are always admitted; a refusal would take as much.
     private static let small = 64 << 10
 
-    /// Bytes that one answer or several send.
+    /// Bytes that one or more responses send.
     private struct Share: Sendable {
-        /// Whose answer was the first; it counts as having them.
+        /// The client of the first of these responses, which is charged for the bytes.
         let client: ClientAddress
         var answers: Int
     }
@@ -21,25 +21,25 @@ package final class BodyBudget: Sendable {
     private struct State: Sendable {
         var bytes = 0
         var ofClients: [ClientAddress: Int] = [:]
-        /// By where the bytes are.
+        /// By the address of the bytes.
         var shares: [UInt: Share] = [:]
     }
 
     private let limit: Int
     private let state = Guarded(State())
 
-    /// So many bytes at one time.
+    /// A budget of this many bytes.
     package init(limit: Int) { self.limit = limit }
 
-    /// Bytes that are kept for what is being sent now; what several answers share counts once.
+    /// Bytes of the bodies that are being sent; bytes that several responses share count once.
     package var bytes: Int { state.withLock { $0.bytes } }
 
-    /// Whether so much is under way that nobody's body is let in, unless it is small or shared.
+    /// Whether the budget is exceeded, so that only small or shared bodies are admitted.
     package var isFull: Bool { state.withLock { $0.bytes > limit } }
 
-    /// Counts a body in; false if there is no room for it.
+    /// Counts a body in; false if it does not fit into the budget.
     ///
-    /// Where nothing is being sent, there is room for a body of any size: it is there already.
+    /// When nothing is being sent, a body of any size is admitted: it is already in memory.
     package func enter(_ body: BodyBytes, for client: ClientAddress) -> Bool {
         let place = Self.place(of: body)
         return state.withLock { state in
@@ -77,7 +77,7 @@ package final class BodyBudget: Sendable {
         return state.bytes + size <= limit && own + size <= limit / 2
     }
 
-    /// Where the bytes are: equal for arrays that share them.
+    /// The address of the bytes: equal for arrays that share storage.
     private static func place(of body: BodyBytes) -> UInt {
         // SAFETY: the address is compared, and nothing is read from it.
         unsafe body.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What requests may take of the processors: clients that ask all the time must not take them from the service.
+// Processor-time budgets of requests, so that busy clients do not take processors from the service.
 //
-// Each address has a budget for each page, so that the one who takes profiles has its scrapes all the same. All
-// addresses together have one for each page. When that is spent, those are refused that had a part in it.
+// Each address has a budget for each page: a client that takes profiles can still scrape. All
+// addresses together share a budget for each page. When that is spent, only addresses that
+// contributed to it are refused.
 
 internal import OutriderThreading
 
@@ -16,12 +17,12 @@ internal import OutriderThreading
 
 /// Processor time by address and page; thread-safe.
 package final class ProcessorBudget: Sendable {
-    /// What becomes of a request.
+    /// The decision on a request.
     package enum Verdict: Hashable, Sendable {
         case granted
-        /// Its address has spent its budget for this page.
+        /// The address has spent its budget for this page.
         case addressHasSpent
-        /// The budget of the page is spent, and its address had a part in it.
+        /// The page's shared budget is spent, and the address contributed to it.
         case pageHasSpent
     }
 
@@ -37,9 +38,9 @@ package final class ProcessorBudget: Sendable {
 
     /// Processor time that an address may take at once, in seconds.
     package static let burst = 1.0
-    /// How much more all addresses together may take.
+    /// The shared budget of all addresses, as a multiple of the budget of one.
     private static let addresses = 2.0
-    /// What a request costs outside of its page: reading and writing, in seconds.
+    /// Cost of a request outside its page, for reading and writing, in seconds.
     package static let overhead = 50e-6
 
     private let state: Guarded<State>
@@ -65,7 +66,7 @@ package final class ProcessorBudget: Sendable {
         }
     }
 
-    /// Counts what a request took, in seconds of processor time.
+    /// Charges the processor time of a request, in seconds.
     package func charge(
         _ seconds: Double, to client: ClientAddress, page: Int, at now: ContinuousClock.Instant
     ) {
@@ -76,7 +77,7 @@ package final class ProcessorBudget: Sendable {
         }
     }
 
-    /// Processor time that the calling thread has taken, in seconds (clock_gettime(3)).
+    /// Processor time that the calling thread has used, in seconds (clock_gettime(3)).
     static var ofThisThread: Double {
         var time = timespec()
         unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One open connection, and what it is doing.
+// One open connection and its state.
 //
 //     accepted ─▶ waiting ──request complete──▶ answering ──first bytes──▶ sending ──done──▶ waiting
 //                 10 s (then 75 + 10 s)          the page's time            300 s, and not
-//                                                                           stalled when its place
+//                                                                           stalled when its slot
 //                                                                           is needed
 
 internal import OutriderThreading
@@ -24,22 +24,22 @@ struct OpenConnection: Sendable {
         case sending(page: Int?)
     }
 
-    /// A client that has read nothing for this long may lose its place to one that would.
+    /// A client that has read nothing for this long may lose its connection to a newcomer.
     static let stallTime: Duration = .milliseconds(100)
-    /// A client that has not asked for anything for this long has had the time to do so.
+    /// A client that has sent no request within this time counts as idle.
     static let timeToAsk: Duration = .milliseconds(100)
 
     let descriptor: OwnedDescriptor
     let client: ClientAddress
     var phase = Phase.waiting
-    /// When it last moved on.
+    /// When its state last changed, or its client last took a part of the response.
     var since: ContinuousClock.Instant
-    /// When it is ended; nil while a page answers.
+    /// When it is closed; nil while a page prepares the response.
     var deadline: ContinuousClock.Instant?
     var isCut = false
     /// Whether the library has begun to serve it.
     var isServed = false
-    /// The thread that serves it, known from its first request on.
+    /// The thread that serves it; known from its first request on.
     var thread: UInt?
 
     init(
@@ -54,25 +54,25 @@ struct OpenConnection: Sendable {
 
     var isWaiting: Bool { if case .waiting = phase { true } else { false } }
 
-    /// Whether its client has read nothing for a while.
+    /// Whether its client has not read for a while.
     func isStalled(at now: ContinuousClock.Instant) -> Bool {
         guard !isCut, case .sending = phase else { return false }
         return now - since >= Self.stallTime
     }
 
-    /// Whether its client had time to ask for something, and did not.
+    /// Whether its client has had time to send a request, and has not.
     func isIdle(at now: ContinuousClock.Instant) -> Bool {
         !isCut && isWaiting && now - since >= Self.timeToAsk
     }
 
-    /// Whether a client has sent nothing that its thread has not read yet.
+    /// Whether its thread has read all that the client sent.
     var isSilent: Bool {
         guard descriptor.isOwn else { return true }
         var byte: UInt8 = 0
         return unsafe recv(descriptor.number, &byte, 1, SocketAddress.quietPeek) <= 0
     }
 
-    /// Whether its client has closed its end, or at least says no more; all that it said was read.
+    /// Whether the client has closed its end, or its sending side, and all it sent was read.
     var hasLeft: Bool {
         guard descriptor.isOwn else { return true }
         var byte: UInt8 = 0
@@ -80,7 +80,8 @@ struct OpenConnection: Sendable {
         return count == 0 || count < 0 && errno != EAGAIN && errno != EINTR
     }
 
-    /// Shuts both directions, or one; returns false if the descriptor is not ours any more, which is left alone then.
+    /// Shuts down both directions or one; false if the descriptor is no longer ours, and then
+    /// leaves it alone.
     func shut(_ how: Int32) -> Bool {
         guard descriptor.isOwn else { return false }
         shutdown(descriptor.number, how)
@@ -88,15 +89,16 @@ struct OpenConnection: Sendable {
     }
 }
 
-/// Who is at the other end, as far as limits are concerned.
+/// The client's address as the limits see it.
 ///
-/// Four bytes for IPv4, also where it is written as IPv6 (RFC 4291, 2.5.5.2). The network of 64 bits for IPv6, since
-/// one customer of a provider has all of its addresses. Empty for a Unix socket, whose clients cannot be told apart.
+/// Four bytes for IPv4, also for IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2). The 64-bit network
+/// for IPv6, because one customer of a provider holds all of its addresses. Empty for a Unix
+/// socket, whose clients cannot be told apart.
 package struct ClientAddress: Hashable, Sendable {
-    /// The bytes that count.
+    /// The bytes that are compared.
     package let bytes: [UInt8]
 
-    /// An address of four or sixteen bytes, or none.
+    /// From an address of four or sixteen bytes, or none.
     package init(_ address: [UInt8]) {
         let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
         let isLoopback = address.last == 1 && address.dropLast().allSatisfy { $0 == 0 }
@@ -109,6 +111,6 @@ package struct ClientAddress: Hashable, Sendable {
         }
     }
 
-    /// Whether it tells clients apart.
+    /// Whether it distinguishes clients.
     var isKnown: Bool { !bytes.isEmpty }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every open connection, what it is doing, and until when it may.
+// The table of open connections: the state and the deadline of each.
 //
-// The library ends connections on which nothing moves. It does not end one on which a byte moves now
-// and then. So this table ends connections too: those past their time, and when room is short, those
-// that can be spared (Crowd.swift).
+// The library closes connections on which nothing moves, but not one on which a byte moves now and
+// then. So this table closes connections as well: those past their deadline and, when the limits
+// are reached, those that can be spared (Crowd.swift).
 //
-// A connection is ended by shutdown(2), under the lock that its removal takes: so its descriptor is
-// still its own, unless the service has closed it. Its thread then wakes and cleans up.
+// It closes a connection by shutdown(2), under the lock that its removal takes, so the descriptor
+// is still the connection's own unless the service has closed it. The connection's thread then
+// wakes and cleans up.
 
 package import OutriderThreading
 
@@ -20,14 +21,14 @@ package import OutriderThreading
 
 /// The connections of one endpoint; thread-safe.
 package final class ConnectionTable: Sendable {
-    /// Names a connection; never used again for another one.
+    /// Identifies a connection; never reused.
     package typealias ID = Int
 
     private struct State: Sendable {
         var crowd: Crowd
-        /// When the table will look for those past their time.
+        /// When the table next checks for expired deadlines.
         var nextLook: ContinuousClock.Instant?
-        /// Set once every connection is to end: opened when the last of them is closed.
+        /// Set once all connections are being closed; opened when the last of them is.
         var lastClosed: Latch?
     }
 
@@ -36,7 +37,7 @@ package final class ConnectionTable: Sendable {
     private let onLostDescriptor: @Sendable () -> Void
     private let time: any TimeSource
     private let state: Guarded<State>
-    /// When somebody is past their time.
+    /// Fires at the next deadline.
     private let alarm: Alarm
 
     package init(
@@ -52,7 +53,7 @@ package final class ConnectionTable: Sendable {
         alarm = Alarm(named: "outrider-time", time: time)
     }
 
-    /// Runs `body` with the state, then tells which connections it ended, without the lock.
+    /// Runs `body` with the state, then reports the connections it closed, without the lock.
     private func telling<Result>(_ body: (inout State) -> Result) -> Result {
         let (result, news) = state.withLock { state in
             let result = body(&state)
@@ -64,14 +65,15 @@ package final class ConnectionTable: Sendable {
         return result
     }
 
-    // MARK: - A connection's way
+    // MARK: - Life cycle
 
-    /// A connection was accepted from an address of 4 or 16 bytes, or none; takes it in if there is room for it, or
-    /// makes room.
+    /// Admits a connection from an address of 4 or 16 bytes, or none; closes another one if need
+    /// be.
     ///
-    /// It never waits: this is the thread that accepts.
+    /// Never blocks: it runs on the thread that accepts.
     ///
-    /// - Returns: Its name; nil if it is refused, and the descriptor is still the caller's.
+    /// - Returns: The connection's ID; nil if it is refused, and the caller still owns the
+    ///   descriptor.
     package func open(_ descriptor: Int32, from address: [UInt8]) -> ID? {
         let now = time.now
         let client = ClientAddress(address)
@@ -87,7 +89,7 @@ package final class ConnectionTable: Sendable {
         }
     }
 
-    /// The library has begun to serve a descriptor; returns the name of its connection, or 0.
+    /// The library has begun to serve a descriptor; returns the ID of its connection, or 0.
     func serve(_ descriptor: Int32) -> ID {
         state.withLock { state in
             let known = state.crowd.connections.first {
@@ -104,14 +106,14 @@ package final class ConnectionTable: Sendable {
         telling { $0.crowd.remove(id) }
     }
 
-    /// The first line of a request has come, on the thread that serves its connection.
+    /// The first line of a request has arrived, on the thread that serves its connection.
     func noteTarget(_ id: ID) {
         state.withLock { $0.crowd.change(id) { $0.thread = Self.currentThread } }
     }
 
-    /// Sends a last answer over the connection that this thread serves, and nothing after it.
+    /// Sends a last response over the connection that this thread serves, and nothing after it.
     ///
-    /// What does not fit into the socket's buffer is lost.
+    /// Bytes that do not fit into the socket's buffer are lost.
     func endCurrent(with answer: [UInt8]) {
         telling { state in
             let own = state.crowd.connections.first {
@@ -133,17 +135,18 @@ package final class ConnectionTable: Sendable {
         #endif
     }
 
-    /// A whole request has come.
+    /// A complete request has arrived.
     package func noteRequest(_ id: ID) {
         change(id) { connection, _ in
             connection.phase = .answering
             connection.deadline = nil
-            // It was in hand when its connection was cut, and is answered still.
+            // The request had already been read when its connection was cut, so it is still
+            // answered.
             connection.isCut = false
         }
     }
 
-    /// An answer is ready to be sent.
+    /// A response is ready to be sent.
     package func noteAnswer(_ id: ID, by page: Int?) {
         change(id) { connection, now in
             connection.phase = .sending(page: page)
@@ -151,13 +154,13 @@ package final class ConnectionTable: Sendable {
         }
     }
 
-    /// The client takes more of an answer.
+    /// The client has taken more of a response.
     func noteProgress(_ id: ID) {
         let now = time.now
         state.withLock { $0.crowd.change(id) { $0.since = now } }
     }
 
-    /// An answer is sent; the next request may come.
+    /// A response has been sent; the next request may come.
     package func noteCompletion(_ id: ID) {
         change(id) { connection, now in
             connection.phase = .waiting
@@ -185,25 +188,26 @@ package final class ConnectionTable: Sendable {
         }
     }
 
-    // MARK: - Room
+    // MARK: - Making room
 
-    /// Ends the connection that has stalled longest in an answer of a page, or of any, for a client that waits for its
-    /// place; tells whether there was one.
+    /// Closes the connection that has stalled longest while it reads a response of `page` (of any
+    /// page if nil), because `client` needs its permit; false if there is none.
     func cutStalled(on page: Int?, for client: ClientAddress) -> Bool {
         let now = time.now
         return telling { $0.crowd.cutStalled(on: page, for: client, at: now) }
     }
 
-    /// Ends the connection that has waited longest for nothing; if there is none, the one that has
-    /// stalled longest.
+    /// Closes the connection that has waited longest without a request; if none waits, the one that
+    /// has stalled longest.
     func cutOne() {
         let now = time.now
         telling { $0.crowd.cutOne(at: now) }
     }
 
-    // MARK: - Going
+    // MARK: - Shutdown
 
-    /// Ends every connection, those to come too; returns once all are closed, so after every page.
+    /// Closes all connections, later ones too; returns once all are closed, and so after every
+    /// page.
     package func endAll() {
         shutAll()
         while let lastClosed = state.withLock({ $0.crowd.isEmpty ? nil : $0.lastClosed }) {
@@ -211,7 +215,7 @@ package final class ConnectionTable: Sendable {
         }
     }
 
-    /// Ends every connection, those to come too, and does not wait for them.
+    /// Closes all connections, later ones too, without waiting for them.
     func shutAll() {
         telling { state in
             state.lastClosed = Latch()
@@ -222,10 +226,11 @@ package final class ConnectionTable: Sendable {
     /// Cancels the timer of the deadlines.
     func stopLooking() { alarm.turnOff() }
 
-    /// Ends the connections of those who have nothing asked, so that they ask somebody else; tells
-    /// whether some of them are still there.
+    /// Closes connections without a request, so that their clients connect to the next process;
+    /// returns whether any connection still waits for a request.
     ///
-    /// Who has just come has a moment to ask, and whose request has come is answered.
+    /// A client that has just connected gets a moment to send a request. A request that has arrived
+    /// is answered.
     func sendIdleAway() -> Bool {
         let now = time.now
         return telling { state in
@@ -239,12 +244,12 @@ package final class ConnectionTable: Sendable {
         }
     }
 
-    // MARK: - Time
+    // MARK: - Deadlines
 
-    /// Sees to it that somebody looks at `moment`; nobody does while there is nothing to look at.
+    /// Sets the timer for `moment`, unless it already fires earlier; nil sets nothing.
     private func look(at moment: ContinuousClock.Instant?, _ state: inout State) {
         guard let moment else { return }
-        // One that is long past will not be: there was no thread for it.
+        // A check that is long overdue will not run: there was no thread for it.
         if let planned = state.nextLook, planned <= moment, planned > time.now - .seconds(1) {
             return
         }
@@ -255,7 +260,7 @@ package final class ConnectionTable: Sendable {
     private func cutExpired(planned: ContinuousClock.Instant) {
         let now = time.now
         telling { state in
-            // Somebody else looks earlier, and then again.
+            // An earlier check replaced this one, and sets the next.
             guard state.nextLook == planned else { return }
             state.nextLook = nil
             for (id, connection) in state.crowd.connections {

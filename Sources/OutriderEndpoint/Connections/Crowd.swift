@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// All open connections, and who gets a place when there are more than there should be.
+// All open connections, and which ones are kept when the limits are reached.
 //
-// Nobody waits for a place, since one thread accepts for all: whoever comes is let in, in the place of somebody else
-// if need be, or refused at once. What one address has cannot keep another one out:
+// One thread accepts for all clients, so a newcomer never waits: it is admitted, at the cost of
+// another connection if need be, or refused at once. The connections of one address cannot keep
+// another address out:
 //
-// | open connections | who is let in |
-// |---|---|
-// | below both limits | everybody |
-// | the limit of its address, up to twice as many | everybody, in the place of one of that address that is idle, if there is one |
-// | twice the limit of its address | who finds one of that address that is silent or has waited for 0.1 s; up to three times the limit while some have waited for less; else it is refused |
-// | the limit of all, up to twice as many | everybody, in the place of an idle one of the address that has the most |
-// | twice the limit of all | who finds one that is silent or has waited for 0.1 s; else an address that has hardly any, up to four times the limit |
-// | four times the limit of all | an address that has none, in the place of the one that has waited longest, or else of one of the address that has the most |
+// - Below both limits: every newcomer is admitted.
+// - From the limit of its address to twice as many: every newcomer; it displaces an idle connection
+//   of that address, if there is one.
+// - From twice the limit of its address: a newcomer that can displace a connection of that address
+//   that is silent or has waited for 0.1 s; up to three times the limit while some have waited for
+//   less. Others are refused.
+// - From the limit of all to twice as many: every newcomer; it displaces an idle connection of the
+//   address that has the most.
+// - From twice the limit of all: a newcomer that can displace a connection that is silent or has
+//   waited for 0.1 s; else one whose address has fewer than four, up to four times the limit.
+// - From four times the limit of all: a newcomer whose address has no connection; it displaces the
+//   connection that has waited longest, or else one of the address that has the most.
 //
-// An address that has fewer connections than the newcomer's loses none to it.
+// An address with fewer connections than the newcomer's address loses none to it.
 //
-// Before anybody is refused, it is seen who has left without our having noticed.
+// Before a newcomer is refused, connections whose clients have left are looked for.
 //
-// Idle: it waits and has not asked for anything for 0.1 s, or reads nothing of its answer. Silent: it waits, and
-// nothing has come that its thread has not read.
+// Idle: it waits and has sent no request for 0.1 s, or does not read its response. Silent: it
+// waits, and its thread has read all that it sent.
 //
-// The other design is a second listener for probes. It would protect them from a crowd at the first one, and from
-// none that comes to itself, and everybody would have to configure it.
+// The alternative is a second listener for probes. It would protect probes from a crowd at the
+// first listener but not at the second, and every user would have to configure it.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -31,28 +36,30 @@
     internal import Darwin
 #endif
 
-/// The open connections of one endpoint; a value, which ``ConnectionTable`` keeps behind its lock.
+/// The open connections of one endpoint; a value that ``ConnectionTable`` keeps behind its lock.
 struct Crowd: Sendable {
     typealias ID = Int
 
-    /// How many times the limits there may be as long as nobody can be spared.
+    /// Multiple of the limits that is admitted when no connection can be spared.
     private static let tolerance = 2
-    /// How many times the limit of all there may be for addresses that have hardly any connection.
+    /// Multiple of the limit of all that is admitted for addresses with hardly any connection.
     private static let reserve = 4
-    /// What hardly any is.
+    /// Fewer connections than this are hardly any.
     private static let few = 4
-    /// So many may be there in all, with those on their way out: who is cut takes a moment to leave.
+    /// Least capacity in all, including connections that are being closed, which take a moment to
+    /// leave.
     private static let leastCapacity = 256
-    /// How many are looked at to find one that has left or is silent: each look is a system call.
+    /// How many connections are checked for having left or being silent; each check is a system
+    /// call.
     private static let looks = 32
 
     let limits: Endpoint.Limits
     private(set) var connections: [ID: OpenConnection] = [:]
     private var counts: [ClientAddress: Int] = [:]
     private var lastID = 0
-    /// Why connections were ended, not told yet.
+    /// Reasons of closed connections, not reported yet.
     private(set) var cuts: [CutReason] = []
-    /// Descriptors that were not ours any more, not told yet.
+    /// Descriptors that were no longer ours, not reported yet.
     private(set) var lostDescriptors = 0
 
     init(limits: Endpoint.Limits) { self.limits = limits }
@@ -61,7 +68,7 @@ struct Crowd: Sendable {
 
     subscript(id: ID) -> OpenConnection? { connections[id] }
 
-    // MARK: - Coming and going
+    // MARK: - Adding and removing
 
     /// Adds a connection.
     mutating func add(_ connection: OpenConnection) -> ID {
@@ -71,29 +78,29 @@ struct Crowd: Sendable {
         return lastID
     }
 
-    /// Removes one that is closed.
+    /// Removes a closed connection.
     mutating func remove(_ id: ID) {
         guard let connection = connections.removeValue(forKey: id) else { return }
         let left = counts[connection.client, default: 1] - 1
         counts[connection.client] = left > 0 ? left : nil
     }
 
-    /// Changes one, if it is there.
+    /// Changes a connection, if it is there.
     mutating func change(_ id: ID, _ body: (inout OpenConnection) -> Void) {
         guard var connection = connections[id] else { return }
         body(&connection)
         connections[id] = connection
     }
 
-    /// Takes what is to be told.
+    /// Takes the events that have not been reported.
     mutating func takeNews() -> (cuts: [CutReason], lostDescriptors: Int) {
         defer { (cuts, lostDescriptors) = ([], 0) }
         return (cuts, lostDescriptors)
     }
 
-    // MARK: - Room
+    // MARK: - Making room
 
-    /// Makes room for somebody who comes from `client`; returns whether there is.
+    /// Makes room for a newcomer from `client`; returns whether there is room.
     mutating func makeRoom(for client: ClientAddress, at now: ContinuousClock.Instant) -> Bool {
         makeRoomAmongOwn(of: client, at: now) && makeRoomAmongAll(for: client, at: now)
     }
@@ -105,12 +112,13 @@ struct Crowd: Sendable {
         let most = limits.connectionsPerAddress
         let own = counts[client] ?? 0
         guard client.isKnown, own >= most else { return true }
-        // Whatever else is the case, one address does not get more than this.
+        // A hard limit for one address, whatever the others have.
         if own >= max(3 * most, Self.leastCapacity * 3 / 4) { return false }
         let others = remaining { $0.client == client }
         if others.count < most || cutIdle(of: others, at: now) { return true }
         if others.count < Self.tolerance * most || cutAny(of: others, at: now) { return true }
-        // On a busy machine the threads of those who have just come are late, and nobody can be judged yet.
+        // On a busy machine the threads of new connections are late, so it is too early to judge
+        // them.
         let isEarly = others.values.contains { $0.isWaiting }
         return isEarly && others.count < (Self.tolerance + 1) * most
     }
@@ -132,43 +140,44 @@ struct Crowd: Sendable {
         if count < Self.tolerance * limits.connections { return hasCapacity }
         if cutSilent(of: ofLargest(open)) || cutAny(of: open, at: now) { return hasCapacity }
         if client.isKnown, own < Self.few, all < Self.reserve * limits.connections { return true }
-        // A new address gets in, whatever the others do.
+        // A new address is always admitted.
         guard client.isKnown, own == 0 else { return false }
         let isOneCut =
             cutOldest(of: open.filter { $0.value.isWaiting }) || cutOldest(of: ofLargest(open))
         return isOneCut && hasCapacity
     }
 
-    /// Whether an address has so many connections: it may lose one to somebody who has no more than that.
+    /// Whether a client has at least as many connections as the newcomer's address, and so may lose
+    /// one.
     private func has(_ client: ClientAddress, asManyAs own: Int) -> Bool {
         counts[client, default: 0] >= own
     }
 
-    /// How many there may be, those included that are on their way out.
+    /// The most connections for an address that has `own`, including those that are being closed.
     private func capacity(for own: Int) -> Int {
         let usual = max(Self.reserve * limits.connections, Self.leastCapacity)
         return own == 0 ? usual + usual / 4 : usual
     }
 
-    /// The most connections that there can ever be within these limits.
+    /// The most connections that can ever exist within these limits.
     static func largest(within limits: Endpoint.Limits) -> Int {
         2 * max(reserve * limits.connections, leastCapacity)
     }
 
-    /// Those that are not ended yet.
+    /// Connections that are not being closed yet and meet a condition.
     private func remaining(_ condition: (OpenConnection) -> Bool) -> [ID: OpenConnection] {
         connections.filter { !$0.value.isCut && condition($0.value) }
     }
 
-    /// Those of the address that has the most.
+    /// The connections of the address that has the most.
     private func ofLargest(_ open: [ID: OpenConnection]) -> [ID: OpenConnection] {
         guard let largest = counts.max(by: { $0.value < $1.value })?.key else { return [:] }
         return open.filter { $0.value.client == largest }
     }
 
-    // MARK: - Cutting
+    // MARK: - Closing
 
-    /// Ends the one that has waited longest for nothing, or stalled longest; tells whether there was one.
+    /// Closes the connection that has been idle or has stalled longest; false if there is none.
     private mutating func cutIdle(
         of candidates: [ID: OpenConnection], at now: ContinuousClock.Instant
     ) -> Bool {
@@ -176,7 +185,8 @@ struct Crowd: Sendable {
             || cutOldest(of: candidates.filter { $0.value.isStalled(at: now) })
     }
 
-    /// Ends one that has left or is silent, or else the one that has waited longest without a whole request.
+    /// Closes one that has left or is silent, or else the one that has waited longest for a whole
+    /// request.
     private mutating func cutAny(
         of candidates: [ID: OpenConnection], at now: ContinuousClock.Instant
     ) -> Bool {
@@ -184,7 +194,7 @@ struct Crowd: Sendable {
             || cutOldest(of: candidates.filter { $0.value.isIdle(at: now) })
     }
 
-    /// Ends the oldest of those whose clients have left, or at least say no more; tells whether there was one.
+    /// Closes the oldest one whose client has closed its sending side; false if there is none.
     private mutating func cutLeft(of candidates: [ID: OpenConnection]) -> Bool {
         guard let victim = oldest(of: candidates, where: \.hasLeft) else { return false }
         cuts.append(.crowded)
@@ -192,7 +202,7 @@ struct Crowd: Sendable {
         return true
     }
 
-    /// Ends the one that has waited longest of those that have sent nothing.
+    /// Closes the one that has waited longest among those that are silent.
     private mutating func cutSilent(of candidates: [ID: OpenConnection]) -> Bool {
         let waiting = candidates.filter { $0.value.isWaiting }
         guard let victim = oldest(of: waiting, where: \.isSilent) else { return false }
@@ -200,7 +210,7 @@ struct Crowd: Sendable {
         return true
     }
 
-    /// The one that has not moved for longest, of the first few for which a system call tells that the condition holds.
+    /// The oldest of the first few candidates that meets a condition, which takes a system call.
     private func oldest(
         of candidates: [ID: OpenConnection], where condition: (OpenConnection) -> Bool
     ) -> ID? {
@@ -208,7 +218,7 @@ struct Crowd: Sendable {
             .first { condition($0.value) }?.key
     }
 
-    /// Ends the one that has not moved for longest; tells whether there was one.
+    /// Closes the one whose state has not changed for longest; false if there is none.
     mutating func cutOldest(of candidates: [ID: OpenConnection]) -> Bool {
         guard let victim = candidates.min(by: { $0.value.since < $1.value.since }) else {
             return false
@@ -217,8 +227,8 @@ struct Crowd: Sendable {
         return true
     }
 
-    /// Ends the one that has stalled longest in an answer of a page, or of any, for a client that waits for its place;
-    /// tells whether there was one.
+    /// Closes the connection that has stalled longest while it reads a response of `page` (of any
+    /// page if nil), because `client` needs its permit; false if there is none.
     mutating func cutStalled(
         on page: Int?, for client: ClientAddress, at now: ContinuousClock.Instant
     ) -> Bool {
@@ -232,25 +242,26 @@ struct Crowd: Sendable {
             })
     }
 
-    /// Ends the one that can best be spared.
+    /// Closes the connection that can best be spared.
     mutating func cutOne(at now: ContinuousClock.Instant) {
         if cutOldest(of: remaining { $0.isWaiting }) { return }
         _ = cutOldest(of: connections.filter { $0.value.isStalled(at: now) })
     }
 
-    /// Ends a connection.
+    /// Closes a connection.
     ///
-    /// Of a client that waits, only what it may yet send is cut off: should its thread have a whole request in hand
-    /// at this moment, the answer still goes out.
+    /// A connection that waits only loses its receiving side: if its thread is reading a whole
+    /// request at this moment, the response still goes out.
     mutating func cut(_ id: ID, _ reason: CutReason) {
         guard let connection = connections[id], !connection.isCut else { return }
         cuts.append(reason)
         shut(id, connection.isWaiting ? Int32(SHUT_RD) : Int32(SHUT_RDWR))
     }
 
-    /// Shuts a connection, of which nobody is told.
+    /// Shuts down a connection without reporting a reason.
     ///
-    /// One whose descriptor is not ours any more is forgotten, and its thread, should there be one, is left alone.
+    /// If its descriptor is no longer ours, the connection is forgotten and its thread, if any, is
+    /// left alone.
     mutating func shut(_ id: ID, _ how: Int32) {
         guard let connection = connections[id] else { return }
         if connection.shut(how) {

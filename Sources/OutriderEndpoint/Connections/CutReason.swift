@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why connections are ended from our side: nobody is cut off without a count.
+// Why the endpoint closes connections; every such connection is counted.
 
-/// Why an endpoint ends a connection before its client does.
+/// Why an endpoint closes a connection before its client does.
 public struct CutReason: Hashable, Sendable, CustomStringConvertible {
-    /// The reason as it stands in a metric's label.
+    /// The reason as the value of a metric's label.
     public let description: String
 
-    /// No whole request came in time.
+    /// No complete request arrived in time.
     public static let tooSlowToAsk = CutReason(description: "too_slow_to_ask")
-    /// An answer was not read in time.
+    /// The client did not read a response in time.
     public static let tooSlowToRead = CutReason(description: "too_slow_to_read")
-    /// It waited for nothing, and its place was needed.
+    /// The connection was idle, and a newcomer needed its slot.
     public static let crowded = CutReason(description: "crowded")
-    /// Its client read nothing for a while, and its place was needed.
+    /// The client stopped reading for a while, and another client needed its slot.
     public static let stalled = CutReason(description: "stalled")
-    /// It came while there was no room for it.
+    /// It arrived when the limits had no room for it.
     public static let refused = CutReason(description: "refused")
     /// Its address opens too many connections a second.
     public static let tooOften = CutReason(description: "too_often")

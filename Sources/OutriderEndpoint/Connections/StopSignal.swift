@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells every page that waits that the endpoint is stopping: a pipe with a byte in it that nobody
-// reads, since a page waits for its client too, and poll(2) can do both at once.
+// Wakes every waiting page when the endpoint stops: a pipe with a byte in it that is never read. A
+// page also waits for its client, and poll(2) can wait for both at once.
 
 internal import OutriderThreading
 
@@ -12,16 +12,17 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// Raised once, seen by all.
+/// A signal that is raised once and seen by all waiters.
 final class StopSignal: Sendable {
-    /// The client has shut its side down. Elsewhere only a broken connection is seen.
+    /// Reported when the client has shut down its sending side. Elsewhere only a broken connection
+    /// is seen.
     #if os(Linux)
         private static let clientLeft: Int16 = 0x2000  // POLLRDHUP, which Glibc hides
     #else
         private static let clientLeft: Int16 = 0
     #endif
 
-    /// More than anybody waits for, and less than a clock can hold.
+    /// Longer than any real wait, and small enough for every clock.
     private static let longest: Duration = .seconds(86_400)
 
     private let time: any TimeSource
@@ -29,7 +30,7 @@ final class StopSignal: Sendable {
     private let readEnd: OwnedDescriptor
     private let writeEnd: OwnedDescriptor
 
-    /// A signal that is not raised; nil if there are no descriptors left.
+    /// A signal that is not raised; nil if no descriptors are left.
     init?(time: any TimeSource) {
         var ends: [Int32] = [-1, -1]
         guard unsafe pipe(&ends) == 0 else { return nil }
@@ -44,13 +45,13 @@ final class StopSignal: Sendable {
         writeEnd.closeIfOwn()
     }
 
-    /// Readable once it is raised.
+    /// Readable once the signal is raised.
     var descriptor: Int32 { readEnd.number }
 
-    /// Whether it is raised: where other code has closed the pipe, its ends say so too.
+    /// Whether it is raised. Kept apart from the pipe, which other code can close.
     var isRaised: Bool { raised.withLock { $0 } }
 
-    /// Wakes everybody who waits, now and later.
+    /// Wakes all current and later waiters.
     func raise() {
         raised.withLock { $0 = true }
         var byte: UInt8 = 1
@@ -58,7 +59,7 @@ final class StopSignal: Sendable {
         if writeEnd.isOwn { _ = unsafe write(writeEnd.number, &byte, 1) }
     }
 
-    /// Waits for `duration`, for the client of a connection to go if there is one, or for the signal.
+    /// Waits until `duration` has passed, the client (if any) disconnects, or the signal is raised.
     func wait(for duration: Duration, client: Int32 = -1) -> Request.PauseEnd {
         let deadline = time.now + min(max(duration, .zero), Self.longest)
         while true {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// libmicrohttpd's daemon, and what Swift has to keep alive for it.
+// libmicrohttpd's daemon, and the memory that Swift keeps alive for it.
 
 internal import CMicroHTTPD
 internal import OutriderThreading
@@ -14,7 +14,7 @@ internal import OutriderThreading
 
 /// A running daemon.
 ///
-/// Whoever holds it stops it, once.
+/// Its owner stops it, exactly once.
 @safe struct Daemon: @unchecked Sendable {
     // SAFETY: the library's functions on a daemon may be called from any thread; `Endpoint` sees
     // to it that `stop` is called once.
@@ -29,7 +29,7 @@ internal import OutriderThreading
     private let callbacks: UnsafeMutablePointer<outrider_mhd_callbacks>
     private let server: Unmanaged<Server>
 
-    /// Starts to serve nobody; nil if the library cannot start its thread.
+    /// Starts a daemon without connections; nil if the library cannot start its thread.
     ///
     /// `filler` is any descriptor of ours; see ``HighNumbers/withLowOnesTaken(by:_:)``.
     static func start(_ server: Server, filler: Int32, limits: Limits) -> Daemon? {
@@ -38,7 +38,7 @@ internal import OutriderThreading
         let callbacks = UnsafeMutablePointer<outrider_mhd_callbacks>.allocate(capacity: 1)
         unsafe callbacks.initialize(to: makeCallbacks(unsafe retained.toOpaque()))
         let handle = unsafe withSignalsBlocked {
-            // The library opens an eventfd, to which its threads write.
+            // The library opens an eventfd, which its threads write to.
             unsafe HighNumbers.withLowOnesTaken(by: filler) {
                 unsafe outrider_mhd_start(
                     callbacks,
@@ -56,9 +56,9 @@ internal import OutriderThreading
         return unsafe Daemon(handle: handle, callbacks: callbacks, server: retained)
     }
 
-    /// Serves a connection with a thread of its own; the descriptor is the library's from then on.
+    /// Serves a connection on its own thread; the library owns the descriptor from then on.
     ///
-    /// - Returns: False if it cannot, in which case it has closed the descriptor.
+    /// - Returns: False on failure; the library has then closed the descriptor.
     func serve(_ descriptor: Int32, from peer: SocketAddress.Peer) -> Bool {
         var storage = peer.storage
         return unsafe withUnsafePointer(to: &storage) { place in
@@ -69,13 +69,14 @@ internal import OutriderThreading
         }
     }
 
-    /// Ends every connection and frees everything; waits for that until `deadline` at most.
+    /// Closes all connections and frees everything; waits for that until `deadline` at most.
     ///
-    /// The library joins its threads, one of which may be in a page that takes its time, or may be
-    /// the caller's own. So a thread of our own does it.
+    /// The library joins its threads. One of them may be in a slow page or may be the calling
+    /// thread, so a thread of ours does this.
     ///
-    /// The connections are closed first. While the library stops, it queues no response and says that it has:
-    /// where it refuses a request by itself at that moment, 0.9.75 reads the response that is not there.
+    /// The connections are closed first. While the library stops, it queues no response but reports
+    /// success: where it refuses a request by itself at that moment, 0.9.75 reads the missing
+    /// response.
     func stop(until deadline: ContinuousClock.Instant, by time: any TimeSource) {
         let done = Latch()
         let isStarted = DetachedThread.start { [self] in
@@ -85,7 +86,7 @@ internal import OutriderThreading
             unsafe server.release()
             done.open()
         }
-        // Without a thread to spare, the daemon is left quiesced: it harms nobody.
+        // If no thread can be started, the daemon stays quiesced, which is harmless.
         if isStarted { _ = time.wait(for: done, until: deadline) }
     }
 
@@ -93,7 +94,7 @@ internal import OutriderThreading
         _ context: UnsafeMutableRawPointer
     ) -> outrider_mhd_callbacks {
         // SAFETY (of every `reachServer(…)` below): the daemon keeps its server retained until the
-        // library has joined all of its threads, so none of these comes later.
+        // library has joined all of its threads, so no callback comes later.
         unsafe outrider_mhd_callbacks(
             context: context,
             opened: { context, descriptor in

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the libmicrohttpd that is there reads requests, and what the endpoint does about it.
+// How the installed libmicrohttpd parses requests, and how the endpoint adapts to it.
 
 internal import CMicroHTTPD
 internal import OutriderThreading
@@ -8,25 +8,26 @@ internal import OutriderThreading
 package struct Habits: Sendable {
     /// Whether the library runs at its strict level.
     package var isStrict: Bool
-    /// Whether it hands over requests with bytes that it does not show, so that we have to look for them.
+    /// Whether the library passes on requests with bytes that it hides, so that we have to look for
+    /// them.
     package var hidesBytes: Bool
-    /// Whether such bytes are always found or refused; if not, each connection has one request.
+    /// Whether such bytes are always found or refused; if not, each connection serves one request.
     package var isSafe: Bool
 
-    /// What is right if the library could not be tried.
+    /// The safe choice when the library could not be tested.
     package static let unknown = Habits(outrider_mhd_unknown_habits())
 
     private static let found = Guarded<Habits?>(nil)
 
     /// Those of the library of this process.
     ///
-    /// The first endpoint finds them out, which takes half a millisecond. Where that fails, for want of a descriptor
-    /// perhaps, they are ``unknown``, and the next endpoint tries again.
+    /// The first endpoint detects them, which takes half a millisecond. If that fails, for example
+    /// for lack of a descriptor, they are ``unknown``, and the next endpoint tries again.
     package static func ofLibrary(log: @escaping @Sendable (String) -> Void) -> Habits {
         if let known = found.withLock({ $0 }) { return known }
         Panic.disarm(log: log)
         let done = Latch()
-        // On a thread of its own, which the library may have parked: see Panic.swift.
+        // On a separate thread, which the library may park: see Panic.swift.
         let isStarted = DetachedThread.start(named: "outrider-try") {
             var habits = outrider_mhd_unknown_habits()
             if unsafe outrider_mhd_find_habits(&habits) == 1 {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// A response as the library wants it: it asks for the body piece by piece while it sends.
+// Responses in the library's form: it requests the body piece by piece while it sends.
 
 internal import CMicroHTTPD
 internal import OutriderThreading
 
-/// A response of the library; whoever holds it hands it to `outrider_mhd_answer`, once.
+/// A response of the library; its owner passes it to `outrider_mhd_answer` once.
 @safe struct OutgoingResponse {
     let handle: UnsafeMutableRawPointer
 
     /// Wraps a body, which the library keeps until the last byte is sent; nil if memory is short.
     ///
-    /// `onProgress` is called each time the client has taken a piece, and `onEnd` once, when the body is not needed
-    /// any more.
+    /// `onProgress` is called each time the client has taken a piece, `onEnd` once when the body is
+    /// no longer needed.
     init?(
         _ bytes: BodyBytes, onProgress: @escaping @Sendable () -> Void,
         onEnd: @escaping @Sendable (BodyBytes) -> Void

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens instead, where libmicrohttpd would abort the process.
+// Replaces libmicrohttpd's abort of the process.
 //
-// The library panics when its world is not as it left it; most likely because other code of the
-// process has closed a descriptor that was the library's. A metrics endpoint is not worth the
-// service: the thread that found it stays where it is, for good. That costs this endpoint, perhaps,
-// and a thread; `Endpoint.stop` does not wait for it beyond its limit.
+// The library panics when its state is broken, most likely because other code of the process has
+// closed one of its descriptors. A metrics endpoint must not end the service: the thread that
+// panics sleeps for ever. This costs a thread and perhaps the endpoint; `Endpoint.stop` does not
+// wait for it beyond its limit.
 
 internal import CMicroHTTPD
 internal import OutriderThreading
@@ -17,11 +17,11 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// The library's panic, for all daemons of the process.
+/// The library's panic handler, for all daemons of the process.
 enum Panic {
     private static let log = Guarded<@Sendable (String) -> Void>({ _ in })
 
-    /// Makes the library park a thread that panics, and tell `log`, rather than abort.
+    /// Makes the library park a thread that panics and report it to `log`, rather than abort.
     static func disarm(log: @escaping @Sendable (String) -> Void) {
         let old = self.log.withLock { current in
             let old = current

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that accepts connections and hands them to the library.
 //
-// The library could accept connections by itself, but then each one has a thread before we see it, and refusing one
-// is expensive. Here a refusal takes a few system calls and never blocks. So a probe that is behind other newcomers in
-// the kernel's queue is accepted as soon as those have been accepted or refused.
+// The library could accept connections itself, but each then has a thread before we see it, and
+// refusing one is expensive. Here a refusal takes a few system calls and never blocks. So a probe
+// behind other newcomers in the kernel's queue is accepted as soon as those are accepted or
+// refused.
 
 internal import OutriderThreading
 
@@ -17,12 +18,13 @@ internal import OutriderThreading
 
 /// Accepts connections on one listening socket until it is stopped.
 final class Acceptor: Sendable {
-    /// Connections that one address may open at once, and a second; more would take a tenth of a processor.
+    /// Connections that one address may open at once, and per second; more would take a tenth of a
+    /// processor.
     private static let burst = 1_000.0
     private static let rate = 500.0
-    /// How many are accepted before the thread looks whether it is to stop.
+    /// Connections accepted before the thread checks whether to stop.
     private static let batch = 64
-    /// How long nobody is accepted when no descriptors are left, unless it is stopped.
+    /// How long accepting pauses when no descriptors are left, unless it is stopped.
     private static let pause: Duration = .milliseconds(50)
 
     private let socket: ListeningSocket
@@ -47,10 +49,10 @@ final class Acceptor: Sendable {
         self.ending = ending
     }
 
-    /// Whether other code has closed its socket, and perhaps all else that the endpoint has.
+    /// Whether other code has closed its socket, and perhaps the endpoint's other descriptors.
     var hasLostSocket: Bool { hasLost.withLock { $0 } }
 
-    /// Starts its thread; false if there is none to be had.
+    /// Starts its thread; false if none can be started.
     func start() -> Bool {
         DetachedThread.start(named: "outrider-accept") { [self] in
             while isToGoOn() { acceptBatch() }
@@ -59,13 +61,14 @@ final class Acceptor: Sendable {
         }
     }
 
-    /// Accepts nobody any more, and closes the descriptor; returns once that is done, at `deadline` at the latest.
+    /// Stops accepting and closes the descriptor; returns once that is done, at `deadline` at the
+    /// latest.
     func stop(until deadline: ContinuousClock.Instant, by time: any TimeSource) {
         ending.raise()
         _ = time.wait(for: ended, until: deadline)
     }
 
-    /// Waits for somebody to come; false if it is to stop, or if the socket is not ours any more.
+    /// Waits for a newcomer; false if it has to stop, or if the socket is no longer ours.
     private func isToGoOn() -> Bool {
         var waiting = [
             pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0),
@@ -73,7 +76,8 @@ final class Acceptor: Sendable {
         ]
         let found = callPoll(&waiting, -1)
         if ending.isRaised { return false }
-        // Somebody else may have shut it, or closed it and opened another file under its number.
+        // Other code may have shut it down, or closed it and opened another file with its
+        // descriptor.
         let isBroken = waiting[0].revents & Int16(POLLHUP | POLLERR | POLLNVAL) != 0
         if found >= 0, !isBroken, waiting[1].revents == 0, socket.isOwn { return true }
         hasLost.withLock { $0 = true }
@@ -89,7 +93,7 @@ final class Acceptor: Sendable {
             case .nobody: return
             case .gone: continue
             case .noRoom:
-                // A client that waits for nothing may go; the newcomer stays in the kernel's queue.
+                // Closes an idle connection; the newcomer stays in the kernel's queue.
                 server.connections.cutOne()
                 server.noteLackOfDescriptors()
                 _ = ending.wait(for: Self.pause)
@@ -111,7 +115,7 @@ final class Acceptor: Sendable {
         guard let id = server.connections.open(descriptor, from: peer.address) else {
             return refuse(descriptor, .refused, with: refusalOfFull)
         }
-        // Where the library cannot serve it, it has closed it.
+        // If the library cannot serve it, the library has closed it.
         if !daemon.serve(descriptor, from: peer) { server.connections.close(id) }
     }
 
@@ -119,7 +123,7 @@ final class Acceptor: Sendable {
         server.configuration.onCut(reason)
         SocketAddress.sendQuietly(answer, over: descriptor)
         shutdown(descriptor, Int32(SHUT_WR))
-        // What is left unread would have the answer thrown away at the other end.
+        // Unread input would make the peer's kernel discard the response.
         SocketAddress.discardInput(of: descriptor)
         close(descriptor)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why an endpoint cannot listen, and what to do about it.
+// The error of an endpoint that cannot listen, with a remedy.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -9,26 +9,26 @@
     internal import Darwin
 #endif
 
-/// An endpoint that could not be started.
+/// An endpoint could not be started.
 public struct EndpointError: Error, Hashable, Sendable {
-    /// The kind of failure; more may come.
+    /// The kind of failure; later versions may add codes.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
-        /// The code as it stands in a metric's label `reason`.
+        /// The code as the value of the metric label `reason`.
         public let description: String
 
-        /// The address is not one that ``ListenAddress`` can read.
+        /// ``ListenAddress`` cannot parse the address.
         public static let invalidAddress = Code(description: "invalid_address")
         /// Another socket listens there.
         public static let addressInUse = Code(description: "address_in_use")
-        /// The address belongs to no interface of this machine.
+        /// No interface of this machine has the address.
         public static let addressNotAvailable = Code(description: "address_not_available")
         /// The process may not listen there.
         public static let permissionDenied = Code(description: "permission_denied")
-        /// A Unix socket's directory is missing, or something else has its path.
+        /// A Unix socket's directory is missing, or another kind of file has its path.
         public static let unusablePath = Code(description: "unusable_path")
-        /// No supervisor passed a listening socket under this name.
+        /// No supervisor passed a listening socket by this name.
         public static let socketNotPassed = Code(description: "socket_not_passed")
-        /// The system refused for another reason, given by ``EndpointError/errno``.
+        /// The system call failed for another reason, given by ``EndpointError/errno``.
         public static let systemFailure = Code(description: "system_failure")
     }
 
@@ -36,7 +36,7 @@ public struct EndpointError: Error, Hashable, Sendable {
     public let code: Code
     /// The address, as it was given.
     public let context: String
-    /// The number that the system call left in `errno`; 0 if none was made.
+    /// The `errno` of the system call; 0 if there was none.
     public let errno: Int32
 
     init(_ code: Code, context: String, errno: Int32 = 0) {
@@ -65,7 +65,7 @@ extension EndpointError: CustomStringConvertible {
         description(setBy: "Configuration.address or OUTRIDER_ADDRESS")
     }
 
-    /// The same for an address that other settings choose.
+    /// The same for an address that comes from other settings.
     package func description(setBy settings: String) -> String {
         switch code {
         case .invalidAddress:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why the endpoint's descriptors have high numbers.
+// High descriptor numbers for the endpoint.
 //
-// A service that closes every descriptor that it does not know mostly stops at a number such as 63 or 255, so high
-// numbers stay open. And if it closes all of them, the kernel gives the lowest free numbers to what it opens next,
-// so the endpoint's numbers are not given to somebody else. That matters since libmicrohttpd knows numbers only.
+// A service that closes all descriptors that it does not know mostly stops at a number such as 63
+// or 255, so high ones stay open. If it closes all of them, the kernel gives the lowest free
+// numbers to the files it opens next, so the endpoint's numbers are not reused. That matters
+// because libmicrohttpd keeps only numbers.
 
 internal import OutriderThreading
 
@@ -15,24 +16,25 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// The numbers that our descriptors have.
+/// The range of our descriptors.
 enum HighNumbers {
     private static let usual: Int32 = 512
-    /// More than an endpoint has at one time.
+    /// More descriptors than an endpoint has at one time.
     private static let span: Int32 = 1_024
     private static let given = Guarded<Int32>(0)
 
-    /// Gives later descriptors other numbers than all before.
+    /// Moves later descriptors to numbers above all earlier ones.
     ///
-    /// To be called when the service has closed the descriptors of an endpoint: the library's threads go on to read
-    /// and write under the old numbers, which must not be those of the next endpoint.
+    /// Called when the service has closed the descriptors of an endpoint: the library's threads
+    /// continue to read and write by the old numbers, which must not be those of the next endpoint.
     static func leave() {
         given.withLock { $0 += span }
     }
 
-    /// The lowest of them: 512, or half of `RLIMIT_NOFILE` where that is below 1,024; higher ones after ``leave()``.
+    /// The lowest number: 512, or half of `RLIMIT_NOFILE` if that is below 1,024; higher after
+    /// ``leave()``.
     ///
-    /// select(2) cannot take numbers of 1,024 and more; services that use it keep all the low ones.
+    /// select(2) is limited to numbers below 1,024; services that use it keep all the low ones.
     static var lowest: Int32 {
         var limit = rlimit()
         #if canImport(Glibc)
@@ -44,9 +46,9 @@ enum HighNumbers {
         return min(usual + given.withLock { $0 }, Int32(clamping: limit.rlim_cur) / 2)
     }
 
-    /// The same file under a high number; the given descriptor is closed.
+    /// Duplicates the descriptor to a high number and closes the given one.
     ///
-    /// Where no high number is free, it is left as it is.
+    /// If no high number is free, returns it unchanged.
     static func move(_ descriptor: Int32) -> Int32 {
         guard descriptor >= 0, descriptor < lowest else { return descriptor }
         let high = fcntl(descriptor, F_DUPFD_CLOEXEC, lowest)
@@ -55,10 +57,11 @@ enum HighNumbers {
         return high
     }
 
-    /// Runs `body` while no low number is free, so that what it opens has a high one.
+    /// Runs `body` while no low number is free, so that files it opens get high ones.
     ///
-    /// The kernel knows no other way for descriptors that a library opens. `filler` is opened up to some hundred
-    /// times meanwhile, which takes some hundred system calls. What other threads open then has high numbers too.
+    /// There is no other way to do this for descriptors that a library opens. It duplicates
+    /// `filler` up to a few hundred times, which takes as many system calls. Files that other
+    /// threads open at that time get high numbers too.
     static func withLowOnesTaken<Result>(by filler: Int32, _ body: () -> Result) -> Result {
         let end = lowest
         var taken: [Int32] = []
@@ -68,7 +71,7 @@ enum HighNumbers {
             taken.append(next)
             if next >= end { break }
         }
-        // The one beyond the end is not needed, and `body` may need its place.
+        // The one beyond the end is not needed, and `body` may need its number.
         if let last = taken.last, last >= end {
             close(last)
             taken.removeLast()

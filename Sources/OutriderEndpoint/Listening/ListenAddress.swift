@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where an endpoint listens: a TCP address or a Unix socket.
 
-/// An address to listen on, written as people write it in a configuration.
+/// An address to listen on, in the notation of configuration files.
 ///
 /// | text | meaning |
 /// |---|---|
@@ -9,12 +9,12 @@
 /// | `[::1]:9464` | this machine only, IPv6 |
 /// | `0.0.0.0:9464`, `[::]:9464` | every interface; `[::]` takes IPv4 too |
 /// | `localhost:9464` | `127.0.0.1:9464` |
-/// | `127.0.0.1:0` | any free port; the endpoint tells which |
+/// | `127.0.0.1:0` | any free port; ``Endpoint/address`` has the port that was chosen |
 /// | `unix:/run/shop/outrider.sock` | a Unix socket that only the same user can reach |
-/// | `systemd:metrics` | the socket that a supervisor passed under this name (`FileDescriptorName=`) |
+/// | `systemd:metrics` | the socket that a supervisor passed by this name (`FileDescriptorName=`) |
 /// | `systemd` | the passed socket named `outrider`, or the only one that was passed |
 ///
-/// Other host names are refused: asking a name server at start could block the service.
+/// Other host names are refused: a DNS query at start could block the service.
 public struct ListenAddress: Hashable, Sendable {
     enum Kind: Hashable, Sendable {
         case ipv4(host: String, port: UInt16)
@@ -25,32 +25,33 @@ public struct ListenAddress: Hashable, Sendable {
 
     let kind: Kind
 
-    /// A Unix socket's path has to fit into `sockaddr_un.sun_path` (unix(7)).
+    /// The longest path that fits into `sockaddr_un.sun_path` (unix(7)).
     static let longestUnixPath = 107
 
-    /// 127.0.0.1 and this port; 0 is any free one.
+    /// 127.0.0.1 and this port; 0 chooses a free one.
     public static func loopback(port: UInt16) -> ListenAddress {
         ListenAddress(kind: .ipv4(host: "127.0.0.1", port: port))
     }
 
-    /// A Unix socket at this path, which is absolute and has at most 107 bytes.
+    /// A Unix socket at this path, which must be absolute and at most 107 bytes long.
     ///
-    /// An ``Endpoint`` refuses another path when it is to listen there.
+    /// An ``Endpoint`` refuses other paths when it starts to listen.
     public static func unix(path: String) -> ListenAddress {
         ListenAddress(kind: .unix(path: path))
     }
 
-    /// A listening socket that a supervisor passed to this process: socket activation.
+    /// A listening socket that a supervisor passed to this process (socket activation).
     ///
-    /// It stays open while the service restarts, and clients wait. Whoever passed it says where it
+    /// It stays open while the service restarts, and clients wait. The supervisor decides where it
     /// listens and who may reach it. Source: sd_listen_fds(3), systemd.socket(5).
     ///
-    /// - Parameter name: Its `FileDescriptorName`; nil for the one named `outrider`, or the only one.
+    /// - Parameter name: Its `FileDescriptorName`; nil for the one named `outrider`, or the only
+    ///   one.
     public static func systemd(name: String? = nil) -> ListenAddress {
         ListenAddress(kind: .passed(name: name))
     }
 
-    /// The passed socket that an agent takes without being asked to: the one named `outrider`.
+    /// The passed socket that an agent takes without configuration: the one named `outrider`.
     package static var passedToAgent: ListenAddress? {
         let name = PassedSockets.defaultName
         let isPassed = PassedSockets.ofProcess.descriptor(named: name) != nil
@@ -61,10 +62,10 @@ public struct ListenAddress: Hashable, Sendable {
         self.kind = kind
     }
 
-    /// Reads an address as in the table above.
+    /// Parses an address as in the table above.
     ///
-    /// - Throws: An ``EndpointError`` of code ``EndpointError/Code/invalidAddress`` that says what
-    ///   is expected.
+    /// - Throws: An ``EndpointError`` of code ``EndpointError/Code/invalidAddress`` that states the
+    ///   expected notation.
     public init(_ text: String) throws(EndpointError) {
         guard let kind = Self.parse(text) else {
             throw EndpointError(.invalidAddress, context: text)
@@ -95,7 +96,7 @@ public struct ListenAddress: Hashable, Sendable {
         return SocketAddress.isValid(host, isIPv6: false) ? .ipv4(host: host, port: port) : nil
     }
 
-    /// Whether one can listen there, as far as the text tells.
+    /// Whether the address is well formed.
     var isUsable: Bool {
         switch kind {
         case .unix(let path): Self.isUsable(path)
@@ -104,7 +105,7 @@ public struct ListenAddress: Hashable, Sendable {
         }
     }
 
-    /// Whether a descriptor can be called so (sd_pid_notify_with_fds(3), under FDNAME).
+    /// Whether a descriptor may have this name (sd_pid_notify_with_fds(3), under FDNAME).
     private static func isUsable(name: String) -> Bool {
         (1...255).contains(name.utf8.count)
             && name.utf8.allSatisfy { (0x20...0x7e).contains($0) && $0 != UInt8(ascii: ":") }
@@ -114,7 +115,7 @@ public struct ListenAddress: Hashable, Sendable {
         path.hasPrefix("/") && path.utf8.count <= longestUnixPath && !path.utf8.contains(0)
     }
 
-    /// The same address with another port; what has none as it is.
+    /// The same address with another port; an address without a port is unchanged.
     func with(port: UInt16) -> ListenAddress {
         switch kind {
         case .ipv4(let host, _): ListenAddress(kind: .ipv4(host: host, port: port))
@@ -131,7 +132,7 @@ public struct ListenAddress: Hashable, Sendable {
         }
     }
 
-    /// Whether only this machine can reach it; a passed socket is asked where it listens.
+    /// Whether only this machine can reach it; for a passed socket, where that one listens.
     public var isLocal: Bool {
         switch kind {
         case .ipv4(let host, _): host.hasPrefix("127.")
@@ -141,7 +142,7 @@ public struct ListenAddress: Hashable, Sendable {
         }
     }
 
-    /// Where a passed socket listens; any other address as it is.
+    /// Where a passed socket listens; any other address unchanged.
     package var resolved: ListenAddress {
         guard case .passed(let name) = kind else { return self }
         return PassedSockets.ofProcess.address(named: name) ?? self
@@ -149,14 +150,15 @@ public struct ListenAddress: Hashable, Sendable {
 
     /// Whether it is a Unix socket with a file, whose mode decides who may connect.
     ///
-    /// A passed one can be in the abstract namespace, which has no modes (unix(7)); its name begins with `@` here.
+    /// A passed socket can be in the abstract namespace, which has no modes (unix(7)); its name
+    /// begins with `@` here.
     package var isSocketFile: Bool {
         guard case .unix(let path) = resolved.kind else { return false }
         return path.hasPrefix("/")
     }
 
-    /// The URL under which this machine reaches it, without a path; nil for a Unix socket, and for
-    /// a passed one that is not in use yet.
+    /// The URL by which this machine reaches it, without a path; nil for a Unix socket, and for a
+    /// passed one that is not in use yet.
     public var url: String? {
         switch kind {
         case .ipv4(let host, let port):
@@ -168,7 +170,7 @@ public struct ListenAddress: Hashable, Sendable {
 }
 
 extension ListenAddress: CustomStringConvertible {
-    /// The address as ``init(_:)`` reads it.
+    /// The address in the notation of ``init(_:)``.
     public var description: String {
         switch kind {
         case .ipv4(let host, let port): "\(host):\(port)"

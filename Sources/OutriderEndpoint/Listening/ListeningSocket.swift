@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A socket that listens, made by ourselves rather than by the HTTP library: so that a failure has
-// an errno and a remedy, port 0 can be told, and a Unix socket is nobody else's from the start.
+// A listening socket, opened here rather than by the HTTP library: so that a failure has an errno
+// and a remedy, the port chosen for port 0 is known, and a Unix socket is private from the start.
 
 internal import OutriderThreading
 
@@ -12,22 +12,22 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// A bound, listening, non-blocking socket that is not inherited by programs the service starts.
+/// A bound, listening, non-blocking socket that child programs do not inherit.
 struct ListeningSocket: Sendable {
-    /// The descriptor; whoever takes it closes it.
+    /// The descriptor; its new owner closes it.
     var descriptor: Int32 { owned.number }
     private let owned: OwnedDescriptor
     /// The address with the port that the system chose.
     let address: ListenAddress
-    /// A Unix socket's file, to be removed when the endpoint stops.
+    /// A Unix socket's file, removed when the endpoint stops.
     let file: SocketFile?
-    /// The socket of a supervisor, if this is a copy of one.
+    /// The supervisor's socket, if this is a copy of one.
     let passed: PassedSocket?
 
     /// Connections that the kernel holds until they are accepted.
     ///
-    /// Linux drops what does not fit, and a client tries again only after a second. It also takes no more than
-    /// net.core.somaxconn.
+    /// Linux drops connections beyond that, and a client retries only after a second. The kernel
+    /// also limits this to net.core.somaxconn.
     private static let backlog: Int32 = 4096
 
     init(_ address: ListenAddress) throws(EndpointError) {
@@ -71,18 +71,19 @@ struct ListeningSocket: Sendable {
         if case .unix(let path) = address.kind { file = SocketFile(path) } else { file = nil }
     }
 
-    /// Ends it, for good; what was passed goes on listening for whoever comes next.
+    /// Closes it for good; a passed socket keeps listening for the next process.
     func abandon() {
         stopListening()
         file?.remove()
     }
 
-    /// Sends newcomers away, unless they can wait for the next process, and closes the descriptor; called once.
+    /// Disconnects newcomers, unless they can wait for the next process, and closes the descriptor;
+    /// called once.
     func stopListening() {
         if let passed {
             passed.release()
         } else if owned.isOwn {
-            // Shut down, the port is free even if a forked child has a copy of the descriptor.
+            // Shutting down frees the port even if a forked child has a copy of the descriptor.
             shutdown(owned.number, Int32(SHUT_RDWR))
         }
         owned.closeIfOwn()
@@ -96,16 +97,16 @@ struct ListeningSocket: Sendable {
     ) throws(EndpointError) {
         if case .unix(let path) = address.kind {
             try clearStaleSocket(at: path, for: address)
-            // Linux gives the file the mode of the unbound socket. umask(2) would do it for the
-            // whole process, in which other threads may be making files just now.
+            // Linux gives the file the mode of the unbound socket. umask(2) would affect the whole
+            // process, in which other threads may be creating files.
             fchmod(descriptor, 0o600)
         } else {
-            // On Linux this only means: do not wait for connections of a former process to
-            // time out. A port that somebody listens on stays refused.
+            // On Linux this only skips the wait for connections of a former process to time out. A
+            // port on which another socket listens is still refused.
             try set(SO_REUSEADDR, at: SOL_SOCKET, of: descriptor, to: 1, for: address)
         }
         if case .ipv6 = address.kind {
-            // Else net.ipv6.bindv6only decides whether `[::]` takes IPv4 too.
+            // Otherwise net.ipv6.bindv6only decides whether `[::]` takes IPv4 too.
             try set(IPV6_V6ONLY, at: Int32(IPPROTO_IPV6), of: descriptor, to: 0, for: address)
         }
         let failure = unsafe SocketAddress.with(address) { pointer, length in
@@ -126,9 +127,9 @@ struct ListeningSocket: Sendable {
         }
     }
 
-    /// Gives a new socket's file the mode 0600 if it has another: umask(2) may have taken bits of it.
+    /// Gives a new socket's file the mode 0600 if it differs: umask(2) may have cleared bits.
     ///
-    /// Where that fails, the file is removed.
+    /// If that fails, the file is removed.
     private static func restrict(
         _ path: String, for address: ListenAddress
     ) throws(EndpointError) {
@@ -145,7 +146,8 @@ struct ListeningSocket: Sendable {
         }
     }
 
-    /// Removes a socket that nobody listens on any more; anything else at the path is left alone.
+    /// Removes a socket on which no process listens any more; leaves anything else at the path
+    /// alone.
     private static func clearStaleSocket(
         at path: String, for address: ListenAddress
     ) throws(EndpointError) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sockets that a supervisor opened and passed on: socket activation, as systemd does it.
 //
-// The supervisor keeps its own copy, so that connections wait there while the service restarts. It
-// must never be shut down here, which would end it for both.
+// The supervisor keeps its own copy, so that connections wait there while the service restarts. The
+// socket must never be shut down here, which would end it for both.
 
 internal import OutriderThreading
 
@@ -14,24 +14,24 @@ internal import OutriderThreading
     package import Darwin
 #endif
 
-/// What was passed to this process, by name (sd_listen_fds(3)).
+/// The sockets that were passed to this process, by name (sd_listen_fds(3)).
 package struct PassedSockets {
     /// The first descriptor that is passed (SD_LISTEN_FDS_START).
     static let start: Int32 = 3
-    /// What is taken without being asked for.
+    /// The name of the socket that an agent takes without configuration.
     static let defaultName = "outrider"
-    /// No supervisor passes more; a number above is no number of sockets.
+    /// More than any supervisor passes; a larger count is invalid.
     private static let most: Int32 = 1_024
 
-    /// The descriptors by their places, each with its name; empty where it has none.
+    /// The descriptors in order, each with its name; the name is empty if it has none.
     package let sockets: [(name: String, descriptor: Int32)]
 
-    /// Reads the protocol's variables.
+    /// Parses the protocol's environment variables.
     ///
     /// - Parameters:
-    ///   - pid: `LISTEN_PID`; sockets for another process are none of ours.
+    ///   - pid: `LISTEN_PID`; sockets for another process are ignored.
     ///   - count: `LISTEN_FDS`.
-    ///   - names: `LISTEN_FDNAMES`, with colons between them.
+    ///   - names: `LISTEN_FDNAMES`, separated by colons.
     package init(pid: String?, count: String?, names: String?, process: pid_t) {
         guard let pid, pid_t(pid) == process, let count = count.flatMap(Int32.init),
             count > 0, count <= Self.most
@@ -46,7 +46,7 @@ package struct PassedSockets {
         }
     }
 
-    /// Those of this process.
+    /// The sockets of this process.
     static var ofProcess: PassedSockets {
         PassedSockets(
             pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"),
@@ -60,20 +60,20 @@ package struct PassedSockets {
         return unsafe String(cString: value)
     }
 
-    /// The socket of this name; without a name the one called `outrider`, or the only one.
+    /// The socket of this name; if nil, the one named `outrider`, or the only one.
     package func descriptor(named name: String?) -> Int32? {
         if let name { return sockets.first { $0.name == name }?.descriptor }
         let ours = sockets.first { $0.name == Self.defaultName }
         return ours?.descriptor ?? (sockets.count == 1 ? sockets.first?.descriptor : nil)
     }
 
-    /// Where the socket of this name listens; nil if there is none or it does not listen.
+    /// Where the socket of this name listens; nil if it is missing or does not listen.
     func address(named name: String?) -> ListenAddress? {
         descriptor(named: name).flatMap(SocketAddress.listening(on:))
     }
 }
 
-/// A passed socket in use, which no other endpoint of this process can have.
+/// A passed socket in use; only one endpoint of the process can have it.
 final class PassedSocket: Sendable {
     private static let inUse = Guarded(Set<Int32>())
 
@@ -96,16 +96,16 @@ final class PassedSocket: Sendable {
         }
         self.address = address
         self.original = original
-        // Not for the programs that the service starts, as sd_listen_fds(3) has it too.
+        // Programs that the service starts do not inherit it, as in sd_listen_fds(3).
         _ = fcntl(original, F_SETFD, FD_CLOEXEC)
-        // A client that is gone before it is accepted must not hold up the next one.
+        // accept(2) must not block when a client leaves before it is accepted.
         _ = fcntl(original, F_SETFL, fcntl(original, F_GETFL) | O_NONBLOCK)
     }
 
     /// A descriptor for one listener, which closes it.
     func copy() -> Int32 { fcntl(original, F_DUPFD_CLOEXEC, 0) }
 
-    /// Lets another endpoint of this process have it.
+    /// Releases it for another endpoint of this process.
     func release() {
         _ = Self.inUse.withLock { $0.remove(original) }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `sockaddr` and its relatives, in one place.
+// Conversions to and from `sockaddr` and its variants.
 
 internal import CMicroHTTPD
 
@@ -11,9 +11,9 @@ internal import CMicroHTTPD
     internal import Darwin
 #endif
 
-/// Addresses as the system calls want them.
+/// Addresses in the form that system calls take.
 package enum SocketAddress {
-    /// A stream socket that does not block and is not inherited by programs the service starts.
+    /// A non-blocking stream socket that child programs do not inherit.
     static var streamType: Int32 {
         #if canImport(Glibc)
             Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
@@ -24,7 +24,7 @@ package enum SocketAddress {
         #endif
     }
 
-    /// send(2) that neither blocks nor raises SIGPIPE.
+    /// Flags for a send(2) that neither blocks nor raises SIGPIPE.
     static var quietSend: Int32 {
         #if os(Linux)
             Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -41,16 +41,16 @@ package enum SocketAddress {
         }
     }
 
-    /// Reads what has come so far, some kilobytes at most, for nobody.
+    /// Reads and discards input that has arrived, at most some kilobytes.
     static func discardInput(of descriptor: Int32) {
         var bytes = [UInt8](repeating: 0, count: 4_096)
         _ = unsafe recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
     }
 
-    /// recv(2) that neither blocks nor takes what it sees.
+    /// Flags for a recv(2) that neither blocks nor consumes input.
     static var quietPeek: Int32 { Int32(MSG_DONTWAIT) | Int32(MSG_PEEK) }
 
-    /// Whether `host` is an address in numbers (inet_pton(3)).
+    /// Whether `host` is a numeric address (inet_pton(3)).
     static func isValid(_ host: String, isIPv6: Bool) -> Bool {
         if isIPv6 {
             var address = in6_addr()
@@ -60,7 +60,7 @@ package enum SocketAddress {
         return unsafe inet_pton(AF_INET, host, &address) == 1
     }
 
-    /// Whether `host`, in whatever spelling, is `::1`.
+    /// Whether `host` is `::1`, in any spelling.
     static func isLoopback(ipv6 host: String) -> Bool {
         var address = in6_addr()
         guard unsafe inet_pton(AF_INET6, host, &address) == 1 else { return false }
@@ -69,7 +69,7 @@ package enum SocketAddress {
         }
     }
 
-    /// Calls `body` with the address as the system wants it.
+    /// Calls `body` with the address as a `sockaddr`.
     static func with(
         _ address: ListenAddress, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {
@@ -90,12 +90,13 @@ package enum SocketAddress {
             var storage = sockaddr_un()
             storage.sun_family = sa_family_t(AF_UNIX)
             unsafe withUnsafeMutableBytes(of: &storage.sun_path) { place in
-                // The path is shorter than the place, which is zero: `ListeningSocket` saw to it.
+                // `ListeningSocket` has checked that the path is shorter than the field, which is
+                // zeroed.
                 unsafe place.copyBytes(from: Array(path.utf8).prefix(place.count - 1))
             }
             return unsafe rebound(&storage, body)
         case .passed:
-            // It is bound already, wherever that is.
+            // It is already bound.
             return EINVAL
         }
     }
@@ -109,7 +110,7 @@ package enum SocketAddress {
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         return unsafe withUnsafeMutablePointer(to: &storage) { place -> ListenAddress? in
             // SAFETY: getsockname(2) writes at most `length` bytes, and every sockaddr_… fits into
-            // sockaddr_storage. What is read is what the family says.
+            // sockaddr_storage. Only the variant that the family names is read.
             let isKnown = unsafe place.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &length) == 0
             }
@@ -130,7 +131,7 @@ package enum SocketAddress {
             case AF_UNIX:
                 let bytes = unsafe UnsafeRawBufferPointer(start: place, count: Int(length))
                 let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-                // One in the abstract namespace begins with a zero, which is written as @ (unix(7)).
+                // A name in the abstract namespace begins with a zero, written as @ (unix(7)).
                 var path = unsafe Array(bytes.dropFirst(offset))
                 if path.first == 0 { path[0] = UInt8(ascii: "@") }
                 let text = String(decoding: path.prefix { $0 != 0 }, as: UTF8.self)
@@ -141,7 +142,7 @@ package enum SocketAddress {
         }
     }
 
-    /// An address in numbers (inet_ntop(3)).
+    /// The address in numeric form (inet_ntop(3)).
     private static func inNumbers(_ family: Int32, _ address: UnsafeRawPointer) -> String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         // SAFETY: inet_ntop(3) writes at most the size it is given, with a zero at the end.
@@ -166,8 +167,8 @@ package enum SocketAddress {
         var storage = sockaddr_in6()
         var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
         let failed = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
-            // SAFETY: getsockname(2) writes at most `length` bytes; IPv4's fits into IPv6's, with
-            // family and port at the same place.
+            // SAFETY: getsockname(2) writes at most `length` bytes; sockaddr_in fits into
+            // sockaddr_in6, with family and port at the same offsets.
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &length)
             }
@@ -177,7 +178,7 @@ package enum SocketAddress {
         return UInt16(bigEndian: storage.sin6_port)
     }
 
-    /// Whether somebody accepts connections there.
+    /// Whether a process accepts connections there.
     static func answers(_ address: ListenAddress) -> Bool {
         let descriptor = socket(AF_UNIX, streamType, 0)
         guard descriptor >= 0 else { return true }
@@ -185,7 +186,8 @@ package enum SocketAddress {
         let failure = unsafe with(address) { pointer, length in
             unsafe connect(descriptor, pointer, length) == 0 ? 0 : errno
         }
-        // A full backlog (EAGAIN) is somebody too; when in doubt it is not ours to remove.
+        // A full backlog (EAGAIN) also means a listener; when in doubt, the socket is not ours to
+        // remove.
         return failure != ECONNREFUSED
     }
 
@@ -193,7 +195,7 @@ package enum SocketAddress {
         _ storage: inout Storage, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {
         unsafe withUnsafePointer(to: &storage) { pointer in
-            // SAFETY: every sockaddr_… starts like sockaddr, and its true size goes along.
+            // SAFETY: every sockaddr_… starts like sockaddr, and its true size is passed along.
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe body($0, socklen_t(MemoryLayout<Storage>.size))
             }
@@ -208,7 +210,7 @@ extension SocketAddress {
         var storage: sockaddr_storage
         var length: socklen_t
 
-        /// Its IP address, of 4 or 16 bytes; none for a Unix socket.
+        /// Its IP address, 4 or 16 bytes; empty for a Unix socket.
         var address: [UInt8] {
             let family = Int32(storage.ss_family)
             return unsafe withUnsafeBytes(of: storage) { bytes in
@@ -225,18 +227,18 @@ extension SocketAddress {
         }
     }
 
-    /// What came of accept(2).
+    /// The result of accept(2).
     enum Accepted {
         case connection(Int32, Peer)
-        /// Nobody is waiting.
+        /// No connection is waiting.
         case nobody
-        /// Somebody was, and has gone.
+        /// A connection was waiting, but its client has left.
         case gone
-        /// There is no descriptor left, or no memory.
+        /// No descriptor is left, or no memory.
         case noRoom
     }
 
-    /// Accepts a connection that does not block and is not inherited by programs the service starts.
+    /// Accepts a non-blocking connection that child programs do not inherit.
     static func accept(on listening: Int32) -> Accepted {
         var peer = Peer(
             storage: sockaddr_storage(),

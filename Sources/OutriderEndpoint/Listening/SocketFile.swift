@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The name that a Unix socket has in the file system.
+// The file of a Unix socket.
 
 internal import OutriderThreading
 
@@ -11,7 +11,7 @@ internal import OutriderThreading
     internal import Darwin
 #endif
 
-/// The file of a Unix socket, recognised by its inode.
+/// The file of a Unix socket, identified by its inode.
 struct SocketFile: Sendable {
     private let path: String
     private let identity: FileIdentity
@@ -22,7 +22,7 @@ struct SocketFile: Sendable {
         self.identity = identity
     }
 
-    /// Removes the file, unless another process has put its own in its place.
+    /// Removes the file, unless another process has replaced it.
     func remove() {
         if FileIdentity(path: path) == identity { unsafe unlink(path) }
     }

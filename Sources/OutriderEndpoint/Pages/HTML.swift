@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text in pages.
+// HTML escaping.
 
-/// What pages need of HTML.
+/// HTML helpers for pages.
 package enum HTML {
-    /// A text that may stand between tags, and in an attribute's quotes.
+    /// Escapes a text for use between tags or in a quoted attribute.
     package static func escaped(_ text: String) -> String {
         // By scalars: a quote with a combining mark is one Character, but ends an attribute.
         var result = String.UnicodeScalarView()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The requests that are being answered, so that a stop can wait for them.
+// The requests in flight, so that a stop can wait for them.
 
 internal import OutriderThreading
 
@@ -13,10 +13,10 @@ final class InFlight: Sendable {
     private let state = Guarded(State())
     private let drained = Latch()
 
-    /// Whether no more are taken.
+    /// Whether new requests are refused.
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
-    /// Counts a request in; `false` if no more are taken, in which case it is counted all the same.
+    /// Counts a request in; `false` if it has to be refused, in which case it still counts.
     func enter() -> Bool {
         state.withLock { state in
             state.count += 1
@@ -33,7 +33,7 @@ final class InFlight: Sendable {
         if isLast { drained.open() }
     }
 
-    /// Takes no more requests, and waits until the last one is answered or time is up.
+    /// Refuses new requests, and waits until the last one has its response or the time is up.
     func drain(until deadline: ContinuousClock.Instant, by time: any TimeSource) {
         let isEmpty = state.withLock { state in
             state.isClosed = true

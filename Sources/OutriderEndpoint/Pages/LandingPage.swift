@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page at `/`: the name, the notices of this moment, and links to the pages and to the address for operators.
+// The page at `/`: the title, current notices, links to the pages and to the operator address.
 
 /// The page at `/`, made from the pages that the endpoint serves.
 struct LandingPage: Page {
     let path = "/"
     let summary = "this page"
-    /// Notices that are shown at most, and Unicode scalars of each.
+    /// Limits: the number of notices, and the Unicode scalars of each.
     private static let noticeLimit = 50
     private static let noticeLength = 1_000
 
@@ -61,10 +61,10 @@ struct LandingPage: Page {
         return Response(status: 200, headers: fields, body: Array(body.utf8))
     }
 
-    /// A link to the landing page of the address for operators, where that is another one.
+    /// A link to the landing page of the operator address, if that is a different one.
     ///
-    /// It leads to `/` there, which is for everyone, because a browser marks a request that follows a link from here
-    /// as one of another origin, and the pages for operators refuse those.
+    /// It leads to `/` there, which is for everyone: a browser marks a request that follows a link
+    /// from here as cross-origin, and the operator pages refuse those.
     private var linkForOperators: String {
         guard let url = access.operatorURL.map(HTML.escaped) else { return "" }
         return

@@ -1,65 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-// The seam between the listener and what it shows.
+// The interface between an endpoint and its pages.
 
-/// Something that an ``Endpoint`` serves under one path.
+/// A page that an ``Endpoint`` serves at one path.
 ///
-/// ``respond(to:)`` runs on a thread of the connection's own with a small stack, may block
-/// (only this client waits; see ``Request/pause(for:)``), and may run on several threads at once.
+/// ``respond(to:)`` runs on the connection's own thread with a small stack, may block (only this
+/// client waits; see ``Request/pause(for:)``), and may run on several threads at once.
 public protocol Page: Sendable {
     /// The path, with its leading slash; matched exactly.
     var path: String { get }
-    /// Other paths with the same page.
+    /// Other paths of the same page.
     var aliases: [String] { get }
-    /// What one finds there, in a few words, for the landing page.
+    /// A description in a few words, for the landing page.
     var summary: String { get }
 
-    /// Requests that it answers at one time, to their last byte; more are told 503.
+    /// Requests that it serves at one time, until their last byte is sent; others get status 503.
     ///
-    /// This bounds the memory of answers that wait for slow clients, and keeps threads for the
-    /// other pages should this one hang.
+    /// This bounds the memory of responses to slow clients, and keeps threads for the other pages
+    /// if this one hangs.
     var concurrencyLimit: Int { get }
 
-    /// Whom it is for; a page below `/debug` is for operators whatever this says.
+    /// Who may see it; a page under `/debug` is for operators in any case.
     var audience: PageAudience { get }
 
-    /// Whether probes ask for it, to see whether the service lives.
+    /// Whether health probes request it.
     ///
-    /// A client that asks all the time is answered later then, and never refused. So it has to be cheap.
+    /// A client that exceeds its budget is delayed there, and never refused. So the page has to be
+    /// cheap.
     var isForProbes: Bool { get }
 
-    /// Answers a GET or a HEAD; for a HEAD the body is left out when it is sent.
+    /// Responds to a GET or a HEAD; the body of a HEAD is not sent.
     func respond(to request: Request) -> Response
 }
 
 extension Page {
-    /// None.
+    /// The default: none.
     public var aliases: [String] { [] }
 
-    /// Eight.
+    /// The default: eight.
     public var concurrencyLimit: Int { 8 }
 
-    /// No.
+    /// The default: false.
     public var isForProbes: Bool { false }
 
-    /// Everyone, unless it is below `/debug`.
+    /// The default: everyone, except for pages under `/debug`.
     public var audience: PageAudience { .everyone }
 
-    /// Whether it is for operators, by its word or by its path.
+    /// Whether it is for operators, by its audience or by its path.
     package var isForOperators: Bool {
         audience == .operators || PageAudience.ofPath(path) == .operators
     }
 }
 
-/// Whom a page is for.
+/// Who may see a page.
 public struct PageAudience: Hashable, Sendable {
     private let name: String
 
-    /// Everybody who can reach the endpoint.
+    /// Every client that can reach the endpoint.
     public static let everyone = PageAudience(name: "everyone")
-    /// Those whom the ``AccessRules`` let in.
+    /// Clients that the ``AccessRules`` admit.
     public static let operators = PageAudience(name: "operators")
 
-    /// Whom a path is for, whatever page is there: `/debug` and all below is for operators.
+    /// The audience that a path implies: operators for `/debug` and all paths below it.
     static func ofPath(_ path: String) -> PageAudience {
         path == "/debug" || path.hasPrefix("/debug/") ? .operators : .everyone
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which page is where, and how many requests each is busy with.
+// Pages by path, and the permits of each for concurrent requests.
 
 /// The pages of an endpoint by path; thread-safe.
 final class PageTable: Sendable {
     private let entries: [Entry]
     private let numbers: [String: Int]
 
-    /// A page and the requests that it answers now, to their last byte.
+    /// A page and the requests that it is serving, until their last byte is sent.
     private final class Entry: Sendable {
         let page: any Page
         let places: PlaceQueue
@@ -17,11 +17,11 @@ final class PageTable: Sendable {
         }
     }
 
-    /// A table of `pages`, with a landing page at `/` unless one of them is there.
+    /// A table of `pages`, with a landing page at `/` unless one of them has that path.
     ///
-    /// `report` hears of each path that cannot be served: taken by an earlier page, or without a
-    /// slash at its start.
-    /// The landing page lists the pages for operators only where local requests may see them.
+    /// `report` is called for each path that cannot be served: one that an earlier page has, or
+    /// without a leading slash. The landing page lists operator pages only where local requests may
+    /// see them.
     init(
         _ pages: [any Page], title: String,
         notices: @escaping @Sendable (PageAudience) -> [String], access: AccessRules,
@@ -54,16 +54,16 @@ final class PageTable: Sendable {
         self.numbers = numbers
     }
 
-    /// The number of the page at a path.
+    /// The index of the page at a path.
     func number(at path: String) -> Int? { numbers[path] }
 
-    /// A page by its number.
+    /// A page by its index.
     func page(_ number: Int) -> any Page { entries[number].page }
 
-    /// The requests that a page answers, and those that wait for it.
+    /// The requests that a page is serving, and those that wait for it.
     func places(on number: Int) -> PlaceQueue { entries[number].places }
 
-    /// Whom a path is for, whether there is a page or not.
+    /// The audience of a path, whether or not there is a page.
     func audience(of path: String) -> PageAudience {
         if PageAudience.ofPath(path) == .operators { return .operators }
         return number(at: path).map { page($0).isForOperators } ?? false ? .operators : .everyone

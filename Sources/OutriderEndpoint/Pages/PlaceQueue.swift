@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// Places for so many requests at one time, given in the order in which they were asked for.
+// A fair semaphore: permits for a number of concurrent requests, granted in order of arrival.
 //
-// Who waits asks again and again, since it also has to see whether the endpoint stops. Without the
-// order, luck would decide who is next, and one of many would wait until it gives up.
+// A waiting request polls, because it also has to check whether the endpoint stops. Without the
+// order, one of many could wait by chance until it gives up.
 
 internal import OutriderThreading
 
-/// The requests that one page answers, and those that wait for it; thread-safe.
+/// The requests that one page is serving, and those that wait for it; thread-safe.
 package final class PlaceQueue: Sendable {
-    /// Somebody's turn; never used again for somebody else.
+    /// A position in the queue; never reused.
     package typealias Ticket = Int
 
     private struct State: Sendable {
         var taken = 0
         var lastTicket = 0
-        /// Who waits, in the order of coming.
+        /// Waiting tickets in order of arrival.
         var waiting: [Ticket] = []
     }
 
     private let limit: Int
     private let state = Guarded(State())
 
-    /// So many places; with none, nobody gets one.
+    /// A queue with this many permits.
     package init(limit: Int) {
         self.limit = limit
     }
 
-    /// Comes for a place, which is taken when ``take(_:)`` says so.
+    /// Joins the queue; ``take(_:)`` then acquires a permit.
     package func come() -> Ticket {
         state.withLock { state in
             state.lastTicket += 1
@@ -35,7 +35,7 @@ package final class PlaceQueue: Sendable {
         }
     }
 
-    /// Takes a place if there is one for all who came earlier, and one more.
+    /// Acquires a permit if there are enough for all earlier tickets and this one.
     package func take(_ ticket: Ticket) -> Bool {
         state.withLock { state in
             let next = state.waiting.prefix(max(0, limit - state.taken))
@@ -46,12 +46,12 @@ package final class PlaceQueue: Sendable {
         }
     }
 
-    /// Goes without having had a place.
+    /// Leaves the queue without a permit.
     package func giveUp(_ ticket: Ticket) {
         state.withLock { $0.waiting.removeAll { $0 == ticket } }
     }
 
-    /// Gives a place back.
+    /// Releases a permit.
     package func leave() {
         state.withLock { $0.taken -= 1 }
     }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a page is asked.
+// The request that a page receives.
 
-/// A GET or HEAD that has passed the guard.
+/// A GET or HEAD request that passed all checks.
 public struct Request: Sendable {
     /// `GET` or `HEAD`.
     public let method: String
-    /// The decoded path, the one that chose the page.
+    /// The decoded path that selected the page.
     public let path: String
-    /// Decoded arguments of the query, in order; a name may come more than once.
+    /// Decoded query arguments, in order; a name may occur more than once.
     public let query: [(name: String, value: String)]
     let headers: [IncomingField]
     private let stopSignal: StopSignal
@@ -17,9 +17,9 @@ public struct Request: Sendable {
     public enum PauseEnd: Sendable {
         /// The time is up.
         case elapsed
-        /// The client has closed its connection, or at least its side of it; nobody may be reading.
+        /// The client has closed its connection or its sending side; it may no longer read.
         case clientLeft
-        /// The endpoint is stopping; answer at once, with 503 if there is nothing better.
+        /// The endpoint is stopping; respond at once, with 503 if there is nothing better.
         case stopping
     }
 
@@ -35,7 +35,8 @@ public struct Request: Sendable {
         self.client = client
     }
 
-    /// The value of a header field; several of one name are joined by commas (RFC 9110 §5.3).
+    /// The value of a header field; several fields of one name are joined by commas (RFC 9110
+    /// §5.3).
     ///
     /// - Parameter name: The field's name in any case.
     public func header(_ name: String) -> String? {
@@ -44,15 +45,15 @@ public struct Request: Sendable {
         return values.isEmpty ? nil : values.joined(separator: ", ")
     }
 
-    /// Every value of an argument of the query.
+    /// All values of a query argument.
     public func arguments(_ name: String) -> [String] {
         query.filter { $0.name == name }.map(\.value)
     }
 
-    /// Blocks the page for a while, as a profile does that samples for some seconds.
+    /// Blocks the page for a while, for example while a profile samples.
     ///
-    /// A day at most. Ends early when the client leaves or the endpoint stops. Call it from ``Page/respond(to:)``
-    /// only. Costs one poll(2).
+    /// At most one day. Ends early when the client leaves or the endpoint stops. Call it only from
+    /// ``Page/respond(to:)``. Costs one poll(2).
     public func pause(for duration: Duration) -> PauseEnd {
         stopSignal.wait(for: duration, client: client)
     }

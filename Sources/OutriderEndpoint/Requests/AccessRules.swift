@@ -1,44 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may see the pages that are for operators.
+// Access to the operator pages.
 //
-// | where the endpoint listens | who is let in |
+// | where the endpoint listens | admitted requests |
 // |---|---|
 // | any address, with a token file | requests with the bearer token |
-// | a Unix socket's file | requests whose Host is this machine, an address, or configured, and that no proxy has marked |
-// | a loopback address, with `trustsLoopback` | the same |
-// | a loopback address without it, any other address | no request |
+// | a Unix socket's file | local requests |
+// | a loopback address, with `trustsLoopback` | local requests |
+// | a loopback address without it, any other address | none |
 //
-// On every address, a request that a page of another site caused is refused. The peer's address identifies the sender
-// of a request, which need not be its origin: a proxy on this machine forwards the requests of every client that
-// reaches it. One that adds no header field and sets Host to our address, as nginx does by default, cannot be told from
-// curl on this machine. So a loopback address is trusted only where the configuration says so.
+// A local request has a Host that is `localhost`, an address or a configured name, and no header
+// field of a proxy. On every address, a request that a page of another site caused is refused.
+//
+// The peer's address identifies the sender of a request, which need not be its origin: a proxy on
+// this machine forwards the requests of all its clients. A proxy that adds no header field and sets
+// Host to our address, as nginx does by default, looks like curl on this machine. So a loopback
+// address is trusted only if the configuration says so.
 
-/// Who may see the pages for operators, ``PageAudience/operators``.
+/// Who may see the operator pages, those for ``PageAudience/operators``.
 public struct AccessRules: Sendable {
-    /// Names by which browsers may ask for them, besides `localhost` and addresses in numbers.
+    /// Host names that requests for operator pages may use, in addition to `localhost` and numeric
+    /// addresses.
     ///
     /// Without a port, in any case.
     public var hostNames: [String] = []
     /// A file whose first line is the bearer token; nil if there is none.
     ///
-    /// Read at each request, so that the token can be changed while the service runs. Where there is one, it is
-    /// required on every address, Unix sockets included.
+    /// It is read for each request, so the token can be changed while the service runs. If it is
+    /// set, the token is required on every address, including Unix sockets.
     public var tokenFile: String?
     /// Whether a request over a loopback address needs no token; `false` by default.
     ///
-    /// Set it on an endpoint for operators alone, to which no proxy on this machine forwards requests. It has no effect
-    /// on a Unix socket, where the mode of the socket's file decides, and none with a token file.
+    /// Set it on an endpoint that only serves operators and to which no proxy on this machine
+    /// forwards requests. It has no effect on a Unix socket, where the mode of the socket's file
+    /// decides, or with a token file.
     public var trustsLoopback = false
-    /// Where these pages are served without a token instead; nil if nowhere.
+    /// Where the operator pages are served without a token instead; nil if nowhere.
     ///
-    /// The landing page and the refusals name it if it is a loopback address. Called on the thread of each such
-    /// response.
+    /// The landing page and refusals show it if it is a loopback address. Called on the thread of
+    /// each such response.
     public var operatorAddress: @Sendable () -> ListenAddress? = { nil }
 
     /// No other names, no token, and no trust in loopback addresses.
     public init() {}
 
-    /// Judges a request for a page for operators, which came to an endpoint at this address.
+    /// Decides on a request for an operator page at an endpoint with this address.
     func judge(_ headers: [IncomingField], at address: ListenAddress) -> RequestGuard.Verdict {
         let isForeign = headers.values("sec-fetch-site").contains {
             $0 != "same-origin" && $0 != "none"
@@ -56,14 +61,15 @@ public struct AccessRules: Sendable {
         return judgeLocal(headers)
     }
 
-    /// Whether an endpoint at this address serves the pages to local requests, if no token is configured.
+    /// Whether an endpoint at this address serves operator pages to local requests without a token.
     func isOpen(at address: ListenAddress) -> Bool {
         address.isSocketFile || trustsLoopback && address.isLocal
     }
 
-    /// The URL of ``operatorAddress``, if it may be shown to every client.
+    /// The URL of ``operatorAddress``, if all clients may see it.
     var operatorURL: String? {
-        // A loopback address is useless to other machines. A path, or an address of another interface, is not shown.
+        // A loopback address is useless to other machines. A path, or an address of another
+        // interface, is not shown.
         guard let address = operatorAddress(), address.isLocal else { return nil }
         return address.url.map { "\($0)/" }
     }
@@ -102,7 +108,7 @@ public struct AccessRules: Sendable {
 }
 
 extension Endpoint.Configuration {
-    /// Why the token file opens nothing at this moment; nil if it does, or if there is none.
+    /// Why the token file currently admits no request; nil if it does, or if there is none.
     package var tokenProblem: String? {
         guard let path = access.tokenFile else { return nil }
         if let content = TokenFile.read(path), BearerToken(file: content) != nil { return nil }
@@ -114,7 +120,8 @@ extension Endpoint.Configuration {
 }
 
 extension IncomingField {
-    /// Names of fields that proxies add to a request, in lower case, beside the patterns in ``isOfProxy``.
+    /// Names of fields that proxies add to a request, in lower case; ``isOfProxy`` has patterns as
+    /// well.
     ///
     /// Source: RFC 9110 7.6.2 and 7.6.3, RFC 8586; the others are in use.
     private static let namesOfProxies: Set<String> = [
@@ -137,11 +144,11 @@ extension IncomingField {
 }
 
 extension [IncomingField] {
-    /// The values of the fields of this name, which is in lower case.
+    /// The values of all fields of this name, given in lower case.
     func values(_ name: String) -> [String] {
         filter { $0.name.lowercased() == name }.map(\.value)
     }
 
-    /// The value of the first field of this name, which is in lower case.
+    /// The value of the first field of this name, given in lower case.
     func value(_ name: String) -> String? { values(name).first }
 }

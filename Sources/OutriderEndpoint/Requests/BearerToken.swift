@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The token of an Authorization field, and whether it is the right one.
+// Bearer tokens: parsing an Authorization field and comparing.
 
 /// A bearer token (RFC 6750, 2.1).
 struct BearerToken: Equatable {
     private let bytes: [UInt8]
 
-    /// Bytes that a token may have.
+    /// The longest token, in bytes.
     static let limit = 4 << 10
 
-    /// The token of an Authorization field; nil if there is none.
+    /// The token of an Authorization field; nil if it has none.
     init?(authorization field: String) {
         let bytes = Array(field.utf8.prefix(Self.limit + 16))
         let space = UInt8(ascii: " ")
@@ -25,7 +25,7 @@ struct BearerToken: Equatable {
         self.init(line.last == 0x0D ? line.dropLast() : line)
     }
 
-    /// Visible ASCII, and not too much of it.
+    /// Accepts visible ASCII up to the limit.
     private init?(_ token: ArraySlice<UInt8>) {
         guard !token.isEmpty, token.count <= Self.limit,
             token.allSatisfy({ (0x21...0x7E).contains($0) })
@@ -33,7 +33,7 @@ struct BearerToken: Equatable {
         bytes = Array(token)
     }
 
-    /// Whether both are the same; the time it takes does not tell where they differ.
+    /// Whether both are equal; the time does not depend on where they differ.
     func matches(_ other: BearerToken) -> Bool {
         var difference = bytes.count ^ other.bytes.count
         for index in bytes.indices {

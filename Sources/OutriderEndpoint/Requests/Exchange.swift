@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// One request from its first line to the last byte of its answer, as we remember it.
+// The state of one request, from its first line to the last byte of its response.
 //
-// libmicrohttpd keeps a reference for us from the moment it has seen the target:
+// libmicrohttpd keeps our reference from the moment it has read the target:
 //
 //     fresh ─first call: judged─▶ accepted ─second call: a page answers─▶ answered ─▶ completed
 //        └──────────── refused, in the first call ─────────────────────────▲
 //
-// Only the connection's own thread touches it, and whoever ends it, once that thread is gone.
+// Only the connection's thread accesses it, then the code that ends it once that thread is gone.
 
-/// A request that is under way.
+/// A request in progress.
 final class Exchange {
-    /// How far it has come.
+    /// Its stage.
     enum Stage {
         case fresh
         case accepted
         case answered
     }
 
-    /// What was asked for, or why that cannot be told.
+    /// The parsed target, or why it was refused.
     let target: Result<RequestTarget, RequestTarget.Problem>
-    /// Bytes that the target has, as a C string.
+    /// The size of the target as a C string, in bytes.
     let targetSize: Int
-    /// The connection that it came over.
+    /// The connection that it arrived on.
     let connection: ConnectionTable.ID
     var stage = Stage.fresh
     /// Whether it counts as in flight.
     var isCounted = false
-    /// The page that is busy with it.
+    /// The index of the page that is serving it.
     var page: Int?
-    /// Called once the whole response is sent; nil if that matters to no page.
+    /// Called once the whole response is sent; nil if the page does not need that.
     var onDelivery: (@Sendable () -> Void)?
 
     init(target: UnsafeBufferPointer<UInt8>, connection: ConnectionTable.ID) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Host of a request: whom its client believes to be talking to.
+// The Host field of a request: the name by which the client reached us.
 //
-// A page of a foreign site can have its own name point to 127.0.0.1 (DNS rebinding), and its scripts
-// then reach this endpoint as if it were theirs. What they cannot do is change this field.
+// A page of a foreign site can point its own host name at 127.0.0.1 (DNS rebinding), and its
+// scripts then reach this endpoint as if it were their own. They cannot change this field.
 
 /// A well-formed Host field (RFC 9110, 7.2).
 struct HostField: Equatable {
-    /// What kind of host it names.
+    /// The kind of host.
     enum Kind: Equatable {
         /// This machine by name: `localhost`.
         case loopbackName
-        /// An address in numbers, which no name server has given.
+        /// A numeric address, which did not come from DNS.
         case address
         /// Any other name.
         case name
@@ -20,9 +20,9 @@ struct HostField: Equatable {
     let host: String
     let kind: Kind
 
-    /// Reads a field; nil if it is malformed.
+    /// Parses a field; nil if it is malformed.
     ///
-    /// It may be empty: that is how a client says that it has no name for us.
+    /// It may be empty: the client then has no name for us.
     init?(_ field: String) {
         let bytes = Array(field.utf8)
         let host: ArraySlice<UInt8>
@@ -57,7 +57,8 @@ struct HostField: Equatable {
             && digits.reduce(0) { $0 * 10 + Int($1 - 0x30) } <= 65_535
     }
 
-    /// Letters, digits and what else RFC 3986 allows in a registered name, unencoded.
+    /// Letters, digits and the other characters that RFC 3986 allows unencoded in a registered
+    /// name.
     private static func mayStandInName(_ byte: UInt8) -> Bool {
         switch byte {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
@@ -76,7 +77,7 @@ struct HostField: Equatable {
             }
     }
 
-    /// Four numbers up to 255, in the one spelling that every reader takes for decimal.
+    /// Four decimal numbers up to 255, in the only spelling that all parsers read as decimal.
     private static func isDottedAddress(_ name: String) -> Bool {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The header fields of a request, as the library has read them.
+// The header fields of a request, as the library parsed them.
 
 internal import CMicroHTTPD
 
-/// A header field as it came.
+/// A header field as received.
 struct IncomingField {
     let name: String
     let value: String
@@ -28,11 +28,11 @@ struct IncomingField {
 
 /// The header fields of a request, up to a limit.
 final class IncomingFields {
-    /// No honest client sends more; past it a request is refused rather than read in part.
+    /// More than legitimate clients send; beyond it, a request is refused rather than read in part.
     private static let limit = 100
 
     private(set) var all: [IncomingField] = []
-    /// Whether there were more than the limit.
+    /// Whether the request has more fields than the limit.
     private(set) var isCut = false
 
     /// The header fields of a request.
@@ -49,7 +49,7 @@ final class IncomingFields {
         return fields
     }
 
-    /// Adds a field; false if the limit is reached and the walk should end.
+    /// Adds a field; false if the limit is reached and the iteration should end.
     private func add(
         _ name: UnsafePointer<CChar>?, _ nameSize: Int, _ value: UnsafePointer<CChar>?,
         _ valueSize: Int
@@ -58,7 +58,7 @@ final class IncomingFields {
             isCut = true
             return false
         }
-        // SAFETY: the library's pointers are valid during the walk, for the sizes it gives.
+        // SAFETY: the library's pointers are valid during the iteration, for the sizes it gives.
         func bytes(_ start: UnsafePointer<CChar>?, _ count: Int) -> UnsafeBufferPointer<UInt8> {
             unsafe UnsafeBufferPointer(
                 start: UnsafeRawPointer(start)?.assumingMemoryBound(to: UInt8.self),

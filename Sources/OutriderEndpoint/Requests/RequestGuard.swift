@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a request must be before any page sees it.
+// The checks that a request passes before any page sees it.
 //
-// libmicrohttpd calls its handler once with the headers alone. An answer queued there makes it
-// close the connection, so whatever could be read as two requests by somebody in between, or names
-// a path in two ways, is answered once and gone. Only clean GETs and HEADs come to a second call.
+// libmicrohttpd first calls its handler with the headers alone. A response queued then makes it
+// close the connection. So a request that an intermediary could parse as two requests gets one
+// response and is disconnected. Only well-formed GETs and HEADs get a second call.
 
-/// The rules for requests, pure functions of what came.
+/// The rules for requests, as pure functions of their input.
 enum RequestGuard {
-    /// What to do with a request.
+    /// The decision on a request.
     enum Verdict: Equatable {
         case accept
         case refuse(status: Int, because: String)
     }
 
-    /// Fields that have one value; a second one is somebody's attempt to be read in two ways.
+    /// Fields that may occur once; a duplicate could be parsed in two ways.
     private static let single: Set<String> = ["host", "content-length", "authorization", "origin"]
 
-    /// Judges a request by its first line and headers.
+    /// Decides on a request by its first line and headers.
     static func judge(method: String, version: String, headers: [IncomingField]) -> Verdict {
         guard method == "GET" || method == "HEAD" else {
             return .refuse(status: 405, because: "This server answers GET and HEAD only.")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The path and the query of a request, read from the bytes as they came.
+// The path and the query of a request, parsed from the raw bytes.
 //
-// We read them ourselves, and once: the path that chooses the page is the one that access is judged
-// by, and a target that two readers could understand differently has no path at all.
+// We parse them once, ourselves: the path that selects the page is the one that access is decided
+// by. A target that two parsers could read differently is refused.
 
 /// A request target in origin form: `/metrics?name[]=up` (RFC 9112, 3.2.1).
 struct RequestTarget: Equatable {
@@ -22,10 +22,10 @@ struct RequestTarget: Equatable {
         case tooManyArguments
     }
 
-    /// Arguments that a query may have; no honest client comes near.
+    /// The most arguments of a query, far above those of legitimate clients.
     static let argumentLimit = 100
 
-    /// Reads a target.
+    /// Parses a target.
     init(_ bytes: some BidirectionalCollection<UInt8>) throws(Problem) {
         guard bytes.first == UInt8(ascii: "/"), bytes.allSatisfy(Self.mayStandInTarget) else {
             throw .malformed
@@ -55,12 +55,12 @@ struct RequestTarget: Equatable {
         return arguments
     }
 
-    /// Printable ASCII, but for what other readers take for something else.
+    /// Printable ASCII, except characters that other parsers read differently.
     private static func mayStandInTarget(_ byte: UInt8) -> Bool {
         (0x21...0x7E).contains(byte) && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "#")
     }
 
-    /// Whether a path is the only spelling of what it names.
+    /// Whether a path has no other spelling.
     private static func isCanonical(_ path: String) -> Bool {
         var previous: UInt8 = 0
         for byte in path.utf8 {
@@ -73,7 +73,7 @@ struct RequestTarget: Equatable {
         return true
     }
 
-    /// Text without its percent-encoding; nil if that is broken, hides a NUL, or is not UTF-8.
+    /// Decodes percent-encoding; nil if it is malformed, encodes a NUL, or is not UTF-8.
     private static func decoded(
         _ bytes: some Collection<UInt8>, plusIsSpace: Bool
     ) -> String? {

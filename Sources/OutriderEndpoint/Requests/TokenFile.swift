@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading the file with the token, for each request that needs it.
+// Reads the token file, for each request that needs it.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -13,7 +13,7 @@
 enum TokenFile {
     /// Its first bytes, enough for the longest token; nil if it cannot be read.
     static func read(_ path: String) -> [UInt8]? {
-        // Not blocking: the path could be a pipe that nobody writes to.
+        // Non-blocking: the path could be a pipe without a writer.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
