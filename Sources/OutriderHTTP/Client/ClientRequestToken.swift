@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// One outgoing request, from its first byte to the end of its answer.
+// One outgoing request, from its first byte to the end of its response.
 
 internal import OutriderMetrics
 internal import Synchronization
 
 /// A request that was sent.
 ///
-/// It ends exactly once, with the first call of ``finish(_:)`` or when the last reference to it
-/// goes. Thread-safe.
+/// It ends exactly once, with the first call of ``finish(_:)`` or when the last reference to it is
+/// released. Thread-safe.
 public final class ClientRequestToken: Sendable {
     /// How a request ended.
     public enum Outcome: Sendable {
-        /// Answered, with the status that was set.
+        /// A response arrived, with the status that was set.
         ///
-        /// A status from 400 on is an error for who asked, and stands in `error_type` too.
+        /// A status of 400 or above is an error for the client, and is also the value of
+        /// `error_type`.
         case completed
-        /// By an error: no connection, a timeout, an answer that broke off. A `CancellationError` counts as
-        /// ``cancelled``.
+        /// An error ended it: no connection, a timeout, an incomplete response. A
+        /// `CancellationError` counts as ``cancelled``.
         case failed(any Error)
-        /// Given up by the caller.
+        /// The caller gave up.
         case cancelled
     }
 
@@ -40,9 +41,9 @@ public final class ClientRequestToken: Sendable {
         end(error: ErrorKind.abandoned)
     }
 
-    /// Sets the status of the answer; what is not between 100 and 999 is none.
+    /// Sets the status of the response; a value outside 100 to 999 clears it.
     public func setStatus(_ code: Int) {
-        // ORDERING: relaxed; who hands the token on orders what was set before.
+        // ORDERING: relaxed; handing the token to another thread orders earlier writes.
         status.store((100...999).contains(code) ? code : 0, ordering: .relaxed)
     }
 
@@ -56,13 +57,13 @@ public final class ClientRequestToken: Sendable {
         }
     }
 
-    /// Ends it with an error that its framework has a word for; of those there should be few.
+    /// Ends it with an error name that its framework defines; there should be few such names.
     package func finish(errorType name: String) {
         end(error: recorder.errorTypes.number(named: name))
     }
 
     private func end(error: Int) {
-        // ORDERING: acquiring and releasing, so that whoever ends it sees what others set.
+        // ORDERING: acquiring and releasing, so that the thread that ends it sees what others set.
         if isEnded.exchange(true, ordering: .acquiringAndReleasing) { return }
         let status = status.load(ordering: .relaxed)
         let shown = error == ErrorKind.none && status >= 400 ? ErrorKind.status : error

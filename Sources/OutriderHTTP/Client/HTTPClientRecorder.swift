@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Outgoing requests, counted and timed by the server that they go to.
+// Counts and times outgoing requests by the server that receives them.
 //
-// By server and not by path: a client seldom knows the template of what it asks for, and paths
-// are without end.
+// By server and not by path, because a client seldom knows the template of its request, and the
+// number of paths is unbounded.
 
 public import OutriderMetrics
 internal import OutriderThreading
 internal import Synchronization
 
-/// Records the requests that a service sends: how long they took and how they ended, in
+/// Records the requests that a service sends: their duration and result, in
 /// `http_client_request_duration_seconds`.
 ///
 /// Thread-safe.
@@ -23,24 +23,25 @@ internal import Synchronization
 /// }
 /// ```
 public final class HTTPClientRecorder: Sendable {
-    /// What a recorder of outgoing requests records.
+    /// Configuration of a recorder of outgoing requests.
     public struct Configuration: Sendable {
-        /// Upper bounds of the buckets of durations, in seconds.
+        /// Upper bounds of the duration buckets, in seconds.
         public var buckets: Buckets = .default
-        /// Methods to tell apart beside the nine; the first six count.
+        /// Methods to distinguish in addition to the nine standard ones; only the first six are
+        /// used.
         public var additionalMethods: [String] = []
-        /// How many label sets, and how many peers, there may be.
+        /// The maximum number of label sets, and of peers.
         public var limit = SeriesLimit(count: 1_000)
-        /// As in ``HTTPRequestRecorder/Configuration/traceparent``.
+        /// The current trace, as in ``HTTPRequestRecorder/Configuration/traceparent``.
         public var traceparent: (@Sendable () -> String?)?
 
         /// The defaults.
         public init() {}
     }
 
-    /// A server that requests go to, looked up once.
+    /// A server that receives requests, looked up once.
     ///
-    /// Only of use to the recorder that gave it; another one looks it up anew.
+    /// It belongs to the recorder that returned it; another recorder looks it up again.
     public struct Peer: Sendable {
         let series: PeerSeries
     }
@@ -49,9 +50,9 @@ public final class HTTPClientRecorder: Sendable {
     final class PeerSeries: Sendable {
         let address: String
         let port: String
-        /// Nil for all those beyond the limit.
+        /// The port; nil for the overflow peer.
         let number: Int?
-        /// Which recorder it belongs to.
+        /// The recorder that it belongs to.
         let owner: UInt64
         let slots = SeriesSlots<Durations>()
 
@@ -113,12 +114,11 @@ public final class HTTPClientRecorder: Sendable {
         uptime = registry.uptime
     }
 
-    /// The server with this name or address and port; keep it where that is easy.
+    /// Returns the peer for a server name or address and a port; keep it where that is easy.
     ///
-    /// Beyond ``Configuration/limit`` peers, all others are `_OVERFLOW`, and so is a name of more than
-    /// 1,024 bytes: a host has 253 at most (RFC 1035, 2.3.4).
-    /// An IPv6 address may have brackets or not: `[::1]` and `::1` are one server, as are names in
-    /// lower and upper case.
+    /// Beyond ``Configuration/limit`` peers, all others become `_OVERFLOW`, and so does a name of
+    /// more than 1,024 bytes: a host name has at most 253 (RFC 1035, 2.3.4). An IPv6 address may
+    /// have brackets: `[::1]` and `::1` are the same server, as are names in lower and upper case.
     public func peer(_ address: String, port: Int) -> Peer {
         let address = HostAddress.label(address)
         let name = Name(address: address, port: port)
@@ -132,19 +132,20 @@ public final class HTTPClientRecorder: Sendable {
         return Peer(series: series)
     }
 
-    /// A request to `peer` is being sent.
+    /// Starts recording a request to `peer`.
     public func begin(method: String, to peer: Peer) -> ClientRequestToken {
         ClientRequestToken(self, method: methods.number(of: method), own(peer.series))
     }
 
-    /// A peer of this recorder, whoever made the one given.
+    /// The peer of this recorder for one that any recorder made.
     private func own(_ series: PeerSeries) -> PeerSeries {
         if series.owner == identity { return series }
         guard let port = series.number else { return overflow }
         return peer(series.address, port: port).series
     }
 
-    /// Records the request that `body` sends: its status if the token was told, else its error.
+    /// Records the request that `body` sends, with the status that it sets on the token or the
+    /// error that it throws.
     ///
     /// The time ends when `body` returns or throws. An error in a cancelled task, and any
     /// `CancellationError`, counts as `cancelled`.

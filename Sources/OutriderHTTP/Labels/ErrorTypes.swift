@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a request failed, as the label `error_type`: a known word, the status, or a Swift type.
+// Values of the label `error_type`: a known word, the status, or a Swift type.
 //
-// Types of errors come from code and not from clients, but generic ones can be many, so that their
-// number has a bound here too.
+// Error types come from code and not from clients, but generic types can be many, so their number
+// is limited here too.
 
 internal import OutriderProfile
 internal import OutriderThreading
 
-/// Why a request failed, by number.
+/// The indexes of the reasons why a request failed.
 enum ErrorKind {
-    /// It did not.
+    /// It did not fail.
     static let none = 0
-    /// The client went away or its task was cancelled.
+    /// The client disconnected, or the task was cancelled.
     static let clientDisconnect = 1
-    /// Nobody said how it ended.
+    /// The token was released without an outcome.
     static let abandoned = 2
-    /// An outgoing request was given up by its caller.
+    /// The caller gave up an outgoing request.
     static let cancelled = 3
-    /// The status says it.
+    /// The status is the reason.
     static let status = 4
-    /// A type of error beyond those that are told apart.
+    /// An error type beyond the limit.
     static let other = 5
-    /// The first number of a type.
+    /// The first index of an error type.
     static let firstType = 6
 }
 
-/// The types of errors that a recorder has seen; thread-safe.
+/// The error types that a recorder has seen; thread-safe.
 final class ErrorTypes: Sendable {
-    /// Types that are told apart.
+    /// Error types that are distinguished.
     static let limit = 64
-    /// Characters of a type's name.
+    /// Characters of a type's name that are kept.
     fileprivate static let nameLimit = 100
 
     private struct State: Sendable {
@@ -37,7 +37,7 @@ final class ErrorTypes: Sendable {
         var namedNumbers: [String: Int] = [:]
         var names: [String] = []
 
-        /// The number of a name that was not met before.
+        /// Adds a new name and returns its index; nil beyond the limit.
         mutating func add(_ name: String) -> Int? {
             guard names.count < ErrorTypes.limit else { return nil }
             names.append(String(name.prefix(ErrorTypes.nameLimit)))
@@ -47,7 +47,7 @@ final class ErrorTypes: Sendable {
 
     private let state = Guarded(State())
 
-    /// The number of an error's type.
+    /// The index of an error's type.
     func number(of error: any Error) -> Int {
         let type = type(of: error)
         return state.withLock { state in
@@ -60,7 +60,7 @@ final class ErrorTypes: Sendable {
         }
     }
 
-    /// The number of an error that a framework has a word for, beside its type.
+    /// The index of an error that a framework names, apart from its type.
     func number(named name: String) -> Int {
         state.withLock { state in
             if let number = state.namedNumbers[name] { return number }
@@ -70,7 +70,7 @@ final class ErrorTypes: Sendable {
         }
     }
 
-    /// The label value for a number.
+    /// The label value for an index.
     func label(_ number: Int, status: Int) -> String {
         switch number {
         case ErrorKind.none: ""

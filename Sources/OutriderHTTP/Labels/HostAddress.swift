@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The name or address of a server as a label: one text for each server, however it is written.
+// Server names and addresses as labels: one spelling for each server.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -11,11 +11,11 @@
 
 /// The name or address of a server.
 package enum HostAddress {
-    /// The text for a label.
+    /// The label value for a host.
     ///
-    /// Names are in lower case (RFC 9110, section 4.2.3), the path of a Unix socket is as it was. An IPv6
-    /// address has no brackets (RFC 3986, section 3.2.2), no zone, and the form that inet_ntop(3) gives it
-    /// (RFC 5952), which is the one of `network_peer_address`.
+    /// Names are lowercased (RFC 9110, section 4.2.3); the path of a Unix socket is unchanged. An
+    /// IPv6 address loses its brackets (RFC 3986, section 3.2.2) and its zone, and gets the
+    /// spelling of inet_ntop(3) (RFC 5952), as in `network_peer_address`.
     package static func label(_ host: String) -> String {
         if host.hasPrefix("/") { return host }
         var needsWork = false
@@ -36,7 +36,7 @@ package enum HostAddress {
         return canonical(String(address.prefix { $0 != "%" })) ?? name
     }
 
-    /// An IPv6 address as inet_ntop(3) writes it; nil if it is none.
+    /// An IPv6 address in the spelling of inet_ntop(3); nil for other text.
     private static func canonical(_ text: String) -> String? {
         // A C string ends at its first zero byte.
         if text.utf8.contains(0) { return nil }
@@ -44,7 +44,7 @@ package enum HostAddress {
         // SAFETY: the text ends with a zero byte, and AF_INET6 needs an in6_addr.
         guard unsafe inet_pton(AF_INET6, text, &address) == 1 else { return nil }
         var printed = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-        // SAFETY: the call writes so many bytes at most, and a zero byte at the end.
+        // SAFETY: the call writes at most that many bytes, with a zero byte at the end.
         let written = unsafe inet_ntop(AF_INET6, &address, &printed, socklen_t(printed.count))
         guard unsafe written != nil else { return nil }
         return String(

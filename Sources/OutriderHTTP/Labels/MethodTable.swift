@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Request methods as label values: a known few, and one word for everything else.
+// Request methods as label values: a known few, and `_OTHER` for all else.
 //
-// The method of a request is what its client says it is. A scanner that tries a thousand of them
-// must not make a thousand series.
+// The client chooses the method. A scanner that tries a thousand of them must not create a thousand
+// series.
 
-/// The methods that a recorder tells apart, by number.
+/// The methods that a recorder distinguishes, by index.
 struct MethodTable: Sendable {
-    /// Methods beyond the nine that a recorder may be told.
+    /// Additional methods beyond the nine standard ones.
     static let additionalLimit = 6
-    /// Numbers that a method can have: nine, one for the rest, and the additional ones.
+    /// The number of method indexes: nine, one for the rest, and the additional ones.
     static let count = 10 + additionalLimit
 
     private static let other = 9
@@ -28,7 +28,7 @@ struct MethodTable: Sendable {
         labels = Self.known + self.additional
     }
 
-    /// The number of a method; methods are case-sensitive (RFC 9110, section 9.1).
+    /// The index of a method; methods are case-sensitive (RFC 9110, section 9.1).
     func number(of method: String) -> Int {
         switch method {
         case "GET": 0
@@ -44,7 +44,7 @@ struct MethodTable: Sendable {
         }
     }
 
-    /// The label value for a number.
+    /// The label value for an index.
     func label(_ number: Int) -> String { labels[number] }
 
     private func numberBeyondKnown(_ method: String) -> Int {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The header by which a trace is carried from service to service.
+// The `traceparent` header, which carries a trace from service to service.
 //
-// It comes from outside, so it is read strictly: what is not exactly as the specification says gives
-// no exemplar. Nothing else depends on it.
+// It comes from outside, so it is parsed strictly: a value that violates the specification gives no
+// exemplar. Nothing else depends on it.
 
 package import OutriderMetrics
 
@@ -13,12 +13,12 @@ package struct Traceparent {
     let trace: String
     let span: String
 
-    /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`; nil for anything else, and
-    /// for a trace that is not sampled, since nobody could look it up.
+    /// Parses `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`; nil for anything else, and
+    /// for a trace that is not sampled, because it could not be looked up.
     package init?(_ text: String) {
-        // Most are not sampled, so that is looked at before anything is copied.
+        // Most traces are not sampled, so this check comes before any copy.
         guard Self.isSampled(text.utf8) else { return nil }
-        // 2 + 1 + 32 + 1 + 16 + 1 + 2; a later version may go on after another dash.
+        // 2 + 1 + 32 + 1 + 16 + 1 + 2; a later version may continue after another dash.
         let bytes = Array(text.utf8.prefix(56))
         guard bytes.count >= 55, bytes[2] == Self.dash, bytes[35] == Self.dash,
             bytes[52] == Self.dash, let version = Self.byte(bytes[0], bytes[1]), version != 0xFF,
@@ -30,7 +30,7 @@ package struct Traceparent {
         self.span = span
     }
 
-    /// What leads to the trace.
+    /// The exemplar that links to the trace.
     package var exemplar: Exemplar { .trace(trace, span: span) }
 
     /// Whether the lowest bit of the flags is set.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a request came: in the clear or encrypted.
+// The scheme of a request: plain or encrypted.
 
-/// The scheme of a request's URL, as the label `url_scheme` has it.
+/// The scheme of a request's URL, the value of the label `url_scheme`.
 public enum URLScheme: Int, CaseIterable, Sendable {
-    /// In the clear.
+    /// Unencrypted.
     case http
     /// Over TLS.
     case https

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one finished request is counted in: the instruments of one label set.
+// The instruments of one label set, which finished requests are counted in.
 
 internal import OutriderMetrics
 
-/// How long requests took; the one place that knows what kind of histogram that is.
+/// A histogram of request durations; the only type that depends on the kind of histogram.
 struct DurationSeries: Sendable {
     private let histogram: Histogram
 
@@ -11,7 +11,7 @@ struct DurationSeries: Sendable {
         self.histogram = histogram
     }
 
-    /// Counts one request, and offers an example of it; `uptime` is the clock's now.
+    /// Records one request and offers an exemplar; `uptime` is the clock's current value.
     func observe(_ seconds: Double, at uptime: UInt64, exemplar: () -> Exemplar?) {
         histogram.observe(seconds, at: uptime, exemplar: exemplar)
     }
@@ -20,7 +20,7 @@ struct DurationSeries: Sendable {
 /// The instruments of one label set of incoming requests.
 final class RequestSeries: Sendable {
     let duration: DurationSeries
-    /// Under the other naming, while both are wanted.
+    /// The duration under the second naming, if both are configured.
     let secondDuration: DurationSeries?
     let total: Counter?
     let requestSize: Histogram?

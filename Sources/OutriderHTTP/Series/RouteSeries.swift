@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// One route of a server as a recorder knows it.
+// A route of a recorder and its series.
 
 internal import Synchronization
 
-/// A route: what is done with its requests, and its series.
+/// A route: how its requests are recorded, and their series.
 final class RouteSeries: Sendable {
-    /// What is recorded of a route.
+    /// How the requests of a route are recorded.
     enum Treatment: Sendable {
-        /// Everything, to the last byte of the answer.
+        /// To the last byte of the response.
         case timed
-        /// Everything, to the head of the answer.
+        /// To the head of the response.
         case timedToHead
-        /// Nothing.
+        /// Not at all.
         case excluded
     }
 
     let template: String
     let treatment: Treatment
-    /// Which recorder it belongs to: tokens of another one must not keep it.
+    /// The recorder that it belongs to; tokens of other recorders must not keep it.
     let owner: UInt64
     let slots = SeriesSlots<RequestSeries>()
 
@@ -28,10 +28,10 @@ final class RouteSeries: Sendable {
     }
 }
 
-/// The route of a request, which may change while the request is under way.
+/// The route of a request, which may change while the request is in progress.
 ///
-/// It does not keep its routes: a recorder never lets go of one, and tokens keep their recorder.
-// SAFETY: marked safe since tokens only put routes of their own recorder here.
+/// It holds no reference: a recorder never releases a route, and tokens keep their recorder alive.
+// SAFETY: marked safe because tokens only store routes of their own recorder here.
 @safe struct CurrentRoute: ~Copyable, Sendable {
     private let reference: Atomic<Unmanaged<RouteSeries>>
 
@@ -39,9 +39,9 @@ final class RouteSeries: Sendable {
         unsafe reference = Atomic(Unmanaged.passUnretained(route))
     }
 
-    // ORDERING: relaxed; routes are made and published before a token can know them.
+    // ORDERING: relaxed; routes are published before a token can reach them.
 
-    /// The route now.
+    /// The current route.
     var value: RouteSeries {
         unsafe reference.load(ordering: .relaxed).takeUnretainedValue()
     }
@@ -52,7 +52,7 @@ final class RouteSeries: Sendable {
         unsafe reference.load(ordering: .relaxed)._withUnsafeGuaranteedRef(body)
     }
 
-    /// Makes it another one.
+    /// Sets the route.
     func set(_ route: RouteSeries) {
         unsafe reference.store(Unmanaged.passUnretained(route), ordering: .relaxed)
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes of a recorder, found by their templates.
+// The routes of a recorder, by template.
 //
-// Frameworks hand out the template of a matched route as a `String`, the same one at each request.
-// So it is looked up by what the sixteen bytes of the `String` itself are, before its text is
-// hashed: equal bytes mean equal text, as long as somebody keeps that `String` from being changed or
-// freed, which the table does for those it has noted.
+// Frameworks pass the template of a matched route as a `String`, the same one for each request. So
+// it is first looked up by the sixteen bytes of the `String` value, before its text is hashed.
+// Equal bytes mean equal text as long as that `String` is kept from being changed or freed, so the
+// table keeps those that it has seen.
 
 internal import OutriderMetrics
 internal import OutriderThreading
@@ -13,7 +13,7 @@ internal import Synchronization
 /// Routes by template; thread-safe.
 final class RouteTable: Sendable {
     private static let aliasCount = 256
-    /// Bytes that a template may have; a longer one is no template, and not kept.
+    /// The longest template in bytes; a longer text is not a template, and not kept.
     private static let longest = LabelLimits.standard.valueLength
 
     /// A `String` that was seen, and its route.
@@ -37,8 +37,9 @@ final class RouteTable: Sendable {
     private let overflow: RouteSeries
     private let make: @Sendable (String) -> RouteSeries
 
-    /// A table of at most `limit` routes beside those that are `known` from the start; `overflow`
-    /// stands for all beyond, and for templates of more than 1,024 bytes.
+    /// A table of at most `limit` routes in addition to those `known` from the start.
+    ///
+    /// `overflow` is the route of all others, and of templates of more than 1,024 bytes.
     init(
         limit: Int, known: [RouteSeries], overflow: RouteSeries,
         make: @escaping @Sendable (String) -> RouteSeries
@@ -50,7 +51,7 @@ final class RouteTable: Sendable {
         self.make = make
     }
 
-    /// The route with this template, made if there is none yet.
+    /// Returns the route with this template; creates it if need be.
     func route(_ template: String) -> RouteSeries {
         let identity = Self.identity(of: template)
         let place = Self.place(of: identity)
@@ -70,13 +71,12 @@ final class RouteTable: Sendable {
         return route
     }
 
-    /// A template as it stands in a label: an empty one is that of the root, and would be no label
-    /// at all.
+    /// The label value of a template: an empty one is the root's, and is shown as `/`.
     static func shown(_ template: String) -> String {
         template.isEmpty ? "/" : template
     }
 
-    /// What a `String` is made of: where its text lies, or the text itself if it is short.
+    /// The bytes of a `String` value: the address of its text, or the text itself if it is short.
     private static func identity(of text: String) -> (UInt64, UInt64) {
         // SAFETY: a `String` is sixteen bytes wherever a pointer is eight; they are only compared.
         unsafe unsafeBitCast(text, to: (UInt64, UInt64).self)

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The series of one route or peer, found by a number instead of by their labels.
+// The series of one route or peer, found by an integer key instead of by labels.
 //
-// A route has few: one for each method, status and error that it ever had. Sixteen slots hold them:
+// A route has few series: one for each method, status and error that occurred. Sixteen slots hold
+// them:
 //
 //     keys    claimed once, by compare-and-exchange, and never given back
 //     series  published once, after the key
 //
-// A reader compares numbers and takes the reference beside the one that fits: no lock, no string, no
-// allocation. What finds no slot is looked up by its labels each time, which is slower but right.
+// A reader compares integers and takes the reference of the matching slot: no lock, no string, no
+// allocation. A series without a slot is looked up by its labels each time, which is slower but
+// correct.
 
 internal import OutriderThreading
 internal import Synchronization
 
-/// What a finished request is counted under, packed: error (10) | status (10) | method (4) | scheme
-/// (1), and a bit that makes it differ from an empty slot.
+/// The packed key of a finished request: error (10) | status (10) | method (4) | scheme (1), and a
+/// bit that distinguishes it from an empty slot.
 struct SeriesKey: Equatable {
     let bits: UInt32
 
@@ -28,7 +30,7 @@ struct SeriesKey: Equatable {
     var status: Int { Int(bits >> 5 & 0x3FF) }
     var error: Int { Int(bits >> 15 & 0x3FF) }
 
-    /// The status as a label; empty if there was none.
+    /// The status as a label; empty if there is none.
     var statusLabel: String { status == 0 ? "" : String(status) }
 }
 
@@ -39,10 +41,10 @@ final class SeriesSlots<Series: AnyObject & Sendable>: Sendable {
     private let keys = InlineArray<16, Atomic<UInt32>> { _ in Atomic(0) }
     private let series = InlineArray<16, OnceReference<Series>> { _ in OnceReference() }
 
-    /// Calls `body` with the series for `key`, made by `make` if it is not here.
+    /// Calls `body` with the series for `key`, created by `make` if there is none.
     ///
-    /// `make` may be called by several threads for one key, and must then give what counts
-    /// into the same numbers. What it says is not to be kept is given out once only.
+    /// Several threads may call `make` for one key; all results must then record into the same
+    /// instruments. A result with `isKept` false is used only once.
     @inline(__always)
     func with(
         _ key: SeriesKey, make: () -> (series: Series, isKept: Bool), body: (Series) -> Void
@@ -50,7 +52,7 @@ final class SeriesSlots<Series: AnyObject & Sendable>: Sendable {
         let first = Self.start(key)
         for offset in 0..<Self.count {
             let place = (first + offset) % Self.count
-            // ORDERING: relaxed; the reference beside it is published by its own release store.
+            // ORDERING: relaxed; the slot's reference is published by its own release store.
             let found = keys[place].load(ordering: .relaxed)
             if found == key.bits {
                 if series[place].withObject(body) != nil { return }
@@ -65,8 +67,8 @@ final class SeriesSlots<Series: AnyObject & Sendable>: Sendable {
     private func keep(_ made: Series, for key: SeriesKey, from first: Int) -> Series {
         for offset in 0..<Self.count {
             let place = (first + offset) % Self.count
-            // ORDERING: relaxed, as above. Slots are never given back, so whoever loses one to the
-            // same key meets that key here and shares it.
+            // ORDERING: relaxed, as above. Slots are never given back, so a thread that loses one
+            // to the same key finds that key here and shares it.
             let (claimed, found) = keys[place].compareExchange(
                 expected: 0, desired: key.bits, ordering: .relaxed)
             if claimed || found == key.bits { return series[place].storeIfNil(made) }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Incoming requests, counted and timed by route: what every adapter to a framework sits on.
+// Counts and times incoming requests by route; the base of all framework adapters.
 //
 //     adapter → begin(method:) → RequestToken → setRoute, setStatus, … → finish, once
 //
-// A token counts into instruments that were resolved before. What a request costs is two looks at
-// the clock, one allocation for the token, and a few atomic additions.
+// A token records into instruments that are already resolved. A request costs two clock readings,
+// one allocation for the token, and a few atomic additions.
 
 public import OutriderMetrics
 internal import OutriderThreading
 internal import Synchronization
 
-/// Records the requests of a server: how many are in flight, how long they took, how they ended.
+/// Records the requests of a server: how many are in flight, their duration and their result.
 ///
-/// One for each server is enough, and two on one registry share their series. Thread-safe.
+/// One for each server is enough; two on one registry share their series. Thread-safe.
 ///
 /// ```swift
 /// let recorder = HTTPRequestRecorder()
@@ -22,23 +22,23 @@ internal import Synchronization
 /// token.finish()
 /// ```
 ///
-/// No client can make series: a method that is not known is `_OTHER`, a path that no route matched
-/// is `_UNMATCHED`, and past ``Configuration/limit`` label sets all others share one series whose
+/// Clients cannot create series: an unknown method is `_OTHER`, a path that matches no route is
+/// `_UNMATCHED`, and beyond ``Configuration/limit`` label sets all others share one series whose
 /// labels are `_OVERFLOW`.
 public final class HTTPRequestRecorder: Sendable {
     /// A route that was looked up once.
     ///
-    /// Only of use to the recorder that gave it; another one looks it up anew.
+    /// It belongs to the recorder that returned it; another recorder looks it up again.
     public struct Route: Sendable {
         let series: RouteSeries
 
-        /// The template that stands in `http_route`.
+        /// The template, the value of `http_route`.
         public var template: String { series.template }
     }
 
-    /// The route of what no route matched: `_UNMATCHED`.
+    /// The route of requests that match no route: `_UNMATCHED`.
     public let unmatched: Route
-    /// Whether the sizes of bodies are recorded, so that an adapter knows if it has to count.
+    /// Whether body sizes are recorded, so that an adapter has to count bytes.
     public let recordsBodySizes: Bool
     /// Whether the time to the first byte is recorded.
     public let recordsTimeToFirstByte: Bool
@@ -49,7 +49,7 @@ public final class HTTPRequestRecorder: Sendable {
     let traceparent: (@Sendable () -> String?)?
     let upgrades: UpgradeFamilies
     let log: DiagnosticLog
-    /// Recorders of one registry share their series.
+    /// The registry's identity: recorders of one registry share their series.
     package let registryIdentity: ObjectIdentifier
     private let methods: MethodTable
     private let routes: RouteTable
@@ -75,7 +75,7 @@ public final class HTTPRequestRecorder: Sendable {
         traceparent = configuration.traceparent
         unmatched = Route(series: RouteSeries("_UNMATCHED", .timed, owner: identity))
         let (excluded, streaming) = (configuration.excludedRoutes, configuration.streamingRoutes)
-        // Known from the start, so that they are what they are past the limit too.
+        // Known from the start, so that they keep their treatment beyond the limit.
         let special =
             excluded.map { RouteSeries(RouteTable.shown($0), .excluded, owner: identity) }
             + streaming.subtracting(excluded).map {
@@ -87,46 +87,46 @@ public final class HTTPRequestRecorder: Sendable {
         ) { RouteSeries($0, .timed, owner: identity) }
     }
 
-    /// The route with this template, such as `/orders/{id}`; keep it where that is easy.
+    /// Returns the route with this template, such as `/orders/{id}`; keep it where that is easy.
     ///
-    /// Give templates only and never paths: each is a series for good. An empty one is `/`. Beyond
+    /// Pass templates only, never paths: each is a permanent series. An empty one is `/`. Beyond
     /// ``Configuration/limit`` templates, not counting those that the configuration names, all
-    /// others are `_OVERFLOW`. Costs a few nanoseconds for a
-    /// `String` that is handed out again and again, a lock and a hash for one made anew.
+    /// others become `_OVERFLOW`. Costs a few nanoseconds for a `String` value that is passed
+    /// repeatedly, a lock and a hash for a new one.
     public func route(_ template: String) -> Route {
         Route(series: routes.route(template))
     }
 
-    /// A request began; its route is not known yet.
+    /// Starts recording a request whose route is not known yet.
     ///
     /// - Parameters:
-    ///   - method: As the client sent it.
-    ///   - scheme: How it came.
+    ///   - method: The method as the client sent it.
+    ///   - scheme: Whether the request was encrypted.
     public func begin(method: String, scheme: URLScheme = .http) -> RequestToken {
         RequestToken(self, method: methods.number(of: method), scheme, route: unmatched.series)
     }
 
-    /// A request to a known route began.
+    /// Starts recording a request to a known route.
     public func begin(
         method: String, scheme: URLScheme = .http, route: Route
     ) -> RequestToken {
         RequestToken(self, method: methods.number(of: method), scheme, route: own(route))
     }
 
-    /// Counts what came over a connection and was no request, in
+    /// Counts input that could not be parsed as an HTTP request, in
     /// `http_server_protocol_errors_total{reason}`.
     ///
-    /// A server sees those before there is a request that could be recorded.
+    /// A server detects these before there is a request to record.
     public func noteProtocolError(_ reason: ProtocolError) {
         families.protocolErrors.with(reason.rawValue).increment()
     }
 
-    /// A route of this recorder, whoever made the one given.
+    /// The route of this recorder for one that any recorder made.
     func own(_ route: Route) -> RouteSeries {
         route.series.owner == identity ? route.series : routes.route(route.template)
     }
 
-    /// A request with this method and scheme begins to be in flight.
+    /// Counts a request with this method and scheme as in flight.
     func enter(method: Int, _ scheme: URLScheme) {
         let place = method * URLScheme.count + scheme.rawValue
         if gauges[place].withObject({ $0.enter() }) != nil { return }
@@ -134,13 +134,13 @@ public final class HTTPRequestRecorder: Sendable {
         gauges[place].storeIfNil(made).enter()
     }
 
-    /// It is in flight no longer.
+    /// Ends counting it as in flight.
     func leave(method: Int, _ scheme: URLScheme) {
         let place = method * URLScheme.count + scheme.rawValue
         gauges[place].withObject { $0.leave() }
     }
 
-    /// Calls `body` with the series of a route that `key` says.
+    /// Calls `body` with the series of a route and a key.
     @inline(__always)
     func withSeries(
         of route: RouteSeries, _ key: SeriesKey, _ body: (RequestSeries) -> Void

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The request that a task is answering, so that an adapter that is there twice counts it once.
+// The request that a task is handling, so that duplicate adapters record it once.
 
 internal import OutriderMetrics
 
-/// A request that is being recorded further out in this task, or in one that started it.
+/// A request that an outer adapter records in this task, or in one that started it.
 package struct RecordedScope: Sendable {
     @TaskLocal package static var current: RecordedScope?
 
@@ -13,12 +13,12 @@ package struct RecordedScope: Sendable {
 }
 
 extension HTTPRequestRecorder {
-    /// The scope of a request that this recorder records; nil if it is recorded already, which logs a
-    /// warning once.
+    /// The scope of a request that this recorder records; nil, with a warning logged once, if it is
+    /// already recorded.
     ///
-    /// A recorder of the same registry counts, since it has the same series. Method and path distinguish the
-    /// request from one that its handler sends to the same server within the process. Costs a look at
-    /// the task's local values.
+    /// Recorders of the same registry share series, so they count as the same one. Method and path
+    /// distinguish the request from one that its handler sends to the same server within the
+    /// process. Costs one lookup of a task-local value.
     ///
     /// - Parameters:
     ///   - method: The request's method.
@@ -34,7 +34,7 @@ extension HTTPRequestRecorder {
         return RecordedScope(registry: registryIdentity, method: method, path: path)
     }
 
-    /// Logs once that an adapter is there twice, and that each request counts once all the same.
+    /// Logs once that an adapter is installed twice, and that each request still counts once.
     package func warnOfSecond(_ adapter: String) {
         log.sayOnce(
             .warning,

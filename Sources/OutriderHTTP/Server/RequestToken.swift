@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// One incoming request, from its head to the last byte of its answer.
+// One incoming request, from its head to the last byte of its response.
 //
 //     state   bit 0: ended   bit 1: counted in the gauge of requests in flight   bit 2: head sent
 //
-// A request ends once: whoever sets bit 0 first records it. Streams, timeouts, closed channels and
-// `deinit` may all try.
+// A request ends once: the first caller that sets bit 0 records it. Streams, timeouts, closed
+// channels and `deinit` may all try.
 
 internal import OutriderMetrics
 internal import OutriderThreading
 internal import Synchronization
 
-/// A request being answered.
+/// An incoming request in progress.
 ///
-/// It ends exactly once, with the first call of ``finish(_:traceparent:)`` or
-/// ``upgrade(to:)``, or when the last reference to it goes; whatever comes after that is ignored.
-/// Thread-safe; its methods take a few nanoseconds, but for those that end it, that look up a route
-/// by its template, or that ask for a trace.
+/// It ends exactly once, with the first call of ``finish(_:traceparent:)`` or ``upgrade(to:)``, or
+/// when the last reference to it is released; later calls are ignored. Thread-safe. Its methods
+/// take a few nanoseconds, except those that end it, look up a route by its template, or capture a
+/// trace.
 public final class RequestToken: Sendable {
     /// How a request ended.
     public enum Outcome: Sendable {
-        /// Answered to the last byte, with the status that was set, or 200.
+        /// The response was sent to the last byte, with the status that was set, or 200.
         case completed
-        /// By an error that was thrown; without a status that was set, it counts as 500.
+        /// An error was thrown; if no status was set, it counts as 500.
         case failed(any Error)
-        /// The client went away, or the task was cancelled.
+        /// The client disconnected, or the task was cancelled.
         ///
-        /// Before the head of the answer was sent it counts as 499. After that the status stays,
-        /// and it counts in `http_server_aborted_requests_total`.
+        /// Before the head of the response it counts as 499. After that, the status stays, and the
+        /// request counts in `http_server_aborted_requests_total`.
         case clientDisconnected
     }
 
-    /// What ended it.
+    /// How it ended.
     private enum Ending {
         case finished(Outcome)
         case unsent(any Error)
         case upgraded
         case abandoned
 
-        /// Whether the answer was not cut off.
+        /// Whether the response is complete.
         var isComplete: Bool {
             switch self {
             case .finished(.completed), .upgraded: true
@@ -45,7 +45,7 @@ public final class RequestToken: Sendable {
             }
         }
 
-        /// Whether the client left, as far as can be told.
+        /// Whether the client left, as far as is known.
         var isByClient: Bool {
             switch self {
             case .finished(.clientDisconnected), .abandoned: true
@@ -72,8 +72,8 @@ public final class RequestToken: Sendable {
     private let headTime = Atomic<UInt64>(0)
     private let trace = OnceReference<CapturedTrace>()
 
-    // ORDERING: relaxed for all but the end. What one thread set before it handed the token to
-    // another one is ordered by the handing over.
+    // ORDERING: relaxed except at the end. Handing the token to another thread orders earlier
+    // writes.
 
     private final class CapturedTrace: Sendable {
         let traceparent: String
@@ -100,16 +100,16 @@ public final class RequestToken: Sendable {
         end(.abandoned, traceparent: { nil })
     }
 
-    // MARK: - What becomes known
+    // MARK: - Properties of the request and response
 
     /// Sets the route, once it is known.
     ///
-    /// One that is excluded leaves the requests in flight at once.
+    /// If the route is excluded, the request stops counting as in flight at once.
     public func setRoute(_ route: HTTPRequestRecorder.Route) {
         set(recorder.own(route))
     }
 
-    /// Sets the route by its template; nil for what no route matched.
+    /// Sets the route by its template; nil if the request matched no route.
     public func setRoute(template: String?) {
         set(template.map { recorder.route($0).series } ?? recorder.unmatched.series)
     }
@@ -121,24 +121,24 @@ public final class RequestToken: Sendable {
         if old & State.isInFlight != 0 { leave() }
     }
 
-    /// Sets the status of the answer; one that is not between 100 and 999 counts as 500.
+    /// Sets the status of the response; a value outside 100 to 999 counts as 500.
     ///
-    /// Ignored once the head was sent: that is what the client has.
+    /// Ignored once the head was sent, because the client has that status.
     public func setStatus(_ code: Int) {
         guard state.load(ordering: .relaxed) & State.headSent == 0 else { return }
         status.store((100...999).contains(code) ? UInt16(code) : 500, ordering: .relaxed)
     }
 
-    /// The head of the answer has been sent, with this status.
+    /// Records that the head of the response has been sent, with this status.
     ///
-    /// Only the first one counts. Those before it, which are 1xx but for 101, are ignored.
+    /// Only the first one counts. Informational heads (1xx except 101) are ignored.
     public func noteHead(status code: Int) {
         if (100..<200).contains(code), code != 101 { return }
         setStatus(code)
-        // ORDERING: releasing, so that who sees the bit at the end sees the status too.
+        // ORDERING: releasing, so that the thread that ends it sees the status with the bit.
         state.bitwiseOr(State.headSent, ordering: .releasing)
         if recorder.recordsTimeToFirstByte || route.value.treatment == .timedToHead {
-            // Only the first counts; it is taken as 1 at least, since 0 is none.
+            // Only the first call counts; the time is at least 1, because 0 means none.
             _ = headTime.compareExchange(
                 expected: 0, desired: max(1, recorder.uptime.nanoseconds), ordering: .relaxed)
         }
@@ -149,12 +149,12 @@ public final class RequestToken: Sendable {
         requestBytes.wrappingAdd(max(0, count), ordering: .relaxed)
     }
 
-    /// Counts bytes of the answer's body that were written.
+    /// Counts bytes of the response's body that were written.
     public func addResponseBytes(_ count: Int) {
         responseBytes.wrappingAdd(max(0, count), ordering: .relaxed)
     }
 
-    /// Remembers the trace that runs now, for a request that will be finished outside of it.
+    /// Captures the current trace, for a request that will be finished outside of it.
     ///
     /// Does nothing without ``HTTPRequestRecorder/Configuration/traceparent``.
     public func captureTrace() {
@@ -162,14 +162,14 @@ public final class RequestToken: Sendable {
         _ = trace.storeIfNil(CapturedTrace(traceparent))
     }
 
-    // MARK: - The end
+    // MARK: - Ending
 
-    /// Ends it; only the first call counts.
+    /// Ends the request; only the first call counts.
     ///
     /// - Parameters:
     ///   - outcome: How it ended.
-    ///   - traceparent: The header of the request, for an exemplar. Looked at only if one is
-    ///     wanted: not within a second of the bucket's last. Anything but a valid `traceparent`
+    ///   - traceparent: The request's header, for an exemplar. Evaluated only if an exemplar is
+    ///     needed: not within a second of the bucket's last one. Anything but a valid `traceparent`
     ///     (W3C Trace Context) of a sampled trace is ignored.
     public func finish(
         _ outcome: Outcome = .completed, traceparent: @autoclosure () -> String? = nil
@@ -177,10 +177,10 @@ public final class RequestToken: Sendable {
         end(.finished(outcome), traceparent: traceparent)
     }
 
-    /// Ends it with an error of the service that kept its answer from being sent, such as a header field
-    /// that is not valid.
+    /// Ends it with an error of the service that kept its response from being sent, such as an
+    /// invalid header field.
     ///
-    /// It has no status, whatever was set or noted, since the client got none.
+    /// It has no status, whatever was set or noted, because the client received none.
     package func finishUnsent(
         _ error: any Error, traceparent: @autoclosure () -> String? = nil
     ) {
@@ -189,13 +189,14 @@ public final class RequestToken: Sendable {
         end(.unsent(error), traceparent: traceparent)
     }
 
-    /// Ends it as a handshake with status 101, and counts the connection that it has become.
+    /// Ends the request as a handshake with status 101, and counts the connection that it has
+    /// become.
     ///
-    /// Hours of WebSocket do not belong among the durations of requests.
+    /// The hours of a WebSocket must not count as the duration of a request.
     ///
-    /// - Parameter protocolName: Such as `websocket`, `h2c`; any other is `_OTHER`.
-    /// - Returns: The connection: call its ``UpgradedConnection/end()``, or let go of it. It is not
-    ///   counted if the request had ended before or if its route is excluded.
+    /// - Parameter protocolName: `websocket` or `h2c`; any other is `_OTHER`.
+    /// - Returns: The connection: call its ``UpgradedConnection/end()``, or release it. It is not
+    ///   counted if the request had already ended or if its route is excluded.
     public func upgrade(to protocolName: String) -> UpgradedConnection {
         let isOurs = end(.upgraded, traceparent: { nil })
         let route = route.value
@@ -204,7 +205,7 @@ public final class RequestToken: Sendable {
             recorder.upgrades, protocolName, route: route.template, uptime: recorder.uptime)
     }
 
-    /// Ends it without a record: it turned out that somebody else answers the request.
+    /// Ends it without a record, because other code turns out to handle the request.
     package func discard() {
         _ = claimEnd()
     }
@@ -213,18 +214,18 @@ public final class RequestToken: Sendable {
         recorder.leave(method: Int(method), scheme)
     }
 
-    /// Makes it ended and no longer in flight; returns the state before, or nil if it had ended.
+    /// Marks it ended and no longer in flight; returns the previous state, or nil if it had ended.
     private func claimEnd() -> UInt8? {
-        // ORDERING: acquiring and releasing, so that whoever ends it sees what others set.
+        // ORDERING: acquiring and releasing, so that the thread that ends it sees what others set.
         let old = state.bitwiseOr(State.ended, ordering: .acquiringAndReleasing).oldValue
         guard old & State.ended == 0 else { return nil }
-        // Not `old`: the route may have been excluded in between.
+        // Not `old`: the route may have been excluded since.
         let inFlight = state.bitwiseAnd(~State.isInFlight, ordering: .relaxed).oldValue
         if inFlight & State.isInFlight != 0 { leave() }
         return old
     }
 
-    /// Ends it and tells whether it had not ended before.
+    /// Ends it; returns whether it had not ended before.
     @discardableResult
     private func end(_ ending: Ending, traceparent: () -> String?) -> Bool {
         guard let old = claimEnd() else { return false }
@@ -233,7 +234,7 @@ public final class RequestToken: Sendable {
             switch route.treatment {
             case .excluded: break
             case .timedToHead where headSent && ending.isByClient:
-                // Whoever listens to a stream leaves when it likes.
+                // The client of a stream leaves at any time.
                 record(in: route, .finished(.completed), headSent: true, traceparent)
             case .timed, .timedToHead:
                 record(in: route, ending, headSent: headSent, traceparent)
@@ -265,7 +266,7 @@ public final class RequestToken: Sendable {
         series.duration.observe(time, at: now) { exemplar(traceparent) }
         series.secondDuration?.observe(time, at: now) { exemplar(traceparent) }
         series.total?.increment()
-        // Nonsense may have wrapped them around; a sum must not go down for it.
+        // Invalid counts may have overflowed them; a sum must not decrease.
         series.requestSize?.observe(Double(max(0, requestBytes.load(ordering: .relaxed))))
         series.responseSize?.observe(Double(max(0, responseBytes.load(ordering: .relaxed))))
         if head != 0 { series.firstByte?.observe(seconds(to: head)) }
@@ -273,8 +274,8 @@ public final class RequestToken: Sendable {
 
     /// The status and the error to count under.
     ///
-    /// An answer below 500 is no error, unless it was cut off; one that never began has what the
-    /// client did not wait for as its status.
+    /// A response below 500 is not an error, unless it was cut off. One that never began counts as
+    /// 499, for a client that did not wait.
     private func verdict(_ ending: Ending, headSent: Bool) -> (status: Int, error: Int) {
         let known = Int(status.load(ordering: .relaxed))
         switch ending {

@@ -27,7 +27,7 @@ final class InFlight: Sendable {
     }
 }
 
-/// The families that a recorder fills.
+/// The families that a recorder records into.
 struct ServerFamilies: Sendable {
     let aborted: Family<Counter>
     let protocolErrors: Family<Counter>
@@ -113,7 +113,7 @@ struct ServerFamilies: Sendable {
         InFlight(active?.with(method, scheme.label), inFlight)
     }
 
-    /// The instruments for one label set, and whether they are its own or those of the overflow.
+    /// The instruments for one label set, and whether they are its own rather than the overflow's.
     func series(
         method: String, scheme: URLScheme, route: String, status: String, error: String
     ) -> (series: RequestSeries, isKept: Bool) {

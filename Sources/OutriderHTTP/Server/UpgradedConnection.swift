@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a request became that was no request any more: a WebSocket, mostly.
+// Connections that requests were upgraded to, mostly WebSockets.
 
 internal import OutriderMetrics
 internal import Synchronization
 
-/// The families of upgraded connections, registered when there is the first one.
+/// The families of upgraded connections, registered with the first of them.
 final class UpgradeFamilies: Sendable {
-    /// One second to more than a day.
+    /// From one second to one day.
     private static let buckets: Buckets = [1, 10, 60, 600, 3_600, 21_600, 86_400]
     private static let labels = ["http_route", "network_protocol_name"]
 
@@ -37,13 +37,13 @@ final class UpgradeFamilies: Sendable {
 
 /// A connection that a request was upgraded to.
 ///
-/// Counted in `http_server_upgraded_connections{http_route,network_protocol_name}` until
-/// ``end()`` or until the last reference to it goes; then its life counts in
+/// It counts in `http_server_upgraded_connections{http_route,network_protocol_name}` until
+/// ``end()`` or until its last reference is released; its duration then counts in
 /// `http_server_upgraded_connection_duration_seconds`. Thread-safe.
 public final class UpgradedConnection: Sendable {
     private static let protocols: Set<String> = ["websocket", "h2c"]
 
-    /// What it counts in; nil if it is not counted.
+    /// The instruments; nil if it is not counted.
     private struct Counting: Sendable {
         let connections: Gauge
         let durations: Histogram
@@ -57,7 +57,7 @@ public final class UpgradedConnection: Sendable {
     init(
         _ families: UpgradeFamilies, _ protocolName: String, route: String, uptime: UptimeReader
     ) {
-        // The name comes from the client.
+        // The client chooses the name.
         let name = protocolName.lowercased()
         let known = Self.protocols.contains(name) ? name : "_OTHER"
         let connections = families.connections(route, known)
@@ -67,7 +67,7 @@ public final class UpgradedConnection: Sendable {
             start: uptime.nanoseconds)
     }
 
-    /// One that is not counted.
+    /// A connection that is not counted.
     init() {
         counting = nil
     }
@@ -76,7 +76,7 @@ public final class UpgradedConnection: Sendable {
         end()
     }
 
-    /// The connection has ended; only the first call counts.
+    /// Ends the connection; only the first call counts.
     public func end() {
         // ORDERING: relaxed; the flag guards no memory.
         if isEnded.exchange(true, ordering: .relaxed) { return }
