@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `import OutriderAsyncHTTPClient` is all that a file that sends requests writes.
+// Reexports OutriderHTTP, so that `import OutriderAsyncHTTPClient` is enough.
 
 #if AsyncHTTPClient
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connections of a client: its pool, as far as it can be seen.
+// The connections of a client's pool, as far as they are visible.
 //
-// AsyncHTTPClient tells nothing of its pool; that is not public. But it hands each new connection to its
-// configuration, and a connection can be watched: a handler behind the codec sees requests and answers pass.
-// Who waits for a connection cannot be seen from outside.
+// AsyncHTTPClient's pool is not public. But its configuration is called for each new connection,
+// which can then be observed: a handler behind the codec sees requests and responses. Requests that
+// wait for a connection cannot be seen from outside.
 
 #if AsyncHTTPClient
     public import AsyncHTTPClient
@@ -21,16 +21,17 @@
         /// let client = HTTPClient(configuration: configuration)
         /// ```
         ///
-        /// `http_client_open_connections`, by `http_connection_state` (`active` while a request has no
-        /// answer, else `idle`) and by `network_peer_address`; `http_client_connection_duration_seconds`
-        /// of those that closed. A connection of HTTP/2 is active as long as it is open: its streams
-        /// share it. Uses the configuration's initializers for connections; one that is set already is
-        /// called first. Called again for the same registry, it changes nothing: each connection counts once.
-        /// Costs a handler for each connection.
+        /// Records `http_client_open_connections`, by `http_connection_state` (`active` while a
+        /// request has no response, else `idle`) and by `network_peer_address`, and
+        /// `http_client_connection_duration_seconds` of closed connections. An HTTP/2 connection is
+        /// active as long as it is open, because its streams share it. This uses the
+        /// configuration's connection initializers; an existing one is called first. A second call
+        /// for the same registry changes nothing: each connection counts once. Costs one handler
+        /// for each connection.
         public mutating func recordConnections(
             registry: Registry = .shared, limit: SeriesLimit = SeriesLimit(count: 1_000)
         ) {
-            // Made first: what registers may log, which must not happen under the registry's lock.
+            // Created first: registering may log, which must not happen under the registry's lock.
             let families = ConnectionFamilies(registry, limit: limit)
             let (connections, _) = registry.attachment(named: "http_client_connections") {
                 families
@@ -57,11 +58,11 @@
         }
     }
 
-    /// The metrics of the connections of a registry; thread-safe.
+    /// The connection metrics of a registry; thread-safe.
     private final class ConnectionFamilies: Sendable {
         private let open: Family<Gauge>
         private let durations: Histogram
-        /// Open connections that are counted, so that none is counted twice.
+        /// Open connections that are counted, so that each counts once.
         private let known = Guarded<Set<ObjectIdentifier>>([])
 
         init(_ registry: Registry, limit: SeriesLimit) {
@@ -73,10 +74,10 @@
                 help: "How long connections were open, of those that are closed.")
         }
 
-        /// Counts a connection that can be idle; on its event loop.
+        /// Counts a connection that can be idle; called on its event loop.
         ///
-        /// One that is put together otherwise than we know is counted as active: what only looks on must not
-        /// end a connection.
+        /// A connection with an unknown pipeline counts as active: an observer must not end a
+        /// connection.
         func watch(_ channel: any Channel) {
             guard isNew(channel) else { return }
             let pipeline = channel.pipeline.syncOperations
@@ -95,7 +96,7 @@
             }
         }
 
-        /// Counts a connection whose streams are not looked at.
+        /// Counts a connection whose streams are not observed.
         func countOnce(_ channel: any Channel) {
             if isNew(channel) { count(channel) }
         }
@@ -132,7 +133,7 @@
         }
     }
 
-    /// Sees whether a connection has a request without an answer; belongs to the event loop.
+    /// Observes whether a connection has a request without a response; belongs to the event loop.
     private final class ConnectionHandler: ChannelDuplexHandler {
         typealias InboundIn = HTTPClientResponsePart
         typealias InboundOut = HTTPClientResponsePart
@@ -141,7 +142,7 @@
 
         private let idle: Gauge
         private let active: Gauge
-        /// The one that the connection counts in.
+        /// The gauge that the connection counts in.
         private(set) var current: Gauge
 
         init(idle: Gauge, active: Gauge) {

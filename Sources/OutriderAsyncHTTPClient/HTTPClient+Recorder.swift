@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that go out through AsyncHTTPClient.
+// Recording of requests that AsyncHTTPClient sends.
 
 #if AsyncHTTPClient
     public import AsyncHTTPClient
@@ -9,24 +9,25 @@
     internal import OutriderThreading
 
     extension HTTPClient {
-        /// Sends `request` and records it, until the head of its answer is there.
+        /// Sends `request` and records it until the head of its response arrives.
         ///
         /// ```swift
         /// let outgoing = HTTPClientRecorder()
         /// let answer = try await client.execute(request, timeout: .seconds(1), recorder: outgoing)
         /// ```
         ///
-        /// In `http_client_request_duration_seconds`, by the server in the request's URL and never by its
-        /// path; a redirect belongs to the request that met it. Throws what the client throws, which
-        /// `error_type` names: `deadlineExceeded`, `connectTimeout`. A server that closes or resets the
-        /// connection is `remoteConnectionClosed`, and an error in a cancelled task `cancelled`.
+        /// Recorded in `http_client_request_duration_seconds`, by the server in the request's URL
+        /// and never by its path; a redirect belongs to the original request. Throws the client's
+        /// errors, which `error_type` names: `deadlineExceeded`, `connectTimeout`. A server that
+        /// closes or resets the connection is `remoteConnectionClosed`, and an error in a cancelled
+        /// task is `cancelled`.
         public func execute(
             _ request: HTTPClientRequest, timeout: TimeAmount, recorder: HTTPClientRecorder
         ) async throws -> HTTPClientResponse {
             try await execute(request, timeout: timeout, recorder: recorder) { $0 }
         }
 
-        /// Sends `request` and records it, until `read` has made of its answer what is needed.
+        /// Sends `request` and records it until `read` has processed its response.
         ///
         /// ```swift
         /// let stock = try await client.execute(request, timeout: .seconds(1), recorder: outgoing) {
@@ -34,7 +35,7 @@
         /// }
         /// ```
         ///
-        /// So the time has the body in it, and a body that breaks off is an error.
+        /// So the time includes the body, and an incomplete body is an error.
         nonisolated(nonsending)
             public func execute<Result>(
                 _ request: HTTPClientRequest, timeout: TimeAmount, recorder: HTTPClientRecorder,
@@ -56,7 +57,7 @@
             }
         }
 
-        /// Sends `request` and records it, until its answer is complete.
+        /// Sends `request` and records it until its response is complete.
         public func execute(
             request: Request, deadline: NIODeadline? = nil, recorder: HTTPClientRecorder
         ) -> EventLoopFuture<Response> {
@@ -82,7 +83,7 @@
     }
 
     extension ClientRequestToken {
-        /// Ends it with what the client threw.
+        /// Ends it with an error of the client.
         fileprivate func finish(throwing error: any Error) {
             switch error {
             case _ where isCancellation(error): finish(.cancelled)
@@ -94,10 +95,11 @@
             }
         }
 
-        /// Whether the server ended the connection: by a FIN in its response, or by a reset at any time.
+        /// Whether the server ended the connection: by a FIN in its response, or by a reset at any
+        /// time.
         private static func isEndOfConnection(_ error: any Error) -> Bool {
             switch error {
-            // Not a server that could not be reached in the first place.
+            // Excludes servers that could not be reached at all.
             case let error as IOError: Disconnection.isClosing(byErrno: error.errnoCode)
             case let error as ChannelError:
                 switch error {
@@ -109,7 +111,7 @@
             }
         }
 
-        /// `deadlineExceeded`, without what an error says of this one request.
+        /// The name of an error, such as `deadlineExceeded`, without the details of the request.
         private static func word(for error: HTTPClientError) -> String {
             let text = String(describing: error)
             let name = text.split(separator: ".").last { !$0.isEmpty } ?? "HTTPClientError"

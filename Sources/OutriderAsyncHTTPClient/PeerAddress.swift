@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a request goes: the authority of its URL, as a label.
+// The server of a request, from the authority of its URL, as labels.
 
 #if AsyncHTTPClient
     internal import OutriderHTTP
 
     /// The server in a URL.
     ///
-    /// Source: RFC 3986, section 3.2. What is no URL of a server has an empty address.
+    /// Source: RFC 3986, section 3.2. Text that is not the URL of a server has an empty address.
     package struct PeerAddress: Equatable {
-        /// Its name in lower case, its address without brackets, the path of a socket, or nothing.
+        /// The name in lower case, the address without brackets, or the path of a socket; may be
+        /// empty.
         package let address: String
-        /// Its port, or the scheme's; 0 for a socket.
+        /// The port, or the scheme's default; 0 for a socket.
         package let port: Int
 
         package init(_ url: String) {
@@ -24,7 +25,7 @@
             self.init(server.isEmpty ? authority : server, scheme: name)
         }
 
-        /// A host that its client has found in a URL, and its port.
+        /// A host and port that its client parsed from a URL.
         package init(host: String, port: Int) {
             self.init(address: HostAddress.label(host), port: port)
         }
@@ -40,7 +41,7 @@
                 return
             }
             let standard = scheme == "https" ? 443 : 80
-            // The colons of an address in brackets are its own.
+            // Skips the colons of an address in brackets.
             let end = server.lastIndex(of: "]") ?? server.startIndex
             guard let colon = server[end...].firstIndex(of: ":") else {
                 self.init(host: String(server), port: standard)

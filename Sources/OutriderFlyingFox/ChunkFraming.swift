@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes the framing of chunks off a body (RFC 9112 §7.1).
+// Removes the chunk framing of a body (RFC 9112 §7.1).
 //
-// It was put on in this process a moment ago, so there are no extensions and no trailers. A body
-// that does not begin like a chunk was never framed and passes as it is.
+// The framing was added in this process, so it has no extensions or trailers. A body that does not
+// begin with a chunk was never framed and passes unchanged.
 
 #if FlyingFox
 
     package import Foundation
 
-    /// What is left of a chunked body without its framing; fed piece by piece, however it is cut.
+    /// Decodes a chunked body, piece by piece; the pieces may be cut anywhere.
     package struct ChunkFraming {
-        /// The body is not framed as it began to be.
+        /// The body starts with valid framing and then breaks it.
         package struct Malformed: Error {}
 
         private enum Place {
             /// In the line with the size of the next chunk.
             case size(Int, digits: Int, isLineEnding: Bool)
-            /// So many bytes of a chunk are still to come.
+            /// In a chunk's payload, with this many bytes left.
             case payload(Int)
-            /// So many bytes of the line end after a chunk are still to come.
+            /// In the line end after a chunk, with this many bytes left.
             case lineEnd(Int)
             /// After the chunk of size zero.
             case end
@@ -29,15 +29,15 @@
         private var place = Place.size(0, digits: 0, isLineEnding: false)
         private var isFirst = true
 
-        /// Before the first piece.
+        /// A decoder before the first piece.
         package init() {}
 
-        /// Whether the last chunk has come.
+        /// Whether the last chunk has been decoded.
         package var isAtEnd: Bool {
             if case .end = place { true } else { false }
         }
 
-        /// The payload in the next piece of the body; empty if there is none in it.
+        /// Returns the payload in the next piece of the body; may be empty.
         package mutating func decode(_ piece: Data) throws(Malformed) -> Data {
             do throws(Malformed) {
                 let payload = try strip(piece)
@@ -61,7 +61,7 @@
                     place = try Self.afterSize(byte, size, digits, isLineEnding)
                 case .payload(let left):
                     let part = rest.prefix(left)
-                    // The usual case: the chunk is all there is, and nothing is copied.
+                    // The usual case: the payload is a single chunk, and is not copied.
                     payload = payload.isEmpty ? part : payload + part
                     rest = rest.dropFirst(part.count)
                     place = part.count == left ? .lineEnd(2) : .payload(left - part.count)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors by which FlyingFox's connections end, and whether they can be those of a request.
+// Errors by which FlyingFox's connections end, and whether they can come from the request's own
+// connection.
 
 #if FlyingFox
 
@@ -8,7 +9,7 @@
     internal import OutriderHTTP
 
     extension Disconnection {
-        /// Whether reading from a socket, or writing to it, fails with this error because its other end
+        /// Whether reading from a socket, or writing to it, fails with this error because the peer
         /// has left.
         static func isMeant(by error: any Error) -> Bool {
             switch error as? SocketError {
@@ -22,8 +23,8 @@
     extension HTTPRequest {
         /// Whether the client may still have been sending when an error was thrown.
         ///
-        /// Only a handler that reads the body gets the error of the request's own connection. If there is no
-        /// body, such an error is that of a connection to another service.
+        /// Only a handler that reads the body gets an error of the request's own connection.
+        /// Without a body, such an error comes from a connection to another service.
         var mayHaveBody: Bool { bodySequence.count != 0 }
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `import OutriderFlyingFox` is all that a file with routes writes.
+// Reexports OutriderHTTP, so that `import OutriderFlyingFox` is enough.
 
 #if FlyingFox
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of an answer that takes its time, followed to its last byte.
+// Large or streamed response bodies, recorded until their last byte.
 //
-// FlyingFox writes each piece to the socket before it asks for the next one. So a request has ended
-// when it asks and there is no more, and it was cut off when it lets go before that.
+// FlyingFox writes each piece to the socket before it requests the next one. So a request has ended
+// when there is no next piece, and was cut off when FlyingFox releases the body before that.
 
 #if FlyingFox
 
@@ -12,10 +12,10 @@
     internal import OutriderHTTP
 
     extension HTTPBodySequence {
-        /// The same body, watched.
+        /// The same body, observed by `watch`.
         ///
-        /// A body without a size has its chunks framed already when a handler returns it, and is
-        /// framed once more on its way out; so the first framing is taken off.
+        /// A body without a size already has chunk framing when a handler returns it, and is framed
+        /// again when it is sent; so the first framing is removed.
         func recorded(by watch: BodyWatch) -> HTTPBodySequence {
             let body = RecordedBody(base: self, isChunked: count == nil, watch: watch)
             guard let count else {
@@ -26,11 +26,11 @@
         }
     }
 
-    /// The bytes of a body, in the pieces in which it comes.
+    /// The bytes of a body, in their original pieces.
     struct RecordedBody: AsyncBufferedSequence {
         typealias Element = UInt8
 
-        /// No piece that is usual is larger, so that each one is handed on as it came.
+        /// Larger than any usual piece, so that each piece is passed on whole.
         static let largestPiece = 1 << 20
 
         let base: HTTPBodySequence
@@ -38,7 +38,7 @@
         let watch: BodyWatch
 
         func makeAsyncIterator() -> Iterator {
-            // The head has been written when the body is asked for.
+            // The body is requested after the head has been written.
             watch.noteHead()
             return Iterator(
                 base: base.makeAsyncIterator(), framing: isChunked ? ChunkFraming() : nil,
@@ -90,14 +90,15 @@
         }
     }
 
-    /// Ends a request when its body ends, or when nobody sends it any more.
+    /// Ends a request when its body ends or is released.
     final class BodyWatch: Sendable {
         private let token: RequestToken
         private let status: Int
         private let headers: HTTPHeaders
         private let readsBody: Bool
 
-        /// - Parameter readsBody: Whether the body may be made of the request's own, as an echo is.
+        /// - Parameter readsBody: Whether the body may be produced from the request's body, as an
+        ///   echo is.
         init(_ token: RequestToken, status: Int, _ headers: HTTPHeaders, readsBody: Bool) {
             self.token = token
             self.status = status

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Single routes, recorded one by one: for servers whose routes are appended here and there.
+// Recording of single routes, for servers whose routes are appended in several places.
 
 #if FlyingFox
 
@@ -7,14 +7,14 @@
     public import OutriderHTTP
 
     extension HTTPServer {
-        /// Appends a route whose requests are recorded under its path.
+        /// Appends a route and records its requests, with its path as the template.
         ///
         /// ```swift
         /// await server.appendRoute("GET /orders/:id", recordedBy: agent.http) { request in … }
         /// ```
         ///
-        /// A request that the handler passes on (`HTTPUnhandledError`) is left to the route that
-        /// answers it; see ``appendUnmatchedRoute(recordedBy:)``.
+        /// A request that the handler passes on (`HTTPUnhandledError`) is recorded by the route
+        /// that handles it; see ``appendUnmatchedRoute(recordedBy:)``.
         public func appendRoute(
             _ route: HTTPRoute, recordedBy recorder: HTTPRequestRecorder,
             handler: @escaping @Sendable (HTTPRequest) async throws -> HTTPResponse
@@ -22,7 +22,7 @@
             appendRoute(route, recordedBy: recorder, to: ClosureHTTPHandler(handler))
         }
 
-        /// Appends a route whose requests are recorded under its path.
+        /// Appends a route and records its requests, with its path as the template.
         public func appendRoute(
             _ route: HTTPRoute, recordedBy recorder: HTTPRequestRecorder,
             to handler: some HTTPHandler
@@ -30,23 +30,23 @@
             appendRoute(route, to: recorder.recording(route.template, handler))
         }
 
-        /// Appends a route that counts what no route before it answered, as `_UNMATCHED`.
+        /// Appends a route that records requests that no earlier route handled, as `_UNMATCHED`.
         ///
-        /// Append it last. The server answers 404 as it does without it; what scanners ask for is
-        /// seen.
+        /// Append it last. The server still responds with 404, and requests of scanners become
+        /// visible.
         public func appendUnmatchedRoute(recordedBy recorder: HTTPRequestRecorder) {
             appendRoute("*", to: RecordedRoutes(RoutedHTTPHandler(), recorder))
         }
     }
 
     extension HTTPRequestRecorder {
-        /// A handler whose requests are recorded under `template`, for routes that are put together
+        /// Returns a handler that records requests under `template`, for routes that are composed
         /// by hand.
         ///
         /// - Parameters:
         ///   - template: The path of the route as it was written: `/orders/:id`. Never the path of
         ///     a request.
-        ///   - handler: What answers. A request that it passes on is not recorded.
+        ///   - handler: The handler to record. A request that it passes on is not recorded.
         /// - Returns: The handler to append instead.
         public func recording(
             _ template: String, _ handler: some HTTPHandler

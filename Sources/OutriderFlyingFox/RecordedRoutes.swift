@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// All routes of a server, each timed under its own template, and what matches none of them.
+// Recording of all routes of a server, each by its template, and of requests that match none.
 //
-// FlyingFox keeps the route that it matched to itself, so the matching is done here, with its own
-// function and in its own order.
+// FlyingFox does not expose the route that it matched, so this matches again, with FlyingFox's own
+// function and in its order.
 
 #if FlyingFox
 
@@ -10,7 +10,8 @@
     public import OutriderHTTP
 
     extension RoutedHTTPHandler {
-        /// These routes, with every request recorded under the path of the route that answers it.
+        /// Returns these routes with every request recorded by the path of the route that handles
+        /// it.
         ///
         /// ```swift
         /// var routes = RoutedHTTPHandler()
@@ -18,12 +19,13 @@
         /// let server = HTTPServer(port: 8080, handler: routes.recorded(by: agent.http))
         /// ```
         ///
-        /// A request is recorded once: where a handler passes it on (`HTTPUnhandledError`), under
-        /// the route that answers in the end. What no route answers counts as `_UNMATCHED`, with
-        /// the 404 that the server sends. Routes that are appended later are not in it. A request counts
-        /// once even if a handler within is recorded too; the log has a warning then.
+        /// A request is recorded once: if a handler passes it on (`HTTPUnhandledError`), then by
+        /// the route that handles it in the end. Requests that no route handles count as
+        /// `_UNMATCHED`, with the 404 that the server sends. Routes that are appended later are not
+        /// included. A request counts once even if an inner handler is recorded too; a warning is
+        /// then logged.
         ///
-        /// - Parameter recorder: What records.
+        /// - Parameter recorder: The recorder for the requests.
         /// - Returns: A handler for the whole server.
         public func recorded(by recorder: HTTPRequestRecorder) -> RecordedRoutes {
             RecordedRoutes(self, recorder)
@@ -32,7 +34,7 @@
 
     /// Routes whose requests are recorded; see ``FlyingFox/RoutedHTTPHandler/recorded(by:)``.
     public struct RecordedRoutes: HTTPHandler {
-        /// What a warning calls them, and single routes too.
+        /// The name of this adapter in warnings, also for single routes.
         static let name = "OutriderFlyingFox"
 
         private let recorder: HTTPRequestRecorder
@@ -51,7 +53,7 @@
             }
         }
 
-        /// Answers by the first route that does, and records it.
+        /// Calls the first route that handles the request, and records it.
         public func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
             guard
                 let scope = recorder.scope(request.method.rawValue, request.path, of: Self.name)
@@ -68,7 +70,7 @@
             }
         }
 
-        /// The answer of the first route that has one.
+        /// The response of the first route that has one.
         private func answer(
             _ request: HTTPRequest, _ token: RequestToken?
         ) async throws -> HTTPResponse {
@@ -78,7 +80,7 @@
             throw HTTPUnhandledError()
         }
 
-        /// The answer of one route; nil if it does not match or passes the request on.
+        /// The response of one route; nil if it does not match or passes the request on.
         private func answer(
             _ request: HTTPRequest, by entry: Entry, _ token: RequestToken?
         ) async throws -> HTTPResponse? {

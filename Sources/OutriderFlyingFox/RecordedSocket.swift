@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A WebSocket: a request that ends with its handshake, and a connection that is counted after it.
+// WebSockets: the request ends with its handshake, and the connection is counted after that.
 
 #if FlyingFox
 
     internal import FlyingFox
     internal import OutriderHTTP
 
-    /// Counts a connection for as long as its frames come.
+    /// Counts a connection as long as it has frames.
     struct RecordedSocket: WSHandler {
         let handler: any WSHandler
         let token: RequestToken
@@ -18,13 +18,13 @@
             do {
                 frames = try await handler.makeFrames(for: client)
             } catch {
-                // The server closes the connection without an answer.
+                // The server closes the connection without a response.
                 token.finish(.failed(error))
                 throw error
             }
             let connection = token.upgrade(to: "websocket")
-            // Pulled one by one: no task, no buffer. Whoever lets go of this stream lets go of the
-            // connection and of the frames below, in whatever state they are.
+            // Frames are pulled one by one, without a task or a buffer. Releasing this stream
+            // releases the connection and the inner frames, whatever their state.
             return AsyncStream {
                 var iterator = frames.makeAsyncIterator()
                 if let frame = await iterator.next() { return frame }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a request ends, by what its handler returned or threw.
+// Ends requests by what their handlers return or throw.
 //
-// The server sends what a handler returns without another word to it. A body that is in memory is
-// sent in one go, and its request ends here; one that takes its time is followed to its last byte.
+// The server sends a returned response without further callbacks. A body in memory is sent at once,
+// and its request ends here; a large or streamed body is recorded to its last byte.
 
 #if FlyingFox
 
@@ -10,17 +10,18 @@
     internal import OutriderHTTP
 
     extension RequestToken {
-        /// A body of a known size up to this many bytes ends its request when the handler returns.
+        /// The largest body of known size whose request ends when the handler returns.
         ///
-        /// The buffers of a socket take about as much at once; to follow it costs more than it tells.
+        /// Socket buffers hold about as much, so observing it would cost more than it reveals.
         private static let followedFrom = 256 << 10
 
-        /// Ends the request, or sees to it that it is ended with the last byte of the answer.
+        /// Ends the request, or lets the last byte of the response end it.
         ///
-        /// - Returns: The answer to hand on.
+        /// - Returns: The response to pass on.
         func follow(_ response: HTTPResponse, to request: HTTPRequest) -> HTTPResponse {
             countBody(of: request)
-            // The server cancels a handler whose time is up, and answers 500 whatever it returns.
+            // The server cancels a handler that times out, and responds with 500 whatever it
+            // returns.
             if Task.isCancelled {
                 end(throwing: CancellationError(), for: request)
                 return response
@@ -37,7 +38,7 @@
                     finish(.completed, traceparent: request.traceparent)
                 } else {
                     setStatus(status)
-                    // The connection's task sends it, and knows nothing of the handler's trace.
+                    // The connection's task sends it, outside of the handler's trace.
                     captureTrace()
                     let watch = BodyWatch(
                         self, status: status, request.headers, readsBody: request.mayHaveBody)
@@ -47,12 +48,12 @@
             return response
         }
 
-        /// Ends a request whose handler threw: 404 for what nobody answers, 500 for all else, as the
-        /// server does.
+        /// Ends a request whose handler threw: 404 if no route handled it, else 500, as the server
+        /// does.
         ///
-        /// A `CancellationError` is not an exception: it comes when the handler's time was up, and the
-        /// client gets 500. The end of the connection in the middle of the request's body, by a FIN or a
-        /// reset, is one: the client has left.
+        /// A `CancellationError` also counts as 500, because it means that the handler timed out.
+        /// The end of the connection in the middle of the request's body, by a FIN or a reset,
+        /// counts as a disconnected client.
         func end(throwing error: any Error, for request: HTTPRequest) {
             countBody(of: request)
             if error is HTTPUnhandledError {
@@ -66,7 +67,7 @@
             }
         }
 
-        /// The server reads a body to its end before it answers, whoever wants it.
+        /// Counts the request's body, which the server reads to its end before it responds.
         private func countBody(of request: HTTPRequest) {
             addRequestBytes(request.bodySequence.count ?? 0)
         }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What servers and clients share: a call that is being timed, and the metric that it ends in.
+// The common part of servers and clients: a timed call, and the metric that it is recorded in.
 //
-// Names and labels are those of OpenTelemetry's conventions for RPC, as they are since 1.39 ("RPC metrics",
-// "gRPC"): `rpc.server.call.duration` and `rpc.client.call.duration`, the method with its service before a
-// slash, the status by the name that gRPC gives it.
+// Names and labels follow OpenTelemetry's conventions for RPC since 1.39 ("RPC metrics", "gRPC"):
+// `rpc.server.call.duration` and `rpc.client.call.duration`, the method with its service before a
+// slash, the status by its gRPC name.
 
 #if GRPC
     internal import GRPCCore
@@ -14,7 +14,7 @@
 
     /// Counts and times calls; thread-safe.
     final class CallRecorder: Sendable {
-        /// Whose calls they are.
+        /// The side that records the calls.
         enum Side: Equatable, Sendable {
             case server
             case client(address: String, port: String)
@@ -25,7 +25,7 @@
         private let active: Family<Gauge>
         private let traceparent: (@Sendable () -> String?)?
         private let log: DiagnosticLog
-        /// Recorders of one registry share their series.
+        /// The registry's identity: recorders of one registry share their series.
         private let registryIdentity: ObjectIdentifier
         fileprivate let uptime: UptimeReader
 
@@ -60,7 +60,7 @@
             }
         }
 
-        /// A call begins.
+        /// Starts recording a call.
         func begin(_ method: MethodDescriptor, timeout: Duration?) -> RecordedCall {
             RecordedCall(self, method: method.fullyQualifiedMethod, timeout: timeout)
         }
@@ -70,7 +70,7 @@
             registryIdentity == other.registryIdentity && side == other.side
         }
 
-        /// Logs once that an interceptor is there twice, and that each call counts once all the same.
+        /// Logs once that an interceptor is installed twice, and that each call still counts once.
         func warnOfSecond(_ interceptor: String) {
             log.sayOnce(
                 .warning,
@@ -106,10 +106,10 @@
 
     /// A call that is being timed.
     ///
-    /// It ends once, with the first call of ``finish(_:)``. Where nobody says how it ended, nobody read
-    /// its answer to the end: then it was cancelled.
+    /// It ends once, with the first call of ``finish(_:)``. If it is released before that, its
+    /// response was not read to the end, so it counts as cancelled.
     final class RecordedCall: Sendable {
-        /// The call that this task records further out: one that has a connection now, see
+        /// The outer call that this task records: one that now has a connection, see
         /// ``RecordedTransport``, or one that another interceptor records.
         @TaskLocal static var current: RecordedCall?
 
@@ -117,7 +117,7 @@
         private let method: String
         private let active: Gauge
         private let began: UInt64
-        /// When it is late enough for its deadline to have cancelled it.
+        /// The time from which a cancelled call counts as past its deadline.
         private let deadline: UInt64?
         private let isEnded = Atomic<Bool>(false)
         private let isIntercepted = Atomic<Bool>(false)
@@ -134,7 +134,7 @@
 
         deinit { finish(.cancelled) }
 
-        /// The call that is recorded further out in this task, if it is one of these.
+        /// The outer call of this task, if it is the same method of the same series.
         static func current(in recorder: CallRecorder, _ method: MethodDescriptor) -> RecordedCall?
         {
             guard let current, current.recorder.isSame(as: recorder),
@@ -149,9 +149,9 @@
             !isIntercepted.exchange(true, ordering: .relaxed)
         }
 
-        /// What `body` returns; what it throws ends the call.
+        /// Returns the result of `body`; an error that it throws ends the call.
         ///
-        /// - Parameter cancellation: That of the call, where it is not the task's.
+        /// - Parameter cancellation: The call's cancellation, if it is not that of the task.
         nonisolated(nonsending)
             func endedByErrors<Result>(
                 _ cancellation: ServerContext.RPCCancellationHandle? = nil,
@@ -166,10 +166,11 @@
             }
         }
 
-        /// Nanoseconds after which a call that is cancelled was cancelled by its deadline.
+        /// Nanoseconds after which a cancelled call counts as cancelled by its deadline.
         ///
-        /// A tenth less than the timeout, or 20 ms: gRPC began to count before any interceptor was called,
-        /// and of a server the client did. Neither is told which of the two ended a call.
+        /// A tenth less than the timeout, or 20 ms less: gRPC starts its clock before it calls any
+        /// interceptor, and on a server the client does. Neither side learns whether the deadline
+        /// or the caller ended a call.
         private static func leastWait(_ timeout: Duration) -> UInt64 {
             let nanoseconds = min(timeout / .nanoseconds(1), 1e18)
             return UInt64(max(0, nanoseconds - max(nanoseconds / 10, 20_000_000)))
@@ -177,9 +178,9 @@
 
         /// Ends it with the status that `error` becomes on the wire.
         ///
-        /// A call that its caller gave up, or whose connection was closed or reset, fails in many ways: by
-        /// the stream, a writer, or a client of the handler's that was cancelled for it. What is not a
-        /// status of the service's own choice is `CANCELLED` then.
+        /// A call that its caller gave up, or whose connection was closed or reset, fails in many
+        /// ways: in the stream, in a writer, or in a client of the handler that was cancelled with
+        /// it. All count as `CANCELLED`, unless the service chose a status itself.
         func finish(
             throwing error: any Error, _ cancellation: ServerContext.RPCCancellationHandle? = nil
         ) {
@@ -190,15 +191,15 @@
 
         /// Ends it; only the first call counts.
         ///
-        /// What is cancelled at its deadline was cancelled by its deadline.
+        /// A call that is cancelled at its deadline counts as `DEADLINE_EXCEEDED`.
         func finish(_ status: CallStatus) {
-            // ORDERING: relaxed; only who comes first matters.
+            // ORDERING: relaxed; only which call comes first matters.
             if isEnded.exchange(true, ordering: .relaxed) { return }
             let isLate = deadline.map { recorder.uptime.nanoseconds >= $0 } ?? false
             recorder.record(
                 isLate && status == .cancelled ? .deadlineExceeded : status, method: method,
                 since: began)
-            // Last, so that a call that is not active any more was counted.
+            // Last, so that a call that is no longer active has been counted.
             active.decrement()
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The status of a call by the name that gRPC's own documentation gives it.
+// Status codes by their gRPC names.
 
 #if GRPC
     internal import GRPCCore
@@ -26,7 +26,7 @@
             "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
         ]
 
-        /// What calls that were given up fail with on the way.
+        /// Statuses by which calls that were given up can fail.
         private static let accidents: Set = ["UNKNOWN", "INTERNAL", "UNAVAILABLE"]
 
         private init(code: Int) { self.code = code }
@@ -36,7 +36,7 @@
         /// The status that an error becomes on the wire.
         init(of error: any Error) {
             switch error {
-            // So gRPC says that its own task was cancelled.
+            // gRPC reports the cancellation of its own task like this.
             case let error as RPCError where error.cause is CancellationError: self = .cancelled
             case let error as RPCError: self.init(error.code)
             case let error as any RPCErrorConvertible: self.init(error.rpcErrorCode)
@@ -48,12 +48,13 @@
         /// The name in capitals: `NOT_FOUND`.
         var name: String { Self.names.indices.contains(code) ? Self.names[code] : "UNKNOWN" }
 
-        /// Whether a call that was given up may end so by accident.
+        /// Whether a call that was given up may end with this status.
         var canComeOfCancellation: Bool { Self.accidents.contains(name) }
 
         var isOK: Bool { code == 0 }
 
-        /// Whether it is an error of the server: what a client asked wrongly, or gave up, is not.
+        /// Whether the server is at fault, rather than the client with a bad request or a
+        /// cancellation.
         ///
         /// Source: OpenTelemetry, "Semantic conventions for gRPC", "Server".
         var isServersFault: Bool { Self.serverFaults.contains(name) }

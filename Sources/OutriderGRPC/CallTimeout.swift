@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a client waits, which it tells the server with each call.
+// The timeout that a client sends with each call.
 
 #if GRPC
     package import GRPCCore
 
     extension Metadata {
-        /// The `grpc-timeout`; nil if there is none, or it is not as the protocol says.
+        /// The `grpc-timeout`; nil if it is missing or malformed.
         ///
         /// Source: gRPC over HTTP/2, "Requests": up to eight digits and a unit.
         package var callTimeout: Duration? {

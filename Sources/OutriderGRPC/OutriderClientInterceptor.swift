@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that a client of gRPC Swift 2 makes.
+// An interceptor for the calls of a gRPC Swift 2 client.
 
 #if GRPC
     public import GRPCCore
@@ -13,22 +13,23 @@
     /// let client = GRPCClient(transport: calls.recording(transport), interceptors: [calls])
     /// ```
     ///
-    /// A call lasts until its answer was read to its end; each attempt of one that is made again counts.
-    /// gRPC calls interceptors once a call has a connection: what waits for one in vain is seen by
-    /// ``recording(_:)`` alone.
+    /// A call lasts until its response was read to its end; each attempt of a retried call counts.
+    /// gRPC calls interceptors once a call has a connection, so only ``recording(_:)`` sees calls
+    /// that never get one.
     ///
-    /// `rpc_client_call_duration_seconds` and `rpc_client_active_calls`; `error_type` is the status of
-    /// whatever is not `OK`. What ends a call whose task was cancelled is `CANCELLED`. Thread-safe.
+    /// Records `rpc_client_call_duration_seconds` and `rpc_client_active_calls`; `error_type` is
+    /// any status other than `OK`. A call whose task was cancelled ends with `CANCELLED`.
+    /// Thread-safe.
     public struct OutriderClientInterceptor: ClientInterceptor {
         let calls: CallRecorder
 
         /// An interceptor that registers its metrics in `registry`.
         ///
         /// - Parameters:
-        ///   - address: The name of the server, or of the group of them, that the client calls: a label. An
-        ///     IPv6 address may have brackets, which the label has not.
-        ///   - port: Its port, where it has one.
-        ///   - registry: Where the metrics are exposed.
+        ///   - address: The name of the server, or server group, that the client calls; a label. An
+        ///     IPv6 address may have brackets, which the label omits.
+        ///   - port: Its port, if it has one.
+        ///   - registry: The registry for the metrics.
         ///   - configuration: Buckets and limits.
         public init(
             _ address: String, port: Int? = nil, registry: Registry = .shared,
@@ -41,7 +42,7 @@
                 configuration: configuration)
         }
 
-        /// Records one call; the client calls this.
+        /// Records one call; called by the client.
         public func intercept<Input: Sendable, Output: Sendable>(
             request: StreamingClientRequest<Input>,
             context: ClientContext,
@@ -71,7 +72,7 @@
         }
     }
 
-    /// The parts of an answer; their end is the end of the call.
+    /// The parts of a response; their end is the end of the call.
     private struct RecordedParts<Element: Sendable>: AsyncSequence, Sendable {
         let parts: RPCAsyncSequence<Element, any Error>
         let call: RecordedCall

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that a server of gRPC Swift 2 answers.
+// An interceptor for the calls of a gRPC Swift 2 server.
 
 #if GRPC
     public import GRPCCore
@@ -12,15 +12,16 @@
     ///     transport: transport, services: [orders], interceptors: [OutriderServerInterceptor()])
     /// ```
     ///
-    /// Stand first, so that what other interceptors refuse is recorded too. A call lasts from its headers
-    /// until the last message of its answer was handed on; of one that streams, that is as long as the
-    /// stream. Calls of methods that no service has end before any interceptor, and are not seen.
+    /// Install it first, so that calls that other interceptors reject are recorded too. A call
+    /// lasts from its headers until the last message of its response was passed on; a streaming
+    /// call, as long as its stream. Calls of unimplemented methods end before any interceptor, and
+    /// are not seen.
     ///
-    /// `rpc_server_call_duration_seconds` and `rpc_server_active_calls`; `error_type` is the status where
-    /// that is the server's fault, by OpenTelemetry's conventions. A call that was cancelled in the last
-    /// tenth of the time that its client gave it counts as `DEADLINE_EXCEEDED`. A call whose client has left,
-    /// by whichever end of its connection, is `CANCELLED`, unless its handler throws a status such as
-    /// `NOT_FOUND`. Thread-safe.
+    /// Records `rpc_server_call_duration_seconds` and `rpc_server_active_calls`; `error_type` is
+    /// the status if the server is at fault by OpenTelemetry's conventions. A call that was
+    /// cancelled in the last tenth of its client's timeout counts as `DEADLINE_EXCEEDED`. A call
+    /// whose client has left, by closing or losing its connection, is `CANCELLED`, unless its
+    /// handler throws a status such as `NOT_FOUND`. Thread-safe.
     public struct OutriderServerInterceptor: ServerInterceptor {
         private let calls: CallRecorder
 
@@ -32,7 +33,7 @@
             calls = CallRecorder(.server, registry: registry, configuration: configuration)
         }
 
-        /// Records one call; the server calls this.
+        /// Records one call; called by the server.
         public func intercept<Input: Sendable, Output: Sendable>(
             request: StreamingServerRequest<Input>,
             context: ServerContext,

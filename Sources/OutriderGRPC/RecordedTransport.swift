@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that end before they have a connection.
+// A transport that records calls that end before they have a connection.
 
 #if GRPC
     public import GRPCCore
 
     extension OutriderClientInterceptor {
-        /// The same transport, which also records what interceptors do not see: calls that found no
-        /// connection, or whose deadline came while they waited for one.
+        /// Wraps a transport to also record calls that interceptors do not see: those that got no
+        /// connection, or whose deadline passed while they waited for one.
         ///
-        /// Give it to the client together with this interceptor. Each attempt is recorded once, and its time
-        /// then has in it what it waited for a connection.
+        /// Pass it to the client together with this interceptor. Each attempt is recorded once, and
+        /// its time then includes the wait for a connection.
         public func recording<Transport: ClientTransport>(_ transport: Transport)
             -> RecordedTransport<Transport>
         {
@@ -17,29 +17,29 @@
         }
     }
 
-    /// A transport of a client, which records the calls that find no connection.
+    /// A client transport that records the calls that get no connection.
     public struct RecordedTransport<Transport: ClientTransport>: ClientTransport {
-        /// What the transport makes of messages.
+        /// The transport's type of message bytes.
         public typealias Bytes = Transport.Bytes
 
         let transport: Transport
         let calls: CallRecorder
 
-        /// The transport's own.
+        /// The transport's retry throttle.
         public var retryThrottle: RetryThrottle? { transport.retryThrottle }
 
-        /// Connects the transport, as the client asks it to.
+        /// Connects the transport; called by the client.
         public func connect() async throws { try await transport.connect() }
 
-        /// Passed on to the transport.
+        /// Forwards to the transport.
         public func beginGracefulShutdown() { transport.beginGracefulShutdown() }
 
-        /// What the transport has been told of a method.
+        /// The transport's configuration of a method.
         public func config(forMethod descriptor: MethodDescriptor) -> MethodConfig? {
             transport.config(forMethod: descriptor)
         }
 
-        /// Opens a stream; a call that gets none ends here, any other with the interceptor.
+        /// Opens a stream; a call that gets none ends here, any other in the interceptor.
         public func withStream<Result: Sendable>(
             descriptor: MethodDescriptor, options: CallOptions,
             _ closure: (_ stream: RPCStream<Inbound, Outbound>, _ context: ClientContext)

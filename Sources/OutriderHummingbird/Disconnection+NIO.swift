@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors by which Hummingbird's connections end, and whether they can be those of a request.
+// Errors by which Hummingbird's connections end, and whether they can come from the request's own
+// connection.
 
 #if Hummingbird
     internal import HTTPTypes
@@ -9,8 +10,8 @@
     internal import OutriderHTTP
 
     extension Disconnection {
-        /// Whether reading from a connection, or writing to it, fails with this error because its other
-        /// end has left.
+        /// Whether reading from a connection, or writing to it, fails with this error because the
+        /// peer has left.
         static func isMeant(by error: any Error) -> Bool {
             switch error {
             case let error as IOError: isMeant(byErrno: error.errnoCode)
@@ -30,10 +31,11 @@
     extension Request {
         /// Whether the client may still have been sending when an error was thrown.
         ///
-        /// Only a handler that reads the body gets the error of the request's own connection. If there is no
-        /// body, such an error is that of a connection to another service. Requests of HTTP/2 need not have a length.
+        /// Only a handler that reads the body gets an error of the request's own connection.
+        /// Without a body, such an error comes from a connection to another service. HTTP/2
+        /// requests need not have a length.
         var mayHaveBody: Bool {
-            // Looked for one by one: a look-up by name would first make an index of all fields.
+            // A linear search: a lookup by name would first build an index of all fields.
             for field in headers {
                 if field.name == .contentLength { return field.value != "0" }
                 if field.name == .transferEncoding { return true }

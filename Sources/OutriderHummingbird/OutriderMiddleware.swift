@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records the requests that a Hummingbird router answers.
+// Middleware that records the requests of a Hummingbird router.
 //
-// Hummingbird writes the head, the body and the end of an ordinary answer at once, but not those of
-// a body that a closure writes. So a body is wrapped only where its time is worth the two more
-// writes: where its length is unknown or large. Any other request ends when its answer returns.
+// Hummingbird writes the head, the body and the end of an ordinary response at once, but not those
+// of a body that a closure writes. So a body is wrapped only if its time is worth two more writes:
+// if its length is unknown or large. Any other request ends when its response is returned.
 
 #if Hummingbird
     internal import HTTPTypes
@@ -12,9 +12,9 @@
     public import OutriderHTTP
     internal import OutriderThreading
 
-    /// Records every request that a router answers, whether a route matches or not.
+    /// Records every request to a router, whether or not a route matches.
     ///
-    /// Add it first, before other middleware and before the routes: what stands before it is not
+    /// Add it first, before other middleware and before the routes: middleware before it is not
     /// timed, and routes that are added earlier are not recorded.
     ///
     /// ```swift
@@ -23,28 +23,29 @@
     /// router.get("/orders/{id}") { … }
     /// ```
     ///
-    /// - The route is the template of the route, never the path. A route that was matched stays, also if
-    ///   its handler's `FileIO` finds no file and so marks the request as not found.
-    /// - The status is that of the answer, or of a thrown `HTTPResponseError`, else 500.
-    /// - A body of unknown length, or above 256 KiB, is timed until its last byte is handed to the
-    ///   connection. If the connection refuses a byte, its client has disconnected. Any other
-    ///   request ends when its answer is returned; whether the client still hears it is not seen.
-    /// - A thrown `CancellationError`, and any error in a cancelled task that does not stand for a status
-    ///   below 500, means that the client has disconnected: so
+    /// - The route is the template of the route, never the path. A matched route stays, even if its
+    ///   handler's `FileIO` finds no file and so marks the request as not found.
+    /// - The status is that of the response, or of a thrown `HTTPResponseError`, else 500.
+    /// - A body of unknown length, or above 256 KiB, is timed until its last byte is passed to the
+    ///   connection. If the connection rejects a byte, the client has disconnected. Any other
+    ///   request ends when its response is returned; whether the client still receives it is
+    ///   unknown.
+    /// - A thrown `CancellationError`, and any error in a cancelled task that does not stand for a
+    ///   status below 500, counts as a disconnected client: this is how
     ///   `consumeWithCancellationOnInboundClose` ends a handler.
-    /// - An error of the connection while a request's body may be read, by a FIN or a reset, means it too.
-    ///   A handler that reads a body and calls other services should not let their connections'
-    ///   errors through as they are, since they cannot be told apart.
-    /// - A request counts once even if the middleware is at the router and at a group; the log has a
-    ///   warning.
-    /// - The size of a request's body is what `Content-Length` says, and that of an answer what was
-    ///   written; the answer to a thrown error counts as empty. Wrapping a request's body would
-    ///   count what is read, but Hummingbird stops the process if such a body is replaced and then
-    ///   consumed until the connection closes.
+    /// - So does a connection error, by a FIN or a reset, while a request's body may be read. A
+    ///   handler that reads a body and calls other services should not rethrow their connection
+    ///   errors, because they cannot be told apart.
+    /// - A request counts once even if the middleware is added to both the router and a group; a
+    ///   warning is logged.
+    /// - The size of a request's body is that of `Content-Length`, and that of a response's body is
+    ///   what was written; the response to a thrown error counts as empty. Wrapping a request's
+    ///   body would count the bytes that are read, but Hummingbird stops the process if such a body
+    ///   is replaced and then consumed until the connection closes.
     ///
-    /// Thread-safe. Costs what ``HTTPRequestRecorder`` costs, and a task-local value; a body that is
-    /// timed to its last byte is written in three steps even if it lies in one buffer, which
-    /// Hummingbird else writes at once.
+    /// Thread-safe. Costs as much as ``HTTPRequestRecorder``, plus a task-local value. A body that
+    /// is timed to its last byte is written in three steps, even a single buffer, which Hummingbird
+    /// would write at once.
     public struct OutriderMiddleware<Context: RequestContext>: RouterMiddleware {
         private let recorder: HTTPRequestRecorder
         private let scheme: URLScheme?
@@ -52,15 +53,15 @@
         /// Middleware that records with this recorder.
         ///
         /// - Parameters:
-        ///   - recorder: What records; one for a service.
-        ///   - scheme: What clients speak; nil for what the request says, which is `http` for
-        ///     HTTP/1 even where Hummingbird does TLS.
+        ///   - recorder: The recorder for the requests; one for each service.
+        ///   - scheme: The clients' scheme; nil for that of each request, which is `http` for
+        ///     HTTP/1 even if Hummingbird terminates TLS.
         public init(_ recorder: HTTPRequestRecorder, scheme: URLScheme? = nil) {
             self.recorder = recorder
             self.scheme = scheme
         }
 
-        /// Records what `next` answers, and returns or throws the same.
+        /// Records the request, and returns or throws what `next` does.
         public func handle(
             _ request: Request, context: Context,
             next: (Request, Context) async throws -> Response
@@ -74,7 +75,7 @@
                 method: method.rawValue,
                 scheme: scheme ?? (request.head.scheme == "https" ? .https : .http))
             if recorder.recordsBodySizes { Self.countBody(of: request, token) }
-            // Most routers have matched by now, others do it below.
+            // Most routers have matched a route by now, others do it in `next`.
             let known = Self.template(context.endpointPath)
             if let known { token.setRoute(template: known) }
             do {
@@ -96,13 +97,13 @@
             token.addRequestBytes(length)
         }
 
-        /// Ends the request with its answer, or lets the answer's body end it.
+        /// Ends the request with its response, or lets the response's body end it.
         private static func finish(
             _ token: RequestToken, _ method: HTTPRequest.Method, _ request: Request,
             _ response: inout Response
         ) {
             let (status, length) = (response.status.code, response.body.contentLength)
-            // The router drops the body of a GET that it answers a HEAD with.
+            // For a HEAD request that a GET route handles, the router drops the body.
             let isHead = method == .head
             if !isHead, length == nil || length ?? 0 > 256 << 10 {
                 let answer = RecordedAnswer(
@@ -116,17 +117,17 @@
             token.finish(.completed, traceparent: request.traceparent)
         }
 
-        /// The template of the route that answered; nil if none matched.
+        /// The template of the route that matched; nil if none did.
         private static func template(_ path: String?) -> String? {
-            // What the router puts in place of a template, which begins with a slash, and what `FileIO`
-            // writes over one.
+            // The router sets this instead of a template, which begins with a slash; `FileIO`
+            // overwrites one with it.
             path == "NotFound" ? nil : path
         }
 
-        /// Sets the route that is known after the answer.
+        /// Sets the route that is known after the handler ran.
         ///
-        /// One that was known before stays, unless it is that of a group, and this one within it: the
-        /// context is shared, and handlers that answer for others write to it too.
+        /// An earlier route stays, unless it is a group that contains the new one: the context is
+        /// shared, and handlers that respond on behalf of others write to it as well.
         private static func setRoute(
             of token: RequestToken, to template: String?, from known: String?
         ) {
@@ -140,11 +141,11 @@
         ) {
             let isFromBody = request.mayHaveBody && Disconnection.isMeant(by: error)
             let chosen = (error as? any HTTPResponseError)?.status.code
-            // Hummingbird's writer writes nothing in a cancelled task, whatever the answer would be.
+            // Hummingbird's writer writes nothing in a cancelled task, whatever the response.
             if isFromBody || chosen ?? 500 >= 500 && isCancellation(error) {
                 return token.finish(.clientDisconnected, traceparent: request.traceparent)
             }
-            // The service read a body that is not HTTP; the connection answers for it.
+            // The service read a body that is not HTTP; the connection responds with 400.
             token.setStatus(chosen ?? (error is HTTPParserError ? 400 : 500))
             token.finish(.failed(error), traceparent: request.traceparent)
         }
@@ -155,9 +156,9 @@
     }
 
     extension Request {
-        /// The header; nil if there is none, or more than one.
+        /// The value of the header; nil if there is none, or more than one.
         ///
-        /// Looked for one by one: a look-up by name would first make an index of all fields.
+        /// A linear search: a lookup by name would first build an index of all fields.
         fileprivate var traceparent: String? {
             var found: String?
             for field in headers where field.name == .traceparent {

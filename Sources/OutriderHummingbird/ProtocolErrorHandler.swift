@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts what never becomes a request: Hummingbird's router does not see it.
+// Counts input that never becomes a request, which Hummingbird's router does not see.
 
 #if Hummingbird
     public import NIOCore
     internal import NIOHTTP1
     public import OutriderHTTP
 
-    /// Counts bytes on a connection that are no HTTP, such as an unknown method.
+    /// Counts bytes on a connection that are not HTTP, such as an unknown method.
     ///
-    /// Hummingbird answers them with 400 and closes the connection, before any middleware.
+    /// Hummingbird responds with 400 and closes the connection, before any middleware runs.
     ///
     /// ```swift
     /// let app = Application(
@@ -17,10 +17,11 @@
     ///         configuration: .init(additionalChannelHandlers: [ProtocolErrorHandler(recorder)])))
     /// ```
     ///
-    /// One for each connection, as above: the configuration makes them anew. A connection that ends
-    /// in the middle of a request is not counted: its client hung up.
+    /// Create one for each connection, as above: the configuration evaluates the expression each
+    /// time. A connection that ends in the middle of a request is not counted: its client
+    /// disconnected.
     public final class ProtocolErrorHandler: ChannelInboundHandler, RemovableChannelHandler {
-        /// Whatever the pipeline carries; none of it is looked at.
+        /// Any type; the data is not inspected.
         public typealias InboundIn = Any
 
         private let recorder: HTTPRequestRecorder
@@ -28,7 +29,7 @@
         /// A handler for one connection.
         public init(_ recorder: HTTPRequestRecorder) { self.recorder = recorder }
 
-        /// Counts parse errors, each once if there are two of these handlers; passes every error on.
+        /// Counts parse errors, once each even with two of these handlers; passes every error on.
         public func errorCaught(context: ChannelHandlerContext, error: any Error) {
             if let error = error as? HTTPParserError, error != .invalidEOFState,
                 isFirst(on: context)
@@ -40,7 +41,7 @@
     }
 
     extension ProtocolErrorHandler {
-        /// Whether no handler further out counts in the same registry.
+        /// Whether no earlier handler counts in the same registry.
         private func isFirst(on context: ChannelHandlerContext) -> Bool {
             let first = try? context.pipeline.syncOperations.handler(type: Self.self)
             guard let first, first !== self else { return true }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of an answer that is recorded until its last byte.
+// Response bodies that are recorded until their last byte.
 
 #if Hummingbird
     internal import HTTPTypes
@@ -8,19 +8,21 @@
     internal import OutriderHTTP
     internal import OutriderThreading
 
-    /// An answer whose body is yet to be written.
+    /// A response whose body is not written yet.
     ///
-    /// Hummingbird drops the body without writing it when it cannot write the head: the connection
-    /// is closed. So an answer that goes without an end had a client that went before it.
+    /// Hummingbird drops the body without writing it when it cannot write the head, because the
+    /// connection is closed. So a response that is released without an end means a client that left
+    /// before it.
     final class RecordedAnswer: Sendable {
         private let token: RequestToken
         private let status: Int
         private let traceparent: String?
         private let readsBody: Bool
 
-        /// An answer to the request of `token`, which has its route.
+        /// A response to the request of `token`, whose route is set.
         ///
-        /// - Parameter readsBody: Whether the body may be made of the request's own, as an echo is.
+        /// - Parameter readsBody: Whether the body may be produced from the request's body, as an
+        ///   echo is.
         init(_ token: RequestToken, status: Int, traceparent: String?, readsBody: Bool) {
             token.setStatus(status)
             token.captureTrace()
@@ -34,7 +36,7 @@
             token.finish(.clientDisconnected, traceparent: traceparent)
         }
 
-        /// The same body; the request ends with its last byte, or with the one that fails.
+        /// Wraps the body; the request ends with its last byte, or with a write that fails.
         func body(_ body: ResponseBody) -> ResponseBody {
             ResponseBody(contentLength: body.contentLength) { writer in
                 // Hummingbird has written the head by now.
@@ -49,15 +51,15 @@
             }
         }
 
-        /// Counts what the connection took.
+        /// Counts bytes that the connection accepted.
         fileprivate func wrote(_ count: Int = 0, end: Bool = false) {
             token.addResponseBytes(count)
             if end { token.finish(.completed, traceparent: traceparent) }
         }
 
-        /// Ends the request since a write failed, whatever the body makes of that.
+        /// Ends the request because a write failed, whatever the body does with the error.
         ///
-        /// Middleware further out may have written in vain, for a reason of its own.
+        /// The failed write may also come from outer middleware, for its own reasons.
         fileprivate func refused(_ error: any Error) {
             end(error, isByClient: Disconnection.isMeant(by: error))
         }
@@ -73,7 +75,7 @@
         }
     }
 
-    /// Writes what it is given and notes how that went.
+    /// Forwards writes and records their results.
     private struct RecordedBodyWriter: ResponseBodyWriter {
         var parent: any ResponseBodyWriter
         let answer: RecordedAnswer

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/metrics` in a router of the service's own, for services that must not open a second port.
+// `/metrics` in the service's own router, for services that must not open a second port.
 
 #if Hummingbird
     internal import HTTPTypes
@@ -8,22 +8,21 @@
     public import OutriderMetrics
 
     extension RouterMethods {
-        /// Answers scrapes of a registry at this path, GET and HEAD.
+        /// Serves scrapes of a registry at this path, for GET and HEAD.
         ///
-        /// Whoever reaches the router can read it. **Do not show it to the internet**: metrics tell
-        /// what a service is made of and how busy it is. Better let the agent serve them at a port
-        /// of its own; else put authenticating middleware before it, or keep the path inside at the
-        /// proxy.
+        /// Any client that reaches the router can read it. **Do not expose it to the internet**:
+        /// metrics reveal how a service is built and how busy it is. Prefer the agent's own port;
+        /// otherwise, put authenticating middleware before it, or block the path at the proxy.
         ///
-        /// Formats, compression, `name[]` and the scrape's timeout are negotiated as at the agent's
-        /// own endpoint (docs/endpoint.md). A scrape waits for collectors on a thread of its own, at
-        /// most 16 at once; one more is told 503. To have scrapes not recorded themselves, add the
+        /// Formats, compression, `name[]` and the scrape timeout are negotiated as at the agent's
+        /// endpoint (docs/endpoint.md). A scrape waits for collectors on its own thread, at most 16
+        /// at once; others get status 503. To exclude scrapes from the recorded requests, add the
         /// path to `HTTPRequestRecorder.Configuration.excludedRoutes`.
         ///
         /// - Parameters:
-        ///   - registry: What is scraped.
-        ///   - path: Where; a router has room for one answer at a path, and Hummingbird stops the
-        ///     process if there are two.
+        ///   - registry: The registry to scrape.
+        ///   - path: The path; a router accepts one handler for each path, and Hummingbird stops
+        ///     the process if there are two.
         @discardableResult
         public func addMetrics(registry: Registry = .shared, path: RouterPath = "/metrics") -> Self
         {
@@ -50,14 +49,15 @@
                 body: ResponseBody(contentLength: buffer.readableBytes) { writer in
                     try await writer.write(buffer)
                     try await writer.finish(nil)
-                    // Not for a HEAD, whose body is never written, nor for a client that has left.
+                    // Not called for a HEAD, whose body is never written, or for a client that has
+                    // left.
                     scrape.delivered()
                 })
         }
     }
 
     extension ScrapeRequest {
-        /// Names that are looked at; no honest scraper comes near.
+        /// Names that are read, far above the number in legitimate scrapes.
         private static var nameLimit: Int { 100 }
 
         fileprivate init(_ request: Request) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads for scrapes: a scrape waits for slow collectors, and the pool that runs the service's
-// tasks has none to spare for that.
+// Threads for scrapes: a scrape waits for slow collectors, and must not block the thread pool that
+// runs the service's tasks.
 
 #if Hummingbird
     internal import OutriderMetrics
     internal import OutriderThreading
 
-    /// What a scraper wishes.
+    /// The negotiation parameters of a scrape.
     struct ScrapeRequest: Sendable {
         let accept: String?
         let acceptEncoding: String?
@@ -14,9 +14,9 @@
         let names: [String]
     }
 
-    /// Scrapes a registry on threads of its own; thread-safe.
+    /// Scrapes a registry on separate threads; thread-safe.
     final class ScrapeThreads: Sendable {
-        /// Scrapes at once; equal ones share a render, so that more would only wait in more places.
+        /// Scrapes at once; equal ones share a render, so more threads would only wait.
         static let limit = 16
 
         private let registry: Registry
@@ -24,7 +24,7 @@
 
         init(of registry: Registry) { self.registry = registry }
 
-        /// Scrapes; nil if there are too many at once, or no thread is to be had.
+        /// Scrapes; nil if too many run at once, or no thread can be started.
         func respond(to request: ScrapeRequest) async -> ScrapeResponse? {
             let hasPlace = running.withLock { running in
                 if running >= Self.limit { return false }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much a service logs, by level: the cheapest alarm there is.
+// A log handler that counts messages by level: the cheapest alert signal.
 //
-// The counters are resolved when a logger is made, so that a message costs one atomic addition more.
-// Nothing here logs, so a message of Outrider's own may come through it too.
+// The counters are resolved when a logger is created, so a message costs one more atomic addition.
+// This file never logs, so Outrider's own messages may pass through it too.
 
 #if Logging
 
     public import Logging
     public import OutriderMetrics
 
-    /// Counts the messages that another handler is given, in `log_messages_total{level}`.
+    /// Counts the messages that another handler receives, in `log_messages_total{level}`.
     ///
     /// ```swift
     /// LoggingSystem.bootstrap { label in
@@ -18,52 +18,53 @@
     /// ```
     ///
     /// Messages below the log level never reach a handler and are not counted. Around a
-    /// `MultiplexLogHandler` it counts each message once; inside of it, once for each handler.
-    /// A value, as every handler: a copy's level and metadata are its own, the counters are shared.
+    /// `MultiplexLogHandler` it counts each message once; inside of it, once for each handler. A
+    /// value type, like every handler: each copy has its own level and metadata, and shares the
+    /// counters.
     public struct CountingLogHandler: LogHandler {
         private var handler: any LogHandler
         private let counters: LevelCounters
 
-        /// Counts what `handler` is given, in `registry`.
+        /// Counts the messages of `handler`, in `registry`.
         ///
-        /// Costs a look at the registry; a logger that is copied does not come here again.
+        /// Costs a registry lookup; copying a logger does not repeat it.
         public init(_ handler: any LogHandler, registry: Registry = .shared) {
             self.handler = handler
             counters = LevelCounters(in: registry)
         }
 
-        /// Counts a message and hands it on unchanged.
+        /// Counts a message and passes it on unchanged.
         public func log(event: LogEvent) {
             counters[event.level].increment()
             handler.log(event: event)
         }
 
-        /// The level of the handler inside.
+        /// The level of the wrapped handler.
         public var logLevel: Logger.Level {
             get { handler.logLevel }
             set { handler.logLevel = newValue }
         }
 
-        /// The metadata of the handler inside.
+        /// The metadata of the wrapped handler.
         public var metadata: Logger.Metadata {
             get { handler.metadata }
             set { handler.metadata = newValue }
         }
 
-        /// The metadata provider of the handler inside.
+        /// The metadata provider of the wrapped handler.
         public var metadataProvider: Logger.MetadataProvider? {
             get { handler.metadataProvider }
             set { handler.metadataProvider = newValue }
         }
 
-        /// One value of the metadata of the handler inside.
+        /// One metadata value of the wrapped handler.
         public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
             get { handler[metadataKey: key] }
             set { handler[metadataKey: key] = newValue }
         }
     }
 
-    /// A counter for each level; all are there from the start, so that the first error is a rise.
+    /// A counter for each level; all exist from the start, so that the first error is an increase.
     private final class LevelCounters: Sendable {
         private let trace, debug, info, notice, warning, error, critical: Counter
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Outrider has to say, said in the service's own log.
+// Sends Outrider's diagnostics to the service's own log.
 
 #if Logging
 
@@ -13,8 +13,8 @@
         /// DiagnosticLog.shared.send(to: Logger(label: "outrider"))
         /// ```
         ///
-        /// Bootstrap `LoggingSystem` first. The handler is called on the thread that had something
-        /// to say, never under a lock of Outrider's, and should not block. Thread-safe.
+        /// Bootstrap `LoggingSystem` first. The handler is called on the thread that logs, never
+        /// under an Outrider lock, and should not block. Thread-safe.
         public func send(to logger: Logger) {
             setHandler { level, message in
                 logger.log(level: level.ofLogger, "\(message)", source: "Outrider")

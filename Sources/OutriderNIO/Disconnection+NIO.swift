@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors by which connections of SwiftNIO end.
+// Errors by which SwiftNIO connections end.
 
 #if NIO
     internal import NIOCore
@@ -7,8 +7,8 @@
     internal import OutriderHTTP
 
     extension Disconnection {
-        /// Whether a write fails with this error because the other end of the connection has left, or the
-        /// connection is closed.
+        /// Whether a write fails with this error because the peer has left or the connection is
+        /// closed.
         static func isMeant(by error: any Error) -> Bool {
             switch error {
             case let error as IOError: isMeant(byErrno: error.errnoCode)

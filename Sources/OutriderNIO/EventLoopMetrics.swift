@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What event loops tell of themselves: how busy they are, how long a tick takes, how many tasks it has.
+// Metrics that event loops report: utilization, tick durations and tasks.
 //
-// NIO calls a delegate after each tick, on the loop's own thread. So a tick looks its loop up in a table of
-// atomic words and adds to four counters; it takes no lock and allocates nothing.
+// NIO calls a delegate after each tick, on the loop's own thread. For each tick, the delegate looks
+// up the loop in a table of atomic words and adds to four counters; it takes no lock and allocates
+// nothing.
 
 #if NIO
     internal import NIOCore
@@ -11,24 +12,25 @@
     internal import OutriderThreading
     internal import Synchronization
 
-    /// Ticks, tasks and utilisation of event loops that are made with it.
+    /// Ticks, tasks and utilization of the event loops that are created with it.
     ///
     /// ```swift
     /// let loops = EventLoopMetrics(registry: agent.registry)
     /// let group = MultiThreadedEventLoopGroup(numberOfThreads: 4, metricsDelegate: loops)
     /// ```
     ///
-    /// Give one to all groups of a registry. Loops that exist already, such as those of `.singleton`,
-    /// tell nothing of the kind: `RuntimeMonitor.watch(_:)` shows how late they are. Thread-safe.
+    /// Pass one to all groups of a registry. Existing loops, such as those of `.singleton`, do not
+    /// call it: `RuntimeMonitor.watch(_:)` shows their delay. Thread-safe.
     ///
-    /// A tick counts when it has ended. One that never does is seen by the probes.
+    /// A tick counts when it ends. A tick that never ends is detected by the probes of
+    /// `RuntimeMonitor`.
     public final class EventLoopMetrics: NIOEventLoopMetricsDelegate, Collector {
         /// Upper bounds of `nio_event_loop_tick_seconds`.
         public static let tickBuckets: Buckets = [
             0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
         ]
 
-        /// A power of two; more loops than this are counted as one.
+        /// A power of two; loops beyond this many share one label.
         private static let slotCount = 256
 
         private final class Slot: Sendable {
@@ -41,7 +43,7 @@
         private let tasks: Family<Counter>
         private let overflow: LoopFigures
 
-        /// Figures in `registry`.
+        /// Registers the metrics in `registry`.
         public init(registry: Registry = .shared) {
             slots = (0..<Self.slotCount).map { _ in Slot() }
             ticks = registry.histogram(
@@ -68,8 +70,8 @@
             for _ in 0..<Self.slotCount {
                 place &= Self.slotCount - 1
                 let slot = slots[place]
-                // ORDERING: relaxed; the word is all there is to know, and the figures behind it are
-                // handed over by `OnceReference`.
+                // ORDERING: relaxed; the word carries no other data, and `OnceReference` publishes
+                // the metrics of its loop.
                 var found = slot.loop.load(ordering: .relaxed)
                 if found == 0 {
                     let (_, original) = slot.loop.compareExchange(
@@ -86,7 +88,7 @@
             return overflow
         }
 
-        /// `nio_event_loops`.
+        /// The name of the collector: `nio_event_loops`.
         public var name: String { "nio_event_loops" }
 
         private static let utilization = CollectedFamily.gauge(
@@ -94,10 +96,10 @@
             help: "Share of its time in which an event loop was busy, since the scrape before.",
             labels: ["loop"])
 
-        /// The one family that is not recorded by ticks.
+        /// The family that ticks do not record.
         public var families: [CollectedFamily] { [Self.utilization] }
 
-        /// Adds the utilisation of each loop that has had a tick since the scrape before.
+        /// Adds the utilization of each loop that has had a tick since the last scrape.
         public func collect(into samples: inout CollectedSamples) {
             for slot in slots {
                 guard let figures = slot.figures.load(), let ratio = figures.utilization() else {
@@ -108,9 +110,10 @@
         }
     }
 
-    /// The sums of one loop.
+    /// The metrics of one loop.
     private final class LoopFigures: Sendable {
-        /// Two scrapers get the same ratio, instead of a part of the time each.
+        /// The shortest span in nanoseconds, so that two scrapers get the same ratio rather than
+        /// one each for a part of the time.
         private static let leastSpan = 500_000_000
 
         private struct Last: Sendable {
@@ -140,7 +143,7 @@
             tasks.increment(by: count)
         }
 
-        /// Since the last call that was not just before; nil without a tick since then.
+        /// The ratio since the last call at least that long ago; nil if there was no tick since.
         func utilization() -> Double? {
             last.withLock { last in
                 let busy = busy.load(ordering: .relaxed)

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Event loops have no names; here they get numbers, the same for all metrics about them.
+// Event loops have no names; this assigns numbers, which all metrics about them share.
 
 #if NIO
     internal import OutriderThreading
 
-    /// Numbers of event loops, in the order in which they were first seen; thread-safe.
+    /// The numbers of event loops, in the order in which they were first seen; thread-safe.
     enum EventLoopNumbers {
-        /// Loops that have numbers of their own.
+        /// Loops that get their own number.
         static let limit = 1_024
-        /// The label of all further ones.
+        /// The label of all other loops.
         static let overflow = "_OVERFLOW"
 
         private static let known = Guarded<[ObjectIdentifier: Int]>([:])
 
         /// The value of the label `loop`.
         ///
-        /// A loop that is gone may leave its number to one that comes to be in its place.
+        /// A new loop at the address of a loop that is gone may inherit its number.
         static func label(of loop: ObjectIdentifier) -> String {
             known.withLock { known in
                 if let number = known[loop] { return String(number) }

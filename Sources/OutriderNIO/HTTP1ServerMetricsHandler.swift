@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records the requests of a connection that SwiftNIO's HTTP/1 codec reads.
+// Records the requests of a connection that uses SwiftNIO's HTTP/1 codec.
 
 #if NIO
     public import NIOCore
@@ -8,7 +8,7 @@
 
     /// Records every request of a connection whose parts are those of `NIOHTTP1`.
     ///
-    /// It belongs behind the codec, and before the handler that answers:
+    /// Add it behind the codec and before the handler that responds:
     ///
     /// ```swift
     /// try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
@@ -17,30 +17,32 @@
     /// try channel.pipeline.syncOperations.addHandler(Application(router))
     /// ```
     ///
-    /// Behind `HTTPServerPipelineHandler`, as above, a pipelined request begins when the one before
-    /// has its answer. Before it, or without it, the request begins when it was read, and its time
-    /// has the wait in it. With upgrades, add it `.before` the handler that upgrades, and not to the
-    /// handlers that are removed for it: it then counts the connection until that closes.
+    /// Behind `HTTPServerPipelineHandler`, as above, a pipelined request begins when the previous one
+    /// has its response. Before that handler, or without it, the request begins when it is read, and
+    /// its time includes the wait. With upgrades, add it `.before` the handler that upgrades, and not
+    /// to the handlers that are removed for the upgrade: it then counts the connection until that
+    /// closes.
     ///
-    /// A request lasts until the last part of its answer was written. If the connection closes
-    /// before, or this handler is removed, its client has disconnected. An answer that the pipeline
-    /// drops, such as one with a header field that is not valid, is a failure of the service without a
-    /// status. Bytes that are no HTTP count as protocol errors; errors, parts and events go on unchanged.
+    /// A request ends when the last part of its response was written. If the connection closes before,
+    /// or this handler is removed, the client counts as disconnected. A response that the pipeline
+    /// drops, such as one with an invalid header field, counts as a failure of the service without a
+    /// status. Bytes that are not HTTP count as protocol errors. Errors, parts and events are passed on
+    /// unchanged.
     ///
-    /// Of two such handlers in one pipeline and for one registry, only the first one records.
+    /// If a pipeline has two such handlers for one registry, only the first one records.
     ///
-    /// Make one for each connection; like every handler it belongs to the event loop. It holds a
-    /// token for each request without an answer: one behind `HTTPServerPipelineHandler`, else as
-    /// many as the pipeline lets through, at most 1,024. Those on top are counted as protocol
-    /// errors, with the reason `other`, and not followed.
+    /// Create one for each connection; like every handler it belongs to the event loop. It holds a
+    /// token for each request without a response: one behind `HTTPServerPipelineHandler`, else as many
+    /// as the pipeline lets through, at most 1,024. Requests beyond that count as protocol errors with
+    /// the reason `other`, and are not recorded.
     public final class HTTP1ServerMetricsHandler: ChannelDuplexHandler, RemovableChannelHandler {
         /// The parts of requests.
         public typealias InboundIn = HTTPServerRequestPart
         /// The parts of requests, unchanged.
         public typealias InboundOut = HTTPServerRequestPart
-        /// The parts of answers.
+        /// The parts of responses.
         public typealias OutboundIn = HTTPServerResponsePart
-        /// The parts of answers, unchanged.
+        /// The parts of responses, unchanged.
         public typealias OutboundOut = HTTPServerResponsePart
 
         private(set) var requests: RecordedRequests
@@ -51,10 +53,11 @@
         /// A handler for one connection.
         ///
         /// - Parameters:
-        ///   - recorder: What records.
-        ///   - scheme: What the client speaks, which no part tells.
+        ///   - recorder: The recorder for the requests.
+        ///   - scheme: The client's scheme, which the parts do not contain.
         ///   - route: The template of the route that a request matches, never its path; nil if none
-        ///     does. Called on the event loop for each head. ``HTTPMatchedRoute`` corrects it later.
+        ///     matches. Called on the event loop for each head. ``HTTPMatchedRoute`` corrects it
+        ///     later.
         public init(
             _ recorder: HTTPRequestRecorder, scheme: URLScheme = .http,
             route: @escaping @Sendable (HTTPRequestHead) -> String?
@@ -64,7 +67,7 @@
             self.route = route
         }
 
-        /// Follows what the client sends.
+        /// Records what the client sends.
         public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             if !requests.isOver {
                 switch unwrapInboundIn(data) {
@@ -77,7 +80,7 @@
             context.fireChannelRead(data)
         }
 
-        /// Follows what the service answers.
+        /// Records what the service sends.
         public func write(
             context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
         ) {
@@ -102,18 +105,18 @@
             context.write(data, promise: promise)
         }
 
-        /// Passes on a part with header fields; errors until then are those of the part.
+        /// Passes on a part with header fields; errors during the write belong to that part.
         private func passFields(
             _ data: NIOAny, _ promise: EventLoopPromise<Void>?, on context: ChannelHandlerContext
         ) {
-            // A handler that sees such an error may write within this write.
+            // A handler that receives such an error may write within this write.
             let wasWriting = requests.isWritingFields
             requests.isWritingFields = true
             context.write(data, promise: promise)
             requests.isWritingFields = wasWriting
         }
 
-        /// Takes ``HTTPMatchedRoute``; passes everything else on.
+        /// Handles ``HTTPMatchedRoute``; passes all other events on.
         public func triggerUserOutboundEvent(
             context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
         ) {
@@ -124,7 +127,7 @@
             promise?.succeed()
         }
 
-        /// Takes note of an upgrade that a handler before this one has made; passes it on.
+        /// Records an upgrade that an earlier handler has made; passes it on.
         public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
             if case .upgradeComplete(let name, let head) = event as? HTTPServerUpgradeEvents {
                 if isFirst(on: context) {
@@ -140,18 +143,19 @@
             context.fireErrorCaught(error)
         }
 
-        /// Ends the requests that will get no answer any more.
+        /// Ends the requests that can no longer get a response.
         public func channelInactive(context: ChannelHandlerContext) {
             requests.abandonAll()
             context.fireChannelInactive()
         }
 
-        /// Ends the requests that are not followed any more.
+        /// Ends the requests that are no longer observed.
         public func handlerRemoved(context: ChannelHandlerContext) {
             requests.abandonAll()
         }
 
-        /// Whether no handler further out records the same requests; looked up once for a connection.
+        /// Whether no earlier handler records the same requests; looked up once for each
+        /// connection.
         private func isFirst(on context: ChannelHandlerContext) -> Bool {
             if hasBegun { return !requests.isOver }
             hasBegun = true
@@ -169,7 +173,7 @@
                 traceparent: head.headers.first(name: "traceparent"))
         }
 
-        /// Counts what the connection became until it closes, even without this handler.
+        /// Counts the upgraded connection until it closes, even without this handler.
         private func follow(_ upgraded: UpgradedConnection?, on context: ChannelHandlerContext) {
             guard let upgraded else { return }
             context.channel.closeFuture.whenComplete { _ in upgraded.end() }

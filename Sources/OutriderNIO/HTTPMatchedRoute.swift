@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a router in the pipeline tells the handler that records.
+// The event by which a router in the pipeline sets the route of a request.
 
 #if NIO
-    /// The route of the oldest request that has no answer yet, for services that match routes later
+    /// The route of the oldest request without a response, for services that match routes later
     /// than at the head.
     ///
-    /// An outbound user event, to be triggered before the last part of the answer is written, or
-    /// before its head if the route is one of
+    /// An outbound user event. Trigger it before the last part of the response is written, or
+    /// before the head if the route is one of
     /// ``/OutriderHTTP/HTTPRequestRecorder/Configuration/streamingRoutes``:
     ///
     /// ```swift
     /// context.triggerUserOutboundEvent(HTTPMatchedRoute("/orders/{id}"), promise: nil)
     /// ```
     public struct HTTPMatchedRoute: Sendable {
-        /// The template, never the path; nil for what no route matched.
+        /// The template, never the path; nil if no route matched.
         public let template: String?
 
         /// The route with this template.
         ///
-        /// - Parameter template: The template, never the path; nil for what no route matched.
+        /// - Parameter template: The template, never the path; nil if no route matched.
         public init(_ template: String?) { self.template = template }
     }
 #endif

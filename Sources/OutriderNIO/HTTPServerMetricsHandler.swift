@@ -11,7 +11,7 @@
     extension HTTPFields {
         private static let traceparentName = HTTPField.Name("traceparent")
 
-        // Looked for one by one: a look-up by name would first make an index of all fields.
+        // A linear search: a lookup by name would first build an index of all fields.
         fileprivate var traceparent: String? {
             var found: String?
             for field in self where field.name == Self.traceparentName {
@@ -24,8 +24,8 @@
 
     /// Records every request of a connection whose parts are those of `NIOHTTPTypes`.
     ///
-    /// The same as ``HTTP1ServerMetricsHandler``, for pipelines with a codec that makes these parts
-    /// behind that of HTTP/1, and for the streams of HTTP/2: each stream has a handler of its own.
+    /// Like ``HTTP1ServerMetricsHandler``, for pipelines with a codec that produces these parts
+    /// behind the HTTP/1 codec, and for HTTP/2 streams, each of which has its own handler.
     ///
     /// ```swift
     /// try channel.pipeline.syncOperations.configureHTTPServerPipeline()
@@ -34,16 +34,16 @@
     ///     HTTPServerMetricsHandler(recorder) { router.template(for: $0) })
     /// ```
     ///
-    /// The scheme is the one that the request names. An upgrade that a handler before the codec
-    /// makes is not seen here: where connections are upgraded, use ``HTTP1ServerMetricsHandler``.
+    /// The scheme is that of the request. Upgrades by a handler before the codec are not seen here:
+    /// if connections are upgraded, use ``HTTP1ServerMetricsHandler``.
     public final class HTTPServerMetricsHandler: ChannelDuplexHandler, RemovableChannelHandler {
         /// The parts of requests.
         public typealias InboundIn = HTTPRequestPart
         /// The parts of requests, unchanged.
         public typealias InboundOut = HTTPRequestPart
-        /// The parts of answers.
+        /// The parts of responses.
         public typealias OutboundIn = HTTPResponsePart
-        /// The parts of answers, unchanged.
+        /// The parts of responses, unchanged.
         public typealias OutboundOut = HTTPResponsePart
 
         private(set) var requests: RecordedRequests
@@ -53,9 +53,10 @@
         /// A handler for one connection or stream.
         ///
         /// - Parameters:
-        ///   - recorder: What records.
+        ///   - recorder: The recorder for the requests.
         ///   - route: The template of the route that a request matches, never its path; nil if none
-        ///     does. Called on the event loop for each head. ``HTTPMatchedRoute`` corrects it later.
+        ///     matches. Called on the event loop for each head. ``HTTPMatchedRoute`` corrects it
+        ///     later.
         public init(
             _ recorder: HTTPRequestRecorder, route: @escaping @Sendable (HTTPRequest) -> String?
         ) {
@@ -63,7 +64,7 @@
             self.route = route
         }
 
-        /// Follows what the client sends.
+        /// Records what the client sends.
         public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             if !requests.isOver {
                 switch unwrapInboundIn(data) {
@@ -76,7 +77,7 @@
             context.fireChannelRead(data)
         }
 
-        /// Follows what the service answers.
+        /// Records what the service sends.
         public func write(
             context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
         ) {
@@ -102,18 +103,18 @@
             context.write(data, promise: promise)
         }
 
-        /// Passes on a part with header fields; errors until then are those of the part.
+        /// Passes on a part with header fields; errors during the write belong to that part.
         private func passFields(
             _ data: NIOAny, _ promise: EventLoopPromise<Void>?, on context: ChannelHandlerContext
         ) {
-            // A handler that sees such an error may write within this write.
+            // A handler that receives such an error may write within this write.
             let wasWriting = requests.isWritingFields
             requests.isWritingFields = true
             context.write(data, promise: promise)
             requests.isWritingFields = wasWriting
         }
 
-        /// Takes ``HTTPMatchedRoute``; passes everything else on.
+        /// Handles ``HTTPMatchedRoute``; passes all other events on.
         public func triggerUserOutboundEvent(
             context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
         ) {
@@ -130,13 +131,13 @@
             context.fireErrorCaught(error)
         }
 
-        /// Ends the requests that will get no answer any more.
+        /// Ends the requests that can no longer get a response.
         public func channelInactive(context: ChannelHandlerContext) {
             requests.abandonAll()
             context.fireChannelInactive()
         }
 
-        /// Ends the requests that are not followed any more.
+        /// Ends the requests that are no longer observed.
         public func handlerRemoved(context: ChannelHandlerContext) {
             requests.abandonAll()
         }
@@ -147,8 +148,8 @@
                 route: route(head), traceparent: head.headerFields.traceparent)
         }
 
-        /// Whether no handler further out records the same requests, of either kind of parts; looked up
-        /// once for a connection or stream.
+        /// Whether no earlier handler records the same requests, with either kind of parts; looked
+        /// up once for each connection or stream.
         private func isFirst(on context: ChannelHandlerContext) -> Bool {
             if hasBegun { return !requests.isOver }
             hasBegun = true

@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// The requests of one connection, from head to answer: what both handlers share, whatever kind of
-// parts they read. It belongs to the connection's event loop and has no lock.
+// The requests of one connection, from head to response; both handlers use it, whatever their kind
+// of parts. It belongs to the connection's event loop and has no lock.
 //
-// HTTP/1 answers in the order of the requests (RFC 9112, 9.3.2), so the oldest request without an
-// answer is the one that an answer is for.
+// HTTP/1 sends responses in the order of the requests (RFC 9112, 9.3.2), so a response belongs to
+// the oldest request without one.
 
 #if NIO
     internal import NIOCore
     internal import NIOHTTP1
     internal import OutriderHTTP
 
-    /// The head of a request, of whatever kind.
+    /// The head of a request, for either kind of parts.
     struct RequestHead {
         let method: String
         let scheme: URLScheme
         /// The template; nil if no route matched.
         let route: String?
-        /// The field of that name, if there is one.
+        /// The value of that field; nil if there is none.
         let traceparent: String?
     }
 
-    /// A request whose answer has been handed over to its last part.
+    /// A request whose response has been passed to the pipeline up to its last part.
     ///
-    /// A client that reads no answers may leave any number of these behind, as many as there are
-    /// answers that wait to be written. So nothing of the request is kept but what is small.
+    /// A client that does not read may leave any number of these behind, one for each response that
+    /// waits to be written. So only small data of the request is kept.
     private struct AnsweredRequest: Sendable {
         fileprivate let token: RequestToken
         fileprivate let traceparent: String?
-        /// Why the head of its answer may not have been sent.
+        /// The error that may have kept the head of its response from being sent.
         fileprivate var dropped: (any Error)?
-        /// Whether its last part had fields too, which may be what could not be sent.
+        /// Whether its last part has trailers, which may be what could not be sent.
         fileprivate var hasTrailers = false
 
-        /// Ends the request when that last part was written, or could not be.
+        /// Ends the request when the last part was written, or could not be.
         func end(_ written: Result<Void, any Error>) {
             switch (written, dropped) {
             case (.success, _): token.finish(.completed, traceparent: traceparent)
@@ -48,17 +48,18 @@
         }
     }
 
-    /// What became of answers that the pipeline refused to send; belongs to the connection's event loop.
+    /// The error of responses that the pipeline refused to send; belongs to the connection's event
+    /// loop.
     ///
-    /// SwiftNIO's validator of header fields fires one error, for the first of them, and from then on drops
-    /// all parts of the connection, failing their promises. The handler for pipelining may keep that error
-    /// back until the answer has ended.
+    /// SwiftNIO's validator of header fields fires one error, for the first of them, and then drops
+    /// all parts of the connection, failing their promises. The handler for pipelining may delay
+    /// that error until the response has ended.
     private final class DroppedAnswers {
         var error: (any Error)?
         var isReported = false
     }
 
-    /// The requests of one connection that have no full answer yet.
+    /// The requests of one connection that have no complete response yet.
     struct RecordedRequests {
         private struct Unanswered {
             var answered: AnsweredRequest
@@ -68,7 +69,7 @@
 
             var token: RequestToken { answered.token }
 
-            /// What is left to be ended; `error` is the one of the connection's writes.
+            /// The request to end; `error` is that of the connection's writes.
             func ending(after error: (any Error)?) -> AnsweredRequest {
                 var answered = answered
                 if !isHeadSent { answered.dropped = error }
@@ -76,32 +77,33 @@
             }
         }
 
-        /// Requests of one connection that are followed at once; whoever has more without an answer
-        /// floods, and what comes on top is only counted.
+        /// Requests of one connection that are recorded at once.
+        ///
+        /// A client with more requests without a response is flooding; the excess is only counted.
         private static let limit = 1_024
-        /// Bytes of a `traceparent` that are kept; those of the known version have 55.
+        /// Bytes of a `traceparent` that are kept; that of the known version has 55.
         private static let traceparentLimit = 256
 
-        /// Whether the connection speaks something else by now, so that nothing here is for us.
+        /// Whether the connection has switched to another protocol, or another handler records it.
         private(set) var isOver = false
 
-        /// Whether what is written may be the answer to a request.
+        /// Whether a written part may be the response to a request.
         ///
-        /// If not, it may be no HTTP at all: behind a handler that upgrades, the new protocol may
-        /// speak before anybody says that there is one.
+        /// If not, it may not be HTTP: behind a handler that upgrades, the new protocol may send
+        /// data before the upgrade is announced.
         var awaitsAnswer: Bool { !isOver && (!unanswered.isEmpty || unfollowed > 0) }
 
-        /// Set by the handler while it passes on a part of an answer that has header fields: an error that
-        /// comes meanwhile is that of the part, and not one of the client's bytes.
+        /// Set by the handler while it passes on a response part with header fields: an error in
+        /// that time belongs to the part, and not to the client's bytes.
         var isWritingFields = false
 
         let recorder: HTTPRequestRecorder
         private let dropped = DroppedAnswers()
         private let countsBytes: Bool
         private var unanswered = CircularBuffer<Unanswered>(initialCapacity: 2)
-        /// Requests behind those, which are beyond the limit.
+        /// Later requests, beyond the limit.
         private var unfollowed = 0
-        /// The request whose body is being read; it may have its answer already.
+        /// The request whose body is being read; it may already have its response.
         private var beingRead: RequestToken?
 
         init(_ recorder: HTTPRequestRecorder) {
@@ -109,11 +111,11 @@
             countsBytes = recorder.recordsBodySizes
         }
 
-        // MARK: - What the client sends
+        // MARK: - Input from the client
 
         mutating func began(_ head: RequestHead) {
-            // Once one request is not followed, those behind it are not either: else an answer
-            // would be taken for another's.
+            // Once one request is not recorded, later ones are not either; otherwise a response
+            // would be matched to the wrong request.
             guard unanswered.count < Self.limit, unfollowed == 0 else {
                 unfollowed += 1
                 beingRead = nil
@@ -140,16 +142,17 @@
             beingRead = nil
         }
 
-        // MARK: - What the service answers
+        // MARK: - Output of the service
 
-        /// Sets the route of the oldest request without an answer.
+        /// Sets the route of the oldest request without a response.
         func matched(_ template: String?) {
             unanswered.first?.token.setRoute(template: template)
         }
 
-        /// Takes the head of an answer, before it is written; what a connection was upgraded to comes back.
+        /// Handles the head of a response before it is written; returns the upgraded connection, if
+        /// any.
         ///
-        /// - Parameter upgrade: The field `Upgrade` of the answer.
+        /// - Parameter upgrade: The response's `Upgrade` field.
         mutating func answers(
             _ status: Int, upgrade: @autoclosure () -> String?
         ) -> UpgradedConnection? {
@@ -168,13 +171,13 @@
             return nil
         }
 
-        /// The request whose answer is being written; nil if none is followed.
+        /// The request whose response is being written; nil if it is not recorded.
         var answering: RequestToken? { unanswered.first?.token }
 
-        /// Notes that the head of an answer was written, unless the pipeline has dropped it.
+        /// Records that the head of a response was written, unless the pipeline has dropped it.
         ///
-        /// - Parameter token: The request that it belongs to, from before the write: a handler may have
-        ///   ended its answer by now.
+        /// - Parameter token: The request that it belongs to, taken before the write: a handler may
+        ///   have ended its response since.
         mutating func wroteHead(_ status: Int, to token: RequestToken?) {
             guard dropped.error == nil, let token, token === answering,
                 !(100..<200).contains(status)
@@ -187,10 +190,10 @@
             if countsBytes { unanswered.first?.token.addResponseBytes(count) }
         }
 
-        /// Ends the request whose answer is complete once its last part was written.
+        /// Ends the request whose response is complete once its last part was written.
         ///
         /// - Parameters:
-        ///   - promise: That of the last part, if there is one.
+        ///   - promise: The promise of the last part, if there is one.
         ///   - hasTrailers: Whether the last part has fields.
         /// - Returns: The promise to write that part with.
         mutating func answered(
@@ -208,7 +211,7 @@
             return written
         }
 
-        /// A promise of this loop that fulfils `promise`, which may be of another one.
+        /// A promise of this loop that completes `promise`, which may be of another loop.
         private static func promise(
             _ promise: EventLoopPromise<Void>?, on loop: any EventLoop
         ) -> EventLoopPromise<Void> {
@@ -218,7 +221,7 @@
             return own
         }
 
-        /// Takes the request whose answer is complete; nil if that is none that is followed.
+        /// Takes the request whose response is complete; nil if it is not recorded.
         private mutating func takeAnswered() -> AnsweredRequest? {
             guard let first = unanswered.popFirst() else {
                 unfollowed = max(0, unfollowed - 1)
@@ -231,9 +234,9 @@
             return first.ending(after: dropped.error)
         }
 
-        // MARK: - Ends
+        // MARK: - Ending
 
-        /// Takes an upgrade that happened before the parts came here.
+        /// Handles an upgrade that happened before any parts arrived here.
         mutating func wasUpgraded(
             _ head: RequestHead, to protocolName: String
         ) -> UpgradedConnection? {
@@ -242,7 +245,7 @@
             return answers(101, upgrade: protocolName)
         }
 
-        /// Ends every request that has no full answer: there will be none.
+        /// Ends every request without a complete response, because none will come.
         mutating func abandonAll() {
             while let request = unanswered.popFirst() {
                 request.ending(after: dropped.error).end(.failure(ChannelError.eof))
@@ -251,20 +254,21 @@
             beingRead = nil
         }
 
-        /// Whether it records into the series of `other`.
+        /// Whether it records into the same series as `other`.
         func records(in other: HTTPRequestRecorder) -> Bool {
             !isOver && recorder.registryIdentity == other.registryIdentity
         }
 
-        /// Follows nothing: another handler records the same requests.
+        /// Stops recording, because another handler records the same requests.
         mutating func standBack(behind adapter: String) {
             isOver = true
             recorder.warnOfSecond(adapter)
         }
 
-        /// Counts what was no HTTP, or takes note of why an answer is not sent.
+        /// Counts input that is not HTTP, or stores why a response was not sent.
         ///
-        /// A connection that ends in the middle of a request is not counted here: its client hung up.
+        /// A connection that ends in the middle of a request is not counted here: its client
+        /// disconnected.
         mutating func failed(_ error: any Error) {
             if isWritingFields {
                 if !Disconnection.isMeant(by: error) {

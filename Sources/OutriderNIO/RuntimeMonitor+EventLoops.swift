@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How late event loops are, by a task that each of them gives itself at each beat.
+// Event-loop delay, measured by a task that each loop schedules on itself for each tick of the
+// monitor.
 //
-// Not given to them from outside: a loop that has shut down takes that amiss, in debug builds and in NIO's
-// strict mode with the end of the process, and there is no asking it first without a race.
+// The task is not scheduled from outside: a loop that has shut down treats that as an error, which
+// in debug builds and in NIO's strict mode ends the process, and checking first is a race.
 
 #if NIO
     public import NIOCore
@@ -10,15 +11,14 @@
     public import OutriderRuntime
 
     extension RuntimeMonitor {
-        /// Shows how late the loops of `group` are, and lets the hang watch see them.
+        /// Measures the delay of the loops of `group`, and includes them in hang detection.
         ///
         /// ```swift
         /// agent.runtime.watch(MultiThreadedEventLoopGroup.singleton)
         /// ```
         ///
-        /// Any group will do that runs, whoever made it. Each loop runs one task at each beat of the
-        /// monitor, some microseconds; it is let go of when it shuts down. Calling it twice with the
-        /// same group watches it twice.
+        /// Any running group works. Each loop runs one task of some microseconds at each tick of the
+        /// monitor, until it shuts down. Calling this twice with the same group watches it twice.
         public func watch(_ group: any EventLoopGroup) {
             let delays = registry.histogram(
                 "nio_event_loop_delay_seconds",
@@ -48,13 +48,13 @@
         }
     }
 
-    /// What a loop does by itself, until it shuts down or nobody looks any more.
+    /// The probe task that a loop schedules on itself, until it shuts down or its probe is retired.
     private struct EventLoopBeat: Sendable {
         let loop: any EventLoop
         let probe: Probe
         let interval: Duration
 
-        /// To be called on the loop.
+        /// Must be called on the loop.
         func scheduleNext() {
             guard !probe.isRetired else { return }
             probe.expect(at: .now + interval)
@@ -62,7 +62,7 @@
                 probe.ran()
                 scheduleNext()
             }
-            // The loop is shutting down: it fails what it has not run.
+            // The loop is shutting down: it fails the tasks that it has not run.
             next.futureResult.whenFailure { _ in probe.retire() }
         }
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent among the services of a `ServiceGroup`.
+// The agent as a service of a `ServiceGroup`.
 //
-// A group shuts its services down from the last to the first, and waits for each. So the agent
-// stands first and is told last: it shows the metrics of the whole shutdown. Its notice stands last
-// and is told first: `/readyz` fails before any server stops taking requests.
+// A group shuts its services down from the last to the first, and waits for each. The agent is the
+// first service and so shuts down last: it serves metrics during the whole shutdown. Its notice is
+// the last service and so shuts down first: `/readyz` fails before any server stops accepting
+// requests.
 
 #if ServiceLifecycle
 
@@ -13,10 +14,12 @@
     public import ServiceLifecycle
 
     extension Agent: Service {
-        /// Waits for the group's graceful shutdown, or for its task to be cancelled; then ``stop()``.
+        /// Waits for the group's graceful shutdown, or for its task to be cancelled; then calls
+        /// ``stop()``.
         ///
-        /// The agent was started before and goes on as it is: that it could not listen yet ends
-        /// nothing. Never throws. The stop itself, a second at most, is no thread's of the pool.
+        /// The agent was started before and keeps running, even if it cannot listen yet. Never
+        /// throws. Stopping takes a second at most and does not block a thread of the concurrency
+        /// pool.
         public func run() async {
             await shutdownOrCancellation()
             markDraining()
@@ -29,7 +32,8 @@
             }
         }
 
-        /// These services with the agent around them, in the order that a `ServiceGroup` needs.
+        /// Returns these services with the agent around them, in the order that a `ServiceGroup`
+        /// needs.
         ///
         /// ```swift
         /// let agent = Agent.start()
@@ -39,8 +43,8 @@
         /// try await group.run()
         /// ```
         ///
-        /// At the shutdown `/readyz` fails first, then the services end, the last one first, and the
-        /// agent at the end.
+        /// On shutdown, `/readyz` fails first, then the services end from the last to the first,
+        /// then the agent.
         ///
         /// - Parameters:
         ///   - services: The service's own, those that others depend on first.
@@ -52,24 +56,26 @@
             [self] + services + [drainNotice(delay: drainDelay)]
         }
 
-        /// The last service of a group, which lets `/readyz` fail before the others are told.
+        /// The last service of a group, which makes `/readyz` fail before the other services shut
+        /// down.
         ///
-        /// - Parameter delay: How long to wait then, so that load balancers see it and send nothing
-        ///   more. It should be longer than the period of their checks, and with the shutdown
-        ///   itself shorter than what the supervisor grants (Kubernetes: 30 seconds).
+        /// - Parameter delay: How long to wait then, so that load balancers notice and stop sending
+        ///   requests. It should be longer than the period of their checks, and together with the
+        ///   shutdown shorter than the supervisor's grace period (Kubernetes: 30 seconds).
         public func drainNotice(delay: Duration = .zero) -> DrainNotice {
             DrainNotice(agent: self, delay: delay)
         }
     }
 
-    /// The service that is told first of a shutdown; see ``/Outrider/Agent/drainNotice(delay:)``.
+    /// The service that shuts down first; see ``/Outrider/Agent/drainNotice(delay:)``.
     public struct DrainNotice: Service {
         let agent: Agent
         let delay: Duration
 
-        /// Waits for the group's graceful shutdown, marks the agent as draining, and waits the delay.
+        /// Waits for the group's graceful shutdown, marks the agent as draining, and waits for the
+        /// delay.
         ///
-        /// A task that is cancelled waits no longer. Never throws.
+        /// Cancelling the task ends the wait. Never throws.
         public func run() async {
             await shutdownOrCancellation()
             agent.markDraining()

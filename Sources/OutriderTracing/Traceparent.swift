@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trace that runs now, asked of whatever tracer the service has.
+// The current trace, from any tracer.
 //
-// A tracer's context is opaque; what every tracer can do is to write it into the headers of a
-// request. So one header is written, and no tracer has to be known.
+// A tracer's context is opaque, but every tracer can write it into request headers. So this lets
+// the tracer write one header, without knowing which tracer it is.
 
 #if Tracing
 
     internal import Tracing
 
-    /// The trace of swift-distributed-tracing that runs now.
+    /// The current trace of swift-distributed-tracing.
     ///
     /// ```swift
     /// var configuration = Agent.Configuration()
     /// configuration.http.traceparent = Traceparent.current
     /// ```
     public enum Traceparent {
-        /// The trace of the current task as a `traceparent` header (W3C Trace Context); nil if there
-        /// is no trace, no tracer, or one that writes no such header.
+        /// The trace of the current task as a `traceparent` header (W3C Trace Context); nil if
+        /// there is no trace, no tracer, or the tracer writes no such header.
         ///
-        /// What `HTTPRequestRecorder.Configuration.traceparent` wants to be told. Calls the tracer's
-        /// `inject` and costs what that costs; thread-safe.
+        /// A value for `HTTPRequestRecorder.Configuration.traceparent`. Calls the tracer's `inject`
+        /// and costs as much; thread-safe.
         @Sendable
         public static func current() -> String? {
             guard let context = InstrumentationContext.current else { return nil }
@@ -30,10 +30,10 @@
         }
     }
 
-    /// Keeps one header of those that a tracer writes.
+    /// Keeps one of the headers that a tracer writes.
     private struct TraceparentInjector: Injector {
         func inject(_ value: String, forKey key: String, into carrier: inout String?) {
-            // Names of header fields have no case (RFC 9110 §5.1).
+            // Field names are case-insensitive (RFC 9110 §5.1).
             if key == "traceparent" || key.lowercased() == "traceparent" { carrier = value }
         }
     }

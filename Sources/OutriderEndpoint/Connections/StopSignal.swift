@@ -48,7 +48,7 @@ final class StopSignal: Sendable {
     /// Readable once the signal is raised.
     var descriptor: Int32 { readEnd.number }
 
-    /// Whether it is raised. Kept apart from the pipe, which other code can close.
+    /// Whether it is raised; kept apart from the pipe, which other code can close.
     var isRaised: Bool { raised.withLock { $0 } }
 
     /// Wakes all current and later waiters.
