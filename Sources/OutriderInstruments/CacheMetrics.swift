@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cache, or one level of it.
+// Metrics of a cache, or of one level of it.
 
 public import OutriderMetrics
 internal import OutriderThreading
 
-/// A cache, or one level of it.
+/// Metrics of a cache, or of one level of it.
 ///
 /// ```swift
 /// let level1 = CacheMetrics("orders", level: "1") { [weak cache] in cache?.count }
@@ -14,24 +14,24 @@ internal import OutriderThreading
 /// let order = try await level2.load { try await database.order(id) }
 /// ```
 ///
-/// Of all look-ups of a level: hits, misses, and negative hits, where the cache knew that there is nothing.
-/// Of all loads: successes with their times, failures, and those that were cancelled. A hit is an increment,
-/// some two nanoseconds. Thread-safe.
+/// Counts the lookups of a level: hits, misses, and negative hits, for which the cache knows that
+/// no value exists. Counts and times its loads: successes with their durations, failures, and
+/// cancelled loads. A hit is one increment, about two nanoseconds. Thread-safe.
 public final class CacheMetrics: Sendable {
-    /// Why an entry went.
+    /// Why an entry was removed.
     public struct Eviction: Hashable, Sendable {
         let label: String
 
-        /// There was no room.
+        /// The cache was full.
         public static let size = Eviction(label: "size")
-        /// It was too old.
+        /// The entry was too old.
         public static let expired = Eviction(label: "expired")
-        /// Somebody said that it is not true any more.
+        /// The entry was invalidated.
         public static let invalidated = Eviction(label: "invalidated")
-        /// Another one took its place.
+        /// Another entry replaced it.
         public static let replaced = Eviction(label: "replaced")
 
-        /// Another reason; there should be few.
+        /// Another reason; use only a few.
         public static func other(_ label: String) -> Eviction { Eviction(label: label) }
     }
 
@@ -52,14 +52,15 @@ public final class CacheMetrics: Sendable {
     private let level: String
     private let place: SnapshotBoard.Place?
 
-    /// The metrics of a cache.
+    /// Creates the metrics of a cache.
     ///
     /// - Parameters:
     ///   - cache: The cache's name.
-    ///   - level: Which level of it, `1` being asked first.
-    ///   - registry: Where they are exposed.
-    ///   - buckets: Upper bounds of the time that loading takes, in seconds.
-    ///   - entries: How many entries it has, asked at each scrape; nil when it is gone.
+    ///   - level: The level of the cache; `1` is looked up first.
+    ///   - registry: The registry for the metrics.
+    ///   - buckets: Upper bounds of the load duration, in seconds.
+    ///   - entries: Returns the number of entries, called at each scrape; nil once the cache is
+    ///     gone.
     public init(
         _ cache: String, level: String = "1", registry: Registry = .shared,
         buckets: Buckets = .instruments, entries: (@Sendable () -> Int?)? = nil
@@ -96,21 +97,21 @@ public final class CacheMetrics: Sendable {
         }
     }
 
-    /// What was looked for was there.
+    /// Counts a hit.
     @inlinable
     public func hit() { hits.increment() }
 
-    /// It was not.
+    /// Counts a miss.
     @inlinable
     public func miss() { misses.increment() }
 
-    /// The cache knew that there is nothing to be found.
+    /// Counts a negative hit: the cache knows that no value exists.
     public func negativeHit() { negatives.increment() }
 
-    /// Looks in the cache by `find`, and counts a hit or a miss.
+    /// Looks up a value with `find`, and counts a hit or a miss.
     ///
-    /// A look-up that throws counts as a miss and in `cache_lookup_failures_total`; one whose task was
-    /// cancelled was no look-up, and does not count.
+    /// A lookup that throws counts as a miss and in `cache_lookup_failures_total`; one whose task
+    /// was cancelled is not counted.
     @discardableResult
     @inlinable
     public func lookUp<Value, Failure: Error>(
@@ -150,10 +151,11 @@ public final class CacheMetrics: Sendable {
         lookUpFailures.increment()
     }
 
-    /// Loads what was missed, and records how long that took, or that it failed.
+    /// Loads a missing value with `body`, and records the duration or the failure.
     ///
-    /// A load that throws counts as a `failure` in `cache_loads_total`, one whose task was cancelled as
-    /// `cancelled`; neither has a time, since a quick failure is not a quick load.
+    /// A load that throws counts as a `failure` in `cache_loads_total`, one whose task was
+    /// cancelled as `cancelled`. Neither has a duration, because a quick failure is not a quick
+    /// load.
     nonisolated(nonsending)
         public func load<Value, Failure: Error>(
             _ body: nonisolated(nonsending) () async throws(Failure) -> Value
@@ -172,7 +174,7 @@ public final class CacheMetrics: Sendable {
         }
     }
 
-    /// Entries went, for this reason.
+    /// Counts removed entries.
     public func evicted(_ cause: Eviction = .size, count: Int = 1) {
         let counter = cause == .size ? sizeEvictions : evictions.with(cache, level, cause.label)
         counter.increment(by: count)

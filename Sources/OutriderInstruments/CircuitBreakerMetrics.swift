@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A circuit breaker: calls to something that may be ill.
+// Metrics of a circuit breaker.
 
 public import OutriderMetrics
 internal import OutriderThreading
 
-/// A circuit breaker, and the calls through it.
+/// Metrics of a circuit breaker and of the calls through it.
 ///
 /// ```swift
 /// let metrics = CircuitBreakerMetrics("payments")
@@ -15,8 +15,8 @@ internal import OutriderThreading
 /// ```
 ///
 /// A call that its caller cancels is neither a success nor a failure: it counts as `cancelled`. A
-/// timeout that should count as a failure belongs inside the closure, so that the closure throws it.
-/// Thread-safe; of two moves at the same time the state may be either, never both.
+/// timeout that should count as a failure belongs inside the closure, so that the closure throws
+/// it. Thread-safe; after two concurrent moves the state is that of either, never both.
 public final class CircuitBreakerMetrics: Sendable {
     /// The state of a breaker.
     public enum State: String, CaseIterable, Sendable {
@@ -24,7 +24,7 @@ public final class CircuitBreakerMetrics: Sendable {
         case closed
         /// Calls are rejected.
         case open
-        /// A few go through, to see whether it is well again.
+        /// A few calls go through, to test whether the target has recovered.
         case halfOpen = "half_open"
     }
 
@@ -39,11 +39,11 @@ public final class CircuitBreakerMetrics: Sendable {
     private let state: CurrentState
     private let place: SnapshotBoard.Place
 
-    /// The metrics of a breaker, which is closed at first.
+    /// Creates the metrics of a breaker, initially closed.
     ///
     /// - Parameters:
     ///   - breaker: The breaker's name.
-    ///   - registry: Where they are exposed.
+    ///   - registry: The registry for the metrics.
     public init(_ breaker: String, registry: Registry = .shared) {
         let calls = registry.counter(
             "circuit_breaker_calls_total", help: "Calls through a breaker, by result.",
@@ -63,7 +63,7 @@ public final class CircuitBreakerMetrics: Sendable {
         }
     }
 
-    /// The breaker is in this state now.
+    /// Sets the state of the breaker.
     public func move(to state: State) { self.state.value = state }
 
     /// Runs `body`, and counts a success, or a failure if it throws.
@@ -84,15 +84,15 @@ public final class CircuitBreakerMetrics: Sendable {
         }
     }
 
-    /// A call came back well.
+    /// Counts a successful call.
     public func succeeded() { successes.increment() }
 
-    /// A call failed.
+    /// Counts a failed call.
     public func failed() { failures.increment() }
 
-    /// The caller gave a call up; that is no failure of what was called.
+    /// Counts a call that its caller cancelled; not a failure of the target.
     public func cancelled() { cancellations.increment() }
 
-    /// A call was not made, since the breaker is open.
+    /// Counts a call that was rejected because the breaker is open.
     public func rejected() { rejections.increment() }
 }

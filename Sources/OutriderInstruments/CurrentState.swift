@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The state of a breaker, in one word.
+// The state of a circuit breaker, in one atomic word.
 
 internal import Synchronization
 
-/// The state that a breaker is in; thread-safe.
+/// The current state of a breaker; thread-safe.
 final class CurrentState: Sendable {
     private let index = Atomic<Int>(0)
 
-    // ORDERING: relaxed; one word that guards no other.
+    // ORDERING: relaxed; the word guards no other data.
     var value: CircuitBreakerMetrics.State {
         get { CircuitBreakerMetrics.State.allCases[index.load(ordering: .relaxed)] }
         set {

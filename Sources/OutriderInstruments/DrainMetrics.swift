@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a service: how long it takes, and what is still on its way.
+// Metrics of a service's shutdown: its duration, and the work that remains.
 
 public import OutriderMetrics
 internal import OutriderThreading
 
-/// How a service shuts down.
+/// Metrics of a service's shutdown.
 ///
 /// ```swift
 /// let drain = DrainMetrics()
@@ -14,7 +14,8 @@ internal import OutriderThreading
 /// drain.abandoned("orders", count: queue.count)    // what was left when time was up
 /// ```
 ///
-/// Prometheus sees it if it scrapes meanwhile, so keep the agent up to the end. Thread-safe.
+/// Prometheus only sees them if it scrapes during the shutdown, so stop the agent last.
+/// Thread-safe.
 public final class DrainMetrics: Sendable {
     private static let began = CollectedFamily.gauge(
         "service_drain_seconds", help: "For how long the service has been shutting down; 0 before.")
@@ -27,7 +28,7 @@ public final class DrainMetrics: Sendable {
     private let places = Guarded<[SnapshotBoard.Place]>([])
     private let start = Guarded<UInt64?>(nil)
 
-    /// The metrics of a service's end; one for a registry.
+    /// Creates the metrics of a shutdown; use one for each registry.
     public init(registry: Registry = .shared) {
         board = SnapshotBoard.named("drain", [Self.began, Self.remaining], in: registry)
         lost = registry.counter(
@@ -40,20 +41,20 @@ public final class DrainMetrics: Sendable {
         places.withLock { $0.append(place) }
     }
 
-    /// Shows how much of something is still on its way, asked at each scrape.
+    /// Exposes the amount of remaining work, read at each scrape.
     public func watch(_ what: String, _ count: @escaping @Sendable () -> Int) {
         let place = board.add { samples in samples.add(Self.remaining, count(), what) }
-        // Shown as 0 from the start, so that a rise from nothing is seen.
+        // Exposed as 0 from the start, so that the first increase is visible.
         _ = lost.with(what)
         places.withLock { $0.append(place) }
     }
 
-    /// The service shuts down; only the first call counts.
+    /// Marks the start of the shutdown; only the first call counts.
     public func begin() {
         start.withLock { $0 = $0 ?? uptime.nanoseconds }
     }
 
-    /// So much of something was given up.
+    /// Counts work that was given up.
     public func abandoned(_ what: String, count: Int = 1) {
         lost.with(what).increment(by: count)
     }

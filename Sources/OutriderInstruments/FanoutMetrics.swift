@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// One message to many: publish and subscribe, a broadcast to sockets.
+// Metrics of fan-out: one message to many subscribers, as in publish/subscribe or WebSocket
+// broadcasts.
 
 public import OutriderMetrics
 internal import Synchronization
 
-/// A broadcast of messages to subscribers.
+/// Metrics of a broadcast of messages to subscribers.
 ///
 /// ```swift
 /// let metrics = FanoutMetrics("chat")
 ///
-/// let subscription = metrics.subscribe()           // ends with its last reference, or with end(_:)
+/// let subscription = metrics.subscribe()  // ends with its last reference, or with end(_:)
 /// for subscriber in subscribers {
 ///     if subscriber.offer(message) { metrics.delivered() } else { metrics.dropped(.slowConsumer) }
 /// }
 /// ```
 ///
-/// A delivery is an increment, some two nanoseconds. Thread-safe.
+/// A delivery is one increment, about two nanoseconds. Thread-safe.
 public final class FanoutMetrics: Sendable {
     /// Why a message did not reach a subscriber, or a subscription ended.
     public struct Drop: Hashable, Sendable {
         let label: String
 
-        /// The subscriber reads slower than messages come.
+        /// The subscriber reads more slowly than messages arrive.
         public static let slowConsumer = Drop(label: "slow_consumer")
-        /// The subscriber went away.
+        /// The subscriber left.
         public static let closed = Drop(label: "closed")
 
-        /// Another reason; there should be few.
+        /// Another reason; use only a few.
         public static func other(_ label: String) -> Drop { Drop(label: label) }
     }
 
@@ -37,11 +38,11 @@ public final class FanoutMetrics: Sendable {
     private let slow: Counter
     private let fanout: String
 
-    /// The metrics of a broadcast.
+    /// Creates the metrics of a broadcast.
     ///
     /// - Parameters:
-    ///   - fanout: Its name; not that of a channel or room, of which there are too many.
-    ///   - registry: Where they are exposed.
+    ///   - fanout: Its name; not the name of a channel or room, of which there are too many.
+    ///   - registry: The registry for the metrics.
     public init(_ fanout: String, registry: Registry = .shared) {
         self.fanout = fanout
         subscribers = registry.gauge(
@@ -59,21 +60,21 @@ public final class FanoutMetrics: Sendable {
         slow = messages.with(fanout, Drop.slowConsumer.label)
     }
 
-    /// There is one subscriber more, until what is returned ends.
+    /// Counts one more subscriber, until the returned subscription ends.
     public func subscribe() -> Subscription { Subscription(of: self) }
 
-    /// Messages reached their subscribers, one each.
+    /// Counts messages that reached their subscribers, one each.
     public func delivered(_ count: Int = 1) { deliveries.increment(by: count) }
 
-    /// Messages did not reach their subscribers, one each.
+    /// Counts messages that did not reach their subscribers, one each.
     public func dropped(_ reason: Drop, count: Int = 1) {
         let counter = reason == .slowConsumer ? slow : messages.with(fanout, reason.label)
         counter.increment(by: count)
     }
 
-    /// A subscriber.
+    /// A subscription.
     ///
-    /// It is one until ``end(_:)``, or until the last reference to it goes.
+    /// It counts until ``end(_:)``, or until its last reference is released.
     public final class Subscription: Sendable {
         private let fanout: FanoutMetrics
         private let isEnded = Atomic<Bool>(false)
@@ -85,9 +86,10 @@ public final class FanoutMetrics: Sendable {
 
         deinit { end() }
 
-        /// The subscriber is gone, by its own will unless told otherwise; only the first call counts.
+        /// Ends the subscription, by default because the subscriber left; only the first call
+        /// counts.
         public func end(_ reason: Drop = .closed) {
-            // ORDERING: relaxed; only who comes first matters.
+            // ORDERING: relaxed; only which call comes first matters.
             if isEnded.exchange(true, ordering: .relaxed) { return }
             fanout.subscribers.decrement()
             fanout.ended.with(fanout.fanout, reason.label).increment()

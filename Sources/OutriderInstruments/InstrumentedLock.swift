@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A lock that tells when somebody has to wait for it.
+// A lock that measures contention.
 
 public import OutriderMetrics
 public import Synchronization
 
-/// A value behind a lock that tells how often, and for how long, somebody waited for it.
+/// A value behind a lock that counts and times waits.
 ///
 /// ```swift
 /// let stock = InstrumentedLock("stock", [String: Int]())
@@ -12,8 +12,8 @@ public import Synchronization
 /// let left = stock.withLock { $0["book", default: 0] }
 /// ```
 ///
-/// Only who has to wait pays for it: two looks at the clock and two additions. Who finds the lock open pays
-/// a nanosecond beyond what `Mutex` costs. Not recursive.
+/// A caller that has to wait pays two clock readings and two additions. A caller that finds the
+/// lock open pays a nanosecond more than with `Mutex`. Not recursive.
 public struct InstrumentedLock<Value: ~Copyable>: ~Copyable, Sendable {
     @usableFromInline let mutex: Mutex<Value>
     @usableFromInline let handOver = Atomic<UInt8>(0)
@@ -22,9 +22,9 @@ public struct InstrumentedLock<Value: ~Copyable>: ~Copyable, Sendable {
     /// Puts `value` behind a new, open lock.
     ///
     /// - Parameters:
-    ///   - name: The lock's name; several of one name count together.
-    ///   - value: What it guards.
-    ///   - registry: Where it is exposed.
+    ///   - name: The lock's name; locks of one name count together.
+    ///   - value: The value that it guards.
+    ///   - registry: The registry for the metrics.
     public init(_ name: String, _ value: consuming sending Value, registry: Registry = .shared) {
         mutex = Mutex(value)
         contention = LockContention(name, in: registry)
@@ -52,7 +52,8 @@ public struct InstrumentedLock<Value: ~Copyable>: ~Copyable, Sendable {
     ) throws(Failure) -> sending Result? {
         try mutex.withLockIfAvailable {
             (value: inout sending Value) throws(Failure) -> sending Result in
-            // ORDERING: acquire and release repeat the mutex' order where the thread sanitizer looks.
+            // ORDERING: acquire and release repeat the mutex's order where the thread sanitizer
+            // sees it.
             _ = handOver.load(ordering: .acquiring)
             defer { handOver.store(0, ordering: .releasing) }
             return try body(&value)
@@ -60,7 +61,7 @@ public struct InstrumentedLock<Value: ~Copyable>: ~Copyable, Sendable {
     }
 }
 
-/// What a lock counts when somebody has to wait.
+/// The metrics of a lock's waits.
 @usableFromInline
 final class LockContention: Sendable {
     private let contentions: Counter

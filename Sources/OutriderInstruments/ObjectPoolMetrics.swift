@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objects that are kept to be used again: buffers, parsers, encoders.
+// Metrics of pools of reusable objects: buffers, parsers, encoders.
 
 public import OutriderMetrics
 
-/// A pool of objects that are used again.
+/// Metrics of a pool of reusable objects.
 ///
 /// ```swift
 /// let metrics = ObjectPoolMetrics("buffers")
@@ -11,16 +11,16 @@ public import OutriderMetrics
 /// let buffer = metrics.get { pool.popLast() } orMake: { Buffer() }
 /// ```
 ///
-/// A get is an increment, some two nanoseconds. Thread-safe.
+/// A get is one increment, about two nanoseconds. Thread-safe.
 public final class ObjectPoolMetrics: Sendable {
     @usableFromInline let reuses: Counter
     @usableFromInline let creations: Counter
 
-    /// The metrics of a pool.
+    /// Creates the metrics of a pool.
     ///
     /// - Parameters:
     ///   - pool: The pool's name.
-    ///   - registry: Where they are exposed.
+    ///   - registry: The registry for the metrics.
     public init(_ pool: String, registry: Registry = .shared) {
         let gets = registry.counter(
             "object_pool_gets_total", help: "Objects taken from a pool: reused, or new.",
@@ -29,15 +29,15 @@ public final class ObjectPoolMetrics: Sendable {
         creations = gets.with(pool, "new")
     }
 
-    /// An object was used again.
+    /// Counts a reused object.
     public func reused() { reuses.increment() }
 
-    /// An object had to be made.
+    /// Counts a new object.
     public func made() { creations.increment() }
 
-    /// An object of the pool by `find`, or else a new one, and counts which it was.
+    /// Returns an object of the pool from `find`, or else a new one, and counts which.
     ///
-    /// Counts nothing if `make` throws: there is no object then.
+    /// Counts nothing if `make` throws, because there is no object.
     @inlinable
     public func get<Object, Failure: Error>(
         _ find: () throws(Failure) -> Object?, orMake make: () throws(Failure) -> Object

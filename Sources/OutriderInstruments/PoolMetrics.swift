@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool of connections: to a database, to another service, to Redis.
+// Metrics of a connection pool: to a database, to another service, to Redis.
 //
-// Source of the names: OpenTelemetry's semantic conventions for database client metrics, in the spelling
-// of Prometheus.
+// Source of the names: OpenTelemetry's semantic conventions for database client metrics, in
+// Prometheus spelling.
 
 public import OutriderMetrics
 internal import OutriderThreading
 
-/// A pool of connections, whatever they lead to.
+/// Metrics of a connection pool, of any protocol.
 ///
 /// ```swift
 /// let metrics = PoolMetrics("orders-db") { [weak pool] in
@@ -17,20 +17,21 @@ internal import OutriderThreading
 /// let order = try await metrics.use { try await connection.load(orderID) }
 /// ```
 ///
-/// A pool that runs dry shows as `used` at the maximum, pending requests, and a wait time that grows, also if
-/// no request gets a connection; a pool of which connections are not given back as `used` that never falls.
-/// Every request has one result: `success`, `timeout`, `failure` or `cancelled`. Thread-safe. Recording is one look at
-/// the clock and one observation. Give each pool of a registry a name of its own, of which there are few.
+/// An exhausted pool shows as `used` at the maximum, pending requests, and growing wait times, even
+/// if no request gets a connection. A connection leak shows as `used` that never falls. Every
+/// request has one result: `success`, `timeout`, `failure` or `cancelled`. Thread-safe. Recording
+/// costs one clock reading and one observation. Give each pool of a registry its own name, and have
+/// only a few pools.
 public final class PoolMetrics: Sendable {
-    /// What a pool holds at one moment.
+    /// The state of a pool at one moment.
     public struct Snapshot: Hashable, Sendable {
-        /// Connections that nobody uses.
+        /// Connections that are not in use.
         public var idle: Int
         /// Connections in use.
         public var used: Int
-        /// As many as there may be; nil if the pool does not tell.
+        /// The maximum number of connections; nil if the pool does not report it.
         public var max: Int?
-        /// Those who wait for one; nil if the pool does not tell.
+        /// Waiting requests; nil if the pool does not report them.
         public var pending: Int?
 
         /// A snapshot.
@@ -59,14 +60,14 @@ public final class PoolMetrics: Sendable {
     private let name: String
     private let place: SnapshotBoard.Place?
 
-    /// The metrics of a pool.
+    /// Creates the metrics of a pool.
     ///
     /// - Parameters:
     ///   - name: The pool's name.
-    ///   - registry: Where they are exposed.
-    ///   - buckets: Upper bounds of the three times, in seconds.
-    ///   - snapshot: Asked at each scrape, on a thread of the scrape's; should capture the pool weakly, and
-    ///     be nil when it is gone.
+    ///   - registry: The registry for the metrics.
+    ///   - buckets: Upper bounds of the three durations, in seconds.
+    ///   - snapshot: Returns the pool's state, called at each scrape on a thread of the scrape. It
+    ///     should capture the pool weakly, and return nil once the pool is gone.
     public init(
         _ name: String, registry: Registry = .shared, buckets: Buckets = .instruments,
         snapshot: (@Sendable () -> Snapshot?)? = nil
@@ -112,10 +113,11 @@ public final class PoolMetrics: Sendable {
         }
     }
 
-    /// Gets a connection by `body`, and records how long that took.
+    /// Gets a connection with `body`, and records the wait.
     ///
-    /// A request that throws has waited too, and counts as a `failure`; one whose task was cancelled as
-    /// `cancelled`. If the pool has an error for timeouts, ``acquire(isTimeout:_:)`` tells them apart.
+    /// A request that throws has waited too, and counts as a `failure`; one whose task was
+    /// cancelled, as `cancelled`. If the pool has an error for timeouts, ``acquire(isTimeout:_:)``
+    /// distinguishes them.
     nonisolated(nonsending)
         public func acquire<Connection>(
             _ body: nonisolated(nonsending) () async throws -> Connection
@@ -134,11 +136,11 @@ public final class PoolMetrics: Sendable {
         }
     }
 
-    /// Gets a connection by `body`, and records how long that took.
+    /// Gets a connection with `body`, and records the wait.
     ///
-    /// An error for which `isTimeout` is true counts in `db_client_connection_timeouts_total`, and any
-    /// other as a `failure`; neither is a wait time. A request whose task was cancelled has waited, and
-    /// counts as `cancelled`.
+    /// An error for which `isTimeout` is true counts in `db_client_connection_timeouts_total`, and
+    /// any other as a `failure`; neither records a wait time. A request whose task was cancelled
+    /// records its wait, and counts as `cancelled`.
     nonisolated(nonsending)
         public func acquire<Connection>(
             isTimeout: (any Error) -> Bool,
@@ -164,7 +166,7 @@ public final class PoolMetrics: Sendable {
         }
     }
 
-    /// Uses a connection in `body`, and records for how long.
+    /// Uses a connection in `body`, and records the duration.
     nonisolated(nonsending)
         public func use<Result, Failure: Error>(
             _ body: nonisolated(nonsending) () async throws(Failure) -> Result
@@ -173,9 +175,9 @@ public final class PoolMetrics: Sendable {
         try await uses.time(body)
     }
 
-    /// Makes a connection in `body`, and records how long that took, or that it failed.
+    /// Creates a connection in `body`, and records the duration or the failure.
     ///
-    /// An error has no time; that of a cancelled task counts as nothing at all.
+    /// An error has no duration; an error in a cancelled task is not counted.
     nonisolated(nonsending)
         public func create<Result, Failure: Error>(
             _ body: nonisolated(nonsending) () async throws(Failure) -> Result
@@ -192,31 +194,32 @@ public final class PoolMetrics: Sendable {
         }
     }
 
-    /// A request got a connection after this time; for pools that report it themselves.
+    /// Records that a request got a connection after this time; for pools that measure it
+    /// themselves.
     public func noteWait(_ duration: Duration) {
         waits.histogram.observe(duration)
         successes.increment()
     }
 
-    /// A connection was in use for this time.
+    /// Records how long a connection was in use.
     public func noteUse(_ duration: Duration) { uses.observe(duration) }
 
-    /// A connection took this time to make.
+    /// Records how long it took to create a connection.
     public func noteCreation(_ duration: Duration) { creations.histogram.observe(duration) }
 
-    /// A connection could not be made.
+    /// Counts a connection that could not be created.
     public func noteCreationFailure() { creationFailures.increment() }
 
-    /// A request gave up waiting for a connection.
+    /// Counts a request that timed out waiting for a connection.
     public func noteTimeout() {
         timeouts.increment()
         requests.with(name, "timeout").increment()
     }
 
-    /// A request got an error instead of a connection.
+    /// Counts a request that got an error instead of a connection.
     public func noteFailure() { requests.with(name, "failure").increment() }
 
-    /// A request was cancelled by its caller after it had waited for this time.
+    /// Records a request that its caller cancelled after it had waited for this time.
     public func noteCancellation(after wait: Duration) {
         waits.histogram.observe(wait)
         requests.with(name, "cancelled").increment()

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A limit on how often something may happen.
+// Metrics of a rate limiter.
 
 public import OutriderMetrics
 
-/// A limit on how often something may happen.
+/// Metrics of a rate limiter.
 ///
 /// ```swift
 /// let metrics = RateLimiterMetrics("orders") { [weak limiter] in limiter?.permitsLeft }
@@ -11,7 +11,7 @@ public import OutriderMetrics
 /// if limiter.take() { metrics.allowed() } else { metrics.limited(); throw TooManyRequests() }
 /// ```
 ///
-/// A permit is an increment, some two nanoseconds. Thread-safe.
+/// A permit is one increment, about two nanoseconds. Thread-safe.
 public final class RateLimiterMetrics: Sendable {
     private static let permits = CollectedFamily.gauge(
         "rate_limiter_permits", help: "Permits that are left.", labels: ["limiter"])
@@ -23,13 +23,14 @@ public final class RateLimiterMetrics: Sendable {
     private let waits: Histogram
     private let place: SnapshotBoard.Place?
 
-    /// The metrics of a limiter.
+    /// Creates the metrics of a limiter.
     ///
     /// - Parameters:
-    ///   - limiter: The limiter's name; not that of whoever is limited, of which there are too many.
-    ///   - registry: Where they are exposed.
+    ///   - limiter: The limiter's name; not the name of a limited client, of which there are too
+    ///     many.
+    ///   - registry: The registry for the metrics.
     ///   - buckets: Upper bounds of the time that a request waits for its permit, in seconds.
-    ///   - permits: Permits that are left, asked at each scrape; nil when the limiter is gone.
+    ///   - permits: Returns the permits left, called at each scrape; nil once the limiter is gone.
     public init(
         _ limiter: String, registry: Registry = .shared, buckets: Buckets = .instruments,
         permits: (@Sendable () -> Int?)? = nil
@@ -54,30 +55,30 @@ public final class RateLimiterMetrics: Sendable {
         }
     }
 
-    /// A request got its permit at once.
+    /// Counts a request that got its permit at once.
     public func allowed() { allowedRequests.increment() }
 
-    /// A request got its permit after it had waited for this time.
+    /// Records a request that got its permit after it had waited for this time.
     public func allowed(after wait: Duration) {
         allowedRequests.increment()
         waits.observe(wait)
     }
 
-    /// A request got none.
+    /// Counts a request that was denied a permit.
     public func limited() { limitedRequests.increment() }
 
-    /// A request waited for this time and got none.
+    /// Records a request that was denied a permit after it had waited for this time.
     public func limited(after wait: Duration) {
         limitedRequests.increment()
         waits.observe(wait)
     }
 
-    /// The caller gave up after it had waited for this time; that is no failure of the limiter.
+    /// Records a request that its caller cancelled after this wait; not a failure of the limiter.
     public func cancelled(after wait: Duration) {
         cancelledRequests.increment()
         waits.observe(wait)
     }
 
-    /// The limiter did not answer; what the service did then is its own decision.
+    /// Counts a request for which the limiter failed; the service decides how to proceed.
     public func failed() { failedRequests.increment() }
 }

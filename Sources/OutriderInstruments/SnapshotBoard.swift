@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What instruments of one kind tell at a scrape: one collector in a registry for all of a kind, since a
-// family belongs to one collector.
+// Metrics that instruments read at each scrape. All instruments of one kind share one collector in
+// a registry, because a family belongs to one collector.
 
 internal import OutriderMetrics
 internal import OutriderThreading
 
-/// Closures that are asked at each scrape; thread-safe.
+/// A collector of closures that are called at each scrape; thread-safe.
 final class SnapshotBoard: Collector {
     typealias Read = @Sendable (_ samples: inout CollectedSamples) -> Void
 
-    /// A place on the board, given up when the last reference goes.
+    /// A registration on the board; removed when its last reference is released.
     final class Place: Sendable {
         private let board: SnapshotBoard
         private let number: Int
@@ -20,7 +20,7 @@ final class SnapshotBoard: Collector {
         }
 
         deinit {
-            // What it captured goes outside of the lock: it may come back here.
+            // The closure is released outside of the lock: its captures may call this board.
             let removed = board.reads.withLock { $0.byNumber.removeValue(forKey: number) }
             withExtendedLifetime(removed) {}
         }
@@ -40,7 +40,7 @@ final class SnapshotBoard: Collector {
         self.families = families
     }
 
-    /// The board of this name in a registry, made and registered if there is none.
+    /// The board of this name in a registry; created and registered if need be.
     static func named(
         _ name: String, _ families: [CollectedFamily], in registry: Registry
     ) -> SnapshotBoard {
@@ -49,7 +49,7 @@ final class SnapshotBoard: Collector {
         return board
     }
 
-    /// Has `read` asked at each scrape, for as long as the place is kept.
+    /// Registers `read`, which is called at each scrape as long as the registration is kept.
     func add(_ read: @escaping Read) -> Place {
         let number = reads.withLock { reads in
             reads.next += 1

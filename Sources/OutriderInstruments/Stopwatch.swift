@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the instruments share: a time that is being taken, and a gauge that is made when it is first used.
+// Helpers of the instruments: a stopwatch, and a gauge that is created when it is first used.
 
 internal import OutriderMetrics
 internal import OutriderThreading
 
-/// A histogram of times, and the clock that they are taken by.
+/// A histogram of durations, and the clock that measures them.
 struct Times: Sendable {
     let histogram: Histogram
     private let uptime: UptimeReader
@@ -14,7 +14,7 @@ struct Times: Sendable {
         uptime = registry.uptime
     }
 
-    /// Starts to take a time.
+    /// Starts a measurement.
     func start() -> Stopwatch { Stopwatch(times: self, began: uptime.nanoseconds) }
 
     fileprivate func observe(since began: UInt64) {
@@ -23,12 +23,12 @@ struct Times: Sendable {
     }
 }
 
-/// A time that is being taken.
+/// A running measurement.
 struct Stopwatch: Sendable {
     fileprivate let times: Times
     fileprivate let began: UInt64
 
-    /// Observes it, in seconds.
+    /// Records the elapsed time, in seconds.
     func stop() { times.observe(since: began) }
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A queue of work with a limit, and those who work it off; also behind a log or a broker.
+// Metrics of a work queue and its workers; also of a consumer of a log or broker.
 
 public import OutriderMetrics
 internal import OutriderThreading
 internal import Synchronization
 
-/// A queue of work, and the workers behind it.
+/// Metrics of a work queue and its workers.
 ///
 /// ```swift
 /// let metrics = WorkQueueMetrics("orders", capacity: 1_000)
@@ -15,10 +15,10 @@ internal import Synchronization
 /// queue.append { await ticket.run { await place(order) } }
 /// ```
 ///
-/// Depth and wait tell of too few workers, run time of slow work, rejections of a limit that was met. A
-/// ticket that is dropped, as by an `AsyncStream` that keeps the newest or with its queue, leaves by itself.
-/// One allocation and one look at the clock where work enters, one where it starts, one where it ends.
-/// Thread-safe.
+/// Depth and wait time show too few workers, run time shows slow work, and rejections show a limit
+/// that was reached. A ticket that is dropped, with its queue or by an `AsyncStream` that keeps the
+/// newest, leaves by itself. Costs one allocation, and one clock reading each when work enters,
+/// starts and ends. Thread-safe.
 public final class WorkQueueMetrics: Sendable {
     private let depth: Gauge
     private let active: Gauge
@@ -29,13 +29,13 @@ public final class WorkQueueMetrics: Sendable {
     private let failures: Counter
     private let lag: OnceGauge
 
-    /// The metrics of a queue.
+    /// Creates the metrics of a queue.
     ///
     /// - Parameters:
     ///   - queue: The queue's name.
-    ///   - capacity: As many as may wait; nil for no limit.
-    ///   - registry: Where they are exposed.
-    ///   - buckets: Upper bounds of both times, in seconds.
+    ///   - capacity: The maximum length; nil for no limit.
+    ///   - registry: The registry for the metrics.
+    ///   - buckets: Upper bounds of both durations, in seconds.
     public init(
         _ queue: String, capacity: Int? = nil, registry: Registry = .shared,
         buckets: Buckets = .instruments
@@ -81,22 +81,22 @@ public final class WorkQueueMetrics: Sendable {
         }
     }
 
-    /// Work entered the queue; the ticket that is returned goes with it.
+    /// Counts work that entered the queue; keep the returned ticket with it.
     public func enqueued() -> Ticket { Ticket(queue: self) }
 
-    /// Work was not taken: the queue was full, or too slow to be of use.
+    /// Counts work that was not accepted: the queue was full, or too slow to be of use.
     public func rejected() { rejections.increment() }
 
-    /// Who gave the work had waited long enough and got no result, whether it was begun or not.
+    /// Counts work whose caller stopped waiting for its result, whether or not it had begun.
     public func deadlineExceeded() { deadlines.increment() }
 
-    /// How far behind the end of a log or broker the consumer is.
+    /// Sets how many messages the consumer is behind the end of a log or broker.
     public func setLag(messages: Int) { lag.gauge.set(messages) }
 
     /// Work in a queue.
     ///
-    /// The first call of ``run(_:)-(_)``, ``begin()`` or ``leave()`` counts, and later ones are ignored. If
-    /// there is none, the work leaves the queue with the last reference to its ticket. Thread-safe.
+    /// Only the first call of ``run(_:)-(_)``, ``begin()`` or ``leave()`` counts. Without one, the
+    /// work leaves the queue with the last reference to its ticket. Thread-safe.
     public final class Ticket: Sendable {
         private let queue: WorkQueueMetrics
         private let waiting: Stopwatch
@@ -110,7 +110,7 @@ public final class WorkQueueMetrics: Sendable {
 
         deinit { leave() }
 
-        /// Does the work: it has waited until now.
+        /// Runs the work, which ends its wait.
         ///
         /// An error counts in `work_queue_failures_total`, unless the task was cancelled.
         public func run<Result, Failure: Error>(
@@ -127,7 +127,7 @@ public final class WorkQueueMetrics: Sendable {
             }
         }
 
-        /// Does the work: it has waited until now.
+        /// Runs the work, which ends its wait.
         ///
         /// An error counts in `work_queue_failures_total`, unless the task was cancelled.
         nonisolated(nonsending)
@@ -146,7 +146,8 @@ public final class WorkQueueMetrics: Sendable {
             }
         }
 
-        /// It leaves the queue without being done: its deadline has passed, or its result is not needed.
+        /// Removes the work from the queue without running it: its deadline has passed, or its
+        /// result is not needed.
         ///
         /// It counts in `work_queue_rejected_total`.
         public func leave() {
@@ -154,12 +155,12 @@ public final class WorkQueueMetrics: Sendable {
             queue.rejections.increment()
         }
 
-        /// The work begins, for callers that cannot do it in a closure, as with a batch.
+        /// Begins the work, for callers that cannot run it in a closure, as with a batch.
         ///
-        /// Of work that has begun or left already, the result counts nothing.
+        /// If the work has already begun or left, the returned value counts nothing.
         public func begin() -> Running { Running(queue: queue, stopwatch: start()) }
 
-        /// Starts to time the work; nil if it has begun or left already.
+        /// Starts to time the work; nil if it has already begun or left.
         private func start() -> Stopwatch? {
             guard leaveQueue() else { return nil }
             waiting.stop()
@@ -167,7 +168,7 @@ public final class WorkQueueMetrics: Sendable {
             return queue.runs.start()
         }
 
-        /// Takes the work out of the depth; false if it is out already.
+        /// Removes the work from the depth; false if that was already done.
         private func leaveQueue() -> Bool {
             // ORDERING: relaxed; only which call comes first matters.
             if hasLeft.exchange(true, ordering: .relaxed) { return false }
@@ -176,7 +177,7 @@ public final class WorkQueueMetrics: Sendable {
         }
     }
 
-    /// Ends work that was timed; nil counts nothing.
+    /// Ends timed work; nil counts nothing.
     private func end(_ running: Stopwatch?, isFailure: Bool = false) {
         guard let running else { return }
         running.stop()
@@ -184,12 +185,13 @@ public final class WorkQueueMetrics: Sendable {
         active.decrement()
     }
 
-    /// Work that is being done.
+    /// Work in progress.
     ///
-    /// It is until ``end()`` or ``fail()``, or until the last reference to it goes. Thread-safe.
+    /// It counts until ``end()`` or ``fail()``, or until its last reference is released.
+    /// Thread-safe.
     public final class Running: Sendable {
         private let queue: WorkQueueMetrics
-        /// Nil if it counts nothing.
+        /// Nil if the work is not counted.
         private let stopwatch: Stopwatch?
         private let hasEnded = Atomic<Bool>(false)
 
@@ -200,10 +202,10 @@ public final class WorkQueueMetrics: Sendable {
 
         deinit { end() }
 
-        /// It is done; only the first call of this or ``fail()`` counts.
+        /// Ends the work; only the first call of this or ``fail()`` counts.
         public func end() { end(isFailure: false) }
 
-        /// It ended with an error.
+        /// Ends the work with an error.
         public func fail() { end(isFailure: true) }
 
         private func end(isFailure: Bool) {
