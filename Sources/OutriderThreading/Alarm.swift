@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Something to do at a moment, without a pool of the host's.
+// A one-shot timer on a separate thread, independent of the host's thread pools.
 //
-// Not Dispatch: its timers run on workers that all of the host's may have taken, and where there is no
-// /proc to count its workers in, libdispatch ends the process as soon as they have work.
+// Dispatch is not used: its timers run on workers, all of which the host may occupy. And without
+// /proc, where libdispatch counts its workers, it ends the process as soon as they have work.
 
-/// One moment at a time, kept by a thread of its own that is there only while a moment is set.
+/// A timer for one moment at a time; its thread exists only while a moment is set.
 public final class Alarm: Sendable {
     private struct State: Sendable {
         var moment: ContinuousClock.Instant?
         var ring: (@Sendable () -> Void)?
         var isKept = false
-        /// Opened when something else is set than what is waited for.
+        /// Opened when the timer is set again or cancelled.
         var change = Latch()
     }
 
@@ -18,15 +18,16 @@ public final class Alarm: Sendable {
     private let time: any TimeSource
     private let state = Guarded(State())
 
-    /// An alarm that is off; `name` is how the kernel will know its thread, 15 bytes at most.
+    /// Creates a timer that is not set; `name` is the kernel's name for its thread, at most 15
+    /// bytes.
     package init(named name: StaticString, time: any TimeSource = SystemTime()) {
         self.name = name
         self.time = time
     }
 
-    /// Has `ring` called at this moment, or soon afterwards, instead of what was set before.
+    /// Calls `ring` at this moment, or soon afterwards, and replaces an earlier setting.
     ///
-    /// Without a thread to be had nothing is called before another moment is set.
+    /// If no thread can be started, nothing is called until another moment is set.
     public func set(for moment: ContinuousClock.Instant, _ ring: @escaping @Sendable () -> Void) {
         let isKept = state.withLock { state in
             (state.moment, state.ring) = (moment, ring)
@@ -39,7 +40,7 @@ public final class Alarm: Sendable {
         }
     }
 
-    /// Turns it off; its thread ends.
+    /// Cancels the timer; its thread ends.
     public func turnOff() {
         state.withLock { state in
             (state.moment, state.ring) = (nil, nil)
@@ -47,7 +48,7 @@ public final class Alarm: Sendable {
         }
     }
 
-    /// What its thread does next.
+    /// The next step of its thread.
     private enum Step {
         case end
         case call(@Sendable () -> Void)

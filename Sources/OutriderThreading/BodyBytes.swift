@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of an answer: an array, or memory of their own if they are many.
+// The bytes of a response: an array, or a separate mapping if there are many.
 
-/// What an answer sends; read by as many threads as want to.
+/// The body of a response; any number of threads may read it.
 package enum BodyBytes: Sendable {
-    /// A few.
+    /// A short body.
     case array([UInt8])
-    /// The first bytes of memory that nobody writes to any more.
+    /// The first bytes of memory that is no longer written.
     case mapped(MappedMemory, count: Int)
 
-    /// How many bytes may be in an array: as many as malloc has no mapping for either, by default.
+    /// The longest array; larger sizes get their own mapping from malloc by default.
     package static let longestArray = 128 << 10
 
     /// The first bytes of some memory: a copy of them, or the memory itself if they are many.
     ///
-    /// Whoever goes on to use the memory must see to it that it is small: ``longestArray`` at most.
+    /// The memory may be reused afterwards only if `count` is at most ``longestArray``.
     package init(_ memory: MappedMemory, count: Int) {
         if count > Self.longestArray {
             memory.shrink(to: count)
@@ -32,7 +32,7 @@ package enum BodyBytes: Sendable {
         }
     }
 
-    /// How many there are.
+    /// The number of bytes.
     package var count: Int {
         switch self {
         case .array(let bytes): bytes.count
@@ -40,7 +40,7 @@ package enum BodyBytes: Sendable {
         }
     }
 
-    /// How much memory they take.
+    /// The memory that they take, in bytes.
     package var room: Int {
         switch self {
         case .array(let bytes): bytes.capacity
@@ -48,7 +48,7 @@ package enum BodyBytes: Sendable {
         }
     }
 
-    /// The same in an array; a copy if they are many.
+    /// The bytes in an array; a copy if they are in a mapping.
     package var array: [UInt8] {
         switch self {
         case .array(let bytes): bytes
@@ -56,7 +56,7 @@ package enum BodyBytes: Sendable {
         }
     }
 
-    /// Calls `body` with the bytes, which are there until it returns.
+    /// Calls `body` with the bytes, which stay valid until it returns.
     package func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         switch self {
         case .array(let bytes): unsafe bytes.withUnsafeBytes { unsafe body($0) }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cancellation: the caller gave up, which says nothing about what it was waiting for.
+// Cancellation: the caller gave up, whatever the state of the work.
 
 /// Whether work ended with `error` because its caller gave up.
 ///
-/// Cancellation leaves a task in many forms: a `CancellationError`, a client's own `cancelled`, a
+/// A cancelled task fails with many errors: a `CancellationError`, a client's own `cancelled`, a
 /// connection that was closed for it. So every error of a cancelled task counts, whatever its type.
 /// Must be called in the task that did the work.
 package func isCancellation(_ error: any Error) -> Bool {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads of our own, for work that may hang: none of the host's pools must be able to starve it,
-// and it must not take a thread of theirs away.
+// Dedicated threads for work that may hang: the host's thread pools cannot starve it, and it does
+// not block one of their threads.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -10,34 +10,35 @@
     internal import Darwin
 #endif
 
-/// A thread that nobody joins.
+/// A thread that is never joined.
 public enum DetachedThread {
-    /// Room for code of the service's own, such as a collector or a callback; what is not touched
-    /// costs address space alone.
+    /// Enough for code of the service, such as a collector or a callback; untouched pages only cost
+    /// address space.
     private static let stackSize = 2 << 20
 
-    /// Runs `body` on a new thread, with the host's signals blocked; false if there is none to be
-    /// had, in which case `body` does not run.
+    /// Runs `body` on a new thread, with the host's signals blocked; false if no thread can be
+    /// started, in which case `body` does not run.
     ///
     /// - Parameters:
-    ///   - name: How the kernel knows the thread, 15 bytes at most; nil leaves it its maker's name.
-    ///   - body: What it does.
+    ///   - name: The kernel's name for the thread, at most 15 bytes; nil inherits the creator's
+    ///     name.
+    ///   - body: The work of the thread.
     public static func start(
         named name: StaticString? = nil, _ body: @escaping @Sendable () -> Void
     ) -> Bool {
         start(named: name, stackSize: stackSize, body)
     }
 
-    /// Room for what recurses as deep as something of the host's is nested, such as a demangler.
+    /// Enough for code that recurses as deep as the host's data is nested, such as a demangler.
     private static let deepStackSize = 16 << 20
 
-    /// Runs `body` on a new thread with 16 MiB of stack, of which only what is touched costs memory; false if
-    /// there is none to be had.
+    /// Runs `body` on a new thread with 16 MiB of stack, of which untouched pages cost no memory;
+    /// false if no thread can be started.
     package static func startWithDeepStack(_ body: @escaping @Sendable () -> Void) -> Bool {
         start(named: nil, stackSize: deepStackSize, body)
     }
 
-    /// The same, waiting for its result; nil if there is no such thread to be had.
+    /// Runs `body` like that and waits for its result; nil if no thread can be started.
     package static func withDeepStack<Result: Sendable>(
         _ body: @escaping @Sendable () -> Result
     ) -> Result? {
@@ -91,7 +92,7 @@ public enum DetachedThread {
         return failed == 0
     }
 
-    /// Gives the calling thread a name, for those who look at it from outside (proc_pid_comm(5)).
+    /// Names the calling thread for external tools (proc_pid_comm(5)).
     private static func nameThread(_ name: StaticString) {
         #if os(Linux)
             let file = unsafe open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
@@ -105,8 +106,8 @@ public enum DetachedThread {
 
 /// Runs `body` with the host's signals blocked, so that threads it starts never handle them.
 ///
-/// Signals that tell of a fault in the thread itself stay open: blocked, they would end the process
-/// before a crash reporter of the host could speak.
+/// Signals that report a fault in the thread itself stay unblocked: blocked, they would end the
+/// process before the host's crash reporter could run.
 public func withSignalsBlocked<Result>(_ body: () -> Result) -> Result {
     var blocked = sigset_t()
     var before = sigset_t()
@@ -119,10 +120,11 @@ public func withSignalsBlocked<Result>(_ body: () -> Result) -> Result {
     return body()
 }
 
-/// Runs `body` with those signals open that Dispatch leaves open on its threads, and blocks them again.
+/// Runs `body` with the signals unblocked that Dispatch leaves unblocked on its threads, and then
+/// restores the mask.
 ///
-/// For a thread of ours that may cause Dispatch to start another one, which inherits what is blocked:
-/// blocked there, the samples of a profiler of the host's would be lost.
+/// For threads of ours that may cause Dispatch to start a worker, which inherits the mask: if they
+/// were blocked there, the samples of a profiler of the host would be lost.
 public func withWorkerSignalsOpen(_ body: () -> Void) {
     var open = sigset_t()
     var before = sigset_t()

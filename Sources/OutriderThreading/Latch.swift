@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Something that happens once, and that any number of threads may wait for.
+// A one-time event that any number of threads can wait for.
 
 internal import Dispatch
 
-/// Shut at first, then open for good.
+/// A latch: closed at first, then open for good.
 public final class Latch: Sendable {
     private struct State: Sendable {
         var isOpen = false
@@ -13,10 +13,10 @@ public final class Latch: Sendable {
     private let semaphore = DispatchSemaphore(value: 0)
     private let state = Guarded(State())
 
-    /// A latch that is shut.
+    /// Creates a closed latch.
     public init() {}
 
-    /// Opens it; everybody who waits goes on, and nobody waits any more.
+    /// Opens the latch: all current and later waiters continue.
     ///
     /// Opening it again does nothing.
     public func open() {
@@ -31,7 +31,7 @@ public final class Latch: Sendable {
 
     /// Opens `follower` as soon as this latch is open.
     ///
-    /// It is how a thread waits for the first of two things: both open one latch.
+    /// This is how a thread waits for the first of two events: both open one latch.
     package func openLater(_ follower: Latch) {
         let isOpen = state.withLock { state in
             if !state.isOpen { state.followers.append(follower) }
@@ -43,14 +43,14 @@ public final class Latch: Sendable {
     /// Whether it is open.
     package var isOpen: Bool { state.withLock { $0.isOpen } }
 
-    /// Waits until it is open, at most for `limit` or a day; tells whether it is.
+    /// Waits until it is open, at most for `limit` or a day; returns whether it is.
     ///
-    /// What was done before ``open()`` is only seen through a ``Guarded`` or an atomic.
+    /// Only a ``Guarded`` or an atomic makes writes before ``open()`` visible.
     public func wait(for limit: Duration) -> Bool {
         let bounded = min(max(limit, .zero), .seconds(86_400))
         let milliseconds = Int((bounded / .milliseconds(1)).rounded(.up))
         let isOpen = semaphore.wait(timeout: .now() + .milliseconds(milliseconds)) == .success
-        // A turnstile: who comes through lets in the next one.
+        // A turnstile: each waiter that passes lets the next one in.
         if isOpen { semaphore.signal() }
         return isOpen
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A value that takes long to make: made once, by the first who asks, without a lock held meanwhile.
+// A value that takes long to create: the first caller creates it once, without holding a lock.
 //
-// A fork waits for our locks, so none is held for milliseconds.
+// fork(2) waits for our locks, so none is held for milliseconds.
 
-/// A value that is made when it is first asked for; thread-safe.
+/// A value that is created at its first use; thread-safe.
 package final class MadeOnce<Value: Sendable>: Sendable {
     private struct State: Sendable {
         var isBegun = false
@@ -13,12 +13,12 @@ package final class MadeOnce<Value: Sendable>: Sendable {
     private let state = Guarded(State())
     private let isMade = Latch()
 
-    /// Nothing is made yet.
+    /// Creates an empty instance.
     package init() {}
 
-    /// The value, which the first caller makes; all others wait until it has.
+    /// Returns the value; the first caller creates it, and all others wait.
     ///
-    /// `make` must not come back to the same value.
+    /// `make` must not use the same instance.
     package func value(_ make: () -> Value) -> Value {
         let isFirst = state.withLock { state in
             defer { state.isBegun = true }

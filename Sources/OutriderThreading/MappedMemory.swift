@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory for what is large and does not stay: the kernel gives it, and takes it back at once.
+// Memory for large, short-lived data: mapped from the kernel, and returned to it at once.
 //
-// malloc keeps what was freed for later, in an arena of each thread that asked for it. Answers of many megabytes, made
-// on many threads, would stay in all of these; and malloc takes the size of what was freed for a hint how to serve
-// the whole service from then on (mallopt(3), M_MMAP_THRESHOLD).
+// malloc keeps freed memory in the arena of each thread that allocated. Responses of many
+// megabytes, built on many threads, would stay in all of these. malloc also adjusts how it serves
+// the whole process to the size of a freed mapping (mallopt(3), M_MMAP_THRESHOLD).
 
 #if canImport(Glibc)
     internal import Glibc
@@ -13,14 +13,14 @@
     internal import Darwin
 #endif
 
-/// Memory with one owner at a time that writes; pages that nobody has written to take no memory.
+/// Memory with at most one writer at a time; pages that were never written take no memory.
 @safe package final class MappedMemory: @unchecked Sendable {
-    // SAFETY: unchecked, since whoever makes one writes to it alone, and hands it on once it is written.
+    // SAFETY: unchecked, because only its creator writes to it, and shares it afterwards.
     private(set) var base: UnsafeMutableRawPointer
-    /// How many bytes there is room for, in whole pages.
+    /// The size in bytes, in whole pages.
     package private(set) var capacity: Int
 
-    /// Memory for so many bytes at least; nil if there is none.
+    /// Maps at least this many bytes; nil if memory is short.
     package init?(capacity: Int) {
         let size = Self.pages(for: max(capacity, 1))
         guard let base = unsafe Self.map(size) else { return nil }
@@ -30,18 +30,18 @@
 
     deinit { unsafe munmap(base, capacity) }
 
-    /// The bytes, for the one who writes.
+    /// The bytes, for the writer.
     package var bytes: UnsafeMutableBufferPointer<UInt8> {
         unsafe UnsafeMutableBufferPointer(
             start: base.assumingMemoryBound(to: UInt8.self), count: capacity)
     }
 
-    /// The first bytes of them, for whoever reads.
+    /// The first bytes, for readers.
     package func first(_ count: Int) -> UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(start: base, count: min(count, capacity))
     }
 
-    /// Makes room for more, and keeps the first bytes; false if there is no memory: all is as before then.
+    /// Grows to at least `size` bytes and keeps the first `count`; if it fails, nothing changes.
     package func grow(to size: Int, keeping count: Int) -> Bool {
         let size = Self.pages(for: size)
         guard size > capacity, let other = unsafe Self.map(size) else { return size <= capacity }
@@ -52,7 +52,7 @@
         return true
     }
 
-    /// Gives back what lies past so many bytes.
+    /// Returns the pages beyond this size.
     package func shrink(to size: Int) {
         let size = Self.pages(for: max(size, 1))
         guard size < capacity, unsafe munmap(base + size, capacity - size) == 0 else { return }
@@ -61,7 +61,7 @@
 
     private static func pages(for size: Int) -> Int {
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        // More than there can be stays so, instead of overflowing.
+        // Clamps a size that would overflow.
         return (min(size, Int.max - page) + page - 1) / page * page
     }
 

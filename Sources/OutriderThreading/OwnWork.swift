@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work of the profiler's own, which a heap profile leaves out: an observer that is in its own picture hides a small
-// service behind itself.
+// The profiler's own work, which heap profiles leave out: in a small service, it would otherwise
+// dominate them.
 
 internal import Synchronization
 
-/// Work whose allocations are not sampled, by the thread that does it.
+/// Work whose allocations are not sampled, on the thread that does it.
 ///
 /// Without malloc hooks in the process it does nothing. It costs two atomic loads.
 package enum OwnWork {
-    /// What stops and resumes sampling of the calling thread; calls are counted.
+    /// The functions that stop and resume sampling of the calling thread; calls nest.
     private struct Switches: Sendable {
         let pause: @convention(c) () -> Void
         let resume: @convention(c) () -> Void
@@ -17,7 +17,8 @@ package enum OwnWork {
     private static let isSampled = Atomic<Bool>(false)
     private static let switches = Guarded<Switches?>(nil)
 
-    /// Says how sampling of the calling thread is stopped and resumed; the first one holds.
+    /// Sets the functions that stop and resume sampling of the calling thread; only the first call
+    /// counts.
     package static func setSwitches(
         pause: @escaping @convention(c) () -> Void, resume: @escaping @convention(c) () -> Void
     ) {
@@ -35,7 +36,7 @@ package enum OwnWork {
     /// Begins such work on the calling thread; ``end()`` has to follow on the same thread.
     package static func begin() { current?.pause() }
 
-    /// Ends it.
+    /// Ends such work.
     package static func end() { current?.resume() }
 
     /// Runs `body` as such work.

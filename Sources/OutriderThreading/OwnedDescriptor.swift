@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A descriptor that we opened, and how we know that it is still ours.
+// A descriptor that we opened, and a check that it is still ours.
 //
-// Some services close every descriptor that they do not know. The kernel then gives its number to the next file that
-// the service opens, and a call of ours on that number would reach the service's file. So each use of a descriptor
-// that stays open for longer begins with a comparison of the file behind it.
+// Some services close every descriptor that they do not know. The kernel then reuses the number for
+// the next file that the service opens, and a call of ours would reach the service's file. So each
+// use of a long-lived descriptor first compares the file behind it.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -13,22 +13,22 @@
     internal import Darwin
 #endif
 
-/// Which file something is: its device and its inode number (stat(2)).
+/// The identity of a file: its device and inode number (stat(2)).
 ///
-/// The kernel numbers sockets and pipes in the order in which they are made, so two of them have the same identity
-/// only if four billion others were made between them.
+/// The kernel numbers sockets and pipes in order of creation, so two of them have the same identity
+/// only if four billion others were created between them.
 package struct FileIdentity: Hashable, Sendable {
     private let device: UInt64
     private let node: UInt64
 
-    /// The file behind a descriptor; nil if it is not open; one fstat(2).
+    /// The file behind a descriptor; nil if it is not open; costs one fstat(2).
     package init?(descriptor: Int32) {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0 else { return nil }
         self.init(status)
     }
 
-    /// The file at a path, without following a link; nil if there is none; one lstat(2).
+    /// The file at a path, without following a link; nil if there is none; costs one lstat(2).
     package init?(path: String) {
         var status = stat()
         guard unsafe lstat(path, &status) == 0 else { return nil }
@@ -41,13 +41,13 @@ package struct FileIdentity: Hashable, Sendable {
     }
 }
 
-/// The number of a descriptor, and the file that was behind it when it was opened.
+/// The number of a descriptor, and the identity of the file that was behind it when it was opened.
 package struct OwnedDescriptor: Sendable {
-    /// The number; the file behind it may be another one by now, see ``isOwn``.
+    /// The number; by now it may belong to another file, see ``isOwn``.
     package let number: Int32
     private let identity: FileIdentity?
 
-    /// Remembers which file is behind a descriptor at this moment.
+    /// Stores the identity of the file that is currently behind a descriptor.
     package init(_ number: Int32) {
         self.number = number
         identity = FileIdentity(descriptor: number)

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Callers who come together share one result.
+// Concurrent callers with the same key share one run.
 //
-// Whoever comes while nothing runs starts at once. Whoever comes while a run goes on waits for the next
-// one, together with all others that want the same: what it began before they asked could be older
-// than their question. So no answer shows less than there was before its question, and a crowd that wants the
-// same costs two runs.
+// A caller that finds no run starts one at once. A caller that finds a run waits for the next one,
+// together with all others of the same key: the current run started earlier, so its result could be
+// older than the call. So no result is older than its call, and a crowd with the same key costs two
+// runs.
 //
 //     A ─▶ run 1 ───────────▶
 //        B ─▶ wait ─────────▶ run 2 ──────▶
 //           C ─▶ wait with B ─────────────▶ (the same result)
 
-/// The runs that are under way; thread-safe.
+/// The runs in progress; thread-safe.
 ///
-/// Two callers share if they have equal keys.
+/// Two callers share a run if they have equal keys.
 public final class SharedRuns<Key: Hashable & Sendable, Result: Sendable>: Sendable {
     private final class Flight: Sendable {
         let landed = Latch()
@@ -33,17 +33,17 @@ public final class SharedRuns<Key: Hashable & Sendable, Result: Sendable>: Senda
 
     private let state = Guarded(State())
 
-    /// Nothing runs yet.
+    /// Creates an instance without runs.
     public init() {}
 
-    /// The result of `run`, or of one that another caller started after this call.
+    /// Returns the result of `run`, or of a run that another caller started after this call.
     ///
-    /// Half of the limit may pass in waiting for a run before this one. Who shares one waits for it
-    /// to the end: it has the same limit and began earlier.
+    /// Up to half of the limit may pass in waiting for the previous run. A caller that shares a run
+    /// waits for it to the end: that run has the same limit and began earlier.
     ///
     /// - Parameters:
-    ///   - limit: How long all of it may take; a part of the key, or the same for all.
-    ///   - run: Does the work within the limit that it is given.
+    ///   - limit: The limit for the whole call; part of the key, or the same for all callers.
+    ///   - run: Does the work within the limit that it receives.
     public func share(
         _ key: Key, within limit: Duration, _ run: (Duration) -> Result
     ) -> Result {
@@ -67,7 +67,7 @@ public final class SharedRuns<Key: Hashable & Sendable, Result: Sendable>: Senda
         }
     }
 
-    /// Callers that wait for a run.
+    /// The number of callers that wait for a run.
     public var waiting: Int { state.withLock { $0.waiting } }
 
     private func role(for key: Key) -> Role {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading the time and waiting for a moment, behind one protocol, so that a test can move the time
-// by hand.
+// Reading and waiting for time, behind a protocol, so that a test can control the clock.
 
 #if canImport(Glibc)
     package import Glibc
@@ -32,7 +31,7 @@ package protocol TimeSource: Sendable {
 
 /// The system's clock and the system's ways to wait.
 package struct SystemTime: TimeSource {
-    /// The time of the system.
+    /// The system's time.
     package init() {}
 
     package var now: ContinuousClock.Instant { .now }

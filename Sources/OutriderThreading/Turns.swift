@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One at a time, in the order in which they came; whoever has waited too long goes ahead.
+// A fair lock with a time limit: callers run one at a time, in order of arrival; one that has
+// waited too long runs anyway.
 //
-// For work whose memory is to be there once, however many do it. A fork does not wait for it, and a child
-// that was forked meanwhile waits once, until its limit.
+// For work that should use its memory only once, however many callers there are. fork(2) does not
+// wait for it, and a child that was forked during a turn waits once, until its limit.
 
-/// Turns at some work; thread-safe.
+/// Takes turns at some work; thread-safe.
 package final class Turns: Sendable {
     private struct State: Sendable {
         var isTaken = false
@@ -13,13 +14,13 @@ package final class Turns: Sendable {
 
     private let state = Guarded(State())
 
-    /// Nobody is at work.
+    /// Creates an instance without callers.
     package init() {}
 
-    /// Callers that wait for their turn.
+    /// The number of callers that wait for their turn.
     package var waiting: Int { state.withLock { $0.waiting.count } }
 
-    /// Runs `body` when all who came before are done, or after the limit.
+    /// Runs `body` after all earlier callers, or after the limit.
     package func take<Result>(within limit: Duration, _ body: () -> Result) -> Result {
         let own = state.withLock { state -> Latch? in
             if !state.isTaken {
