@@ -1,16 +1,16 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
-// Outrider: metrics, runtime state and profiles of a Swift service, on one small port.
+// Outrider: an in-process observability and profiling agent for Swift services.
 //
-// The targets are floors of a house; imports only point down (scripts/check_layers.py proves it).
-// The core fetches swift-metrics and no other package: each adapter and the framework that it is for
-// sit behind a trait, and none is on by default. libmicrohttpd is needed by those who build
-// `Outrider` or `OutriderEndpoint`; `OutriderMetrics` alone needs zlib (zlib1g-dev).
+// The targets form layers, and imports only point down (scripts/check_layers.py verifies it). The
+// core depends on swift-metrics and no other package: each adapter and its framework are behind a
+// trait, and no trait is on by default. `Outrider` and `OutriderEndpoint` need libmicrohttpd;
+// `OutriderMetrics` alone needs zlib (zlib1g-dev).
 
 import PackageDescription
 
-// No setting here that a dependency may not have, such as errors for warnings: a package that is taken by URL is
-// compiled without warnings. `make test` fails where one of ours warns.
+// Only settings that a dependency may have, so not warnings as errors: SwiftPM compiles a package
+// from a URL without warnings. `make test` fails if one of our targets has a warning.
 let strict: [SwiftSetting] = [
     .strictMemorySafety(),
     .enableUpcomingFeature("InternalImportsByDefault"),
@@ -20,7 +20,7 @@ let strict: [SwiftSetting] = [
 
 let strictC: [CSetting] = [.enableWarning("all"), .enableWarning("extra")]
 
-/// A product of a framework, which is fetched and linked only with a trait.
+/// A product of a framework, which is fetched and linked only with its trait.
 func product(_ name: String, of package: String, with trait: String) -> Target.Dependency {
     .product(name: name, package: package, condition: .when(traits: [trait]))
 }
@@ -36,7 +36,7 @@ let package = Package(
         .library(name: "OutriderHTTP", targets: ["OutriderHTTP"]),
         .library(name: "OutriderInstruments", targets: ["OutriderInstruments"]),
         .library(name: "OutriderProfile", targets: ["OutriderProfile"]),
-        // Linking this one replaces malloc.
+        // Linking this product replaces malloc.
         .library(name: "OutriderHeap", targets: ["OutriderHeap"]),
         .library(name: "OutriderTesting", targets: ["OutriderTesting"]),
         .library(name: "OutriderHummingbird", targets: ["OutriderHummingbird"]),
@@ -78,7 +78,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     ],
     targets: [
-        // The ground
+        // Layer 0
         .target(name: "COutriderCells", cSettings: strictC),
         .target(name: "COutriderFork", cSettings: strictC),
         .target(name: "COutriderOutput", cSettings: strictC),
@@ -89,11 +89,11 @@ let package = Package(
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
         .systemLibrary(
             name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
-        // Floor 1
+        // Layer 1
         .target(
             name: "OutriderThreading", dependencies: ["COutriderFork"], swiftSettings: strict),
         .target(name: "OutriderWire", dependencies: ["CZlib"], swiftSettings: strict),
-        // Floor 2
+        // Layer 2
         .target(
             name: "OutriderMetrics",
             dependencies: [
@@ -112,7 +112,7 @@ let package = Package(
             name: "COutriderHeap", dependencies: ["COutriderStack", "COutriderSymbols"],
             cSettings: strictC),
         .target(name: "COutriderRuntime", dependencies: ["COutriderStack"], cSettings: strictC),
-        // Floor 3
+        // Layer 3
         .target(
             name: "OutriderInstruments", dependencies: ["OutriderMetrics", "OutriderThreading"],
             swiftSettings: strict),
@@ -134,7 +134,7 @@ let package = Package(
                 "OutriderThreading",
             ],
             swiftSettings: strict),
-        // Floor 4
+        // Layer 4
         .target(
             name: "Outrider",
             dependencies: [
@@ -145,7 +145,7 @@ let package = Package(
         .target(
             name: "OutriderTesting", dependencies: ["OutriderMetrics", "OutriderThreading"],
             swiftSettings: strict),
-        // Floor 5: adapters, each behind its trait
+        // Layer 5: adapters, each behind its trait
         .target(
             name: "OutriderHummingbird",
             dependencies: [
@@ -235,7 +235,7 @@ let package = Package(
                 "OutriderThreading",
             ],
             path: "Tests/TestSupport", swiftSettings: strict),
-        // Apart, since they are about Testing, which no program has.
+        // Separate, because they use Testing, which is not available to programs.
         .target(name: "CTestTraits", path: "Tests/CTestTraits"),
         .target(
             name: "TestTraits", dependencies: ["CTestTraits", "OutriderThreading"],

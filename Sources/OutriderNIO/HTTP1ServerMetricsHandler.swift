@@ -17,24 +17,24 @@
     /// try channel.pipeline.syncOperations.addHandler(Application(router))
     /// ```
     ///
-    /// Behind `HTTPServerPipelineHandler`, as above, a pipelined request begins when the previous one
-    /// has its response. Before that handler, or without it, the request begins when it is read, and
-    /// its time includes the wait. With upgrades, add it `.before` the handler that upgrades, and not
-    /// to the handlers that are removed for the upgrade: it then counts the connection until that
-    /// closes.
+    /// Behind `HTTPServerPipelineHandler`, as above, a pipelined request begins when the previous
+    /// one has its response. Before that handler, or without it, the request begins when it is
+    /// read, and its time includes the wait. With upgrades, add it `.before` the handler that
+    /// upgrades, and not to the handlers that are removed for the upgrade: it then counts the
+    /// connection until that closes.
     ///
-    /// A request ends when the last part of its response was written. If the connection closes before,
-    /// or this handler is removed, the client counts as disconnected. A response that the pipeline
-    /// drops, such as one with an invalid header field, counts as a failure of the service without a
-    /// status. Bytes that are not HTTP count as protocol errors. Errors, parts and events are passed on
-    /// unchanged.
+    /// A request ends when the last part of its response was written. If the connection closes
+    /// before, or this handler is removed, the client counts as disconnected. A response that the
+    /// pipeline drops, such as one with an invalid header field, counts as a failure of the service
+    /// without a status. Bytes that are not HTTP count as protocol errors. Errors, parts and events
+    /// are passed on unchanged.
     ///
     /// If a pipeline has two such handlers for one registry, only the first one records.
     ///
     /// Create one for each connection; like every handler it belongs to the event loop. It holds a
-    /// token for each request without a response: one behind `HTTPServerPipelineHandler`, else as many
-    /// as the pipeline lets through, at most 1,024. Requests beyond that count as protocol errors with
-    /// the reason `other`, and are not recorded.
+    /// token for each request without a response: one behind `HTTPServerPipelineHandler`, else as
+    /// many as the pipeline lets through, at most 1,024. Requests beyond that count as protocol
+    /// errors with the reason `other`, and are not recorded.
     public final class HTTP1ServerMetricsHandler: ChannelDuplexHandler, RemovableChannelHandler {
         /// The parts of requests.
         public typealias InboundIn = HTTPServerRequestPart

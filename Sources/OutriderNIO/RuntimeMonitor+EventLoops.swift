@@ -17,8 +17,9 @@
         /// agent.runtime.watch(MultiThreadedEventLoopGroup.singleton)
         /// ```
         ///
-        /// Any running group works. Each loop runs one task of some microseconds at each tick of the
-        /// monitor, until it shuts down. Calling this twice with the same group watches it twice.
+        /// Any running group works. Each loop runs one task of some microseconds at each tick of
+        /// the monitor, until it shuts down. Calling this twice with the same group watches it
+        /// twice.
         public func watch(_ group: any EventLoopGroup) {
             let delays = registry.histogram(
                 "nio_event_loop_delay_seconds",

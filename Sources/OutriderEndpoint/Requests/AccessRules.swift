@@ -135,8 +135,8 @@ extension IncomingField {
     /// Whether a proxy has added it.
     var isOfProxy: Bool {
         let name = name.lowercased()
-        // Forwarded (RFC 7239), X-Forwarded-For and -Proto, X-Original-Forwarded-For; Proxy-Client-IP,
-        // Proxy-Connection; X-Client-IP, True-Client-IP, X-Cluster-Client-IP.
+        // Forwarded (RFC 7239), X-Forwarded-For and -Proto, X-Original-Forwarded-For;
+        // Proxy-Client-IP, Proxy-Connection; X-Client-IP, True-Client-IP, X-Cluster-Client-IP.
         return Self.namesOfProxies.contains(name) || name.contains("forwarded")
             || name.contains("proxy") || name.hasSuffix("client-ip")
             || Self.prefixesOfProxies.contains { name.hasPrefix($0) }
