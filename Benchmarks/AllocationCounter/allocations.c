@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Counts a program's allocations; preloaded by scripts/bench.sh --check, never linked.
  *
- * glibc's own entry points stand behind, so no symbol has to be looked up and nothing here can
- * call itself. */
+ * Forwards to glibc's own entry points, so no symbol has to be looked up and no call can
+ * recurse. */
 #include <stdatomic.h>
 #include <stddef.h>
 

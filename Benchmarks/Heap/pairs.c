@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pairs of malloc and free: what a hook in between costs.
+ * Pairs of malloc and free, to measure the cost of a malloc hook.
  *
- *   pairs OP COUNT    runs one operation without looking at the clock, to count instructions
- *   pairs NAME        times all of them; a line `NAME OP 1 MIN_NS MEDIAN_NS` each, tab-separated
+ *   pairs OP COUNT    runs one operation without reading the clock, to count instructions
+ *   pairs NAME        times all of them; prints `NAME OP 1 MIN_NS MEDIAN_NS` each, tab-separated
  *
- * malloc_64 and malloc_4096 allocate and free a block; malloc_mixed keeps 1,024 and replaces one at a
- * time: half of them of 16 to 63 bytes, 30 % to 255, 15 % to 2,047, 5 % to 16,047. Times are those of the
- * thread's own CPU clock, over bursts that hold many samples of a heap profiler. Another thread is there
- * and does nothing, as every service has some: glibc takes no locks in a process without.
+ * malloc_64 and malloc_4096 allocate and free a block; malloc_mixed keeps 1,024 blocks and replaces
+ * one at a time: half of them of 16 to 63 bytes, 30 % to 255, 15 % to 2,047, 5 % to 16,047. Times
+ * are CPU time of the thread, over bursts long enough for many samples of a heap profiler. A second
+ * thread sleeps, because every service has several: glibc takes no locks in a process with one.
  */
 #define _GNU_SOURCE
 #include <pthread.h>

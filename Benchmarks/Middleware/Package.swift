@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
-// A Hummingbird service that answers one short route, with and without a middleware that records
-// requests: what the middleware costs is the difference.
+// A Hummingbird service with one short route, with and without a middleware that records requests;
+// the difference is the middleware's cost.
 
 import PackageDescription
 

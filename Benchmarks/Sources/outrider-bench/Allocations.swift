@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts allocations, with a counter that is preloaded into the process.
+// Counts allocations with a counter that is preloaded into the process.
 
 import CBench
 import OutriderHTTP
 import OutriderMetrics
 
-/// Prints the allocations of scrapes and of recording; false if a promise does not hold.
+/// Prints the allocations of scrapes and of recording; false if a limit is exceeded.
 func reportAllocations() -> Bool {
     guard bench_allocations() >= 0 else {
         print("the allocation counter is not preloaded; scripts/bench.sh --check does that")
@@ -13,7 +13,7 @@ func reportAllocations() -> Bool {
     }
 
     func allocations(_ body: () -> Void) -> Int {
-        body()  // what is made at the first time does not count
+        body()  // one-time allocations do not count
         let before = bench_allocations()
         body()
         return bench_allocations() - before
@@ -42,7 +42,8 @@ func reportAllocations() -> Bool {
     ] {
         print("outrider\tallocations_\(name)\t1\t\(value)\t\(value)")
     }
-    // Families cost a few each; series cost none. A request costs its token and nothing else.
+    // Families cost a few allocations each, series none. A request costs its token and nothing
+    // else.
     return recorded == 0 && many == few && counters < 60 && histograms < 30 && tokens == 1_000
         && tokensByTemplate == 1_000 && exemplars == 1_000
 }

@@ -34,7 +34,7 @@ enum Data {
 
     static let buckets = Buckets.linear(start: 1, width: 1, count: 12)
 
-    /// Ten families of 1,000 counters each, filled with values that differ.
+    /// Ten families of 1,000 counters each, with different values.
     static func counters(
         in registry: Registry, families: Int = 10, limit: SeriesLimit = .standard
     ) {

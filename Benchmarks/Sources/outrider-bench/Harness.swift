@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// How an operation is timed.
+// Times operations.
 //
-// One thread: CPU time of the thread, pinned to the first CPU, over short bursts; the least and
-// the median burst are reported. A short loop of additions before and after each burst tells
-// whether something outside this machine's view shares the core; such bursts are dropped if enough
-// others remain. Two threads: bursts started together at a spinning barrier, wall time from the
+// One thread: the CPU time of the thread, pinned to the first CPU, over short bursts; the minimum
+// and the median are reported. A short loop of additions before and after each burst detects
+// whether work invisible to this machine shares the core; such bursts are dropped if enough others
+// remain. Two threads: bursts that start together at a spinning barrier, in wall time from the
 // first start to the last end; bursts whose threads started apart or lost their CPU are dropped.
 
 import CBench
@@ -19,7 +19,7 @@ func nanoseconds(_ clock: clockid_t) -> UInt64 {
 
 func threadTime() -> UInt64 { nanoseconds(CLOCK_THREAD_CPUTIME_ID) }
 
-/// Pins the calling thread to the n-th CPU that the process may use; tells whether there is one.
+/// Pins the calling thread to the n-th CPU that the process may use; returns whether there is one.
 @discardableResult
 func pin(to index: Int) -> Bool { bench_pin(Int32(index)) == 1 }
 
@@ -41,7 +41,7 @@ final class Harness {
         for _ in 0..<200 { bestProbe = min(bestProbe, probe()) }
     }
 
-    /// Time of a fixed number of additions.
+    /// The time of a fixed number of additions.
     private func probe() -> UInt64 {
         var sums: (UInt64, UInt64, UInt64, UInt64) = (1, 2, 3, 4)
         let start = threadTime()
@@ -67,10 +67,10 @@ final class Harness {
         fflush(nil)
     }
 
-    /// Runs `body` several times and reports the CPU time of each, divided by `count`.
+    /// Runs `body` several times and reports the CPU time of each run, divided by `count`.
     ///
-    /// - Parameter clock: Whose time: the calling thread's, or the whole process', for what other threads
-    ///   have a part in.
+    /// - Parameter clock: The clock of the calling thread, or of the whole process if other threads
+    ///   do part of the work.
     func each(
         _ op: String, count: Int = 1, clock: clockid_t = CLOCK_THREAD_CPUTIME_ID, _ body: () -> Void
     ) {
@@ -87,13 +87,13 @@ final class Harness {
         report(op, (good.count >= 3 ? good : times).map(\.value))
     }
 
-    /// Reports what one operation takes; `body` performs as many as it is told.
+    /// Reports the time of one operation; `body` performs the given number of operations.
     func operation(_ op: String, _ body: (Int) -> Void) {
         let count = burstSize(body)
         each(op, count: count) { body(count) }
     }
 
-    /// Reports what one operation takes each of two threads that do it at once.
+    /// Reports the time of one operation on each of two threads that run it at once.
     func pair(_ op: String, _ body: @escaping @Sendable (Int) -> Void) {
         let count = burstSize(body) / 4 + 1
         let bursts = pairBursts
@@ -151,7 +151,7 @@ private struct Pair {
     var keptTheirCPUs: Bool { first.keptItsCPU && second.keptItsCPU }
 }
 
-/// Results of two threads; each writes its own places only, and is joined before they are read.
+/// Results of two threads; each writes only its own slots, and is joined before they are read.
 private final class Parts: @unchecked Sendable {
     private let places: UnsafeMutablePointer<Part>
     private let bursts: Int

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the instruments of pools, caches, queues, limits and locks cost beside the thing itself.
+// The cost of the instruments of pools, caches, queues, limits and locks, without the instrumented
+// code.
 
 import OutriderInstruments
 import OutriderMetrics

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What it costs to record a request, beside what no recorder can go without.
+// The cost of recording a request, compared with the minimum of any recorder.
 
 import Glibc
 import OutriderHTTP
 import OutriderMetrics
 
 enum RequestBench {
-    /// What every recorder of durations pays: an object for the request and two looks at the clock.
+    /// The minimum for recording durations: an object for the request and two clock readings.
     final class Floor {
         let start = nanoseconds(CLOCK_MONOTONIC)
         var words: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
@@ -17,7 +17,7 @@ enum RequestBench {
         }
     }
 
-    /// The templates that a router hands out.
+    /// The templates that a router returns.
     static let templates = (0..<50).map { "/api/v1/resource\($0)/{id}" }
 
     static func floor(_ count: Int) {
@@ -34,7 +34,7 @@ enum RequestBench {
         }
     }
 
-    /// A request that had no header to take an exemplar from, to a head and a body.
+    /// A request with a head and a body, but without a trace header for an exemplar.
     static func withoutExemplar(_ recorder: HTTPRequestRecorder, _ count: Int) {
         let route = recorder.route("/api/v1/resource7/{id}")
         let header: String? = nil
@@ -46,7 +46,7 @@ enum RequestBench {
         }
     }
 
-    /// A request whose route becomes known by its template.
+    /// A request whose route is set by its template.
     static func byTemplate(_ recorder: HTTPRequestRecorder, _ count: Int) {
         let templates = templates
         for index in 0..<count {

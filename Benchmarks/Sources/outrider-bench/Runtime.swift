@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What it costs to show the process: each collector with what it exposes, the whole scrape of an agent's
-// defaults, the readings beside it, and the runtime's hooks; in a small process, and in one of 10,000
+// The cost of process metrics: each collector with its exposition, a whole scrape with an agent's
+// defaults, the cached readings, and the runtime hooks; in a small process, and in one with 10,000
 // descriptors, 200 threads and 1 GiB.
 
 import CBench
@@ -67,7 +67,7 @@ enum RuntimeBench {
         monitor.stop()
     }
 
-    /// What is kept open is opened, and what is read beside scrapes is read, before it is measured.
+    /// Files are opened and cached readings are taken before the measurement.
     private static func scrape(_ op: String, _ harness: Harness, _ collector: some Collector) {
         let registry = Registry(reportsItself: false)
         registry.add(collector)
@@ -75,7 +75,7 @@ enum RuntimeBench {
         each(op, harness) { _ = registry.respond() }
     }
 
-    /// Collectors run on a thread that is made for the scrape.
+    /// Measures the whole process, because collectors run on a thread of the scrape.
     private static func each(_ op: String, _ harness: Harness, _ body: () -> Void) {
         harness.each(op, clock: CLOCK_PROCESS_CPUTIME_ID, body)
     }
@@ -103,7 +103,7 @@ enum RuntimeBench {
 
     // MARK: - Hooks
 
-    /// What it takes to make a task, for the thread that makes it.
+    /// The cost of creating a task, on the thread that creates it.
     private static func hooks(_ harness: Harness) {
         func makeTasks(_ count: Int) { for _ in 0..<count { Task.detached {} } }
         harness.operation("task_create", makeTasks)
@@ -131,7 +131,7 @@ enum RuntimeBench {
         var contents: (Int, Int, Int, Int) = (0, 0, 0, 0)
     }
 
-    // MARK: - A big process
+    // MARK: - A large process
 
     private static func grow() -> UnsafeMutableRawPointer? {
         var limit = rlimit()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What swift-metrics costs with Outrider behind it: a kept handler, and one made for each use.
+// The cost of swift-metrics with Outrider behind it: a kept handler, and a new one for each use.
 
 import CoreMetrics
 import OutriderMetrics
@@ -22,14 +22,14 @@ func swiftMetrics(_ harness: Harness) {
     harness.operation("swift_metrics_counter_make_inc_rotate") {
         for index in 0..<$0 { make(sets[index % 1000], factory).increment() }
     }
-    // The same with nothing behind it: what swift-metrics itself takes of the two above.
+    // The same with the no-op backend: the share of swift-metrics itself.
     harness.operation("swift_metrics_counter_make_inc_noop") {
         for _ in 0..<$0 { make(hot, NOOPMetricsHandler.instance).increment() }
     }
     harness.pair("swift_metrics_counter_make_inc", remake)
 }
 
-/// Makes and increments one counter, time and again.
+/// Creates and increments one counter repeatedly.
 func remakeCounters(_ count: Int) {
     let factory = OutriderMetricsFactory(registry: Registry())
     let hot = Data.labelSets[285]

@@ -4,9 +4,10 @@
 //     outrider-bench [--quick]       times
 //     outrider-bench --allocations   allocations of scrapes and of recording (needs the preloaded
 //                                    counter of scripts/bench.sh)
-//     outrider-bench --loop OP N     N times one operation and nothing else, for an
-//                                    instruction counter: the difference of two N tells the cost
-//                    --on-first-cpu  before it: as if the kernel said so, where it says nothing
+//     outrider-bench --loop OP N     runs only one operation, N times, for an instruction counter:
+//                                    the difference between two N is the cost
+//                    --on-first-cpu  before --loop: assumes the first CPU where the kernel does
+//                                    not report it
 
 import CBench
 import Glibc
@@ -26,7 +27,7 @@ if let loop = arguments.firstIndex(of: "--loop"), arguments.count > loop + 2,
 runTimings(isQuick: arguments.contains("--quick"))
 
 func runTimings(isQuick: Bool) {
-    // Creation first: its figures are those of a fresh heap.
+    // Creation first, because it needs a fresh heap.
     creation()
     let harness = Harness(isQuick: isQuick)
     recording(harness)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // middleware-server none | empty | outrider | hummingbird | hummingbird-noop
 //
-// Prints its port and serves until it is ended. `hummingbird` is the framework's own middleware on
-// Outrider's swift-metrics factory, `hummingbird-noop` the same on a factory that records nothing.
+// Prints its port and serves until it is terminated. `hummingbird` is the framework's own
+// middleware on Outrider's swift-metrics factory, `hummingbird-noop` the same on a factory that
+// records nothing.
 
 import Dispatch
 import Glibc
@@ -13,7 +14,7 @@ import OutriderHTTP
 import OutriderHummingbird
 import OutriderMetrics
 
-/// What any middleware costs that is not written for one service's context alone.
+/// The base cost of a middleware that is generic over its context.
 struct EmptyMiddleware<Context: RequestContext>: RouterMiddleware {
     func handle(
         _ request: Request, context: Context,
@@ -50,7 +51,7 @@ let application = Application(
         print(channel.localAddress?.port ?? 0)
         fflush(nil)
     }, logger: logger)
-// The main thread waits: under valgrind the one of an asynchronous `main` cannot end.
+// The main thread blocks: under valgrind, the main thread of an asynchronous `main` cannot exit.
 let hasEnded = DispatchSemaphore(value: 0)
 Task.detached {
     try? await application.runService()
