@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
-// The examples that need a framework, in one package, so that no framework is built twice: an order service on
-// Hummingbird, and a chat over WebSocket on SwiftNIO. Nobody who uses Outrider fetches them.
+// The examples that need a framework, in one package, so that no framework is built twice: an order
+// service on Hummingbird, and a WebSocket chat on SwiftNIO. Users of Outrider do not fetch these
+// dependencies.
 
 import PackageDescription
 

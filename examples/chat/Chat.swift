@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A broadcast over WebSocket: what one says, all hear. Who reads too slowly is dropped, so that nobody else waits.
+// A chat over WebSocket: each message goes to all clients. A client that reads too slowly is
+// disconnected, so that it does not delay others.
 //
-// CHAT_PORT moves it (0: any port), SECONDS_TO_RUN ends it by itself.
+// CHAT_PORT sets the port (0: any), SECONDS_TO_RUN the time after which it exits.
 
 import Foundation
 import NIOCore
@@ -18,7 +19,7 @@ struct Chat {
         let variables = ProcessInfo.processInfo.environment
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         var configuration = Agent.Configuration()
-        // What code says goes before the environment.
+        // Settings in code override the environment.
         if ProcessInfo.processInfo.environment["OTEL_SERVICE_NAME"] == nil {
             configuration.serviceName = "chat"
         }
@@ -52,7 +53,8 @@ struct Chat {
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            // What may wait for one reader, in the kernel and here: all that a slow one costs.
+            // Limits the output that waits for one client, in the kernel and here: the cost of a
+            // slow client.
             .childChannelOption(.socketOption(.so_sndbuf), value: 65_536)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 16_384, high: 65_536))
             .childChannelInitializer { channel in
@@ -78,7 +80,8 @@ struct Chat {
                             [upgrader], { Welcome.remove(from: $0.pipeline.syncOperations) }
                         ),
                         withErrorHandling: true)
-                    // Before the handler that upgrades, so that it stays and sees the connection's end.
+                    // Before the handler that upgrades, so that it stays in the pipeline and sees
+                    // the connection close.
                     let upgrading = try pipeline.handler(type: HTTPServerUpgradeHandler.self)
                     try pipeline.addHandler(
                         HTTP1ServerMetricsHandler(recorder) { Welcome.route(of: $0) },

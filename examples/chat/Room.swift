@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The room: a message goes once to each event loop, and from there to its subscribers.
+// A chat room: a message goes once to each event loop, and from there to its subscribers.
 
 import NIOCore
 import NIOWebSocket
 import OutriderInstruments
 
-/// Thread-safe.
+/// The subscribers of the chat; thread-safe.
 final class Room: Sendable {
-    /// The subscribers of one event loop, which alone touches them.
+    /// The subscribers of one event loop, accessed only on that loop.
     private typealias Corner = NIOLoopBoundBox<[ObjectIdentifier: Subscriber]>
 
     private let corners: [(loop: any EventLoop, corner: Corner)]
@@ -19,18 +19,18 @@ final class Room: Sendable {
         }
     }
 
-    /// One subscriber more; on its event loop.
+    /// Adds a subscriber; called on its event loop.
     func join(_ subscriber: Subscriber, on loop: any EventLoop) -> FanoutMetrics.Subscription {
         corner(of: loop)?.value[ObjectIdentifier(subscriber)] = subscriber
         return metrics.subscribe()
     }
 
-    /// One subscriber less; on its event loop.
+    /// Removes a subscriber; called on its event loop.
     func leave(_ subscriber: Subscriber, on loop: any EventLoop) {
         corner(of: loop)?.value[ObjectIdentifier(subscriber)] = nil
     }
 
-    /// Sends a message to all.
+    /// Sends a message to all subscribers.
     func publish(_ message: ByteBuffer) {
         let frame = WebSocketFrame(fin: true, opcode: .text, data: message)
         for (loop, corner) in corners {
@@ -46,7 +46,7 @@ final class Room: Sendable {
         }
     }
 
-    /// Sends everybody away.
+    /// Disconnects all subscribers.
     func close() async {
         for (loop, corner) in corners {
             try? await loop.submit {

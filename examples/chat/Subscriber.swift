@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// One WebSocket: it says something to the room, and hears what others say.
+// One WebSocket connection: it sends messages to the room and receives those of others.
 
 import NIOCore
 import NIOWebSocket
 import OutriderInstruments
 
-/// Belongs to the event loop of its connection.
+/// A client of the chat; belongs to the event loop of its connection.
 final class Subscriber: ChannelInboundHandler {
     typealias InboundIn = WebSocketFrame
     typealias OutboundOut = WebSocketFrame
 
-    /// Bytes of the longest message.
+    /// The longest message, in bytes.
     static let longestMessage = 4_096
 
     private let room: Room
@@ -31,7 +31,7 @@ final class Subscriber: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = unwrapInboundIn(data)
-        // Clients mask what they send (RFC 6455 §5.1).
+        // Clients mask their frames (RFC 6455 §5.1).
         guard frame.maskKey != nil else { return refuse(context) }
         switch frame.opcode {
         case .text, .binary:
@@ -42,20 +42,21 @@ final class Subscriber: ChannelInboundHandler {
             leave(.closed)
             close(.normalClosure, "", context)
         case .pong: break
-        // The aggregator before this handler puts fragments together; all other codes are nobody's (§5.2).
+        // The aggregator before this handler joins fragments; all other opcodes are reserved
+        // (§5.2).
         default: refuse(context)
         }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { refuse(context) }
 
-    /// What came is no WebSocket.
+    /// Closes a connection whose input is not valid WebSocket.
     private func refuse(_ context: ChannelHandlerContext) {
         leave(.other("protocol_error"))
         close(.protocolError, "", context)
     }
 
-    /// Sends a message, or drops it, and the subscriber with it, if it reads too slowly to take one more.
+    /// Sends a message; if the subscriber reads too slowly, drops both and returns false.
     func offer(_ frame: WebSocketFrame) -> Bool {
         guard let context, subscription != nil else { return false }
         if context.channel.isWritable {
@@ -67,7 +68,7 @@ final class Subscriber: ChannelInboundHandler {
         return false
     }
 
-    /// The room closes.
+    /// Disconnects the subscriber, because the room closes.
     func dismiss() {
         guard let context, subscription != nil else { return }
         leave(.other("shutdown"))
@@ -81,7 +82,7 @@ final class Subscriber: ChannelInboundHandler {
         room.leave(self, on: context.eventLoop)
     }
 
-    /// Says why, and closes: at once if the other side reads it, else a second later.
+    /// Sends the reason and closes: at once if the client reads it, else after a second.
     private func close(
         _ code: WebSocketErrorCode, _ reason: String, _ context: ChannelHandlerContext
     ) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is left of HTTP: a page that joins the chat.
+// The HTTP part of the example: a page that joins the chat.
 
 import NIOCore
 import NIOHTTP1
@@ -29,7 +29,7 @@ final class Welcome: ChannelInboundHandler, RemovableChannelHandler {
         ["/", "/chat"].contains(head.uri) ? head.uri : nil
     }
 
-    /// A connection is a WebSocket from now on.
+    /// Removes the handler when the connection becomes a WebSocket.
     static func remove(from pipeline: ChannelPipeline.SynchronousOperations) {
         guard let welcome = try? pipeline.handler(type: Welcome.self) else { return }
         pipeline.removeHandler(welcome, promise: nil)

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
-// A product API that wastes memory, saves it and leaks it, to be looked at with heap profiles. A package
-// of its own, so that nobody who uses Outrider fetches a web server because of it.
+// A product API that allocates, reuses and leaks memory, for trying heap profiles. A separate
+// package, so that users of Outrider do not fetch a web server.
 
 import PackageDescription
 

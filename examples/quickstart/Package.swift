@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
-// A small order service with the agent linked in. A package of its own, so that nobody who uses
-// Outrider fetches a web server because of it.
+// A small order service with the agent linked in. A separate package, so that users of Outrider do
+// not fetch a web server.
 
 import PackageDescription
 

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Five things that go wrong in services, to be found with nothing but metrics and profiles: docs/diagnose.md.
+// Five typical faults of services, to be found with only metrics and profiles: docs/diagnose.md.
 
 import Foundation
 import Synchronization
 
 enum Fault: String, CaseIterable, Sendable {
-    /// Every look-up leaves something behind.
+    /// Every lookup leaks memory.
     case leak
-    /// Some look-ups block a thread of the executor, as a call of C does that waits.
+    /// Some lookups block a thread of the executor, as a blocking C call does.
     case blockedExecutor = "blocked-executor"
-    /// Some readers of the database come back late, so that there are too few.
+    /// Some queries keep their database connection too long, so that the pool is exhausted.
     case dryPool = "dry-pool"
-    /// One route computes far more than it has to.
+    /// One route computes far more than necessary.
     case hotRoute = "hot-route"
-    /// The cache of the process forgets at once.
+    /// Entries of the in-process cache expire at once.
     case coldCache = "cold-cache"
 
-    /// What the leak has left behind.
+    /// The leaked memory.
     private static let recentlyViewed = Mutex<[[UInt8]]>([])
 
-    /// What a look-up of an order does beside its work.
+    /// The extra work of an order lookup.
     func strikeLookUp() {
         switch self {
         case .leak: Self.rememberView()
@@ -29,7 +29,7 @@ enum Fault: String, CaseIterable, Sendable {
         }
     }
 
-    /// What a query does beside its work, with its connection in hand.
+    /// The extra work of a query, while it holds its connection.
     func strikeQuery() async throws {
         if self == .dryPool { try await Task.sleep(for: .milliseconds(30)) }
     }

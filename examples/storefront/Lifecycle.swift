@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The services that only have to do with time: how the shop is told to end, and how it shows that it does.
+// Services that only control the shutdown and its timing.
 
 import Outrider
 import OutriderInstruments
 import ServiceLifecycle
 import Synchronization
 
-/// The last of a group, which is told first: from then on the shop is draining.
+/// The last service of the group, which shuts down first: from then on the shop is draining.
 final class Drain: Service {
     private let begun = Atomic<Bool>(false)
     private let metrics = DrainMetrics()
@@ -25,7 +25,7 @@ final class Drain: Service {
     }
 }
 
-/// Behind the agent, so that all else has ended: waits, so that what happened last is scraped once more.
+/// Shuts down last but for the agent: waits for one more scrape of the final values.
 struct LastScrape: Service {
     let limit: Duration
 
@@ -35,7 +35,7 @@ struct LastScrape: Service {
     }
 }
 
-/// Ends the group by itself after a while.
+/// Ends the group after a while.
 struct Timer: Service {
     let seconds: Double?
 

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the environment can change.
+// Settings from the environment.
 
 import Foundation
 
 struct Settings: Sendable {
     /// STOREFRONT_HOST: an address of this machine; loopback by default.
     var host = "127.0.0.1"
-    /// STOREFRONT_PORT; 0 is any that is free.
+    /// STOREFRONT_PORT; 0 chooses a free one.
     var port = 8_080
-    /// REDIS_URL, as `redis://host:port`; nil for what the process itself can offer.
+    /// REDIS_URL, as `redis://host:port`; nil keeps the shared state in this process.
     var redis: RedisAddress?
-    /// STOREFRONT_DATABASE: a file; nil for one that ends with the process.
+    /// STOREFRONT_DATABASE: a file; nil for a temporary one that is deleted at exit.
     var database: String?
-    /// SECONDS_TO_RUN; nil for ever.
+    /// SECONDS_TO_RUN; nil runs for ever.
     var seconds: Double?
-    /// DRAIN_SECONDS: how long `/readyz` fails before the server takes no more, for load balancers.
+    /// DRAIN_SECONDS: how long `/readyz` fails before the server stops accepting, for load
+    /// balancers.
     var drainDelay = Duration.zero
-    /// LAST_SCRAPE_SECONDS: how long the agent stays when all is done, for one more scrape.
+    /// LAST_SCRAPE_SECONDS: how long the agent stays after all services, for one more scrape.
     var lastScrape = Duration.zero
     /// RATE_LIMIT: orders that one customer may place in a second.
     var rateLimit = 100
-    /// STOREFRONT_FAULT: what is wrong today; see docs/diagnose.md.
+    /// STOREFRONT_FAULT: the fault to inject; see docs/diagnose.md.
     var fault: Fault?
 
     init(_ variables: [String: String] = ProcessInfo.processInfo.environment) throws {

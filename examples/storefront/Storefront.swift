@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The order service of a flash sale: two levels of cache before a database, workers with a deadline, a rate
-// limit, a lock around the stock, and the agent that shows them all.
+// The order service of a flash sale: two cache levels before a database, workers with a deadline, a
+// rate limit, a lock around the stock, and the agent that monitors them all.
 
 import Foundation
 import Hummingbird
@@ -79,7 +79,7 @@ struct Storefront {
 
     private static func configuration() -> Agent.Configuration {
         var configuration = Agent.Configuration()
-        // What code says goes before the environment.
+        // Settings in code override the environment.
         if ProcessInfo.processInfo.environment["OTEL_SERVICE_NAME"] == nil {
             configuration.serviceName = "storefront"
         }

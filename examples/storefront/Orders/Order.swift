@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An order, as it is stored, cached and answered.
+// An order, as stored, cached and returned.
 
 import Foundation
 import GRDB
@@ -17,7 +17,7 @@ struct Order: Codable, Sendable, Equatable, FetchableRecord, PersistableRecord, 
     /// The key of an order in caches.
     static func key(_ id: Int) -> String { "order:\(id)" }
 
-    /// What is cached at level 2.
+    /// The text that level 2 caches.
     func cacheText() throws -> String {
         String(decoding: try JSONEncoder().encode(self), as: UTF8.self)
     }
@@ -31,11 +31,11 @@ struct Order: Codable, Sendable, Equatable, FetchableRecord, PersistableRecord, 
     }
 }
 
-/// Numbers for new orders, which no other instance gives out at the same millisecond.
+/// IDs of new orders that no other instance is likely to assign in the same millisecond.
 struct OrderNumbers {
     private static let suffix = 1_000
 
-    /// The time in milliseconds, and three digits of chance.
+    /// The time in milliseconds, and three random digits.
     static func next() -> Int {
         Int(Date().timeIntervalSince1970 * 1_000) * suffix + Int.random(in: 0..<suffix)
     }

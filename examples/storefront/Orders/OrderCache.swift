@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first level of the cache: orders in this process, for a few seconds.
+// The first cache level: orders in this process, for a few seconds.
 
 import OutriderInstruments
 import Synchronization
 
 final class OrderCache: Sendable {
-    /// What is known of an order.
+    /// The cached result of a lookup.
     enum Known: Sendable {
         case order(Order)
-        /// There is none of that number.
+        /// No order has that ID.
         case nothing
     }
 
@@ -19,7 +19,7 @@ final class OrderCache: Sendable {
 
     private struct State {
         var entries: [String: Entry] = [:]
-        /// The keys in the order in which they came, in a ring: the oldest goes first.
+        /// The keys in order of insertion, in a ring buffer: the oldest is evicted first.
         var ring: [String] = []
         var next = 0
     }
@@ -42,7 +42,7 @@ final class OrderCache: Sendable {
         metrics = CacheMetrics("orders", level: "1") { [weak contents] in contents?.count }
     }
 
-    /// What is known of an order; nil if that has to be asked for.
+    /// The cached result for a key; nil if it has to be loaded.
     func find(_ key: String) -> Known? {
         enum Found {
             case known(Known)
@@ -67,9 +67,10 @@ final class OrderCache: Sendable {
         }
     }
 
-    /// Remembers it.
+    /// Caches a result.
     ///
-    /// What was loaded before a change and comes here after it is wrong until its life ends: so that is short.
+    /// A value that was loaded before a change but is stored after it is wrong until it expires, so
+    /// the lifetime is short.
     func put(_ known: Known, as key: String) {
         if life == .zero { return }
         let entry = Entry(known: known, end: .now + life)
@@ -87,13 +88,13 @@ final class OrderCache: Sendable {
         if wasFull { metrics.evicted(.size) }
     }
 
-    /// Somebody changed it.
+    /// Removes an entry that was changed.
     func invalidate(_ key: String) {
         let wasThere = contents.state.withLock { $0.entries.removeValue(forKey: key) != nil }
         if wasThere { metrics.evicted(.invalidated) }
     }
 
-    /// Nothing in it can be trusted.
+    /// Removes all entries.
     func clear() {
         let count = contents.state.withLock { state in
             defer { state = State() }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the shop does: looks orders up, takes new ones, cancels them.
+// The operations of the shop: look up, place and cancel orders.
 
 import Foundation
 import Outrider
 import OutriderInstruments
 
 struct OrderDesk: Sendable {
-    /// A customer asks for more than one may.
+    /// The customer exceeds the rate limit.
     struct Limited: Error {}
-    /// Somebody else holds the stock for too long, or nobody can say who does.
+    /// Another request holds the stock lock for too long, or the lock service failed.
     struct StockBusy: Error {}
 
     let cache: OrderCache
@@ -40,13 +40,13 @@ struct OrderDesk: Sendable {
         fault = settings.fault
     }
 
-    /// What level 1 knows of an order; costs no worker.
+    /// The level 1 result for an order; needs no worker.
     func known(_ id: Int) -> OrderCache.Known? {
         fault?.strikeLookUp()
         return cache.find(Order.key(id))
     }
 
-    /// An order that level 1 does not know: from level 2, else from the database.
+    /// Loads an order that level 1 does not have: from level 2, else from the database.
     func load(_ id: Int) async throws -> Order? {
         let key = Order.key(id)
         if let order = await cachedAtLevel2(key) {
@@ -59,7 +59,7 @@ struct OrderDesk: Sendable {
         return order
     }
 
-    /// A level 2 that does not answer is a miss: the database has everything.
+    /// Returns nil if level 2 fails: the database has everything.
     private func cachedAtLevel2(_ key: String) async -> Order? {
         try? await level2.lookUp {
             guard let text = try await shared.cached(key) else { return nil }
@@ -67,9 +67,9 @@ struct OrderDesk: Sendable {
         }
     }
 
-    /// Whether a customer may place an order now; throws ``Limited`` if not.
+    /// Checks whether a customer may place an order now; throws ``Limited`` if not.
     ///
-    /// A limiter that does not answer limits nobody: a sale goes on.
+    /// If the limiter fails, the order is admitted: the sale goes on.
     func admit(_ customer: String) async throws {
         let isAllowed: Bool
         do {
@@ -84,7 +84,7 @@ struct OrderDesk: Sendable {
         limiter.allowed()
     }
 
-    /// Places an order; when this returns it is in the database.
+    /// Places an order; when it returns, the order is in the database.
     func place(item: String, quantity: Int, customer: String) async throws -> Order {
         try await withStockLocked(item) { try await store.take(quantity, of: item) }
         let order = Order(
@@ -96,12 +96,13 @@ struct OrderDesk: Sendable {
             throw error
         }
         placed.with(item).increment()
-        // Somebody may have asked for it before it was there.
+        // A client may have looked the order up before it existed.
         try? await shared.invalidate(Order.key(order.id))
         return order
     }
 
-    /// Cancels an order, here and in the caches of all instances; nil if it is not placed.
+    /// Cancels an order, here and in the caches of all instances; nil if it is not in the state
+    /// `placed`.
     func cancel(_ id: Int) async throws -> Order? {
         let order = try await store.cancel(id)
         cache.invalidate(Order.key(id))
@@ -109,9 +110,9 @@ struct OrderDesk: Sendable {
         return order
     }
 
-    /// Changes the stock of an item while nobody else does.
+    /// Changes the stock of an item while no other request does.
     ///
-    /// The lock is short, and runs out by itself if this process ends; only its owner gives it back.
+    /// The lock expires soon, in case this process ends; only its owner can release it.
     private func withStockLocked(
         _ item: String, _ body: @Sendable () async throws -> Void
     ) async throws {
@@ -136,8 +137,8 @@ struct OrderDesk: Sendable {
         throw StockBusy()
     }
 
-    /// Gives a lock back, also in a task that was cancelled since its deadline came: else the stock would be
-    /// locked until the lock runs out.
+    /// Releases a lock, even if the task was cancelled at its deadline: otherwise the stock would
+    /// stay locked until the lock expires.
     private func unlock(_ item: String, owner: String) async {
         let isReleased = await Task {
             for _ in 0..<4 {
@@ -151,7 +152,7 @@ struct OrderDesk: Sendable {
 }
 
 extension Result where Failure == any Error {
-    /// What an asynchronous body returns or throws.
+    /// The result or error of an asynchronous body.
     fileprivate init(_ body: () async throws -> Success) async {
         do {
             self = .success(try await body())

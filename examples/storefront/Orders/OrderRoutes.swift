@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes of the shop, and which status each refusal becomes.
+// The routes of the shop, and the status of each refusal.
 
 import Hummingbird
 import Outrider
@@ -56,7 +56,7 @@ struct OrderRoutes: Sendable {
         }
     }
 
-    /// Gives each refusal its status.
+    /// Maps each refusal to its status.
     private func refusing<Value: Sendable>(
         _ body: () async throws -> Value
     ) async throws -> Value {
@@ -82,7 +82,7 @@ struct OrderRoutes: Sendable {
     }
 }
 
-/// What somebody wants to order: `POST /orders?item=book&quantity=1&customer=c7`.
+/// A new order: `POST /orders?item=book&quantity=1&customer=c7`.
 private struct NewOrder {
     let item: String
     let quantity: Int

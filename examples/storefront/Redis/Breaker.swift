@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// A circuit breaker: what is ill is left alone for a while.
+// A circuit breaker: it stops calls to a failing target for a while.
 
 import OutriderInstruments
 import Synchronization
 
 final class Breaker: Sendable {
-    /// The breaker is open: the call was not made.
+    /// The breaker is open, so the call was not made.
     struct Open: Error {}
 
     private enum State {
         case closed(failures: Int)
         case open(until: ContinuousClock.Instant)
-        /// One call is on its way, to see.
+        /// One test call is in progress.
         case halfOpen
     }
 
@@ -20,14 +20,15 @@ final class Breaker: Sendable {
     private let pause: Duration
     private let metrics: CircuitBreakerMetrics
 
-    /// A breaker that opens after so many failures in a row, and tries again after `pause`.
+    /// A breaker that opens after this many failures in a row, and tests again after `pause`.
     init(_ name: String, failuresToOpen: Int, pause: Duration) {
         self.failuresToOpen = failuresToOpen
         self.pause = pause
         metrics = CircuitBreakerMetrics(name)
     }
 
-    /// Calls, unless it is open; `isFailure` tells errors that mean illness from those that do not.
+    /// Makes the call unless the breaker is open; `isFailure` selects the errors that count as
+    /// failures.
     func call<Result: Sendable>(
         isFailure: @Sendable (any Error) -> Bool,
         _ body: @Sendable () async throws -> Result

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hears from Redis which orders other instances have changed.
+// Subscribes to Redis for orders that other instances have changed.
 
 import NIOCore
 import Outrider
@@ -12,13 +12,13 @@ struct InvalidationListener: Service {
         "storefront_invalidations_connected",
         help: "1 while changes by other instances are heard of.")
 
-    /// Listens until the group shuts down, and connects anew whenever it has to.
+    /// Listens until the group shuts down, and reconnects when necessary.
     func run() async {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 try? await listen()
                 Self.connected.set(0)
-                // What happened meanwhile was not heard.
+                // Changes in the meantime were missed.
                 cache.clear()
                 try? await Task.sleep(for: .milliseconds(100))
             }
@@ -30,7 +30,7 @@ struct InvalidationListener: Service {
         try await withTaskCancellationHandler {
             _ = try await connection.call(
                 ["SUBSCRIBE", RedisState.invalidations], within: .milliseconds(250))
-            // Between the last connection and this one, too.
+            // Changes between the last connection and this one were missed too.
             cache.clear()
             Self.connected.set(1)
             for await message in connection.messages {

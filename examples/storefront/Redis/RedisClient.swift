@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Redis as the service sees it: a pool of connections behind a breaker.
+// A Redis client: a pool of connections behind a breaker.
 
 import NIOCore
 
@@ -16,7 +16,8 @@ final class RedisClient: Sendable {
             connect: { try await RedisConnection.connect(to: address, within: Self.patience) })
     }
 
-    /// Sends a command; throws ``RedisError``, ``Breaker/Open``, or why there was no connection.
+    /// Sends a command; throws ``RedisError``, ``Breaker/Open``, or an error of the connection
+    /// pool.
     @discardableResult
     func call(_ words: String...) async throws -> RedisValue {
         try await breaker.call(isFailure: Self.isIllness) {
@@ -26,7 +27,7 @@ final class RedisClient: Sendable {
 
     func close() async { await pool.close { try await $0.close() } }
 
-    /// What Redis refuses, it answers.
+    /// An error reply shows that Redis is up, so it is not a failure.
     private static func isIllness(_ error: any Error) -> Bool {
         switch error {
         case RedisError.refused, is CancellationError: false

@@ -4,12 +4,12 @@
 import NIOCore
 import NIOPosix
 
-/// Where a Redis listens.
+/// The address of a Redis server.
 struct RedisAddress: Equatable, Sendable {
     let host: String
     let port: Int
 
-    /// Reads `redis://host:port`, the port being 6379 if there is none.
+    /// Parses `redis://host:port`; the default port is 6379.
     init?(_ url: String) {
         guard url.hasPrefix("redis://") else { return nil }
         let authority = url.dropFirst("redis://".count).prefix { $0 != "/" }
@@ -25,23 +25,23 @@ struct RedisAddress: Equatable, Sendable {
     }
 }
 
-/// Why Redis gave no answer that can be used.
+/// Why a command has no usable reply.
 enum RedisError: Error {
-    /// The connection is gone.
+    /// The connection is closed.
     case closed
-    /// No answer in time; the connection is given up, since the answer may still come.
+    /// No reply in time; the connection is closed, because the reply may still arrive.
     case late
-    /// Redis says no.
+    /// Redis returned an error.
     case refused(String)
-    /// Another answer than the command has.
+    /// The reply does not fit the command.
     case unexpected
 }
 
-/// Thread-safe; commands are answered in the order in which they were sent.
+/// A connection to Redis; thread-safe, with replies in the order of the commands.
 final class RedisConnection: Sendable {
     private let channel: any Channel
     private let handler: NIOLoopBound<RedisHandler>
-    /// What Redis says without being asked, to a subscriber.
+    /// Messages that Redis pushes to a subscriber.
     let messages: AsyncStream<[RedisValue]>
 
     static func connect(to address: RedisAddress, within limit: TimeAmount) async throws
@@ -77,7 +77,7 @@ final class RedisConnection: Sendable {
 
     var isOpen: Bool { channel.isActive }
 
-    /// Sends a command and waits for its answer.
+    /// Sends a command and waits for its reply.
     func call(_ words: [String], within limit: TimeAmount) async throws -> RedisValue {
         let command = RedisCommand(words)
         let answer = try await channel.eventLoop.flatSubmit { [channel, handler] in
@@ -90,7 +90,7 @@ final class RedisConnection: Sendable {
     func close() async throws { try await channel.close() }
 }
 
-/// Matches answers to commands; belongs to the event loop.
+/// Matches replies to commands; belongs to the event loop.
 final class RedisHandler: ChannelInboundHandler {
     typealias InboundIn = RedisValue
 

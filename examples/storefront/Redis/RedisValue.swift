@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Redis is told and what it answers: RESP, version 2.
+// Redis commands and replies in RESP, version 2.
 //
 // Source: Redis, "Redis serialization protocol specification".
 
 import NIOCore
 
-/// An answer, or a message that was published.
+/// A reply, or a published message.
 enum RedisValue: Equatable, Sendable {
     case text(String)
     case error(String)
@@ -26,14 +26,14 @@ enum RedisValue: Equatable, Sendable {
     }
 }
 
-/// Cuts the bytes of a connection into answers.
+/// Splits the bytes of a connection into replies.
 struct RedisDecoder: NIOSingleStepByteToMessageDecoder {
     typealias InboundOut = RedisValue
 
-    /// The bytes are not what a Redis sends.
+    /// The bytes are not valid RESP.
     struct Garbled: Error {}
 
-    /// The longest text or array that is taken, and how deep arrays may stand in each other.
+    /// Limits on the length of a text or array, and on the nesting of arrays.
     private static let sizeLimit = 16 << 20
     private static let depthLimit = 8
 

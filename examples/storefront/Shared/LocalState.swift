@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shared state of a service that has only one instance: in this process.
+// The shared state of a service with only one instance: in this process.
 
 import Synchronization
 
@@ -21,7 +21,7 @@ final class LocalState: SharedState {
     private let state = Mutex(State())
     private let invalidated: @Sendable (String) -> Void
 
-    /// A state that tells of changes by calling `invalidated`.
+    /// A state that reports changes by calling `invalidated`.
     init(invalidated: @escaping @Sendable (String) -> Void) { self.invalidated = invalidated }
 
     func cached(_ key: String) -> String? {

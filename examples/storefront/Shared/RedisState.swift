@@ -5,7 +5,7 @@ import Foundation
 import Synchronization
 
 struct RedisState: SharedState {
-    /// Where the keys of changed orders are published.
+    /// The channel on which the keys of changed orders are published.
     static let invalidations = "storefront:invalidated"
 
     let redis: RedisClient
@@ -20,8 +20,8 @@ struct RedisState: SharedState {
 
     /// A sliding window: the times of the last second's orders, in a sorted set.
     ///
-    /// One script, so that no two instances count at the same time; Redis' own clock, so that theirs need not
-    /// agree.
+    /// A script, so that instances do not count concurrently. It uses Redis's clock, so the
+    /// instances' clocks need not agree.
     private static let window = """
         local time = redis.call('TIME')
         local now = time[1] * 1000000 + time[2]
@@ -45,7 +45,7 @@ struct RedisState: SharedState {
             == .text("OK")
     }
 
-    /// Deletes the lock if it is still the owner's: it may have run out and be another's by now.
+    /// Deletes the lock if it still belongs to the owner: it may have expired and have a new owner.
     private static let release = """
         if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
         return 0

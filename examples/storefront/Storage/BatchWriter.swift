@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// New orders go to the database in batches: one transaction for all that came within a few milliseconds.
+// Writes new orders in batches: one transaction for all that arrive within a few milliseconds.
 
 import Outrider
 import OutriderInstruments
@@ -7,7 +7,7 @@ import ServiceLifecycle
 import Synchronization
 
 final class BatchWriter: Service {
-    /// Too many orders wait to be written.
+    /// Too many orders are waiting to be written.
     struct Full: Error {}
 
     private struct Waiting {
@@ -35,7 +35,7 @@ final class BatchWriter: Service {
 
     init(_ store: OrderStore) { self.store = store }
 
-    /// Orders that wait to be written.
+    /// Orders that are waiting to be written.
     var count: Int { state.withLock { $0.waiting.count } }
 
     /// Writes an order; returns when it is in the database.
@@ -56,12 +56,12 @@ final class BatchWriter: Service {
         }
     }
 
-    /// Writes until the group shuts down, and then what is left.
+    /// Writes until the group shuts down, and then writes the rest.
     func run() async {
         await withGracefulShutdownHandler {
             for await _ in arrivals {
                 await writeAll()
-                // So that the next batch is one.
+                // So that the next orders form a batch.
                 try? await Task.sleep(for: .milliseconds(2))
             }
         } onGracefulShutdown: {

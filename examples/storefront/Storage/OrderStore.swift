@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where orders and stock are kept: SQLite. One connection writes, a pool of them reads.
+// Orders and stock in SQLite. One connection writes, a pool of connections reads.
 
 import Foundation
 import GRDB
 
 struct OrderStore: Sendable {
-    /// There are not as many left.
+    /// The stock is too low.
     struct SoldOut: Error {}
 
     static let items = ["book", "record", "ticket"]
-    /// The orders that a new shop has.
+    /// The orders of a new shop.
     static let firstOrders = 1...2_000
     private static let firstStock = 1_000_000
 
     private let writer: DatabaseQueue
     private let readers: ConnectionPool<DatabaseQueue>
     private let fault: Fault?
-    /// The folder that ends with the process, if there is one.
+    /// The folder to delete at exit, if any.
     private let temporary: URL?
 
     init(file: String?, fault: Fault?) throws {
@@ -46,7 +46,7 @@ struct OrderStore: Sendable {
         }
     }
 
-    /// The order of that number, if there is one.
+    /// The order with this ID; nil if there is none.
     func order(_ id: Int) async throws -> Order? {
         try await readers.with { connection in
             try await fault?.strikeQuery()
@@ -61,7 +61,7 @@ struct OrderStore: Sendable {
         }
     }
 
-    /// Takes from the stock; throws ``SoldOut`` if there is not enough.
+    /// Takes items from the stock; throws ``SoldOut`` if there are not enough.
     func take(_ quantity: Int, of item: String) async throws {
         try await writer.write { database in
             try database.execute(
@@ -71,12 +71,13 @@ struct OrderStore: Sendable {
         }
     }
 
-    /// Puts back what was taken.
+    /// Returns items to the stock.
     func give(_ quantity: Int, of item: String) async throws {
         try await writer.write { try Self.give(quantity, of: item, in: $0) }
     }
 
-    /// Cancels an order and puts its items back; nil if there is none that is placed.
+    /// Cancels an order and returns its items to the stock; nil if no such order is in the state
+    /// `placed`.
     func cancel(_ id: Int) async throws -> Order? {
         try await writer.write { database in
             guard var order = try Order.fetchOne(database, key: id), order.status == "placed"
@@ -93,7 +94,7 @@ struct OrderStore: Sendable {
             sql: "UPDATE stock SET count = count + ? WHERE item = ?", arguments: [quantity, item])
     }
 
-    /// Closes all connections, and removes a store that was only for this process.
+    /// Closes all connections, and deletes a temporary database.
     func close() async {
         await readers.close { try $0.close() }
         try? writer.close()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was loaded from the database goes to the second level of the cache behind the answer's back.
+// Copies orders from the database to the second cache level, after the response.
 
 import OutriderInstruments
 import ServiceLifecycle
@@ -22,10 +22,10 @@ final class WriteBack: Service {
 
     init(_ shared: any SharedState) { self.shared = shared }
 
-    /// Orders that wait to be cached.
+    /// Orders that are waiting to be cached.
     var count: Int { waiting.load(ordering: .relaxed) }
 
-    /// Caches an order, soon; if too many wait it is not cached, and nobody minds.
+    /// Queues an order to be cached; skips it if the queue is full, which does no harm.
     func cache(_ order: Order) {
         let item = Item(order: order, ticket: metrics.enqueued())
         waiting.wrappingAdd(1, ordering: .relaxed)
@@ -37,7 +37,7 @@ final class WriteBack: Service {
         }
     }
 
-    /// Works until the group shuts down, and then what is left.
+    /// Works until the group shuts down, and then finishes the queue.
     func run() async {
         await withGracefulShutdownHandler {
             for await item in items {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool of connections, each used by one at a time.
+// A connection pool.
 
 import OutriderInstruments
 import Synchronization
@@ -13,11 +13,11 @@ final class ConnectionPool<Connection: Sendable>: Sendable {
     private let isUsable: @Sendable (Connection) -> Bool
     private let metrics: PoolMetrics
 
-    /// A pool of at most `count` connections, made when they are needed.
+    /// A pool of at most `count` connections, created on demand.
     ///
     /// - Parameters:
-    ///   - patience: How long somebody waits for one.
-    ///   - isUsable: Whether a connection can be used again.
+    ///   - patience: How long a caller waits for a connection.
+    ///   - isUsable: Whether a connection can be reused.
     init(
         _ name: String, count: Int, patience: Duration,
         isUsable: @escaping @Sendable (Connection) -> Bool = { _ in true },
@@ -28,7 +28,7 @@ final class ConnectionPool<Connection: Sendable>: Sendable {
         self.patience = patience
         self.connect = connect
         self.isUsable = isUsable
-        // The closure is asked at each scrape; the idle ones are those that nobody uses but that are open.
+        // The closure is called at each scrape; open connections that are not in use are idle.
         let open = OpenCount()
         opened = open
         metrics = PoolMetrics(name) { [weak permits] in
@@ -39,7 +39,7 @@ final class ConnectionPool<Connection: Sendable>: Sendable {
         }
     }
 
-    /// Uses a connection, and gives it back.
+    /// Leases a connection for `body`.
     func with<Result: Sendable>(
         _ body: @Sendable (Connection) async throws -> Result
     ) async throws -> Result {
@@ -53,7 +53,7 @@ final class ConnectionPool<Connection: Sendable>: Sendable {
         return try await metrics.use { try await body(connection) }
     }
 
-    /// Lets go of all that nobody uses, each through `close`.
+    /// Closes all idle connections, each with `close`.
     func close(_ close: @Sendable (Connection) async throws -> Void) async {
         let unused = idle.withLock { idle in
             defer { idle = [] }
@@ -88,7 +88,7 @@ final class ConnectionPool<Connection: Sendable>: Sendable {
     }
 }
 
-/// Connections that are open.
+/// The number of open connections.
 private final class OpenCount: Sendable {
     private let count = Atomic<Int>(0)
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A number of places, and a queue of those who wait for one. Pools of connections and of workers stand on it.
+// A fair semaphore with a bounded queue, the base of connection pools and worker pools.
 
 import Synchronization
 
-/// Thread-safe; whoever waits gets a place in the order of arrival.
+/// A thread-safe semaphore whose waiters get permits in order of arrival.
 final class Permits: Sendable {
-    /// Nobody may wait any more: too many do.
+    /// Too many callers are waiting.
     struct Full: Error {}
-    /// No place came free in time.
+    /// No permit was free in time.
     struct TimedOut: Error {}
 
     private struct Waiter {
@@ -17,7 +17,7 @@ final class Permits: Sendable {
 
     private struct State {
         var free: Int
-        /// In the order of arrival; those who left are not there any more.
+        /// In order of arrival; waiters that gave up are removed.
         var waiting: [Waiter] = []
     }
 
@@ -32,12 +32,12 @@ final class Permits: Sendable {
         state = Mutex(State(free: count))
     }
 
-    /// Places that are taken, and those who wait.
+    /// Permits in use, and callers that wait.
     var taken: (inUse: Int, waiting: Int) {
         state.withLock { (count - $0.free, $0.waiting.count) }
     }
 
-    /// Takes a place, sooner or later; throws if too many wait, or if it takes longer than `limit`.
+    /// Acquires a permit; throws if too many callers wait, or if it takes longer than `limit`.
     func acquire(within limit: Duration? = nil) async throws {
         if takeFree() { return }
         let number = numbers.wrappingAdd(1, ordering: .relaxed).newValue
@@ -46,7 +46,7 @@ final class Permits: Sendable {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { waiter in
                 wait(number, waiter)
-                // After it stands in the queue: there is nobody to send away before.
+                // Started after the waiter is queued; before that there is nothing to remove.
                 timer = limit.map { limit in
                     Task {
                         try await Task.sleep(for: limit)
@@ -59,7 +59,7 @@ final class Permits: Sendable {
         }
     }
 
-    /// Gives a place back.
+    /// Releases a permit.
     func release() {
         let next = state.withLock { state in
             if state.waiting.isEmpty {
@@ -81,7 +81,7 @@ final class Permits: Sendable {
 
     private func wait(_ number: UInt64, _ continuation: CheckedContinuation<Void, any Error>) {
         let result: Result<Void, any Error>? = state.withLock { state in
-            // A place may have come free meanwhile.
+            // A permit may have become free since.
             if state.free > 0 {
                 state.free -= 1
                 return .success(())
@@ -91,7 +91,7 @@ final class Permits: Sendable {
             return nil
         }
         if let result { return continuation.resume(with: result) }
-        // The cancellation may have come before there was anybody to cancel.
+        // The task may have been cancelled before the waiter was queued.
         if Task.isCancelled { leave(number, CancellationError()) }
     }
 

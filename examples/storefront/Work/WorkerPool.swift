@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Workers with a deadline: what has no answer by then is answered without one.
+// A worker pool with a deadline, after which callers get an error.
 
 import OutriderInstruments
 import Synchronization
 
 final class WorkerPool: Sendable {
-    /// Work came in and too much was waiting.
+    /// Too much work is waiting.
     struct Full: Error {}
-    /// There was no answer in time.
+    /// The work did not finish in time.
     struct DeadlineExceeded: Error {}
 
     private let permits: Permits
     private let deadline: Duration
     private let metrics: WorkQueueMetrics
 
-    /// A pool of `workers`, with room for `capacity` requests that wait.
+    /// A pool of `workers`, with a queue of `capacity` requests.
     init(_ name: String, workers: Int, capacity: Int, deadline: Duration) {
         permits = Permits(workers, mayWait: capacity)
         self.deadline = deadline
         metrics = WorkQueueMetrics(name, capacity: capacity)
     }
 
-    /// Does `work` when a worker is free, and gives its result, unless the deadline comes first.
+    /// Runs `work` when a worker is free, and returns its result, unless the deadline comes first.
     ///
-    /// Work that runs at the deadline is cancelled and ends when it notices, its worker with it. Throws
-    /// ``Full``, ``DeadlineExceeded``, and what `work` throws.
+    /// Work that runs at the deadline is cancelled; its worker is free when the work ends. Throws
+    /// ``Full``, ``DeadlineExceeded``, or the error of `work`.
     func run<Result: Sendable>(
         _ work: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -57,7 +57,7 @@ final class WorkerPool: Sendable {
     }
 }
 
-/// The first of several answers to one question.
+/// The first of several results.
 private final class FirstAnswer<Value: Sendable>: Sendable {
     private enum State {
         case open
@@ -68,7 +68,7 @@ private final class FirstAnswer<Value: Sendable>: Sendable {
 
     private let state = Mutex(State.open)
 
-    /// The answer; for one task.
+    /// The result; only one task may wait for it.
     var value: Value {
         get async throws {
             try await withCheckedThrowingContinuation { continuation in
@@ -85,7 +85,7 @@ private final class FirstAnswer<Value: Sendable>: Sendable {
         }
     }
 
-    /// Answers; tells whether it was the first to do so.
+    /// Sets the result; returns whether it was the first.
     @discardableResult
     func give(_ result: Result<Value, any Error>) -> Bool {
         var awaiting: CheckedContinuation<Value, any Error>?

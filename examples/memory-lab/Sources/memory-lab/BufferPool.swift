@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Buffers that are used again. A response borrows one until its last byte is sent.
+// A pool of reusable buffers. A response borrows one until its last byte is sent.
 
 import Foundation
 import Outrider
 import Synchronization
 
 final class BufferPool: Sendable {
-    /// A buffer on loan; a reference, so that it can be given back by whoever is last.
+    /// A borrowed buffer; a reference type, so that its last user can return it.
     private final class Loan: Sendable {
         let bytes: Mutex<[UInt8]>
         init(_ bytes: [UInt8]) { self.bytes = Mutex(bytes) }
@@ -18,7 +18,7 @@ final class BufferPool: Sendable {
     private let reused: Counter
     private let made: Counter
 
-    /// A pool that keeps `limit` buffers at most.
+    /// A pool that keeps at most `limit` buffers.
     init(name: String, limit: Int, capacity: Int) {
         self.limit = limit
         self.capacity = capacity
@@ -29,14 +29,15 @@ final class BufferPool: Sendable {
         made = gets.with(name, "new")
     }
 
-    /// The bytes that `fill` writes, without a copy; the buffer comes back when they are let go of.
+    /// The bytes that `fill` writes, without a copy; the buffer returns to the pool when they are
+    /// released.
     func data(_ fill: (inout [UInt8]) -> Void) -> Data {
         var bytes = take()
         fill(&bytes)
         let count = bytes.count
         let loan = Loan(bytes)
         bytes = []
-        // The array stays as it is, and alive, until the deallocator runs.
+        // The array stays unchanged and alive until the deallocator runs.
         return loan.bytes.withLock { bytes in
             bytes.withUnsafeMutableBytes { memory in
                 guard let address = memory.baseAddress else { return Data() }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The products, and two ways to write a megabyte of them.
+// The products, and two ways to write a megabyte of them as JSON.
 
 struct Product: Sendable {
     let id: Int
@@ -23,7 +23,7 @@ struct Catalogue: Sendable {
         products.indices.contains(id) ? products[id] : nil
     }
 
-    /// The way that is written first: a string for each product, and one that grows by them.
+    /// The obvious way: a string for each product, and one that grows by them.
     @inline(never)
     func naiveJSON() -> String {
         var text = "["
@@ -34,7 +34,7 @@ struct Catalogue: Sendable {
         return text + "]"
     }
 
-    /// The same bytes, written into memory that is there already.
+    /// The same bytes, written into existing memory.
     @inline(never)
     func appendJSON(to buffer: inout [UInt8]) {
         buffer.append(UInt8(ascii: "["))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lab: a service whose memory is worth looking at. scripts/memory-lab.py puts it under load.
+// A service with interesting memory usage. scripts/memory-lab.py puts it under load.
 //
-// Ends when its input does. The ports are free ones; the first two lines of its output tell them.
+// It exits when its standard input ends. The ports are free ones; the first two lines of output
+// print them.
 
 import FlyingFox
 import Foundation
@@ -12,11 +13,12 @@ import OutriderHeap
 @main
 struct MemoryLab {
     static func main() async throws {
-        // A sample each 64 KiB, and more time for it: a lab looks more closely than a service has to.
+        // One sample per 64 KiB, and a larger CPU budget, for more detail than a service needs.
         var sampling = HeapProfiler.Configuration(interval: 65_536)
         sampling.budget = 0.1
         var configuration = Agent.Configuration(address: .loopback(port: 0))
-        // Which types are allocated, and how many tasks there are: off by default, since both are experimental.
+        // Allocated types and the number of live tasks: off by default, because both are
+        // experimental.
         configuration.runtime.objectTypes = true
         configuration.runtime.liveTasks = true
         let agent = Agent.start(configuration, profiles: [HeapProfiler(sampling)])
@@ -29,7 +31,7 @@ struct MemoryLab {
         else { return }
         print("service http://127.0.0.1:\(port)\nagent \(url)")
         fflush(nil)
-        // On a thread of its own, since reading waits.
+        // On a separate thread, because reading blocks.
         await withCheckedContinuation { ended in
             Thread {
                 while readLine() != nil {}
@@ -37,7 +39,7 @@ struct MemoryLab {
             }.start()
         }
         await server.stop(timeout: 0.5)
-        // A server that is stopped ends with an error.
+        // A stopped server ends with an error.
         _ = try? await serving.value
         agent.stop()
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes: a large list of products, made in two ways, and single products.
+// The routes: a large list of products, built in two ways, and single products.
 
 import FlyingFox
 import Foundation

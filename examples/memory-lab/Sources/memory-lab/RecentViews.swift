@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each visitor has looked at. There is a mistake in it.
+// The products that each visitor viewed. This has a bug.
 
 import Foundation
 
-/// The products that visitors looked at, by their sessions.
+/// The products that visitors viewed, by session.
 actor RecentViews {
     private struct View {
         let product: Product
@@ -13,9 +13,9 @@ actor RecentViews {
 
     private var views: [String: [View]] = [:]
 
-    /// Remembers that somebody looked at a product.
+    /// Records that a visitor viewed a product.
     ///
-    /// Sessions that are over are never forgotten: after three days, this is most of the memory.
+    /// Expired sessions are never removed: after three days, they are most of the memory.
     @inline(never)
     func remember(_ product: Product, session: String) {
         let page = "page of the product \(product.id): \(product.name), \(product.cents) cents"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The orders, in memory: enough to have something to ask for.
+// Orders in memory.
 
 struct Order: Sendable {
     let id: Int
@@ -11,7 +11,7 @@ struct Order: Sendable {
 
 actor OrderBook {
     static let kinds = ["book", "record", "ticket"]
-    /// The book keeps the last so many; older orders are gone, as in a shop that archives.
+    /// The number of orders that are kept; older ones are removed, as in a shop that archives.
     private static let capacity = 1_000
 
     private var orders: [Int: Order] = [:]

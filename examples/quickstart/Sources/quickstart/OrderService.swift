@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes of the shop, each recorded under its path.
+// The routes of the shop, each recorded by its path.
 
 import FlyingFox
 import Foundation
@@ -21,19 +21,19 @@ struct OrderService {
             handler: Self.routes(of: OrderBook()).recorded(by: recorder))
     }
 
-    /// Serves until ``stop()``; ends the program if it cannot.
+    /// Serves until ``stop()``; exits the program on failure.
     func run() async {
         do {
             try await server.run()
         } catch {
-            // A server that is stopped ends with an error too.
+            // A stopped server also ends with an error.
             if stopping.isAsked.load(ordering: .relaxed) { return }
             print("cannot serve: \(error); QUICKSTART_PORT chooses another port (0: any)")
             exit(1)
         }
     }
 
-    /// Takes no more requests, and gives those in flight half a second.
+    /// Stops accepting requests, and gives those in flight half a second.
     func stop() async {
         stopping.isAsked.store(true, ordering: .relaxed)
         await server.stop(timeout: 0.5)
@@ -61,7 +61,7 @@ struct OrderService {
             return .text(order.json, .created)
         }
         routes.appendRoute("GET /report") { _ in
-            // The slow one: every service has it.
+            // Every service has a slow route.
             try await Task.sleep(for: .milliseconds(.random(in: 20...120)))
             return .text("orders: \(await book.count)\n")
         }
@@ -78,7 +78,7 @@ extension HTTPResponse {
 }
 
 extension OrderService {
-    /// The port that the service has, once it listens.
+    /// The port of the service, once it listens.
     var port: UInt16? {
         get async {
             switch await server.listeningAddress {

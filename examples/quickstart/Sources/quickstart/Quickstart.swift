@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A service with Outrider in it: start the agent, run the service, stop both.
+// A service with Outrider: start the agent, run the service, stop both.
 //
-// SECONDS_TO_RUN ends it by itself; QUICKSTART_PORT and OUTRIDER_ADDRESS move it (0: any port).
-// QUICKSTART_TRAFFIC=none leaves it to others to send requests.
+// SECONDS_TO_RUN sets the time after which it exits; QUICKSTART_PORT and OUTRIDER_ADDRESS set the
+// ports (0: any). QUICKSTART_TRAFFIC=none disables the built-in traffic.
 
 import Foundation
 import Outrider
@@ -16,7 +16,7 @@ struct Quickstart {
         configuration.http.buckets = .lowLatency
         let variables = ProcessInfo.processInfo.environment
         var sampling = HeapProfiler.Configuration()
-        // A service this small has hardly a sample at the default of 512 KiB.
+        // At the default interval of 512 KiB, a service this small has hardly any samples.
         if variables["OUTRIDER_HEAP_INTERVAL"] == nil { sampling.interval = 4_096 }
         let agent = Agent.start(configuration, profiles: [HeapProfiler(sampling)])
 
@@ -48,7 +48,7 @@ struct Quickstart {
     private static func welcome(service: String, agent: String?, debug: String?) {
         say("service   \(service)")
         if let agent {
-            // Where it shares the agent's address, there is no other.
+            // Without a separate address, /debug is on the agent's address.
             let debug = debug ?? agent
             say(
                 """

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The metrics of the shop. They may be declared anywhere, before the agent exists; those of its
-// requests come with the routes.
+// The metrics of the shop. They may be declared anywhere, before the agent exists. Request metrics
+// come with the recorded routes.
 
 import Outrider
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C, and the polite signal that supervisors send.
+// SIGINT (Ctrl-C), and SIGTERM, which supervisors send.
 
 import Dispatch
 import Foundation
 
-/// Hears SIGINT and SIGTERM from the moment it exists.
+/// Receives SIGINT and SIGTERM from its creation on.
 struct Signals {
     private let stream: AsyncStream<Void>
     private let arrived: AsyncStream<Void>.Continuation
@@ -13,7 +13,7 @@ struct Signals {
     init() async {
         (stream, arrived) = AsyncStream.makeStream(of: Void.self)
         for number in [SIGINT, SIGTERM] {
-            // Before the source, which on Linux puts a handler of its own in this place.
+            // Before the source is created, because on Linux the source installs its own handler.
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number)
             source.setEventHandler { [arrived] in arrived.yield() }
@@ -25,7 +25,7 @@ struct Signals {
         }
     }
 
-    /// Waits for one of them, or until `seconds` have passed.
+    /// Waits for a signal, or until `seconds` have passed.
     func wait(atMost seconds: Double?) async {
         let timer = Task { [arrived] in
             guard let seconds else { return }

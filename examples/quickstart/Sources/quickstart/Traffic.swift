@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Customers of our own, over real sockets, so that there is something to see.
+// Built-in traffic over real sockets, so that the metrics have values.
 
 import FlyingSocks
 import Foundation
@@ -7,7 +7,7 @@ import Foundation
 struct Traffic {
     let port: UInt16
 
-    /// Sends requests, some ten a second, until the task is cancelled.
+    /// Sends requests, about twenty a second, until the task is cancelled.
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await every(.milliseconds(150)) { "POST /orders?kind=\(Self.kind())" } }
@@ -19,13 +19,13 @@ struct Traffic {
     }
 
     private static func kind() -> String {
-        // One in ten asks for what the shop does not have.
+        // One in ten orders is for an unknown kind.
         Int.random(in: 0..<10) == 0 ? "boat" : OrderBook.kinds.randomElement() ?? "book"
     }
 
     private func every(_ pause: Duration, _ requestLine: @Sendable () -> String) async {
         while !Task.isCancelled {
-            // A customer who is not served comes again.
+            // A failed request is not retried; the next one follows.
             try? await send(requestLine())
             try? await Task.sleep(for: pause)
         }
