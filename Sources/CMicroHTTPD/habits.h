@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How the libmicrohttpd that is there reads requests: found out by trying it, not from its version.
+ * How the installed libmicrohttpd parses requests: detected by a test, not from its version.
  *
- * Releases differ in what they hand over. 0.9 takes a NUL for the end of a string, a bare LF for the
- * end of a line, and shows neither. 1.0 refuses both at its strict level, and at its usual one takes
- * bare LF and folded lines, and redirects a request line with two spaces. The next one may do
- * something else. So a daemon without threads is sent some clean requests and some that two readers
- * could understand differently, over pairs of sockets, and what becomes of them decides how the
- * endpoint runs the library. That takes some hundred system calls, and waits for nothing.
+ * Releases differ in the requests that they accept. 0.9 takes a NUL for the end of a string and a
+ * bare LF for the end of a line, and hides both. 1.0 refuses both at its strict level; at its usual
+ * level it accepts bare LF and folded lines, and redirects a request line with two spaces. The next
+ * release may differ again. So a daemon without threads is sent some clean requests and some that
+ * two parsers could read differently, over socket pairs, and the results decide how the endpoint
+ * runs the library. That takes some hundred system calls, and never blocks.
  */
 #ifndef OUTRIDER_CMICROHTTPD_HABITS_H
 #define OUTRIDER_CMICROHTTPD_HABITS_H
@@ -19,19 +19,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* How the library is to be run. */
+/* How to run the library. */
 typedef struct outrider_mhd_habits {
   /* For outrider_mhd_start. */
   int strictness;
-  /* Whether it hands over requests with bytes that it does not show, so that
-   * outrider_mhd_hides_bytes has to look. */
+  /* Whether it passes on requests with bytes that it hides, so that outrider_mhd_hides_bytes has to
+   * check. */
   int hides_bytes;
-  /* Whether every request of the trial ended as it should, or was found by that look. If not, bytes
-   * behind a request may be another one to somebody else, so a connection must not have two. */
+  /* Whether every trial request ended as expected, or was found by that check. If not, another
+   * parser may read bytes behind a request as a second one, so a connection must serve only one. */
   int is_safe;
 } outrider_mhd_habits;
 
-/* What is right if nothing is known. */
+/* The safe choice when the library could not be tested. */
 static inline outrider_mhd_habits outrider_mhd_unknown_habits(void) {
   outrider_mhd_habits habits = {1, 0, 0};
   return habits;
@@ -45,12 +45,12 @@ typedef struct outrider_mhd_trial {
   size_t size;
 } outrider_mhd_trial;
 
-/* What became of the requests at one level, from `is_passed_on` on of the one that is tried. */
+/* The results at one level; the fields from `is_handed_over` on are those of the current trial. */
 typedef struct outrider_mhd_findings {
-  /* Whether a clean request was not handed over, a dirty one was handed over as if it were clean,
-   * or got another answer than one refusal. */
+  /* Whether a clean request was not passed on; whether a dirty one was passed on as if it were
+   * clean; whether any request got a response other than one refusal. */
   int loses, hides, misleads;
-  /* Whether the look found a clean request dirty, or missed a dirty one. */
+  /* Whether the check reported a clean request, or missed a dirty one. */
   int look_is_wrong;
 
   int is_handed_over, is_visible, is_found;
@@ -81,7 +81,7 @@ static inline void outrider_mhd_trial_log(void *context, const char *message) {
   (void)message;
 }
 
-/* Whether some bytes are all visible ASCII; a space and a tab only where `has_spaces` says so. */
+/* Whether all bytes are visible ASCII; space and tab are allowed if `has_spaces` is set. */
 static inline int outrider_mhd_is_visible(const char *bytes, size_t size, int has_spaces) {
   for (size_t each = 0; each < size; each++) {
     int is_space = bytes[each] == ' ' || bytes[each] == '\t';
@@ -99,7 +99,7 @@ static inline void *outrider_mhd_trial_target(void *context, intptr_t client, co
   return findings;
 }
 
-/* As RequestGuard does in full: a field of which something is odd shows it. */
+/* A simple form of RequestGuard's checks: detects malformed fields. */
 static inline int outrider_mhd_trial_field(void *visitor, const char *name, size_t name_size,
                                            const char *value, size_t value_size) {
   outrider_mhd_findings *findings = (outrider_mhd_findings *)visitor;
@@ -122,7 +122,7 @@ static inline int outrider_mhd_trial_request(void *context, outrider_mhd_connect
   return 0;
 }
 
-/* Two ends of a connection that neither block nor are inherited; returns 0 if there are none. */
+/* Opens a non-blocking socket pair that child programs do not inherit; returns 0 on failure. */
 static inline int outrider_mhd_trial_pair(int ends[2]) {
 #ifdef __linux__
   return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0;
@@ -136,7 +136,7 @@ static inline int outrider_mhd_trial_pair(int ends[2]) {
 #endif
 }
 
-/* Has a daemon read a request to its end; returns 0 if there was no connection for it. */
+/* Lets a daemon process a whole request; returns 0 if no connection could be opened. */
 static inline int outrider_mhd_send_trial(void *daemon, const outrider_mhd_trial *trial,
                                           outrider_mhd_findings *findings) {
 #ifdef MSG_NOSIGNAL
@@ -159,7 +159,7 @@ static inline int outrider_mhd_send_trial(void *daemon, const outrider_mhd_trial
     return 0;
   }
   int has_ended = 0;
-  /* 0.9.75 and 1.0.1 are through after two rounds. */
+  /* 0.9.75 and 1.0.1 finish after two rounds. */
   for (int round = 0; round < 64 && !has_ended; round++) {
     MHD_run((struct MHD_Daemon *)daemon);
     for (;;) {
@@ -176,8 +176,8 @@ static inline int outrider_mhd_send_trial(void *daemon, const outrider_mhd_trial
   return 1;
 }
 
-/* Whether what came back is nothing, or one refusal: 4xx or 5xx, and a body of the length that its
- * head says. */
+/* Whether the output is empty, or one refusal: 4xx or 5xx, with a body of the length in its
+ * head. */
 static inline int outrider_mhd_is_one_refusal(const char *wire) {
   if (*wire == 0) return 1;
   if (strncmp(wire, "HTTP/1.1 4", 10) != 0 && strncmp(wire, "HTTP/1.1 5", 10) != 0) return 0;
@@ -201,13 +201,13 @@ static inline void outrider_mhd_judge_trial(const outrider_mhd_trial *trial,
   }
 }
 
-/* The requests of the trial. Those are missing that 0.9 hides without a trace; docs/threat-model.md
- * names them. */
+/* The trial requests. Those that 0.9 hides without a trace are left out; docs/threat-model.md lists
+ * them. */
 static inline const outrider_mhd_trial *outrider_mhd_trials(size_t *count) {
 #define OUTRIDER_TRIAL(expectation, text) {outrider_mhd_##expectation, text, sizeof(text) - 1}
 #define OUTRIDER_FIELDS(text) "GET / HTTP/1.1\r\nHost: a\r\n" text "\r\n"
   static const outrider_mhd_trial trials[] = {
-      /* 0.9 at its strict level answers this one itself, and twice. */
+      /* 0.9 at its strict level responds to this one itself, and twice. */
       OUTRIDER_TRIAL(either, "GET / HTTP/1.1\r\n\r\n"),
       OUTRIDER_TRIAL(clean, "GET /?a=b HTTP/1.1\r\nHost: a\r\n\r\n"),
       OUTRIDER_TRIAL(clean, "HEAD / HTTP/1.0\r\n\r\n"),
@@ -239,7 +239,7 @@ static inline const outrider_mhd_trial *outrider_mhd_trials(size_t *count) {
   return trials;
 }
 
-/* Tries the library at one level, until it is known not to do; returns 0 if it could not be tried. */
+/* Tests the library at one level, until a test fails; returns 0 if it could not be tested. */
 static inline int outrider_mhd_try_level(int strictness, outrider_mhd_findings *findings) {
   memset(findings, 0, sizeof *findings);
   const outrider_mhd_callbacks callbacks = {findings,
@@ -263,9 +263,9 @@ static inline int outrider_mhd_try_level(int strictness, outrider_mhd_findings *
   return is_tried;
 }
 
-/* Tries the library, the strict level first; returns 0 if it could not be tried, since there is no
- * descriptor or no memory left, or a system call is refused. Never fails otherwise, and may be called
- * by several threads at a time. */
+/* Tests the library, the strict level first; returns 0 if it could not be tested for lack of
+ * descriptors or memory, or because a system call failed. Otherwise it always succeeds.
+ * Thread-safe. */
 static inline int outrider_mhd_find_habits(outrider_mhd_habits *habits) {
   *habits = outrider_mhd_unknown_habits();
   for (int strictness = 1; strictness >= 0; strictness--) {

@@ -3,13 +3,13 @@
  * The part of libmicrohttpd that Outrider uses, in plain C types.
  *
  * microhttpd.h marks its enums as closed, so Swift would import them as frozen types whose case
- * names change from one version of the header to the next, and a value that only a newer library
- * knows would be undefined behaviour. Here everything is an int, and nothing but these functions
- * is meant for Swift. All are static inline: there is no object file to link.
+ * names change from one version of the header to the next, and a value from a newer library would
+ * be undefined behaviour. Here everything is an int, and Swift uses only these functions. All are
+ * static inline: there is no object file to link.
  *
- * Written against libmicrohttpd 0.9.75 (Debian 12) and 1.0.1 (Debian 13); every function used exists
- * since 0.9.64. Which one is there shows when the process runs, since both have one interface; in what
- * they differ is found out by habits.h.
+ * Written against libmicrohttpd 0.9.75 (Debian 12) and 1.0.1 (Debian 13); every function used
+ * exists since 0.9.64. Both have the same interface, so the process may run with either; habits.h
+ * detects where they differ.
  */
 #ifndef OUTRIDER_CMICROHTTPD_SHIM_H
 #define OUTRIDER_CMICROHTTPD_SHIM_H
@@ -24,34 +24,35 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* One request as the library sees it; opaque to Swift. */
+/* The library's handle of a connection and its current request; opaque to Swift. */
 typedef void *outrider_mhd_connection;
 
-/* What the endpoint does. All are called on threads of the library; `context` is the one given
- * to outrider_mhd_start. The struct must outlive the daemon. */
+/* The endpoint's callbacks. All are called on threads of the library, with the `context` below. The
+ * struct must outlive the daemon. */
 typedef struct outrider_mhd_callbacks {
   void *context;
-  /* The library begins to serve a connection that was handed to outrider_mhd_serve. What it returns
-   * names the connection from then on. */
+  /* The library begins to serve a connection that was passed to outrider_mhd_serve. The result
+   * identifies the connection in later calls. */
   intptr_t (*opened)(void *context, int descriptor);
   /* A connection is about to be closed; its descriptor is still open. */
   void (*closed)(void *context, intptr_t client);
-  /* Looks at the request target as it came, before any decoding; NULL if there is none. What it
-   * returns becomes the request's `state`. */
+  /* Receives the raw request target, before any decoding; NULL if there is none. The result becomes
+   * the request's `state`. */
   void *(*target)(void *context, intptr_t client, const char *raw);
-  /* Called once with the headers only, then (if it returned 1 without queueing an answer) once
-   * more. Returns 1 to go on, 0 to cut the connection. */
+  /* Called once with the headers only, then (if it returned 1 without queueing a response) once
+   * more. Returns 1 to continue, 0 to close the connection. */
   int (*request)(void *context, outrider_mhd_connection connection, const char *path,
                  const char *method, const char *version, void *state);
-  /* The request is over, answered or not: once for each whose target was seen, at the latest before
-   * its connection is closed, and then on another thread, when that of the connection is gone.
-   * `is_sent` is 1 if the kernel has taken the whole answer. */
+  /* The request is over, with or without a response. Called once for each request whose target
+   * was read, at the latest before its connection is closed, then possibly on another thread,
+   * after that of the connection is gone. `is_sent` is 1 if the kernel has taken the whole
+   * response. */
   void (*completed)(void *context, void *state, int is_sent);
-  /* Something the library has to say. */
+  /* Receives the library's log messages. */
   void (*log)(void *context, const char *message);
 } outrider_mhd_callbacks;
 
-/* A header; returns 1 to go on, 0 to stop. `value` is NULL if there is none. */
+/* Receives a header; returns 1 to continue, 0 to stop. `value` is NULL if there is none. */
 typedef int (*outrider_mhd_visit)(void *visitor, const char *name, size_t name_size,
                                   const char *value, size_t value_size);
 
@@ -68,7 +69,7 @@ static inline enum MHD_Result outrider_mhd_on_request(
 /* A connection, from `opened` to `closed`. */
 typedef struct outrider_mhd_client {
   intptr_t name;
-  /* That of its request, from `target` to `completed`. */
+  /* The state of its request, from `target` to `completed`. */
   void *state;
 } outrider_mhd_client;
 
@@ -93,9 +94,9 @@ static inline void *outrider_mhd_on_target(void *cls, const char *uri,
   if (client == NULL) return NULL;
   outrider_mhd_complete(callbacks, client, 0);
   client->state = callbacks->target(callbacks->context, client->name, uri);
-  /* The library would now read the query into records of its own, and when its memory for those
-   * runs out (at some 500 arguments) 0.9.75 never answers. We have read the query already, so it is
-   * shown an empty one. The bytes are in its own receive buffer, which it changes as well. */
+  /* The library would now parse the query into its own records, and when the memory for those
+   * runs out (at some 500 arguments) 0.9.75 never responds. We have parsed the query already, so
+   * we make it empty. The bytes are in the library's receive buffer, which it also modifies. */
   char *query = uri == NULL ? NULL : strchr((char *)(uintptr_t)uri, '?');
   if (query != NULL && query[1] != '\0') query[1] = '\0';
   return client->state;
@@ -116,7 +117,7 @@ static inline void outrider_mhd_on_connection(void *cls, struct MHD_Connection *
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
     outrider_mhd_client *known = (outrider_mhd_client *)*client;
     if (known == NULL) return;
-    /* Where 0.9.75 refuses a request for a second reason, it ends the connection and does not say
+    /* When 0.9.75 refuses a request for a second reason, it closes the connection without reporting
      * that the request is over. */
     outrider_mhd_complete(callbacks, known, 0);
     callbacks->closed(callbacks->context, known->name);
@@ -129,7 +130,7 @@ static inline void outrider_mhd_on_connection(void *cls, struct MHD_Connection *
   int descriptor = info == NULL ? -1 : info->connect_fd;
   outrider_mhd_client *known = (outrider_mhd_client *)calloc(1, sizeof *known);
   *client = known;
-  /* Without memory its first request is cut. */
+  /* If memory is short, its first request is cut off. */
   if (known != NULL) known->name = callbacks->opened(callbacks->context, descriptor);
 }
 
@@ -142,19 +143,19 @@ static inline void outrider_mhd_on_log(void *cls, const char *format, va_list ar
 
 typedef struct outrider_mhd_limits {
   unsigned int connections;
-  /* 0 for as long as it takes. */
+  /* 0 for no limit. */
   unsigned int idle_seconds;
   /* Bytes for a connection's requests, and for the stack of its thread. */
   size_t memory, stack;
 } outrider_mhd_limits;
 
-/* Starts a daemon without a listening socket, and with more flags than that. */
+/* Starts a daemon without a listening socket, with additional flags. */
 static inline void *outrider_mhd_start_with(const outrider_mhd_callbacks *callbacks,
                                             outrider_mhd_limits limits, int strictness,
                                             unsigned int flags) {
   void *cls = (void *)callbacks;
   struct MHD_OptionItem options[] = {
-      /* The logger comes first, so that it hears about the other options too. */
+      /* The logger comes first, so that it receives messages about the other options. */
       {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&outrider_mhd_on_log, cls},
       {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&outrider_mhd_on_target, cls},
       {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&outrider_mhd_on_completed, cls},
@@ -170,8 +171,8 @@ static inline void *outrider_mhd_start_with(const outrider_mhd_callbacks *callba
                           MHD_OPTION_END);
 }
 
-/* Starts a daemon that has one thread for each connection; NULL if that fails. `strictness` is 1 for
- * the library's strict level, 0 for its usual one; habits.h finds the one to take. */
+/* Starts a daemon that has one thread for each connection; NULL if that fails. `strictness` is 1
+ * for the library's strict level, 0 for its usual one; habits.h determines which. */
 static inline void *outrider_mhd_start(const outrider_mhd_callbacks *callbacks,
                                        outrider_mhd_limits limits, int strictness) {
   return outrider_mhd_start_with(callbacks, limits, strictness,
@@ -183,35 +184,37 @@ static inline void *outrider_mhd_start(const outrider_mhd_callbacks *callbacks,
 static inline void *outrider_mhd_start_without_threads(const outrider_mhd_callbacks *callbacks,
                                                        int strictness) {
   outrider_mhd_limits limits = {4, 0, 32 << 10, 0};
-  /* select(2) takes no high numbers. */
+  /* select(2) does not support high descriptor numbers. */
   int has_epoll = MHD_is_feature_supported(MHD_FEATURE_EPOLL) == MHD_YES;
   return outrider_mhd_start_with(callbacks, limits, strictness, has_epoll ? MHD_USE_EPOLL : 0);
 }
 
-/* What to do, for every daemon of the process, where the library would abort the process: for one,
- * when it finds a descriptor closed that it has open. `panic` must not return. */
+/* Sets the function that is called, for every daemon of the process, where the library would
+ * abort the process: for example, when other code has closed one of its descriptors. `panic`
+ * must not return. */
 typedef void (*outrider_mhd_panic)(void *context, const char *file, unsigned int line,
                                    const char *reason);
 static inline void outrider_mhd_set_panic(outrider_mhd_panic panic) {
   MHD_set_panic_func(panic, NULL);
 }
 
-/* Serves a connection that was accepted from `address`; the descriptor is the library's from then
- * on. Returns 0 if it cannot, and has closed it. */
+/* Serves a connection that was accepted from `address`; the library owns the descriptor from
+ * then on. Returns 0 on failure; the library has then closed it. */
 static inline int outrider_mhd_serve(void *daemon, int descriptor, const struct sockaddr *address,
                                      socklen_t size) {
   return MHD_add_connection((struct MHD_Daemon *)daemon, descriptor, address, size) == MHD_YES;
 }
 
 #ifdef __linux__
-/* accept4(2), which the C library shows only to GNU sources. */
+/* accept4(2), which the C library declares only with _GNU_SOURCE. */
 extern int accept4(int listening, struct sockaddr *address, socklen_t *size, int flags);
 static inline int outrider_accept(int listening, struct sockaddr *address, socklen_t *size) {
   return accept4(listening, address, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 #endif
 
-/* Ends every connection and waits for all threads of the daemon. Not from one of them. */
+/* Closes all connections and waits for all threads of the daemon; must not be called on one of
+ * them. */
 static inline void outrider_mhd_stop(void *daemon) { MHD_stop_daemon((struct MHD_Daemon *)daemon); }
 
 typedef struct outrider_mhd_walk {
@@ -251,16 +254,16 @@ static inline enum MHD_Result outrider_mhd_on_field(void *cls, enum MHD_ValueKin
   return layout->is_whole ? MHD_YES : MHD_NO;
 }
 
-/* Whether a request has bytes that the library does not show: behind a NUL in its first line or in
- * a header, which the library takes for the end of a string, or where a line ends without CR LF or
- * is continued on the next, or a second space in the first line. `path`, `method` and `version` are
- * those of the first call of the handler, and `target_size` is what strlen told of the target.
+/* Whether a request has bytes that the library hides: behind a NUL in its first line or in a
+ * header, which the library takes for the end of a string, where a line ends without CR LF or is
+ * continued on the next, or a second space in the first line. `path`, `method` and `version` are
+ * those of the handler's first call, and `target_size` is the strlen of the target.
  *
- * For a library that keeps a request where it received it and overwrites each separator with a NUL:
- * in a clean request each part then begins right behind the one before it. 0.9 does so, and habits.h
- * finds out whether the one that is there does. Three things leave no trace in 0.9: NUL LF for CR LF,
- * a line of `:` and a bare LF, which it takes for the end of the head, and lines before the first one
- * that it skips. */
+ * This works for a library that parses a request in its receive buffer and overwrites each
+ * separator with a NUL: in a clean request each part then begins right behind the previous one.
+ * 0.9 does so, and habits.h detects whether the installed release does. Three cases leave no
+ * trace in 0.9: NUL LF for CR LF; a line of `:` and a bare LF, which it takes for the end of the
+ * head; and lines that it skips before the first one. */
 static inline int outrider_mhd_hides_bytes(outrider_mhd_connection connection, const char *path,
                                            size_t target_size, const char *method,
                                            const char *version) {
@@ -286,8 +289,8 @@ static inline int outrider_mhd_descriptor(outrider_mhd_connection connection) {
 typedef ssize_t (*outrider_mhd_read)(void *body, uint64_t position, char *into, size_t size);
 typedef void (*outrider_mhd_release)(void *body);
 
-/* A response whose body of `size` bytes is read in pieces while it is sent; `release` is called
- * once, when the last connection is done with it. NULL if memory is short. */
+/* Creates a response whose body of `size` bytes is read in pieces while it is sent; `release` is
+ * called once, after the last use. NULL if memory is short. */
 static inline void *outrider_mhd_response(uint64_t size, outrider_mhd_read read, void *body,
                                           outrider_mhd_release release) {
   return MHD_create_response_from_callback(size, 64 * 1024, read, body, release);
@@ -298,7 +301,7 @@ static inline int outrider_mhd_add_header(void *response, const char *name, cons
   return MHD_add_response_header((struct MHD_Response *)response, name, value) == MHD_YES;
 }
 
-/* Queues a response and lets go of it; returns 0 if the connection is past answering. */
+/* Queues a response and releases it; returns 0 if the connection can no longer respond. */
 static inline int outrider_mhd_answer(outrider_mhd_connection connection, unsigned int status,
                                       void *response) {
   int queued = MHD_queue_response((struct MHD_Connection *)connection, status,

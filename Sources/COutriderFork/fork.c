@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads count themselves in and out on one of a few stripes, so that they share no cache line.
+// Delays fork(2) while a thread holds one of our locks.
+//
+// Threads count themselves in and out on one of a few stripes, to avoid sharing cache lines.
 
 #define _GNU_SOURCE
 #include "outrider_fork.h"
@@ -12,8 +14,8 @@
 #include <time.h>
 
 #define STRIPES 16
-/// How long a thread sleeps between two checks, and how long it waits in all. The whole wait is measured by the clock,
-/// since each sleep takes longer than asked for.
+/// How long a thread sleeps between two checks, and how long it waits in all. The total is measured
+/// by the clock, because each sleep takes longer than requested.
 #define STEP_NANOSECONDS 50000
 #define LONGEST_NANOSECONDS 50000000
 
@@ -25,7 +27,7 @@ static atomic_bool forking;
 static atomic_uint threads;
 
 static _Thread_local unsigned depth;
-/// The thread's stripe and one; 0 before it has one.
+/// The index of the thread's stripe plus one; 0 before it has a stripe.
 static _Thread_local unsigned own;
 
 static int64_t now(void) {
@@ -45,7 +47,7 @@ void outrider_fork_hold(void) {
     atomic_long *inside = &stripes[own - 1].inside;
     int64_t limit = 0;
     for (;;) {
-        // Either this thread sees that somebody forks, or who forks sees this thread.
+        // Either this thread sees the fork, or the forking thread sees this one.
         atomic_fetch_add(inside, 1);
         if (!atomic_load(&forking)) return;
         if (limit == 0) limit = now() + LONGEST_NANOSECONDS;
@@ -63,7 +65,7 @@ void outrider_fork_allow(void) {
 static bool is_quiet(void) {
     long inside = 0;
     for (int index = 0; index < STRIPES; index++) inside += atomic_load(&stripes[index].inside);
-    // Who forks under a lock of its own does not wait for itself.
+    // A thread that forks while it holds a lock does not wait for itself.
     return inside <= (depth > 0);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The part of zlib that Outrider uses: a buffer becomes a gzip member in one call.
+ * The part of zlib that Outrider uses: compressing a buffer to a gzip member in one call.
  *
- * deflateInit2 is a macro, which Swift does not import. Static inline: there is no object file to
- * link but zlib itself.
+ * deflateInit2 is a macro, which Swift does not import. Static inline: only zlib itself has to be
+ * linked.
  */
 #ifndef OUTRIDER_CZLIB_SHIM_H
 #define OUTRIDER_CZLIB_SHIM_H
@@ -13,9 +13,9 @@
 #include <stdint.h>
 #include <zlib.h>
 
-/* 15 bits of window, and 16 more to ask for gzip instead of zlib framing (zlib.h). */
+/* 15 bits of window, plus 16 to select gzip instead of zlib framing (zlib.h). */
 static const int outrider_gzip_window = 15 + 16;
-/* How much of the state is given to matching; zlib's default. */
+/* zlib's memLevel, the memory for matching; its default. */
 static const int outrider_gzip_memory = 8;
 
 /* Compresses `size` bytes into `into` as one gzip member (RFC 1952) at `level` 1 to 9. Returns its

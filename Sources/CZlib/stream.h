@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A gzip member that is written a piece at a time, so that it is never in memory as a whole.
+ * A streaming gzip encoder: the member is never in memory as a whole.
  */
 #ifndef OUTRIDER_CZLIB_STREAM_H
 #define OUTRIDER_CZLIB_STREAM_H
@@ -9,8 +9,8 @@
 
 #include <stdlib.h>
 
-/* Opens a member: for each piece feed it, and take until less comes than there is room for; then close. NULL if
- * memory is short. For one thread at a time. */
+/* Opens a member. Feed each piece, and take until the output is shorter than its buffer; then
+ * close. NULL if memory is short. For one thread at a time. */
 static inline z_stream *outrider_gzip_open(int level) {
   z_stream *stream = calloc(1, sizeof *stream);
   if (stream && deflateInit2(stream, level, Z_DEFLATED, outrider_gzip_window, outrider_gzip_memory,
@@ -21,13 +21,13 @@ static inline z_stream *outrider_gzip_open(int level) {
   return stream;
 }
 
-/* Gives it bytes, under 4 GiB, which have to stay until all is taken. */
+/* Sets the input, under 4 GiB, which must stay valid until all output is taken. */
 static inline void outrider_gzip_feed(z_stream *stream, const uint8_t *from, size_t size) {
   stream->next_in = (z_const Bytef *)from;
   stream->avail_in = (uInt)size;
 }
 
-/* Takes what is compressed, `capacity` bytes at most, under 4 GiB; `is_last` where nothing is fed any more. */
+/* Takes up to `capacity` compressed bytes, under 4 GiB; `is_last` if no more input follows. */
 static inline size_t outrider_gzip_take(z_stream *stream, uint8_t *into, size_t capacity, int is_last) {
   stream->next_out = into;
   stream->avail_out = (uInt)capacity;
