@@ -30,7 +30,9 @@
         /// Sends `request` and records it until `read` has processed its response.
         ///
         /// ```swift
-        /// let stock = try await client.execute(request, timeout: .seconds(1), recorder: outgoing) {
+        /// let stock = try await client.execute(
+        ///     request, timeout: .seconds(1), recorder: outgoing
+        /// ) {
         ///     try JSONDecoder().decode(Stock.self, from: await $0.body.collect(upTo: 65_536))
         /// }
         /// ```

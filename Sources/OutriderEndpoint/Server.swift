@@ -152,7 +152,7 @@ final class Server: Sendable {
         return nil
     }
 
-    // MARK: - Judging
+    // MARK: - Validation
 
     private func judge(
         _ connection: outrider_mhd_connection, method: String, version: String, hidesBytes: Bool,

@@ -168,9 +168,9 @@
 
         /// Nanoseconds after which a cancelled call counts as cancelled by its deadline.
         ///
-        /// A tenth less than the timeout, or 20 ms less: gRPC starts its clock before it calls any
-        /// interceptor, and on a server the client does. Neither side learns whether the deadline
-        /// or the caller ended a call.
+        /// The timeout minus a tenth, or minus 20 ms if that is more: gRPC starts its clock before
+        /// it calls any interceptor, and on a server the client does. Neither side learns whether
+        /// the deadline or the caller ended a call.
         private static func leastWait(_ timeout: Duration) -> UInt64 {
             let nanoseconds = min(timeout / .nanoseconds(1), 1e18)
             return UInt64(max(0, nanoseconds - max(nanoseconds / 10, 20_000_000)))

@@ -10,8 +10,8 @@ internal import OutriderThreading
 /// let drain = DrainMetrics()
 /// drain.watch("orders") { [weak queue] in queue?.count ?? 0 }
 ///
-/// drain.begin()                                    // when the service is told to end
-/// drain.abandoned("orders", count: queue.count)    // what was left when time was up
+/// drain.begin()                                    // when the shutdown starts
+/// drain.abandoned("orders", count: queue.count)    // work left at the deadline
 /// ```
 ///
 /// Prometheus only sees them if it scrapes during the shutdown, so stop the agent last.

@@ -20,8 +20,8 @@ internal import OutriderThreading
 /// An exhausted pool shows as `used` at the maximum, pending requests, and growing wait times, even
 /// if no request gets a connection. A connection leak shows as `used` that never falls. Every
 /// request has one result: `success`, `timeout`, `failure` or `cancelled`. Thread-safe. Recording
-/// costs one clock reading and one observation. Give each pool of a registry its own name, and have
-/// only a few pools.
+/// costs two clock readings and one observation. Give each pool of a registry its own name, and
+/// have only a few pools.
 public final class PoolMetrics: Sendable {
     /// The state of a pool at one moment.
     public struct Snapshot: Hashable, Sendable {

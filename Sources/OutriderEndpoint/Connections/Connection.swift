@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One open connection and its state.
 //
-//     accepted ─▶ waiting ──request complete──▶ answering ──first bytes──▶ sending ──done──▶ waiting
-//                 10 s (then 75 + 10 s)          the page's time            300 s, and not
-//                                                                           stalled when its slot
-//                                                                           is needed
+//    accepted ─▶ waiting ──request complete──▶ answering ──first bytes──▶ sending ──done──▶ waiting
+//                10 s (then 75 + 10 s)          the page's time            300 s, and not
+//                                                                          stalled when its slot
+//                                                                          is needed
 
 internal import OutriderThreading
 

@@ -16,8 +16,8 @@ internal import OutriderThreading
 ///
 /// Its owner stops it, exactly once.
 @safe struct Daemon: @unchecked Sendable {
-    // SAFETY: the library's functions on a daemon may be called from any thread; `Endpoint` sees
-    // to it that `stop` is called once.
+    // SAFETY: the library's functions on a daemon may be called from any thread; `Endpoint`
+    // calls `stop` once.
     struct Limits {
         let connections: Int
         let idleSeconds: Int

@@ -7,7 +7,7 @@
 /// |---|---|
 /// | `127.0.0.1:9464` | this machine only |
 /// | `[::1]:9464` | this machine only, IPv6 |
-/// | `0.0.0.0:9464`, `[::]:9464` | every interface; `[::]` takes IPv4 too |
+/// | `0.0.0.0:9464`, `[::]:9464` | every interface; `[::]` accepts IPv4 too |
 /// | `localhost:9464` | `127.0.0.1:9464` |
 /// | `127.0.0.1:0` | any free port; ``Endpoint/address`` has the port that was chosen |
 /// | `unix:/run/shop/outrider.sock` | a Unix socket that only the same user can reach |

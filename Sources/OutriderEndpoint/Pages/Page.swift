@@ -13,7 +13,9 @@ public protocol Page: Sendable {
     /// A description in a few words, for the landing page.
     var summary: String { get }
 
-    /// Requests that it serves at one time, until their last byte is sent; others get status 503.
+    /// Requests that it serves at one time, until their last byte is sent.
+    ///
+    /// Others wait up to 3 s, then get status 503.
     ///
     /// This bounds the memory of responses to slow clients, and keeps threads for the other pages
     /// if this one hangs.

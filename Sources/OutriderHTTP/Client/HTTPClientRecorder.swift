@@ -114,7 +114,7 @@ public final class HTTPClientRecorder: Sendable {
         uptime = registry.uptime
     }
 
-    /// Returns the peer for a server name or address and a port; keep it where that is easy.
+    /// Returns the peer for a server name or address and a port; reuse it where possible.
     ///
     /// Beyond ``Configuration/limit`` peers, all others become `_OVERFLOW`, and so does a name of
     /// more than 1,024 bytes: a host name has at most 253 (RFC 1035, 2.3.4). An IPv6 address may

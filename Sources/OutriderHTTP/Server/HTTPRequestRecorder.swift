@@ -87,7 +87,7 @@ public final class HTTPRequestRecorder: Sendable {
         ) { RouteSeries($0, .timed, owner: identity) }
     }
 
-    /// Returns the route with this template, such as `/orders/{id}`; keep it where that is easy.
+    /// Returns the route with this template, such as `/orders/{id}`; reuse it where possible.
     ///
     /// Pass templates only, never paths: each is a permanent series. An empty one is `/`. Beyond
     /// ``Configuration/limit`` templates, not counting those that the configuration names, all
