@@ -13,7 +13,7 @@
         ///
         /// ```swift
         /// let outgoing = HTTPClientRecorder()
-        /// let answer = try await client.execute(request, timeout: .seconds(1), recorder: outgoing)
+        /// let response = try await client.execute(request, timeout: .seconds(1), recorder: outgoing)
         /// ```
         ///
         /// Recorded in `http_client_request_duration_seconds`, by the server in the request's URL
