@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages for operators are for operators, wherever the endpoint listens.
+// Tests of access control for operator pages on each kind of listen address.
 
 import Glibc
 import OutriderEndpoint
@@ -27,7 +27,7 @@ import Testing
         ("evil.example", 403), ("localhost.evil.example", 403), ("127.0.0.1.evil.example", 403),
         ("127.1", 403), ("0x7f000001", 403), ("", 403), ("internal", 403),
     ])
-    func `on a trusted loopback address, by the name that the client has for us`(
+    func `on a trusted loopback address, operator pages are served only under accepted host names`(
         host: String, expected: Int
     ) throws {
         let endpoint = try startEndpoint(Self.pages) {
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    @Test func `where a token is configured, it is required on every address`() throws {
+    @Test func `a configured token is required on every address`() throws {
         for address in try Self.everyKind {
             for trustsLoopback in [false, true] {
                 try requireToken(at: address, trustsLoopback: trustsLoopback)
@@ -84,7 +84,7 @@ import Testing
         #expect(try status("/debug/x", of: endpoint, changed + "Via: 1.1 proxy\r\n") == 200)
     }
 
-    @Test func `on a loopback address that is not trusted, no request without a token`() throws {
+    @Test func `an untrusted loopback address refuses operator pages without a token`() throws {
         for address in [.loopback(port: 0), try ListenAddress("[::1]:0")] {
             let endpoint = try startEndpoint(Self.pages, at: address)
             defer { endpoint.stop() }
@@ -97,7 +97,9 @@ import Testing
         }
     }
 
-    @Test func `on a Unix socket, every request that its file's mode lets in`() throws {
+    @Test func `a Unix socket serves operator pages to every client that its file mode admits`()
+        throws
+    {
         let endpoint = try startEndpoint(Self.pages, at: .unix(path: freshSocketPath()))
         defer { endpoint.stop() }
         #expect(try status("/debug/x", of: endpoint) == 200)
@@ -113,7 +115,7 @@ import Testing
         "X-Envoy-Expected-Rq-Timeout-Ms: 15000", "X-Original-URL: /debug", "CDN-Loop: a",
         "Proxy-Connection: keep-alive", "Max-Forwards: 1", "X-ProxyUser-Ip: 192.0.2.1",
     ])
-    func `a request that a proxy has marked does not count as local`(field: String) throws {
+    func `a request with a proxy's header field does not count as local`(field: String) throws {
         for address in [.loopback(port: 0), ListenAddress.unix(path: freshSocketPath())] {
             let endpoint = try startEndpoint(Self.pages, at: address) {
                 $0.access.trustsLoopback = true
@@ -128,7 +130,7 @@ import Testing
         }
     }
 
-    @Test func `a refusal and the landing page name the loopback address for operators`() throws {
+    @Test func `the refusal and the landing page link to a loopback operator address`() throws {
         let operators = try ListenAddress("127.0.0.1:9465")
         let endpoint = try startEndpoint(Self.pages) { $0.access.operatorAddress = { operators } }
         defer { endpoint.stop() }
@@ -139,7 +141,7 @@ import Testing
     }
 
     @Test(arguments: ["10.1.2.3:9465", "unix:/run/secret/debug.sock"])
-    func `another address for operators is not shown`(text: String) throws {
+    func `an operator address other than loopback is not shown`(text: String) throws {
         let operators = try ListenAddress(text)
         let endpoint = try startEndpoint(Self.pages) { $0.access.operatorAddress = { operators } }
         defer { endpoint.stop() }
@@ -149,7 +151,9 @@ import Testing
         }
     }
 
-    @Test func `notices for operators are shown to requests that may see their pages`() throws {
+    @Test func `notices for operators are shown only to requests with access to operator pages`()
+        throws
+    {
         let path = "/tmp/outrider-test-\(UInt64.random(in: 0 ... .max)).token"
         defer { unsafe unlink(path) }
         try write("sesame", to: path)
@@ -180,7 +184,7 @@ import Testing
         #expect(try mayRead("Authorization: Bearer sesame\r\n") { $0.tokenFile = path })
     }
 
-    @Test func `the landing page lists them only where local requests may see them`() throws {
+    @Test func `the landing page lists operator pages only where loopback is trusted`() throws {
         let local = try startEndpoint(Self.pages) { $0.access.trustsLoopback = true }
         defer { local.stop() }
         #expect(try fetch("/", from: local.address).text.contains("/debug/x"))
@@ -202,7 +206,7 @@ import Testing
         }
     }
 
-    @Test func `on any other address without a token file, nobody`() throws {
+    @Test func `any other address without a token file refuses operator pages`() throws {
         let endpoint = try startEndpoint(Self.pages, at: try ListenAddress("0.0.0.0:0"))
         defer { endpoint.stop() }
         for path in ["/debug", "/debug/x", "/private"] {

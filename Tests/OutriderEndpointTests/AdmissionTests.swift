@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is let in when there are more connections than there should be: nobody waits, and no address keeps another one
-// out. Time stands still, so that whoever would wait would never be done.
+// Tests of admission when there are too many connections: no client waits, and no address excludes
+// another. Virtual time does not advance, so a client that had to wait would hang the test.
 
 import OutriderEndpoint
 import OutriderThreading
@@ -17,7 +17,7 @@ import Testing
         table = ConnectionTable(limits: Endpoint.Limits(), time: time, onCut: { _ in })
     }
 
-    /// Connections from an address, in use: each is being answered.
+    /// Opens connections from an address and marks each as in use, with its request being handled.
     private func occupy(_ count: Int, from address: [UInt8]) throws -> [SocketPair] {
         try (0..<count).compactMap { _ in
             let pair = try SocketPair()
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    @Test func `an address whose connections are all in use gets twice its limit, and then none`()
+    @Test func `an address whose connections are all in use gets twice its limit and no more`()
         throws
     {
         let inUse = try occupy(200, from: attacker)
@@ -37,7 +37,7 @@ import Testing
         #expect(table.open(pair.near, from: prober) != nil)
     }
 
-    @Test func `a probe is let in beside addresses that use all connections of all`() throws {
+    @Test func `a probe is admitted even when other addresses use all connections`() throws {
         var inUse: [ConnectionTable.ID: SocketPair] = [:]
         for last in 0..<200 * 10 {
             let pair = try SocketPair()
@@ -45,7 +45,7 @@ import Testing
             guard let id = table.open(pair.near, from: attacker) else { continue }
             table.noteRequest(id)
             inUse[id] = pair
-            // Their threads see it, and end.
+            // Their threads notice the cut and end.
             for (id, pair) in inUse where pair.isCut {
                 table.close(id)
                 inUse[id] = nil
@@ -61,9 +61,7 @@ import Testing
         #expect(inUse.count <= 256)
     }
 
-    @Test func `newcomers without a request cost each other their places, and no probe its own`()
-        throws
-    {
+    @Test func `new connections without a request evict each other, and never a probe`() throws {
         let probe = try SocketPair()
         let id = try #require(table.open(probe.near, from: prober))
         var crowd: [SocketPair] = []
@@ -80,12 +78,12 @@ import Testing
         withExtendedLifetime(crowd) {}
     }
 
-    @Test func `who sends a request byte by byte makes room for another client of its address`()
+    @Test func `a client that sends its request byte by byte gives way to one of the same address`()
         throws
     {
         let drips = try (0..<96).map { _ in
             let pair = try SocketPair()
-            // Its thread has not come to read that yet.
+            // Its thread has not read the byte yet.
             try pair.sendByte()
             _ = try #require(table.open(pair.near, from: attacker))
             return pair
@@ -98,8 +96,8 @@ import Testing
         withExtendedLifetime(drips) {}
     }
 
-    @Test func `a client that has had no time to ask is not the one that goes`() throws {
-        // Nobody has sent anything over these: their ends are open, and nothing comes.
+    @Test func `a client that has not had time to send a request is not the one evicted`() throws {
+        // No client has sent anything: the far ends are open but silent.
         let pairs = try (0..<64).map { _ in try SocketPair() }
         let own: [UInt8] = [127, 0, 0, 1]
         _ = table.open(pairs[0].near, from: own)
@@ -120,17 +118,18 @@ import Testing
             [0x20, 1, 0xD, 0xB8, 0, 0, 0, 1, 8, 7, 6, 5, 4, 3, 2, 1]
         ),
     ])
-    func `addresses of one customer are one address`(first: [UInt8], second: [UInt8]) {
+    func `a /64 network, or either form of an IPv4 address, counts as one client`(
+        first: [UInt8], second: [UInt8]
+    ) {
         #expect(ClientAddress(first) == ClientAddress(second))
     }
 
-    @Test func `the addresses of this machine are not one network`() {
+    @Test func `loopback addresses are not grouped into one network`() {
         let loopback = [UInt8](repeating: 0, count: 15) + [1]
         #expect(ClientAddress(loopback) != ClientAddress([UInt8](repeating: 0, count: 15) + [2]))
     }
 
-    @Test func `a connection whose descriptor the service has closed is left alone and counted`()
-        throws
+    @Test func `a connection whose descriptor the service closed is left alone and counted`() throws
     {
         let lost = Guarded(0)
         let table = ConnectionTable(
@@ -138,7 +137,7 @@ import Testing
             onCut: { _ in })
         let ours = try SocketPair()
         #expect(table.open(ours.near, from: attacker) != nil)
-        // The service closes what it does not know, and opens something of its own.
+        // The service closes a descriptor it does not own, then opens one of its own.
         let theirs = try SocketPair()
         #expect(theirs.replace(ours))
         table.endAll()

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// An alarm rings once, not before its moment, and for the moment that was set last.
+// Tests of the one-shot timer: it fires once, not early, and for the deadline set last.
 
 import OutriderThreading
 import TestSupport
 import Testing
 
 @Suite struct AlarmConcurrencyTests {
-    @Test func `it rings once, and not before its moment`() {
+    @Test func `it fires once, and not before its deadline`() {
         let alarm = Alarm(named: "alarm")
         let rings = Guarded([ContinuousClock.Instant]())
         let isOver = Latch()
@@ -20,7 +20,7 @@ import Testing
         #expect(rings.withLock { $0.allSatisfy { $0 >= moment } })
     }
 
-    @Test func `it fires when its moment has come, by whatever clock it has`() {
+    @Test func `it fires at its deadline on the given clock`() {
         let time = ManualTime()
         let alarm = Alarm(named: "alarm", time: time)
         let isOver = Latch()
@@ -34,14 +34,14 @@ import Testing
     }
 
     @Test(arguments: [-1, 0, 1])
-    func `a moment that is over is now`(milliseconds: Int) {
+    func `a deadline in the past fires immediately`(milliseconds: Int) {
         let alarm = Alarm(named: "alarm")
         let isOver = Latch()
         alarm.set(for: .now + .milliseconds(milliseconds)) { isOver.open() }
         #expect(isOver.wait(for: .seconds(60)))
     }
 
-    @Test func `an earlier moment does not wait for the one before`() {
+    @Test func `an earlier deadline does not wait for the one set before`() {
         let alarm = Alarm(named: "alarm")
         let (isLate, isOver) = (Latch(), Latch())
         alarm.set(for: .now + .seconds(3_600)) { isLate.open() }
@@ -50,7 +50,7 @@ import Testing
         #expect(!isLate.wait(for: .zero))
     }
 
-    @Test func `what rings may set it again`() {
+    @Test func `the action may set the timer again`() {
         let alarm = Alarm(named: "alarm")
         let count = Guarded(0)
         let isOver = Latch()
@@ -65,7 +65,7 @@ import Testing
         #expect(isOver.wait(for: .seconds(60)))
     }
 
-    @Test func `turned off it lets go of what it would have done`() {
+    @Test func `cancelling releases the action`() {
         final class Held: Sendable {
             let end: Latch
             init(_ end: Latch) { self.end = end }
@@ -81,7 +81,7 @@ import Testing
         #expect(isFree.wait(for: .seconds(60)))
     }
 
-    @Test func `of many who set it at once the last one is heard`() async {
+    @Test func `after concurrent calls from many threads, the deadline set last wins`() async {
         let alarm = Alarm(named: "alarm")
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<8 {

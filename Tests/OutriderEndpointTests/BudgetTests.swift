@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one client takes of processors and memory is bounded, and costs no other one its answers.
+// Tests of the CPU and memory budgets: each client's use is bounded, and other clients still get
+// responses.
 
 import Glibc
 import OutriderEndpoint
@@ -13,19 +14,19 @@ import Testing
     private let modest = ClientAddress([127, 0, 0, 9])
     private let unix = ClientAddress([])
 
-    @Test func `an allowance is a burst, and a rate in the long run`() {
+    @Test func `an allowance permits a burst, then a rate`() {
         var allowances = Allowances<Int>(burst: 10, rate: 2)
         allowances.take(10, for: 1, at: now)
         #expect(allowances.left(for: 1, at: now) == 0)
         #expect(allowances.left(for: 2, at: now) == 10)
         #expect(allowances.left(for: 1, at: now + .seconds(3)) == 6)
         #expect(allowances.left(for: 1, at: now + .seconds(3_600)) == 10)
-        // However much was taken, one burst later it is as if nothing had been.
+        // However much was taken, the allowance is full again after one burst's worth of time.
         allowances.take(1_000, for: 1, at: now)
         #expect(allowances.left(for: 1, at: now + .seconds(10)) == 10)
     }
 
-    @Test func `as many keys are remembered as there is room for, those that took most first`() {
+    @Test func `remembered keys are bounded, and the largest consumers are kept`() {
         var allowances = Allowances<Int>(burst: 10, rate: 1)
         allowances.take(9, for: -1, at: now)
         for key in 0..<10_000 { allowances.take(1, for: key, at: now) }
@@ -33,32 +34,32 @@ import Testing
         #expect(allowances.left(for: -1, at: now) == 1)
     }
 
-    @Test func `room is made for many new keys at a time`() {
+    @Test func `room for new keys is made in batches`() {
         var allowances = Allowances<Int>(burst: 10, rate: 1)
         for key in 0..<4_096 { allowances.take(1, for: key, at: now) }
         #expect(allowances.count == 4_096)
-        // So that a crowd of addresses does not have all the others looked at for each of its requests.
+        // Otherwise each request from a crowd of addresses would scan all entries.
         allowances.take(1, for: -1, at: now)
         #expect(allowances.count <= 3_073)
         #expect(allowances.left(for: -1, at: now) == 9)
-        // Those that have their whole burst again are all forgotten.
+        // Keys with a full burst again are all forgotten.
         for key in 10_000..<11_100 { allowances.take(1, for: key, at: now + .seconds(60)) }
         #expect(allowances.count == 1_100)
     }
 
-    @Test func `who takes more than a share of a processor is refused until it is earned again`() {
+    @Test func `a client that exceeds its CPU share is refused until its budget has refilled`() {
         let budget = ProcessorBudget(share: 0.25)
         #expect(budget.judge(greedy, page: 0, at: now) == .granted)
         budget.charge(1.5, to: greedy, page: 0, at: now)
         #expect(budget.judge(greedy, page: 0, at: now) == .addressHasSpent)
         #expect(budget.judge(greedy, page: 0, at: now + .seconds(1)) == .addressHasSpent)
         #expect(budget.judge(greedy, page: 0, at: now + .seconds(3)) == .granted)
-        // Another page and another address have their own.
+        // Other pages and other addresses have separate budgets.
         #expect(budget.judge(greedy, page: 1, at: now) == .granted)
         #expect(budget.judge(modest, page: 0, at: now) == .granted)
     }
 
-    @Test func `when a page's budget is spent, those are refused that had a part in it`() {
+    @Test func `when a page's CPU budget is spent, only clients that used it are refused`() {
         let budget = ProcessorBudget(share: 0.25)
         let crowd = (1...4).map { ClientAddress([127, 0, 7, $0]) }
         for client in crowd { budget.charge(0.6, to: client, page: 0, at: now) }
@@ -66,7 +67,7 @@ import Testing
         #expect(budget.judge(modest, page: 0, at: now) == .granted)
     }
 
-    @Test func `bodies take no more memory than they may, and one that is shared counts once`() {
+    @Test func `response bodies stay within the memory limit, and a shared body counts once`() {
         let budget = BodyBudget(limit: 10 << 20)
         let large = BodyBytes.array([UInt8](repeating: 1, count: 6 << 20))
         let other = BodyBytes.array([UInt8](repeating: 2, count: 6 << 20))
@@ -82,25 +83,25 @@ import Testing
         budget.leave(other)
         budget.leave(small)
         #expect(budget.bytes == 0)
-        // One is always under way.
+        // One body is always admitted.
         let huge = BodyBytes.array([UInt8](repeating: 4, count: 20 << 20))
         #expect(budget.enter(huge, for: unix))
     }
 
-    @Test func `bodies that one address reads slowly leave another one its answer`() {
+    @Test func `bodies that one address reads slowly do not block another address`() {
         let budget = BodyBudget(limit: 10 << 20)
         let bodies = (0..<8).map { BodyBytes.array([UInt8](repeating: $0, count: 2 << 20)) }
-        // Half of what there is, and a first one of any size.
+        // Half of the limit, and a first body of any size.
         #expect(bodies[0..<4].count { budget.enter($0, for: greedy) } == 2)
         let large = BodyBytes.array([UInt8](repeating: 9, count: 9 << 20))
         #expect(!budget.isFull)
         #expect(budget.enter(large, for: modest))
-        // More than there may be is under way now: whoever it is, nobody adds to it.
+        // The limit is exceeded now, so no client gets another body.
         #expect(budget.isFull)
         #expect(!budget.enter(bodies[5], for: ClientAddress([127, 0, 0, 10])))
     }
 
-    /// A page each of whose answers takes more than a third of what an address may take at once.
+    /// A page whose response uses more than a third of an address's CPU burst.
     private struct CostlyPage: Page {
         let path: String
         let summary = ""
@@ -119,15 +120,14 @@ import Testing
         ]) { $0.time = time }
     }
 
-    @Test func `an address that asks for a costly page all the time is told to come later`() throws
-    {
+    @Test func `an address that keeps requesting a costly page gets 429 with Retry-After`() throws {
         let time = ManualTime()
         let endpoint = try start(time)
         defer { endpoint.stop() }
         let client = try Connection(endpoint.address)
         try client.send(String(repeating: "GET /costly HTTP/1.1\r\nHost: a\r\n\r\n", count: 4))
         for _ in 0..<3 { #expect(try client.response().status == 200) }
-        // It waits a moment for the next one, so that it cannot ask again at once.
+        // The refusal is delayed, so that the client cannot retry at once.
         try #require(time.awaitWaiter(in: .milliseconds(250)))
         time.advance(by: .milliseconds(250))
         let refusal = try client.response()
@@ -139,7 +139,7 @@ import Testing
         #expect(try other.response().status == 200)
     }
 
-    @Test func `a probe is answered later, and never refused`() throws {
+    @Test func `a probe is delayed but never refused`() throws {
         let time = ManualTime()
         let endpoint = try start(time)
         defer { endpoint.stop() }
@@ -152,7 +152,7 @@ import Testing
     }
 }
 
-/// Uses a processor for so long.
+/// Uses a CPU for this many seconds.
 private func takeProcessor(seconds: Double) {
     func used() -> Double {
         var time = timespec()

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client may hold a connection until its deadline and no longer, whatever it sends or reads.
+// Tests of connection deadlines: a client keeps a connection until its deadline and no longer,
+// whatever it sends or reads.
 //
-// Sockets and threads are real; the time is not. One case of each deadline in real time, and all of
-// the idle timeout, which libmicrohttpd keeps, is in Tests/Integration/test_slow_clients.py.
+// Sockets and threads are real; time is virtual. Tests/Integration/test_slow_clients.py covers one
+// case of each deadline in real time, and all of the idle timeout, which libmicrohttpd enforces.
 
 import OutriderEndpoint
 import OutriderThreading
 import TestSupport
 import Testing
 
-/// The connections that an endpoint or a table has cut.
+/// Records the connections that an endpoint or a table cuts.
 private final class Cuts: Sendable {
     private let all = Guarded<[CutReason]>([])
     private let isThereOne = Latch()
@@ -21,14 +22,14 @@ private final class Cuts: Sendable {
 
     var soFar: [CutReason] { all.withLock { $0 } }
 
-    /// All of them, once there is one.
+    /// All reasons so far, once there is at least one.
     func afterFirst() -> [CutReason] {
         _ = isThereOne.wait(for: .seconds(60))
         return soFar
     }
 }
 
-/// A kind of address to listen on; every deadline holds for both.
+/// The kind of address to listen on; every deadline holds for both.
 enum SocketKind: CaseIterable, Sendable {
     case tcp
     case unix
@@ -46,7 +47,7 @@ enum SocketKind: CaseIterable, Sendable {
     private static let answer = Duration.seconds(300)
     /// Hours, so that libmicrohttpd never cuts: its clock is the real one.
     private static let idle = Duration.seconds(36_000)
-    /// More than the kernel keeps for a client that does not read.
+    /// More than the kernel buffers for a client that does not read.
     private static let largeBytes = 32 << 20
 
     private func start(
@@ -57,14 +58,14 @@ enum SocketKind: CaseIterable, Sendable {
             $0.limits.headerTimeout = Self.header
             $0.limits.answerTimeout = answer
             $0.limits.idleTimeout = Self.idle
-            // A test that fails in the middle of an answer ends all the same.
+            // So that a test that fails during a response still ends.
             $0.limits.drainTimeout = .zero
             $0.time = time
             $0.onCut = { [cuts] reason in cuts.note(reason) }
         }
     }
 
-    /// Everything that still comes over a connection that is cut: nothing, or a 408.
+    /// Expects nothing more from a cut connection, or a 408.
     private func expectNothingBut408(_ client: Connection) throws {
         let rest = String(decoding: try client.bytes(1 << 16, within: 60), as: UTF8.self)
         #expect(rest.isEmpty || rest.hasPrefix("HTTP/1.1 408 "), "\(rest)")
@@ -75,7 +76,7 @@ enum SocketKind: CaseIterable, Sendable {
     @Test(
         arguments: SocketKind.allCases,
         ["", "GET /hello HTTP/1.1\r\n", "GET /hello HTTP/1.1\r\nHost: localhost\r\nX-A: "])
-    func `a request that comes byte by byte is cut at the header deadline, and not before`(
+    func `a request that arrives byte by byte is cut at the header deadline, and not before`(
         kind: SocketKind, start: String
     ) throws {
         let endpoint = try self.start(kind)
@@ -86,7 +87,7 @@ enum SocketKind: CaseIterable, Sendable {
         for second in 1...9 {
             try client.send("a")
             time.advance(by: .seconds(1))
-            // Who cuts waits for the deadline and for no moment before it.
+            // The cutting thread waits for the deadline and for nothing earlier.
             try #require(time.awaitWaiter(in: Self.header - .seconds(second)))
         }
         try client.send("a")
@@ -98,7 +99,7 @@ enum SocketKind: CaseIterable, Sendable {
     }
 
     @Test(arguments: SocketKind.allCases)
-    func `a connection without a byte is cut at the header deadline, and not before`(
+    func `a silent connection is cut at the header deadline, and not before`(
         kind: SocketKind
     ) throws {
         let endpoint = try start(kind)
@@ -114,14 +115,16 @@ enum SocketKind: CaseIterable, Sendable {
     }
 
     @Test(arguments: SocketKind.allCases)
-    func `a request in pieces within the header deadline is answered`(kind: SocketKind) throws {
+    func `a request sent in pieces within the header deadline is answered`(
+        kind: SocketKind
+    ) throws {
         let endpoint = try start(kind)
         defer { endpoint.stop() }
         let client = try Connection(endpoint.address)
         try #require(time.awaitWaiter(in: Self.header))
         let request = Array("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8)
         for byte in request {
-            // All but a tenth of a second, in as many steps as there are bytes.
+            // All but a tenth of a second, split into one step per byte.
             time.advance(by: (Self.header - .milliseconds(100)) / request.count)
             try client.send(bytes: [byte])
         }
@@ -130,11 +133,11 @@ enum SocketKind: CaseIterable, Sendable {
     }
 
     @Test(arguments: SocketKind.allCases)
-    func `the next request of a kept connection has a deadline too, whatever comes of it`(
+    func `the next request on a kept-alive connection has a deadline too`(
         kind: SocketKind
     ) throws {
-        // The client may have its answer before its connection is known to wait again, and its time
-        // begins with that. So the limit for an answer is longer than all of it.
+        // The client may receive its response before the server notes that the connection waits
+        // again, which starts the deadline. So the response timeout is longer than the whole test.
         let endpoint = try start(kind, answer: .seconds(86_400))
         defer { endpoint.stop() }
         let client = try Connection(endpoint.address)
@@ -153,14 +156,14 @@ enum SocketKind: CaseIterable, Sendable {
         #expect(cuts.afterFirst() == [.tooSlowToAsk])
     }
 
-    @Test func `idle connections end well away from common scrape intervals`() {
+    @Test func `the idle timeout differs from common scrape intervals by at least ten seconds`() {
         let idle = Endpoint.Limits().idleTimeout
         for interval: Duration in [5, 10, 15, 20, 30, 60, 90, 120].map({ .seconds($0) }) {
             #expect(max(idle, interval) - min(idle, interval) >= .seconds(10))
         }
     }
 
-    @Test func `the time to ask begins anew after each answer`() throws {
+    @Test func `the request deadline restarts after each response`() throws {
         var limits = Endpoint.Limits()
         limits.headerTimeout = .seconds(10)
         limits.idleTimeout = .seconds(30)
@@ -174,7 +177,7 @@ enum SocketKind: CaseIterable, Sendable {
         let id = try #require(table.open(pair.near, from: [127, 0, 0, 1]))
         try #require(time.awaitWaiter(in: .seconds(10)))
         answer(id)
-        // The deadline of the first request passes, and the next one is 40 s after the answer.
+        // The first request's deadline passes; the next deadline is 40 s after the response.
         time.advance(by: .seconds(10))
         try #require(time.awaitWaiter(in: .seconds(30)))
         time.advance(by: .seconds(29))
@@ -187,10 +190,11 @@ enum SocketKind: CaseIterable, Sendable {
         #expect(pair.isCut)
     }
 
-    // MARK: - Answers
+    // MARK: - Responses
 
-    /// An endpoint with a large page, and a client that has read the beginning of it; its time for
-    /// an answer is what is left after the header deadline.
+    /// Starts an endpoint with a large page, and a client that has read the beginning of it.
+    ///
+    /// The time left for the response is the response timeout less the header timeout.
     private func startReading(_ kind: SocketKind) throws -> (Endpoint, Connection) {
         let body = [UInt8](repeating: 0x78, count: Self.largeBytes)
         let large = TestPage(path: "/large") { _ in
@@ -202,13 +206,13 @@ enum SocketKind: CaseIterable, Sendable {
         try client.send("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
         #expect(try client.text(upTo: "\r\n\r\n", within: 60).hasPrefix("HTTP/1.1 200 "))
         time.advance(by: Self.header)
-        // The request is long complete, so the next deadline is the answer's.
+        // The request is complete, so the next deadline is the response's.
         try #require(time.awaitWaiter(in: Self.answer - Self.header))
         return (endpoint, client)
     }
 
     @Test(arguments: SocketKind.allCases)
-    func `a reader that drips is cut at the limit for an answer, and not before`(
+    func `a client that reads slowly is cut at the response deadline, and not before`(
         kind: SocketKind
     ) throws {
         let (endpoint, client) = try startReading(kind)
@@ -220,7 +224,7 @@ enum SocketKind: CaseIterable, Sendable {
             try #require(time.awaitWaiter(in: Self.answer - .seconds(10 * step)))
         }
         #expect(cuts.soFar.isEmpty)
-        // Nobody waits for it.
+        // Other clients are served.
         #expect(try fetch("/hello", from: endpoint.address).status == 200)
         time.advance(by: .seconds(10))
         #expect(cuts.afterFirst() == [.tooSlowToRead])
@@ -229,7 +233,7 @@ enum SocketKind: CaseIterable, Sendable {
     }
 
     @Test(arguments: SocketKind.allCases)
-    func `a reader that takes its time within the limit has everything`(kind: SocketKind) throws {
+    func `a slow reader within the response deadline gets the whole body`(kind: SocketKind) throws {
         let (endpoint, client) = try startReading(kind)
         defer { endpoint.stop() }
         var taken = 0
@@ -237,7 +241,7 @@ enum SocketKind: CaseIterable, Sendable {
             taken += try client.bytes(4_096, within: 60).count
             time.advance(by: .seconds(10))
         }
-        // The last ten seconds are as long as the machine makes them.
+        // The machine determines how long the last ten virtual seconds take.
         taken += try client.bytes(Self.largeBytes - taken, within: 300).count
         #expect(taken == Self.largeBytes)
         #expect(cuts.soFar.isEmpty)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// However many clients there are and whatever they do not do, one that asks is answered.
+// Tests with many clients: a client that sends a request is answered, whatever the others do or do
+// not do.
 
 import Dispatch
 import Glibc
@@ -9,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite struct CrowdTests {
-    @Test func `clients that wait for nothing make room for one that asks`() throws {
+    @Test func `idle connections give way to a client that sends a request`() throws {
         let endpoint = try startEndpoint { $0.limits.connections = 4 }
         defer { endpoint.stop() }
         var idle: [Connection] = []
@@ -20,7 +21,7 @@ import Testing
         #expect(idle[0].isClosed(withinMilliseconds: 60_000))
     }
 
-    @Test func `one address may not have all places`() throws {
+    @Test func `one address cannot take all connections`() throws {
         let endpoint = try startEndpoint {
             $0.limits.connections = 50
             $0.limits.connectionsPerAddress = 2
@@ -35,7 +36,8 @@ import Testing
         #expect(first.isClosed(withinMilliseconds: 60_000))
     }
 
-    @Test func `an address whose connections are all in use costs no other address its own`() throws
+    @Test func `an address whose connections are all in use does not displace those of others`()
+        throws
     {
         let entered = DispatchSemaphore(value: 0)
         let endpoint = try startEndpoint([
@@ -64,13 +66,15 @@ import Testing
         withExtendedLifetime(busy) {}
     }
 
-    @Test func `a client that reads nothing loses its place on a page to one that would`() throws {
+    @Test func `a client that reads nothing loses its permit for the page to a waiting client`()
+        throws
+    {
         let body = [UInt8](repeating: 0x78, count: 8 << 20)
         let endpoint = try startEndpoint([
             TestPage(path: "/large") { _ in Response(status: 200, headers: [], body: body) }
         ])
         defer { endpoint.stop() }
-        // As many as the page bears.
+        // As many as the page admits.
         let stalled = try (0..<8).map { _ in
             let connection = try Connection(endpoint.address)
             try connection.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -80,7 +84,7 @@ import Testing
         withExtendedLifetime(stalled) {}
     }
 
-    @Test func `a newcomer for whom there is no room is told so at once, and counted`() throws {
+    @Test func `a connection beyond the limit gets 503 at once and is counted`() throws {
         let entered = DispatchSemaphore(value: 0)
         let cuts = Guarded<[CutReason]>([])
         let busy = TestPage(path: "/busy") { request in
@@ -106,9 +110,9 @@ import Testing
         withExtendedLifetime(clients) {}
     }
 
-    @Test func `an address that connects too often is told so at once, and counted`() throws {
+    @Test func `an address that connects too often gets 429 at once and is counted`() throws {
         let cuts = Guarded<[CutReason]>([])
-        // Time stands still, so that all of them come in the same moment.
+        // Time does not advance, so all connections arrive at the same moment.
         let endpoint = try startEndpoint {
             $0.time = ManualTime()
             $0.onCut = { reason in cuts.withLock { $0.append(reason) } }
@@ -116,7 +120,7 @@ import Testing
         defer { endpoint.stop() }
         for _ in 0..<100 {
             let clients = try (0..<10).map { _ in try Connection(endpoint.address) }
-            // All of them are accepted, since the last one is served.
+            // All ten are accepted, since the last of them is served.
             try clients[9].send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try clients[9].response().status == 200)
         }
@@ -129,7 +133,7 @@ import Testing
         #expect(try other.response().status == 200)
     }
 
-    @Test func `limits that make no sense count as the nearest that do`() throws {
+    @Test func `limits out of range are clamped`() throws {
         let endpoint = try startEndpoint {
             $0.limits.connections = -1
             $0.limits.connectionsPerAddress = 0

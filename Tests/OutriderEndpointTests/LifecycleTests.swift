@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting, failing to start, and stopping: nothing is left behind, nobody is kept waiting.
+// Tests of starting, failing to start, and stopping: nothing leaks, and no client is kept waiting.
 
 import Dispatch
 import Glibc
@@ -10,14 +10,14 @@ import Testing
 
 @Suite struct LifecycleTests {
     @Test(arguments: ["127.0.0.1:0", "[::1]:0"])
-    func `port 0 is any free port, and the endpoint tells which`(text: String) throws {
+    func `port 0 picks a free port, and the endpoint reports it`(text: String) throws {
         let endpoint = try startEndpoint(at: try ListenAddress(text))
         defer { endpoint.stop() }
         #expect(endpoint.address.port != 0)
         #expect(try fetch("/hello", from: endpoint.address).status == 200)
     }
 
-    @Test func `a port that is taken is an error that says what to do`() throws {
+    @Test func `a port in use is an error that suggests a remedy`() throws {
         let first = try startEndpoint()
         defer { first.stop() }
         let error = #expect(throws: EndpointError.self) { try startEndpoint(at: first.address) }
@@ -27,7 +27,7 @@ import Testing
         #expect(try fetch("/hello", from: first.address).status == 200)
     }
 
-    @Test func `an address of another machine is an error that says what to do`() throws {
+    @Test func `an address of another machine is an error that suggests a remedy`() throws {
         let error = #expect(throws: EndpointError.self) {
             try startEndpoint(at: try ListenAddress("192.0.2.1:0"))
         }
@@ -35,21 +35,21 @@ import Testing
         #expect(error?.description.contains("127.0.0.1") == true)
     }
 
-    @Test func `a place that is not ours to listen at is an error that says what to do`() async {
-        // In a process of its own, which gives its privileges away.
+    @Test func `a path without write permission is an error that suggests a remedy`() async {
+        // In a separate process, which drops its privileges.
         await #expect(processExitsWith: .success) {
             if getuid() == 0 { guard setuid(65_534) == 0 else { exit(2) } }
             do throws(EndpointError) {
                 _ = try startEndpoint(at: .unix(path: "/etc/outrider-test.sock"))
                 exit(3)
             } catch {
-                let tells = error.description.contains("permission denied")
-                exit(error.code == .permissionDenied && tells ? 0 : 4)
+                let isExplained = error.description.contains("permission denied")
+                exit(error.code == .permissionDenied && isExplained ? 0 : 4)
             }
         }
     }
 
-    // At the IPv6 address, whose ports no other test takes in the meantime.
+    // On the IPv6 address, whose ports no other test uses.
     @Test func `after a stop the port is free and connections are refused`() throws {
         let endpoint = try startEndpoint(at: try ListenAddress("[::1]:0"))
         _ = try fetch("/hello", from: endpoint.address)
@@ -59,7 +59,7 @@ import Testing
         next.stop()
     }
 
-    @Test func `stopping again does nothing, from any thread`() throws {
+    @Test func `stopping again has no effect, from any thread`() throws {
         let endpoint = try startEndpoint()
         DispatchQueue.concurrentPerform(iterations: 8) { _ in endpoint.stop() }
         endpoint.stop()
@@ -74,7 +74,7 @@ import Testing
         #expect(idle.isClosed(withinMilliseconds: 60_000))
     }
 
-    @Test func `a request in flight is answered before the endpoint is gone`() throws {
+    @Test func `stop() waits for a request in progress to be answered`() throws {
         let (door, time) = (Door(), ManualTime())
         defer { door.open() }
         let endpoint = try startEndpoint(
@@ -92,7 +92,7 @@ import Testing
         try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(door.waitForVisitor())
         let isStopped = stopOnOwnThread(endpoint)
-        // It waits for the request, and the listener is gone before that.
+        // stop() waits for the request, after it has closed the listener.
         #expect(time.awaitWaiter(in: .milliseconds(300)))
         #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
         door.open()
@@ -100,7 +100,7 @@ import Testing
         #expect(isStopped.wait(for: .seconds(60)))
     }
 
-    @Test func `a page that does not end holds up a stop for 0.9 seconds and no longer`() throws {
+    @Test func `a page that does not return delays stop() by at most 0.9 seconds`() throws {
         let (door, time) = (Door(), ManualTime())
         defer { door.open() }
         let endpoint = try startEndpoint([
@@ -141,7 +141,7 @@ import Testing
         box.endpoint.withLock { $0 = endpoint }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /quit HTTP/1.1\r\nHost: a\r\n\r\n")
-        // First it waits for its own request to be answered, then for its own thread to end.
+        // It first waits for the response to its own request, then for its own thread to end.
         #expect(time.awaitWaiter(in: .milliseconds(50)))
         #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
         time.advance(by: .milliseconds(50))
@@ -157,7 +157,7 @@ import Testing
         #expect(try fetch("/hello", from: endpoint.address).status == 200)
     }
 
-    @Test func `a forked child that lives on does not keep its parent's port`() throws {
+    @Test func `a forked child that keeps running does not hold its parent's port`() throws {
         let endpoint = try startEndpoint(at: try ListenAddress("[::1]:0"))
         try besideForkedChild {
             endpoint.stop()
@@ -168,33 +168,33 @@ import Testing
         }
     }
 
-    @Test func `a host that closes the endpoint's sockets lives on`() async {
-        // In a process of its own, whose descriptors may be closed at will.
+    @Test func `a service that closes the endpoint's sockets keeps running`() async {
+        // In a separate process, whose descriptors may be closed.
         await #expect(processExitsWith: .success) {
-            let told = DispatchSemaphore(value: 0)
-            let endpoint = try startEndpoint { $0.log = { _ in told.signal() } }
+            let logged = DispatchSemaphore(value: 0)
+            let endpoint = try startEndpoint { $0.log = { _ in logged.signal() } }
             let client = try Connection(endpoint.address)
             try client.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
             _ = try client.response()
             for descriptor in descriptors(boundTo: endpoint.address) { close(descriptor) }
-            // The library tries to close what is closed already, which it takes for a reason to
-            // abort.
+            // The library then closes a descriptor that is closed already, which it treats as
+            // fatal.
             client.finishSending()
-            // Or there is nothing to close any more; it need not come to a word about it.
+            // Or nothing is left to close, and nothing is logged.
             DispatchQueue.global().async {
                 endpoint.stop()
-                told.signal()
+                logged.signal()
             }
-            exit(told.wait(timeout: .now() + 60) == .success ? 0 : 1)
+            exit(logged.wait(timeout: .now() + 60) == .success ? 0 : 1)
         }
     }
 
-    // The thread sanitizer needs more address space than that by itself.
+    // The thread sanitizer itself needs more address space than the limit allows.
     @Test(.enabled(if: !isUnderThreadSanitizer))
     func `without memory for a thread, starting fails and leaves nothing behind`() async {
-        // In a process of its own, which is then short of address space.
+        // In a separate process, which then runs short of address space.
         await #expect(processExitsWith: .success) {
-            // Counting takes memory too, so that only the start goes short of it.
+            // Counting sockets allocates too, so the limit applies to the start alone.
             func startWithoutMemory() -> Endpoint? {
                 var limit = rlimit()
                 unsafe getrlimit(Int32(RLIMIT_AS.rawValue), &limit)
@@ -206,7 +206,7 @@ import Testing
                 }
                 return try? startEndpoint()
             }
-            // The stacks of threads that have ended are used again, so the first may succeed.
+            // Stacks of ended threads are reused, so the first starts may succeed.
             var endpoints: [Endpoint] = []
             var before = Holdings.sockets()
             while endpoints.count < 100, let endpoint = startWithoutMemory() {
@@ -219,7 +219,7 @@ import Testing
     }
 }
 
-/// Hands an endpoint to its own page.
+/// Passes an endpoint to its own page.
 private final class EndpointBox: Sendable {
     let endpoint = Guarded<Endpoint?>(nil)
     let isStopped = Latch()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses are read as people write them, and what cannot be meant is refused with advice.
+// Tests of parsing and printing listen addresses; invalid ones are refused with advice.
 
 import OutriderEndpoint
 import Testing
@@ -9,11 +9,11 @@ import Testing
         "127.0.0.1:9464", "0.0.0.0:1", "[::1]:9464", "[::]:0", "unix:/run/a b.sock", "systemd",
         "systemd:shop.socket",
     ])
-    func `an address is written as it is read`(text: String) throws {
+    func `an address prints as it was written`(text: String) throws {
         #expect("\(try ListenAddress(text))" == text)
     }
 
-    @Test func `localhost means the loopback address, without asking a name server`() throws {
+    @Test func `localhost means the loopback address, without a DNS lookup`() throws {
         #expect(try ListenAddress("localhost:80") == .loopback(port: 80))
     }
 
@@ -25,13 +25,13 @@ import Testing
         "systemd: \n", "systemd" + ":" + String(repeating: "x", count: 256), "127.0.0.1:9464 ",
         " 127.0.0.1:9464",
     ])
-    func `what is no address is refused with an example of one`(text: String) {
+    func `an invalid address is refused with a valid example`(text: String) {
         let error = #expect(throws: EndpointError.self) { try ListenAddress(text) }
         #expect(error?.code == .invalidAddress)
         #expect(error?.description.contains("127.0.0.1:9464") == true)
     }
 
-    @Test func `an address knows whether only this machine can reach it`() throws {
+    @Test func `isLocal is true only for addresses that other machines cannot reach`() throws {
         for local in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "unix:/a"] {
             #expect(try ListenAddress(local).isLocal)
         }
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func `an address gives the URL to reach it by`() throws {
+    @Test func `url is the URL under which a local client reaches the address`() throws {
         #expect(try ListenAddress("0.0.0.0:80").url == "http://127.0.0.1:80")
         #expect(try ListenAddress("[::]:80").url == "http://[::1]:80")
         #expect(try ListenAddress("unix:/a").url == nil)

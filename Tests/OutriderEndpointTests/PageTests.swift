@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client gets from the pages, over a real socket.
+// Tests of the responses that a client gets from pages over a real socket.
 
 import OutriderEndpoint
 import OutriderThreading
@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite struct PageTests {
-    @Test func `a page is found under its path and its aliases`() throws {
+    @Test func `a page is served under its path and its aliases`() throws {
         let endpoint = try startEndpoint([TestPage(path: "/hello", aliases: ["/-/hi"])])
         defer { endpoint.stop() }
         for path in ["/hello", "/-/hi", "/hello?x=1"] {
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func `an unknown path is 404 and says where to look`() throws {
+    @Test func `an unknown path gets 404 with a pointer to the landing page`() throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         for path in ["/nothing", "/hello/", "/HELLO", "/hello%2F"] {
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func `HEAD has the headers of GET and no body`() throws {
+    @Test func `HEAD returns the headers of GET without a body`() throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         let connection = try Connection(endpoint.address)
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
-    func `another method is 405 and told what is allowed`(method: String) throws {
+    func `another method gets 405 with the allowed methods`(method: String) throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         let response = try fetch("/hello", from: endpoint.address, method: method)
@@ -52,7 +52,7 @@ import Testing
         #expect(response.header("Allow") == "GET, HEAD")
     }
 
-    @Test func `the landing page links what exists, escaped`() throws {
+    @Test func `the landing page links the pages, escaped`() throws {
         let endpoint = try startEndpoint([TestPage(path: "/a&b"), TestPage(path: "/c")])
         defer { endpoint.stop() }
         let landing = try fetch("/", from: endpoint.address)
@@ -62,7 +62,7 @@ import Testing
         #expect(landing.text.contains(#"<a href="/c">"#))
     }
 
-    @Test func `the landing page shows what there is to know now, escaped and cut`() throws {
+    @Test func `the landing page shows current notices, escaped and truncated`() throws {
         let count = Atomic<Int>(0)
         let endpoint = try startEndpoint { configuration in
             configuration.notices = { [text = String(repeating: "x", count: 1_005)] _ in
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func `the landing page shows fifty notices and no more`() throws {
+    @Test func `the landing page shows at most fifty notices`() throws {
         let endpoint = try startEndpoint { configuration in
             configuration.notices = { _ in (0..<10_000).map { "notice \($0)" } }
         }
@@ -92,7 +92,7 @@ import Testing
         #expect(!text.contains("notice 50"))
     }
 
-    @Test func `a page sees the query decoded and the headers by any case`() throws {
+    @Test func `a page gets the decoded query, and headers regardless of case`() throws {
         let endpoint = try startEndpoint([
             TestPage(path: "/echo") { request in
                 .text("\(request.arguments("name[]")) \(request.header("x-THING") ?? "none")")
@@ -106,7 +106,7 @@ import Testing
         #expect(try connection.response().text == #"["a b", "c"] one, two"#)
     }
 
-    @Test func `a body of many megabytes arrives whole`() throws {
+    @Test func `a body of several megabytes arrives complete`() throws {
         let pattern = (0..<65_536).map { UInt8(truncatingIfNeeded: $0 ^ ($0 >> 8)) }
         let body = (0..<140).reduce(into: []) { body, _ in body += pattern }
         let endpoint = try startEndpoint([
@@ -117,7 +117,7 @@ import Testing
         #expect(response.body == body)
     }
 
-    @Test func `a page cannot smuggle a header`() throws {
+    @Test func `a page cannot inject a header`() throws {
         let logged = Atomic<Int>(0)
         let endpoint = try startEndpoint([
             TestPage(path: "/split") { _ in
@@ -133,19 +133,19 @@ import Testing
         #expect(logged.load(ordering: .relaxed) == 1)
     }
 
-    @Test func `each answer is told, under a bounded set of names`() throws {
-        let told = Guarded<[String]>([])
+    @Test func `each response is reported under a bounded set of names`() throws {
+        let reported = Guarded<[String]>([])
         let endpoint = try startEndpoint {
-            $0.onAnswer = { page, status in told.withLock { $0.append("\(page) \(status)") } }
+            $0.onAnswer = { page, status in reported.withLock { $0.append("\(page) \(status)") } }
         }
         defer { endpoint.stop() }
         _ = try fetch("/hello?q", from: endpoint.address)
         _ = try fetch("/scan/1", from: endpoint.address)
         _ = try fetch("/hello", from: endpoint.address, method: "POST")
-        #expect(told.withLock { $0 } == ["/hello 200", "_UNMATCHED 404", "_REFUSED 405"])
+        #expect(reported.withLock { $0 } == ["/hello 200", "_UNMATCHED 404", "_REFUSED 405"])
     }
 
-    @Test func `twenty pipelined requests have twenty answers in order`() throws {
+    @Test func `twenty pipelined requests get twenty responses in order`() throws {
         let endpoint = try startEndpoint([
             TestPage(path: "/n") { .text($0.arguments("i").joined()) }
         ])
@@ -158,7 +158,7 @@ import Testing
         }
     }
 
-    @Test func `a page that is busy with as many as it bears tells the next one so`() throws {
+    @Test func `a page at its concurrency limit refuses the next request with 503`() throws {
         let door = Door()
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { _ in
@@ -189,7 +189,9 @@ import Testing
             })
     }
 
-    @Test func `a path that two pages want is the first one's, and the log says so`() throws {
+    @Test func `a path that two pages claim belongs to the first, and the conflict is logged`()
+        throws
+    {
         let logged = Guarded<[String]>([])
         let endpoint = try startEndpoint([
             TestPage(path: "/a") { _ in .text("first") }, TestPage(path: "/a") { _ in .text("2") },
@@ -202,14 +204,14 @@ import Testing
         #expect(links == 1)
     }
 
-    @Test func `a quote with a combining mark cannot leave its attribute`() throws {
+    @Test func `a quote with a combining mark cannot break out of its attribute`() throws {
         let endpoint = try startEndpoint([TestPage(path: "/a\"\u{301} onmouseover=x")])
         defer { endpoint.stop() }
         let landing = try fetch("/", from: endpoint.address).text
         #expect(landing.contains("href=\"/a&quot;\u{301} onmouseover=x\""))
     }
 
-    @Test func `a page that takes its time holds up nobody else`() throws {
+    @Test func `a slow page does not delay other pages`() throws {
         let door = Door()
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { _ in

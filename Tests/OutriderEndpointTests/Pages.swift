@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages for tests.
+// Pages and helpers for the endpoint's tests.
 
 import Dispatch
 import OutriderEndpoint
 import OutriderThreading
 import Testing
 
-/// A page that a closure answers.
+/// A page whose response comes from a closure.
 struct TestPage: Page {
     let path: String
     var aliases: [String] = []
@@ -17,7 +17,7 @@ struct TestPage: Page {
     func respond(to request: Request) -> Response { answer(request) }
 }
 
-/// A door that a page waits at until the test opens it.
+/// A door at which a page waits until the test opens it.
 final class Door: Sendable {
     let entered = DispatchSemaphore(value: 0)
     private let opened = DispatchSemaphore(value: 0)
@@ -30,7 +30,7 @@ final class Door: Sendable {
 
     func open() { opened.signal() }
 
-    /// Waits until the page has come.
+    /// Waits until a page has arrived at the door.
     func waitForVisitor() -> Bool { entered.wait(timeout: .now() + 60) == .success }
 }
 
@@ -55,7 +55,7 @@ func stopOnOwnThread(_ endpoint: Endpoint) -> Latch {
     return isStopped
 }
 
-/// A path for a Unix socket that no other test has.
+/// A path for a Unix socket that no other test uses.
 func freshSocketPath() -> String {
     "/tmp/outrider-test-\(UInt64.random(in: 0 ... .max)).sock"
 }

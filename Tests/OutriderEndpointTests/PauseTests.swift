@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A page that waits is woken by what matters: its time, its client, or the end of the endpoint.
+// Tests of a waiting page: it wakes when its time elapses, its client disconnects, or the endpoint
+// stops.
 
 import Dispatch
 import OutriderEndpoint
@@ -18,7 +19,7 @@ import Testing
         }
     }
 
-    @Test func `its time ends it, and not before`() throws {
+    @Test func `a pause ends when its time elapses, and not before`() throws {
         let endpoint = try startEndpoint([page(.seconds(20))]) { $0.time = time }
         defer { endpoint.stop() }
         let connection = try Connection(endpoint.address)
@@ -30,13 +31,13 @@ import Testing
         #expect(try connection.response(within: 60).text == "elapsed")
     }
 
-    @Test func `its time ends it in real time too`() throws {
+    @Test func `a pause ends in real time too`() throws {
         let endpoint = try startEndpoint([page(.milliseconds(20))])
         defer { endpoint.stop() }
         #expect(try fetch("/slow", from: endpoint.address).text == "elapsed")
     }
 
-    @Test func `a stop wakes it, and its client is told 503`() throws {
+    @Test func `stopping ends the pause, and the client gets 503`() throws {
         let endpoint = try startEndpoint([page(.seconds(60))]) { $0.time = time }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -48,7 +49,7 @@ import Testing
         #expect(connection.isClosed(withinMilliseconds: 60_000))
     }
 
-    @Test func `a client that leaves wakes it`() throws {
+    @Test func `a client that disconnects ends the pause`() throws {
         let left = DispatchSemaphore(value: 0)
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { [entered] request in

@@ -4,7 +4,7 @@ import OutriderEndpoint
 import Testing
 
 @Suite struct PlaceQueueTests {
-    @Test func `A place that comes free is for the one that has waited longest`() {
+    @Test func `a free permit goes to the request that has waited longest`() {
         let places = PlaceQueue(limit: 1)
         let first = places.come()
         #expect(places.take(first))
@@ -17,7 +17,7 @@ import Testing
         #expect(places.take(third))
     }
 
-    @Test func `Who came early enough for a free place need not be first to ask`() {
+    @Test func `with enough free permits, requests may take them out of order`() {
         let places = PlaceQueue(limit: 2)
         let (first, second, third) = (places.come(), places.come(), places.come())
         #expect(!places.take(third))
@@ -26,7 +26,7 @@ import Testing
         #expect(!places.take(third))
     }
 
-    @Test func `Who gives up holds nobody back`() {
+    @Test func `a request that gives up delays no other`() {
         let places = PlaceQueue(limit: 1)
         let (first, second) = (places.come(), places.come())
         places.giveUp(first)
@@ -34,7 +34,7 @@ import Testing
         #expect(!places.take(first))
     }
 
-    @Test func `A page that bears none lets nobody in`() {
+    @Test func `a page with a limit of zero admits no request`() {
         let places = PlaceQueue(limit: 0)
         #expect(!places.take(places.come()))
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starting and stopping a thousand times leaves nothing behind. In a process of its own, since the
-// other tests open descriptors and threads of theirs.
+// Tests that a thousand starts and stops leak nothing. They run in a separate process, since other
+// tests open descriptors and threads.
 
 import Glibc
 import OutriderEndpoint
@@ -18,8 +18,8 @@ import Testing
             for _ in 0..<10 { try once() }
             let before = Holdings.now()
             for _ in 0..<1_000 { try once() }
-            // The test runner has a few descriptors and threads of its own that come and go. Of ours
-            // there would be a thousand.
+            // The test runner's own descriptors and threads come and go. A leak would add a
+            // thousand.
             let isFlat = eventually {
                 let now = Holdings.now()
                 return now.descriptors < before.descriptors + 100

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever could be read as two requests, or names a path in two ways, gets one answer and no more.
+// Tests of request smuggling: a request that can be read in two ways gets one response and no more.
 
 import OutriderEndpoint
 import OutriderThreading
@@ -31,23 +31,23 @@ import Testing
         "GET /hello  HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET   /hello   HTTP/1.1\r\nHost: a\r\n\r\n",
     ])
-    func `a request that is not clean gets one refusal, then the connection ends`(
+    func `an ambiguous or malformed request gets one refusal, then the connection ends`(
         request: String
     ) throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         let connection = try Connection(endpoint.address)
-        // What follows would be the smuggled one.
+        // The second request is the smuggled one.
         try connection.send(request + "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect((400...499).contains(try connection.response().status))
         #expect(connection.isClosed(withinMilliseconds: 60_000))
     }
 
-    @Test func `a library that is tried handles every request of the trial safely`() throws {
+    @Test func `the trial of the HTTP library finds that it handles every request safely`() throws {
         #expect(Habits.ofLibrary { _ in }.isSafe)
     }
 
-    @Test func `with a library of which nothing is known, a connection has one request`() throws {
+    @Test func `with a library of unknown habits, each connection serves one request`() throws {
         let lines = Guarded<[String]>([])
         let endpoint = try startEndpoint {
             $0.habits = .unknown
@@ -65,7 +65,7 @@ import Testing
     }
 
     @Test(arguments: [98, 99, 100, 255, 256, 400])
-    func `no number of headers hides one that is judged`(padding: Int) throws {
+    func `a dangerous header is found behind any number of others`(padding: Int) throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         let connection = try Connection(endpoint.address)
@@ -83,7 +83,7 @@ import Testing
         "GET /hell%6F HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET /hello HTTP/1.1\r\nHost: a\r\nX-A: caf\u{e9}\r\n\r\n",
     ])
-    func `a clean request is answered and its connection kept`(request: String) throws {
+    func `a valid request is answered and its connection kept`(request: String) throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         let connection = try Connection(endpoint.address)
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `a client that has said all it will is answered, then its connection ends`() throws {
+    @Test func `a client that half-closes is answered, then its connection ends`() throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         let connection = try Connection(endpoint.address)
@@ -103,7 +103,7 @@ import Testing
         #expect(connection.isClosed(withinMilliseconds: 60_000))
     }
 
-    @Test func `an HTTP/1.0 client is answered and its connection ended`() throws {
+    @Test func `an HTTP/1.0 client is answered, then its connection ends`() throws {
         let endpoint = try startEndpoint()
         defer { endpoint.stop() }
         let connection = try Connection(endpoint.address)

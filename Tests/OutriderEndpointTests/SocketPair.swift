@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connection without an endpoint, for tests of the connection table alone.
+// A connected socket pair, for tests of the connection table without an endpoint.
 
 import Glibc
 
-/// Two ends of a connection that no endpoint knows.
+/// Two ends of a connection that belongs to no endpoint.
 final class SocketPair {
     let near: Int32
     private let far: Int32
@@ -21,7 +21,7 @@ final class SocketPair {
         close(far)
     }
 
-    /// Whether the near end was told that nothing comes any more.
+    /// Whether the near end has been shut down.
     var isCut: Bool {
         var byte: UInt8 = 0
         return unsafe recv(near, &byte, 1, Int32(MSG_DONTWAIT)) == 0
@@ -33,7 +33,7 @@ final class SocketPair {
         guard unsafe write(far, &byte, 1) == 1 else { throw POSIXFailure(code: errno) }
     }
 
-    /// Puts this near end where the near end of another pair was; returns whether that worked.
+    /// Duplicates this near end onto the descriptor of another pair's; returns whether that worked.
     func replace(_ other: SocketPair) -> Bool { dup2(near, other.near) == other.near }
 
     struct POSIXFailure: Error { let code: Int32 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Unix socket is its user's own, replaces a dead one, and leaves everything else alone.
+// Tests of Unix sockets: private to the user, replacing a stale socket, and leaving other files
+// alone.
 
 import Glibc
 import OutriderEndpoint
@@ -12,7 +13,7 @@ import Testing
         return unsafe lstat(path, &status) == 0 ? status.st_mode : nil
     }
 
-    @Test func `it serves, is for its user only, and goes with the endpoint`() throws {
+    @Test func `a Unix socket serves, is private to its user, and is removed at the stop`() throws {
         let path = freshSocketPath()
         let endpoint = try startEndpoint(at: .unix(path: path))
         #expect(mode(of: path).map { $0 & 0o777 } == 0o600)
@@ -21,7 +22,7 @@ import Testing
         #expect(mode(of: path) == nil)
     }
 
-    @Test func `a socket that nobody listens on any more is replaced`() throws {
+    @Test func `a stale socket is replaced`() throws {
         let path = freshSocketPath()
         let first = try startEndpoint(at: .unix(path: path))
         let second = freshSocketPath()
@@ -33,7 +34,7 @@ import Testing
         #expect(try fetch("/hello", from: endpoint.address).status == 200)
     }
 
-    @Test func `a socket that somebody listens on is refused`() throws {
+    @Test func `a socket in use is refused`() throws {
         let path = freshSocketPath()
         let first = try startEndpoint(at: .unix(path: path))
         defer { first.stop() }
@@ -44,7 +45,7 @@ import Testing
         #expect(try fetch("/hello", from: first.address).status == 200)
     }
 
-    @Test func `a file that is no socket is left alone`() throws {
+    @Test func `a file that is not a socket is left alone`() throws {
         let path = freshSocketPath()
         let file = unsafe open(path, O_CREAT | O_WRONLY, 0o644)
         close(file)
@@ -57,7 +58,7 @@ import Testing
     }
 
     @Test(arguments: ["", "relative", "/a\0b", "/tmp/" + String(repeating: "x", count: 150)])
-    func `a path that no socket can have is refused`(path: String) {
+    func `an invalid socket path is refused`(path: String) {
         let error = #expect(throws: EndpointError.self) {
             try startEndpoint(at: .unix(path: path))
         }
@@ -71,7 +72,7 @@ import Testing
         #expect(error?.code == .unusablePath)
     }
 
-    @Test func `another process' socket at the same path is not removed at the stop`() throws {
+    @Test func `another process's socket at the same path is not removed at the stop`() throws {
         let path = freshSocketPath()
         let first = try startEndpoint(at: .unix(path: path))
         unsafe unlink(path)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Types of errors as label values: readable, and not without end.
+// Tests of error types as label values: readable and bounded.
 
 import OutriderHTTP
 import OutriderMetrics
 import OutriderTesting
 import Testing
 
-/// A type of error for each pair of types.
+/// An error type for each pair of types.
 private struct Failure<First, Second>: Error {}
 
-/// Two types of one name.
+/// Two types with the same name.
 private enum One {
     struct Refused: Error {}
 }
@@ -35,7 +35,7 @@ private enum Choice: Error, CustomStringConvertible {
         UInt16.self, UInt32.self, UInt64.self,
     ]
 
-    /// A hundred errors of as many types.
+    /// A hundred errors, each of a different type.
     private static var many: [any Error] {
         func failure<First, Second>(_: First.Type, _: Second.Type) -> any Error {
             Failure<First, Second>()
@@ -47,31 +47,31 @@ private enum Choice: Error, CustomStringConvertible {
         try recording.registry.values(of: "error_type", on: "\(Recording.durations)_count")
     }
 
-    @Test func `a type stands without its module and what it is nested in`() throws {
+    @Test func `an error type is named without its module and enclosing types`() throws {
         recording.begin().finish(.failed(One.Refused()))
         #expect(try errorTypes() == ["Refused"])
     }
 
-    @Test func `a local type stands by its name alone`() throws {
+    @Test func `a local type is named without its function`() throws {
         struct Local: Error {}
         recording.begin().finish(.failed(Local()))
         #expect(try errorTypes() == ["Local"])
     }
 
-    @Test func `what an error carries or says of itself is no part of its type`() throws {
+    @Test func `an error's payload and description are not part of its type`() throws {
         for number in 0..<100 { recording.begin().finish(.failed(Choice.one("\(number)"))) }
         #expect(try errorTypes() == ["Choice"])
         #expect(try recording.counted() == 100)
     }
 
-    @Test func `two types of one name share a series`() throws {
+    @Test func `two types with the same name share a series`() throws {
         recording.begin().finish(.failed(One.Refused()))
         recording.begin().finish(.failed(Other.Refused()))
         let labels = Recording.labels("500", error: "Refused")
         try recording.registry.expect("\(Recording.durations)_count", labels, 2)
     }
 
-    @Test func `beyond 64 types all others are one, and every request counts`() throws {
+    @Test func `types beyond the first 64 share one series, and every request is counted`() throws {
         let many = Self.many
         for _ in 0..<2 {
             for error in many { recording.begin().finish(.failed(error)) }
@@ -85,7 +85,7 @@ private enum Choice: Error, CustomStringConvertible {
         #expect(try recording.inFlight() == 0)
     }
 
-    @Test func `errors that are nobody's fault take no place among the 64`() throws {
+    @Test func `errors that are not recorded use none of the 64 slots`() throws {
         for error in Self.many {
             let token = recording.begin()
             token.setStatus(404)
@@ -95,7 +95,7 @@ private enum Choice: Error, CustomStringConvertible {
         #expect(try errorTypes() == ["", "OutOfStock"])
     }
 
-    @Test func `a name that is too long is cut`() throws {
+    @Test func `a long type name is truncated`() throws {
         typealias Long =
             AnErrorWhoseNameIsLongerThanAnybodyWouldEverWantToReadOnADashboardOrInAnAlertThatWakesThemUp
         recording.begin().finish(.failed(Failure<Long, Long>()))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Methods: a known few, whatever clients send.
+// Tests of the method label: a fixed set of values, whatever clients send.
 
 import OutriderHTTP
 import OutriderTesting
@@ -16,13 +16,13 @@ import Testing
     @Test(arguments: [
         "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE",
     ])
-    func `a known method stands as it is`(method: String) throws {
+    func `a known method is recorded as it is`(method: String) throws {
         let recording = Recording()
         recording.begin(method: method).finish()
         try recording.expectOne("200", method: method)
     }
 
-    @Test func `a thousand methods that nobody knows make one series`() throws {
+    @Test func `a thousand unknown methods share one series`() throws {
         let recording = Recording()
         for number in 0..<1_000 {
             recording.begin(method: "X\(number &* 0x9E37_79B9)").finish()
@@ -35,17 +35,17 @@ import Testing
     }
 
     @Test(arguments: ["get", "Get", " GET", "GET ", "GET\0", "", "_OTHER", "QUERY", "ＧＥＴ"])
-    func `a method that is not exactly a known one is another`(method: String) throws {
+    func `a method that does not match a known one exactly is _OTHER`(method: String) throws {
         #expect(try methods(Recording(), [method]) == ["_OTHER"])
     }
 
-    @Test func `a method may be added`() throws {
+    @Test func `an additional method is recorded as it is`() throws {
         let recording = Recording { $0.additionalMethods = ["QUERY"] }
         #expect(try methods(recording, ["QUERY", "GET", "PURGE"]) == ["GET", "QUERY", "_OTHER"])
         #expect(try recording.inFlight() == 0)
     }
 
-    @Test func `the first six methods that are added count`() throws {
+    @Test func `only the first six additional methods are recorded as they are`() throws {
         let names = (1...8).map { "M\($0)" }
         let recording = Recording { $0.additionalMethods = names }
         #expect(try methods(recording, names) == names.prefix(6) + ["_OTHER"])
@@ -53,14 +53,15 @@ import Testing
         #expect(try recording.inFlight() == 0)
     }
 
-    @Test func `an added method that is known, empty or there twice takes no place`() throws {
+    @Test func `an additional method that is known, empty or repeated does not use a slot`() throws
+    {
         let names = ["GET", "", "_OTHER", "M1", "M1", "M2", "M3", "M4", "M5", "M6"]
         let recording = Recording { $0.additionalMethods = names }
         let sent = (1...6).map { "M\($0)" }
         #expect(try methods(recording, sent) == sent)
     }
 
-    @Test func `each method and scheme has a gauge of its own`() throws {
+    @Test func `each method and scheme has its own gauge`() throws {
         let recording = Recording { $0.additionalMethods = (1...6).map { "M\($0)" } }
         let names = ["GET", "POST", "M1", "M6", "nonsense"]
         let tokens = names.flatMap { name in
@@ -78,6 +79,6 @@ import Testing
 }
 
 extension [String: String] {
-    /// Without labels that are empty, which no exposition shows.
+    /// Without empty labels, which an exposition omits.
     var printed: [String: String] { filter { !$0.value.isEmpty } }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is recorded only if it is asked for, and with which buckets.
+// Tests of the families that are recorded only on request, and of their buckets.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -11,7 +11,7 @@ import Testing
     private static let written = "http_server_response_body_size_bytes"
     private static let firstByte = "http_server_time_to_first_byte_seconds"
 
-    /// The upper bounds of a metric's buckets, as they stand.
+    /// The finite upper bounds of a metric's buckets, in order.
     private static func bounds(_ recording: Recording, _ name: String) throws -> [Double] {
         try recording.registry.samples("\(name)_bucket").compactMap { $0.labels["le"] }
             .filter { $0 != "+Inf" }.compactMap(Double.init).sorted()
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test func `the bytes of bodies add up`() throws {
+    @Test func `body sizes add up all bytes of a body`() throws {
         let recording = Recording { $0.recordsBodySizes = true }
         #expect(recording.recorder.recordsBodySizes)
         let token = recording.begin()
@@ -46,7 +46,7 @@ import Testing
         try recording.registry.expect("\(Self.written)_sum", labels, 70_000)
     }
 
-    @Test func `a request without a body counts as one of no bytes`() throws {
+    @Test func `a request without a body counts as zero bytes`() throws {
         let recording = Recording { $0.recordsBodySizes = true }
         recording.begin().finish()
         for name in [Self.read, Self.written] {
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    @Test func `a number of bytes that makes no sense spoils no sum`() throws {
+    @Test func `an invalid number of bytes does not corrupt the sum`() throws {
         let recording = Recording { $0.recordsBodySizes = true }
         let token = recording.begin()
         for count in [-5, Int.min, Int.max, 10] {
@@ -68,7 +68,7 @@ import Testing
         #expect(try recording.counted() == 1)
     }
 
-    @Test func `sizes have exponential buckets, each four times the one before`() throws {
+    @Test func `size buckets grow by a factor of four`() throws {
         let recording = Recording { $0.recordsBodySizes = true }
         recording.begin().finish()
         let wanted: [Double] = [
@@ -79,7 +79,7 @@ import Testing
         #expect(try Self.bounds(recording, Self.written) == wanted)
     }
 
-    @Test func `the time to the first byte ends with the first head`() throws {
+    @Test func `the time to the first byte ends at the first response head`() throws {
         let recording = Recording { $0.recordsTimeToFirstByte = true }
         #expect(recording.recorder.recordsTimeToFirstByte)
         let token = recording.begin()
@@ -92,13 +92,13 @@ import Testing
         try recording.registry.expect("\(Recording.durations)_sum", Recording.labels("200"), 1.125)
     }
 
-    @Test func `a request without a head has no time to its first byte`() throws {
+    @Test func `a request without a response head has no time to first byte`() throws {
         let recording = Recording { $0.recordsTimeToFirstByte = true }
         recording.begin().finish(.clientDisconnected)
         #expect(try recording.total("\(Self.firstByte)_count") == 0)
     }
 
-    @Test func `durations have the buckets that OpenTelemetry advises`() throws {
+    @Test func `durations have the buckets that OpenTelemetry recommends`() throws {
         let recording = Recording { $0.recordsTimeToFirstByte = true }
         let token = recording.begin()
         token.noteHead(status: 200)
@@ -110,7 +110,7 @@ import Testing
         #expect(try Self.bounds(recording, Self.firstByte) == wanted)
     }
 
-    @Test func `low latency adds three buckets below`() throws {
+    @Test func `lowLatency adds three lower buckets`() throws {
         let recording = Recording {
             $0.buckets = .lowLatency
             $0.naming = .both
@@ -125,7 +125,7 @@ import Testing
     }
 
     @Test(arguments: [Buckets([]), Buckets([2, 1]), Buckets([.nan])])
-    func `buckets that make no sense stop nothing`(buckets: Buckets) throws {
+    func `invalid buckets do not stop recording`(buckets: Buckets) throws {
         let recording = Recording { $0.buckets = buckets }
         recording.begin().finish()
         #expect(try recording.inFlight() == 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a request ended: its status, why it failed, and whether its answer was cut off.
+// Tests of how a request ends: its status, its error type, and whether its response was aborted.
 
 import Glibc
 import OutriderHTTP
@@ -9,7 +9,7 @@ import Testing
 @Suite struct OutcomeTests {
     private let recording = Recording()
 
-    @Test func `an answer counts under its method, scheme, route and status`() throws {
+    @Test func `a response is counted under its method, scheme, route and status`() throws {
         let token = recording.recorder.begin(method: "PUT", scheme: .https)
         token.setRoute(template: "/orders/{id}")
         token.setStatus(204)
@@ -17,13 +17,13 @@ import Testing
         try recording.expectOne("204", method: "PUT", scheme: "https")
     }
 
-    @Test func `an answer without a status is 200`() throws {
+    @Test func `a response without a status is counted as 200`() throws {
         recording.begin().finish()
         try recording.expectOne("200")
     }
 
     @Test(arguments: [400, 404, 429, 499])
-    func `a status below 500 is no error of the server's`(status: Int) throws {
+    func `a status below 500 is not an error`(status: Int) throws {
         let token = recording.begin()
         token.setStatus(status)
         token.finish()
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test(arguments: [Int.min, -1, 0, 99, 1_000, 65_736, Int.max])
-    func `a status out of range is 500`(status: Int) throws {
+    func `a status out of range is counted as 500`(status: Int) throws {
         let token = recording.begin()
         token.setStatus(status)
         token.finish()
@@ -56,20 +56,19 @@ import Testing
 
     // MARK: - Errors
 
-    @Test func `a thrown error without a status is 500 with the type of the error`() throws {
+    @Test func `a thrown error without a status is counted as 500 with the error's type`() throws {
         recording.begin().finish(.failed(OutOfStock()))
         try recording.expectOne("500", error: "OutOfStock")
     }
 
-    @Test func `a thrown error keeps the status that it stands for`() throws {
+    @Test func `a thrown error keeps the status set before it`() throws {
         let token = recording.begin()
         token.setStatus(502)
         token.finish(.failed(OutOfStock()))
         try recording.expectOne("502", error: "OutOfStock")
     }
 
-    @Test func `a thrown error that stands for a status below 500 is none of the server's`() throws
-    {
+    @Test func `a thrown error with a status below 500 is not an error`() throws {
         let token = recording.begin()
         token.setStatus(404)
         token.finish(.failed(OutOfStock()))
@@ -77,7 +76,7 @@ import Testing
         #expect(try recording.total(Recording.aborted) == 0)
     }
 
-    @Test func `an error after the head keeps the status, tells the type and counts as aborted`()
+    @Test func `an error after the head keeps the status, has its type, and counts as aborted`()
         throws
     {
         let token = recording.begin()
@@ -88,7 +87,7 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `an answer that could not be sent has no status and is not aborted`(
+    func `a response that could not be sent has no status and is not aborted`(
         isNoted: Bool
     ) throws {
         let token = recording.begin()
@@ -99,7 +98,7 @@ import Testing
         #expect(try recording.total(Recording.aborted) == 0)
     }
 
-    @Test func `a connection has ended by the errors of the other end's leaving, and no others`() {
+    @Test func `only the errors of a lost connection count as a disconnection`() {
         let ends = [ECONNRESET, EPIPE, ECONNABORTED, ENOTCONN, ETIMEDOUT]
         #expect(ends.allSatisfy { Disconnection.isMeant(byErrno: $0) })
         let others = [ECONNREFUSED, EMFILE, ENOSPC, EIO, EINVAL, 0]
@@ -107,9 +106,9 @@ import Testing
         #expect(!Disconnection.isMeant(byNameOf: OutOfStock()))
     }
 
-    // MARK: - Clients that go away
+    // MARK: - Clients that disconnect
 
-    @Test func `a client that goes before the head makes 499`() throws {
+    @Test func `a client that disconnects before the response head is counted as 499`() throws {
         let token = recording.begin()
         token.setStatus(200)
         token.finish(.clientDisconnected)
@@ -117,7 +116,7 @@ import Testing
         #expect(try recording.total(Recording.aborted) == 0)
     }
 
-    @Test func `a client that goes after the head leaves the status, and the answer is aborted`()
+    @Test func `a client that disconnects after the head keeps the status and counts as aborted`()
         throws
     {
         let token = recording.begin()
@@ -127,7 +126,7 @@ import Testing
         try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
     }
 
-    @Test func `after the head the status stays what was sent`() throws {
+    @Test func `after the head, the recorded status is the one that was sent`() throws {
         let token = recording.begin()
         token.noteHead(status: 200)
         token.setStatus(500)
@@ -136,7 +135,7 @@ import Testing
     }
 
     @Test(arguments: [100, 102, 103, 199])
-    func `what comes before the head is no head`(status: Int) throws {
+    func `an interim response is not the head`(status: Int) throws {
         let token = recording.begin()
         token.noteHead(status: status)
         token.noteHead(status: 204)
@@ -144,14 +143,14 @@ import Testing
         try recording.expectOne("204")
     }
 
-    @Test func `an interim answer to a client that goes is no head`() throws {
+    @Test func `a client that disconnects after an interim response is counted as 499`() throws {
         let token = recording.begin()
         token.noteHead(status: 103)
         token.finish(.clientDisconnected)
         try recording.expectOne("499", error: "client_disconnect")
     }
 
-    @Test func `a second head changes nothing`() throws {
+    @Test func `a second head has no effect`() throws {
         let token = recording.begin()
         token.noteHead(status: 200)
         token.noteHead(status: 503)
@@ -161,8 +160,7 @@ import Testing
 
     // MARK: - Tokens that are dropped
 
-    @Test func `a token that is dropped before the head counts once, as 499 and abandoned`() throws
-    {
+    @Test func `a token dropped before the head is counted once, as 499 and abandoned`() throws {
         do {
             let token = recording.begin()
             token.setStatus(200)
@@ -172,15 +170,13 @@ import Testing
         #expect(try recording.total(Recording.aborted) == 0)
     }
 
-    @Test func `a token that is dropped after the head keeps its status and counts as aborted`()
-        throws
-    {
+    @Test func `a token dropped after the head keeps its status and counts as aborted`() throws {
         recording.begin().noteHead(status: 200)
         try recording.expectOne("200", error: "abandoned")
         try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
     }
 
-    @Test func `a token may outlive everybody else who knows its recorder`() throws {
+    @Test func `a token may outlive its recorder`() throws {
         let registry = recording.registry
         func begun() -> RequestToken {
             HTTPRequestRecorder(registry: registry).begin(method: "GET")
@@ -194,7 +190,7 @@ import Testing
 
     // MARK: - Exactly once
 
-    @Test func `a request that ends twice counts as it ended first`() throws {
+    @Test func `only the first end of a request counts`() throws {
         let token = recording.begin()
         token.setStatus(201)
         token.finish()
@@ -205,7 +201,7 @@ import Testing
         #expect(try recording.total(Recording.aborted) == 0)
     }
 
-    @Test func `what is told after the end changes nothing`() throws {
+    @Test func `calls after the end have no effect`() throws {
         let token = recording.begin()
         token.finish()
         token.setRoute(template: "/late")
@@ -216,7 +212,7 @@ import Testing
         try recording.expectOne("200")
     }
 
-    @Test func `a request that is in flight stands in the gauge until it ends`() throws {
+    @Test func `a request is in the active gauge until it ends`() throws {
         let labels = ["http_request_method": "GET", "url_scheme": "http"]
         let one = recording.begin()
         let other = recording.begin()
@@ -230,7 +226,7 @@ import Testing
 
     // MARK: - Time
 
-    @Test func `a stream is timed to its last byte`() throws {
+    @Test func `a streamed response is timed to its last byte`() throws {
         let token = recording.begin()
         recording.clock.advance(by: .milliseconds(250))
         token.noteHead(status: 200)
@@ -240,14 +236,14 @@ import Testing
         try recording.registry.expect("\(Recording.durations)_sum", labels, 2)
     }
 
-    @Test func `an answer that takes no time at all counts as zero seconds`() throws {
+    @Test func `a response that takes no time counts as zero seconds`() throws {
         recording.begin().finish()
         try recording.registry.expect("\(Recording.durations)_sum", Recording.labels("200"), 0)
     }
 
     // MARK: - Protocol errors
 
-    @Test func `what was no request counts under its reason`() throws {
+    @Test func `a protocol error is counted under its reason`() throws {
         for reason in HTTPRequestRecorder.ProtocolError.allCases {
             recording.recorder.noteProtocolError(reason)
             recording.recorder.noteProtocolError(reason)

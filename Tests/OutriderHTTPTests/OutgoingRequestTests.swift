@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Outgoing requests: the same promises, by server instead of by route.
+// Tests of outgoing requests, which are recorded by server instead of by route.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -42,7 +42,7 @@ import Testing
         try registry.samples("\(Self.durations)_count").reduce(0) { $0 + $1.value }
     }
 
-    @Test func `an answer counts under its method, server, port and status`() throws {
+    @Test func `a response is counted under its method, server, port and status`() throws {
         let token = recorder.begin(method: "POST", to: stock)
         token.setStatus(201)
         clock.advance(by: .milliseconds(125))
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test(arguments: [400, 404, 500, 999])
-    func `a status from 400 on is an error for who asked`(status: Int) throws {
+    func `a status from 400 on is an error for the client`(status: Int) throws {
         let token = recorder.begin(method: "GET", to: stock)
         token.setStatus(status)
         token.finish()
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test(arguments: [100, 204, 302, 399])
-    func `a status below 400 is none`(status: Int) throws {
+    func `a status below 400 is not an error`(status: Int) throws {
         let token = recorder.begin(method: "GET", to: stock)
         token.setStatus(status)
         token.finish()
@@ -68,41 +68,41 @@ import Testing
     }
 
     @Test(arguments: [Int.min, -1, 0, 99, 1_000, Int.max])
-    func `a status out of range is none`(status: Int) throws {
+    func `a status out of range is omitted`(status: Int) throws {
         let token = recorder.begin(method: "GET", to: stock)
         token.setStatus(status)
         token.finish()
         try expectOne("")
     }
 
-    @Test func `a request that failed has the type of its error and no status`() throws {
+    @Test func `a failed request has its error's type and no status`() throws {
         recorder.begin(method: "GET", to: stock).finish(.failed(OutOfStock()))
         try expectOne("", error: "OutOfStock")
     }
 
-    @Test func `an answer that broke off has its status and the type of the error`() throws {
+    @Test func `an interrupted response has its status and the error's type`() throws {
         let token = recorder.begin(method: "GET", to: stock)
         token.setStatus(200)
         token.finish(.failed(OutOfStock()))
         try expectOne("200", error: "OutOfStock")
     }
 
-    @Test func `a request that was given up is cancelled`() throws {
+    @Test func `a cancelled request is counted as cancelled`() throws {
         recorder.begin(method: "GET", to: stock).finish(.cancelled)
         try expectOne("", error: "cancelled")
     }
 
-    @Test func `a request that failed by cancellation is cancelled`() throws {
+    @Test func `a request that fails with CancellationError is counted as cancelled`() throws {
         recorder.begin(method: "GET", to: stock).finish(.failed(CancellationError()))
         try expectOne("", error: "cancelled")
     }
 
-    @Test func `a token that is dropped counts once, as abandoned`() throws {
+    @Test func `a dropped token is counted once, as abandoned`() throws {
         _ = recorder.begin(method: "GET", to: stock)
         try expectOne("", error: "abandoned")
     }
 
-    @Test func `a request that ends twice counts as it ended first`() throws {
+    @Test func `only the first end of a request counts`() throws {
         do {
             let token = recorder.begin(method: "GET", to: stock)
             token.setStatus(200)
@@ -116,7 +116,7 @@ import Testing
 
     // MARK: - record
 
-    @Test func `record returns what its body returns, and counts the status`() async throws {
+    @Test func `record returns the value of its body and counts the status`() async throws {
         let clock = clock
         let answer = await recorder.record(method: "GET", to: stock) { token in
             clock.advance(by: .milliseconds(500))
@@ -128,14 +128,14 @@ import Testing
         try registry.expect("\(Self.durations)_sum", Self.labels("200"), 0.5)
     }
 
-    @Test func `record throws what its body throws, and counts its type`() async throws {
+    @Test func `record rethrows the error of its body and counts its type`() async throws {
         await #expect(throws: OutOfStock.self) {
             try await recorder.record(method: "GET", to: stock) { _ in throw OutOfStock() }
         }
         try expectOne("", error: "OutOfStock")
     }
 
-    @Test func `record keeps the type of what it throws`() async {
+    @Test func `record preserves the type of the thrown error`() async {
         do throws(OutOfStock) {
             try await recorder.record(method: "GET", to: stock) {
                 _ throws(OutOfStock) in throw OutOfStock()
@@ -146,14 +146,14 @@ import Testing
         }
     }
 
-    @Test func `a body that throws for cancellation counts as cancelled`() async throws {
+    @Test func `a body that throws CancellationError is counted as cancelled`() async throws {
         await #expect(throws: CancellationError.self) {
             try await recorder.record(method: "GET", to: stock) { _ in throw CancellationError() }
         }
         try expectOne("", error: "cancelled")
     }
 
-    @Test func `whatever a body throws in a cancelled task counts as cancelled`() async throws {
+    @Test func `any error in a cancelled task is counted as cancelled`() async throws {
         let (recorder, stock) = (recorder, stock)
         let request = Task {
             try await recorder.record(method: "GET", to: stock) { _ in
@@ -166,7 +166,7 @@ import Testing
         try expectOne("", error: "cancelled")
     }
 
-    @Test func `a body that ended its token has decided`() async throws {
+    @Test func `a token that the body has finished keeps that outcome`() async throws {
         await recorder.record(method: "GET", to: stock) { token in
             token.setStatus(204)
             token.finish(.cancelled)
@@ -176,15 +176,14 @@ import Testing
 
     // MARK: - Bounds
 
-    @Test func `methods that nobody knows are one`() throws {
+    @Test func `unknown methods share one series`() throws {
         for number in 0..<1_000 { recorder.begin(method: "X\(number)", to: stock).finish() }
         let samples = try registry.samples("\(Self.durations)_count")
         #expect(samples.map(\.labels) == [Self.labels("", method: "_OTHER").printed])
         #expect(samples.map(\.value) == [1_000])
     }
 
-    @Test func `a server's name of more than 1,024 bytes is none, and every request counts`() throws
-    {
+    @Test func `an overlong server name is an overflow, and every request is counted`() throws {
         let registry = Registry(log: .silent)
         let recorder = HTTPClientRecorder(registry: registry)
         for number in 0..<20 {
@@ -196,7 +195,7 @@ import Testing
         #expect(lines.allSatisfy { !$0.contains("xxxx") })
     }
 
-    @Test func `beyond the limit all other servers are one, and every request counts`() throws {
+    @Test func `servers beyond the limit share one series, and every request is counted`() throws {
         var configuration = HTTPClientRecorder.Configuration()
         configuration.limit = SeriesLimit(count: 10)
         let recorder = HTTPClientRecorder(registry: registry, configuration: configuration)
@@ -211,7 +210,7 @@ import Testing
         #expect(try counted() == 60)
     }
 
-    @Test func `one server at two ports is two`() throws {
+    @Test func `one server on two ports is counted as two`() throws {
         recorder.begin(method: "GET", to: recorder.peer("a", port: 1)).finish()
         recorder.begin(method: "GET", to: recorder.peer("a", port: 2)).finish()
         recorder.begin(method: "GET", to: recorder.peer("a", port: 2)).finish()
@@ -220,7 +219,7 @@ import Testing
     }
 
     @Test(arguments: ["::1", "[::1]", "[0:0:0:0:0:0:0:1]", "0::0001", "[::1%lo]"])
-    func `one IPv6 address is one server, however it is written`(address: String) throws {
+    func `every spelling of an IPv6 address is the same server`(address: String) throws {
         recorder.begin(method: "GET", to: recorder.peer(address, port: 1)).finish()
         recorder.begin(method: "GET", to: recorder.peer("::1", port: 1)).finish()
         let labels = Self.labels("", address: "::1", port: "1")
@@ -233,7 +232,7 @@ import Testing
         ("[Stock]", "[stock]"), ("[", "["), ("a:b", "a:b"),
         ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
     ])
-    func `a name is in lower case, and the path of a socket as it is`(
+    func `a host name is lowercased, and a socket path is kept`(
         address: String, label: String
     ) throws {
         recorder.begin(method: "GET", to: recorder.peer(address, port: 1)).finish()
@@ -242,14 +241,14 @@ import Testing
     }
 
     @Test(arguments: ["", "a\"b\\c\nd", "\0", "h\u{1F600}", String(repeating: "x", count: 100_000)])
-    func `a hostile name of a server breaks nothing`(address: String) throws {
+    func `a hostile server name does not break the exposition`(address: String) throws {
         recorder.begin(method: "GET", to: recorder.peer(address, port: Int.min)).finish()
         recorder.begin(method: "GET", to: stock).finish()
         #expect(try counted() == 2)
         _ = try registry.openMetrics()
     }
 
-    @Test func `a server that another recorder gave counts in the one that is asked`() throws {
+    @Test func `a peer of another recorder is counted in the recorder that is used`() throws {
         let other = Registry(reportsItself: false, log: .silent, clock: clock)
         let theirs = HTTPClientRecorder(registry: other)
         let foreign = theirs.peer("stock.internal", port: 8080)
@@ -260,7 +259,7 @@ import Testing
         try other.expect("\(Self.durations)_count", labels, 3)
     }
 
-    @Test func `more combinations than a server has slots for all count`() throws {
+    @Test func `label sets beyond a peer's slots are all counted`() throws {
         for status in 100..<160 {
             for method in ["GET", "POST"] {
                 for _ in 0..<2 {
@@ -277,7 +276,7 @@ import Testing
 
     // MARK: - Exemplars
 
-    @Test func `the trace that runs now is the exemplar`() throws {
+    @Test func `the current trace is the exemplar`() throws {
         var configuration = HTTPClientRecorder.Configuration()
         configuration.traceparent = { "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" }
         let recorder = HTTPClientRecorder(registry: registry, configuration: configuration)

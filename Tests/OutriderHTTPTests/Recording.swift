@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share: a recorder with a registry and a clock of its own, and its label sets.
+// Helpers of the HTTP tests: a recorder with its own registry and clock, its label sets, and
+// queries on a registry.
 
 import OutriderHTTP
 import OutriderMetrics
 import OutriderTesting
 import Synchronization
 
-/// A recorder with a registry and a clock of its own.
+/// A recorder with its own registry and clock.
 struct Recording {
     static let durations = "http_server_request_duration_seconds"
     static let aborted = "http_server_aborted_requests_total"
@@ -30,7 +31,7 @@ struct Recording {
         return token
     }
 
-    /// What stands on a series of durations; `error` is left out if there is none.
+    /// The labels of a duration series, with `error` empty if there is none.
     static func labels(
         _ status: String, error: String = "", route: String = "/orders/{id}",
         method: String = "GET", scheme: String = "http"
@@ -61,12 +62,12 @@ struct Recording {
         }.reduce(0) { $0 + $1.value }
     }
 
-    /// Requests that were counted, under whatever labels.
+    /// The number of counted requests that match the labels.
     func counted(where labels: [String: String] = [:]) throws -> Double {
         try total("\(Self.durations)_count", where: labels)
     }
 
-    /// Requests in flight, under whatever labels.
+    /// The number of requests in flight, over all labels.
     func inFlight() throws -> Double { try total(Self.active) }
 
     private static func expect(_ found: Double, _ wanted: Double, _ what: String) throws {
@@ -74,12 +75,12 @@ struct Recording {
     }
 }
 
-/// What a test found that is not as it should be.
+/// A difference between an expected and an actual value.
 struct Deviation: Error, CustomStringConvertible {
     let description: String
 }
 
-/// What a handler throws.
+/// The error that handlers throw.
 struct OutOfStock: Error {}
 
 extension Registry {
@@ -88,12 +89,12 @@ extension Registry {
         try exposition(names: [name]).families.flatMap(\.samples).filter { $0.name == name }
     }
 
-    /// A label's values on a metric, each once, in order.
+    /// The distinct values of a label on a metric, sorted.
     func values(of label: String, on name: String) throws -> [String] {
         Set(try samples(name).map { $0.labels[label] ?? "" }).sorted()
     }
 
-    /// The whole of it as OpenMetrics, which has the exemplars.
+    /// The whole registry as OpenMetrics, which includes exemplars.
     func openMetrics() throws -> Exposition {
         let response = respond(accept: "application/openmetrics-text;version=1.0.0")
         let type = response.headers.first { $0.name.lowercased() == "content-type" }?.value
@@ -108,11 +109,11 @@ extension Registry {
 }
 
 extension DiagnosticLog {
-    /// A log that nobody hears.
+    /// A log that discards its messages.
     static var silent: DiagnosticLog { DiagnosticLog { _, _ in } }
 }
 
-/// A number that several threads count up.
+/// A counter shared by threads.
 final class Tally: Sendable {
     private let value = Atomic<Int>(0)
 
@@ -123,7 +124,7 @@ final class Tally: Sendable {
     }
 }
 
-/// Runs `body` in four tasks at once, with their numbers.
+/// Runs `body` in four concurrent tasks, numbered from 0.
 func inFourTasks(_ body: @escaping @Sendable (_ number: Int) -> Void) async {
     await withTaskGroup { group in
         for number in 0..<4 { group.addTask { body(number) } }

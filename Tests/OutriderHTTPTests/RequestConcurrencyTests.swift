@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many threads, one token, one route or one recorder: every request counts, and counts once.
+// Tests of many threads on one token, route or recorder: every request is counted exactly once.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -9,7 +9,7 @@ import Testing
 @Suite struct RequestConcurrencyTests {
     private static let tokens = 2_000
 
-    @Test func `a token that four threads end counts once`() async throws {
+    @Test func `a token that four threads finish is counted once`() async throws {
         let recording = Recording()
         let tokens = (0..<Self.tokens).map { _ in recording.begin() }
         #expect(try recording.inFlight() == Double(Self.tokens))
@@ -28,7 +28,7 @@ import Testing
         #expect(try recording.total("http_server_upgraded_connections") == 0)
     }
 
-    @Test func `a token that is dropped by four threads counts once`() async throws {
+    @Test func `a token that four threads drop is counted once`() async throws {
         let recording = Recording()
         for _ in 0..<200 {
             let token = recording.begin()
@@ -41,8 +41,7 @@ import Testing
         #expect(try recording.inFlight() == 0)
     }
 
-    @Test func `a route that is excluded while the request ends leaves nobody in flight`()
-        async throws
+    @Test func `a route excluded while the request ends leaves no request in flight`() async throws
     {
         let recording = Recording { $0.excludedRoutes = ["/healthz"] }
         let excluded = recording.recorder.route("/healthz")
@@ -56,7 +55,7 @@ import Testing
         #expect(try recording.counted() <= Double(Self.tokens))
     }
 
-    @Test func `what a token is told by four threads is complete`() async throws {
+    @Test func `calls on one token from four threads are all recorded`() async throws {
         let recording = Recording {
             $0.recordsBodySizes = true
             $0.recordsTimeToFirstByte = true
@@ -80,7 +79,7 @@ import Testing
         #expect(try recording.total("http_server_time_to_first_byte_seconds_count") == 1)
     }
 
-    @Test func `a connection that four threads end has one life`() async throws {
+    @Test func `an upgraded connection that four threads end is counted once`() async throws {
         let recording = Recording()
         let connections = (0..<500).map { _ in recording.begin().upgrade(to: "websocket") }
         await inFourTasks { _ in for connection in connections { connection.end() } }
@@ -89,14 +88,13 @@ import Testing
             try recording.total("http_server_upgraded_connection_duration_seconds_count") == 500)
     }
 
-    @Test func `more label sets than a route has places for all count, from four threads`()
-        async throws
+    @Test func `label sets beyond a route's slots are all counted, from four threads`() async throws
     {
         let recording = Recording()
         let route = recording.recorder.route("/orders/{id}")
         await inFourTasks { number in
             for turn in 0..<3_000 {
-                // In another order for each task, so that they race for the places.
+                // In a different order in each task, so that they race for the slots.
                 let combination = turn * [1, 7, 11, 13][number] % 60
                 let token = recording.recorder.begin(
                     method: combination < 30 ? "GET" : "POST", route: route)
@@ -111,7 +109,7 @@ import Testing
         #expect(try recording.inFlight() == 0)
     }
 
-    @Test func `templates that four threads make are the same routes`() async throws {
+    @Test func `equal templates from four threads are the same routes`() async throws {
         let recording = Recording { $0.buckets = [1] }
         await inFourTasks { number in
             var text = ""
@@ -133,21 +131,21 @@ import Testing
         #expect(samples.allSatisfy { $0.value == 24 })
     }
 
-    @Test func `the limit of routes holds while four threads race for the last one`() async throws {
+    @Test func `the route limit holds while four threads race for the last one`() async throws {
         let recording = Recording { $0.limit = SeriesLimit(count: 50) }
         await inFourTasks { number in
             for turn in 0..<1_000 { recording.begin(route: "/\(number)/\(turn)").finish() }
         }
         let routes = try recording.registry.values(
             of: "http_route", on: "\(Recording.durations)_count")
-        // One less if who comes beyond the limit is counted before the last route's first request is: its
-        // series is then beyond the family's limit, which is 50 too.
+        // One less if a request beyond the limit is counted before the first request of the last
+        // route: the series of that route then exceeds the family's limit, which is 50 too.
         #expect((50...51).contains(routes.count))
         #expect(routes.contains("_OVERFLOW"))
         #expect(try recording.counted() == 4_000)
     }
 
-    @Test func `types of errors that four threads throw are bounded, and every request counts`()
+    @Test func `error types from four threads are bounded, and every request is counted`()
         async throws
     {
         let recording = Recording()
@@ -161,7 +159,7 @@ import Testing
         #expect(try recording.counted(where: ["error_type": "Deviation"]) == 2_000)
     }
 
-    @Test func `exemplars from four threads are whole, and no scrape is broken`() async throws {
+    @Test func `exemplars from four threads are complete, and no scrape fails`() async throws {
         let recording = Recording()
         let working = Tally()
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -186,7 +184,7 @@ import Testing
         #expect(!(try recording.registry.exemplars(on: Recording.durations)).isEmpty)
     }
 
-    @Test func `outgoing requests that four threads end count once`() async throws {
+    @Test func `outgoing requests that four threads finish are counted once`() async throws {
         let registry = Registry(reportsItself: false, log: .silent)
         let recorder = HTTPClientRecorder(registry: registry)
         let tokens = (0..<Self.tokens).map { number in

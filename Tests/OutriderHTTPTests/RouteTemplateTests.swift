@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Templates as texts: equal ones are one route wherever their bytes lie, different ones never are,
-// and no text breaks the exposition.
+// Tests of route templates as text: equal templates are one route wherever they are stored,
+// different ones never are, and no template breaks the exposition.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -16,13 +16,13 @@ import Testing
         $0.limit = SeriesLimit(count: 20_000)
     }
 
-    /// What was counted for each route.
+    /// The count for each route.
     private func counts() throws -> [String: Double] {
         let samples = try recording.registry.samples(Self.requests)
         return Dictionary(samples.map { ($0.labels["route"] ?? "", $0.value) }) { $0 + $1 }
     }
 
-    /// A text with storage of its own, made at each call.
+    /// A copy of a text with separate storage.
     private static func fresh(_ text: String) -> String {
         String(decoding: Array(text.utf8), as: UTF8.self)
     }
@@ -30,7 +30,7 @@ import Testing
     // MARK: - Identity
 
     @Test(arguments: ["/a", "/fifteen-bytes!", "/sixteen-bytes!!", "/api/v1/orders/{id}/lines"])
-    func `equal texts in different storage are one route`(template: String) throws {
+    func `equal templates in different storage are one route`(template: String) throws {
         recording.begin(route: template).finish()
         for _ in 0..<50 { recording.begin(route: Self.fresh(template)).finish() }
         var grown = ""
@@ -40,7 +40,7 @@ import Testing
         #expect(try counts() == [template: 53])
     }
 
-    @Test func `short texts are told apart`() throws {
+    @Test func `different short templates are different routes`() throws {
         let texts = (0..<2_000).map { "/\($0)" } + ["/", "//", "///", "/a", "/a\0", "/a\0\0", "/é"]
         for _ in 0..<3 {
             for text in texts { recording.begin(route: text).finish() }
@@ -48,8 +48,8 @@ import Testing
         #expect(try counts() == Dictionary(uniqueKeysWithValues: texts.map { ($0, 3) }))
     }
 
-    @Test func `a text that is freed leaves nothing to the next one in its place`() throws {
-        // Each is freed before the next is made, so that they share an address if they can.
+    @Test func `a template at a reused address is not mistaken for the freed one`() throws {
+        // Each is freed before the next is created, so that they may share an address.
         var wanted: [String: Double] = [:]
         for turn in 0..<3 {
             for number in 0..<5_000 {
@@ -61,7 +61,7 @@ import Testing
         #expect(try counts() == wanted)
     }
 
-    @Test func `a text that is changed in place is another route`() throws {
+    @Test func `a template that is modified in place is another route`() throws {
         var text = ""
         text.reserveCapacity(10_000)
         text.append("/a-template-on-the-heap/")
@@ -80,7 +80,7 @@ import Testing
         #expect(try recording.total(Self.requests) == 2_000)
     }
 
-    @Test func `a text of the same length written over in place is another route`() throws {
+    @Test func `a template overwritten in place with the same length is another route`() throws {
         var text = "/a-template-on-the-heap/0000"
         for number in 1_000..<3_000 {
             text.removeLast(4)
@@ -92,7 +92,7 @@ import Testing
         #expect(found.values.allSatisfy { $0 == 1 })
     }
 
-    @Test func `parts of a larger text are routes of their own`() throws {
+    @Test func `substrings of a larger text are separate routes`() throws {
         let path = "/one/of-the-first-parts/two/of-the-first-parts/three"
         let parts = path.split(separator: "/").map(String.init)
         for _ in 0..<2 {
@@ -127,7 +127,7 @@ import Testing
         String(repeating: "x", count: 100_000), String(repeating: "\"\n", count: 50_000),
     ]
 
-    @Test func `no template breaks the exposition, and each stands as it is`() throws {
+    @Test func `no template breaks the exposition, and each is kept as it is`() throws {
         let recording = Recording {
             $0.naming = .both
             $0.buckets = [1]
@@ -146,7 +146,8 @@ import Testing
         }
     }
 
-    /// Those that need not be cut, without the one that Prometheus cannot read.
+    /// The ones short enough not to be truncated, without the one with NUL, which Prometheus cannot
+    /// read.
     private static var shortOnes: Set<String> {
         Set(hostile.filter { $0.utf8.count < 200 && !$0.utf8.contains(0) })
     }
@@ -165,7 +166,9 @@ import Testing
             try recording.total("http_server_upgraded_connection_duration_seconds_count") == count)
     }
 
-    @Test func `an empty template is the root, since an empty label is none`() throws {
+    @Test func `an empty template is recorded as the root, since an empty label is no label`()
+        throws
+    {
         let recording = Recording()
         recording.begin(route: "").finish()
         try recording.expectOne("200", route: "/")

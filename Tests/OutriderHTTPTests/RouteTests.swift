@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Routes: templates, one constant for what matched none, exclusions, streams, and a bound.
+// Tests of routes: templates, unmatched requests, exclusions, streams, and the limit.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -7,7 +7,7 @@ import OutriderTesting
 import Testing
 
 @Suite struct RouteTests {
-    @Test func `what no route matched has one constant, whatever its path`() throws {
+    @Test func `unmatched requests share one constant, whatever their path`() throws {
         let recording = Recording()
         recording.recorder.begin(method: "GET").finish()
         recording.begin(route: nil).finish()
@@ -17,7 +17,7 @@ import Testing
         #expect(try recording.counted() == 3)
     }
 
-    @Test func `the route that was set last counts`() throws {
+    @Test func `the route set last is recorded`() throws {
         let recording = Recording()
         let token = recording.begin(route: "/")
         token.setRoute(template: nil)
@@ -26,7 +26,7 @@ import Testing
         try recording.expectOne("200")
     }
 
-    @Test func `a route that was looked up is the same as its template`() throws {
+    @Test func `a route handle is the same as its template`() throws {
         let recording = Recording()
         let route = recording.recorder.route("/orders/{id}")
         #expect(route.template == "/orders/{id}")
@@ -38,8 +38,7 @@ import Testing
         try recording.registry.expect("\(Recording.durations)_count", Recording.labels("200"), 3)
     }
 
-    @Test func `a route of another recorder counts in the one that the request belongs to`() throws
-    {
+    @Test func `a route of another recorder is counted in the recorder of the request`() throws {
         let (one, other) = (Recording(), Recording { $0.excludedRoutes = ["/healthz"] })
         let foreign = one.recorder.route("/orders/{id}")
         other.recorder.begin(method: "GET", route: foreign).finish()
@@ -54,7 +53,7 @@ import Testing
         #expect(try other.counted() == 3)
     }
 
-    @Test func `a route may outlive the recorder that gave it`() throws {
+    @Test func `a route may outlive its recorder`() throws {
         let recording = Recording()
         let foreign = HTTPRequestRecorder(registry: Registry(log: .silent)).route("/orders/{id}")
         recording.recorder.begin(method: "GET", route: foreign).finish()
@@ -63,7 +62,7 @@ import Testing
 
     // MARK: - Exclusion
 
-    @Test func `nothing is recorded of an excluded route`() throws {
+    @Test func `an excluded route is not recorded`() throws {
         let recording = Recording {
             $0.excludedRoutes = ["/healthz"]
             $0.naming = .both
@@ -80,14 +79,12 @@ import Testing
         }
         _ = recording.recorder.begin(method: "GET", route: route)
         let samples = try recording.registry.exposition().families.flatMap(\.samples)
-        // A gauge without labels is there from the start.
+        // A gauge without labels exists from the start.
         #expect(samples.map(\.name) == ["http_requests_in_flight"])
         #expect(samples.map(\.value) == [0])
     }
 
-    @Test func `a request leaves those in flight as soon as its route is known to be excluded`()
-        throws
-    {
+    @Test func `a request is no longer in flight once its route is known to be excluded`() throws {
         let recording = Recording { $0.excludedRoutes = ["/healthz"] }
         let token = recording.recorder.begin(method: "GET")
         #expect(try recording.inFlight() == 1)
@@ -99,7 +96,7 @@ import Testing
         #expect(try recording.counted() == 0)
     }
 
-    @Test func `an excluded route stays excluded past the limit of routes`() throws {
+    @Test func `an excluded route stays excluded beyond the route limit`() throws {
         let recording = Recording {
             $0.excludedRoutes = ["/healthz", "/readyz"]
             $0.limit = SeriesLimit(count: 2)
@@ -113,7 +110,7 @@ import Testing
 
     // MARK: - Streams
 
-    @Test func `a streaming route is timed to the head`() throws {
+    @Test func `a streaming route is timed to the response head`() throws {
         let recording = Recording { $0.streamingRoutes = ["/events"] }
         let token = recording.begin(route: "/events")
         recording.clock.advance(by: .milliseconds(250))
@@ -126,7 +123,7 @@ import Testing
         try recording.expectOne("200", route: "/events")
     }
 
-    @Test func `who leaves a stream early is no error`() throws {
+    @Test func `a client that leaves a stream early is not an error`() throws {
         let recording = Recording { $0.streamingRoutes = ["/events"] }
         for outcome in [RequestToken.Outcome.completed, .clientDisconnected] {
             let token = recording.begin(route: "/events")
@@ -148,7 +145,7 @@ import Testing
         try recording.registry.expect("\(Recording.durations)_sum", labels, 2)
     }
 
-    @Test func `a streaming route stays one past the limit of routes`() throws {
+    @Test func `a streaming route stays one beyond the route limit`() throws {
         let recording = Recording {
             $0.streamingRoutes = ["/events"]
             $0.limit = SeriesLimit(count: 1)
@@ -161,9 +158,9 @@ import Testing
         #expect(try recording.total("\(Recording.durations)_sum") == 0)
     }
 
-    // MARK: - The bound
+    // MARK: - The limit
 
-    @Test func `a template of more than 1,024 bytes is that of no route, and every request counts`()
+    @Test func `a template of more than 1,024 bytes is an overflow, and every request is counted`()
         throws
     {
         let recording = Recording()
@@ -173,7 +170,7 @@ import Testing
         #expect(try recording.counted(where: ["http_route": "_OVERFLOW"]) == 20)
     }
 
-    @Test func `beyond the limit all other routes are one, and every request counts`() throws {
+    @Test func `routes beyond the limit share one series, and every request is counted`() throws {
         let recording = Recording {
             $0.limit = SeriesLimit(count: 100)
             $0.buckets = [1]
@@ -189,7 +186,7 @@ import Testing
     }
 
     @Test(arguments: [Int.min, -1, 0, 1])
-    func `a limit below one is one`(limit: Int) throws {
+    func `a limit below one is raised to one`(limit: Int) throws {
         let recording = Recording { $0.limit = SeriesLimit(count: limit) }
         recording.begin(route: "/a").finish()
         recording.begin(route: "/b").finish()

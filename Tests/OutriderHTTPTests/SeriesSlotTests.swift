@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A route has more label sets than places for them: all of them count.
+// Tests of a route with more label sets than slots: all of them are counted.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -7,7 +7,8 @@ import OutriderTesting
 import Testing
 
 @Suite struct SeriesSlotTests {
-    @Test func `every combination of method, scheme, status and error of one route counts`() throws
+    @Test func `every combination of method, scheme, status and error of a route is counted`()
+        throws
     {
         let recording = Recording { $0.buckets = [1] }
         let route = recording.recorder.route("/orders/{id}")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recorders that meet on one registry, with each other or with names that were taken.
+// Tests of recorders on one registry, with other recorders or with conflicting names.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -22,7 +22,7 @@ import Testing
         #expect(try recording.inFlight() == 0)
     }
 
-    @Test func `a recorder that has gone leaves what it counted`() throws {
+    @Test func `counts remain after their recorder is gone`() throws {
         let registry = Registry(reportsItself: false, log: .silent)
         for _ in 0..<3 { HTTPRequestRecorder(registry: registry).begin(method: "GET").finish() }
         let labels = Recording.labels("200", route: "_UNMATCHED")
@@ -31,7 +31,7 @@ import Testing
             Recording.active, ["http_request_method": "GET", "url_scheme": "http"], 0)
     }
 
-    @Test func `names that were taken for something else stop nothing`() throws {
+    @Test func `conflicting names do not stop a recorder`() throws {
         let registry = Registry(reportsItself: false, log: .silent)
         registry.counter("http_requests_total", help: "Mine.").increment()
         registry.gauge(Recording.durations, help: "Mine.").set(7)
@@ -58,7 +58,7 @@ import Testing
     }
 
     @Test(arguments: [Duration.seconds(-5), .seconds(Int64.max)])
-    func `a clock that shows nonsense stops nothing`(uptime: Duration) throws {
+    func `a clock with invalid values does not stop a recorder`(uptime: Duration) throws {
         let clock = ManualClock(uptime: uptime)
         clock.advance(by: .seconds(Int64.max))
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
@@ -71,7 +71,7 @@ import Testing
         _ = try registry.openMetrics()
     }
 
-    @Test func `a recorder with other buckets stops nothing`() throws {
+    @Test func `a second recorder with different buckets does not stop the first`() throws {
         let recording = Recording()
         var configuration = HTTPRequestRecorder.Configuration()
         configuration.buckets = .lowLatency

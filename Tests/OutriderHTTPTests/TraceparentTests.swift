@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exemplars of requests: from a valid header of a sampled trace, or from the trace that runs now.
+// Tests of request exemplars: from a valid header of a sampled trace, or from the current trace.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -30,7 +30,7 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         "01-\(trace)-\(span)-01", "cc-\(trace)-\(span)-01", "fe-\(trace)-\(span)-01-",
         "cc-\(trace)-\(span)-01-what-the-future-will-be-like",
     ])
-    func `a valid header of a sampled trace leads to it`(header: String) throws {
+    func `a valid header of a sampled trace is the exemplar`(header: String) throws {
         #expect(try exemplars(header) == [["trace_id": trace, "span_id": span]])
     }
 
@@ -41,7 +41,7 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
 
     @Test(arguments: [
         "", "0", "00", "00-", "-", "----", "garbage",
-        // A version that is none, or is not hexadecimal.
+        // An invalid version, or one that is not lower-case hexadecimal.
         "ff-\(trace)-\(span)-01", "0-\(trace)-\(span)-01", "0x-\(trace)-\(span)-01",
         "FE-\(trace)-\(span)-01", "-0-\(trace)-\(span)-01", "+1-\(trace)-\(span)-01",
         // All zero.
@@ -54,34 +54,34 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         "00-\(trace)-\(span)-011", "00-\(trace)-\(span)-01-", "00-\(trace)-\(span)-01-extra",
         "00-\(trace)-\(span)0-01", "00_\(trace)_\(span)_01", "00-\(trace)-\(span)",
         "00-\(trace)-\(span)-", "01-\(trace)-\(span)-01extra", "01-\(trace)-\(span)-01.extra",
-        // Around it.
+        // Surrounding characters.
         " 00-\(trace)-\(span)-01", "00-\(trace)-\(span)-01 ", "00-\(trace)-\(span)-01\n",
         "00-\(trace)-\(span)-01\0", "\"00-\(trace)-\(span)-01\"",
         "00-\(trace)-\(span)-01,00-\(trace)-\(span)-01",
-        // Digits that are none of ASCII's, and bytes that look the same count.
+        // Digits outside ASCII, and a combining mark.
         "00-４bf92f3577b34da6a3ce929d0e0e47-\(span)-01", "00-\(trace)-\(span)-０１",
         "00-\(trace)-\(span)-0\u{301}1",
     ])
-    func `a malformed header gives no exemplar, and the request counts`(header: String) throws {
+    func `a malformed header gives no exemplar, and the request is counted`(header: String) throws {
         let recording = Recording()
         recording.begin().finish(traceparent: header)
         #expect(try recording.registry.exemplars(on: Recording.durations).isEmpty)
         try recording.expectOne("200")
     }
 
-    @Test func `a header that is too long gives no exemplar`() throws {
+    @Test func `an overlong header gives no exemplar`() throws {
         let long = String(repeating: "0", count: 100_000)
         #expect(try exemplars(long) == [])
         #expect(try exemplars(sampled + long) == [])
         #expect(try exemplars("00-" + long) == [])
     }
 
-    @Test func `a header with any one byte replaced is read or ignored`() throws {
+    @Test func `a header with any byte replaced is parsed or ignored`() throws {
         let bytes = Array(sampled.utf8)
-        for place in bytes.indices {
+        for offset in bytes.indices {
             for byte in Array("-0agA/:`\0".utf8) + [0xFF] {
                 var changed = bytes
-                changed[place] = byte
+                changed[offset] = byte
                 let header = String(decoding: changed, as: UTF8.self)
                 for labels in try exemplars(header) {
                     let digits = labels.values.joined().utf8
@@ -92,10 +92,9 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         }
     }
 
-    // MARK: - Where it stands
+    // MARK: - Position
 
-    @Test func `an exemplar stands in its bucket, with its value and time, in OpenMetrics only`()
-        throws
+    @Test func `an exemplar is on its bucket, with its value and time, in OpenMetrics only`() throws
     {
         let recording = Recording()
         let token = recording.begin()
@@ -111,7 +110,7 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         #expect(!recording.registry.text().contains(trace))
     }
 
-    @Test func `under both namings both histograms have the exemplar`() throws {
+    @Test func `with both namings, both histograms have the exemplar`() throws {
         let recording = Recording { $0.naming = .both }
         recording.begin().finish(traceparent: sampled)
         for name in [Recording.durations, "http_request_duration_seconds"] {
@@ -127,10 +126,9 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         #expect(try recording.registry.exemplars(on: Recording.durations).count == 2)
     }
 
-    // MARK: - When it is looked at
+    // MARK: - When the header is read
 
-    @Test func `the header is not looked at within a second of the bucket's last exemplar`() throws
-    {
+    @Test func `the header is not read within a second of the bucket's last exemplar`() throws {
         let recording = Recording()
         let asked = Tally()
         func header() -> String? {
@@ -149,10 +147,10 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         let slower = recording.begin()
         recording.clock.advance(by: .milliseconds(500))
         slower.finish(traceparent: header())
-        #expect(asked.count == 3, "another bucket has its own turn")
+        #expect(asked.count == 3, "each bucket has its own interval")
     }
 
-    @Test func `the header of an excluded or an ended request is not looked at`() throws {
+    @Test func `the header of an excluded or finished request is not read`() throws {
         let recording = Recording { $0.excludedRoutes = ["/healthz"] }
         let asked = Tally()
         func header() -> String? {
@@ -166,24 +164,24 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         #expect(asked.count == 0)
     }
 
-    // MARK: - The trace that runs now
+    // MARK: - The current trace
 
-    @Test func `the trace that runs now comes before the header`() throws {
+    @Test func `the current trace takes precedence over the header`() throws {
         let found = try exemplars(otherSampled) { $0.traceparent = { sampled } }
         #expect(found == [["trace_id": trace, "span_id": span]])
     }
 
-    @Test func `without a trace that runs now the header counts`() throws {
+    @Test func `without a current trace, the header is used`() throws {
         let found = try exemplars(sampled) { $0.traceparent = { nil } }
         #expect(found == [["trace_id": trace, "span_id": span]])
     }
 
-    @Test func `a trace that runs now and is not sampled is not replaced by the header`() throws {
+    @Test func `an unsampled current trace is not replaced by the header`() throws {
         #expect(try exemplars(sampled) { $0.traceparent = { "00-\(otherTrace)-\(span)-00" } } == [])
         #expect(try exemplars(sampled) { $0.traceparent = { "nonsense" } } == [])
     }
 
-    @Test func `a trace that was captured is the one that counts at the end`() throws {
+    @Test func `the first captured trace is used at the end`() throws {
         let running = Running()
         let recording = Recording { $0.traceparent = { running.now } }
         let token = recording.begin()
@@ -196,7 +194,7 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         #expect(found == [["trace_id": trace, "span_id": span]])
     }
 
-    @Test func `capturing where no trace runs leaves the header`() throws {
+    @Test func `capturing without a current trace leaves the header in effect`() throws {
         for source in [nil, { @Sendable () -> String? in nil }] {
             let recording = Recording { $0.traceparent = source }
             let token = recording.begin()
@@ -206,7 +204,7 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
         }
     }
 
-    @Test func `a token that is dropped shows the trace that it had captured`() throws {
+    @Test func `a dropped token has the exemplar of its captured trace`() throws {
         let running = Running()
         let recording = Recording { $0.traceparent = { running.now } }
         running.set(sampled)
@@ -219,7 +217,7 @@ private let otherSampled = "00-\(otherTrace)-b7ad6b7169203331-01"
     }
 }
 
-/// The trace that runs now, as a test says.
+/// The current trace, as set by a test.
 private final class Running: Sendable {
     private let text = Mutex<String?>(nil)
 

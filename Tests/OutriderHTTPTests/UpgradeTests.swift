@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that become connections: a handshake among the requests, hours elsewhere.
+// Tests of upgraded connections: the handshake is a request, and the connection's hours are
+// recorded elsewhere.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -20,14 +21,14 @@ import Testing
         ["http_route": route, "network_protocol_name": name]
     }
 
-    @Test func `there are no families of upgrades before there is one`() throws {
+    @Test func `the upgrade families are absent before the first upgrade`() throws {
         recording.begin().finish()
         let exposition = try recording.registry.exposition()
         #expect(exposition.family(Self.gauge) == nil)
         #expect(exposition.family(Self.lives) == nil)
     }
 
-    @Test func `a handshake ends as 101, without the life of its connection`() throws {
+    @Test func `a handshake is counted as 101, without the lifetime of its connection`() throws {
         let token = recording.begin(route: "/chat")
         recording.clock.advance(by: .milliseconds(20))
         let connection = token.upgrade(to: "websocket")
@@ -43,7 +44,7 @@ import Testing
         try recording.registry.expect("\(Self.lives)_sum", Self.labels(), 3_600)
     }
 
-    @Test func `a connection that ends twice counts once`() throws {
+    @Test func `a connection that ends twice is counted once`() throws {
         do {
             let connection = recording.begin(route: "/chat").upgrade(to: "websocket")
             connection.end()
@@ -55,7 +56,7 @@ import Testing
         try recording.registry.expect("\(Self.lives)_sum", Self.labels(), 0)
     }
 
-    @Test func `a connection that is let go of has ended`() throws {
+    @Test func `a released connection has ended`() throws {
         do {
             let connection = recording.begin(route: "/chat").upgrade(to: "websocket")
             recording.clock.advance(by: .seconds(7))
@@ -65,7 +66,7 @@ import Testing
         try recording.registry.expect("\(Self.lives)_sum", Self.labels(), 7)
     }
 
-    @Test func `what happens to the token after the upgrade changes nothing`() throws {
+    @Test func `calls on the token after the upgrade have no effect`() throws {
         do {
             let token = recording.begin(route: "/chat")
             let connection = token.upgrade(to: "websocket")
@@ -77,7 +78,7 @@ import Testing
         #expect(try recording.total(Recording.aborted) == 0)
     }
 
-    @Test func `an upgrade after the end changes nothing`() throws {
+    @Test func `an upgrade after the end has no effect`() throws {
         let token = recording.begin(route: "/chat")
         token.finish()
         let late = token.upgrade(to: "websocket")
@@ -88,7 +89,7 @@ import Testing
         #expect(try recording.total("\(Self.lives)_count") == 0)
     }
 
-    @Test func `a second upgrade is no second connection`() throws {
+    @Test func `a second upgrade does not add a connection`() throws {
         let token = recording.begin(route: "/chat")
         let connections = [token.upgrade(to: "websocket"), token.upgrade(to: "websocket")]
         try recording.registry.expect(Self.gauge, Self.labels(), 1)
@@ -98,13 +99,13 @@ import Testing
     }
 
     @Test(arguments: ["websocket", "WebSocket", "WEBSOCKET"])
-    func `the case of a protocol's name does not matter`(name: String) throws {
+    func `the case of a protocol name does not matter`(name: String) throws {
         let connection = recording.begin(route: "/chat").upgrade(to: name)
         try recording.registry.expect(Self.gauge, Self.labels("websocket"), 1)
         connection.end()
     }
 
-    @Test func `protocols that nobody knows are one`() throws {
+    @Test func `unknown protocols share one series`() throws {
         let names = (0..<50).map { "p\($0)" } + ["", "websocket\n", "_OTHER", "h3"]
         let connections = names.map { recording.begin(route: "/chat").upgrade(to: $0) }
         try recording.registry.expect(Self.gauge, Self.labels("_OTHER"), Double(names.count))
@@ -113,7 +114,7 @@ import Testing
         #expect(try recording.total(Self.gauge) == 0)
     }
 
-    @Test func `nothing is recorded of an upgrade on an excluded route`() throws {
+    @Test func `an upgrade on an excluded route is not recorded`() throws {
         let connection = recording.begin(route: "/healthz").upgrade(to: "websocket")
         #expect(try recording.total(Self.gauge) == 0)
         connection.end()
@@ -122,7 +123,7 @@ import Testing
         #expect(try recording.inFlight() == 0)
     }
 
-    @Test func `an upgrade beyond the limit of routes is of the overflow`() throws {
+    @Test func `an upgrade beyond the route limit is counted under the overflow`() throws {
         let connections = (0..<20).map {
             recording.begin(route: "/chat/\($0)").upgrade(to: "h2c")
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names, help texts, labels and buckets under each naming: the whole exposition.
+// Tests of the whole exposition under each naming: names, help texts, labels and buckets.
 
 import OutriderHTTP
 import OutriderMetrics
@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite struct WholeRequestExpositionTests {
-    /// Three requests: one slow, one cut off, one failed.
+    /// Three requests: slow, aborted, failed.
     private static func registry(_ naming: HTTPRequestRecorder.Naming) -> Registry {
         let recording = Recording {
             $0.naming = naming
@@ -31,16 +31,16 @@ import Testing
         try Self.registry(.openTelemetry).expect(exactly: Self.common + Self.openTelemetry)
     }
 
-    @Test func `Prometheus' names are there on request`() throws {
+    @Test func `Prometheus's names are available on request`() throws {
         try Self.registry(.prometheus).expect(exactly: Self.common + Self.prometheus)
     }
 
-    @Test func `both namings are there for a migration`() throws {
+    @Test func `both namings are available for a migration`() throws {
         try Self.registry(.both).expect(
             exactly: Self.common + Self.openTelemetry + Self.prometheus)
     }
 
-    @Test func `an outgoing request has OpenTelemetry's names`() throws {
+    @Test func `outgoing requests have OpenTelemetry's names`() throws {
         let registry = Registry(reportsItself: false, log: .silent, clock: ManualClock())
         var configuration = HTTPClientRecorder.Configuration()
         configuration.buckets = [1]
@@ -66,7 +66,7 @@ import Testing
     @Test(
         .enabled(if: Promtool.path != nil, "promtool is NOT on PATH: nothing was checked"),
         arguments: [HTTPRequestRecorder.Naming.openTelemetry, .prometheus, .both])
-    func `promtool has nothing to say`(naming: HTTPRequestRecorder.Naming) throws {
+    func `promtool reports no problems`(naming: HTTPRequestRecorder.Naming) throws {
         let recording = Recording {
             $0.naming = naming
             $0.recordsBodySizes = true
@@ -83,7 +83,7 @@ import Testing
         #expect(try Promtool.checkMetrics(recording.registry.text()) == [])
     }
 
-    // MARK: - What is expected
+    // MARK: - Expected text
 
     private static let common = """
         # HELP http_server_aborted_requests_total Answers that were cut off after their head.
