@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Buckets are spelled out, linear or exponential; those that make no sense are refused by name.
+// Tests of buckets: explicit, linear, exponential, and invalid ones, which are refused.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct BucketsTests {
-    @Test func `linear buckets are a width apart`() {
+    @Test func `linear buckets are one width apart`() {
         #expect(Buckets.linear(start: -5, width: 2.5, count: 4) == [-5, -2.5, 0, 2.5])
     }
 
-    @Test func `linear buckets do not gather rounding errors`() {
+    @Test func `linear buckets do not accumulate rounding errors`() {
         #expect(bounds(of: .linear(start: 0, width: 0.1, count: 101)).last == "10.0")
     }
 
-    @Test func `exponential buckets are a factor apart`() {
+    @Test func `exponential buckets are one factor apart`() {
         #expect(Buckets.exponential(start: 64, factor: 4, count: 4) == [64, 256, 1_024, 4_096])
     }
 
-    @Test func `bounds of a series are those that a person would write`() {
+    @Test func `generated bounds have the shortest decimals`() {
         #expect(
             bounds(of: .exponential(start: 1e-6, factor: 10, count: 8)) == [
                 "1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1.0", "10.0",
@@ -40,8 +40,8 @@ import Testing
             ])
     }
 
-    @Test func `long series of bounds are exact`() {
-        // Nothing gathers: the decimals of the last bounds are those of the exact power.
+    @Test func `long sequences of bounds are exact`() {
+        // Errors do not accumulate: the last bound has the decimals of the exact power.
         let tens = Buckets.exponential(start: 1e-300, factor: 10, count: 500)
         let last = bounds(of: .exponential(start: 1e-200, factor: 10, count: 401)).last
         #expect(last == "1e+200")
@@ -55,7 +55,7 @@ import Testing
             Buckets.linear(start: 1e-30, width: 1e30, count: 2) == [1e-30, 1e30])
     }
 
-    @Test func `an observation of a bound is in the bucket of that bound`() {
+    @Test func `an observation equal to a bound is in the bucket of that bound`() {
         let registry = Registry.bare
         let histogram = registry.histogram(
             "h", help: "H.", buckets: .exponential(start: 1e-6, factor: 10, count: 3))
@@ -63,12 +63,12 @@ import Testing
         #expect(registry.sample(#"h_bucket{le="1e-05"}"#) == "1")
     }
 
-    @Test func `a last bucket of +Inf may be given or left out`() {
+    @Test func `a last bucket of +Inf is optional`() {
         #expect(Buckets([1, 2, .infinity]) == Buckets([1, 2]))
         #expect(bounds(of: [1, 2, .infinity]) == ["1.0", "2.0"])
     }
 
-    @Test func `low latency buckets begin below a millisecond`() {
+    @Test func `lowLatency starts below a millisecond`() {
         #expect(
             bounds(of: .lowLatency) == [
                 "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.075", "0.1",
@@ -81,7 +81,7 @@ import Testing
         [1, .infinity, .infinity], [1, .infinity, 2], Array(repeating: 1, count: 3),
         (0..<501).map(Double.init),
     ])
-    func `bounds that make no sense are refused`(bounds: [Double]) {
+    func `invalid bounds are refused`(bounds: [Double]) {
         #expect(code(of: Buckets(bounds)) == .invalidBuckets)
     }
 
@@ -97,16 +97,16 @@ import Testing
         .exponential(start: 1, factor: .nan, count: 2),
         .exponential(start: 1e308, factor: 10, count: 3),
     ])
-    func `a series of bounds that makes no sense is refused`(buckets: Buckets) {
+    func `invalid parameters of generated bounds are refused`(buckets: Buckets) {
         #expect(code(of: buckets) == .invalidBuckets)
     }
 
-    @Test func `as many buckets as are allowed are accepted`() {
+    @Test func `the maximum number of buckets is accepted`() {
         let count = Buckets.maximumCount
         #expect(bounds(of: .linear(start: 0, width: 1, count: count)).count == count)
     }
 
-    /// What registering a histogram with these buckets throws; nil if it does not.
+    /// The code of the error that registering a histogram with these buckets throws, or nil.
     private func code(of buckets: Buckets) -> RegistrationError.Code? {
         do {
             _ = try Registry.bare.register(histogram: "x", help: "X.", buckets: buckets)
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    /// The upper bounds as they are printed, without `+Inf`.
+    /// The printed upper bounds, without `+Inf`.
     private func bounds(of buckets: Buckets) -> [Substring] {
         let registry = Registry.bare
         _ = registry.histogram("x", help: "X.", buckets: buckets)

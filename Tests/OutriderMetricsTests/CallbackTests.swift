@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters and gauges whose value a closure tells, whenever somebody scrapes.
+// Tests of counters and gauges whose value a closure returns at each scrape.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct CallbackTests {
-    @Test func `a callback is asked at each scrape`() {
+    @Test func `a callback is called at each scrape`() {
         let registry = Registry.bare
         let calls = Tally()
         registry.counter("calls", help: "Calls.") { Double(calls.add()) }
@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test func `a gauge's callback may tell any number`() throws {
+    @Test func `a gauge's callback may return any number`() throws {
         let registry = Registry.bare
         try registry.register(gauge: "a", help: "A.") { -0.5 }
         registry.gauge("b", help: "B.") { .nan }
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test(arguments: [(-1.0, "negative"), (.nan, "not_a_number"), (-.infinity, "negative")])
-    func `a counter's callback that tells a negative number or NaN is refused and counted`(
+    func `a counter's callback that returns a negative number or NaN is refused and counted`(
         value: Double, reason: String
     ) {
         let registry = Registry(log: .silent)
@@ -77,7 +77,7 @@ import Testing
         #expect(registry.text() == "")
     }
 
-    @Test func `a callback may make and remove series of a family that is being scraped`() {
+    @Test func `a callback may create and remove series of a family that is being scraped`() {
         let registry = Registry.bare
         let family = registry.counter("hits", help: "Hits.", labels: ["n"])
         registry.gauge("aaa", help: "First.") {
@@ -90,7 +90,7 @@ import Testing
         #expect(family.count == 1)
     }
 
-    @Test func `a name that is taken is refused, and the first keeps it`() {
+    @Test func `a name that is already used is refused, and the first registration keeps it`() {
         let registry = Registry(log: .silent)
         registry.gauge("depth", help: "Depth.") { 1 }
         registry.gauge("depth", help: "Depth.") { 2 }
@@ -102,7 +102,7 @@ import Testing
         #expect(registry.registrationsRefused(.nameTaken) == "1")
     }
 
-    @Test func `an unregistered callback is asked no more`() {
+    @Test func `an unregistered callback is not called again`() {
         let registry = Registry.bare
         let calls = Tally()
         registry.counter("calls", help: "Calls.") { Double(calls.add()) }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many make series past the limit, or record on series that expire: nothing is lost, no bound broken.
+// Tests of concurrent creation beyond the series limit and of expiring series: no increment is
+// lost, and every limit holds.
 
 import OutriderMetrics
 import OutriderTesting
@@ -7,7 +8,7 @@ import OutriderThreading
 import TestSupport
 import Testing
 
-/// A clock that moves a second for each scrape, without a lock.
+/// A clock that advances one second at each scrape, without a lock.
 private final class ScrapeClock: MetricClock {
     private let seconds = Tally()
 
@@ -18,7 +19,7 @@ private final class ScrapeClock: MetricClock {
 }
 
 @Suite struct CardinalityConcurrencyTests {
-    /// The samples of a text, by their names and labels.
+    /// The samples in a text, by name and labels.
     private static func samples(_ text: String) -> [Substring: Double] {
         var samples: [Substring: Double] = [:]
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
@@ -28,9 +29,7 @@ private final class ScrapeClock: MetricClock {
         return samples
     }
 
-    @Test func `no scrape sees more series than the limit allows, and every increment counts`()
-        async
-    {
+    @Test func `no scrape has more series than the limit, and every increment is counted`() async {
         let registry = Registry(log: .silent)
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 100))
@@ -55,7 +54,7 @@ private final class ScrapeClock: MetricClock {
         #expect(samples[#"outrider_series_overflowed_total{family="hits_total"}"#] == 19_900)
     }
 
-    @Test func `the limit holds while others remove series`() async {
+    @Test func `the limit holds while other tasks remove series`() async {
         let registry = Registry.bare
         let hits = registry.counter("hits", help: "", labels: ["n"], limit: .init(count: 50))
         await scraping(
@@ -72,9 +71,10 @@ private final class ScrapeClock: MetricClock {
             })
     }
 
-    /// The increase of each sample, as a server adds it up that scrapes again and again.
+    /// The increase of each sample, as a server that scrapes repeatedly computes it.
     private final class Increase: Sendable {
-        /// Whether a sample that was absent goes on from where it was, as in PromQL; or else from zero.
+        /// Whether a sample that was absent continues from its last value, as in PromQL, instead of
+        /// from zero.
         private let goesOn: Bool
 
         init(goesOn: Bool) { self.goesOn = goesOn }
@@ -86,9 +86,9 @@ private final class ScrapeClock: MetricClock {
 
         private let state = Guarded(State())
 
-        /// Scrapes, and adds what each sample has grown by.
+        /// Scrapes, and adds the increase of each sample.
         func add(_ scrape: () -> String) {
-            // Scraping and adding are one step, as they are for one scraper.
+            // Scraping and adding are one step, as for a single scraper.
             state.withLock { state in
                 var now = goesOn ? state.last : [:]
                 for (name, value) in CardinalityConcurrencyTests.samples(scrape()) {
@@ -104,7 +104,7 @@ private final class ScrapeClock: MetricClock {
         func total(of name: String) -> Double { state.withLock { $0.total[name] ?? 0 } }
     }
 
-    @Test func `increments of a kept counter that expires again and again are all seen`() async {
+    @Test func `no increment of a held counter is lost when it expires repeatedly`() async {
         let clock = ScrapeClock()
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let hits = registry.counter(
@@ -124,7 +124,7 @@ private final class ScrapeClock: MetricClock {
                         kept[task].increment()
                         kept[(task + 1) % 4].increment(by: 0.5)
                         guard n % 40 == 0 else { continue }
-                        // A pause of a few scrapes, so that it expires now and then.
+                        // Pauses for a few scrapes, so that the series expires now and then.
                         let until = scrapes.count + 3
                         _ = try? await holdsEventually { scrapes.count >= until }
                     }
@@ -134,7 +134,7 @@ private final class ScrapeClock: MetricClock {
         for n in 0..<4 { #expect(increase.total(of: "hits_total{n=\"\(n)\"}") == 6_000) }
     }
 
-    @Test func `observations of a kept histogram that expires are all seen, sums and buckets`()
+    @Test func `no observation of a held histogram is lost when it expires, in sums and buckets`()
         async
     {
         let clock = ScrapeClock()
@@ -163,7 +163,7 @@ private final class ScrapeClock: MetricClock {
         #expect(increase.total(of: #"wait_sum{n="a"}"#) == 10_000)
     }
 
-    @Test func `series that are looked up each time and expire lose nothing`() async {
+    @Test func `no increment is lost when series are looked up each time and expire`() async {
         let clock = ScrapeClock()
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let hits = registry.counter(
@@ -188,7 +188,8 @@ private final class ScrapeClock: MetricClock {
         #expect(total == 12_000)
     }
 
-    @Test func `no scrape of several shows half of a series that is hidden and shown again`() async
+    @Test func `concurrent scrapes never show part of a series that is hidden and shown again`()
+        async
     {
         let clock = ScrapeClock()
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
@@ -196,7 +197,8 @@ private final class ScrapeClock: MetricClock {
             "wait", help: "", labels: ["n"], buckets: [1, 2],
             limit: SeriesLimit(idleTime: .seconds(5)))
         let kept = waits.with("a")
-        // Odd while nothing is recorded. Only then does time pass, so no life ends within a batch.
+        // Odd while nothing is recorded. Time advances only then, so no series expires within a
+        // batch.
         let turn = Tally()
         let (whole, hidden) = (Tally(), Tally())
         await scraping(

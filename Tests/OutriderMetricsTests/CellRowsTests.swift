@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Series that are counted all the time have a copy of their numbers for each CPU; others do not.
+// Tests of per-CPU rows: a frequently updated series has a copy of its cells for each CPU; others
+// do not.
 
 import CoreMetrics
 import OutriderMetrics
@@ -7,7 +8,7 @@ import OutriderTesting
 import Testing
 
 @Suite struct CellRowsTests {
-    /// Additions after which a series has been seen twice, and is hot.
+    /// Enough additions for a series to be sampled twice, which gives it rows.
     static let many = 80_000
 
     private func registry(_ rows: CellRows?, _ clock: ManualClock = ManualClock()) -> Registry {
@@ -18,7 +19,7 @@ import Testing
         for _ in 0..<Self.many { counter.increment() }
     }
 
-    @Test func `a series that is counted all the time is given rows, and counts on`() {
+    @Test func `a frequently updated counter gets rows and keeps counting`() {
         let rows = CellRows(cpus: 64)
         let registry = registry(rows)
         let counter = registry.counter("c", help: "C.")
@@ -32,7 +33,7 @@ import Testing
         #expect(registry.sample("c_total") == "\(2 * Self.many + 7).25")
     }
 
-    @Test func `a histogram that observes all the time keeps its buckets and its sum`() {
+    @Test func `a frequently updated histogram keeps its buckets and its sum`() {
         let rows = CellRows(cpus: 64)
         let registry = registry(rows)
         let histogram = registry.histogram("h", help: "H.", buckets: [1, 2, 4])
@@ -46,7 +47,7 @@ import Testing
         #expect(registry.sample("h_count") == "\(2 * Self.many)")
     }
 
-    @Test func `ten thousand series that nobody counts all the time take no rows for 64 CPUs`() {
+    @Test func `ten thousand rarely updated series use no rows for 64 CPUs`() {
         let rows = CellRows(cpus: 64)
         let family = registry(rows).counter("c", help: "C.", labels: ["n"])
         for number in 0..<10_000 {
@@ -56,7 +57,7 @@ import Testing
         #expect(rows.mappedPages == 0)
     }
 
-    @Test func `a series that is counted often, but over days, takes no rows`() {
+    @Test func `a series with many updates over days uses no rows`() {
         let (rows, clock) = (CellRows(cpus: 64), ManualClock())
         let counter = registry(rows, clock).counter("c", help: "C.")
         for _ in 0..<Self.many {
@@ -66,23 +67,23 @@ import Testing
         #expect(rows.mappedPages == 0)
     }
 
-    @Test func `rows for 64 CPUs take memory for those CPUs alone that have counted`() throws {
+    @Test func `rows for 64 CPUs use memory only for CPUs that have counted`() throws {
         let rows = CellRows(cpus: 64)
         let counter = registry(rows).counter("c", help: "C.")
         heat(counter)
-        // That which all share, that of the bookkeeping, and one for each CPU of this machine.
+        // The shared page, the bookkeeping page, and one page for each CPU of this machine.
         let resident = try #require(rows.residentPages)
         #expect(resident >= 1)
         #expect(resident <= 2 + Machine.cpus)
     }
 
-    /// Histograms of which two fit into a group.
+    /// Histograms so wide that two fit into a group.
     private func wide(_ rows: CellRows) -> Family<Histogram> {
         registry(rows).histogram(
             "h", help: "H.", labels: ["n"], buckets: .linear(start: 1, width: 1, count: 200))
     }
 
-    @Test func `all rows together have a limit, past which series count in their cells alone`() {
+    @Test func `rows have a total limit, beyond which series count in their cells alone`() {
         let rows = CellRows(cpus: 2, groupLimit: 1)
         let family = wide(rows)
         let histograms = (0..<4).map { family.with("\($0)") }
@@ -91,10 +92,10 @@ import Testing
         #expect(histograms.allSatisfy { $0.count == Self.many && $0.sum == Double(Self.many) })
     }
 
-    @Test func `rows that are given back are zero for the next series`() {
+    @Test func `rows are zero again for the next series that uses them`() {
         let rows = CellRows(cpus: 2, groupLimit: 1)
         let family = wide(rows)
-        // More than fit at a time.
+        // More than fit at once.
         for number in 0..<6 {
             let histogram = family.with("\(number)")
             for _ in 0..<Self.many { histogram.observe(1) }
@@ -104,7 +105,7 @@ import Testing
         #expect(rows.mappedPages == 4)
     }
 
-    @Test func `a hot series that somebody holds is forgotten when it has been idle`() {
+    @Test func `a frequently updated series that is held is hidden once it is idle`() {
         let (rows, clock) = (CellRows(cpus: 2), ManualClock())
         let registry = registry(rows, clock)
         let limit = SeriesLimit(idleTime: .seconds(60))
@@ -120,7 +121,7 @@ import Testing
         #expect(registry.sample(line) == "\(Self.many + 1)")
     }
 
-    @Test func `a reset leaves nothing of a large sum, and rows are used again`() {
+    @Test func `a reset removes a large sum completely, and rows are reused`() {
         let (rows, clock) = (CellRows(cpus: 2), ManualClock())
         let registry = registry(rows, clock)
         let counter = FloatingPointCounter(
@@ -136,16 +137,16 @@ import Testing
             counter.reset()
             counter.increment(by: 100)
             #expect(registry.sample("c_total") == "100")
-            // The rows have rested by then.
+            // By then the rows have been idle long enough to be reused.
             clock.advance(by: .seconds(61))
         }
     }
 
-    @Test func `series that were reset give their rows back when they go`() {
+    @Test func `removed series return their rows after a reset`() {
         let rows = CellRows(cpus: 2)
         let registry = registry(rows)
         let factory = OutriderMetricsFactory(registry: registry)
-        // More than fit at a time: a group has rows for 256 counters.
+        // More than fit at once: a group has rows for 256 counters.
         for number in 0..<270 {
             let counter = CoreMetrics.Counter(
                 label: "c", dimensions: [("n", "\(number)")], factory: factory)
@@ -156,8 +157,8 @@ import Testing
         #expect(rows.mappedPages == 4)
     }
 
-    @Test func `the same pattern of numbers is seen as often as any other`() {
-        // Steps of a power of two, as bytes are often counted in.
+    @Test func `a repeated pattern of amounts is sampled as often as any other`() {
+        // Powers of two, since bytes are often counted in such steps.
         for step in [1, 64, 1_500, 4_096, 65_536] {
             let rows = CellRows(cpus: 2)
             let counter = registry(rows).counter("c", help: "C.")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Series that come and go leave neither memory nor numbers behind.
+// Tests that removed series leave no memory and no values behind.
 
 import Foundation
 import OutriderMetrics
@@ -7,8 +7,8 @@ import Testing
 
 @Suite struct ChurnTests {
     #if os(Linux)
-        @Test func `200,000 series made and removed leave no memory behind`() async {
-            // In a process of its own, whose memory is not other tests' too.
+        @Test func `200,000 series created and removed leave no memory behind`() async {
+            // In a separate process, whose memory other tests do not share.
             await #expect(processExitsWith: .success) {
                 let family = Registry.bare.histogram(
                     "h", help: "H.", labels: ["id"],
@@ -25,15 +25,15 @@ import Testing
                 churn(2_000..<200_000)
                 let grown = try ChurnTests.residentKilobytes() - before
                 #expect(family.count == 100)
-                // A series here takes 32 cells of 8 bytes and over 400 bytes of labels, so 198,000
-                // of them would leave 50 MB of cells or 79 MB of labels. What lives legitimately is
-                // 100 series and as many dead ones, 0.2 MB. The rest of the bound is for the tables
-                // of a heap sampler, which may watch this process.
+                // A series here uses 32 cells of 8 bytes and over 400 bytes of labels, so 198,000
+                // leaked ones would leave 50 MB of cells or 79 MB of labels. The legitimate use is
+                // 100 live series and as many dead ones, 0.2 MB. The rest of the limit is for the
+                // tables of a heap sampler, which may watch this process.
                 #expect(grown < 35_000)
             }
         }
 
-        /// What this process has in memory now, by proc_pid_status(5).
+        /// The resident memory of this process (proc_pid_status(5)).
         private static func residentKilobytes() throws -> Int {
             let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
             let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
@@ -41,7 +41,7 @@ import Testing
         }
     #endif
 
-    @Test func `a kept instrument never shows up under another series' labels`() {
+    @Test func `a held instrument never appears under another series' labels`() {
         let registry = Registry.bare
         let family = registry.counter("c", help: "C.", labels: ["id"])
         let kept = (0..<50).map { family.with("old\($0)") }
@@ -57,7 +57,8 @@ import Testing
         #expect(kept.map(\.value) == Array(repeating: 400_000_000, count: 50))
     }
 
-    @Test func `a series that stays keeps its value and its instrument while others come and go`() {
+    @Test func `a series keeps its value and its instrument while others are created and removed`()
+    {
         let registry = Registry.bare
         let family = registry.gauge("g", help: "G.", labels: ["id"])
         let stays = family.with("stays")
@@ -70,7 +71,7 @@ import Testing
         #expect(registry.text() == "# HELP g G.\n# TYPE g gauge\ng{id=\"stays\"} 10000\n")
     }
 
-    @Test func `every new series starts at zero, whatever its memory held before`() {
+    @Test func `every new series starts at zero, even in reused memory`() {
         let family = Registry.bare.histogram("h", help: "H.", labels: ["id"], buckets: [1, 2, 3])
         for n in 0..<5_000 {
             let child = family.with("\(n)")
@@ -81,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func `20,000 series of one family are told apart`() {
+    @Test func `20,000 series of one family are distinct`() {
         let registry = Registry.bare
         let family = registry.counter(
             "c", help: "C.", labels: ["id", "kind"], limit: SeriesLimit(count: 20_000))

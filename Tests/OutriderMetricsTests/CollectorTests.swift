@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A collector fills the families it declared; what it does wrong costs nobody else a sample.
+// Tests of collectors: each fills the families it declared, and its errors do not affect other
+// metrics.
 
 import OutriderMetrics
 import Testing
@@ -36,7 +37,7 @@ import Testing
                 """#)
     }
 
-    @Test func `label values come in the order of the declaration`() {
+    @Test func `label values are given in the order of the declaration`() {
         let registry = Registry.bare
         let family = CollectedFamily.gauge("x", help: "X.", labels: ["zone", "area", "kind"])
         registry.add(TestCollector(families: [family]) { $0.add(family, 1, "z", "a", "k") })
@@ -71,7 +72,7 @@ import Testing
                 """)
     }
 
-    @Test func `a collector that throws is left out, all else is served`() {
+    @Test func `a collector that throws is omitted, and all else is served`() {
         let registry = Registry.bare
         let broken = TestCollector(name: "broken", families: [Self.done]) { samples in
             samples.add(Self.done, 1)
@@ -93,7 +94,7 @@ import Testing
                 """)
     }
 
-    @Test func `a collector that throws is counted each time and logged once until it works`() {
+    @Test func `a collector's failures are all counted, and logged once until it works`() {
         let recorded = RecordedLog()
         let registry = Registry(log: recorded.log)
         registry.add(
@@ -111,7 +112,7 @@ import Testing
         #expect(recorded.lines.first?.contains("the disk is on fire") == true)
     }
 
-    @Test func `a collector that failed once is asked again`() {
+    @Test func `a collector that failed once is called again`() {
         let registry = Registry.bare
         let flag = registry.gauge("flag", help: "Flag.")
         registry.add(
@@ -124,7 +125,7 @@ import Testing
         #expect(registry.sample("queue_done_total") == "5")
     }
 
-    @Test func `a wrong number of labels is refused and counted, the rest is served`() {
+    @Test func `a wrong number of labels is refused and counted, and the rest is served`() {
         let registry = Registry(log: .silent)
         registry.add(
             TestCollector(families: [Self.depth, Self.done]) { samples in
@@ -145,7 +146,7 @@ import Testing
         #expect(registry.observationsRefused("wrong_labels") == "3")
     }
 
-    @Test func `a family that was not declared is refused and counted, the rest is served`() {
+    @Test func `an undeclared family is refused and counted, and the rest is served`() {
         let registry = Registry(log: .silent)
         registry.add(
             TestCollector(families: [Self.done]) { samples in
@@ -164,7 +165,7 @@ import Testing
         #expect(registry.observationsRefused("undeclared_family") == "1")
     }
 
-    @Test func `a counter's sample that is negative or NaN is refused and counted`() {
+    @Test func `a counter sample that is negative or NaN is refused and counted`() {
         let registry = Registry(log: .silent)
         registry.add(
             TestCollector(families: [Self.done]) { samples in
@@ -177,14 +178,14 @@ import Testing
         #expect(registry.observationsRefused("not_a_number") == "1")
     }
 
-    @Test func `labels beyond all measure are refused and counted, the rest is served`() {
+    @Test func `overlong labels are refused and counted, and the rest is served`() {
         let registry = Registry(log: .silent)
         let label = "l" + String(repeating: "o", count: 1_000) + "ng"
         let wide = CollectedFamily.gauge(
             "wide", help: "W.", labels: (0..<70).map { "\(label)\($0)" })
         registry.add(
             TestCollector(families: [Self.depth, wide]) { samples in
-                // The names alone have more than 64 KiB.
+                // The names alone take more than 64 KiB.
                 samples.add(
                     wide, 1,
                     "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "",
@@ -200,7 +201,7 @@ import Testing
         #expect(registry.observationsRefused("labels_too_long") == "1")
     }
 
-    @Test func `a collector may register metrics while it is asked`() {
+    @Test func `a collector may register metrics while it is called`() {
         let registry = Registry.bare
         registry.add(
             TestCollector(families: [Self.done]) { samples in
@@ -228,7 +229,7 @@ import Testing
         #expect(!registry.unregister("queue_depth"))
     }
 
-    @Test func `thousands of samples of one collector are all printed`() {
+    @Test func `a collector's thousands of samples are all printed`() {
         let registry = Registry.bare
         registry.add(
             TestCollector(families: [Self.depth]) { samples in

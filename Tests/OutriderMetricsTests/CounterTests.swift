@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A counter counts whole numbers and fractions exactly, and nothing makes it go down.
+// Tests of counters: whole numbers and fractions are counted exactly, and the value never
+// decreases.
 
 import OutriderMetrics
 import Testing
@@ -37,7 +38,7 @@ import Testing
         #expect(registry.sample("cpu_seconds_total") == "1.75")
     }
 
-    @Test func `whole numbers and fractions go into one value`() {
+    @Test func `whole numbers and fractions add to one value`() {
         let registry = Registry.bare
         let counter = registry.counter("cpu_seconds", help: "CPU time.")
         counter.increment(by: 3)
@@ -47,7 +48,7 @@ import Testing
         #expect(registry.sample("cpu_seconds_total") == "4.5")
     }
 
-    @Test func `whole counts stay exact beyond what a double can hold`() {
+    @Test func `whole counts stay exact beyond the precision of a double`() {
         let registry = Registry.bare
         let counter = registry.counter("bytes", help: "Bytes.")
         counter.increment(by: 9_007_199_254_740_992)
@@ -69,7 +70,7 @@ import Testing
         (-0.5, "negative"), (-.leastNonzeroMagnitude, "negative"), (-.infinity, "negative"),
         (.nan, "not_a_number"), (.infinity, "infinite"),
     ])
-    func `a fraction that no counter can grow by is refused and counted`(
+    func `an invalid fraction is refused and counted`(
         amount: Double, reason: String
     ) {
         let registry = Registry(log: .silent)
@@ -80,7 +81,7 @@ import Testing
         #expect(registry.observationsRefused(reason) == "1")
     }
 
-    @Test func `a negative zero is no mistake`() {
+    @Test func `a negative zero is valid`() {
         let registry = Registry(log: .silent)
         let counter = registry.counter("cpu_seconds", help: "CPU time.")
         counter.increment(by: -0.0)
@@ -97,7 +98,7 @@ import Testing
         #expect(recorded.lines.first?.contains("gauge") == true)
     }
 
-    @Test func `the largest increments neither stop the process nor make the counter go down`() {
+    @Test func `the largest increments neither trap nor decrease the counter`() {
         let registry = Registry.bare
         let counter = registry.counter("bytes", help: "Bytes.")
         var last = 0.0
@@ -114,10 +115,10 @@ import Testing
     }
 
     @Test(arguments: [32, 40, 53, 54, 61, 62, 63])
-    func `no sum of large increments wraps around`(bits: Int) {
+    func `large increments do not wrap around`(bits: Int) {
         let registry = Registry.bare
         let counter = registry.counter("bytes", help: "Bytes.")
-        // Twice what an integer holds, unless that takes too long.
+        // Twice the range of an integer, unless that takes too long.
         let amount = Int(truncatingIfNeeded: UInt64(1) << UInt64(bits) - 1)
         let times = min(1 << (65 - bits), 100_000)
         for _ in 0..<times { counter.increment(by: amount) }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Outrider says is one line at a time, wherever the service wants it, and never a flood.
+// Tests of the diagnostic log: one line per message, sent to the service's handler, and limited in
+// rate.
 
 import OutriderMetrics
 import Synchronization
 import Testing
 
 @Suite struct DiagnosticLogTests {
-    /// A clock that stands still until a test moves it.
+    /// A clock that advances only when a test moves it.
     private final class ManualClock: Sendable {
         private let instant = Mutex(ContinuousClock.now)
 
@@ -22,7 +23,7 @@ import Testing
 
         func append(_ line: String) { lines.withLock { $0.append(line) } }
 
-        /// What was said since this was asked last.
+        /// The lines logged since the last call.
         func take() -> [String] {
             lines.withLock { lines in
                 defer { lines = [] }
@@ -45,7 +46,7 @@ import Testing
             now: { clock.now })
     }
 
-    @Test func `six messages about one subject pass in a minute`() {
+    @Test func `six messages about one subject are logged per minute`() {
         for number in 1...6 { log.say(.warning, about: "a", "message \(number)") }
         for number in 7...9 { log.say(.warning, about: "a", "message \(number)") }
         #expect(lines.take() == (1...6).map { "warning: message \($0)" })
@@ -54,7 +55,7 @@ import Testing
         #expect(lines.take() == [])
     }
 
-    @Test func `the next minute tells how many were left out`() {
+    @Test func `the next minute's first message reports how many were suppressed`() {
         for _ in 1...9 { log.say(.info, about: "a", "again") }
         _ = lines.take()
         clock.advance(by: .seconds(60))
@@ -63,7 +64,7 @@ import Testing
         #expect(lines.take() == ["info: again (3 more like it were left out)", "info: again"])
     }
 
-    @Test func `what was told is not told again`() {
+    @Test func `suppressed messages are reported only once`() {
         for _ in 1...9 { log.say(.info, about: "a", "again") }
         clock.advance(by: .seconds(60))
         log.say(.info, about: "a", "again")
@@ -73,7 +74,7 @@ import Testing
         #expect(lines.take() == ["info: again"])
     }
 
-    @Test func `nothing is forgotten over minutes of silence`() {
+    @Test func `suppressed messages are still reported after a long silence`() {
         for _ in 1...9 { log.say(.info, about: "a", "again") }
         _ = lines.take()
         clock.advance(by: .seconds(86_400))
@@ -81,7 +82,7 @@ import Testing
         #expect(lines.take() == ["info: again (3 more like it were left out)"])
     }
 
-    @Test func `each subject has an allowance of its own`() {
+    @Test func `each subject has its own allowance`() {
         for _ in 1...20 { log.say(.info, about: "a", "a") }
         for _ in 1...20 { log.say(.error, about: "b", "b") }
         #expect(
@@ -89,7 +90,7 @@ import Testing
                 == Array(repeating: "info: a", count: 6) + Array(repeating: "error: b", count: 6))
     }
 
-    @Test func `subjects without end do not make a flood without end`() {
+    @Test func `many subjects together are limited too`() {
         for number in 0..<100_000 { log.say(.info, about: "subject \(number)", "x") }
         #expect(lines.take().count <= 2_000)
     }
@@ -97,7 +98,7 @@ import Testing
     @Test(arguments: [
         "\n", "\r", "\r\n", "\t", "\u{0}", "\u{1B}[31m", "\u{7F}", "\u{85}", "\u{9B}", "\u{8}",
     ])
-    func `a line has no control characters`(text: String) {
+    func `a logged line has no control characters`(text: String) {
         log.say(.warning, about: "a", "before\(text)after")
         let said = lines.take()
         #expect(said.count == 1)
@@ -107,7 +108,7 @@ import Testing
         #expect(said.first?.hasSuffix("after") == true)
     }
 
-    @Test func `a bad name cannot forge a line of the log`() {
+    @Test func `a bad name cannot forge a log line`() {
         let registry = Registry(reportsItself: false, log: log)
         _ = registry.gauge("a\noutrider: error: forged", help: "X.")
         _ = registry.gauge("x", help: "X.", labels: ["a\r\u{1B}[2J"])
@@ -116,7 +117,7 @@ import Testing
         #expect(!scalars.contains { $0.properties.generalCategory == .control })
     }
 
-    @Test func `what the log remembers has a limit in bytes, whatever it is told`() {
+    @Test func `the log's memory is bounded in bytes, whatever it is given`() {
         let long = String(repeating: "x", count: 20_000)
         for number in 0..<2_000 {
             log.say(.info, about: "\(number)\(long)", "x")
@@ -125,14 +126,14 @@ import Testing
         #expect(log.rememberedLength <= 1_000 * (200 + 2_000))
     }
 
-    @Test func `a message of any length is one line of a bounded one`() {
+    @Test func `a message of any length becomes one line of bounded length`() {
         log.say(.info, about: "a", String(repeating: "x", count: 10_000_000))
         let said = lines.take()
         #expect(said.count == 1)
         #expect(said.joined().utf8.count < 100_000)
     }
 
-    @Test func `what is said once is said once`() {
+    @Test func `sayOnce logs a message once`() {
         for _ in 0..<10 { log.sayOnce(.error, "the sky falls") }
         clock.advance(by: .seconds(3_600))
         log.sayOnce(.error, "the sky falls")
@@ -149,7 +150,7 @@ import Testing
         #expect(other.take() == ["second", "third"])
     }
 
-    @Test func `the handler may use the log and the metrics itself`() {
+    @Test func `the handler may use the log and the metrics`() {
         let registry = Registry(reportsItself: false, log: log)
         let lines = lines
         log.setHandler { [log] _, message in
@@ -163,7 +164,7 @@ import Testing
         #expect(lines.take().count == 2)
     }
 
-    @Test func `a flood of refused observations is a few lines of the log`() {
+    @Test func `many refused observations make only a few log lines`() {
         let registry = Registry(log: log)
         let counter = registry.counter("orders", help: "Orders.")
         for _ in 0..<10_000 { counter.increment(by: -1) }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An exemplar stands with what it is an example of, and a bad one spoils nothing.
+// Tests of exemplars: each is on its sample, and an invalid one does no harm.
 
 import OutriderMetrics
 import OutriderTesting
@@ -13,13 +13,13 @@ import Testing
         registry = Registry(reportsItself: true, log: .silent, clock: clock)
     }
 
-    /// The lines that start so, as OpenMetrics has them.
+    /// The OpenMetrics lines with this prefix.
     private func lines(_ start: String) -> [String] {
         registry.openMetricsText().split(separator: "\n").map(String.init)
             .filter { $0.hasPrefix(start) }
     }
 
-    @Test func `a counter shows the exemplar of its last increment that had one`() {
+    @Test func `a counter shows the exemplar of its latest increment that had one`() {
         let orders = registry.counter("orders", help: "", labels: ["kind"])
         orders.with("book").increment(exemplar: .trace("4bf9", span: "00f0"))
         orders.with("record").increment(by: 2.5, exemplar: ["order": "a\"\\\nb"])
@@ -33,7 +33,7 @@ import Testing
         #expect(!registry.text().contains("# {"))
     }
 
-    @Test func `a histogram shows an exemplar in the bucket that it fell into`() {
+    @Test func `a histogram shows an exemplar on the bucket of its observation`() {
         let wait = registry.histogram("wait", help: "", buckets: [0.1, 1])
         wait.observe(0.05)
         wait.observe(0.5, exemplar: .trace("aa"))
@@ -47,7 +47,7 @@ import Testing
             ])
     }
 
-    @Test func `each bucket takes a new one at most once a second, and asks for it only then`() {
+    @Test func `each bucket accepts one exemplar per second, and evaluates it only then`() {
         let wait = registry.histogram("wait", help: "", buckets: [1])
         let asked = Tally()
         func next(_ trace: String) -> Exemplar {
@@ -66,7 +66,7 @@ import Testing
         #expect(wait.count == 4)
     }
 
-    @Test func `no exemplar to give leaves the turn to the next`() {
+    @Test func `a nil exemplar does not use up the interval`() {
         let orders = registry.counter("orders", help: "")
         orders.increment(exemplar: nil)
         orders.increment(exemplar: .trace("a"))
@@ -84,7 +84,7 @@ import Testing
             (["a}": "1"], "invalid_exemplar"), (["é": "1"], "invalid_exemplar"),
             (["a": "b\0c"], "invalid_exemplar"),
         ] as [(Exemplar, String)])
-    func `a bad exemplar is refused and counted, and its observation counts`(
+    func `an invalid exemplar is refused and counted, and its observation still counts`(
         exemplar: Exemplar, reason: String
     ) {
         let orders = registry.counter("orders", help: "")
@@ -93,7 +93,7 @@ import Testing
         #expect(registry.observationsRefused(reason) == "1")
     }
 
-    @Test func `128 characters are allowed, whatever their bytes`() {
+    @Test func `128 characters are allowed, whatever their size in bytes`() {
         let orders = registry.counter("orders", help: "")
         let value = String(repeating: "\u{1F600}", count: 127)
         orders.increment(exemplar: ["a": value])
@@ -101,14 +101,14 @@ import Testing
             lines("orders_total").first?.hasPrefix("orders_total 1 # {a=\"\(value)\"} 1 ") == true)
     }
 
-    @Test func `a refused amount takes its exemplar along`() {
+    @Test func `a refused amount's exemplar is dropped`() {
         let orders = registry.counter("orders", help: "")
         orders.increment(by: -1, exemplar: .trace("a"))
         registry.histogram("wait", help: "").observe(.nan, exemplar: .trace("a"))
         #expect(!registry.openMetricsText().contains("# {"))
     }
 
-    @Test func `a removed series takes its exemplar along`() {
+    @Test func `a removed series' exemplar is dropped`() {
         let orders = registry.counter("orders", help: "", labels: ["kind"])
         orders.with("book").increment(exemplar: .trace("a"))
         orders.remove("book")

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A family has one child for each set of label values, however the labels are ordered or given.
+// Tests of families: one child for each label set, in whatever order and form the labels are given.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct FamilyTests {
-    @Test func `each set of values is a series of its own`() {
+    @Test func `each label set is a separate series`() {
         let registry = Registry.bare
         let hits = registry.counter("hits", help: "Hits.", labels: ["method", "route"])
         hits.with("GET", "/").increment()
@@ -23,14 +23,14 @@ import Testing
         #expect(hits.count == 3)
     }
 
-    @Test func `the same values give the same child`() {
+    @Test func `the same values return the same child`() {
         let hits = Registry.bare.counter("hits", help: "Hits.", labels: ["route"])
         #expect(hits.with("/") === hits.with("/"))
         #expect(hits.with("/") !== hits.with("/a"))
         #expect(hits.count == 2)
     }
 
-    @Test func `every way of giving the values gives the same child`() {
+    @Test func `every form of the values returns the same child`() {
         let family = Registry.bare.gauge("x", help: "X.", labels: ["a", "b", "c", "d"])
         let child = family.with("1", "2", "3", "4")
         #expect(family.with(["1", "2", "3", "4"]) === child)
@@ -41,7 +41,7 @@ import Testing
         #expect(family.count == 1)
     }
 
-    @Test func `two and three values give the same child as a list of them`() {
+    @Test func `two and three values return the same child as a list of them`() {
         let registry = Registry.bare
         let two = registry.gauge("two", help: "Two.", labels: ["a", "b"])
         #expect(two.with("1", "2") === two.with(["1", "2"]))
@@ -49,7 +49,7 @@ import Testing
         #expect(three.with("1", "2", "3") === three.with(["1", "2", "3"]))
     }
 
-    @Test func `the order of the labels never makes a second series`() {
+    @Test func `the order of labels does not create a second series`() {
         let registry = Registry.bare
         let forth = registry.counter("hits", help: "Hits.", labels: ["method", "route", "zone"])
         let back = registry.counter("hits", help: "Hits.", labels: ["zone", "method", "route"])
@@ -72,7 +72,8 @@ import Testing
         #expect(registry.sample("hits_total") == "2")
     }
 
-    @Test func `a wrong number of values gives a working child that is counted and not exposed`() {
+    @Test func `a wrong number of values returns a working child that is counted and not exposed`()
+    {
         let registry = Registry(log: .silent)
         let hits = registry.counter("hits", help: "Hits.", labels: ["method", "route"])
         let children = [
@@ -90,13 +91,13 @@ import Testing
         #expect(registry.observationsRefused("wrong_labels") == "\(children.count)")
     }
 
-    @Test func `children that were refused are not one and the same`() {
+    @Test func `refused children are separate from each other`() {
         let hits = Registry.bare.counter("hits", help: "Hits.", labels: ["route"])
         hits.with("a", "b").increment()
         #expect(hits.with("a", "b").value == 0)
     }
 
-    @Test func `a family with no children prints nothing`() {
+    @Test func `a family without children prints nothing`() {
         let registry = Registry.bare
         let hits = registry.counter("hits", help: "Hits.", labels: ["route"])
         #expect(registry.text() == "")

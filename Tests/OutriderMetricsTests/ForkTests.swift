@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A fork of the service's waits for locks of ours, but not for ever.
+// Tests of fork(2) in the service: it waits for the library's locks, but not forever.
 
 import OutriderThreading
 import TestSupport
@@ -7,7 +7,7 @@ import TestTraits
 import Testing
 
 @Suite(.blocking) struct ForkTests {
-    @Test func `a fork goes on while a lock of ours is held, and its child ends`() {
+    @Test func `a fork completes while a lock is held, and its child exits`() {
         let value = Guarded(0)
         let isHeld = Latch()
         let mayEnd = Latch()
@@ -22,7 +22,7 @@ import Testing
         #expect(hasStarted)
         #expect(isHeld.wait(for: .seconds(600)))
         #expect(inForkedChild {} == 0)
-        // It has not waited for the lock, which is still held.
+        // The fork has not waited for the lock, which is still held.
         mayEnd.open()
         #expect(hasEnded.wait(for: .seconds(600)))
     }

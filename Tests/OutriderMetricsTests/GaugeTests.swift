@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A gauge holds any number, and goes up and down.
+// Tests of gauges: any number, up and down.
 
 import OutriderMetrics
 import Testing
@@ -18,7 +18,7 @@ import Testing
                 """)
     }
 
-    @Test func `a gauge goes up and down from where it was set`() {
+    @Test func `a gauge goes up and down from its set value`() {
         let gauge = Registry.bare.gauge("queue_depth", help: "Items waiting.")
         gauge.set(10)
         gauge.increment()
@@ -28,7 +28,7 @@ import Testing
         #expect(gauge.value == -7.5)
     }
 
-    @Test func `negative amounts go the other way`() {
+    @Test func `negative amounts go in the other direction`() {
         let gauge = Registry.bare.gauge("queue_depth", help: "Items waiting.")
         gauge.increment(by: -3)
         gauge.decrement(by: -1)
@@ -47,7 +47,7 @@ import Testing
         #expect(registry.observationsRefused("infinite") == "0")
     }
 
-    @Test func `setting the largest integers does not stop the process`() {
+    @Test func `setting the largest integers does not trap`() {
         let gauge = Registry.bare.gauge("queue_depth", help: "Items waiting.")
         gauge.set(Int.max)
         #expect(gauge.value == 0x1p63)
@@ -55,7 +55,7 @@ import Testing
         #expect(gauge.value == -0x1p63)
     }
 
-    @Test func `a gauge that was not a number can be set right`() {
+    @Test func `a gauge that is NaN can be set to a number again`() {
         let gauge = Registry.bare.gauge("temperature_celsius", help: "Warmth.")
         gauge.set(Double.nan)
         gauge.increment()

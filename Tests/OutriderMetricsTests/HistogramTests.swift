@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A histogram counts each observation in its bucket and all above, and keeps their sum.
+// Tests of histograms: cumulative buckets and their sum.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct HistogramTests {
-    @Test func `buckets are cumulative, inclusive, and end in +Inf, which is the count`() {
+    @Test func `buckets are cumulative and inclusive, and +Inf is the count`() {
         let registry = Registry.bare
         let sizes = registry.histogram("reply_bytes", help: "Replies.", buckets: [1, 10, 100.5])
         for value in [0.5, 1, 1.5, 10, 100.5, 100.75, 1_000] { sizes.observe(value) }
@@ -51,7 +51,7 @@ import Testing
                 """)
     }
 
-    @Test func `le stands beside the labels of the series`() {
+    @Test func `le follows the labels of the series`() {
         let registry = Registry.bare
         let waits = registry.histogram(
             "wait_seconds", help: "Waits.", labels: ["queue", "zone"], buckets: [0.5])
@@ -76,7 +76,7 @@ import Testing
     @Test(arguments: [
         (Double.nan, "not_a_number"), (.infinity, "infinite"), (-.infinity, "infinite"),
     ])
-    func `an observation that would spoil the sum is refused and counted`(
+    func `an observation that would corrupt the sum is refused and counted`(
         value: Double, reason: String
     ) {
         let registry = Registry(log: .silent)
@@ -89,7 +89,7 @@ import Testing
         #expect(registry.observationsRefused(reason) == "1")
     }
 
-    @Test func `a negative observation falls into the lowest bucket and lowers the sum`() {
+    @Test func `a negative observation is in the lowest bucket and lowers the sum`() {
         let registry = Registry.bare
         let drift = registry.histogram("drift_seconds", help: "Drift.", buckets: [-1, 0, 1])
         drift.observe(-5)
@@ -116,20 +116,20 @@ import Testing
         #expect(waits.count == 2)
     }
 
-    @Test func `what was timed returns its result and is counted`() {
+    @Test func `time returns the result of its closure and counts it`() {
         let waits = Registry.bare.histogram("wait_seconds", help: "Waits.")
         #expect(waits.time { 42 } == 42)
         #expect(waits.count == 1)
         #expect(waits.sum >= 0)
     }
 
-    @Test func `what was timed and threw is counted too`() {
+    @Test func `a closure that throws is timed too`() {
         let waits = Registry.bare.histogram("wait_seconds", help: "Waits.")
         #expect(throws: TestFailure.self) { try waits.time { throw TestFailure() } }
         #expect(waits.count == 1)
     }
 
-    @Test func `asynchronous work is timed until it has ended`() async {
+    @Test func `an asynchronous closure is timed to its end`() async {
         let waits = Registry.bare.histogram("wait_seconds", help: "Waits.")
         let result = await waits.time {
             await Task.yield()
@@ -139,7 +139,7 @@ import Testing
         #expect(waits.count == 1)
     }
 
-    @Test func `asynchronous work that threw is counted too`() async {
+    @Test func `an asynchronous closure that throws is timed too`() async {
         let waits = Registry.bare.histogram("wait_seconds", help: "Waits.")
         await #expect(throws: TestFailure.self) {
             try await waits.time {
@@ -150,7 +150,7 @@ import Testing
         #expect(waits.count == 1)
     }
 
-    @Test func `random observations fall where a plain count puts them`() {
+    @Test func `random observations are in the same buckets as in a simple count`() {
         let seed = UInt64.random(in: .min ... .max)
         var generator = SeededGenerator(seed: seed)
         let bounds = [-10.0, 0, 0.1, 1, 2.5, 1_000]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nothing that a service passes in can stop its process or make a scrape unreadable.
+// Tests that no input from the service stops its process or makes a scrape unparsable.
 
 import OutriderMetrics
 import Testing
@@ -19,12 +19,13 @@ import Testing
     ]
 
     @Test(arguments: 0..<4)
-    func `any use of the form that never fails leaves a readable scrape`(turn: Int) {
+    func `any use of the non-throwing calls leaves a parsable scrape`(turn: Int) {
         let seed = UInt64.random(in: .min ... .max)
         var generator = SeededGenerator(seed: seed)
         let registry = Registry(log: .silent)
         for _ in 0..<1_500 { Self.useSomehow(registry, &generator) }
-        // By bytes, as a scraper compares: two spellings of é are two values, but one Character.
+        // Compared as bytes, as a scraper does: two spellings of é are two values, but one
+        // Character.
         var seen: Set<[UInt8]> = []
         for line in registry.text().split(separator: "\n", omittingEmptySubsequences: true) {
             let problem = Self.problem(with: line)
@@ -38,7 +39,7 @@ import Testing
         #expect(seen.count > 10)
     }
 
-    /// Defines something at random, well or badly, and records on it.
+    /// Registers a random metric, valid or not, and records on it.
     private static func useSomehow(_ registry: Registry, _ generator: inout SeededGenerator) {
         func text() -> String { texts.randomElement(using: &generator) ?? "" }
         func number() -> Double { numbers.randomElement(using: &generator) ?? 0 }
@@ -81,7 +82,7 @@ import Testing
         if Int.random(in: 0..<20, using: &generator) == 0 { registry.unregister(text()) }
     }
 
-    /// What is wrong with a line of the text format; nil if nothing is.
+    /// The problem with a line of the text format, or nil.
     private static func problem(with line: Substring) -> String? {
         if line.hasPrefix("# HELP ") || line.hasPrefix("# TYPE ") { return nil }
         guard let space = line.lastIndex(of: " ") else { return "no value" }

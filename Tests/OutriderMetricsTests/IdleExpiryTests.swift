@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A series that does not change is forgotten by scrapes that were delivered.
+// Tests of idle expiry: delivered scrapes remove series that do not change.
 
 import OutriderMetrics
 import OutriderTesting
@@ -19,7 +19,7 @@ import Testing
         registry.counter("hits", help: "", labels: ["n"], limit: limit)
     }
 
-    /// What a scrape shows of the family `hits`, without what announces it.
+    /// The samples of the family `hits` in a scrape, without comments.
     private func scrape() -> [String] {
         registry.openMetricsText(creationTimes: true).split(separator: "\n").map(String.init)
             .filter { !$0.hasPrefix("#") }
@@ -39,13 +39,13 @@ import Testing
         #expect(hits.count == 0)
     }
 
-    @Test func `without scrapes nothing expires`() {
+    @Test func `series do not expire without scrapes`() {
         counter().with("a").increment()
         clock.advance(by: .seconds(1_000))
         #expect(scrape() == [#"hits_total{n="a"} 1"#, #"hits_created{n="a"} 1000"#])
     }
 
-    @Test func `a change starts the idle time anew, at the scrape that sees it`() {
+    @Test func `a change restarts the idle time, at the scrape that sees it`() {
         let hits = counter()
         hits.with("a").increment()
         _ = scrape()
@@ -56,7 +56,7 @@ import Testing
         #expect(waitAndScrape(.seconds(1)) == [])
     }
 
-    @Test func `scrapes of many make nothing expire sooner`() {
+    @Test func `scraping more often does not expire a series sooner`() {
         counter().with("a").increment()
         for _ in 0..<60 {
             #expect(scrape().count == 2)
@@ -66,7 +66,7 @@ import Testing
         #expect(scrape() == [])
     }
 
-    @Test func `a removed series comes back from zero with a new creation time`() {
+    @Test func `a removed series returns from zero with a new creation time`() {
         let hits = counter()
         hits.with("a").increment(by: 7)
         _ = scrape()
@@ -76,7 +76,7 @@ import Testing
         #expect(scrape() == [#"hits_total{n="a"} 1"#, #"hits_created{n="a"} 1065"#])
     }
 
-    @Test func `a series whose instrument is held is hidden, and comes back with its count`() {
+    @Test func `a held series is hidden when idle, and returns with its count`() {
         let hits = counter()
         let kept = hits.with("a")
         kept.increment(by: 7)
@@ -89,14 +89,14 @@ import Testing
         kept.increment()
         #expect(hits.with("a") === kept)
         #expect(scrape() == [#"hits_total{n="a"} 8.25"#, #"hits_created{n="a"} 1000"#])
-        // And once more, as any other.
+        // And again, like any other series.
         #expect(waitAndScrape(.seconds(59)).count == 2)
         #expect(waitAndScrape(.seconds(1)) == [])
         kept.increment(by: 0.5)
         #expect(scrape() == [#"hits_total{n="a"} 8.75"#, #"hits_created{n="a"} 1000"#])
     }
 
-    @Test func `a hidden series goes for good when its instrument is let go`() {
+    @Test func `a hidden series is removed when its instrument is released`() {
         let hits = counter()
         do {
             let kept = hits.with("a")
@@ -110,7 +110,7 @@ import Testing
         #expect(hits.count == 0)
     }
 
-    @Test func `what was recorded before the instrument was let go is shown`() {
+    @Test func `a value recorded before the instrument was released is shown`() {
         let hits = counter()
         do {
             let kept = hits.with("a")
@@ -124,7 +124,7 @@ import Testing
         #expect(hits.count == 0)
     }
 
-    @Test func `an idle series that nobody holds makes room under the limit`() {
+    @Test func `an idle series that is not held makes room under the limit`() {
         let hits = counter()
         for n in 0..<3 { hits.with("\(n)").increment() }
         _ = scrape()
@@ -164,7 +164,7 @@ import Testing
             ])
     }
 
-    @Test func `observations of zero keep a histogram from being idle`() {
+    @Test func `observations of zero keep a histogram from expiring`() {
         let waits = registry.histogram("wait", help: "", labels: ["n"], buckets: [1], limit: limit)
         waits.with("a").observe(0)
         for _ in 0..<5 {
@@ -180,13 +180,13 @@ import Testing
         #expect(waitAndScrape(.seconds(100_000)) == [#"g{n="a"} 5"#])
     }
 
-    @Test func `a family without an idle time keeps what it has`() {
+    @Test func `series of a family without an idle time do not expire`() {
         registry.counter("hits", help: "", labels: ["n"]).with("a").increment()
         _ = scrape()
         #expect(waitAndScrape(.seconds(1_000_000)).count == 2)
     }
 
-    @Test func `an exemplar comes back with the numbers that it is an example of`() {
+    @Test func `a hidden series returns with its exemplar`() {
         let hits = counter()
         let waits = registry.histogram("wait", help: "", labels: ["n"], buckets: [1], limit: limit)
         let (hit, wait) = (hits.with("a"), waits.with("a"))
@@ -201,7 +201,7 @@ import Testing
         #expect(scrape().contains { $0.contains("new") })
     }
 
-    @Test func `a wall clock that is set back changes no idle time and no creation time`() {
+    @Test func `a wall clock that is set back affects neither idle time nor creation time`() {
         let kept = counter().with("a")
         kept.increment()
         _ = scrape()
@@ -212,16 +212,16 @@ import Testing
         #expect(scrape() == [#"hits_total{n="a"} 2"#, #"hits_created{n="a"} 1000"#])
     }
 
-    @Test func `what was rendered and not delivered makes nothing expire`() {
+    @Test func `a scrape that was not delivered does not expire series`() {
         let hits = counter()
         let kept = hits.with("kept")
         for counter in [kept, hits.with("let go")] { counter.increment() }
-        // HEAD requests, and clients that leave.
+        // HEAD requests, and clients that disconnect.
         for _ in 0..<6 {
             _ = registry.respond(awaitsDelivery: true)
             clock.advance(by: .seconds(60))
         }
-        // The idle time begins with the first scrape that is delivered.
+        // The idle time starts with the first delivered scrape.
         for _ in 0..<2 {
             let response = registry.respond(awaitsDelivery: true)
             #expect(String(decoding: response.body, as: UTF8.self).contains("kept"))
@@ -233,7 +233,7 @@ import Testing
         #expect(hits.count == 1)
     }
 
-    @Test func `a delivery of other families makes nothing expire`() {
+    @Test func `a delivered scrape of other families does not expire series`() {
         let hits = counter()
         hits.with("a").increment()
         _ = registry.respond(awaitsDelivery: true)
@@ -244,7 +244,7 @@ import Testing
         #expect(scrape().count == 2)
     }
 
-    @Test func `a delivery of old numbers does not make new ones expire`() {
+    @Test func `a late delivery of old values does not expire newer ones`() {
         let hits = counter()
         hits.with("a").increment()
         let old = registry.respond(awaitsDelivery: true)
@@ -256,7 +256,7 @@ import Testing
         #expect(scrape().first == #"hits_total{n="a"} 2"#)
     }
 
-    @Test func `no idle time at all means one scrape without a change`() {
+    @Test func `with an idle time of zero a series expires at the first scrape without a change`() {
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .seconds(-5)))
         hits.with("a").increment()
@@ -264,7 +264,7 @@ import Testing
         #expect(scrape() == [])
     }
 
-    @Test func `hidden and removed series survive a rebuild of the table as they are`() {
+    @Test func `hidden and removed series survive a rebuild of the table`() {
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .seconds(60)))
         let kept = (0..<10).map { hits.with("kept\($0)") }
@@ -280,7 +280,7 @@ import Testing
         #expect(scrape().count == 2)
     }
 
-    @Test func `a scrape of other families alone makes nothing expire`() {
+    @Test func `a scrape of other families alone does not expire series`() {
         let hits = counter()
         hits.with("a").increment()
         _ = scrape()
@@ -291,7 +291,7 @@ import Testing
         #expect(hits.count == 0)
     }
 
-    @Test func `a scrape that begins with too little room forgets idle series once`() {
+    @Test func `a scrape that has to grow its buffer counts as one scrape`() {
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .zero))
         hits.with("a").increment()

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text about a service is one series of value 1, whose labels can be replaced.
+// Tests of infos: one series of value 1, whose labels can be replaced.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct InfoTests {
-    @Test func `values beyond all measure are refused, and the old ones stay`() {
+    @Test func `overlong values are refused, and the old ones stay`() {
         let registry = Registry(log: .silent)
         let names = ["v"] + (0..<64).map { "w\($0)" }
         func values(_ value: String) -> [String: String] {
@@ -29,7 +29,7 @@ import Testing
                 """)
     }
 
-    @Test func `the suffix may be given or left out`() {
+    @Test func `the suffix is optional`() {
         let registry = Registry.bare
         registry.info("build_info", help: "The build.", ["version": "1"])
         registry.info("build", help: "The build.", ["version": "1"])
@@ -42,7 +42,7 @@ import Testing
                 """)
     }
 
-    @Test func `values that are set replace the old ones`() {
+    @Test func `set values replace the old ones`() {
         let registry = Registry.bare
         let leader = registry.info("leader", help: "Who leads.", ["node": "a", "zone": "x"])
         leader.set(["node": "b", "zone": "y"])
@@ -58,7 +58,7 @@ import Testing
         #expect(lines(registry) == [#"leader_info{node="a"} 1"#])
     }
 
-    @Test func `a value that is missing becomes empty`() {
+    @Test func `a missing value becomes empty`() {
         let registry = Registry.bare
         let leader = registry.info("leader", help: "Who leads.", ["node": "a", "zone": "x"])
         leader.set(["zone": "y"])
@@ -75,14 +75,14 @@ import Testing
         #expect(!registry.text().contains("mars"))
     }
 
-    @Test func `registered again with other values it takes the new ones`() {
+    @Test func `registering again replaces the values`() {
         let registry = Registry.bare
         registry.info("leader", help: "Who leads.", ["node": "a"])
         registry.info("leader", help: "Who leads.", ["node": "b"])
         #expect(lines(registry) == [#"leader_info{node="b"} 1"#])
     }
 
-    @Test func `two holders of one info replace each other's values`() {
+    @Test func `two handles of one info replace each other's values`() {
         let registry = Registry.bare
         let first = registry.info("leader", help: "Who leads.", ["node": "a"])
         let second = registry.info("leader", help: "Who leads.", ["node": "a"])
@@ -91,20 +91,20 @@ import Testing
         #expect(lines(registry) == [#"leader_info{node="c"} 1"#])
     }
 
-    @Test func `an info may have no labels at all`() {
+    @Test func `an info may have no labels`() {
         let registry = Registry.bare
         registry.info("build", help: "The build.", [:])
         #expect(lines(registry) == ["build_info 1"])
     }
 
-    @Test func `many changes leave one series`() {
+    @Test func `many changes leave a single series`() {
         let registry = Registry.bare
         let leader = registry.info("leader", help: "Who leads.", ["node": ""])
         for term in 0..<1_000 { leader.set(["node": "n\(term)"]) }
         #expect(lines(registry) == [#"leader_info{node="n999"} 1"#])
     }
 
-    /// The samples of the registry, without comments.
+    /// The registry's samples, without comments.
     private func lines(_ registry: Registry) -> [Substring] {
         registry.text().split(separator: "\n").filter { !$0.hasPrefix("#") }
     }

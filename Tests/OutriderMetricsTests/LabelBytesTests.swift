@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Labels are limited in bytes: those of a value, of a family and of a registry.
+// Tests of the byte limits on labels: per value, per family and per registry.
 
 import CoreMetrics
 import OutriderMetrics
@@ -17,7 +17,7 @@ import Testing
         String(repeating: "x", count: length) + "\(number)"
     }
 
-    /// The values of a label in the samples of a family.
+    /// The values of a label in a family's samples.
     private func values(of label: String, in family: String, _ registry: Registry) throws
         -> [String]
     {
@@ -29,9 +29,9 @@ import Testing
         registry.sample("outrider_label_values_cut_total")
     }
 
-    // MARK: - One value
+    // MARK: - Limit of a value
 
-    @Test func `a value of 1,024 bytes is kept, and one that is longer is cut to that`() throws {
+    @Test func `a value of 1,024 bytes is kept, and a longer one is truncated to that`() throws {
         let registry = registry()
         let hits = registry.counter("hits", help: "Hits.", labels: ["agent"])
         let whole = String(repeating: "y", count: 1_024)
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test(arguments: ["é", "€", "😀", "a\u{301}"], [1_000, 1_001, 1_002, 1_003, 1_004])
-    func `a value is cut at a whole character`(character: String, start: Int) throws {
+    func `a value is truncated at a character boundary`(character: String, start: Int) throws {
         let registry = registry()
         let hits = registry.gauge("g", help: "G.", labels: ["a"])
         hits.with(String(repeating: "x", count: start) + String(repeating: character, count: 50))
@@ -71,9 +71,7 @@ import Testing
         #expect(shown.unicodeScalars.suffix(17).first == "…")
     }
 
-    @Test func `the hash is the published FNV-1a, so that a value is one series in all processes`()
-        throws
-    {
+    @Test func `the hash is FNV-1a, so that a value is the same series in every process`() throws {
         let registry = registry(LabelLimits(valueLength: 64))
         registry.gauge("g", help: "G.", labels: ["a"]).with(String(repeating: "a", count: 65)).set(
             1)
@@ -86,7 +84,7 @@ import Testing
         #expect(try values(of: "a", in: "g", registry) == [expected])
     }
 
-    @Test func `a long value removes the series that it made`() {
+    @Test func `a long value removes the series that it created`() {
         let registry = registry()
         let hits = registry.counter("hits", help: "Hits.", labels: ["a", "b"])
         hits.with(long(1), "x").increment()
@@ -96,7 +94,7 @@ import Testing
         #expect(hits.count == 0)
     }
 
-    @Test func `an info and a collector are given values that are cut`() throws {
+    @Test func `values of an info and of a collector are truncated`() throws {
         let registry = registry()
         registry.info("app", help: "App.", ["v": "1"]).set(["v": long(1)])
         let depth = CollectedFamily.gauge("depth", help: "D.", labels: ["queue"])
@@ -109,7 +107,7 @@ import Testing
         #expect(try values(of: "queue", in: "depth", registry).map(\.utf8.count) == [1_024, 1_024])
     }
 
-    @Test func `a collector has no more than 16 MiB of labels in a family`() {
+    @Test func `a collector has at most 16 MiB of labels per family`() {
         let registry = registry()
         let depth = CollectedFamily.gauge("depth", help: "D.", labels: ["a", "b", "c", "d"])
         registry.add(
@@ -124,7 +122,7 @@ import Testing
         #expect(Int(registry.observationsRefused("label_bytes") ?? "") ?? 0 > 0)
     }
 
-    @Test func `a long dimension of swift-metrics is cut, and found again`() {
+    @Test func `a long dimension of swift-metrics is truncated, and found again`() {
         let registry = registry()
         let factory = OutriderMetricsFactory(registry: registry)
         for _ in 0..<3 {
@@ -139,13 +137,14 @@ import Testing
         #expect(registry.text().split(separator: "\n").count { $0.hasPrefix("c_total{") } == 20)
     }
 
-    // MARK: - A family and a registry
+    // MARK: - Limits of a family and a registry
 
-    @Test func `a family without room for a label set gives its overflow series, and counts it`() {
+    @Test func `label sets beyond a family's byte limit go to its overflow series and are counted`()
+    {
         let registry = registry()
         let hits = registry.counter(
             "hits", help: "Hits.", labels: ["a"], limit: SeriesLimit(labelBytes: 1_000))
-        // `a="…"` of 100 bytes.
+        // `a="…"` takes 100 bytes.
         let values = (10..<30).map { "\($0)" + String(repeating: "x", count: 94) }
         for value in values { hits.with(value).increment() }
         #expect(hits.count == 11)
@@ -153,7 +152,7 @@ import Testing
         #expect(registry.sample(#"outrider_series_overflowed_total{family="hits_total"}"#) == "10")
         #expect(
             registry.overflowNotices.first?.contains("1000 bytes of labels in a scrape") == true)
-        // Short ones that are there still are, and what is removed makes room.
+        // Existing series remain, and removed ones make room.
         hits.with(values[0]).increment()
         #expect(hits.count == 11)
         hits.removeAll()
@@ -161,7 +160,7 @@ import Testing
         #expect(hits.count == 9)
     }
 
-    @Test func `of a histogram the labels count once for each line`() {
+    @Test func `a histogram's labels count once per printed line`() {
         let registry = registry()
         let waits = registry.histogram(
             "wait", help: "W.", labels: ["a"], buckets: [1, 2],
@@ -174,7 +173,7 @@ import Testing
         #expect(registry.sample(#"wait_count{a="_OVERFLOW"}"#) == "18")
     }
 
-    @Test func `families share the room of their registry, but for 64 KiB of each`() {
+    @Test func `families share their registry's byte limit, except for 64 KiB each`() {
         let registry = registry(LabelLimits(bytes: 100_000))
         let text = String(repeating: "x", count: 990)
         func fill(_ name: String) -> Family<OutriderMetrics.Counter> {
@@ -188,12 +187,12 @@ import Testing
         #expect((150...166).contains(first.count))
         #expect((60...67).contains(second.count))
         #expect(registry.sample(#"second_total{a="_OVERFLOW"}"#) == "\(301 - second.count)")
-        // Series that go make room for those of others.
+        // Removed series make room for those of other families.
         first.removeAll()
         #expect((150...166).contains(fill("third").count))
     }
 
-    @Test func `a family that is let go gives its room back`() {
+    @Test func `an unregistered family releases its bytes`() {
         let registry = registry(LabelLimits(bytes: 100_000))
         let text = String(repeating: "x", count: 990)
         for turn in 0..<20 {
@@ -204,14 +203,14 @@ import Testing
         }
     }
 
-    @Test func `the worst labels make no scrape of more than the limits allow`() {
+    @Test func `the longest labels keep a scrape within the limits`() {
         let registry = registry()
         for name in ["one", "two", "three"] {
             let family = registry.histogram(name, help: "H.", labels: ["agent"])
             for number in 0..<1_300 { family.with("\(number)" + long(number)).observe(0.1) }
         }
         let size = registry.respond().body.count
-        // The labels, and some 60 bytes of each of 14 lines besides.
+        // The labels, plus some 60 bytes for each of 14 lines.
         #expect(size < (32 << 20) + 4 << 20)
         #expect(registry.sample(#"three_count{agent="_OVERFLOW"}"#) != nil)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// No label value and no help text, whoever sent it, can break a scrape or forge a sample.
+// Tests that no label value or help text breaks a scrape or forges a sample.
 
 import OutriderMetrics
 import Testing
@@ -22,7 +22,7 @@ import Testing
                 """#)
     }
 
-    @Test func `a carriage return does not hide the line feed behind it`() {
+    @Test func `a carriage return does not hide the line feed that follows it`() {
         let registry = Registry.bare
         registry.gauge("x", help: "One.\r\nTwo.", labels: ["a"]).with("1\r\n2").set(1)
         #expect(
@@ -30,7 +30,7 @@ import Testing
                 == "# HELP x One.\r\\nTwo.\n# TYPE x gauge\nx{a=\"1\r\\n2\"} 1\n")
     }
 
-    @Test func `backslashes and line feeds in a help text are escaped, quotes are not`() {
+    @Test func `backslashes and line feeds in a help text are escaped, and quotes are not`() {
         let registry = Registry.bare
         registry.gauge("x", help: "A \"b\" \\ c\n# TYPE x counter").set(1)
         #expect(
@@ -42,14 +42,14 @@ import Testing
                 """#)
     }
 
-    @Test func `an empty help text leaves the rest well-formed`() {
+    @Test func `an empty help text leaves the scrape well-formed`() {
         let registry = Registry.bare
         registry.gauge("x", help: "").set(1)
         #expect(
             ["# TYPE x gauge\nx 1\n", "# HELP x \n# TYPE x gauge\nx 1\n"].contains(registry.text()))
     }
 
-    @Test func `other characters pass as they are`() {
+    @Test func `other characters are printed as they are`() {
         let registry = Registry.bare
         registry.gauge("x", help: "Größe {}=, 🐦.", labels: ["a"]).with("{}=,'\t ü🐦").set(1)
         #expect(
@@ -98,7 +98,7 @@ import Testing
             [0xFF], [0x61, 0xC3], [0xC3, 0x28], [0xE2, 0x82], [0xC0, 0xAF], [0xED, 0xA0, 0x80],
             [0xF4, 0x90, 0x80, 0x80], [0x61, 0x80, 0x62], [0xF0, 0x9F, 0x90],
         ] as [[UInt8]])
-    func `bytes that are not UTF-8 are repaired and counted`(bytes: [UInt8]) {
+    func `bytes that are not valid UTF-8 are repaired and counted`(bytes: [UInt8]) {
         let registry = Registry(log: .silent)
         let hits = registry.counter("hits", help: "Hits.", labels: ["agent"])
         let child = hits.with(utf8: bytes)
@@ -117,7 +117,7 @@ import Testing
         #expect(registry.sample("outrider_label_values_repaired_total") == "2")
     }
 
-    @Test func `bytes that are UTF-8 are not repaired`() {
+    @Test func `valid UTF-8 is not repaired`() {
         let registry = Registry(log: .silent)
         let hits = registry.counter("hits", help: "Hits.", labels: ["agent"])
         #expect(hits.with(utf8: Array("ü🐦\u{FFFD}\0".utf8)) === hits.with("ü🐦\u{FFFD}\0"))
@@ -126,7 +126,7 @@ import Testing
     }
 
     @Test(arguments: [100, 1_000, 1_024])
-    func `a value of up to 1,024 bytes is exposed whole`(length: Int) {
+    func `a value of up to 1,024 bytes is exposed in full`(length: Int) {
         let registry = Registry.bare
         let hits = registry.counter("hits", help: "Hits.", labels: ["a"])
         let value = String(repeating: "\"", count: length)
@@ -136,12 +136,12 @@ import Testing
         let expected =
             "# HELP hits_total Hits.\n# TYPE hits_total counter\n"
             + "hits_total{a=\"\(escaped)\"} 1\nhits_total{a=\"b\"} 1\n"
-        // Compared outside of #expect, which would print them in full.
+        // Compared outside #expect, which would print them in full.
         let isSame = registry.text() == expected
         #expect(isSame)
     }
 
-    @Test func `labels beyond all measure give a working child that is counted, not exposed`() {
+    @Test func `overlong labels return a working child that is counted and not exposed`() {
         let registry = Registry(log: .silent)
         let hits = registry.counter("hits", help: "Hits.", labels: (0..<64).map { "l\($0)" })
         let child = hits.with(Array(repeating: String(repeating: "x", count: 10_000), count: 64))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads look series up without a lock while others make them, remove them and scrape.
+// Tests of lock-free lookups while other threads create, remove and scrape series.
 
 import OutriderMetrics
 import OutriderTesting
@@ -9,8 +9,7 @@ import Testing
 @Suite struct LookupConcurrencyTests {
     private static let turns = 4_000
 
-    @Test func `nothing that was recorded on a kept series is lost while others come and go`()
-        async
+    @Test func `no increment of a kept series is lost while others are created and removed`() async
     {
         let registry = Registry.bare
         let family = registry.counter("c", help: "C.", labels: ["kind", "n"])
@@ -35,7 +34,7 @@ import Testing
         #expect(kept == Double(3 * 2 * Self.turns))
     }
 
-    @Test func `threads that ask for a new series at one time are given the same one`() async {
+    @Test func `threads that request the same new series at once get the same one`() async {
         let family = Registry.bare.counter("c", help: "C.", labels: ["a", "b", "c"])
         await withTaskGroup { group in
             for _ in 0..<4 {
@@ -51,10 +50,11 @@ import Testing
         #expect(isWhole)
     }
 
-    @Test func `a series is given rows while four threads count it`() async {
-        // Without a CPU of its own, every thread adds to the row that all share.
+    @Test func `a series gets rows while four threads increment it`() async {
+        // With rows for no CPU, every thread adds to the shared row.
         for rows in [CellRows(cpus: 0), CellRows(cpus: 2)] {
-            // Of a clock that stands still, any number of additions are many in a short time.
+            // The clock does not advance, so all additions fall into a short time, which gives a
+            // series rows.
             let registry = Registry(
                 reportsItself: false, log: .silent, clock: ManualClock(), rows: rows)
             let counter = registry.counter("c", help: "C.")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A series is found by the caller's texts, and never by texts that only look like its own.
+// Tests of lookups: a series is found by its label values, and never by similar ones.
 
 import OutriderMetrics
 import TestSupport
@@ -8,13 +8,13 @@ import Testing
 @Suite struct LookupTests {
     private let registry = Registry.bare
 
-    /// Texts that mean something to a rendered label, and such that do not.
+    /// Values with and without characters that a rendered label escapes.
     static let texts = [
         "", "a", "\\", "\\\\", "n", "\\n", "\n", "\"", "\\\"", "a\"", "\",b=\"", "a\",b=\"c",
         "=", "é", "日本語", "0123456789abcdef", "0123456789abcdef0", "a b", "\u{0}", "_OVERFLOW",
     ]
 
-    @Test func `texts that differ have series that differ, however they are written`() {
+    @Test func `different values are different series, however they are escaped`() {
         let family = registry.counter("c", help: "C.", labels: ["a", "b", "c"])
         var expected: [[String]: Int] = [:]
         for turn in 1...2 {
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    @Test func `every way of asking for a series finds the same one`() {
+    @Test func `every form of a lookup finds the same series`() {
         for names in [["a", "b", "c"], ["c", "a", "b"], ["b", "c", "a"]] {
             let family = registry.counter("c", help: "C.", labels: names)
             for values in [["x", "y", "z"], ["y", "", "x"], ["\"", "y", "\\"]] {
@@ -54,7 +54,7 @@ import Testing
         #expect(registry.sample(#"one_total{a="é"}"#) == "2")
     }
 
-    @Test func `a series that was removed is not found any more`() {
+    @Test func `a removed series is not found again`() {
         let family = registry.counter("c", help: "C.", labels: ["a", "b"])
         let old = family.with("1", "2")
         family.remove("1", "2")
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `a wrong number of labels finds nothing, and is refused`() {
+    @Test func `a wrong number of labels finds no series and is refused`() {
         let registry = Registry(log: .silent)
         let family = registry.counter("c", help: "C.", labels: ["a"])
         family.record("1", "2") { $0.increment() }
@@ -75,7 +75,7 @@ import Testing
         #expect(registry.observationsRefused("wrong_labels") == "2")
     }
 
-    @Test func `what was taken from readers is freed once they have left`() {
+    @Test func `memory withdrawn from readers is freed once they have left`() {
         let gate = ReaderGate.shared
         var graveyard = Graveyard()
         let freed = Tally()
@@ -84,7 +84,7 @@ import Testing
             _ = graveyard.dig(gate)
             #expect(freed.count == 0)
         }
-        // Readers of other tests come and go.
+        // Readers in other tests come and go.
         let isFreed = eventually {
             _ = graveyard.dig(gate)
             return freed.count == 1
@@ -93,7 +93,7 @@ import Testing
         #expect(graveyard.count == 0)
     }
 
-    /// Tells when it is freed.
+    /// Counts when it is freed.
     private final class Notice: Sendable {
         private let freed: Tally
 

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Definitions that a registry refuses, each in both forms, with what is wrong with it.
+// Invalid definitions, each for the throwing and the non-throwing calls, with the expected error.
 
 import OutriderMetrics
 import Testing
 
-/// A definition that is refused, and the one before it that makes it so.
+/// A definition that is refused, and the earlier one that makes it invalid, if any.
 struct Mistake: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let code: RegistrationError.Code
-    /// What the advice must name.
+    /// A text that the advice must contain.
     let subject: String
-    /// Registers what is in the way.
+    /// Registers the conflicting definition.
     var before: @Sendable (Registry) -> Void = { _ in }
-    /// Makes the mistake in the form that throws.
+    /// Registers the invalid definition with the call that throws.
     let attempt: @Sendable (Registry) throws(RegistrationError) -> Void
-    /// Makes the same mistake in the form that never fails, and uses what it gets.
+    /// Registers the same definition with the call that never fails, and uses the result.
     let use: @Sendable (Registry) -> Void
 
     static let all = names + labels + buckets + conflicts
@@ -91,7 +91,7 @@ struct Mistake: Sendable, CustomTestStringConvertible {
                 #expect(histogram.sum == 7)
             }),
         Mistake(
-            testDescription: "a name that a callback has", code: .nameTaken, subject: "x",
+            testDescription: "a callback's name", code: .nameTaken, subject: "x",
             before: { $0.gauge("x", help: "X.") { 1 } },
             attempt: { (registry) throws(RegistrationError) in
                 _ = try registry.register(gauge: "x", help: "X.")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Families whose samples would be mixed up by name cannot be in one registry, in any order.
+// Tests of name clashes: families with samples of the same name cannot share a registry, in any
+// order.
 
 import OutriderMetrics
 import Testing
@@ -54,7 +55,7 @@ import Testing
     ]
 
     @Test(arguments: clashes)
-    func `names that clash are refused in either order, and the first stays`(
+    func `clashing names are refused in either order, and the first stays`(
         first: Definition, second: Definition
     ) throws {
         for (early, late) in [(first, second), (second, first)] {
@@ -83,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func `the advice names the later samples of a clash too`() throws {
+    @Test func `the advice names a clashing sample that is already registered`() throws {
         let registry = Registry.bare
         try registry.register(gauge: "x_count", help: "X.").set(1)
         let error = #expect(throws: RegistrationError.self) {
@@ -93,7 +94,8 @@ import Testing
         #expect(error?.advice.contains("x_count") == true, "\(error?.advice ?? "")")
     }
 
-    @Test func `a clash in the form that never fails gives a working instrument, unseen`() {
+    @Test func `a clash with a non-throwing call returns a working instrument that is not exposed`()
+    {
         let registry = Registry(log: .silent)
         registry.histogram("x", help: "X.").observe(1)
         let gauge = registry.gauge("x_count", help: "X.")
@@ -110,7 +112,9 @@ import Testing
             (.counter("a"), .counter("a_b")), (.counter("orders"), .gauge("orders_open")),
             (.gauge("a_total_b"), .counter("a")), (.gauge("X"), .gauge("x")),
         ] as [(Definition, Definition)])
-    func `names that only look alike are accepted`(first: Definition, second: Definition) throws {
+    func `names that are merely similar are accepted`(
+        first: Definition, second: Definition
+    ) throws {
         for (early, late) in [(first, second), (second, first)] {
             let registry = Registry.bare
             try early.register(in: registry)
@@ -118,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func `a name is free again once what it clashed with was unregistered`() throws {
+    @Test func `unregistering a family frees the names that clashed with it`() throws {
         let registry = Registry.bare
         try registry.register(histogram: "x", help: "X.").observe(1)
         #expect(registry.unregister("x"))
@@ -126,7 +130,7 @@ import Testing
         #expect(registry.text() == "# HELP x_count X.\n# TYPE x_count gauge\nx_count 1\n")
     }
 
-    @Test func `all of a collector's families are accepted, or none`() throws {
+    @Test func `a collector's families are accepted together or not at all`() throws {
         let registry = Registry.bare
         try registry.register(gauge: "b", help: "B.").set(1)
         let families: [CollectedFamily] = ["a", "b", "c"].map { .gauge($0, help: "X.") }

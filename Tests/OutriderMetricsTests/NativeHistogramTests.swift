@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A native histogram over time: too many buckets, coarser ones, and nothing lost.
+// Tests of native histograms over time: beyond the bucket limit the resolution drops, and no
+// observation is lost.
 //
-// Which observation is in which bucket is for protoc to say: Tests/Integration/test_protobuf.py.
+// Tests/Integration/test_protobuf.py checks with protoc which bucket each observation is in.
 
 import OutriderMetrics
 import OutriderTesting
@@ -10,25 +11,27 @@ import Testing
 @Suite struct NativeHistogramTests {
     private let clock = ManualClock()
 
-    /// A histogram with these native buckets, and its registry.
+    /// Creates a histogram with these native buckets, and its registry.
     private func make(_ buckets: NativeBuckets) -> (Registry, Histogram) {
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         return (registry, registry.histogram("h", help: "H.", buckets: .native(buckets)))
     }
 
-    /// What the protobuf format shows of the only histogram of a registry.
+    /// The registry's only histogram, as the protobuf format shows it.
     private func shown(_ registry: Registry) throws -> ProtobufMetric {
         try #require(ProtobufMetric.all(in: registry.respond(accept: ProtobufMetric.type)).first)
     }
 
-    @Test func `with too many buckets it has coarser ones, and keeps its count`() throws {
+    @Test func `beyond its bucket limit a histogram has coarser buckets and keeps its count`()
+        throws
+    {
         let (registry, histogram) = make(NativeBuckets(schema: 3, limit: 4))
         var schema = 3
         for power in 0..<40 {
             histogram.observe(Double(1 << power))
             let shown = try shown(registry)
             #expect(shown.count == power + 1)
-            // A finer scale is a reset to Prometheus.
+            // Prometheus treats a finer schema as a reset.
             #expect(shown.schema <= schema)
             schema = shown.schema
             #expect(registry.sample("h_count") == "\(power + 1)")
@@ -37,13 +40,13 @@ import Testing
         #expect(schema < 0)
     }
 
-    @Test func `a rendering changes no count in any format, whoever it is for`() throws {
+    @Test func `rendering changes no count in any format`() throws {
         let (registry, histogram) = make(NativeBuckets(schema: 3, limit: 4))
         for power in 0..<20 { histogram.observe(Double(1 << power)) }
         let created = try shown(registry).created
         for _ in 0..<3 {
             clock.advance(by: .seconds(3_600))
-            // HEAD requests, and clients that leave.
+            // HEAD requests, and clients that disconnect.
             _ = registry.respond(accept: ProtobufMetric.type, awaitsDelivery: true)
             _ = registry.respond(awaitsDelivery: true)
             #expect(registry.sample("h_count") == "20")
@@ -54,7 +57,9 @@ import Testing
     }
 
     @Test(arguments: [-4, 0, 3, 8])
-    func `values that wander to and fro take no more buckets than their range`(schema: Int) throws {
+    func `values that move back and forth use no more buckets than their range needs`(
+        schema: Int
+    ) throws {
         let (registry, histogram) = make(NativeBuckets(schema: schema, limit: .max))
         var capacity = 0
         for turn in 0..<50 {
@@ -71,7 +76,7 @@ import Testing
         #expect(try shown(registry).count == 50_000)
     }
 
-    @Test func `a range beyond the largest segment is seen more coarsely, and whole`() throws {
+    @Test func `a range beyond the largest segment is kept in full at a lower resolution`() throws {
         let (registry, histogram) = make(NativeBuckets(schema: 8))
         for power in stride(from: -300.0, through: 300, by: 20) {
             histogram.observe(Double(sign: .plus, exponent: Int(power), significand: 1))
@@ -82,7 +87,7 @@ import Testing
         #expect(shown.schema < 8)
     }
 
-    @Test func `registries may have native histograms where nobody asked for them`() throws {
+    @Test func `a registry can use native histograms by default`() throws {
         for (form, buckets) in [(HistogramForm.native, 1), (.both, 3)] {
             let registry = Registry(reportsItself: false, histograms: form, log: .silent)
             let histogram = registry.histogram("h", help: "H.", buckets: [1, 2])
@@ -90,7 +95,7 @@ import Testing
             #expect(try shown(registry).count == 1)
             let lines = registry.text().split(separator: "\n").filter { $0.hasPrefix("h_bucket") }
             #expect(lines.count == buckets)
-            // The same definition gives the same instrument.
+            // The same definition returns the same instrument.
             #expect(registry.histogram("h", help: "H.", buckets: [1, 2]) === histogram)
         }
         #expect(HistogramForm("both") == .both)
@@ -99,8 +104,7 @@ import Testing
 }
 
 @Suite struct NativeHistogramConcurrencyTests {
-    @Test func `no observation is lost while buckets are added, widened and scraped`() async throws
-    {
+    @Test func `no observation is lost while buckets are added, merged and scraped`() async throws {
         let registry = Registry.bare
         let buckets = NativeBuckets(schema: 5, limit: 20)
         let histogram = registry.histogram("h", help: "H.", buckets: .native(buckets))

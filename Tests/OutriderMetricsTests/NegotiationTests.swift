@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each scraper gets the format and the coding that it likes best, and none is refused.
+// Tests of content negotiation: each scraper gets the format and encoding it prefers, and none is
+// refused.
 
 import OutriderMetrics
 import Testing
@@ -25,12 +26,12 @@ private let text = "text/plain; version=0.0.4; charset=utf-8"
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
             ),
-            // 2.49 sends a weight that is out of range.
+            // 2.49 sends a weight out of range.
             (
                 "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=2",
                 openMetrics
             ),
-            // 3.0 names a parameter twice.
+            // 3.0 repeats a parameter.
             (
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;escaping=allow-utf-8;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;escaping=allow-utf-8;q=0.3,*/*;q=0.2",
                 openMetrics + "; escaping=allow-utf-8"
@@ -57,7 +58,7 @@ private let text = "text/plain; version=0.0.4; charset=utf-8"
             ("application/vnd.google.protobuf;encoding=delimited", text),
             (String(repeating: ",", count: 100_000) + openMetrics, text),
         ])
-    func `the format is the one that the scraper likes best`(accept: String, type: String) {
+    func `the format is the one that the scraper prefers`(accept: String, type: String) {
         let response = registry.respond(accept: accept)
         #expect(response.status == 200)
         #expect(header("Content-Type", of: response) == type)
@@ -72,7 +73,7 @@ private let text = "text/plain; version=0.0.4; charset=utf-8"
             ("identity", false), ("br, zstd", false), ("*;q=0", false), ("gzip;q=0, *", false),
             ("gzip;q=0.5, identity", false), ("\"gzip\"", false),
         ])
-    func `an answer is compressed if the scraper likes that better`(
+    func `a response is compressed if the scraper prefers that`(
         accept: String, isCompressed: Bool
     ) {
         _ = registry.gauge("long", help: String(repeating: "A long text. ", count: 200))
@@ -81,14 +82,14 @@ private let text = "text/plain; version=0.0.4; charset=utf-8"
         #expect(response.body.starts(with: [0x1F, 0x8B]) == isCompressed)
     }
 
-    @Test func `what fits into one packet is not compressed`() {
+    @Test func `a response that fits into one packet is not compressed`() {
         _ = registry.gauge("short", help: "Short.")
         let response = registry.respond(acceptEncoding: "gzip")
         #expect(header("Content-Encoding", of: response) == nil)
         #expect(String(decoding: response.body, as: UTF8.self) == registry.text())
     }
 
-    @Test func `a cache is told to keep nothing, and what the answer depends on`() {
+    @Test func `the response headers prevent caching and name what the response depends on`() {
         let response = registry.respond()
         #expect(header("Cache-Control", of: response) == "no-store")
         #expect(header("Vary", of: response) == "Accept, Accept-Encoding")

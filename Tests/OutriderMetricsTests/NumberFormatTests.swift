@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every number is printed in its shortest form that reads back as the same number.
+// Tests of number formatting: the shortest form that parses to the same number.
 
 import OutriderMetrics
 import Testing
@@ -13,7 +13,7 @@ import Testing
             (.infinity, "+Inf"), (-.infinity, "-Inf"), (.nan, "NaN"), (.signalingNaN, "NaN"),
             (1_763_700_000.123, "1763700000.123"),
         ] as [(Double, String)])
-    func `numbers of every day are printed as people write them`(value: Double, printed: String) {
+    func `everyday numbers are printed in their usual form`(value: Double, printed: String) {
         #expect(Self.printed([value]).map(String.init) == [printed])
     }
 
@@ -23,12 +23,12 @@ import Testing
         1e15, 1e16, 1e17, 1e20, 1e21, 1e22, 1e23, 9.5e-5, 1e-4, 1e-5, 1e-7, -1e-300,
         123_456_789_012_345_680, 99_999_999, 100_000_000, 99999999.5, 4.35, 0.000035689,
     ])
-    func `special numbers read back as the same number`(value: Double) {
+    func `special numbers parse to the same number`(value: Double) {
         #expect(Self.printed([value]).compactMap(Double.init) == [value])
         #expect(Self.printed([value]).map(Self.digits) == [Self.digits("\(value)")])
     }
 
-    @Test func `random numbers read back as the same number, in as few digits as can be`() {
+    @Test func `random numbers parse to the same number, in as few digits as possible`() {
         let seed = UInt64.random(in: .min ... .max)
         var generator = SeededGenerator(seed: seed)
         var values: [Double] = []
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test func `random whole counts are printed digit by digit`() {
+    @Test func `random integer counts are printed in full`() {
         let seed = UInt64.random(in: .min ... .max)
         var generator = SeededGenerator(seed: seed)
         let registry = Registry.bare
@@ -66,7 +66,7 @@ import Testing
         #expect(registry.text() == expected, "seed \(seed)")
     }
 
-    @Test func `bounds of buckets always have a point or an exponent`() {
+    @Test func `bucket bounds always have a point or an exponent`() {
         let bounds = [-1e22, -2, 0, 0.000_001, 0.25, 1, 1_048_576, 1e15, 1e17, 1e20, 1e300]
         let registry = Registry.bare
         _ = registry.histogram("h", help: "H.", buckets: Buckets(bounds))
@@ -78,7 +78,7 @@ import Testing
         #expect(printed.dropLast().allSatisfy { $0.contains(".") || $0.contains("e") })
     }
 
-    /// How a gauge with each of these values is printed.
+    /// A gauge's printed value for each of these values.
     private static func printed(_ values: [Double]) -> [Substring] {
         let registry = Registry.bare
         let family = registry.gauge("g", help: "G.", labels: ["n"])
@@ -87,7 +87,7 @@ import Testing
             .compactMap { $0.split(separator: " ").last }
     }
 
-    /// The significant digits of a printed number, and its sign.
+    /// The significant digits of a printed number, with its sign.
     private static func digits(_ text: some StringProtocol) -> String {
         let mantissa = text.prefix { $0 != "e" }
         let digits = mantissa.filter(\.isNumber).drop { $0 == "0" }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenMetrics 1.0: the same numbers as in the text format, with units, exemplars and an end.
+// Tests of OpenMetrics 1.0: the same values as in the text format, with units, exemplars and an EOF
+// line.
 
 import OutriderMetrics
 import OutriderTesting
 import Testing
 
 @Suite struct OpenMetricsTests {
-    @Test func `families have their types, their units and an end`() {
+    @Test func `families have types and units, and the exposition ends with EOF`() {
         let registry = Registry.bare
         registry.counter("cpu_seconds_total", help: "CPU.").increment(by: 2)
         registry.counter("orders", help: "Say \"when\"\\\n.", labels: ["kind"]).with("book")
@@ -44,11 +45,11 @@ import Testing
                 """#)
     }
 
-    @Test func `nothing at all still has an end`() {
+    @Test func `an empty exposition still ends with EOF`() {
         #expect(Registry.bare.openMetricsText() == "# EOF\n")
     }
 
-    @Test func `a sum that may shrink is left out, since OpenMetrics has none`() {
+    @Test func `a sum that may decrease is omitted, since OpenMetrics does not allow it`() {
         let registry = Registry.bare
         registry.histogram("below", help: "B.", buckets: [-1, 1]).observe(0.5)
         registry.histogram("negative", help: "N.", buckets: [1]).observe(-3)
@@ -115,7 +116,7 @@ import Testing
         #expect(text.contains("orders_created{n=\"kept\"} 1000\n"))
     }
 
-    @Test func `a counter of things created is a family of its own, of no type`() {
+    @Test func `a counter whose name ends in _created is a separate family of unknown type`() {
         let registry = Registry.bare
         registry.counter("connections_total", help: "").increment()
         registry.counter("connections_created_total", help: "").increment(exemplar: .trace("a"))

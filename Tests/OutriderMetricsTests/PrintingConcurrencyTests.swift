@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scrapes that differ are printed one after the other, so that the bytes of one are there at a time.
+// Tests that different scrapes are rendered one at a time, so that only one of them uses memory at
+// a time.
 
 import OutriderMetrics
 import OutriderThreading
@@ -8,7 +9,7 @@ import TestTraits
 import Testing
 
 @Suite(.blocking) struct PrintingConcurrencyTests {
-    @Test func `whoever comes while another is at work waits, and all have their turn in order`() {
+    @Test func `waiting scrapes get their turns in order of arrival`() {
         let turns = Turns()
         let order = Order()
         let isIn = Latch()
@@ -35,7 +36,7 @@ import Testing
         #expect(turns.waiting == 0)
     }
 
-    @Test func `whoever has waited to the limit goes ahead, and leaves the turn where it is`() {
+    @Test func `a scrape that has waited up to the limit proceeds without the turn`() {
         let turns = Turns()
         var isDone = false
         turns.take(within: .zero) {
@@ -43,12 +44,12 @@ import Testing
             #expect(turns.waiting == 0)
         }
         #expect(isDone)
-        // The turn was given back once.
+        // The turn was released exactly once.
         let isTaken = turns.take(within: .zero) { true }
         #expect(isTaken)
     }
 
-    @Test func `sixteen scrapes that differ are all answered`() {
+    @Test func `sixteen different scrapes all get a response`() {
         let registry = Registry(log: .silent)
         let hits = registry.counter("hits", help: "Hits.", labels: ["a"])
         for number in 0..<200 { hits.with("\(number)").increment() }
@@ -66,7 +67,7 @@ import Testing
     }
 }
 
-/// Runs `body` on a thread of its own; the latch opens when it is done.
+/// Runs `body` on a separate thread; the latch opens when it is done.
 private func run(_ body: @escaping @Sendable () -> Void) -> Latch {
     let isDone = Latch()
     let hasStarted = DetachedThread.start {

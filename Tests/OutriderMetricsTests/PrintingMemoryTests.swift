@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a scrape is printed into: memory of its own, which grows as it has to and is given back.
+// Tests of the memory that a scrape is rendered into, which is mapped, grows on demand, and is
+// released.
 
 import OutriderMetrics
 import OutriderThreading
@@ -9,9 +10,7 @@ import Testing
     private let protobuf =
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 
-    @Test func `memory that grows keeps what was written, and memory that shrinks keeps the rest`()
-        throws
-    {
+    @Test func `growing keeps the written bytes, and shrinking keeps the rest`() throws {
         let memory = try #require(MappedMemory(capacity: 1))
         let page = memory.capacity
         for index in 0..<page { unsafe memory.bytes[index] = UInt8(truncatingIfNeeded: index) }
@@ -26,7 +25,7 @@ import Testing
         #expect(isWhole)
     }
 
-    @Test func `where there is no memory, nothing is made and nothing is lost`() throws {
+    @Test func `when memory is not available, nothing is allocated and nothing is lost`() throws {
         #expect(MappedMemory(capacity: .max) == nil)
         let memory = try #require(MappedMemory(capacity: 1))
         unsafe memory.bytes[0] = 7
@@ -37,7 +36,7 @@ import Testing
         #expect(first == 7)
     }
 
-    @Test func `many bytes stay in their memory, and few are copied`() throws {
+    @Test func `a large body stays in its mapping, and a small one is copied`() throws {
         let few = try #require(MappedMemory(capacity: 4 << 20))
         guard case .array(let bytes) = BodyBytes(few, count: 100) else {
             Issue.record("a hundred bytes are not in an array")
@@ -54,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `an exposition of many megabytes is whole in each scrape`() throws {
+    @Test func `a scrape of several megabytes is complete each time`() throws {
         let registry = Registry(reportsItself: false, log: .silent)
         let levels = registry.gauge("levels", help: "Levels.", labels: ["value"])
         let rest = String(repeating: "x", count: 900)
@@ -62,7 +61,7 @@ import Testing
         let text = registry.text()
         #expect(text.utf8.count > 3 << 20)
         for _ in 0..<2 { #expect(registry.respond().body == Array(text.utf8)) }
-        // What is larger than expected, and what is expected, are the same.
+        // The first rendering has to grow its buffer; the second one starts with its size.
         let first = registry.respond(accept: protobuf).body
         #expect(first.count > 3 << 20)
         #expect(registry.respond(accept: protobuf).body == first)
@@ -71,14 +70,14 @@ import Testing
         #expect(compressed.headers.contains { $0 == ("Content-Encoding", "gzip") })
     }
 
-    @Test func `native buckets that nobody expected are whole too`() {
+    @Test func `a scrape with more native buckets than expected is complete too`() {
         let registry = Registry(reportsItself: false, log: .silent)
         let sizes = registry.histogram(
             "sizes", help: "Sizes.", labels: ["n"], buckets: .native(NativeBuckets(schema: 3)))
         for series in 0..<400 {
             for step in 0..<150 { sizes.with("\(series)").observe(pow(1.2, step)) }
         }
-        // The first scrape begins with too little room, and the second one with that of the first.
+        // The first scrape starts with too little room, the second one with the size of the first.
         let first = registry.respond(accept: protobuf).body
         #expect(first.count > 100_000)
         #expect(registry.respond(accept: protobuf).body == first)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the protobuf format shows, read without a library: the fields that these tests need.
+// A minimal parser for the protobuf format: the fields that these tests need.
 //
 // Source: io/prometheus/client/metrics.proto of the Prometheus client model.
 
 import OutriderMetrics
 
-/// One series of a family of counters or histograms.
+/// One series of a counter or histogram family.
 struct ProtobufMetric {
-    /// What a scraper accepts that is shown this format.
+    /// The Accept header that selects this format.
     static let type =
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 
@@ -15,14 +15,14 @@ struct ProtobufMetric {
     var labels: [String: String] = [:]
     /// The value of a counter.
     var value = 0.0
-    /// Observations of a histogram, their sum, and the schema of its native buckets.
+    /// A histogram's number of observations, their sum, and the schema of its native buckets.
     var count = 0
     var sum = 0.0
     var schema = 0
-    /// When it began to count, in seconds since the epoch.
+    /// The creation time, in seconds since the epoch.
     var created = 0.0
 
-    /// Every series of a scrape, in the order in which they are printed.
+    /// All series of a scrape, in printed order.
     static func all(in response: ScrapeResponse) -> [ProtobufMetric] {
         var metrics: [ProtobufMetric] = []
         var body = response.body[...]
@@ -66,7 +66,7 @@ struct ProtobufMetric {
     }
 }
 
-/// The fields of a message, by their numbers.
+/// The fields of a message, by number.
 private struct Message {
     typealias Field = (number: UInt64, bytes: ArraySlice<UInt8>)
 
@@ -80,8 +80,8 @@ private struct Message {
             switch tag & 7 {
             case 0: field.number = ProtobufMetric.varint(&rest)
             case 1:
-                for (place, byte) in rest.prefix(8).enumerated() {
-                    field.number |= UInt64(byte) << (8 * place)
+                for (index, byte) in rest.prefix(8).enumerated() {
+                    field.number |= UInt64(byte) << (8 * index)
                 }
                 rest = rest.dropFirst(8)
             default:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Several readers over hours of a manual clock: each one's sum is what was observed, whoever else reads.
+// Tests of several scrapers over hours of virtual time: each one's sum is what was observed,
+// whatever the others read.
 
 import OutriderMetrics
 import OutriderTesting
@@ -13,14 +14,14 @@ import Testing
         registry = Registry(reportsItself: false, log: .silent, clock: clock)
     }
 
-    /// Two readers of each format, which come at intervals of their own.
+    /// Two readers of each format, with different intervals.
     private let readers = [
         Reader(.text, every: 10), Reader(.text, every: 50), Reader(.openMetrics, every: 20),
         Reader(.openMetrics, every: 40), Reader(.protobuf, every: 10), Reader(.protobuf, every: 30),
     ]
 
-    /// Runs steps of 10 s: `record`, then the readers that are due, and those whose renderings reach no
-    /// reader.
+    /// Runs steps of 10 s: `record`, then renderings that reach no reader, then the readers that
+    /// are due.
     private func run(hours: Int, _ record: (_ second: Int) -> Void) {
         for second in stride(from: 0, to: hours * 3_600, by: 10) {
             record(second)
@@ -35,7 +36,7 @@ import Testing
         for reader in readers { reader.read(registry) }
     }
 
-    @Test func `each reader sees every observation of native histograms past their limit`() {
+    @Test func `each reader sees every observation of native histograms beyond their limit`() {
         let both = registry.histogram(
             "both", help: "B.", buckets: Buckets([0.5, 2]).and(native: .init(schema: 3, limit: 4)))
         let native = registry.histogram(
@@ -44,7 +45,7 @@ import Testing
         var (count, sum) = (0, 0.0)
         run(hours: 3) { second in
             for _ in 0..<Int.random(in: 0...4, using: &random) {
-                // Each a power of two, so that every sum is exact.
+                // A power of two, so that every sum is exact.
                 let value = Double(
                     sign: .plus, exponent: Int.random(in: -10...(second / 600), using: &random),
                     significand: 1)
@@ -62,19 +63,19 @@ import Testing
         }
     }
 
-    @Test func `each reader sees every observation of series that are idle again and again`() {
+    @Test func `each reader sees every observation of series that are idle repeatedly`() {
         let limit = SeriesLimit(idleTime: .seconds(120))
         let hits = registry.counter("hits", help: "H.", labels: ["n"], limit: limit)
         let waits = registry.histogram(
             "waits", help: "W.", labels: ["n"], buckets: Buckets([1]).and(native: .init()),
             limit: limit)
-        // Held, so that it is hidden rather than removed.
+        // Held, so that they are hidden instead of removed.
         let (hit, wait) = (hits.with("held"), waits.with("held"))
         var random = SeededGenerator(seed: 11)
         var held = 0
         var passing = 0
         run(hours: 3) { second in
-            // Two minutes of work, eight of rest.
+            // Two minutes of activity, eight idle.
             guard second % 600 < 120 else { return }
             for _ in 0..<Int.random(in: 1...5, using: &random) {
                 hit.increment()
@@ -89,8 +90,8 @@ import Testing
             for name in ["hits_total", "waits_count", "waits_sum"] {
                 #expect(reader.total(of: name + #"{n="held"}"#) == Double(held), "\(reader)")
             }
-            // A removed series is another one when it comes back, which its creation time tells. The
-            // text format has none.
+            // A removed series that returns is a new one, which its creation time shows. The text
+            // format has no creation times.
             if reader.format == .text { continue }
             #expect(
                 reader.total(of: #"hits_total{n="passing"}"#) == Double(passing), "\(reader)")
@@ -98,10 +99,10 @@ import Testing
     }
 }
 
-/// A server that scrapes and adds up by how much each sample grows, as Prometheus does.
+/// A server that scrapes and adds up the increase of each sample, as Prometheus does.
 ///
-/// A value below the last one, or a new creation time where there is one, is a reset. A sample that is absent
-/// for a while goes on from where it was.
+/// A value below the last one, or a new creation time, is a reset. A sample that was absent
+/// continues from its last value.
 private final class Reader: CustomStringConvertible {
     enum Format: String, CaseIterable {
         case text = "text/plain"
@@ -113,7 +114,7 @@ private final class Reader: CustomStringConvertible {
     private typealias Sample = (value: Double, created: Double)
 
     let format: Format
-    /// Seconds from one scrape to the next.
+    /// Seconds between scrapes.
     let interval: Int
     private var last: [String: Sample] = [:]
     private var totals: [String: Double] = [:]
@@ -149,8 +150,8 @@ private final class Reader: CustomStringConvertible {
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
             let parts = line.split(separator: " ")
             guard parts.count >= 2, let value = Double(parts[1]) else { continue }
-            if let place = parts[0].firstRange(of: "_created") {
-                created[String(parts[0][..<place.lowerBound] + parts[0][place.upperBound...])] =
+            if let suffix = parts[0].firstRange(of: "_created") {
+                created[String(parts[0][..<suffix.lowerBound] + parts[0][suffix.upperBound...])] =
                     value
             } else {
                 samples[String(parts[0])] = (value, 0)

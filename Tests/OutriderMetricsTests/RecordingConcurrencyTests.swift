@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many threads record while others scrape: nothing is lost, and no scrape contradicts itself.
+// Tests of recording on many threads during scrapes: no update is lost, and every scrape is
+// consistent.
 
 import OutriderMetrics
 import OutriderThreading
@@ -9,7 +10,8 @@ import Testing
     private static let writers = 4
     private static let turns = 5_000
 
-    /// Runs `write` on each writer's task, and `read` on another one until the last has ended.
+    /// Runs `write` in each writer's task, and `read` in another one until the last writer has
+    /// finished.
     private func run(
         write: @escaping @Sendable (_ writer: Int, _ turn: Int) -> Void,
         read: (@Sendable () -> Void)? = nil
@@ -48,7 +50,7 @@ import Testing
         #expect(counter.value == Double(Self.writers * Self.turns) / 4)
     }
 
-    @Test func `the steps of a gauge from four threads add up`() async {
+    @Test func `gauge increments and decrements from four threads add up`() async {
         let gauge = Registry.bare.gauge("g", help: "G.")
         await run { writer, _ in
             writer % 2 == 0 ? gauge.increment(by: 2) : gauge.decrement()
@@ -56,7 +58,7 @@ import Testing
         #expect(gauge.value == Double(Self.writers * Self.turns / 2))
     }
 
-    @Test func `a counter never goes down from one scrape to the next`() async {
+    @Test func `a counter never decreases from one scrape to the next`() async {
         let registry = Registry.bare
         let counter = registry.counter("c", help: "C.")
         let last = Last(0.0)
@@ -69,7 +71,7 @@ import Testing
         #expect(last.value == Double(Self.writers * Self.turns) * 0.75)
     }
 
-    @Test func `a histogram that is written to is consistent in each scrape, and exact in the end`()
+    @Test func `a histogram is consistent in each scrape during writes, and exact at the end`()
         async
     {
         let registry = Registry.bare
@@ -102,7 +104,7 @@ import Testing
         #expect(registry.observationsRefused("negative") == "\(Self.writers * Self.turns / 10)")
     }
 
-    @Test func `two scrapes at once are both complete`() async {
+    @Test func `concurrent scrapes are all complete`() async {
         let registry = Registry.bare
         let family = registry.histogram("h", help: "H.", labels: ["a"], buckets: [1, 2])
         for number in 0..<100 { family.with("\(number)").observe(1.5) }
@@ -118,7 +120,7 @@ import Testing
         }
     }
 
-    @Test func `a log that many threads talk to keeps its limit`() async {
+    @Test func `a log used by many threads keeps its limit`() async {
         let said = Tally()
         let now = ContinuousClock.now
         let log = DiagnosticLog(
@@ -129,7 +131,7 @@ import Testing
         #expect(said.count == 12)
     }
 
-    /// What the scrape before this one saw.
+    /// The value seen by the previous scrape.
     private final class Last<Value: Sendable>: Sendable {
         private let seen: Guarded<Value>
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What belongs to the service may use the registry and the log again, even while it is let go.
+// Tests that the service's closures and objects may use the registry and the log, even while they
+// are released.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct ReentrancyTests {
-    /// Does something when the last reference to it is gone.
+    /// Runs a closure when its last reference is released.
     private final class Farewell: Sendable {
         private let body: @Sendable () -> Void
 
@@ -17,12 +18,11 @@ import Testing
             body()
         }
 
-        /// Keeps this alive for as long as whoever calls it.
+        /// Keeps this object alive until the caller is released.
         func stay() {}
     }
 
-    @Test func `what a callback held may use the registry when the callback is unregistered`()
-        async
+    @Test func `an object held by an unregistered callback may use the registry on release`() async
     {
         await #expect(processExitsWith: .success) {
             let registry = Registry.bare
@@ -40,14 +40,16 @@ import Testing
             registerCallback()
             _ = registry.text()
             registry.unregister("depth")
-            // A scrape lets go of what it kept of the families before it.
+            // A scrape releases the families kept from the previous one.
             let text = registry.text()
             precondition(!text.contains("other"))
             precondition(registry.sample("farewells_total") == "1")
         }
     }
 
-    @Test func `what a refused collector held may use the registry when it is let go`() async {
+    @Test func `an object held by a refused callback may use the registry when it is released`()
+        async
+    {
         await #expect(processExitsWith: .success) {
             let registry = Registry.bare
             registry.gauge("depth", help: "D.").set(1)
@@ -63,7 +65,9 @@ import Testing
         }
     }
 
-    @Test func `what a handler of the log held may use the log when it is replaced`() async {
+    @Test func `an object held by a log handler may use the log when the handler is replaced`()
+        async
+    {
         await #expect(processExitsWith: .success) {
             let log = DiagnosticLog.silent
             func setHandler() {
@@ -75,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func `a handler may log and register in its turn`() {
+    @Test func `a log handler may log and register`() {
         let recorded = RecordedLog()
         let registry = Registry(reportsItself: false, log: recorded.log)
         let outer = DiagnosticLog { _, message in

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A definition that is refused: thrown with advice, or a working instrument that nobody sees.
+// Tests of refused definitions: an error with advice, or a working instrument that is not exposed.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct RefusedRegistrationTests {
     @Test(arguments: Mistake.all)
-    func `a mistake is thrown with its code, its metric and advice`(mistake: Mistake) {
+    func `an invalid definition throws its code, its metric and advice`(mistake: Mistake) {
         let registry = Registry.bare
         mistake.before(registry)
         let error = #expect(throws: RegistrationError.self) { try mistake.attempt(registry) }
@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test(arguments: Mistake.all)
-    func `advice tells what to do`(mistake: Mistake) {
+    func `the advice suggests a remedy`(mistake: Mistake) {
         let registry = Registry.bare
         mistake.before(registry)
         let error = #expect(throws: RegistrationError.self) { try mistake.attempt(registry) }
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(arguments: Mistake.all)
-    func `a mistake changes nothing of what is exposed`(mistake: Mistake) {
+    func `an invalid definition does not change the scrape`(mistake: Mistake) {
         let registry = Registry.bare
         mistake.before(registry)
         let before = registry.text()
@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(arguments: Mistake.all)
-    func `a mistake in the form that never fails is counted each time, by reason`(
+    func `with a non-throwing call, each invalid definition is counted by reason`(
         mistake: Mistake
     ) {
         let registry = Registry(log: .silent)
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test(arguments: Mistake.all)
-    func `a mistake in the form that never fails is logged once, with the same advice`(
+    func `with a non-throwing call, an invalid definition is logged once, with the same advice`(
         mistake: Mistake
     ) {
         let recorded = RecordedLog()
@@ -86,7 +86,7 @@ import Testing
         #expect(registry.text() == "")
     }
 
-    @Test func `children of a refused family can be found again and removed`() {
+    @Test func `children of a refused family can be looked up and removed`() {
         let family = Registry.bare.counter("9", help: "Nine.", labels: ["a", "a"])
         family.with("1", "2").increment()
         family.with(["a": "1"]).increment()
@@ -96,7 +96,7 @@ import Testing
         #expect(family.count == 0)
     }
 
-    @Test func `two bad definitions are logged one by one`() {
+    @Test func `two invalid definitions are logged separately`() {
         let recorded = RecordedLog()
         let registry = Registry(log: recorded.log)
         for name in ["1", "2", "1", "2"] { _ = registry.gauge(name, help: "X.") }
@@ -104,7 +104,7 @@ import Testing
         #expect(recorded.lines.allSatisfy { $0.hasPrefix("error: ") })
     }
 
-    @Test func `the names of the registry's own metrics are taken`() {
+    @Test func `the names of the registry's own metrics cannot be registered`() {
         let registry = Registry(log: .silent)
         let gauge = registry.gauge("outrider_scrape_bytes", help: "Mine.")
         gauge.set(-1)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many threads register at once: one definition wins, and everybody gets a working instrument.
+// Tests of concurrent registration: one definition wins, and every caller gets a working
+// instrument.
 
 import OutriderMetrics
 import Testing
@@ -7,7 +8,7 @@ import Testing
 @Suite struct RegistrationConcurrencyTests {
     private static let tasks = 8
 
-    @Test func `one definition registered by many at once is one family`() async {
+    @Test func `one definition registered by many threads is one family`() async {
         for _ in 0..<50 {
             let registry = Registry.bare
             await withTaskGroup { group in
@@ -44,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func `of conflicting definitions exactly one wins, and all get working instruments`()
+    @Test func `one of several conflicting definitions wins, and every caller's instrument works`()
         async
     {
         for _ in 0..<50 {
@@ -62,12 +63,12 @@ import Testing
                 .differentType, .differentHelp, .differentLabels, .differentBuckets, .nameTaken,
             ]
             let refused = codes.compactMap { registry.registrationsRefused($0).flatMap(Int.init) }
-            // Each definition is registered by two tasks; those of one definition agree.
+            // Two tasks use each definition, and equal definitions do not conflict.
             #expect(refused.reduce(0, +) == Self.tasks - 2)
         }
     }
 
-    /// Registers `x` in one of four ways; tells whether what it got works.
+    /// Registers `x` in one of four ways; returns whether the instrument works.
     private static func useConflicting(_ registry: Registry, _ task: Int) -> Bool {
         switch task % 4 {
         case 0:
@@ -89,7 +90,7 @@ import Testing
         }
     }
 
-    @Test func `scrapes see each family whole while others are registered and unregistered`() async
+    @Test func `scrapes see complete families while others are registered and unregistered`() async
     {
         let registry = Registry.bare
         await withTaskGroup { group in
@@ -121,7 +122,7 @@ import Testing
         #expect(types == 180)
     }
 
-    @Test func `callbacks that register do not wait for each other`() async {
+    @Test func `callbacks that register do not block each other`() async {
         let registry = Registry.bare
         for number in 0..<4 {
             registry.gauge("callback\(number)", help: "C.") {
@@ -135,7 +136,7 @@ import Testing
             }
         }
         let counts = (0..<4).map { registry.sample(#"common_total{n="\#($0)"}"#) }
-        // Reading the counts is a scrape each, after a hundred of them.
+        // Each count is read by another scrape, after a hundred of them.
         #expect(counts == ["101", "102", "103", "104"])
     }
 }

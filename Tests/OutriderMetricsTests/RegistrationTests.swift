@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A definition that is accepted: once or many times, in either form, it is the same metric.
+// Tests of accepted definitions: repeated in either form, they return the same metric.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct RegistrationTests {
-    @Test func `the same definition twice gives the same metric`() throws {
+    @Test func `repeating a definition returns the same metric`() throws {
         let registry = Registry.bare
         registry.counter("c", help: "C.").increment()
         try registry.register(counter: "c", help: "C.").increment()
@@ -36,7 +36,7 @@ import Testing
                 """)
     }
 
-    @Test func `the same definition twice gives the same family`() throws {
+    @Test func `repeating a definition returns the same family`() throws {
         let registry = Registry.bare
         let counters = registry.counter("c", help: "C.", labels: ["a"])
         #expect(
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test(arguments: ["orders", "orders_total"])
-    func `the suffix _total may be given or left out, and is never doubled`(name: String) throws {
+    func `the suffix _total is optional and never doubled`(name: String) throws {
         let registry = Registry.bare
         registry.counter("orders", help: "Orders.").increment()
         registry.counter("orders_total", help: "Orders.").increment()
@@ -67,7 +67,7 @@ import Testing
                 """)
     }
 
-    @Test func `the suffix _total alone is a whole name or none, but not doubled`() {
+    @Test func `the name _total is not doubled`() {
         let registry = Registry.bare
         registry.counter("_total", help: "Odd.").increment()
         #expect(registry.sample("_total_total") == nil)
@@ -94,7 +94,7 @@ import Testing
         #expect(registry.sample("x{\(label)=\"1\"}") == "2")
     }
 
-    @Test func `an accepted registration counts no refusal and logs nothing`() {
+    @Test func `an accepted registration is not counted as a refusal and not logged`() {
         let recorded = RecordedLog()
         let registry = Registry(log: recorded.log)
         _ = registry.counter("c", help: "C.", labels: ["a"])
@@ -106,7 +106,7 @@ import Testing
         #expect(recorded.lines == [])
     }
 
-    @Test func `a refused registration in the throwing form is neither counted nor logged`() {
+    @Test func `a throwing registration that is refused is neither counted nor logged`() {
         let recorded = RecordedLog()
         let registry = Registry(log: recorded.log)
         #expect(throws: RegistrationError.self) {
@@ -116,14 +116,14 @@ import Testing
         #expect(recorded.lines == [])
     }
 
-    @Test func `registries of one's own know nothing of each other or of the shared one`() {
+    @Test func `separate registries are independent of each other and of the shared one`() {
         let name = "outrider_test_of_the_shared_registry"
         defer { Registry.shared.unregister(name) }
         Registry.shared.gauge(name, help: "Shared.").set(1)
         let first = Registry.bare
         first.gauge(name, help: "First.").set(2)
         let second = Registry.bare
-        // By its name, since other tests have collectors there.
+        // By name, since other tests register collectors there.
         let shared = String(decoding: Registry.shared.respond(names: [name]).body, as: UTF8.self)
         #expect(shared.hasSuffix("\n\(name) 1\n"))
         #expect(first.text() == "# HELP \(name) First.\n# TYPE \(name) gauge\n\(name) 2\n")

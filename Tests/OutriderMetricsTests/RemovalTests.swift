@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Removed series are gone from the scrape; instruments that were kept go on working, unseen.
+// Tests of removal: removed series are absent from the scrape, and held instruments keep working.
 
 import OutriderMetrics
 import Testing
@@ -22,7 +22,7 @@ import Testing
         #expect(hits.count == 1)
     }
 
-    @Test func `removing what is not there changes nothing`() {
+    @Test func `removing a series that does not exist has no effect`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["route"])
         hits.with("/a").increment()
         #expect(!hits.remove("/b"))
@@ -33,7 +33,7 @@ import Testing
         #expect(hits.count == 0)
     }
 
-    @Test func `a kept instrument goes on working after its series was removed`() {
+    @Test func `a held instrument keeps working after its series was removed`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["route"])
         let kept = hits.with("/a")
         kept.increment(by: 3)
@@ -43,7 +43,7 @@ import Testing
         #expect(registry.text() == "")
     }
 
-    @Test func `the same labels start again at zero`() {
+    @Test func `the same labels restart at zero`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["route"])
         let kept = hits.with("/a")
         kept.increment(by: 3)
@@ -55,7 +55,7 @@ import Testing
         #expect(registry.sample(#"hits_total{route="/a"}"#) == "1")
     }
 
-    @Test func `a histogram starts again at zero too`() {
+    @Test func `a histogram restarts at zero too`() {
         let waits = registry.histogram("wait", help: "W.", labels: ["queue"], buckets: [1])
         waits.with("mail").observe(0.5)
         waits.remove("mail")
@@ -72,7 +72,7 @@ import Testing
                 """)
     }
 
-    @Test func `a partial match removes every series that carries the labels`() {
+    @Test func `a partial match removes every series with those labels`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["method", "route", "zone"])
         for method in ["GET", "PUT"] {
             for route in ["/", "/a"] {
@@ -92,7 +92,7 @@ import Testing
                 """)
     }
 
-    @Test func `all labels match one series`() {
+    @Test func `a full set of labels matches one series`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["method", "route"])
         _ = hits.with("GET", "/")
         _ = hits.with("GET", "/a")
@@ -100,7 +100,7 @@ import Testing
         #expect(hits.count == 1)
     }
 
-    @Test func `a label that the family does not have matches nothing`() {
+    @Test func `an unknown label matches no series`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["route"])
         _ = hits.with("/")
         #expect(hits.removeAll(matching: ["zone": "x"]) == 0)
@@ -108,7 +108,7 @@ import Testing
         #expect(hits.count == 1)
     }
 
-    @Test func `a partial match looks at whole labels and whole values`() {
+    @Test func `a partial match compares whole labels and whole values`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["kind", "subkind"])
         _ = hits.with("a", "b")
         _ = hits.with("b", "a")
@@ -132,7 +132,7 @@ import Testing
         #expect(hits.count == 1)
     }
 
-    @Test func `everything can be removed at once, and made again`() {
+    @Test func `all series can be removed at once and created again`() {
         let hits = registry.counter("hits", help: "Hits.", labels: ["route"])
         for route in 0..<500 { hits.with("/\(route)").increment() }
         hits.removeAll()
@@ -143,7 +143,8 @@ import Testing
         #expect(registry.sample(#"hits_total{route="/7"}"#) == "1")
     }
 
-    @Test func `an unregistered family is unseen, its instruments work, its name is free`() {
+    @Test func `an unregistered family is not exposed, its instruments work, and its name is free`()
+    {
         let counter = registry.counter("orders", help: "Orders.")
         #expect(registry.unregister("orders_total"))
         counter.increment()
@@ -167,7 +168,7 @@ import Testing
         #expect(registry.text() == "")
     }
 
-    @Test func `no histogram is unregistered by the name of one of its samples`() {
+    @Test func `a histogram is not unregistered by the name of one of its samples`() {
         _ = registry.histogram("wait_seconds", help: "Waits.")
         #expect(!registry.unregister("wait_seconds_bucket"))
         #expect(!registry.unregister("wait_seconds_count"))

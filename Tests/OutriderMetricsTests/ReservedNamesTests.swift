@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names that belong to Prometheus are exposed in no spelling.
+// Tests of reserved names: names that Prometheus uses itself are not exposed in any escaping.
 
 import OutriderMetrics
 import OutriderTesting
@@ -10,7 +10,7 @@ import Testing
         Registry(reportsItself: false, names: .utf8, log: .silent)
     }
 
-    /// What registering a metric throws; nil if it does not.
+    /// The code of the error that a registration throws, or nil.
     private func code(
         _ register: () throws(RegistrationError) -> Void
     ) -> RegistrationError.Code? {
@@ -47,7 +47,7 @@ import Testing
         #expect(registry.registrationsRefused(.reservedMetricName) == "1")
     }
 
-    @Test func `names that are spelled like a server's own are refused too`() {
+    @Test func `names whose escaped form is reserved are refused too`() {
         for name in ["scrape.duration.seconds", "scrape duration_seconds"] {
             #expect(
                 code { () throws(RegistrationError) in
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func `names that only begin like those are not refused`() throws {
+    @Test func `names that merely start like reserved ones are accepted`() throws {
         let registry = Registry.bare
         for name in ["uptime_seconds", "up_links", "scrape_errors", "my_up"] {
             try registry.register(gauge: name, help: "G.").set(1)
@@ -65,7 +65,7 @@ import Testing
     }
 
     @Test(arguments: ["underscores", "dots", "values", "allow-utf-8"])
-    func `no label is shown under a name of Prometheus, and no two as one`(scheme: String) throws {
+    func `no escaping maps a label to a reserved name or two labels to one`(scheme: String) throws {
         let registry = Self.utf8()
         let labels = ["ラベル", "--name--", "状態…"]
         let family = try registry.register(gauge: "g", help: "G.", labels: labels)
@@ -101,7 +101,7 @@ import Testing
         ["é", "U__" + String(repeating: "x", count: 1_022)],
         [String(repeating: "é", count: 300)],
     ])
-    func `labels that are reserved, alike or too long in some spelling are refused`(
+    func `labels that are reserved, equal or too long in some escaping are refused`(
         labels: [String]
     ) {
         let code = code { () throws(RegistrationError) in
@@ -110,7 +110,7 @@ import Testing
         #expect(code == .reservedLabelName || code == .invalidLabelName)
     }
 
-    @Test func `a name that is too long in some spelling is refused`() {
+    @Test func `a name that is too long in some escaping is refused`() {
         #expect(
             code { () throws(RegistrationError) in
                 _ = try Self.utf8().register(gauge: String(repeating: "é", count: 300), help: "G.")

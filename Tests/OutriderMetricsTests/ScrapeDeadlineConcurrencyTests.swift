@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A collector that hangs costs its own numbers and nobody else's; scrapes that come together share.
+// Tests of scrape deadlines: a hung collector costs only its own samples, and concurrent scrapes
+// share a rendering.
 
 import Dispatch
 import Glibc
@@ -10,7 +11,7 @@ import TestSupport
 import TestTraits
 import Testing
 
-/// A door that collectors wait at until the test opens it for good.
+/// A door at which collectors wait until the test opens it for good.
 private final class Door: Sendable {
     private let visitors = DispatchSemaphore(value: 0)
     private let opened = DispatchSemaphore(value: 0)
@@ -26,7 +27,7 @@ private final class Door: Sendable {
     func waitForVisitor() -> Bool { visitors.wait(timeout: .now() + 120) == .success }
 }
 
-/// Threads of this process.
+/// The number of threads in this process.
 private func threadCount() -> Int {
     guard let listing = unsafe opendir("/proc/self/task") else { return -1 }
     defer { unsafe closedir(listing) }
@@ -43,14 +44,14 @@ private func threadCount() -> Int {
         String(decoding: response.body, as: UTF8.self)
     }
 
-    @Test func `a collector that hangs is left out at the limit, and all others are there`() {
+    @Test func `a hung collector is omitted at the time limit, and all others are served`() {
         let recorded = RecordedLog()
         let registry = Registry(log: recorded.log)
         let door = Door()
         defer { door.open() }
         let calls = Tally()
         registry.gauge("instrument", help: "I.").set(1)
-        // Before and behind the one that hangs, by name and by registration.
+        // Before and after the hung one, by name and by registration.
         registry.gauge("before", help: "B.") { 1 }
         registry.add(
             TestCollector(name: "hung", families: [Self.value]) { samples in
@@ -59,13 +60,13 @@ private func threadCount() -> Int {
                 samples.add(Self.value, 1)
             })
         registry.gauge("zz_behind", help: "B.") { 1 }
-        // Long enough for the others on any machine: this is the one test that waits for a limit.
+        // Long enough for the others on any machine; only this test waits for a time limit.
         let first = body(registry.respond(scrapeTimeout: "6"))
         #expect(!first.contains("\nvalue "))
         for name in ["instrument", "before", "zz_behind"] {
             #expect(first.contains("\n\(name) 1\n"))
         }
-        // Not asked again before it has returned.
+        // Not called again before it has returned.
         let second = body(registry.respond(scrapeTimeout: "6"))
         #expect(second.contains("\nzz_behind 1\n"))
         #expect(calls.count == 1)
@@ -73,11 +74,11 @@ private func threadCount() -> Int {
         #expect(recorded.lines.count == 1)
         #expect(recorded.lines.first?.contains("hung") == true)
         door.open()
-        // It returns, and is asked again.
+        // It returns, and is called again.
         #expect(eventually { body(registry.respond()).contains("\nvalue 1\n") })
     }
 
-    @Test func `a callback that hangs is left out and counted by the name of its metric`() {
+    @Test func `a hung callback is omitted and counted under its metric's name`() {
         let registry = Registry(log: .silent)
         let door = Door()
         defer { door.open() }
@@ -89,7 +90,7 @@ private func threadCount() -> Int {
         #expect(registry.value(failed, ["collector": "hung"]) == 1)
     }
 
-    @Test func `a scraper that gives no time takes none from others`() {
+    @Test func `a scraper with a short timeout does not shorten that of others`() {
         let registry = Registry.bare
         registry.gauge("slow", help: "S.") {
             usleep(20_000)
@@ -102,8 +103,8 @@ private func threadCount() -> Int {
         }
     }
 
-    @Test func `callbacks that wait for one lock do not become a crowd of threads`() async {
-        // In a process of its own, to count its threads.
+    @Test func `callbacks that wait for one lock use a bounded number of threads`() async {
+        // In a separate process, to count its threads.
         await #expect(processExitsWith: .success) {
             let registry = Registry(log: .silent)
             let door = Door()
@@ -117,7 +118,7 @@ private func threadCount() -> Int {
             DispatchQueue.concurrentPerform(iterations: 2) { number in
                 _ = registry.respond(names: number == 0 ? [] : ["g1", "g2"], scrapeTimeout: "2.5")
             }
-            // One for each of the two scrapes, and eight more for the registry.
+            // One for each of the two scrapes, and eight for the registry.
             let isBounded = threadCount() - before <= 2 + 8 + 4
             door.open()
             exit(isBounded ? 0 : 1)
@@ -125,13 +126,13 @@ private func threadCount() -> Int {
     }
 
     @Test(arguments: ["junk", "", "-1", "0", "nan", "1e400", "0x"])
-    func `a timeout that makes no sense is passed over`(timeout: String) {
+    func `an invalid timeout is ignored`(timeout: String) {
         let registry = Registry.bare
         registry.gauge("value", help: "") { 1 }
         #expect(body(registry.respond(scrapeTimeout: timeout)).contains("value 1\n"))
     }
 
-    @Test func `scrapes that come together share a render`() {
+    @Test func `concurrent scrapes share a rendering`() {
         let registry = Registry.bare
         let door = Door()
         let renders = Tally()
@@ -141,11 +142,11 @@ private func threadCount() -> Int {
             return 1
         }
         let done = DispatchGroup()
-        let answers = Tally()
+        let responses = Tally()
         func scrape() {
-            // A queue of its own is a thread of its own.
+            // A separate queue is a separate thread.
             DispatchQueue(label: "scrape").async(group: done) {
-                if body(registry.respond()).contains("value 1\n") { answers.add() }
+                if body(registry.respond()).contains("value 1\n") { responses.add() }
             }
         }
         scrape()
@@ -154,11 +155,11 @@ private func threadCount() -> Int {
         #expect(eventually { registry.waitingScrapes == 7 })
         door.open()
         #expect(done.wait(timeout: .now() + 120) == .success)
-        #expect(answers.count == 8)
-        #expect(renders.count == 2, "one for the first, one for all who came meanwhile")
+        #expect(responses.count == 8)
+        #expect(renders.count == 2, "one for the first, one for all that waited")
     }
 
-    @Test func `a scrape shows all that was counted before it came`() {
+    @Test func `a scrape includes every increment made before it`() {
         let registry = Registry.bare
         let orders = registry.counter("orders", help: "", labels: ["thread"])
         DispatchQueue.concurrentPerform(iterations: 4) { thread in
@@ -174,7 +175,7 @@ private func threadCount() -> Int {
         }
     }
 
-    @Test func `those who want different things do not share`() {
+    @Test func `scrapes with different parameters do not share a rendering`() {
         let registry = Registry.bare
         _ = registry.gauge("long", help: String(repeating: "A long text. ", count: 200))
         _ = registry.gauge("other", help: "O.")
@@ -182,15 +183,15 @@ private func threadCount() -> Int {
             switch number % 4 {
             case 0: #expect(body(registry.respond()).hasSuffix("other 0\n"))
             case 1:
-                let answer = registry.respond(accept: "application/openmetrics-text")
-                #expect(body(answer).hasSuffix("# EOF\n"))
+                let response = registry.respond(accept: "application/openmetrics-text")
+                #expect(body(response).hasSuffix("# EOF\n"))
             case 2: #expect(registry.respond(acceptEncoding: "gzip").body.first == 0x1F)
             default: #expect(body(registry.respond(names: ["other"])).hasPrefix("# HELP other"))
             }
         }
     }
 
-    @Test func `exemplars may be given while they are printed`() {
+    @Test func `exemplars may be recorded while they are printed`() {
         let registry = Registry.bare
         let wait = registry.histogram("wait", help: "", buckets: [1])
         DispatchQueue.concurrentPerform(iterations: 4) { thread in

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A scrape as an HTTP response: what it is, and which families it was asked for.
+// Tests of a scrape's HTTP response: its format, and the families selected by name.
 
 import OutriderMetrics
 import Synchronization
@@ -38,7 +38,7 @@ import Testing
             ("application/openmetrics-text; version=2.0.0,text/plain;q=0.5", "gzip, zstd"),
             ("application/json", "identity;q=0"), ("", ""), ("garbage;;;q=nine\n", "\u{0}"),
         ] as [(String?, String?)])
-    func `whoever does not ask for OpenMetrics gets the text format`(
+    func `a scraper that does not accept OpenMetrics gets the text format`(
         accept: String?, encoding: String?
     ) {
         let response = registry.respond(accept: accept, acceptEncoding: encoding)
@@ -49,7 +49,7 @@ import Testing
         #expect(text(response) == registry.text())
     }
 
-    @Test func `no names mean everything`() {
+    @Test func `without names, all families are returned`() {
         #expect(
             text(registry.respond()) == Self.build + Self.called + Self.depth + Self.orders
                 + Self.wait)
@@ -63,7 +63,7 @@ import Testing
         (["wait_count", "depth", "wait"], depth + wait),
         (["depth", "depth", "nothing"], depth),
     ])
-    func `a family is found by its name or that of a sample, and printed whole`(
+    func `a family is selected by its name or a sample's, and printed in full`(
         names: [String], expected: String
     ) {
         #expect(text(registry.respond(names: names)) == expected)
@@ -73,7 +73,7 @@ import Testing
         ["nothing"], [""], ["DEPTH"], ["dept"], ["depth_count"], ["wait_"], ["*"],
         [#"wait_bucket{le="1.0"}"#],
     ])
-    func `unknown names give an empty body and 200`(names: [String]) {
+    func `unknown names return an empty body with status 200`(names: [String]) {
         let response = registry.respond(names: names)
         #expect(response.status == 200)
         #expect(response.body == [])
@@ -83,7 +83,7 @@ import Testing
             })
     }
 
-    @Test func `names are one filter for what the registry says of itself, too`() {
+    @Test func `names filter the registry's own metrics too`() {
         let registry = Registry(log: .silent)
         let response = registry.respond(names: ["outrider_label_values_repaired_total"])
         #expect(
@@ -98,7 +98,7 @@ import Testing
 
 @Suite struct ScrapeRoomTests {
     @Test(arguments: [0, 1, 100, 255, 256, 4_000])
-    func `a scrape that begins with too little room is whole, and asks nobody twice`(
+    func `a scrape that starts with too little memory is complete, and calls callbacks once`(
         capacity: Int
     ) {
         let registry = Registry(reportsItself: false)

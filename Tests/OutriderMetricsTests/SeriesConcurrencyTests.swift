@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Series are made, removed and scraped at once: no scrape shows one twice, or a wrong number.
+// Tests of concurrent creation, removal and scraping: no scrape shows a series twice or a wrong
+// value.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct SeriesConcurrencyTests {
-    /// Scrapes `registry` until the tasks that `add` adds have ended, and hands over each text.
+    /// Scrapes `registry` until all `tasks` have finished, and passes each text to `look`.
     private func scrape(
         _ registry: Registry, _ look: @escaping @Sendable (String) -> Void,
         during tasks: [@Sendable () async -> Void]
@@ -19,7 +20,7 @@ import Testing
             .map { $0[..<($0.lastIndex(of: " ") ?? $0.endIndex)] }
     }
 
-    @Test func `the same labels asked for by many at once are one series`() async {
+    @Test func `the same labels requested from many threads are one series`() async {
         for _ in 0..<20 {
             let registry = Registry.bare
             let family = registry.counter("c", help: "C.", labels: ["n"])
@@ -35,14 +36,14 @@ import Testing
         }
     }
 
-    @Test func `series made and removed by many at once are never shown twice`() async {
+    @Test func `series created and removed from many threads are never shown twice`() async {
         let registry = Registry.bare
         let family = registry.gauge("g", help: "G.", labels: ["n"])
         for n in 0..<900 { family.with("\(n)").set(1) }
         family.with("stays").set(1)
         let churn = (0..<3).map { task -> @Sendable () async -> Void in
             {
-                // The oldest series goes and comes back as the youngest, over and over.
+                // Each series is removed and created again as the newest, repeatedly.
                 for turn in 0..<3_000 {
                     let n = "\((turn * 3 + task) % 900)"
                     family.remove(n)
@@ -85,7 +86,7 @@ import Testing
         #expect(Self.series(in: registry.text()).count == 1)
     }
 
-    @Test func `kept instruments write while their cells could go to others, and never show up`()
+    @Test func `held instruments of removed series never write to reused cells or are exposed`()
         async
     {
         let registry = Registry.bare
@@ -119,9 +120,7 @@ import Testing
         #expect(kept.map(\.value) == Array(repeating: 1_250_000, count: 8))
     }
 
-    @Test func `series of which many drop the last reference at once leave their cells clean`()
-        async
-    {
+    @Test func `series released from many threads leave their cells zeroed`() async {
         let family = Registry.bare.histogram("h", help: "H.", labels: ["n"], buckets: [1, 2])
         await withTaskGroup { group in
             for task in 0..<4 {
@@ -139,7 +138,7 @@ import Testing
         #expect(family.count == 0)
     }
 
-    @Test func `removing by match while others make series removes only what matches`() async {
+    @Test func `removing by match during creation removes only matching series`() async {
         let registry = Registry.bare
         let family = registry.counter("c", help: "C.", labels: ["kind", "n"])
         await withTaskGroup { group in

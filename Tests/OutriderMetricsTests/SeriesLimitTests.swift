@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A family has so many series and no more; what does not fit is in one series, and in the totals.
+// Tests of the series limit: label sets beyond it share one series, and totals stay correct.
 
 import OutriderMetrics
 import OutriderTesting
@@ -21,7 +21,7 @@ import Testing
         registry.sample(#"outrider_series_overflowed_total{family="\#(family)"}"#)
     }
 
-    @Test func `past the limit, look-ups are given one series, and totals stay right`() throws {
+    @Test func `lookups beyond the limit return one series, and totals stay correct`() throws {
         let hits = counter(3, labels: ["user", "path"])
         for n in 0..<10 { hits.with("u\(n)", "/").increment() }
         #expect(hits.count == 4)
@@ -32,7 +32,7 @@ import Testing
         #expect(exposition.families.first { $0.name == "hits_total" }?.samples.count == 4)
     }
 
-    @Test func `series that were there before the limit are still found`() {
+    @Test func `series that exist when the limit is reached are still found`() {
         let hits = counter(2)
         let first = hits.with("a")
         _ = hits.with("b")
@@ -41,7 +41,7 @@ import Testing
         #expect(overflows() == "1")
     }
 
-    @Test func `each look-up that is given the overflow series is counted, kept ones are not`() {
+    @Test func `each lookup of the overflow series is counted, and held instruments are not`() {
         let hits = counter(1)
         _ = hits.with("a")
         #expect(overflows() == nil)
@@ -54,7 +54,7 @@ import Testing
         #expect(hits.with("d") === kept)
     }
 
-    @Test func `the standard limit is 10,000 series of a family of any kind`() {
+    @Test func `the default limit is 10,000 series per family of any kind`() {
         let gauges = registry.gauge("g", help: "G.", labels: ["n"])
         let histograms = registry.histogram("h", help: "H.", labels: ["n"], buckets: [1])
         for n in 0..<10_005 {
@@ -70,7 +70,7 @@ import Testing
     }
 
     @Test(arguments: [0, -1, .min])
-    func `a limit below one is one`(count: Int) {
+    func `a limit below one is raised to one`(count: Int) {
         let hits = counter(count)
         _ = hits.with("a")
         _ = hits.with("b")
@@ -93,7 +93,7 @@ import Testing
         #expect(hits.count == 3)
     }
 
-    @Test func `an overflow series that was removed is made again, and frees no place`() {
+    @Test func `a removed overflow series is created again and does not free a slot`() {
         let hits = counter(1)
         for name in ["a", "b"] { hits.with(name).increment() }
         #expect(hits.remove("_OVERFLOW"))
@@ -102,7 +102,7 @@ import Testing
         #expect(registry.sample(#"hits_total{user="_OVERFLOW"}"#) == "1")
     }
 
-    @Test func `rebuilding the table after many removals keeps the overflow series apart`() {
+    @Test func `rebuilding the table after many removals keeps the overflow series separate`() {
         let hits = counter(100)
         for n in 0..<101 { hits.with("\(n)").increment() }
         for n in 0..<95 { hits.remove("\(n)") }
@@ -111,7 +111,7 @@ import Testing
         #expect(registry.sample(#"hits_total{user="_OVERFLOW"}"#) == "6")
     }
 
-    @Test func `a label value that is _OVERFLOW by chance is the same series, and no mistake`() {
+    @Test func `a label value of _OVERFLOW is the overflow series and is valid`() {
         let hits = counter(2)
         let own = hits.with("_OVERFLOW")
         own.increment()
@@ -134,7 +134,7 @@ import Testing
         #expect(heard.lines.allSatisfy { $0.hasPrefix("warning") })
     }
 
-    @Test func `each kind of family is given its limit, by those who throw too`() throws {
+    @Test func `the limit applies to each kind of family, in both forms`() throws {
         let limit = SeriesLimit(count: 1)
         let one = try registry.register(gauge: "g", help: "G.", labels: ["n"], limit: limit)
         let two = try registry.register(
@@ -147,7 +147,7 @@ import Testing
         #expect([one.count, two.count, three.count, four.count] == [2, 2, 2, 2])
     }
 
-    @Test func `an info may take one value after the other for ever`() {
+    @Test func `an info accepts any number of values in succession`() {
         let info = registry.info("leader", help: "Who leads.", ["node": "0"])
         for n in 0..<20_000 { info.set(["node": "\(n)"]) }
         info.set(["node": "_OVERFLOW"])
@@ -155,7 +155,7 @@ import Testing
         #expect(overflows(of: "leader_info") == nil)
     }
 
-    @Test func `a family of no labels has its one series, whatever the limit`() {
+    @Test func `a family without labels has one series, whatever the limit`() {
         let hits = counter(1, labels: [])
         hits.with([]).increment()
         hits.overflow().increment()
@@ -163,7 +163,7 @@ import Testing
         #expect(hits.count == 1)
     }
 
-    @Test func `those with a bound of their own use the overflow series, which counts`() {
+    @Test func `overflow() returns the overflow series and counts it`() {
         let hits = counter(5)
         hits.overflow().increment()
         #expect(registry.sample(#"hits_total{user="_OVERFLOW"}"#) == "1")
@@ -173,7 +173,7 @@ import Testing
         #expect(hits.count == 6)
     }
 
-    @Test func `the log tells once which label grows, and what to do`() {
+    @Test func `the log names the label with the most values once, with a remedy`() {
         let hits = counter(20, labels: ["method", "user"])
         for n in 0..<100 { hits.with(n % 2 == 0 ? "GET" : "PUT", "secret\(n)").increment() }
         #expect(
@@ -187,7 +187,7 @@ import Testing
             ])
     }
 
-    @Test func `the notice has the limit, the look-ups, and three values of the widest label`() {
+    @Test func `the notice has the limit, the lookups, and three values of that label`() {
         let hits = counter(5, labels: ["method", "user"])
         for n in 0..<9 { hits.with("GET", "u\(n)").increment() }
         #expect(
@@ -199,7 +199,7 @@ import Testing
             ])
     }
 
-    @Test func `a value in a notice is short, and cannot turn the text around`() {
+    @Test func `a value in a notice is short and has no control or direction characters`() {
         let hits = counter(2)
         let long = String(repeating: "\\\"", count: 500)
         for value in ["\u{202E}a\nb\u{0}\u{85}", long, "more"] { hits.with(value).increment() }
@@ -209,7 +209,7 @@ import Testing
                 #"(2): "\#(shown)…", "\#u{FFFD}a\#u{FFFD}b\#u{FFFD}\#u{FFFD}""#) == true)
     }
 
-    @Test func `more than twenty families are told in brief`() {
+    @Test func `notices beyond twenty families are summarized`() {
         for n in 0..<25 {
             let family = registry.gauge("g\(n)", help: "", labels: ["n"], limit: .init(count: 1))
             for value in ["a", "b"] { _ = family.with(value) }
@@ -218,7 +218,7 @@ import Testing
         #expect(registry.overflowNotices.last == "5 more families reached their limits.")
     }
 
-    @Test func `the counts of a family go with it`() {
+    @Test func `a family's overflow counts are removed with it`() {
         let hits = counter(1)
         for name in ["a", "b", "c"] { _ = hits.with(name) }
         #expect(overflows() == "2")
@@ -229,7 +229,7 @@ import Testing
         #expect(overflows() == nil)
     }
 
-    @Test func `a registry that does not report itself bounds its series all the same`() {
+    @Test func `a registry that does not report itself limits its series too`() {
         let hits = Registry.bare.counter("hits", help: "", labels: ["n"], limit: .init(count: 2))
         for n in 0..<100 { hits.with("\(n)").increment() }
         #expect(hits.count == 3)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A family under a random run of everything that can be done to it, beside a plain dictionary.
+// Tests of random operations on a family, compared with a dictionary.
 
 import OutriderMetrics
 import Testing
@@ -10,7 +10,7 @@ import Testing
         "", "1", "11", "\"", "\\", "\\\"", "\n", "\\n", "1\",ab=\"1", "=", ",", "é", "🐦", "{}",
     ]
 
-    /// The family as it should be.
+    /// The expected state of the family.
     private struct Model {
         struct Series {
             var generation: Int
@@ -27,7 +27,7 @@ import Testing
             return generation
         }
 
-        /// The key of the youngest series that is not younger than `generation`.
+        /// The key of the newest series that is not newer than `generation`.
         func key(upTo generation: Int) -> [String]? {
             var found: (key: [String]?, generation: Int) = (nil, 0)
             for (key, series) in living where series.generation <= generation {
@@ -36,7 +36,7 @@ import Testing
             return found.key
         }
 
-        /// Removes what has these values at these places in its key.
+        /// Removes the series with these values at these indices of their keys.
         mutating func removeAll(matching wanted: [(index: Int, value: String)]) -> Int {
             var remaining: [[String]: Series] = [:]
             for (key, series) in living {
@@ -48,7 +48,7 @@ import Testing
             return living.count - remaining.count
         }
 
-        /// The samples; order is another test's concern.
+        /// The samples, without order, which another test covers.
         var lines: Set<String> {
             var lines: Set<String> = []
             for (key, series) in living {
@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    /// Each of the values as it stands in the exposition.
+    /// Each value as it is printed in the exposition.
     private static let escaped = Dictionary(
         uniqueKeysWithValues: values.map { value in
             let parts = value.map {
@@ -70,7 +70,7 @@ import Testing
         })
 
     @Test(arguments: 0..<8)
-    func `a random run leaves what a dictionary would hold`(turn: Int) {
+    func `random operations leave the same series as in a dictionary`(turn: Int) {
         let seed = UInt64.random(in: .min ... .max)
         var generator = SeededGenerator(seed: seed)
         let registry = Registry.bare

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The printer is held against hand-picked values, and against a slow reference that takes the
-// digits from `Double.description`, which is a shortest printer of another design.
+// Tests of the decimal printer, against hand-picked values and a slow reference that takes its
+// digits from `Double.description`, a shortest printer of another design.
 
 import OutriderMetrics
 import Testing
@@ -12,11 +12,11 @@ import Testing
     }
 
     @Test(arguments: halfwayValues)
-    func `of two equally close decimals the even one is printed`(value: Double, expected: String) {
+    func `of two equally close decimals, the even one is printed`(value: Double, expected: String) {
         #expect(text(value) == expected)
     }
 
-    @Test func `values that are not finite have the names that Prometheus reads`() {
+    @Test func `values that are not finite have the names that Prometheus parses`() {
         #expect(text(.nan) == "NaN")
         #expect(text(-.nan) == "NaN")
         #expect(text(.signalingNaN) == "NaN")
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test func `every number of digits before and after the point agrees with the reference`() {
+    @Test func `every position of the decimal point agrees with the reference`() {
         for digits in [1.0, 12, 123, 1_234_567, 123_456_789, 12_345_678_901, 0x1p53 - 1] {
             var value = digits * 1e-45
             for _ in 0..<90 {
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test func `every double comes back equal`() {
+    @Test func `every double parses back to the same value`() {
         let seed = UInt64.random(in: .min ... .max)
         var generator = SplitMix(state: seed)
         for _ in 0..<200_000 {
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func `every value that looks like a metric comes back equal`() {
+    @Test func `typical metric values parse back to the same value`() {
         let seed = UInt64.random(in: .min ... .max)
         var generator = SplitMix(state: seed)
         let scales = [1, 1e1, 1e2, 1e3, 1e6, 1e9, 1e12, 1024, 4096, 60, 3600]
@@ -84,16 +84,16 @@ import Testing
         }
     }
 
-    @Test func `no byte behind the maximum length is touched`() {
+    @Test func `no byte beyond the maximum length is written`() {
         let values: [Double] = [
             0, -0.0, -1e20, -123_456_789.123_456_78, -1.234_567_890_123_456_7e-300, -0.000_123_4,
             -1.234_567_890_123_456_7e-4, -9.999_999_999_999_999e20, -.infinity, .nan, 12,
         ]
         for value in values {
             var bytes = [UInt8](repeating: 0xaa, count: 64)
-            // SAFETY: The array outlives the call that its buffer is handed to.
+            // SAFETY: The array outlives the call that uses its buffer.
             let length = unsafe bytes.withUnsafeMutableBufferPointer { buffer in
-                // `write` asks for 32 of the 48 bytes that are left.
+                // `write` requires 32 of the 48 remaining bytes.
                 unsafe ShortestDecimal.write(value, to: buffer.baseAddress! + 16)
             }
             let end = 16 + ShortestDecimal.maximumLength
@@ -104,7 +104,7 @@ import Testing
     }
 }
 
-/// Values of all sizes and shapes.
+/// Values of many magnitudes.
 private let pickedValues: [(Double, String)] = [
     (0.0, "0"), (-0.0, "-0"), (1, "1"), (-1, "-1"), (9, "9"), (10, "10"), (100, "100"),
     (0.1, "0.1"), (0.3, "0.3"), (0.1 + 0.2, "0.30000000000000004"), (-2.5, "-2.5"),
@@ -126,14 +126,14 @@ private let pickedValues: [(Double, String)] = [
     (0x1p-44, "5.684341886080802e-14"),
 ]
 
-/// Values in the middle of two shortest decimals.
+/// Values halfway between two shortest decimals.
 private let halfwayValues: [(Double, String)] = [
     (0x1p50 + 0.25, "1125899906842624.2"), (0x1p50 + 0.75, "1125899906842624.8"),
     (0x1p50 + 1.25, "1125899906842625.2"), (0x1p49 + 0.125, "562949953421312.1"),
     (0x1p49 + 0.375, "562949953421312.4"), (0x1p51 + 0.5, "2251799813685248.5"),
 ]
 
-/// A generator that gives the same numbers for the same seed.
+/// A generator that returns the same numbers for the same seed.
 private struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 
@@ -148,14 +148,14 @@ private struct SplitMix: RandomNumberGenerator {
 
 /// Returns what `write` prints.
 private func text(_ value: Double) -> String {
-    // SAFETY: The buffer has the capacity that `write` asks for.
+    // SAFETY: The buffer has the capacity that `write` requires.
     unsafe String(unsafeUninitializedCapacity: ShortestDecimal.maximumLength) { buffer in
         guard let start = buffer.baseAddress else { return 0 }
         return unsafe ShortestDecimal.write(value, to: start)
     }
 }
 
-/// Checks that a finite value reads back with the same bits and prints like the reference.
+/// Checks that a finite value parses back to the same bits and prints like the reference.
 @discardableResult
 private func check(_ value: Double, _ note: String = "") -> Bool {
     let printed = text(value)

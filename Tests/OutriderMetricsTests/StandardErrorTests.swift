@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Outrider writes to standard error neither ends the service nor holds it up, whoever reads it.
+// Tests that writing to standard error neither ends nor blocks the service, whoever reads it.
 
 import Glibc
 import OutriderMetrics
 import Testing
 
 @Suite struct StandardErrorTests {
-    /// Standard error of this process as a pipe, and what happens to it.
+    /// The state of the pipe that replaces standard error.
     private enum Reader {
         case gone, stuck, reading
     }
 
-    /// Puts a pipe in the place of standard error; returns the end that is read.
+    /// Replaces standard error with a pipe; returns its read end.
     private static func replaceStandardError(_ reader: Reader) -> Int32 {
-        // As a program has it that nobody told to ignore the signal.
+        // The default of a program that does not ignore the signal.
         signal(SIGPIPE, SIG_DFL)
         var ends: [Int32] = [-1, -1]
         precondition(unsafe pipe(&ends) == 0)
@@ -29,15 +29,14 @@ import Testing
         return ends[0]
     }
 
-    /// Ends this process without a word, as the test runner has one for standard error at its end.
+    /// Exits without output, since the test runner also writes to standard error at exit.
     private static func end(_ isRight: Bool) -> Never {
         _exit(isRight ? EXIT_SUCCESS : EXIT_FAILURE)
     }
 
     private static let dropped = "outrider_log_lines_dropped_total"
 
-    @Test func `a refused observation does not end a service whose standard error nobody reads`()
-        async
+    @Test func `a refused observation does not end a service whose standard error is closed`() async
     {
         await #expect(processExitsWith: .success) {
             _ = StandardErrorTests.replaceStandardError(.gone)
@@ -47,9 +46,7 @@ import Testing
         }
     }
 
-    @Test func `a full pipe does not hold up a service, and the lines that it lost are counted`()
-        async
-    {
+    @Test func `a full pipe does not block a service, and the lost lines are counted`() async {
         await #expect(processExitsWith: .success) {
             _ = StandardErrorTests.replaceStandardError(.stuck)
             let registry = Registry(log: DiagnosticLog())
@@ -58,7 +55,7 @@ import Testing
         }
     }
 
-    @Test func `a line of any length arrives whole, in one piece`() async {
+    @Test func `a line of any length arrives complete, in one write`() async {
         await #expect(processExitsWith: .success) {
             let reader = StandardErrorTests.replaceStandardError(.reading)
             let log = DiagnosticLog()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of some states something is in: OpenMetrics has a type for it, the text format a gauge.
+// Tests of state sets, a type in OpenMetrics and a gauge in the text format.
 
 import OutriderMetrics
 import OutriderTesting
@@ -12,7 +12,7 @@ import Testing
 
     private let registry = Registry.bare
 
-    @Test func `a move leaves one state and enters another`() throws {
+    @Test func `a move clears one state and sets another`() throws {
         let mode = registry.stateSet("node_mode", help: "What it is.", Mode.self)
         try registry.expect("node_mode", ["node_mode": "leader"], 0)
         #expect(mode.current.isEmpty)
@@ -24,7 +24,7 @@ import Testing
         try registry.expect("node_mode", ["node_mode": "follower"], 0)
     }
 
-    @Test func `it may be in several states`() {
+    @Test func `several states may be set at once`() {
         let mode = registry.stateSet("node_mode", help: "What it is.", Mode.self)
         mode.set(.leader, true)
         mode.set(.learner, true)
@@ -33,7 +33,7 @@ import Testing
         #expect(mode.current == [.learner])
     }
 
-    @Test func `OpenMetrics has it as a stateset, the text format as a gauge`() throws {
+    @Test func `a state set is a stateset in OpenMetrics and a gauge in the text format`() throws {
         let mode = registry.stateSet("node_mode", help: "What it is.", Mode.self)
         mode.move(to: .follower)
         #expect(registry.text().contains("# TYPE node_mode gauge\n"))
@@ -43,7 +43,7 @@ import Testing
         #expect(exposition.families.map(\.type) == [.stateSet])
     }
 
-    @Test func `a collector may fill one with labels of its own`() throws {
+    @Test func `a collector may fill a state set with its own labels`() throws {
         struct Nodes: Collector {
             static let modes = CollectedFamily.stateSet("mode", help: "Modes.", labels: ["node"])
             let name = "nodes"
@@ -58,7 +58,7 @@ import Testing
         _ = try Exposition(parsing: registry.openMetricsText(), as: .openMetrics)
     }
 
-    @Test func `a second one of a name is refused`() throws {
+    @Test func `a second state set of the same name is refused`() throws {
         _ = try registry.register(stateSet: "mode", help: "Modes.", Mode.self)
         #expect(throws: RegistrationError.self) {
             _ = try registry.register(stateSet: "mode", help: "Modes.", Mode.self)

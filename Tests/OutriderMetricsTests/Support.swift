@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share: logs that are silent or remember, single samples, a seeded generator.
+// Helpers of the metrics tests: silent and recording logs, single samples, and a seeded generator.
 
 internal import Glibc
 import OutriderMetrics
@@ -7,15 +7,15 @@ import OutriderThreading
 import Synchronization
 
 extension DiagnosticLog {
-    /// A log of its own that nobody hears.
+    /// A new log that discards its messages.
     static var silent: DiagnosticLog { DiagnosticLog { _, _ in } }
 }
 
 extension Registry {
-    /// A registry that exposes nothing but what a test puts into it.
+    /// A registry that exposes only what a test adds.
     static var bare: Registry { Registry(reportsItself: false, log: .silent) }
 
-    /// The value printed for `name` (labels included); nil if there is no such sample.
+    /// The printed value of `name`, including its labels, or nil if there is no such sample.
     func sample(_ name: String) -> String? {
         for line in text().split(separator: "\n") where line.hasPrefix(name + " ") {
             return String(line.dropFirst(name.count + 1))
@@ -23,18 +23,18 @@ extension Registry {
         return nil
     }
 
-    /// Observations that were refused for `reason`, as this registry reports them.
+    /// The number of observations refused for `reason`, as this registry reports it.
     func observationsRefused(_ reason: String) -> String? {
         sample(#"outrider_observations_refused_total{reason="\#(reason)"}"#)
     }
 
-    /// Registrations that were refused for `code`, as this registry reports them.
+    /// The number of registrations refused for `code`, as this registry reports it.
     func registrationsRefused(_ code: RegistrationError.Code) -> String? {
         sample(#"outrider_registrations_refused_total{reason="\#(code)"}"#)
     }
 }
 
-/// A log that keeps what it hears.
+/// A log that records its messages.
 final class RecordedLog: Sendable {
     private final class Store: Sendable {
         let lines = Guarded<[String]>([])
@@ -51,11 +51,11 @@ final class RecordedLog: Sendable {
         }
     }
 
-    /// Everything that was said so far, each with its level before it.
+    /// All logged lines so far, each with its level as a prefix.
     var lines: [String] { store.lines.withLock { $0 } }
 }
 
-/// A number that several threads count up or down.
+/// A counter shared by threads.
 final class Tally: Sendable {
     private let value: Atomic<Int>
 
@@ -63,17 +63,17 @@ final class Tally: Sendable {
         self.value = Atomic(value)
     }
 
-    /// The number now; what others did before they changed it can be seen.
+    /// The current value; an acquiring load, so writes before each `add` are visible.
     var count: Int { value.load(ordering: .acquiring) }
 
-    /// Adds to the number, and tells the sum.
+    /// Adds to the value and returns the sum.
     @discardableResult
     func add(_ amount: Int = 1) -> Int {
         value.add(amount, ordering: .acquiringAndReleasing).newValue
     }
 }
 
-/// SplitMix64: small, and the same everywhere for one seed.
+/// SplitMix64: small, and the same on every platform for one seed.
 struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
@@ -90,7 +90,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// A collector that a test writes as a closure.
+/// A collector whose samples come from a closure.
 struct TestCollector: Collector {
     var name = "test"
     let families: [CollectedFamily]
@@ -101,12 +101,12 @@ struct TestCollector: Collector {
     }
 }
 
-/// What a test's collectors and callbacks throw.
+/// The error that collectors and callbacks throw in tests.
 struct TestFailure: Error, CustomStringConvertible {
     var description: String { "the disk is on fire" }
 }
 
-/// Scrapes until the tasks have ended, and once more.
+/// Calls `look` until the tasks have finished, and once more.
 func scraping(
     _ look: @escaping @Sendable () -> Void, scrapers: Int = 1,
     during tasks: [@Sendable () async -> Void]
@@ -131,8 +131,8 @@ func scraping(
     look()
 }
 
-/// What this machine has.
+/// Properties of this machine.
 enum Machine {
-    /// CPUs that the kernel may ever use.
+    /// The number of configured CPUs.
     static let cpus = sysconf(Int32(_SC_NPROCESSORS_CONF))
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which buckets a timer or a recorder gets: by rule, by default, or those that are there.
+// Tests of the buckets of timers and recorders: by rule, by default, or those already registered.
 
 import CoreMetrics
 import OutriderMetrics
@@ -29,19 +29,19 @@ import Testing
         ("a*b*c", "a.b.b.d", false), ("**", "x", true), ("x_seconds", "x", true),
         ("http_server_*", "http.server.duration", true), ("é*", "éx", true), ("?", "x", false),
     ])
-    func `a rule fits by the label or by the name that is exposed`(
+    func `a rule matches the label or the exposed name`(
         pattern: String, label: String, fits: Bool
     ) throws {
         let found = try timerBounds(label, [.init(pattern, [1, 2])])
         #expect(found == (fits ? ["1.0", "2.0", "+Inf"] : ["9.0", "+Inf"]))
     }
 
-    @Test func `the first rule that fits holds`() throws {
+    @Test func `the first matching rule applies`() throws {
         let found = try timerBounds("a.b", [.init("b*", [1]), .init("a*", [2]), .init("*", [3])])
         #expect(found == ["2.0", "+Inf"])
     }
 
-    @Test func `buckets that make no sense are passed over and counted`() throws {
+    @Test func `invalid buckets are skipped and counted`() throws {
         let registry = Registry(log: .silent)
         var configuration = OutriderMetricsFactory.Configuration()
         configuration.buckets = [.init("t", [2, 1]), .init("t", [4])]
@@ -54,7 +54,7 @@ import Testing
         #expect(registry.registrationsRefused(.invalidBuckets) == "2")
     }
 
-    @Test func `a histogram of the direct API keeps its buckets`() throws {
+    @Test func `a histogram registered directly keeps its buckets`() throws {
         let registry = Registry.bare
         _ = registry.histogram("t_seconds", help: "T.", buckets: [7])
         let factory = OutriderMetricsFactory(registry: registry)
@@ -62,7 +62,7 @@ import Testing
         try registry.expect("t_seconds_bucket", ["le": "7.0"], 1)
     }
 
-    @Test func `a service from swift-prometheus has the buckets that it had`() throws {
+    @Test func `the swift-prometheus configuration has that library's buckets`() throws {
         let registry = Registry.bare
         let factory = OutriderMetricsFactory(
             registry: registry, configuration: .swiftPrometheus)
@@ -76,12 +76,12 @@ import Testing
             ])
     }
 
-    @Test func `a pattern full of stars is matched in no time`() async throws {
+    @Test func `a pattern with many stars is matched quickly`() async throws {
         let pattern = String(repeating: "a*", count: 400) + "b"
         let label = String(repeating: "a", count: 900)
         let hasEnded = Latch()
         let found = Guarded<[String]>([])
-        // Who tried every way in which the stars can share the letters would be at it for ever.
+        // Trying every assignment of letters to stars would never end.
         try #require(
             DetachedThread.start {
                 found.withLock { $0 = (try? timerBounds(label, [.init(pattern, [1])])) ?? [] }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One name for two things: the first is exposed, the second works unseen, and nothing crashes.
+// Tests of name clashes: the first metric is exposed, the second works unexposed, and nothing
+// crashes.
 
 import CoreMetrics
 import OutriderMetrics
@@ -7,16 +8,16 @@ import OutriderTesting
 import Testing
 
 @Suite struct SwiftMetricsClashTests {
-    private let told = RecordedLog()
+    private let recorded = RecordedLog()
     private let registry: Registry
     private let factory: OutriderMetricsFactory
 
     init() {
-        registry = Registry(log: told.log)
+        registry = Registry(log: recorded.log)
         factory = OutriderMetricsFactory(registry: registry)
     }
 
-    @Test func `series of one name may differ in the names of their dimensions`() throws {
+    @Test func `series of one name may have different dimension names`() throws {
         for dimensions in [[], [("status", "200")], [("error", "timeout"), ("status", "500")]] {
             CoreMetrics.Counter(label: "http", dimensions: dimensions, factory: factory)
                 .increment()
@@ -29,10 +30,12 @@ import Testing
                 http_total{status="200"} 1
                 http_total{error="timeout",status="500"} 1
                 """, names: ["http_total"])
-        #expect(told.lines.isEmpty)
+        #expect(recorded.lines.isEmpty)
     }
 
-    @Test func `of two types with one name the first is exposed and the second works`() throws {
+    @Test func `of two types with one name, the first is exposed and the second still works`()
+        throws
+    {
         Meter(label: "x", factory: factory).set(1)
         let timer = factory.makeRecorder(label: "x", dimensions: [("a", "1")], aggregate: true)
         timer.record(5 as Int64)
@@ -44,12 +47,12 @@ import Testing
         #expect(!registry.text().contains("x_bucket") && !registry.text().contains("x_total 5"))
     }
 
-    @Test func `a clash is told once and counted each time`() {
+    @Test func `a clash is logged once and counted each time`() {
         Meter(label: "x", factory: factory).set(1)
         for _ in 0..<3 { Recorder(label: "x", factory: factory).record(1) }
         #expect(registry.registrationsRefused(.differentType) == "3")
-        #expect(told.lines.count == 1)
-        #expect(told.lines.first?.contains("\"x\"") == true)
+        #expect(recorded.lines.count == 1)
+        #expect(recorded.lines.first?.contains("\"x\"") == true)
     }
 
     @Test func `a handler that is not exposed is the same for the same label`() {
@@ -61,7 +64,7 @@ import Testing
         #expect(registry.value("x") == 1)
     }
 
-    @Test func `a name whose samples another family has is refused`() throws {
+    @Test func `a name that another family's samples have is refused`() throws {
         Recorder(label: "x", factory: factory).record(1)
         CoreMetrics.Counter(label: "x.count", factory: factory).increment()
         Meter(label: "x_count", factory: factory).set(7)
@@ -69,7 +72,7 @@ import Testing
         #expect(registry.registrationsRefused(.nameTaken) == "2")
     }
 
-    @Test func `a metric of the direct API is shared where type and labels are the same`() throws {
+    @Test func `a directly registered metric is shared if type and labels match`() throws {
         let orders = registry.counter("orders", help: "Orders.", labels: ["kind", "by"])
         orders.with("book", "web").increment()
         let counter = CoreMetrics.Counter(
@@ -79,10 +82,10 @@ import Testing
         let waits = registry.histogram("wait_seconds", help: "Waits.", buckets: [1])
         CoreMetrics.Timer(label: "wait", factory: factory).recordSeconds(1)
         #expect(waits.count == 1)
-        #expect(told.lines.isEmpty)
+        #expect(recorded.lines.isEmpty)
     }
 
-    @Test func `a metric of the direct API keeps its labels`() throws {
+    @Test func `a directly registered metric keeps its labels`() throws {
         let orders = registry.counter("orders", help: "Orders.", labels: ["kind"])
         orders.with("book").increment()
         for dimensions in [[], [("by", "web")], [("by", "web"), ("kind", "book")]] {
@@ -98,7 +101,7 @@ import Testing
         #expect(registry.registrationsRefused(.differentLabels) == "3")
     }
 
-    @Test func `destroying a shared series leaves it to the direct API`() {
+    @Test func `destroying the handler of a shared series leaves the series in place`() {
         let orders = registry.counter("orders", help: "Orders.", labels: ["kind"])
         let counter = CoreMetrics.Counter(
             label: "orders", dimensions: [("kind", "book")], factory: factory)
@@ -108,7 +111,7 @@ import Testing
         #expect(registry.value("orders_total", ["kind": "book"]) == 2)
     }
 
-    @Test func `a series that the direct API removed is made again when it is asked for`() {
+    @Test func `a series that was removed directly is created again on request`() {
         let orders = registry.counter("orders", help: "Orders.", labels: ["kind"])
         let make = {
             CoreMetrics.Counter(
@@ -123,7 +126,7 @@ import Testing
         #expect(registry.value("orders_total", ["kind": "book"]) == 1)
     }
 
-    @Test func `a name that swift-metrics has is refused to the direct API`() throws {
+    @Test func `a name used by swift-metrics is refused to direct registration`() throws {
         CoreMetrics.Counter(label: "orders", factory: factory).increment()
         registry.counter("orders", help: "Orders.").increment(by: 7)
         registry.counter("orders", help: "Orders.", labels: ["a"]).with("1").increment()
@@ -131,7 +134,7 @@ import Testing
         #expect(registry.registrationsRefused(.differentLabels) == "2")
     }
 
-    @Test func `a name that is let go is there for the next who asks`() {
+    @Test func `an unregistered name is available again`() {
         let kept = CoreMetrics.Counter(label: "x", factory: factory)
         kept.increment(by: 5)
         registry.unregister("x_total")
@@ -146,17 +149,17 @@ import Testing
         #expect(registry.value("x_total") == 1)
     }
 
-    @Test func `names from the network stop at a limit and are counted from there`() throws {
+    @Test func `names beyond the limit are refused and counted`() throws {
         for n in 0..<10_100 {
             CoreMetrics.Counter(label: "path.\(n)", factory: factory).increment()
         }
         #expect(registry.handlerCount == 10_000)
         #expect(registry.registrationsRefused(.tooManyNames) == "100")
-        #expect(told.lines.count == 1)
+        #expect(recorded.lines.count == 1)
         try registry.expect("path_9999_total", 1)
     }
 
-    @Test func `handlers whose series the direct API removed do not pile up`() {
+    @Test func `handlers of directly removed series do not accumulate`() {
         let users = registry.gauge("users", help: "Users.", labels: ["id"])
         for n in 0..<5_000 {
             Meter(label: "users", dimensions: [("id", "\(n)")], factory: factory).set(1)
@@ -165,7 +168,7 @@ import Testing
         #expect(registry.handlerCount <= 2_048)
     }
 
-    @Test func `a log that records a metric through the factory ends in no knot`() {
+    @Test func `a log handler may record a metric through the factory`() {
         let log = DiagnosticLog { _, _ in }
         let registry = Registry(log: log)
         let factory = OutriderMetricsFactory(registry: registry)
@@ -179,19 +182,21 @@ import Testing
         #expect(registry.value("logged_total", ["level": "error"]) == 1)
     }
 
-    @Test func `series of a name past the limit share one, and the log tells the way out`() throws {
+    @Test func `label sets beyond the limit share one series, and the log suggests a remedy`()
+        throws
+    {
         for n in 0..<10_003 {
             CoreMetrics.Counter(label: "c", dimensions: [("n", "\(n)")], factory: factory)
                 .increment()
         }
-        // A label that is called the same is no overflow.
+        // A label that happens to have the same name is not an overflow.
         CoreMetrics.Counter(label: "d", dimensions: [("overflow", "a")], factory: factory)
             .increment()
         try registry.expect("c_total", ["overflow": "_OVERFLOW"], 3)
         try registry.expect("d_total", ["overflow": "a"], 1)
         try registry.expect("outrider_series_overflowed_total", ["family": "c_total"], 3)
         #expect(
-            told.lines == [
+            recorded.lines == [
                 """
                 warning: metric "c_total" may have 10000 series; further label values share one \
                 with the one label overflow="_OVERFLOW", so totals stay right. The label "n" has \

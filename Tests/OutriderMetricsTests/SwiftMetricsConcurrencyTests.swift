@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handlers are made, used, reset, destroyed and scraped at once, and nothing is lost or shown twice.
+// Tests of handlers that are created, used, reset, destroyed and scraped at once: nothing is lost
+// or shown twice.
 
 import CoreMetrics
 import OutriderMetrics
@@ -20,7 +21,7 @@ import Testing
         }
     }
 
-    @Test func `what many make and use at once adds up`() async throws {
+    @Test func `increments of handlers created on many threads add up`() async throws {
         let factory = factory
         await inParallel { task in
             for n in 0..<1_000 {
@@ -36,7 +37,7 @@ import Testing
         #expect(registry.handlerCount == 50)
     }
 
-    @Test func `one of many that ask for a new handler at once makes it`() async {
+    @Test func `concurrent requests for a new handler create it once`() async {
         let factory = factory
         for turn in 0..<50 {
             let handlers = await withTaskGroup(of: ObjectIdentifier.self) { group in
@@ -52,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `an owner that did not destroy keeps its series, whatever others do`() async {
+    @Test func `a series stays until its last owner destroys it, whatever others do`() async {
         let (factory, registry) = (factory, registry)
         await inParallel { task in
             for n in 0..<500 {
@@ -60,7 +61,7 @@ import Testing
                     label: "c", dimensions: [("n", "\(n % 3)")], factory: factory)
                 counter.increment()
                 if n % 50 == 0 {
-                    // It is ours as long as we did not destroy it.
+                    // It is in use until this task destroys it.
                     let value = registry.value("c_total", ["n": "\(n % 3)"])
                     #expect((value ?? 0) >= 1)
                 }
@@ -72,7 +73,7 @@ import Testing
         #expect(registry.value("c_total", ["n": "0"]) == nil)
     }
 
-    @Test func `scrapes among comings and goings can always be read`() async throws {
+    @Test func `scrapes during creation and destruction can always be parsed`() async throws {
         let (factory, registry) = (factory, registry)
         await inParallel { task in
             for n in 0..<600 {
@@ -96,7 +97,9 @@ import Testing
         }
     }
 
-    @Test func `a counter that is reset while others count ends at what came after`() async throws {
+    @Test func `after concurrent resets and increments, a final reset restarts from zero`()
+        async throws
+    {
         let factory = factory
         let counter = CoreMetrics.Counter(label: "c", factory: factory)
         await inParallel { task in
@@ -109,7 +112,7 @@ import Testing
         try registry.expect("c_total", 1)
     }
 
-    @Test func `names that clash are settled once, whoever comes first`() async {
+    @Test func `name clashes leave a valid exposition, in any order`() async {
         let (factory, registry) = (factory, registry)
         await inParallel { task in
             for n in 0..<200 {
@@ -124,9 +127,9 @@ import Testing
         #expect(throws: Never.self) { try registry.exposition() }
     }
 
-    @Test func `a family that is unregistered while others make its handlers comes back`() async {
+    @Test func `a family unregistered during the creation of handlers is registered again`() async {
         let (factory, registry) = (factory, registry)
-        // Many dimensions take long to sort, which is when it matters.
+        // Many dimensions take long to sort, which is when the race can happen.
         let dimensions = (0..<30).map { ("n\($0)", "\($0)") }
         for turn in 0..<20 {
             let all = (0..<20).map { dimensions + [("turn", "\(turn).\($0)")] }

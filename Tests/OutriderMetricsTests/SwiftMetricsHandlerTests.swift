@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which handlers are the same, who owns them, and when their series go.
+// Tests of handlers: their identity, their owners, and the removal of their series.
 
 import CoreMetrics
 import OutriderMetrics
@@ -25,7 +25,7 @@ import Testing
         #expect(counter([("a", "1"), ("b", "2"), ("c", "3")]) === first)
         #expect(counter([("c", "3"), ("a", "1"), ("b", "2")]) === first)
         #expect(counter([("b", "2"), ("c", "3"), ("a", "1")]) === first)
-        // The second time each order is known already.
+        // The second time, each order is cached.
         #expect(counter([("c", "3"), ("a", "1"), ("b", "2")]) === first)
         first.increment(by: 1)
         try registry.expect("c_total", ["a": "1", "b": "2", "c": "3"], 1)
@@ -36,7 +36,7 @@ import Testing
         [("a", "2"), ("b", "1")], [("a", "1")], [("a", "1"), ("b", "2"), ("c", "")], [],
         [("a", "1"), ("b", "2 ")], [("1", "a"), ("2", "b")],
     ])
-    func `other dimensions are another handler, unless only empty values differ`(
+    func `different dimensions are a different handler, unless only empty values differ`(
         _ other: [(String, String)]
     ) {
         let first = counter([("a", "1"), ("b", "2")])
@@ -45,7 +45,7 @@ import Testing
         #expect((counter(other) === first) == isSame)
     }
 
-    @Test func `of two dimensions with one name the last wins`() throws {
+    @Test func `of two dimensions with one name, the last wins`() throws {
         counter([("a", "1"), ("a", "2")]).increment(by: 1)
         counter([("a", "2"), ("a", "1")]).increment(by: 10)
         counter([("a", "1"), ("a", "1")]).increment(by: 100)
@@ -63,14 +63,14 @@ import Testing
         #expect(recorder === timer)
     }
 
-    @Test func `two factories on one registry give the same handler`() {
+    @Test func `two factories on one registry return the same handler`() {
         let other = OutriderMetricsFactory(registry: registry)
         #expect(
             other.makeMeter(label: "m", dimensions: [("a", "1")])
                 === factory.makeMeter(label: "m", dimensions: [("a", "1")]))
     }
 
-    @Test func `a series goes when its last owner destroys it`() throws {
+    @Test func `a series is removed when its last owner destroys it`() throws {
         let first = CoreMetrics.Counter(label: "c", dimensions: [("a", "1")], factory: factory)
         let second = CoreMetrics.Counter(label: "c", dimensions: [("a", "1")], factory: factory)
         let third = FloatingPointCounter(label: "c", dimensions: [("a", "1")], factory: factory)
@@ -83,7 +83,7 @@ import Testing
         #expect(registry.handlerCount == 0)
     }
 
-    @Test func `a destroyed handler works on, unseen, and destroying it again changes nothing`() {
+    @Test func `a destroyed handler works unexposed, and destroying it again has no effect`() {
         let old = CoreMetrics.Counter(label: "c", factory: factory)
         old.destroy()
         let new = CoreMetrics.Counter(label: "c", factory: factory)
@@ -94,7 +94,7 @@ import Testing
         #expect(registry.value("c_total") == 1)
     }
 
-    @Test func `what was destroyed and is made again starts at zero`() throws {
+    @Test func `a handler created again after its destruction starts at zero`() throws {
         for _ in 0..<3 {
             let timer = CoreMetrics.Timer(label: "t", dimensions: [("a", "1")], factory: factory)
             timer.recordSeconds(1)
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    @Test func `every form can be destroyed`() {
+    @Test func `a handler of every form can be destroyed`() {
         let counter = CoreMetrics.Counter(label: "a", factory: factory)
         let fraction = FloatingPointCounter(label: "b", factory: factory)
         let meter = Meter(label: "c", factory: factory)
@@ -121,7 +121,7 @@ import Testing
         #expect(!registry.text().contains("swift-metrics."))
     }
 
-    @Test func `the handlers of others are left alone`() throws {
+    @Test func `handlers of other factories are ignored`() throws {
         let stranger = OutriderMetricsFactory(registry: .bare)
         counter([]).increment(by: 1)
         factory.destroyCounter(stranger.makeCounter(label: "c", dimensions: []))
@@ -137,7 +137,8 @@ import Testing
         handler.reset()
     }
 
-    @Test func `what is made for each use and never destroyed takes no more room`() throws {
+    @Test func `handlers created for each use and never destroyed use no additional memory`() throws
+    {
         for _ in 0..<1_000 {
             CoreMetrics.Counter(
                 label: "c", dimensions: [("a", "1"), ("b", "2")], factory: factory
@@ -147,7 +148,7 @@ import Testing
         #expect(registry.handlerCount == 1)
     }
 
-    @Test func `ways to spell one series are without number, and are one series`() throws {
+    @Test func `all spellings of a label set are one series`() throws {
         for n in 0..<100 {
             counter([("a", "1"), ("b\(n)", "")]).increment(by: 1)
         }
@@ -155,7 +156,7 @@ import Testing
         #expect(registry.handlerCount == 1)
     }
 
-    @Test func `more dimensions than anybody needs are a series like any other`() throws {
+    @Test func `a hundred dimensions are accepted`() throws {
         let many = (0..<100).map { ("d\($0)", "\($0)") }
         let first = counter(many)
         #expect(counter(many.reversed()) === first)
@@ -163,14 +164,14 @@ import Testing
         try registry.expect("c_total", Dictionary(uniqueKeysWithValues: many), 1)
     }
 
-    @Test func `dimensions beyond all measure are recorded unseen and counted`() {
+    @Test func `overlong dimensions are recorded unexposed and counted`() {
         let long = String(repeating: "x", count: 1 << 20)
         counter((0..<64).map { ("d\($0)", long) }).increment(by: 1)
         #expect(registry.value("c_total") == nil)
         #expect(registry.observationsRefused("labels_too_long") == "1")
     }
 
-    @Test func `series that come and go leave nothing behind`() {
+    @Test func `removed series leave no handlers behind`() {
         for n in 0..<5_000 {
             let counter = CoreMetrics.Counter(
                 label: "c", dimensions: [("n", "\(n)")], factory: factory)
@@ -185,20 +186,21 @@ import Testing
         #expect(registry.handlerCount == 10)
     }
 
-    @Test func `a look-up past the limit counts once, the first one too`() throws {
+    @Test func `each lookup beyond the limit counts once, including the first one`() throws {
         _ = registry.counter("c", help: "", labels: ["n"], limit: SeriesLimit(count: 1))
         for n in 0..<5 {
             let made = CoreMetrics.Counter(
                 label: "c", dimensions: [("n", "\(n)")], factory: factory)
             made.increment()
-            // Those past the limit come and go, so that each is the first to share the series.
+            // The handlers beyond the limit are destroyed, so that each is the first to share the
+            // series.
             if n > 0 { made.destroy() }
         }
         try registry.expect("c_total", ["n": "_OVERFLOW"], 4)
         try registry.expect("outrider_series_overflowed_total", ["family": "c_total"], 4)
     }
 
-    @Test func `handlers of overflow series that were removed are let go`() {
+    @Test func `handlers of removed overflow series are released`() {
         let family = registry.counter(
             "c", help: "", labels: ["n"], limit: SeriesLimit(count: 1))
         for _ in 0..<3_000 {
@@ -211,7 +213,7 @@ import Testing
         #expect(registry.handlerCount < 2_100)
     }
 
-    @Test func `a counter whose series went does not restart the one that came after`() {
+    @Test func `a counter whose series was removed does not reset the next one`() {
         let clock = ManualClock(secondsSinceEpoch: 1_000)
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let factory = OutriderMetricsFactory(registry: registry)

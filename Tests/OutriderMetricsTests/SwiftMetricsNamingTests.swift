@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any text is taken as a label or a dimension, and Prometheus reads what comes of it.
+// Tests of names: any text is accepted as a label or dimension and becomes a valid Prometheus name.
 
 import CoreMetrics
 import OutriderMetrics
@@ -21,7 +21,7 @@ import Testing
         ("a b{c=\"d\"}", "a_b_c__d___total"), ("already_total", "already_total"),
         ("ünd.total", "_nd_total"), ("camelCase", "camelCase_total"),
     ])
-    func `a label becomes a name that Prometheus takes`(label: String, name: String) throws {
+    func `a label becomes a valid metric name`(label: String, name: String) throws {
         CoreMetrics.Counter(label: label, factory: factory).increment()
         try registry.expect(name, 1)
     }
@@ -31,12 +31,12 @@ import Testing
         ("quantile", "exported_quantile"), ("__name__", "exported___name__"),
         ("--", "exported___"), ("a:b", "a_b"), ("👍", "_"), ("job", "job"),
     ])
-    func `a dimension becomes a label that Prometheus takes`(given: String, name: String) throws {
+    func `a dimension becomes a valid label name`(given: String, name: String) throws {
         Recorder(label: "r", dimensions: [(given, "1")], factory: factory).record(1)
         try registry.expect("r_count", [name: "1"], 1)
     }
 
-    @Test func `any text is a value`() throws {
+    @Test func `any text is a valid dimension value`() throws {
         let values = ["", "a\"b", "\\", "\n", "a\\nb", "é", "\u{0}", "evil\nmetric 42", "{}", ",="]
         for value in values {
             CoreMetrics.Counter(label: "c", dimensions: [("v", value)], factory: factory)
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func `labels that differ only in what Prometheus has not are one metric`() throws {
+    @Test func `labels that become the same name are one metric`() throws {
         let dotted = factory.makeCounter(label: "a.b", dimensions: [("x.y", "1")])
         let dashed = factory.makeCounter(label: "a-b", dimensions: [("x-y", "1")])
         #expect(dotted === dashed)
@@ -56,7 +56,7 @@ import Testing
         try registry.expect("a_b_total", ["x_y": "1"], 2)
     }
 
-    @Test func `dimensions that become one label stand side by side, in any order`() throws {
+    @Test func `dimensions that become one label are joined, in any order`() throws {
         let first = factory.makeCounter(label: "c", dimensions: [("x.y", "1"), ("x-y", "2")])
         let second = factory.makeCounter(label: "c", dimensions: [("x-y", "2"), ("x.y", "1")])
         #expect(first === second)
@@ -64,7 +64,7 @@ import Testing
         try registry.expect("c_total", ["x_y": "2;1"], 1)
     }
 
-    @Test func `verbatim names have nothing added`() throws {
+    @Test func `verbatim names have no suffix`() throws {
         let factory = OutriderMetricsFactory(
             registry: registry, configuration: .swiftPrometheus)
         CoreMetrics.Counter(label: "orders", factory: factory).increment()
@@ -87,7 +87,7 @@ import Testing
         try exposition.expect("orders", 1)
     }
 
-    @Test func `a verbatim counter and a counter of OpenMetrics do not share a name`() throws {
+    @Test func `a verbatim counter and an OpenMetrics counter cannot share a name`() throws {
         let factory = OutriderMetricsFactory(
             registry: registry, configuration: .swiftPrometheus)
         CoreMetrics.Counter(label: "orders", factory: factory).increment()

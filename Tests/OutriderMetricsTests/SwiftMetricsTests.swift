@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What swift-metrics records is exposed: each of its types as one of Prometheus'.
+// Tests of swift-metrics: each of its types is exposed as one of Prometheus's.
 
 import CoreMetrics
 import OutriderMetrics
@@ -14,7 +14,9 @@ import Testing
         factory = OutriderMetricsFactory(registry: registry)
     }
 
-    @Test func `a counter is a counter, with its dimensions as labels and _total`() throws {
+    @Test func `a counter is a counter, with its dimensions as labels and the suffix _total`()
+        throws
+    {
         let counter = CoreMetrics.Counter(
             label: "orders", dimensions: [("kind", "book"), ("by", "web")], factory: factory)
         counter.increment()
@@ -32,20 +34,20 @@ import Testing
         try registry.expect("orders_total", 1)
     }
 
-    @Test func `a floating-point counter loses no fraction`() throws {
+    @Test func `a floating-point counter keeps fractions`() throws {
         let counter = FloatingPointCounter(label: "joules", factory: factory)
         for _ in 0..<8 { counter.increment(by: 0.125) }
         counter.increment(by: 0.0625)
         try registry.expect("joules_total", 1.0625)
     }
 
-    @Test func `a counter and a floating-point counter of one label are one metric`() throws {
+    @Test func `a counter and a floating-point counter with one label are one metric`() throws {
         CoreMetrics.Counter(label: "work", factory: factory).increment(by: 2)
         FloatingPointCounter(label: "work", factory: factory).increment(by: 0.5)
         try registry.expect("work_total", 2.5)
     }
 
-    @Test func `a meter is a gauge that is set, raised and lowered`() throws {
+    @Test func `a meter is a gauge that can be set, incremented and decremented`() throws {
         let meter = Meter(label: "level", factory: factory)
         meter.set(10)
         meter.increment(by: 2.5)
@@ -87,7 +89,7 @@ import Testing
         try registry.expect("wait_seconds_sum", 1)
     }
 
-    @Test func `a reset counter starts at zero and counts on`() throws {
+    @Test func `a reset counter restarts at zero`() throws {
         let counter = FloatingPointCounter(label: "c", factory: factory)
         counter.increment(by: 5.5)
         counter.reset()
@@ -96,7 +98,7 @@ import Testing
         try registry.expect("c_total", 1)
     }
 
-    @Test func `a reset counter counts as made at the reset`() throws {
+    @Test func `a reset counter is created at the time of the reset`() throws {
         let clock = ManualClock(secondsSinceEpoch: 1_000)
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let factory = OutriderMetricsFactory(registry: registry)
@@ -112,7 +114,7 @@ import Testing
         #expect(text.contains("c_created{a=\"2\"} 1000"))
     }
 
-    @Test func `amounts that make no sense are refused and counted`() throws {
+    @Test func `invalid amounts are refused and counted`() throws {
         let counter = CoreMetrics.Counter(label: "c", factory: factory)
         counter.increment(by: -1)
         let fraction = FloatingPointCounter(label: "c", factory: factory)
@@ -131,7 +133,7 @@ import Testing
         #expect(registry.observationsRefused("infinite") == "1")
     }
 
-    @Test func `a negative change of a meter is a change the other way`() throws {
+    @Test func `a negative change of a meter goes in the other direction`() throws {
         let meter = Meter(label: "m", factory: factory)
         meter.increment(by: -2)
         meter.decrement(by: -5)
@@ -147,7 +149,7 @@ import Testing
         try registry.expect("m", -9.223372036854775808e18)
     }
 
-    @Test func `one of several factories records as it would alone`() throws {
+    @Test func `a factory records the same behind a multiplex handler`() throws {
         let both = MultiplexMetricsHandler(factories: [factory, NOOPMetricsHandler.instance])
         let counter = CoreMetrics.Counter(label: "c", factory: both)
         counter.increment()
@@ -156,7 +158,7 @@ import Testing
         #expect(registry.value("c_total") == nil)
     }
 
-    @Test func `a factory is the process' own after bootstrap`() async {
+    @Test func `after bootstrap, the factory records the metrics of the process`() async {
         await #expect(processExitsWith: .success) {
             let registry = Registry(reportsItself: false, log: .silent)
             MetricsSystem.bootstrap(OutriderMetricsFactory(registry: registry))

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text format 0.0.4: families by name, each announced once, in the same order every time.
+// Tests of text format 0.0.4: families sorted by name, each with one header, in a stable order.
 
 import OutriderMetrics
 import Testing
 
 @Suite struct TextExpositionTests {
-    @Test func `families are printed by name, each with one HELP and one TYPE`() {
+    @Test func `families are sorted by name, each with one HELP and one TYPE`() {
         let registry = Registry.bare
         let zebra = registry.gauge("zebra", help: "Z.", labels: ["a"])
         zebra.with("2").set(2)
@@ -54,7 +54,7 @@ import Testing
         #expect(names(registry.text()) == names(first))
     }
 
-    @Test func `removing series does not reorder those that stay`() {
+    @Test func `removing series does not reorder the others`() {
         let registry = Registry.bare
         let family = registry.gauge("g", help: "G.", labels: ["n"])
         for n in 0..<1_000 { family.with("\(n)").set(n) }
@@ -77,7 +77,7 @@ import Testing
         #expect(Registry.bare.text() == "")
     }
 
-    @Test func `a registry that reports itself counts what it refused and what scrapes cost`() {
+    @Test func `a registry that reports itself shows its refusals and scrape costs`() {
         let registry = Registry(log: .silent)
         _ = registry.text()
         let families = registry.text().split(separator: "\n")
@@ -96,7 +96,7 @@ import Testing
             ])
     }
 
-    @Test func `the size of the last scrape is that of its body`() {
+    @Test func `outrider_scrape_bytes is the body size of the last scrape`() {
         let registry = Registry(log: .silent)
         let size = registry.respond().body.count
         #expect(registry.sample("outrider_scrape_bytes") == "\(size)")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Label values that are no text find the same series as their texts do.
+// Tests of typed label values, which find the same series as their text.
 
 import OutriderMetrics
 import Testing
@@ -13,19 +13,19 @@ private enum Payment: String, LabelValue {
     case card, invoice
 }
 
-/// Takes no room in memory at all.
+/// An enum with one case, which has size zero.
 private enum Only: String, LabelValue {
     case one
 }
 
-/// Lists its cases in an order of its own, and not all of them.
+/// An enum that lists its cases in a different order, and not all of them.
 private enum Unordered: String, LabelValue {
     case first, second, hidden, third
 
     static var allCases: [Unordered] { [.third, .first, .second] }
 }
 
-/// A value that is larger than a byte.
+/// A value larger than a byte.
 private struct Code: LabelValue {
     let number: Int
 
@@ -42,7 +42,7 @@ private struct Code: LabelValue {
 @Suite struct TypedFamilyTests {
     private let registry = Registry(log: .silent)
 
-    @Test func `each combination of values is the series of their texts`() {
+    @Test func `each combination of values is the same series as their text`() {
         let orders = registry.counter("orders", help: "Orders.", labels: ["payment", "kind"])
         let typed = orders.typed(Payment.self, Kind.self)
         for payment in Payment.allCases {
@@ -57,7 +57,7 @@ private struct Code: LabelValue {
         #expect(registry.sample(#"orders_total{kind="record",payment="invoice"}"#) == "1")
     }
 
-    @Test func `gauges and histograms have them too`() {
+    @Test func `gauges and histograms can be typed too`() {
         let depth = registry.gauge("depth", help: "D.", labels: ["kind"]).typed(Kind.self)
         depth.record(.ticket) { $0.set(3) }
         let waits = registry.histogram("wait", help: "W.", labels: ["kind"], buckets: [1])
@@ -67,7 +67,7 @@ private struct Code: LabelValue {
         #expect(registry.sample(#"wait_count{kind="ticket"}"#) == "1")
     }
 
-    @Test func `a type with one value, a large one and one in an order of its own are found`() {
+    @Test func `enums of one case, large values and unordered cases find their series`() {
         let hits = registry.counter(
             "hits", help: "H.", labels: ["a", "b", "c"], limit: SeriesLimit(count: 1_000))
         let typed = hits.typed(Only.self, Unordered.self, Code.self)
@@ -81,7 +81,7 @@ private struct Code: LabelValue {
         #expect(hits.count == 900)
     }
 
-    @Test func `a value that its type does not list is no other one`() {
+    @Test func `a value that its type does not list finds its own series`() {
         let hits = registry.counter("hits", help: "H.", labels: ["a", "b"])
         let typed = hits.typed(Kind.self, Unordered.self)
         for kind in Kind.allCases {
@@ -95,7 +95,7 @@ private struct Code: LabelValue {
         #expect(codes.with("ticket", "-1").value == 1)
     }
 
-    @Test func `more combinations than a table has room for are found by text`() {
+    @Test func `combinations beyond the table's size are looked up by text`() {
         let hits = registry.counter(
             "hits", help: "H.", labels: ["a", "b"], limit: SeriesLimit(count: 10))
         let typed = hits.typed(Code.self, Code.self)
@@ -103,14 +103,14 @@ private struct Code: LabelValue {
         #expect(typed.with(Code(299), Code(1)) === hits.with("299", "1"))
     }
 
-    @Test func `all of them are there from the start, and none beyond`() {
+    @Test func `all combinations exist from the start, and no others`() {
         let hits = registry.counter("hits", help: "H.", labels: ["kind", "payment"])
         _ = hits.typed(Kind.self, Payment.self)
         #expect(hits.count == 6)
         #expect(registry.sample(#"hits_total{kind="record",payment="card"}"#) == "0")
     }
 
-    @Test func `one whose series was removed goes on working, unseen`() {
+    @Test func `a typed instrument works unexposed after its series was removed`() {
         let hits = registry.counter("hits", help: "H.", labels: ["kind"])
         let typed = hits.typed(Kind.self)
         hits.remove("book")
@@ -120,7 +120,7 @@ private struct Code: LabelValue {
         #expect(hits.typed(Kind.self).with(.book).value == 0)
     }
 
-    @Test func `past the limit they share the overflow series`() {
+    @Test func `combinations beyond the limit share the overflow series`() {
         let hits = registry.counter(
             "hits", help: "H.", labels: ["kind"], limit: SeriesLimit(count: 1))
         let typed = hits.typed(Kind.self)
@@ -130,7 +130,7 @@ private struct Code: LabelValue {
         #expect(hits.count == 2)
     }
 
-    @Test func `another number of types than of labels is refused and counted each time`() {
+    @Test func `a wrong number of types is refused and counted each time`() {
         let hits = registry.counter("hits", help: "H.", labels: ["kind"])
         let typed = hits.typed(Kind.self, Payment.self)
         for _ in 0..<2 { typed.with(.book, .card).increment() }
@@ -140,7 +140,7 @@ private struct Code: LabelValue {
 }
 
 @Suite struct TypedFamilyConcurrencyTests {
-    @Test func `what many record at once through tables of their own adds up`() async {
+    @Test func `concurrent recording through separate typed families adds up`() async {
         let registry = Registry.bare
         let hits = registry.counter("hits", help: "H.", labels: ["kind", "payment"])
         await withTaskGroup { group in

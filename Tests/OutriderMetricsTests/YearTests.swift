@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A year of a service, on a clock that is moved by hand: what is kept after it is what was kept after a day.
+// Tests of a simulated year of a service on a manual clock: memory after the year is as after the
+// first day.
 //
-// Bytes and entries are counted, not measured: what the process has besides does not matter.
+// Bytes and entries are counted instead of measured, so other memory in the process does not
+// matter.
 
 import CoreMetrics
 import OutriderMetrics
@@ -14,8 +16,8 @@ import Testing
 
     private let clock = ManualClock()
 
-    /// Calls `step` for each scrape of a year, one an hour on its first day and then four a day; returns what `kept` says after the first day and
-    /// at the end.
+    /// Calls `step` for each scrape of a year, one an hour on the first day and then four a day;
+    /// returns the value of `kept` after the first day and at the end.
     private func year(
         _ step: (_ number: Int) -> Void, kept: () -> Int
     ) -> (day: Int, end: Int) {
@@ -37,7 +39,7 @@ import Testing
     }
 
     @Test(arguments: [-4, 0, 3, 5, 6, 8], [false, true])
-    func `a native histogram that outgrows its buckets keeps those of the first day`(
+    func `a native histogram that outgrows its bucket limit stays at the first day's size`(
         schema: Int, isSigned: Bool
     ) {
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
@@ -47,7 +49,7 @@ import Testing
         var size = 0
         let kept = year { number in
             for _ in 0..<30 {
-                // From a millisecond to ten seconds, or the same below zero.
+                // From a millisecond to ten seconds, or the negatives of these.
                 let power = Double.random(in: -10...3.3, using: &random)
                 let value = Double(
                     sign: .plus, exponent: Int(power.rounded(.down)),
@@ -62,14 +64,14 @@ import Testing
         #expect(size < 4_096)
     }
 
-    @Test func `series that come and go by idleness leave a scrape of the first day's size`() {
+    @Test func `series that expire when idle leave a scrape of the first day's size`() {
         let registry = Registry(log: .silent, clock: clock)
         let limit = SeriesLimit(idleTime: .seconds(3_600))
         let hits = registry.counter("hits", help: "H.", labels: ["user"], limit: limit)
         let waits = registry.histogram("wait", help: "W.", labels: ["user"], limit: limit)
         let kept = year { number in
             for user in 0..<20 {
-                // Ten digits, so that names are of one length.
+                // Ten digits, so that all names have the same length.
                 hits.with("\(1_000_000_000 + number * 20 + user)").increment()
                 waits.with("\(1_000_000_000 + number * 20 + user)").observe(1)
             }
@@ -80,7 +82,7 @@ import Testing
         expectSteady(kept)
     }
 
-    @Test func `exemplars take the place of the ones before`() {
+    @Test func `exemplars replace earlier ones`() {
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let waits = registry.histogram("wait", help: "W.")
         let kept = year { number in
@@ -93,7 +95,7 @@ import Testing
         expectSteady(kept)
     }
 
-    @Test func `families past their limits, and what is said of them, stay as many as they were`() {
+    @Test func `families beyond their limits and their notices stay at the first day's size`() {
         let registry = Registry(log: .silent, clock: clock)
         let families = (0..<30).map {
             registry.counter("f\($0)", help: "F.", labels: ["a"], limit: SeriesLimit(count: 5))
@@ -107,7 +109,7 @@ import Testing
         expectSteady(kept)
     }
 
-    @Test func `handlers of swift-metrics that are made and destroyed are gone`() {
+    @Test func `handlers of swift-metrics that are destroyed are released`() {
         let registry = Registry(log: .silent, clock: clock)
         let factory = OutriderMetricsFactory(registry: registry)
         var made: [CoreMetrics.Counter] = []
