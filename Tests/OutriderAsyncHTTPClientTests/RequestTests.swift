@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests out of AsyncHTTPClient, and its connections, against a real server.
+// Tests of AsyncHTTPClient's requests and connections against a real server.
 
 #if AsyncHTTPClient
     import AsyncHTTPClient
@@ -11,7 +11,7 @@
     import Testing
 
     @Suite struct RequestTests {
-        @Test func `each is recorded once, with its status or its error`() async throws {
+        @Test func `each request is recorded once, with its status or its error`() async throws {
             try await Shop.open { shop in
                 for (path, text) in [
                     ("/stock?id=7", "42"), ("/stock", "42"), ("/stock", "42"), ("/missing", "none"),
@@ -27,7 +27,7 @@
                     try await shop.get("/silent", timeout: .milliseconds(200))
                 }
 
-                // The redirect belongs to the request that met it.
+                // A redirect is part of the request that encountered it.
                 #expect(shop.count(200) == 4)
                 #expect(shop.count(404, error: "404") == 1)
                 #expect(shop.count(nil, error: "remoteConnectionClosed") == 1)
@@ -37,7 +37,7 @@
             }
         }
 
-        @Test func `a server that resets the connection counts like one that closes it`()
+        @Test func `a server that resets the connection is counted like one that closes it`()
             async throws
         {
             try await Shop.open { shop in
@@ -47,7 +47,7 @@
                         shop.request("/half-reset"), timeout: .seconds(120),
                         recorder: shop.recorder
                     ) {
-                        // The head has come, and what follows is the reset.
+                        // The head has arrived; the reset follows.
                         shop.release.succeed()
                         return try await $0.body.collect(upTo: 1_024)
                     }
@@ -58,7 +58,8 @@
             }
         }
 
-        @Test func `whatever a cancelled request throws, it counts as cancelled`() async throws {
+        @Test func `whatever a cancelled request throws, it is counted as cancelled`() async throws
+        {
             struct TooLate: Error {}
             try await Shop.open { shop in
                 let held = Task {
@@ -79,7 +80,7 @@
             }
         }
 
-        @Test func `connections that are recorded twice count once`() async throws {
+        @Test func `connections that are recorded twice are counted once`() async throws {
             try await Shop.open(watchers: 3) { shop in
                 try await shop.get("/stock")
                 #expect(shop.connections("idle") == 1)
@@ -94,7 +95,8 @@
             }
         }
 
-        @Test func `one whose body is not read in the call is recorded with its head`() async throws
+        @Test func `a request whose body is not read within the call is recorded with its head`()
+            async throws
         {
             try await Shop.open { shop in
                 let answer = try await shop.client.execute(
@@ -107,7 +109,7 @@
             }
         }
 
-        @Test func `the futures of the older interface are recorded too`() async throws {
+        @Test func `requests through the future-based API are recorded too`() async throws {
             try await Shop.open { shop in
                 let good = try HTTPClient.Request(url: shop.request("/stock").url)
                 let late = try HTTPClient.Request(url: shop.request("/silent").url)
@@ -126,9 +128,9 @@
             }
         }
 
-        @Test func `a server that is not there, and a caller that gives up`() async throws {
+        @Test func `a refused connection and a cancelled request are recorded`() async throws {
             try await Shop.open { shop in
-                // Port 1 of loopback has no server.
+                // No server listens on port 1 of loopback.
                 await #expect(throws: (any Error).self) {
                     _ = try await shop.client.execute(
                         HTTPClientRequest(url: "http://127.0.0.1:1/"), timeout: .seconds(1),
@@ -148,7 +150,7 @@
             }
         }
 
-        @Test func `a connection is active while a request has no answer, then idle, then gone`()
+        @Test func `a connection is active until its response, then idle, then closed`()
             async throws
         {
             try await Shop.open { shop in
@@ -176,7 +178,7 @@
 
                 let exposed = try MetricsList.exposed(by: shop.registry, prefix: "http_client_")
                 let listed = MetricsList.rows(prefix: "http_client_")
-                // With everything that a request can have: statuses here, an error there.
+                // All labels are covered: statuses here, an error there.
                 #expect(Set(exposed) == Set(listed))
                 #expect(listed.count == 3)
             }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share: a real server over HTTP/1.1 on a port of its own, and a client of it.
+// A real HTTP/1.1 server on a free port, and a client of it, shared by these tests.
 
 #if AsyncHTTPClient
     import AsyncHTTPClient
@@ -12,7 +12,7 @@
     import OutriderTesting
     import TestSupport
 
-    /// Answers each path in its own way.
+    /// Responds to each path in a different way.
     private final class ShopHandler: ChannelInboundHandler {
         typealias InboundIn = HTTPServerRequestPart
         typealias OutboundOut = HTTPServerResponsePart
@@ -92,20 +92,20 @@
         }
     }
 
-    /// A server, a client of it, and what the client recorded.
+    /// A server, a client of it, and the client's recorded metrics.
     struct Shop: Sendable {
         let registry = Registry(log: DiagnosticLog { _, _ in })
         let recorder: HTTPClientRecorder
         let client: HTTPClient
         let port: Int
-        /// Opened when `/held` was asked for.
+        /// Opened when a request for `/held` arrives.
         let arrived: Gate
-        /// Lets `/held` be answered.
+        /// Lets the server respond to `/held`.
         let release: EventLoopPromise<Void>
 
         /// Serves while `body` runs.
         ///
-        /// - Parameter watchers: How often the client's configuration records its connections.
+        /// - Parameter watchers: How many times the client's configuration records its connections.
         static func open(
             watchers: Int = 1, _ body: (Shop) async throws -> Void
         ) async throws {
@@ -157,7 +157,7 @@
             HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)")
         }
 
-        /// Asks for a path and reads what it says.
+        /// Requests a path and returns the response body.
         @discardableResult
         func get(_ path: String, timeout: TimeAmount = .seconds(120)) async throws -> String {
             try await client.execute(request(path), timeout: timeout, recorder: recorder) {
@@ -165,7 +165,7 @@
             }
         }
 
-        /// Requests that were recorded.
+        /// The number of recorded requests with these labels.
         func count(_ status: Int?, error: String = "", port: Int? = nil) -> Double? {
             registry.value(
                 "http_client_request_duration_seconds_count",
@@ -177,7 +177,7 @@
                 ])
         }
 
-        /// All requests that were recorded.
+        /// The number of all recorded requests.
         var total: Double {
             let families = (try? registry.exposition().families) ?? []
             return families.flatMap(\.samples)
@@ -185,7 +185,7 @@
                 .reduce(0) { $0 + $1.value }
         }
 
-        /// Open connections in a state.
+        /// The number of open connections in a state.
         func connections(_ state: String) -> Double? {
             registry.value(
                 "http_client_open_connections",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bodies that take their time: when they end, how they end, and that they arrive as they were.
+// Tests of streamed bodies: when and how they end, and that they arrive unchanged.
 
 #if FlyingFox
 
@@ -13,7 +13,7 @@
     import TestSupport
     import Testing
 
-    /// A body that is made while it is sent, piece by piece.
+    /// A body that is produced piece by piece while it is sent.
     private struct Pieces: AsyncBufferedSequence {
         typealias Element = UInt8
         let next: @Sendable (Int) async throws -> [UInt8]?
@@ -66,7 +66,7 @@
             #expect(firstBytes?.samples.first { $0.name.hasSuffix("_sum") }?.value == 0)
         }
 
-        @Test func `a stream can be timed to its head alone`() async throws {
+        @Test func `a streaming route is timed to its head alone`() async throws {
             let recording = Recording { $0.streamingRoutes = ["/feed"] }
             let clock = recording.clock
             let routes = streaming(
@@ -81,11 +81,11 @@
             #expect(recording.requests("GET", "/feed", 200, "sum") == 0)
         }
 
-        @Test func `a stream arrives as it would without a recorder`() async throws {
+        @Test func `a stream's bytes are the same as without a recorder`() async throws {
             let recording = Recording { $0.recordsBodySizes = true }
             let sizes = [1, 15, 16, 4_095, 4_096, 4_097, 70_000, 2]
             let pieces = sizes.enumerated().map { index, size in
-                // Line ends and digits, to look like framing.
+                // Line ends and digits, which look like framing.
                 (0..<size).map { Array("1\r\n0\r\n\r\n".utf8)[($0 + index) % 8] }
             }
             let plain = try await serving(streaming(Pieces(pieces))) { _, address in
@@ -104,7 +104,7 @@
             #expect(sum == Double(sizes.reduce(0, +)))
         }
 
-        @Test func `a large file arrives whole, and counts when it has`() async throws {
+        @Test func `a large file arrives complete and is counted then`() async throws {
             let recording = Recording()
             let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
             let bytes = (0..<700_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
@@ -117,13 +117,15 @@
                 let answer = try await ask("/file", address)
                 #expect(answer.header("Content-Length") == "700000")
                 #expect(answer.body == bytes)
-                // The server looks for more of the file when its client has all of it.
+                // The server reads on in the file after its client has received all of it.
                 #expect(try await recording.eventually { $0.requests("GET", "/file", 200) == 1 })
             }
             #expect(recording.registry.value("http_server_aborted_requests_total") == nil)
         }
 
-        @Test func `a client that leaves in the middle is no error of the server`() async throws {
+        @Test func `a client that disconnects during the response is not a server error`()
+            async throws
+        {
             let recording = Recording()
             let gone = Gate()
             let routes = streaming(
@@ -149,7 +151,7 @@
         }
 
         @Test(arguments: [false, true])
-        func `a client that leaves in the middle of its own body counts as 499`(
+        func `a client that disconnects during its own request body is counted as 499`(
             isAbrupt: Bool
         ) async throws {
             let recording = Recording()
@@ -174,7 +176,7 @@
             #expect(recording.active("POST") == 0)
         }
 
-        @Test func `the end of a connection to another service is a failure of the service`()
+        @Test func `a lost connection to another service is a failure of this service`()
             async throws
         {
             let recording = Recording()
@@ -190,8 +192,9 @@
         @Test(arguments: [
             SocketError.disconnected, .failed(type: "Read", errno: ECONNRESET, message: ""),
         ])
-        func `an echo whose client leaves is cut off by the client`(error: SocketError) async throws
-        {
+        func `an echo that fails on its client's disconnect counts as a client disconnect`(
+            error: SocketError
+        ) async throws {
             let recording = Recording()
             var routes = RoutedHTTPHandler()
             routes.appendRoute("POST /echo") { _ in
@@ -215,7 +218,7 @@
             }
         }
 
-        @Test func `a stream that fails counts as cut off, with its error`() async throws {
+        @Test func `a stream that fails counts as aborted, with its error`() async throws {
             let recording = Recording()
             let routes = streaming(
                 Pieces { index in
@@ -233,7 +236,7 @@
                 "http_server_aborted_requests_total", ["http_route": "/feed"], 1)
         }
 
-        @Test func `a stream that the server stops counts as cut off`() async throws {
+        @Test func `a stream that the server stops counts as aborted`() async throws {
             let recording = Recording()
             let routes = streaming(
                 Pieces { index in
@@ -251,7 +254,7 @@
             #expect(recording.requests("GET", "/feed", 200, error: "client_disconnect") == 1)
         }
 
-        @Test func `the sizes of small bodies are counted`() async throws {
+        @Test func `small bodies are counted by size`() async throws {
             let recording = Recording { $0.recordsBodySizes = true }
             var routes = RoutedHTTPHandler()
             routes.appendRoute("POST /orders") { _ in .text("12345") }
@@ -272,7 +275,7 @@
     }
 
     @Suite struct ChunkFramingTests {
-        @Test func `framing comes off wherever the pieces are cut`() throws {
+        @Test func `framing is removed wherever the pieces are split`() throws {
             let framed = Array(
                 "3\r\nabc\r\n0a\r\n0123456789\r\nF\r\n\r\n0\r\n\r\n34567890\r\n0\r\n\r\n".utf8)
             for length in 1...framed.count {
@@ -290,7 +293,7 @@
         }
 
         @Test(arguments: ["hello", "\r\n", "3xyz", "ffffffffffffffff\r\n", "3\r\nabcd\r\n"])
-        func `what does not begin like a chunk passes as it is`(_ text: String) throws {
+        func `input that does not start like a chunk passes unchanged`(_ text: String) throws {
             var framing = ChunkFraming()
             for _ in 0..<2 {
                 #expect(try framing.decode(Data(text.utf8)) == Data(text.utf8))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which route a request counts under, and how it ended.
+// Tests of the route and outcome of requests.
 
 #if FlyingFox
 
@@ -10,7 +10,7 @@
     import Testing
 
     @Suite struct RecordedRoutesTests {
-        @Test func `a request counts under the path of its route`() async throws {
+        @Test func `a request is counted under the path of its route`() async throws {
             let recording = Recording()
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /orders/:id?page=*") { request in
@@ -23,7 +23,7 @@
             #expect(recording.requests("GET", "/orders/:id", 200) == 1)
         }
 
-        @Test func `what no route answers counts as one route`() async throws {
+        @Test func `requests without a matching route share one series`() async throws {
             let recording = Recording()
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /orders") { _ in .text("") }
@@ -40,7 +40,7 @@
             #expect(try recording.total() == 4)
         }
 
-        @Test func `a request that a handler passes on counts once, where it is answered`()
+        @Test func `a request that a handler passes on is counted once, where it is answered`()
             async throws
         {
             let recording = Recording()
@@ -55,7 +55,7 @@
             #expect(try recording.total() == 1)
         }
 
-        @Test func `an error counts as the 500 that the client gets`() async throws {
+        @Test func `an error is counted as the 500 that the client gets`() async throws {
             let recording = Recording()
             var routes = RoutedHTTPHandler()
             routes.appendRoute("POST /orders") { _ in throw OutOfStock() }
@@ -67,7 +67,7 @@
         }
 
         @Test(arguments: [true, false])
-        func `a handler whose time is up counts as the 500 that the client gets`(
+        func `a handler that times out is counted as the 500 that the client gets`(
             throwing isThrowing: Bool
         ) async throws {
             let recording = Recording()
@@ -86,9 +86,7 @@
             #expect(recording.active("GET") == 0)
         }
 
-        @Test func `a request is in flight, and takes its time, until it is answered`()
-            async throws
-        {
+        @Test func `a request is active, and timed, until its response`() async throws {
             let recording = Recording()
             let (entered, gate) = (Gate(), Gate())
             var routes = RoutedHTTPHandler()
@@ -110,7 +108,7 @@
             #expect(recording.requests("GET", "/report", 200, "sum") == 2)
         }
 
-        @Test func `a route can be left out`() async throws {
+        @Test func `an excluded route is not recorded`() async throws {
             let recording = Recording { $0.excludedRoutes = ["/healthz"] }
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /healthz") { _ in .text("alive") }
@@ -122,7 +120,7 @@
             #expect(recording.active("GET") == 0)
         }
 
-        @Test func `an exemplar leads to the trace of the request's header`() async throws {
+        @Test func `an exemplar has the trace of the request's header`() async throws {
             let recording = Recording()
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /orders") { _ in .text("") }
@@ -143,7 +141,7 @@
     }
 
     @Suite struct SingleRouteTests {
-        @Test func `routes can be recorded one by one`() async throws {
+        @Test func `routes can be recorded individually`() async throws {
             let recording = Recording()
             try await serving(RoutedHTTPHandler()) { server, address in
                 await server.appendRoute("GET /files/*", recordedBy: recording.recorder) { _ in
@@ -168,7 +166,8 @@
             #expect(recording.active("GET") == 0)
         }
 
-        @Test func `a route that is recorded twice counts once, and warns once`() async throws {
+        @Test func `a route that is recorded twice is counted once, with one warning`() async throws
+        {
             let recording = Recording()
             let second = HTTPRequestRecorder(registry: recording.registry)
             var orders = RoutedHTTPHandler()

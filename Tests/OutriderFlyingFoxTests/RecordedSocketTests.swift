@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// WebSockets: the handshake is a request, the rest is a connection.
+// Tests of WebSockets, which are recorded as a handshake request and an upgraded connection.
 
 #if FlyingFox
 
@@ -10,7 +10,7 @@
     import TestSupport
     import Testing
 
-    /// Sends each message back.
+    /// Echoes each message.
     private struct Echo: WSMessageHandler {
         func makeMessages(for client: AsyncStream<WSMessage>) async throws -> AsyncStream<WSMessage>
         {
@@ -18,7 +18,7 @@
         }
     }
 
-    /// Has no frames to give.
+    /// Throws instead of returning frames.
     private struct Refusing: WSHandler {
         func makeFrames(
             for client: AsyncThrowingStream<WSFrame, any Error>
@@ -53,7 +53,7 @@
             "http_route": "/chat", "network_protocol_name": "websocket",
         ]
 
-        @Test func `a web socket is a handshake, and a connection until its client leaves`()
+        @Test func `a WebSocket is a handshake, then a connection until its client disconnects`()
             async throws
         {
             let recording = Recording()
@@ -88,7 +88,7 @@
             #expect(try recording.total() == 1)
         }
 
-        @Test func `a web socket ends with its server`() async throws {
+        @Test func `a WebSocket ends with its server`() async throws {
             let recording = Recording()
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /chat", to: .webSocket(Echo()))
@@ -104,7 +104,7 @@
             client.leave()
         }
 
-        @Test func `a handshake that comes to nothing is an error`() async throws {
+        @Test func `a handshake that fails is an error`() async throws {
             let recording = Recording()
             var routes = RoutedHTTPHandler()
             routes.appendRoute("GET /chat", to: WebSocketHTTPHandler(handler: Refusing()))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A FlyingFox server on a port of its own, a recorder, and questions to both.
+// A FlyingFox server on a free port, a recorder, and requests to the server.
 
 #if FlyingFox
 
@@ -14,7 +14,7 @@
     import TestSupport
     import Testing
 
-    /// A registry whose clock a test moves, and a recorder into it.
+    /// A recorder whose registry has a manual clock.
     struct Recording {
         let clock = ManualClock(uptime: .seconds(1))
         let log = RecordedMessages()
@@ -28,7 +28,7 @@
             recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)
         }
 
-        /// What a sample of the durations shows for these labels.
+        /// The value of a duration sample with these labels.
         func requests(
             _ method: String, _ route: String, _ status: Int, error: String = "",
             _ sample: String = "count"
@@ -41,7 +41,7 @@
                 ])
         }
 
-        /// Requests recorded, whatever their labels.
+        /// The number of recorded requests, over all labels.
         func total() throws -> Double {
             let family = try registry.exposition().family("http_server_request_duration_seconds")
             return (family?.samples ?? []).filter { $0.name.hasSuffix("_count") }
@@ -55,13 +55,13 @@
                 ["http_request_method": method, "url_scheme": "http"])
         }
 
-        /// Waits until a question is answered with yes.
+        /// Waits until a condition holds.
         func eventually(_ condition: (Recording) -> Bool) async throws -> Bool {
             try await holdsEventually { condition(self) }
         }
     }
 
-    /// Runs a server while `body` asks it; what it still does then is cut off.
+    /// Runs a server while `body` sends requests; requests still in flight then are aborted.
     func serving<Result>(
         _ handler: some HTTPHandler, timeout: Double = 60,
         _ body: (HTTPServer, ListenAddress) async throws -> Result
@@ -84,14 +84,14 @@
         return try result.get()
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and returns its response.
     func ask(
         _ target: String, _ address: ListenAddress, method: String = "GET"
     ) async throws -> RawResponse {
         try await onOwnThread { try fetch(target, from: address, method: method) }
     }
 
-    /// Sends a request and reads whatever comes until the server closes the connection.
+    /// Sends a request and returns all bytes until the server closes the connection.
     func askForAll(_ target: String, _ address: ListenAddress) async throws -> [UInt8] {
         try await onOwnThread {
             let connection = try Connection(address)
@@ -101,14 +101,14 @@
     }
 
     extension Registry {
-        /// What a scraper is shown who asks for OpenMetrics.
+        /// The exposition in OpenMetrics.
         var openMetrics: String {
             let response = respond(accept: "application/openmetrics-text; version=1.0.0")
             return String(decoding: response.body, as: UTF8.self)
         }
     }
 
-    /// What a handler throws.
+    /// The error that handlers throw.
     struct OutOfStock: Error {}
 
     extension HTTPResponse {

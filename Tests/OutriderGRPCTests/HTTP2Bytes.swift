@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client that is bytes alone, so that a test decides how its connection ends.
+// A client that sends raw HTTP/2 bytes, so that a test controls how its connection ends.
 
 #if GRPC
     import OutriderEndpoint
     import TestSupport
 
-    /// What a client sends.
+    /// Bytes that a client sends.
     enum HTTP2Bytes {
-        /// The beginning of a connection and a call whose messages are still to come.
+        /// The start of a connection and of a call whose messages follow.
         ///
         /// Source: RFC 9113, sections 3.4, 4.1, 6.2 and 6.5; RFC 7541, section 6.2.2.
         static func call(_ path: String) -> [UInt8] {
@@ -33,8 +33,8 @@
         }
     }
 
-    /// A connection that is open until it is closed.
-    // Unchecked: one thread makes it, and one task closes it later.
+    /// A connection that stays open until `close()`.
+    // Unchecked: one thread creates it, and one task closes it later.
     final class HeldConnection: @unchecked Sendable {
         private var connection: Connection?
 

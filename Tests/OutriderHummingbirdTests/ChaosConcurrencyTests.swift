@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A few hundred connections of clients that misbehave in every way: no request is lost, none is
-// counted twice, none stays in flight.
+// Tests with a few hundred connections of misbehaving clients: every request is counted exactly
+// once, and none stays in flight.
 
 #if Hummingbird
     import HTTPTypes
@@ -13,7 +13,7 @@
     import Testing
 
     @Suite struct HummingbirdChaosConcurrencyTests {
-        /// Counts what reaches the router, before anything else.
+        /// Counts the requests that reach the router, before any other middleware.
         private struct Arrivals: RouterMiddleware {
             final class Count: Sendable {
                 let value = Atomic<Int>(0)
@@ -80,7 +80,7 @@
             }
         }
 
-        @Test func `clients that misbehave leave no request in flight and none uncounted`()
+        @Test func `misbehaving clients leave no request in flight and none uncounted`()
             async throws
         {
             let service = Service { $0.recordsBodySizes = true }
@@ -90,8 +90,8 @@
             router.add(middleware: OutriderMiddleware(service.recorder))
             Self.addRoutes(router)
             try await service.serve(router) { address, server in
-                // The last ones lose their tasks. They come after all others, which the server has
-                // accepted by then: SwiftNIO stops the process if it is stopped while it accepts.
+                // The tasks of the last requests are cancelled. They start after the server has
+                // accepted all others: SwiftNIO traps if it is cancelled while it accepts.
                 try await onOwnThread {
                     #expect(Mischief.crowd(address, Self.requests, connections: 100))
                     #expect(eventually { service.active == 0 })
@@ -106,7 +106,7 @@
             }
             let isSettled = try await holdsEventually { service.active == 0 }
             #expect(isSettled)
-            // The service has ended, and its connections with it.
+            // The service has ended, and so have its connections.
             #expect(arrivals.value.load(ordering: .relaxed) > 100)
             #expect(service.count(499, "/endless", error: "client_disconnect") == 8)
             #expect(service.total == Double(arrivals.value.load(ordering: .relaxed)))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients that leave, in every way in which a connection can end, and errors that only look like it.
+// Tests of clients that disconnect, in every way a connection can end, and of errors that only look
+// like a disconnect.
 
 #if Hummingbird
     import Glibc
@@ -21,7 +22,7 @@
             Response(status: .ok, body: ResponseBody(write))
         }
 
-        @Test func `a client that resets the connection in its own body counts as 499`()
+        @Test func `a client that resets the connection during its request body is counted as 499`()
             async throws
         {
             let service = Service()
@@ -45,7 +46,7 @@
         }
 
         @Test(arguments: [false, true])
-        func `a client that leaves in the middle of an echo has aborted it`(
+        func `a client that disconnects during an echo aborts it`(
             isAbrupt: Bool
         ) async throws {
             let service = Service()
@@ -73,7 +74,7 @@
         }
 
         @Test(arguments: [false, true])
-        func `a client that leaves a handler which is cancelled for it counts as 499`(
+        func `a client that disconnects and so cancels the handler is counted as 499`(
             isAbrupt: Bool
         ) async throws {
             let service = Service()
@@ -97,7 +98,9 @@
             }
         }
 
-        @Test func `a status that a handler chose stays, also in a cancelled task`() async throws {
+        @Test func `a status that the handler chose is kept, even in a cancelled task`()
+            async throws
+        {
             let service = Service()
             let router = service.router {
                 $0.get("/wait") { _, _ -> String in
@@ -117,14 +120,14 @@
             }
         }
 
-        /// Each way in which a connection to another service ends.
+        /// The errors with which a connection to another service can end.
         private static let ends: [any Error & Sendable] = [
             IOError(errnoCode: ECONNRESET, reason: "read"), ChannelError.eof,
             ChannelError.ioOnClosedChannel, NIOAsyncWriterError.alreadyFinished(),
         ]
 
         @Test(arguments: [(0, "IOError"), (1, "ChannelError"), (3, "NIOAsyncWriterError")])
-        func `the end of a connection to another service is a failure of the service`(
+        func `a lost connection to another service is a failure of this service`(
             number: Int, type: String
         ) async throws {
             let service = Service()
@@ -138,7 +141,8 @@
             }
         }
 
-        @Test func `a body that fails before its reader leaves has the body's error`() async throws
+        @Test func `a body that fails before its reader disconnects has the body's error`()
+            async throws
         {
             let service = Service()
             let router = service.router {
@@ -159,8 +163,7 @@
             }
         }
 
-        @Test func `a write that other middleware refuses is not the client's doing`() async throws
-        {
+        @Test func `a write that other middleware fails is not a client disconnect`() async throws {
             struct BurningWriter: ResponseBodyWriter {
                 mutating func write(_ buffer: ByteBuffer) async throws { throw DiskOnFire() }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the middleware records of requests that are answered at once.
+// Tests of the middleware with requests that are answered immediately.
 
 #if Hummingbird
     import HTTPTypes
@@ -12,7 +12,7 @@
     import Testing
 
     @Suite struct MiddlewareTests {
-        @Test func `an answered request counts under the template of its route`() async throws {
+        @Test func `a request is counted under the template of its route`() async throws {
             let service = Service()
             let router = service.router { $0.get("/orders/{id}") { _, _ in "fine" } }
             try await service.serve(router) { address, _ in
@@ -23,7 +23,8 @@
             }
         }
 
-        @Test func `what no route matches is recorded without its path`() async throws {
+        @Test func `a request without a matching route is recorded without its path`() async throws
+        {
             let service = Service()
             let router = service.router { $0.get("/orders") { _, _ in "fine" } }
             try await service.serve(router) { address, _ in
@@ -33,7 +34,7 @@
             }
         }
 
-        @Test func `a thrown HTTPError counts under its status`() async throws {
+        @Test func `a thrown HTTPError is counted under its status`() async throws {
             let service = Service()
             let router = service.router {
                 $0.get("/upstream") { _, _ -> String in throw HTTPError(.badGateway) }
@@ -45,7 +46,7 @@
             }
         }
 
-        @Test func `a thrown error counts as 500 with its type`() async throws {
+        @Test func `a thrown error is counted as 500 with its type`() async throws {
             let service = Service()
             let router = service.router {
                 $0.get("/disk") { _, _ -> String in throw DiskOnFire() }
@@ -79,7 +80,9 @@
         }
 
         @Test(arguments: [HTTPResponse.Status.noContent, .notModified])
-        func `an answer without a body is recorded once`(status: HTTPResponse.Status) async throws {
+        func `a response without a body is recorded once`(
+            status: HTTPResponse.Status
+        ) async throws {
             let service = Service()
             let router = service.router {
                 $0.get("/nothing") { _, _ in Response(status: status) }
@@ -95,7 +98,7 @@
             }
         }
 
-        @Test func `a HEAD that the router answers with a stream's GET is no disconnect`()
+        @Test func `a HEAD request that a streaming GET route handles is not a disconnect`()
             async throws
         {
             let service = Service { $0.recordsBodySizes = true }
@@ -121,7 +124,7 @@
             }
         }
 
-        @Test func `methods that few use share one label`() async throws {
+        @Test func `rarely used methods share one label`() async throws {
             let service = Service()
             let router = service.router { $0.get("/orders") { _, _ in "fine" } }
             try await service.serve(router) { address, _ in
@@ -138,7 +141,7 @@
             }
         }
 
-        @Test func `bytes that are no HTTP are counted and are no request`() async throws {
+        @Test func `input that is not HTTP is counted, and not as a request`() async throws {
             let service = Service()
             let router = service.router { $0.get("/orders") { _, _ in "fine" } }
             try await service.serve(router) { address, _ in
@@ -153,7 +156,7 @@
             }
         }
 
-        @Test func `sizes are those of the bodies`() async throws {
+        @Test func `recorded sizes are those of the bodies`() async throws {
             let service = Service { $0.recordsBodySizes = true }
             let router = service.router {
                 $0.post("/echo") { request, _ in
@@ -200,7 +203,7 @@
             }
         }
 
-        @Test func `the scheme can be said for those who end TLS elsewhere`() async throws {
+        @Test func `the scheme can be set for services behind a TLS proxy`() async throws {
             let service = Service()
             let router = Router()
             router.add(middleware: OutriderMiddleware(service.recorder, scheme: .https))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/metrics` in the service's own router.
+// Tests of `/metrics` in the service's own router.
 
 #if Hummingbird
     import Hummingbird
@@ -24,7 +24,7 @@
             }
         }
 
-        @Test func `it shows the registry in the text format`() async throws {
+        @Test func `the page shows the registry in the text format`() async throws {
             let service = Service()
             service.registry.counter("orders_placed", help: "Orders.").increment(by: 7)
             let router = service.router { $0.addMetrics(registry: service.registry) }
@@ -38,7 +38,7 @@
             }
         }
 
-        @Test func `a scrape whose path is excluded does not see itself in flight`() async throws {
+        @Test func `a scrape on an excluded path does not count itself in flight`() async throws {
             let service = Service { $0.excludedRoutes = ["/metrics"] }
             let router = service.router { $0.addMetrics(registry: service.registry) }
             try await service.serve(router) { address, _ in
@@ -51,7 +51,7 @@
             }
         }
 
-        @Test func `it negotiates OpenMetrics and gzip`() async throws {
+        @Test func `the page negotiates OpenMetrics and gzip`() async throws {
             let service = Service()
             for number in 0..<100 {
                 service.registry.gauge("gauge_\(number)", help: "A gauge of many.").set(1)
@@ -71,7 +71,7 @@
             }
         }
 
-        @Test func `HEAD has the fields of GET and no body`() async throws {
+        @Test func `HEAD has the headers of GET and no body`() async throws {
             let service = Service()
             let router = service.router {
                 $0.addMetrics(registry: Registry(reportsItself: false), path: "/internal/metrics")
@@ -85,7 +85,7 @@
             }
         }
 
-        @Test func `a HEAD makes no idle series expire, a GET does`() async throws {
+        @Test func `a HEAD request does not expire idle series, a GET does`() async throws {
             let clock = ManualClock()
             let registry = Registry(reportsItself: false, clock: clock)
             let limit = SeriesLimit(idleTime: .seconds(2))
@@ -110,7 +110,7 @@
         }
 
         @Test(arguments: ["name[]=", "name%5B%5D=", "name%5b%5d="])
-        func `it prints the families that a query names`(name: String) async throws {
+        func `a query selects families by name`(name: String) async throws {
             let registry = Registry(reportsItself: false)
             for name in ["a", "b", "c"] { registry.gauge(name, help: "A gauge.").set(1) }
             let service = Service()
@@ -122,7 +122,7 @@
             }
         }
 
-        @Test func `slow collectors keep no task of the service waiting, and crowds are bounded`()
+        @Test func `slow collectors do not block the service, and concurrent scrapes are bounded`()
             async throws
         {
             let service = Service()

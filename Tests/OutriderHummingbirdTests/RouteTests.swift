@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Under which route a request counts, and that it counts once.
+// Tests of the route of a request, which is counted exactly once.
 
 #if Hummingbird
     import HTTPTypes
@@ -13,7 +13,7 @@
     import Testing
 
     @Suite struct RouteTests {
-        @Test func `a route that finds no file is still the route`() async throws {
+        @Test func `a route that throws for a missing file keeps its template`() async throws {
             let service = Service()
             let files = FileIO()
             let router = service.router {
@@ -31,7 +31,7 @@
         }
 
         @Test(arguments: [false, true])
-        func `middleware at the router and at a group counts a request once, and warns once`(
+        func `middleware on the router and on a group counts a request once, with one warning`(
             isSecondRecorder: Bool
         ) async throws {
             let service = Service()
@@ -57,7 +57,7 @@
             #expect(warnings.first?.contains("OutriderMiddleware") == true)
         }
 
-        @Test func `middleware of another registry counts there too`() async throws {
+        @Test func `middleware with another registry counts there too`() async throws {
             let (service, other) = (Service(), Service())
             let router = service.router {
                 $0.group("api").add(middleware: OutriderMiddleware(other.recorder))
@@ -71,7 +71,7 @@
             #expect(service.log.messages.isEmpty && other.log.messages.isEmpty)
         }
 
-        @Test func `a request that a handler sends within the process counts by itself`()
+        @Test func `a request that a handler sends within the process is counted separately`()
             async throws
         {
             let service = Service()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share: a real Hummingbird service on a port of its own.
+// A real Hummingbird service on a free port, shared by these tests.
 
 #if Hummingbird
     import Hummingbird
@@ -14,10 +14,10 @@
 
     typealias TestRouter = Router<BasicRequestContext>
 
-    /// What a handler throws that knows nothing of HTTP.
+    /// An error without an HTTP status, which handlers throw.
     struct DiskOnFire: Error {}
 
-    /// Opens a gate when the connection is gone for good.
+    /// Opens a gate when the connection has closed.
     final class GoneNotice: ChannelInboundHandler, RemovableChannelHandler {
         typealias InboundIn = Any
 
@@ -36,7 +36,7 @@
         let clock = ManualClock()
         let log = RecordedMessages()
         let recorder: HTTPRequestRecorder
-        /// Opened when a connection was closed.
+        /// Opened when a connection has closed.
         let gone = Gate()
 
         init(_ change: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }) {
@@ -46,7 +46,7 @@
             recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)
         }
 
-        /// A router that records, with these routes.
+        /// A recorded router with these routes.
         func router(
             options: RouterOptions = [], _ routes: (TestRouter) -> Void
         ) -> TestRouter {
@@ -56,7 +56,7 @@
             return router
         }
 
-        /// Serves while `body` runs; it may stop the service itself.
+        /// Serves while `body` runs, which may stop the service itself.
         func serve(
             _ router: TestRouter,
             _ body: (ListenAddress, Task<Void, any Error>) async throws -> Void

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the middleware records of answers that take time, and of clients that do not wait.
+// Tests of the middleware with streamed responses and with clients that disconnect.
 
 #if Hummingbird
     import HTTPTypes
@@ -77,8 +77,9 @@
         }
 
         @Test(arguments: [false, true])
-        func `a client that hangs up in a stream has aborted it`(swallowsErrors: Bool) async throws
-        {
+        func `a client that disconnects during a stream aborts it`(
+            swallowsErrors: Bool
+        ) async throws {
             let service = Service()
             let router = service.router {
                 $0.get("/stream") { _, _ in
@@ -128,7 +129,8 @@
             }
         }
 
-        @Test func `a client that is gone before the head of a stream counts as 499`() async throws
+        @Test func `a client that disconnects before the head of a stream is counted as 499`()
+            async throws
         {
             let service = Service()
             let entered = Gate()
@@ -151,7 +153,9 @@
             }
         }
 
-        @Test func `a client that hangs up in its own body counts as 499`() async throws {
+        @Test func `a client that disconnects during its request body is counted as 499`()
+            async throws
+        {
             let service = Service()
             let router = service.router {
                 $0.post("/upload") { request, _ in
@@ -172,7 +176,7 @@
             }
         }
 
-        @Test func `a body that is no HTTP counts as 400`() async throws {
+        @Test func `a malformed request body is counted as 400`() async throws {
             let service = Service()
             let router = service.router {
                 $0.post("/upload") { request, _ in
@@ -198,7 +202,7 @@
             }
         }
 
-        @Test func `a request whose task is cancelled counts as 499`() async throws {
+        @Test func `a request whose task is cancelled is counted as 499`() async throws {
             let service = Service()
             let router = service.router {
                 $0.get("/stream") { _, _ in

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hummingbird's own middleware, which records through swift-metrics, on our backend.
+// Tests of Hummingbird's own middleware, which records through swift-metrics, with this backend.
 
 #if Hummingbird
     import CoreMetrics
@@ -10,9 +10,9 @@
     import Testing
 
     @Suite struct SwiftMetricsTests {
-        @Test func `what Hummingbird's own middleware records is exposed`() async throws {
+        @Test func `the metrics of Hummingbird's own middleware are exposed`() async throws {
             let service = Service()
-            // Not the service's: its recorder has these names there.
+            // Not the service's registry, whose recorder uses these names.
             let registry = Registry(log: DiagnosticLog { _, _ in })
             try await withMetricsFactory(OutriderMetricsFactory(registry: registry)) {
                 let router = Router()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Of each level of a cache: hits and misses add up to look-ups.
+// Tests of cache metrics: on each level, hits and misses add up to lookups.
 
 import OutriderInstruments
 import OutriderMetrics
@@ -21,7 +21,7 @@ private struct Unreachable: Error {}
             "cache_requests_total", ["cache": "orders", "level": level, "result": result])
     }
 
-    @Test func `hits and misses add up to look-ups`() {
+    @Test func `hits and misses add up to lookups`() {
         let cache = CacheMetrics("orders", registry: registry)
         let stored = [1: "book", 2: "pen"]
         for id in 1...5 { cache.lookUp { stored[id] } }
@@ -33,7 +33,7 @@ private struct Unreachable: Error {}
         #expect(requests("negative") == 1)
     }
 
-    @Test func `a level that cannot be reached is a miss`() async {
+    @Test func `a failed lookup is a miss`() async {
         let cache = CacheMetrics("orders", level: "2", registry: registry)
         let found = await cache.lookUp { () async in "book" as String? }
         #expect(found == "book")
@@ -51,7 +51,7 @@ private struct Unreachable: Error {}
             registry.value("cache_lookup_failures_total", ["cache": "orders", "level": "2"]) == 2)
     }
 
-    @Test func `a look-up that its caller cancels is neither a hit nor a miss`() async throws {
+    @Test func `a lookup that its caller cancels is neither a hit nor a miss`() async throws {
         let cache = CacheMetrics("orders", level: "2", registry: registry)
         await inCancelledTask {
             try await cache.lookUp { () async throws -> String? in throw GaveUp() }
@@ -62,8 +62,7 @@ private struct Unreachable: Error {}
         try registry.expect("cache_lookup_failures_total", labels, 0)
     }
 
-    @Test func `loads that fail or are cancelled count as such, and not as quick loads`()
-        async throws
+    @Test func `loads that fail or are cancelled are counted as such, and not timed`() async throws
     {
         let cache = CacheMetrics("orders", registry: registry)
         for _ in 0..<100 {
@@ -81,7 +80,7 @@ private struct Unreachable: Error {}
         try registry.expect("cache_load_duration_seconds_count", labels, 1)
     }
 
-    @Test func `levels are apart, and have their entries`() throws {
+    @Test func `levels are separate and have their own number of entries`() throws {
         let first = CacheMetrics("orders", level: "1", registry: registry) { 100 }
         let second = CacheMetrics("orders", level: "2", registry: registry) { nil }
         first.hit()
@@ -92,7 +91,7 @@ private struct Unreachable: Error {}
         withExtendedLifetime((first, second)) {}
     }
 
-    @Test func `loading is timed, and evictions have their causes`() async throws {
+    @Test func `loads are timed, and evictions have their causes`() async throws {
         let cache = CacheMetrics("orders", registry: registry)
         await cache.load { clock.advance(by: .milliseconds(250)) }
         let labels = ["cache": "orders", "level": "1"]

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A caller that gives up, as the instruments see it.
+// Helpers that simulate a caller's cancellation.
 
 import TestSupport
 
-/// What work throws that was cancelled, in words of its own.
+/// An error other than CancellationError that cancelled work throws.
 struct GaveUp: Error {}
 
-/// Runs `body` in a task that is cancelled by then, and waits until it has ended.
+/// Runs `body` in a task that is already cancelled, and waits until it has finished.
 func inCancelledTask(_ body: @escaping @Sendable () async throws -> Void) async {
     let task = Task {
-        // The gate stays shut: only cancellation ends the wait.
+        // The gate is never opened: only cancellation ends the wait.
         await Gate().wait()
         try await body()
     }

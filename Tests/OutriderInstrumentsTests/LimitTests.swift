@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rate limiters, circuit breakers, broadcasts, pools of objects, and the end of a service.
+// Tests of the metrics of rate limiters, circuit breakers, broadcasts, object pools and shutdown.
 
 import OutriderInstruments
 import OutriderMetrics
@@ -31,7 +31,7 @@ private struct Failed: Error {}
         withExtendedLifetime(limiter) {}
     }
 
-    @Test func `a breaker is in one state at a time`() async throws {
+    @Test func `a circuit breaker is in one state at a time`() async throws {
         let breaker = CircuitBreakerMetrics("payments", registry: registry)
         func states() -> [Double?] {
             ["closed", "open", "half_open"].map {
@@ -62,7 +62,7 @@ private struct Failed: Error {}
             await inCancelledTask { try await breaker.call { try Task.checkCancellation() } }
         }
         await inCancelledTask { try await breaker.call { throw GaveUp() } }
-        // A part of the call was cancelled, and the caller was not.
+        // Part of the call was cancelled, but not its caller.
         await #expect(throws: CancellationError.self) {
             try await breaker.call { throw CancellationError() }
         }
@@ -73,7 +73,7 @@ private struct Failed: Error {}
         }
     }
 
-    @Test func `a request that waited for a permit has its wait, whatever came of it`() throws {
+    @Test func `the wait for a permit is recorded, whatever the result`() throws {
         let limiter = RateLimiterMetrics("orders", registry: registry)
         limiter.limited(after: .milliseconds(250))
         limiter.cancelled(after: .milliseconds(500))
@@ -84,7 +84,7 @@ private struct Failed: Error {}
         try registry.expect("rate_limiter_wait_seconds_sum", ["limiter": "orders"], 0.75)
     }
 
-    @Test func `subscribers are counted until they end, by themselves if need be`() throws {
+    @Test func `subscribers are counted until they end or are released`() throws {
         let fanout = FanoutMetrics("chat", registry: registry)
         let first = fanout.subscribe()
         var second: FanoutMetrics.Subscription? = fanout.subscribe()
@@ -110,7 +110,7 @@ private struct Failed: Error {}
         }
     }
 
-    @Test func `objects are used again, or made`() throws {
+    @Test func `objects are counted as reused or new`() throws {
         let metrics = ObjectPoolMetrics("buffers", registry: registry)
         var pool = [1]
         #expect(metrics.get({ pool.popLast() }, orMake: { 2 }) == 1)
@@ -122,7 +122,7 @@ private struct Failed: Error {}
         }
     }
 
-    @Test func `an object that could not be made is not counted`() throws {
+    @Test func `an object that could not be created is not counted`() throws {
         let metrics = ObjectPoolMetrics("buffers", registry: registry)
         #expect(throws: Failed.self) {
             try metrics.get({ () throws(Failed) -> Int? in nil }, orMake: { throw Failed() })
@@ -130,7 +130,7 @@ private struct Failed: Error {}
         try registry.expect("object_pool_gets_total", ["pool": "buffers", "result": "new"], 0)
     }
 
-    @Test func `a service that ends tells for how long, and what is left`() throws {
+    @Test func `a shutting-down service reports its duration and the remaining work`() throws {
         let drain = DrainMetrics(registry: registry)
         drain.watch("orders") { 3 }
         try registry.expect("service_drain_seconds", 0)

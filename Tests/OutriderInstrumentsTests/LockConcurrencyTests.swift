@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A lock keeps its word, and only who has to wait is counted.
+// Tests of the instrumented lock: it excludes, and only contended acquisitions are counted.
 
 import Dispatch
 import OutriderInstruments
@@ -8,7 +8,7 @@ import OutriderTesting
 import TestSupport
 import Testing
 
-/// A clock that stands still and tells when it is read: who finds a lock closed reads it first.
+/// A manual clock that signals when it is read, which a contended acquisition does first.
 private final class WatchedClock: MetricClock {
     private let clock = ManualClock()
     private let reads = DispatchSemaphore(value: 0)
@@ -22,7 +22,7 @@ private final class WatchedClock: MetricClock {
 
     func advance(by duration: Duration) { clock.advance(by: duration) }
 
-    /// Runs `body`, then waits until somebody has read the clock since it began.
+    /// Runs `body`, then waits until the clock has been read since its start.
     func isRead(after body: () -> Void) -> Bool {
         while reads.wait(timeout: .now()) == .success { continue }
         body()
@@ -43,7 +43,7 @@ private final class WatchedClock: MetricClock {
         init(_ registry: Registry) { lock = InstrumentedLock("stock", 0, registry: registry) }
     }
 
-    @Test func `nothing is lost between those who take turns`() async {
+    @Test func `concurrent updates under the lock are all kept`() async {
         let shared = Shared(registry)
         await withTaskGroup { group in
             for _ in 0..<4 {
@@ -53,17 +53,17 @@ private final class WatchedClock: MetricClock {
         #expect(shared.lock.withLock { $0 } == 40_000)
     }
 
-    @Test func `who finds it open is not counted`() throws {
+    @Test func `an uncontended acquisition is not counted`() throws {
         let shared = Shared(registry)
         for _ in 0..<100 { shared.lock.withLock { $0 += 1 } }
         try registry.expect("lock_contentions_total", ["lock": "stock"], 0)
         try registry.expect("lock_wait_seconds_total", ["lock": "stock"], 0)
     }
 
-    @Test func `who waits is counted, and for how long`() async throws {
+    @Test func `a contended acquisition is counted, with its wait`() async throws {
         let (clock, shared) = (clock, Shared(registry))
         let isHeld = DispatchSemaphore(value: 0)
-        // One holds the lock until another one has found it closed, and three seconds longer.
+        // The holder keeps the lock until the waiter has found it locked, and three seconds longer.
         async let holder = onOwnThread {
             shared.lock.withLock { _ in
                 let isWaitedFor = clock.isRead { isHeld.signal() }
@@ -83,7 +83,7 @@ private final class WatchedClock: MetricClock {
         try registry.expect("lock_wait_seconds_total", ["lock": "stock"], 3)
     }
 
-    @Test func `an error comes through, and the lock is open again`() throws {
+    @Test func `an error is rethrown, and the lock is released`() throws {
         struct Failed: Error {}
         let shared = Shared(registry)
         #expect(throws: Failed.self) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pool shows what it holds, who waits, and for how long.
+// Tests of connection pool metrics: connections, pending requests, and wait times.
 
 import OutriderInstruments
 import OutriderMetrics
@@ -18,7 +18,7 @@ private struct Refused: Error {}
         registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
     }
 
-    @Test func `what a pool holds is asked at each scrape`() throws {
+    @Test func `a pool is read at each scrape`() throws {
         let pool = PoolMetrics("orders", registry: registry) {
             .init(idle: 3, used: 7, max: 10, pending: 2)
         }
@@ -31,7 +31,7 @@ private struct Refused: Error {}
         withExtendedLifetime(pool) {}
     }
 
-    @Test func `what a pool does not tell is absent, and so is one that is gone`() throws {
+    @Test func `a value that a pool does not report is absent, and so is a released pool`() throws {
         var pool: PoolMetrics? = PoolMetrics("orders", registry: registry) {
             .init(idle: 1, used: 0)
         }
@@ -45,7 +45,7 @@ private struct Refused: Error {}
         withExtendedLifetime(other) {}
     }
 
-    @Test func `getting, using and making a connection are timed`() async throws {
+    @Test func `acquiring, using and creating a connection are timed`() async throws {
         let pool = PoolMetrics("orders", registry: registry)
         let connection = try await pool.acquire {
             clock.advance(by: .milliseconds(20))
@@ -63,7 +63,7 @@ private struct Refused: Error {}
         }
     }
 
-    @Test func `who gives up waiting is a timeout, and no wait`() async throws {
+    @Test func `a timeout is counted as a timeout and not as a wait`() async throws {
         let pool = PoolMetrics("orders", registry: registry)
         let isTimeout = { (error: any Error) in error is Timeout }
         await #expect(throws: Timeout.self) {
@@ -78,7 +78,7 @@ private struct Refused: Error {}
         try expectRequests(["success": 0, "timeout": 2, "failure": 1, "cancelled": 0])
     }
 
-    @Test func `the waits of a dry pool grow, also if its timeouts are not told apart`()
+    @Test func `without isTimeout, the waits for an exhausted pool are recorded as failures`()
         async throws
     {
         let pool = PoolMetrics("orders", registry: registry)
@@ -97,7 +97,7 @@ private struct Refused: Error {}
     }
 
     @Test(arguments: [false, true])
-    func `a caller that gives up has waited, and the pool has not failed`(
+    func `a cancelled request has waited, and is not a failure of the pool`(
         knowsTimeouts: Bool
     ) async throws {
         let pool = PoolMetrics("orders", registry: registry)
@@ -121,7 +121,7 @@ private struct Refused: Error {}
         try expectRequests(["success": 0, "timeout": 0, "failure": 0, "cancelled": 101])
     }
 
-    @Test func `a connection that could not be made is a failure, and takes no time`() async throws
+    @Test func `a connection that could not be created is a failure and is not timed`() async throws
     {
         let pool = PoolMetrics("orders", registry: registry)
         await #expect(throws: Refused.self) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work waits, runs and is gone, however it ends.
+// Tests of work queue metrics: items wait, run and leave, however they end.
 
 import OutriderInstruments
 import OutriderMetrics
@@ -17,7 +17,7 @@ private struct Failed: Error {}
         registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
     }
 
-    @Test func `work waits, runs, and is gone`() async throws {
+    @Test func `work waits, runs and leaves the queue`() async throws {
         let queue = WorkQueueMetrics("orders", capacity: 10, registry: registry)
         let first = queue.enqueued()
         let second = queue.enqueued()
@@ -38,7 +38,7 @@ private struct Failed: Error {}
         try registry.expect("work_queue_run_seconds_count", labels, 2)
     }
 
-    @Test func `work that fails leaves nothing behind`() throws {
+    @Test func `failed work leaves nothing behind`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         #expect(throws: Failed.self) {
             try queue.enqueued().run { () throws(Failed) in throw Failed() }
@@ -49,7 +49,7 @@ private struct Failed: Error {}
         #expect(registry.value("work_queue_capacity", labels) == nil)
     }
 
-    @Test func `work that its caller cancels has not failed`() async throws {
+    @Test func `work that its caller cancels is not a failure`() async throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         await inCancelledTask {
             try await queue.enqueued().run { () async throws in throw GaveUp() }
@@ -58,7 +58,9 @@ private struct Failed: Error {}
         try registry.expect("work_queue_run_seconds_count", labels, 1)
     }
 
-    @Test func `tickets that a stream drops, or that go with their queue, leave it`() async throws {
+    @Test func `tickets that a stream drops or that are released with their queue are rejected`()
+        async throws
+    {
         let metrics = WorkQueueMetrics("orders", registry: registry)
         do {
             let (tickets, queue) = AsyncStream.makeStream(
@@ -74,7 +76,7 @@ private struct Failed: Error {}
         try registry.expect("work_queue_run_seconds_count", labels, 3)
     }
 
-    @Test func `work that is not ended ends with its last reference`() throws {
+    @Test func `running work that is not ended ends with its last reference`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         do {
             let batch = (0..<3).map { _ in queue.enqueued().begin() }
@@ -110,7 +112,7 @@ private struct Failed: Error {}
         try registry.expect("work_queue_run_seconds_count", labels, 1)
     }
 
-    @Test func `work that was not taken, or left, is rejected`() throws {
+    @Test func `work that was refused or left the queue is rejected`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         queue.rejected()
         queue.enqueued().leave()
@@ -133,7 +135,7 @@ private struct Failed: Error {}
         try registry.expect("work_queue_run_seconds_sum", labels, 0.75)
     }
 
-    @Test func `a deadline counts by itself, whatever becomes of the work`() throws {
+    @Test func `an exceeded deadline is counted separately from the work's result`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         try registry.expect("work_queue_deadline_exceeded_total", labels, 0)
         queue.enqueued().run { queue.deadlineExceeded() }
@@ -141,7 +143,7 @@ private struct Failed: Error {}
         try registry.expect("work_queue_rejected_total", labels, 0)
     }
 
-    @Test func `the lag behind a log is there once there is one`() throws {
+    @Test func `the consumer lag is exposed once it has been set`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         #expect(registry.value("consumer_lag_messages", labels) == nil)
         queue.setLag(messages: 4_711)

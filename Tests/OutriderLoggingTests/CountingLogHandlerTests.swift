@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A handler that counts changes nothing else.
+// Tests of the counting log handler, which counts messages and changes nothing else.
 
 #if Logging
 
@@ -27,7 +27,7 @@
             registry.value("log_messages_total", ["level": level.rawValue])
         }
 
-        @Test func `each message counts under its level`() {
+        @Test func `each message is counted under its level`() {
             let logger = logger()
             for (index, level) in Logger.Level.allCases.enumerated() {
                 for _ in 0...index { logger.log(level: level, "message") }
@@ -38,13 +38,13 @@
             #expect(memory.entries.count == 28)
         }
 
-        @Test func `every level is there before the first message`() throws {
+        @Test func `every level is exposed before the first message`() throws {
             _ = logger()
             let family = try registry.exposition().family("log_messages_total")
             #expect(family?.samples.map(\.value) == Array(repeating: 0, count: 7))
         }
 
-        @Test func `what it exposes is what the list of metrics says`() throws {
+        @Test func `the exposed metrics match the documented list`() throws {
             _ = logger()
             let family = try #require(try registry.exposition().family("log_messages_total"))
             let row = MetricsList.Row(
@@ -72,7 +72,7 @@
             #expect(entry?.error is Refused)
         }
 
-        @Test func `a metadata provider is asked as without it`() {
+        @Test func `a metadata provider is called as without the handler`() {
             let provider = Logger.MetadataProvider { ["trace": "abc"] }
             var handler = CountingLogHandler(memory, registry: registry)
             #expect(handler.metadataProvider == nil)
@@ -82,7 +82,7 @@
             #expect(memory.entries.first?.metadata == ["trace": "abc"])
         }
 
-        @Test func `a copy has a level and metadata of its own, and the same counters`() {
+        @Test func `a copy has its own level and metadata, and the same counters`() {
             var first = logger()
             first.logLevel = .debug
             first[metadataKey: "only-on"] = "first"
@@ -98,7 +98,7 @@
             #expect(count(.error) == 2)
         }
 
-        @Test func `around several handlers it counts once`() {
+        @Test func `a message to several handlers is counted once`() {
             let (registry, memory) = (registry, memory)
             let logger = Logger(label: "test") { _ in
                 CountingLogHandler(
@@ -110,7 +110,7 @@
     }
 
     @Suite struct DiagnosticLogTests {
-        @Test func `what Outrider has to say stands in the log at its level`() {
+        @Test func `Outrider's own messages go to the logger at their levels`() {
             let memory = InMemoryLogHandler()
             let log = DiagnosticLog()
             log.send(to: Logger(label: "outrider") { _ in memory })
@@ -124,16 +124,16 @@
             #expect(memory.entries.map(\.level) == [.error, .warning])
         }
 
-        @Test func `its own messages are counted, and that ends there`() {
+        @Test func `Outrider's own messages are counted without recursion`() {
             let memory = InMemoryLogHandler()
             let log = DiagnosticLog()
             let registry = Registry(log: log)
-            // A service that has this name for something else.
+            // The service has registered this name for something else.
             _ = registry.gauge("log_messages_total", help: "Something else.")
             let makeLogger: @Sendable () -> Logger = {
                 Logger(label: "outrider") { _ in CountingLogHandler(memory, registry: registry) }
             }
-            // Even a logger that is made anew for each message, whose counters are refused.
+            // Even a logger that is created for each message, whose counters are refused.
             log.setHandler { _, message in makeLogger().error("\(message)") }
             makeLogger().info("hello")
             #expect(memory.entries.map(\.level) == [.error, .info])

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the handlers record of requests that get their answer.
+// Tests of the handlers with requests that get a response.
 
 #if NIO
     import NIOCore
@@ -11,7 +11,7 @@
 
     @Suite struct AnsweredRequestTests {
         @Test(arguments: Pipeline.allCases)
-        func `an answered request counts under its template, with the sizes of its bodies`(
+        func `a request is counted under its template, with the sizes of its bodies`(
             pipeline: Pipeline
         ) async throws {
             let service = Service { $0.recordsBodySizes = true }
@@ -29,28 +29,32 @@
         }
 
         @Test(arguments: Pipeline.eachKindOfParts)
-        func `what no route matches is recorded without its path`(pipeline: Pipeline) async throws {
+        func `a request without a matching route is recorded without its path`(
+            pipeline: Pipeline
+        ) async throws {
             let service = Service()
             try await service.serve(pipeline) { _ = try fetch("/404", from: $0) }
             #expect(try await service.recordsOnce(404, "_UNMATCHED"))
         }
 
         @Test(arguments: Pipeline.eachKindOfParts)
-        func `a route may become known after the head`(pipeline: Pipeline) async throws {
+        func `a route may be set after the head`(pipeline: Pipeline) async throws {
             let service = Service()
             try await service.serve(pipeline) { _ = try fetch("/matched", from: $0) }
             #expect(try await service.recordsOnce(200, "/late/{id}"))
         }
 
         @Test(arguments: Pipeline.eachKindOfParts)
-        func `a server's error is told by its status`(pipeline: Pipeline) async throws {
+        func `a response with a 5xx status is an error of that type`(
+            pipeline: Pipeline
+        ) async throws {
             let service = Service()
             try await service.serve(pipeline) { _ = try fetch("/500", from: $0) }
             #expect(try await service.recordsOnce(500, "/500", error: "500"))
         }
 
         @Test(arguments: Pipeline.eachKindOfParts)
-        func `informational heads are no answer`(pipeline: Pipeline) async throws {
+        func `informational heads are not responses`(pipeline: Pipeline) async throws {
             let service = Service()
             try await service.serve(pipeline) { address in
                 let connection = try Connection(address)
@@ -73,7 +77,7 @@
         }
 
         @Test(arguments: Pipeline.eachKindOfParts)
-        func `methods that few use share one label`(pipeline: Pipeline) async throws {
+        func `rarely used methods share one label`(pipeline: Pipeline) async throws {
             let service = Service()
             try await service.serve(pipeline) { address in
                 for method in ["PROPFIND", "MKCOL"] {
@@ -117,7 +121,9 @@
         }
 
         @Test(arguments: Pipeline.allCases)
-        func `pipelined requests have each their own answer`(pipeline: Pipeline) async throws {
+        func `pipelined requests are each recorded with their own response`(
+            pipeline: Pipeline
+        ) async throws {
             let service = Service()
             let targets = ["/stream", "/404", "/orders/1", "/500", "/orders/2", "/held"]
             try await service.serve(pipeline) { address in
@@ -126,8 +132,8 @@
                 _ = try connection.text(upTo: "first")
                 service.release.succeed()
                 _ = try connection.text(upTo: "0\r\n\r\n")
-                let answers = try targets.dropFirst().map { _ in try connection.response().status }
-                #expect(answers == [404, 200, 500, 200, 200])
+                let statuses = try targets.dropFirst().map { _ in try connection.response().status }
+                #expect(statuses == [404, 200, 500, 200, 200])
                 #expect(eventually { service.total == 6 && service.active == 0 })
             }
             #expect(service.count(200, "/stream") == 1)

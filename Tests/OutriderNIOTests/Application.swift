@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service behind the pipelines of these tests: it does what the path asks for.
+// The application handler in these tests' pipelines, whose response depends on the path.
 
 #if NIO
     import NIOCore
     import NIOHTTP1
     import OutriderNIO
 
-    /// Answers requests in their order.
+    /// Responds to requests in order.
     ///
-    /// | path | what it does |
+    /// | path | response |
     /// |---|---|
-    /// | `/stream` | head and `first`, then waits to be released for `second` and the end |
-    /// | `/held` | waits to be released before anything |
-    /// | `/close`, `/half` | closes without an answer, or after its head |
-    /// | `/bad-head`, `/bad-head-close` | a header field that cannot be sent; goes on, or closes |
+    /// | `/stream` | head and `first`, then waits for the release and sends `second` and the end |
+    /// | `/held` | waits for the release first |
+    /// | `/close`, `/half` | closes without a response, or after its head |
+    /// | `/bad-head`, `/bad-head-close` | an invalid header field; continues, or closes |
     /// | `/bad-trailer` | a trailer that cannot be sent |
-    /// | `/matched` | tells the route late |
+    /// | `/matched` | sets the route late |
     /// | `/continue` | two informational heads first |
     /// | `/500`, `/404` | that status |
-    /// | anything else | 200 and the size of the request's body |
+    /// | other | 200 and the size of the request's body |
     final class Application: ChannelInboundHandler, RemovableChannelHandler {
         typealias InboundIn = HTTPServerRequestPart
         typealias OutboundOut = HTTPServerResponsePart

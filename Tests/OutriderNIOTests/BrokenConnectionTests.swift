@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the handlers record of requests that get no answer, and of bytes that are no request.
+// Tests of the handlers with requests that get no response, and with input that is not a request.
 
 #if NIO
     import NIOCore
@@ -14,7 +14,7 @@
 
     @Suite struct BrokenConnectionTests {
         @Test(arguments: Pipeline.allCases, [false, true])
-        func `a client that is gone before the head counts as 499`(
+        func `a client that disconnects before the response head is counted as 499`(
             pipeline: Pipeline, isAbrupt: Bool
         ) async throws {
             let service = Service()
@@ -28,7 +28,7 @@
         }
 
         @Test(arguments: Pipeline.eachKindOfParts, [false, true])
-        func `a client that hangs up in a stream has aborted it`(
+        func `a client that disconnects during a stream aborts it`(
             pipeline: Pipeline, isAbrupt: Bool
         ) async throws {
             let service = Service()
@@ -44,7 +44,7 @@
         }
 
         @Test(arguments: Pipeline.eachKindOfParts, [false, true])
-        func `a client that hangs up in its own body counts as 499`(
+        func `a client that disconnects during its request body is counted as 499`(
             pipeline: Pipeline, isAbrupt: Bool
         ) async throws {
             let service = Service()
@@ -64,7 +64,7 @@
         }
 
         @Test(arguments: Pipeline.eachKindOfParts)
-        func `a service that closes instead of answering leaves nothing in flight`(
+        func `a service that closes instead of responding leaves nothing in flight`(
             pipeline: Pipeline
         ) async throws {
             let service = Service()
@@ -81,7 +81,9 @@
         }
 
         @Test(arguments: [Pipeline.beforePipelining, .withoutPipelining])
-        func `all requests of a client that hangs up end`(pipeline: Pipeline) async throws {
+        func `all pipelined requests of a client that disconnects end`(
+            pipeline: Pipeline
+        ) async throws {
             let service = Service()
             try await service.serve(pipeline) { address in
                 let connection = try Connection(address)
@@ -95,7 +97,7 @@
             #expect(service.count(499, "/held", error: "client_disconnect") == 50)
         }
 
-        @Test func `a flood of pipelined requests is followed up to a limit`() async throws {
+        @Test func `a flood of pipelined requests is tracked up to a limit`() async throws {
             let service = Service()
             let errors = "http_server_protocol_errors_total"
             try await service.serve(.withoutPipelining) { address in
@@ -106,7 +108,8 @@
                 #expect(service.active == 1_024)
                 service.release.succeed()
                 for _ in 0..<1_500 { #expect(try connection.response().status == 200) }
-                // What is not followed is answered by now, so that new requests are followed again.
+                // The untracked requests have their responses by now, so new requests are tracked
+                // again.
                 try connection.send(request("/ok"))
                 _ = try connection.response()
                 #expect(eventually { service.active == 0 && service.count(200, "/ok") == 1 })
@@ -115,7 +118,7 @@
         }
 
         @Test(arguments: Pipeline.eachKindOfParts)
-        func `bytes that are no HTTP are counted and are no request`(
+        func `input that is not HTTP is counted, and not as a request`(
             pipeline: Pipeline
         ) async throws {
             let service = Service()
@@ -135,7 +138,7 @@
             #expect(service.total == 0)
         }
 
-        @Test func `a handler that is removed ends what it follows`() async throws {
+        @Test func `a handler that is removed ends the requests it tracks`() async throws {
             let service = Service()
             let removal = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: Void.self)
             try await service.serve { channel in

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A few hundred connections of clients that misbehave in every way: no request is lost, none is
-// counted twice, none stays in flight.
+// Tests with a few hundred connections of misbehaving clients: every request is counted exactly
+// once, and none stays in flight.
 
 #if NIO
     import OutriderHTTP
@@ -20,15 +20,15 @@
             ]
 
         @Test(arguments: Pipeline.allCases)
-        func `clients that misbehave leave no request in flight and none uncounted`(
+        func `misbehaving clients leave no request in flight and none uncounted`(
             pipeline: Pipeline
         ) async throws {
             let service = Service { $0.recordsBodySizes = true }
             try await service.serve(pipeline) { address in
                 #expect(Mischief.crowd(address, Self.requests, connections: 100))
             }
-            // The server may still read what clients sent before they left. But what is lost, or
-            // counted twice, is so for good.
+            // The server may still be reading input that clients sent before they left. A request
+            // that is lost or counted twice would never settle.
             let heads = { service.heads.value.load(ordering: .relaxed) }
             let isSettled = try await holdsEventually {
                 service.active == 0 && service.total == Double(heads())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers that the pipeline does not send, and handlers that are there twice.
+// Tests of responses that the pipeline does not send, and of duplicate handlers.
 
 #if NIO
     import NIOCore
@@ -16,28 +16,28 @@
     #endif
 
     extension Service {
-        /// Requests whose answers were not sent.
+        /// The number of requests whose responses were not sent.
         func unsent(_ route: String) -> Double? {
             var labels = labels(0, route, error: "HTTPParserError")
             labels["http_response_status_code"] = ""
             return registry.value("http_server_request_duration_seconds_count", labels)
         }
 
-        /// Bytes that were not HTTP.
+        /// The number of inputs that were not HTTP.
         var protocolErrors: Double? {
             registry.value("http_server_protocol_errors_total", ["reason": "parse"])
         }
     }
 
     @Suite struct DroppedAnswerTests {
-        // Behind SwiftNIO's handler for pipelining the error of a head comes late; there the failed end
-        // shows it.
+        // Behind SwiftNIO's pipelining handler, the error of a head arrives late; there the failed
+        // end reveals it.
         @Test(arguments: [
             (Pipeline.http1, "/bad-head"), (.beforePipelining, "/bad-head"),
             (.withoutPipelining, "/bad-head"), (.beforePipelining, "/bad-head-close"),
             (.withoutPipelining, "/bad-head-close"),
         ])
-        func `an answer that cannot be sent is a failure of the service without a status`(
+        func `a response that cannot be sent is a failure of the service without a status`(
             pipeline: Pipeline, target: String
         ) async throws {
             let service = Service()
@@ -51,7 +51,7 @@
             #expect(service.registry.value("http_server_aborted_requests_total") == nil)
         }
 
-        @Test func `later answers of that connection are not sent either`() async throws {
+        @Test func `later responses on that connection are not sent either`() async throws {
             let service = Service()
             try await service.serve(.http1) { address in
                 let connection = try Connection(address)
@@ -62,7 +62,7 @@
             #expect(service.unsent("/ok") == 1)
         }
 
-        @Test func `an answer whose trailers cannot be sent is cut off by the service`()
+        @Test func `a response whose trailers cannot be sent is aborted by the service`()
             async throws
         {
             let service = Service()
@@ -79,7 +79,7 @@
         }
 
         @Test(arguments: Pipeline.eachKindOfParts.map { $0 != .http1 })
-        func `handlers that are there twice count once, and warn once`(
+        func `duplicate handlers count each request once, with one warning`(
             isOfOtherParts: Bool
         ) async throws {
             let service = Service()

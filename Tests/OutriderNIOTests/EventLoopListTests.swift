@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/metrics.md lists what event loops expose, no more and no less.
+// Tests that event loops expose the metrics listed in docs/metrics.md, no more and no fewer.
 
 #if NIO
     import NIOCore
@@ -12,14 +12,14 @@
     import Testing
 
     @Suite struct EventLoopListTests {
-        @Test func `what loops expose is what the list says`() async throws {
+        @Test func `the exposed metrics of event loops match the documented list`() async throws {
             let registry = Registry(reportsItself: false)
             let group = MultiThreadedEventLoopGroup(
                 numberOfThreads: 1, metricsDelegate: EventLoopMetrics(registry: registry))
             let monitor = RuntimeMonitor(registry: registry, configuration: .nothing)
             monitor.watch(group)
             try await group.next().submit {}.get()
-            // A tick counts when it has ended.
+            // A tick is counted when it has ended.
             #expect(
                 try await holdsEventually {
                     try registry.exposition(names: ["nio_event_loop_tasks_total"]).families

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Event loops tell how busy and how late they are, and one that hangs is caught in the act.
+// Tests of event-loop metrics: utilization and delay, and stalls with their stacks.
 
 #if NIO
     import NIOCore
@@ -12,13 +12,13 @@
     import TestSupport
     import Testing
 
-    /// A loop's own work in the tests of hangs; tests look for its name.
+    /// The work of a blocked event loop; tests look for this function's name.
     @inline(never)
     private func blockEventLoop(until mayEnd: () -> Bool) {
         _ = eventually(within: 300, mayEnd)
     }
 
-    /// A monitor that does nothing but beat.
+    /// A configuration in which a monitor only probes.
     private func quietConfiguration() -> RuntimeMonitor.Configuration {
         var configuration = RuntimeMonitor.Configuration.nothing
         configuration.probeInterval = .milliseconds(20)
@@ -28,13 +28,13 @@
     @Suite struct EventLoopTests {
         private let registry = Registry(reportsItself: false)
 
-        /// The sum over all loops of a registry of its own; asks no other metric.
+        /// The sum of a metric over all loops; reads no other metric.
         private func sum(_ name: String) throws -> Double {
             try registry.exposition(names: [name]).families.flatMap(\.samples)
                 .filter { $0.name == name }.map(\.value).reduce(0, +)
         }
 
-        @Test func `a loop made with the metrics counts its ticks and tasks`() async throws {
+        @Test func `a loop created with the metrics counts its ticks and tasks`() async throws {
             let loops = EventLoopMetrics(registry: registry)
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 2, metricsDelegate: loops)
             let loop = group.next()
@@ -44,7 +44,7 @@
             try await group.shutdownGracefully()
         }
 
-        @Test func `a loop that was busy for 300 ms says so`() async throws {
+        @Test func `a loop that was busy for 300 ms reports it`() async throws {
             let beginning = ContinuousClock.now
             let loops = EventLoopMetrics(registry: registry)
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1, metricsDelegate: loops)
@@ -52,15 +52,15 @@
                 let end = ContinuousClock.now + .milliseconds(300)
                 blockEventLoop { ContinuousClock.now >= end }
             }.get()
-            // A tick counts when it has ended.
+            // A tick is counted when it has ended.
             #expect(try await holdsEventually { try sum("nio_event_loop_tick_seconds_sum") >= 0.3 })
             let ratio = try sum("nio_event_loop_utilization_ratio")
-            // The more of the time since its making was something else's, the less is its share.
+            // The later the scrape, the smaller the busy share of the time since the start.
             #expect(ratio > 0.2 / ((ContinuousClock.now - beginning) / .seconds(1)) && ratio <= 1)
             try await group.shutdownGracefully()
         }
 
-        @Test func `any group can be watched, the singleton too`() async throws {
+        @Test func `any group can be watched, including the singleton`() async throws {
             let monitor = RuntimeMonitor(registry: registry, configuration: quietConfiguration())
             monitor.watch(MultiThreadedEventLoopGroup.singleton)
             defer { monitor.stop() }
@@ -73,9 +73,10 @@
                 })
         }
 
-        @Test func `a loop that hangs shows its age, its delay, and its stack`() async throws {
+        @Test func `a blocked loop is reported with its age, its delay and its stack`() async throws
+        {
             var configuration = quietConfiguration()
-            // What a busy machine keeps a thread from running is less.
+            // Longer than a busy machine delays a runnable thread.
             configuration.stallThreshold = .seconds(1)
             let monitor = RuntimeMonitor(
                 registry: registry, configuration: configuration, log: DiagnosticLog { _, _ in })
@@ -86,7 +87,7 @@
                 try await holdsEventually { try sum("nio_event_loop_delay_seconds_count") >= 2 })
             let isSeen = Atomic(false)
             let isOver = group.next().submit { blockEventLoop { isSeen.load(ordering: .relaxed) } }
-            // Held until it is seen: on a busy machine nobody may look for a second.
+            // Blocked until it is seen: on a busy machine the monitor may not run for a second.
             func ofBlock() -> [Stall] {
                 monitor.stalls.filter { stall in
                     stall.functions.contains { $0.contains("blockEventLoop") }
@@ -109,7 +110,7 @@
             try await group.shutdownGracefully()
         }
 
-        @Test func `a group that shuts down is let go of`() async throws {
+        @Test func `a group that shuts down is no longer watched`() async throws {
             let monitor = RuntimeMonitor(registry: registry, configuration: quietConfiguration())
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             monitor.watch(group)
@@ -123,7 +124,7 @@
                 ["loop": try #require(loopLabels().first)], 0)
         }
 
-        @Test func `loops that go while they are watched are no trouble`() async throws {
+        @Test func `loops may shut down while they are watched`() async throws {
             var configuration = quietConfiguration()
             configuration.probeInterval = .milliseconds(1)
             let monitor = RuntimeMonitor(registry: registry, configuration: configuration)
@@ -136,17 +137,17 @@
             #expect(try await holdsEventually { monitor.watchedTargets == 0 })
         }
 
-        @Test func `a monitor that stops leaves the loops alone`() async throws {
+        @Test func `a stopped monitor no longer probes the loops`() async throws {
             let monitor = RuntimeMonitor(registry: registry, configuration: quietConfiguration())
             let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
             monitor.watch(group)
             #expect(
                 try await holdsEventually { try sum("nio_event_loop_delay_seconds_count") >= 1 })
             monitor.stop()
-            // What the loop was at is through when a later task is.
+            // A probe already queued has run once a later task has.
             try await group.next().submit {}.get()
             let count = try sum("nio_event_loop_delay_seconds_count")
-            // A beat, every 20 ms, would be due before this one, whenever the loop comes to both.
+            // A probe, due every 20 ms, would run before this task, however late the loop is.
             try await group.next().scheduleTask(in: .milliseconds(50)) {}.futureResult.get()
             #expect(try sum("nio_event_loop_delay_seconds_count") == count)
             try await group.shutdownGracefully()

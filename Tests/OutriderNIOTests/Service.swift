@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share: real servers on SwiftNIO, one for each way to build a pipeline.
+// Real SwiftNIO servers shared by these tests, one for each kind of pipeline.
 
 #if NIO
     import NIOCore
@@ -18,20 +18,20 @@
         import NIOHTTPTypesHTTP1
     #endif
 
-    /// A way to build the pipeline.
+    /// A kind of pipeline.
     enum Pipeline: CaseIterable {
-        /// HTTP/1 parts, behind the handler that lets one request through at a time.
+        /// HTTP/1 parts, behind the handler that admits one request at a time.
         case http1
-        /// The same before that handler.
+        /// HTTP/1 parts, before that handler.
         case beforePipelining
-        /// The same without that handler.
+        /// HTTP/1 parts, without that handler.
         case withoutPipelining
         #if HTTPTypes
-            /// The parts of swift-http-types.
+            /// The types of swift-http-types.
             case httpTypes
         #endif
 
-        /// One for each kind of parts.
+        /// One pipeline for each type of parts.
         static var eachKindOfParts: [Pipeline] {
             #if HTTPTypes
                 [.http1, .httpTypes]
@@ -41,7 +41,7 @@
         }
     }
 
-    /// Counts heads before the handler under test sees them.
+    /// Counts request heads before the handler under test receives them.
     private final class Arrivals: ChannelInboundHandler {
         typealias InboundIn = HTTPServerRequestPart
 
@@ -66,7 +66,7 @@
         let log = RecordedMessages()
         let recorder: HTTPRequestRecorder
         let heads = Count()
-        /// Lets go on what waits to be released.
+        /// Releases the requests that wait.
         let release = MultiThreadedEventLoopGroup.singleton.any().makePromise(of: Void.self)
 
         init(_ change: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }) {
@@ -76,14 +76,15 @@
             recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)
         }
 
-        /// Serves while `body` runs, on a thread that may block; all that waits is released then.
+        /// Serves while `body` runs on a thread that may block; waiting requests are released
+        /// afterwards.
         func serve(
             _ pipeline: Pipeline, _ body: @escaping @Sendable (ListenAddress) throws -> Void
         ) async throws {
             try await serve({ try add(pipeline, to: $0) }, body)
         }
 
-        /// The same with a pipeline that the test builds.
+        /// The same, with a pipeline that the test builds.
         func serve(
             _ build: @escaping @Sendable (any Channel) throws -> Void,
             _ body: @escaping @Sendable (ListenAddress) throws -> Void
@@ -98,7 +99,7 @@
             let result = await Result {
                 try await onOwnThread {
                     try body(.loopback(port: port))
-                    // The clients are gone. What they left has to end without being released.
+                    // The clients have disconnected. Their requests must end without the release.
                     _ = eventually { active == 0 }
                 }
             }
@@ -106,7 +107,7 @@
             try result.get()
         }
 
-        /// The route of a head: its first component, and never more.
+        /// The route of a request target: its first component.
         @Sendable static func template(of target: String) -> String? {
             target == "/404" ? nil : target.hasPrefix("/orders/") ? "/orders/{id}" : target
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections that stop being HTTP.
+// Tests of connections that are upgraded from HTTP.
 
 #if NIO
     import NIOCore
@@ -11,7 +11,7 @@
     import TestSupport
     import Testing
 
-    /// Upgrades to a protocol that repeats every byte.
+    /// Upgrades to a protocol that echoes every byte.
     private final class RepeatingUpgrader: HTTPServerProtocolUpgrader, Sendable {
         let supportedProtocol = "websocket"
         let requiredUpgradeHeaders: [String] = []
@@ -35,7 +35,7 @@
         }
     }
 
-    /// Sends back what it gets, after a greeting if it has one.
+    /// Echoes its input, after an optional greeting.
     private final class Repeating: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         typealias OutboundOut = ByteBuffer
@@ -55,7 +55,7 @@
         }
     }
 
-    /// Answers CONNECT with a tunnel to itself.
+    /// Responds to CONNECT with a tunnel to itself.
     private final class Tunnel: ChannelInboundHandler, RemovableChannelHandler {
         typealias InboundIn = HTTPServerRequestPart
         typealias OutboundOut = HTTPServerResponsePart
@@ -106,7 +106,7 @@
         }
 
         @Test(arguments: [false, true])
-        func `an upgrade counts as 101, and its connection until it closes`(
+        func `an upgrade is counted as 101, and its connection until it closes`(
             standsBehindUpgrader: Bool
         ) async throws {
             let service = Service()
@@ -133,7 +133,7 @@
         }
 
         @Test(arguments: [false, true])
-        func `a protocol that is upgraded to may speak at once`(
+        func `the upgraded protocol may send first`(
             standsBehindUpgrader: Bool
         ) async throws {
             let service = Service()
@@ -149,7 +149,7 @@
             #expect(try await service.recordsOnce(101, "/chat"))
         }
 
-        @Test func `a tunnel is no HTTP any more`() async throws {
+        @Test func `a CONNECT tunnel ends the recording of HTTP`() async throws {
             let service = Service()
             try await service.serve { channel in
                 let handlers = channel.pipeline.syncOperations

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share: a real gRPC server over HTTP/2 on a port of its own, and clients of it.
+// A real gRPC server over HTTP/2 on a free port, and clients of it, shared by these tests.
 
 #if GRPC
     import GRPCCore
@@ -9,16 +9,16 @@
     import OutriderTesting
     import TestSupport
 
-    /// What a handler throws that knows nothing of gRPC.
+    /// An error without a gRPC status.
     struct Smoke: Error {}
 
-    /// What a handler throws that has a status of its own.
+    /// An error with a gRPC status.
     struct SoldOut: Error, RPCErrorConvertible {
         var rpcErrorCode: RPCError.Code { .resourceExhausted }
         var rpcErrorMessage: String { "sold out" }
     }
 
-    /// Messages that are their own bytes.
+    /// Serializes messages of raw bytes.
     struct Bytes: MessageSerializer, MessageDeserializer {
         func serialize<Wire: GRPCContiguousBytes>(_ message: [UInt8]) -> Wire { Wire(message) }
 
@@ -29,13 +29,13 @@
 
     typealias Answer = StreamingServerResponse<[UInt8]>
 
-    /// A service with a method for each way in which a call can go.
-    struct Kitchen: RegistrableRPCService {
+    /// A service with a method for each outcome of a call.
+    struct GRPCTestService: RegistrableRPCService {
         static func method(_ name: String) -> MethodDescriptor {
             MethodDescriptor(fullyQualifiedService: "test.Kitchen", method: name)
         }
 
-        /// Opened when `Wait` has begun.
+        /// Opened when `Wait` has started.
         let waits: Gate
 
         func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {
@@ -76,7 +76,7 @@
             add("Drip", to: &router) { _, context in
                 Answer { writer in
                     for _ in 0..<3 { try await writer.write([1]) }
-                    // The stream stays open until its reader leaves.
+                    // The stream stays open until its reader stops.
                     try await context.cancellation.cancelled
                     throw CancellationError()
                 }
@@ -97,10 +97,10 @@
 
     typealias Client = GRPCClient<RecordedTransport<HTTP2ClientTransport.Posix>>
 
-    /// A clock on which an hour passes whenever it is read: whatever is timed by it is late.
+    /// A clock that advances an hour at each reading, so that everything timed with it is late.
     ///
-    /// gRPC keeps deadlines by the system's clock. How long after it, and after the recorder has
-    /// begun to count, a call is cancelled depends on the machine.
+    /// gRPC enforces deadlines with the system's clock. How long after the deadline, and after the
+    /// recorder's start, a call is cancelled depends on the machine.
     struct HurriedClock: MetricClock {
         private let clock = ManualClock()
 
@@ -112,8 +112,8 @@
         var secondsSinceEpoch: Double { clock.secondsSinceEpoch }
     }
 
-    /// A server and a client, which record into registries of their own.
-    struct Restaurant: Sendable {
+    /// A server and a client with separate registries.
+    struct GRPCTestBed: Sendable {
         let server: Registry
         let client: Registry
         let waits = Gate()
@@ -121,12 +121,12 @@
         private let copies: Int
         private let address: String
 
-        /// A restaurant that is closed yet.
+        /// Creates a test bed without starting its server.
         ///
         /// - Parameters:
-        ///   - clock: What both registries take their times by.
-        ///   - copies: How often each interceptor is there.
-        ///   - address: What the client calls the server.
+        ///   - clock: The clock of both registries.
+        ///   - copies: The number of copies of each interceptor.
+        ///   - address: The client's name for the server.
         init(
             clock: any MetricClock = SystemMetricClock(), copies: Int = 1,
             address: String = "kitchen"
@@ -137,17 +137,17 @@
             self.address = address
         }
 
-        /// Serves while `body` runs.
+        /// Serves while `body` runs, with a client of the server.
         func open(_ body: @Sendable (Client) async throws -> Void) async throws {
             try await serve { try await visit(port: $0, body) }
         }
 
-        /// Serves at a port while `body` runs.
+        /// Serves while `body` runs, which gets the port.
         func serve(_ body: @Sendable (Int) async throws -> Void) async throws {
             try await withGRPCServer(
                 transport: .http2NIOPosix(
                     address: .ipv4(host: "127.0.0.1", port: 0), transportSecurity: .plaintext),
-                services: [Kitchen(waits: waits)],
+                services: [GRPCTestService(waits: waits)],
                 interceptors: (0..<copies).map { _ in OutriderServerInterceptor(registry: server) }
             ) { running in
                 let address = try await running.listeningAddress
@@ -155,7 +155,7 @@
             }
         }
 
-        /// A client of whatever is at that port, which may be nothing.
+        /// Runs `body` with a client of this port, where no server need listen.
         func visit(port: Int, _ body: @Sendable (Client) async throws -> Void) async throws {
             let all = (0..<copies).map { _ in
                 OutriderClientInterceptor(address, port: 50_051, registry: client)
@@ -166,13 +166,13 @@
                 transport: all[0].recording(transport), interceptors: all, handleClient: body)
         }
 
-        /// Calls that the server recorded.
+        /// The number of calls that the server recorded.
         func served(_ method: String, _ status: String, error: String = "") -> Double? {
             server.value(
                 "rpc_server_call_duration_seconds_count", labels(method, status, error: error))
         }
 
-        /// Calls that the client recorded.
+        /// The number of calls that the client recorded.
         func made(_ method: String, _ status: String, error: String = "") -> Double? {
             var labels = labels(method, status, error: error)
             labels["server_address"] = address.filter { !"[]".contains($0) }
@@ -187,14 +187,14 @@
             ]
         }
 
-        /// Whether no call is on its way any more; waits for that.
+        /// Waits until no call is active; returns whether that happened.
         func isQuiet() async throws -> Bool {
             try await holdsEventually {
                 sum(server, "rpc_server_active_calls") + sum(client, "rpc_client_active_calls") == 0
             }
         }
 
-        /// All calls that the server recorded, and all that the client did.
+        /// The numbers of all calls recorded by the server and by the client.
         var totals: [Double] {
             [
                 sum(server, "rpc_server_call_duration_seconds_count"),
@@ -202,7 +202,7 @@
             ]
         }
 
-        /// How long all calls of the client took together.
+        /// The total duration of all calls of the client.
         var seconds: Double { sum(client, "rpc_client_call_duration_seconds_sum") }
 
         private func sum(_ registry: Registry, _ name: String) -> Double {
@@ -214,7 +214,7 @@
     }
 
     extension Client {
-        /// Calls a method with some messages; the messages of its answer.
+        /// Calls a method with some messages; returns the messages of the response.
         @discardableResult
         func call(
             _ method: String, _ messages: [[UInt8]] = [], timeout: Duration? = nil,
@@ -226,8 +226,8 @@
                 request: StreamingClientRequest(metadata: metadata) {
                     try await $0.write(contentsOf: messages)
                 },
-                descriptor: Kitchen.method(method), serializer: Bytes(), deserializer: Bytes(),
-                options: options
+                descriptor: GRPCTestService.method(method), serializer: Bytes(),
+                deserializer: Bytes(), options: options
             ) { response in
                 var answers: [[UInt8]] = []
                 for try await message in response.messages {
