@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Profiles of more stacks than anybody reads: each form has a limit, and what it leaves out is in its sums.
+// Tests of very large profiles: each format has a limit, and its totals include the omitted stacks.
 
 import OutriderProfile
 import Testing
@@ -8,7 +8,7 @@ import Testing
     private static let stacks = 4_000
     private static let depth = 100
 
-    /// Stacks of unnamed addresses, each a byte larger than the one before.
+    /// Stacks of unnamed addresses, each a byte larger than the previous one.
     private static let profile: Profile = {
         var profile = heapProfile()
         for number in 0..<stacks {
@@ -28,18 +28,18 @@ import Testing
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     }
 
-    @Test func `collapsed stacks past the limit are one line, and the sum is right`() throws {
+    @Test func `collapsed stacks beyond the limit are one line, and the total is correct`() throws {
         let lines = Self.text(.collapsed)
         let sum = lines.reduce(Int64(0)) { $0 + (Int64($1.split(separator: " ").last ?? "") ?? 0) }
         #expect(lines.count > 1_000 && lines.count < Self.stacks && sum == Self.total)
         let last = try #require(lines.last)
         #expect(last.hasPrefix("[smaller stacks, left out] "))
-        // The largest one is there.
+        // The largest stack is included.
         #expect(lines.contains { $0.hasSuffix(" \(1_000_000 + Self.stacks - 1)") })
         #expect(!lines.contains { $0.hasSuffix(" 1000000") })
     }
 
-    @Test func `text past the limit says what it leaves out`() throws {
+    @Test func `text beyond the limit reports what it omits`() throws {
         let lines = Self.text(.text)
         let last = try #require(lines.last)
         let words = last.split(separator: " ")
@@ -53,7 +53,7 @@ import Testing
         #expect(sum + rest == Self.total)
     }
 
-    @Test func `frames of one function are one frame in collapsed stacks`() {
+    @Test func `adjacent frames of one function are merged in collapsed stacks`() {
         var profile = heapProfile()
         profile.add(stack: [1, 3], values: [1, 1, 1, 10])
         profile.add(stack: [2, 3], values: [1, 1, 1, 5])
@@ -64,7 +64,7 @@ import Testing
         #expect(String(decoding: bytes, as: UTF8.self) == "main 1\nmain;leaf 15\n")
     }
 
-    @Test func `of branches of one size as many are drawn as there is room for`() {
+    @Test func `of equally large branches, as many are drawn as the limit allows`() {
         var profile = heapProfile()
         for number in 0..<2_000 {
             var stack: [UInt] = []
@@ -74,12 +74,12 @@ import Testing
         let none = Symbols(modules: [], frames: [:])
         let bytes = profile.rendered(as: .flamegraph, title: "heap", none)
         let page = String(decoding: bytes, as: UTF8.self)
-        // 40,000 branches, and that of all.
+        // 40,000 branches, plus the root.
         #expect(page.contains("\"20001 small branches are left out.\""))
         #expect(page.split(separator: ",[1,1,1,1],[").count == 20_000)
     }
 
-    @Test func `what a flame graph leaves out is in its sums`() {
+    @Test func `the sums of a flame graph include omitted branches`() {
         let none = Symbols(modules: [], frames: [:])
         let bytes = Self.profile.rendered(as: .flamegraph, title: "heap", none)
         let page = String(decoding: bytes, as: UTF8.self)

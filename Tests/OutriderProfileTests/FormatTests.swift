@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forms of a profile, with names that anything may be in.
+// Tests of profile formats, with arbitrary names.
 
 import OutriderProfile
 import Testing
@@ -26,7 +26,7 @@ private var sampled: Profile {
 }
 
 @Suite struct FormatTests {
-    @Test func `text has the largest stacks first, with the numbers of a heap in Go's order`() {
+    @Test func `text lists the largest stacks first, with the values of a heap in Go's order`() {
         #expect(
             text(sampled.rendered(as: .text, title: "heap", names)) == """
                 heap profile: 6: 116 [6: 51] @ heap/1024
@@ -57,7 +57,7 @@ private var sampled: Profile {
                 """)
     }
 
-    @Test func `collapsed stacks have a line each, outermost first, and nothing negative`() {
+    @Test func `each collapsed stack is one line, outermost first, without negative values`() {
         #expect(
             text(sampled.rendered(as: .collapsed, title: "heap", names)) == """
                 [unknown stack] 1
@@ -67,7 +67,7 @@ private var sampled: Profile {
                 """)
     }
 
-    @Test func `a profile without samples can be read in every form`() {
+    @Test func `a profile without samples can be rendered in every format`() {
         for format in ProfileFormat.allCases where format != .collapsed {
             #expect(!heapProfile().rendered(as: format, title: "heap", names).isEmpty)
         }
@@ -87,9 +87,9 @@ private var sampled: Profile {
         #expect(page.contains(#"\u003c/script\u003e\u003cscript\u003ealert(1)"#))
     }
 
-    @Test func `a flame graph merges stacks from their outermost frames on`() {
+    @Test func `a flame graph merges stacks from their outermost frames`() {
         let page = text(sampled.rendered(as: .flamegraph, title: "heap", names))
-        // all, main, leaf; the branch over middle is the larger one and comes first.
+        // all, main, leaf; the branch through middle is larger and comes first.
         #expect(
             page.contains(
                 #""names":["all","[unknown stack]","leaf(_:)","middle; and\u000amore","0x99","main"],"#
@@ -100,7 +100,7 @@ private var sampled: Profile {
             page.contains(#""remarks":["allocator: a\u000ab","What became less is not drawn."]"#))
     }
 
-    @Test func `a flame graph of very many stacks leaves out its smallest branches and says so`() {
+    @Test func `a flame graph of very many stacks omits its smallest branches and says so`() {
         var profile = heapProfile()
         for number in 1...30_000 {
             profile.add(stack: [UInt(number) + 10, 3], values: [0, 0, 1, Int64(number)])
@@ -113,7 +113,7 @@ private var sampled: Profile {
 }
 
 extension String {
-    /// How often a text is in this one.
+    /// The number of occurrences of a text.
     fileprivate func components(of text: String) -> Int {
         var count = 0
         var rest = self[...]

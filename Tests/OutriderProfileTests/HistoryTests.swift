@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is remembered of libraries and names over a year of plugins that are loaded again and again.
+// Tests of the history of modules and names over a year of reloaded plugins.
 
 import OutriderProfile
 import Synchronization
@@ -9,7 +9,7 @@ import Testing
     private final class Loader: Sendable {
         let turn = Atomic<UInt64>(0)
 
-        /// The program, and one of three versions of a plugin, at one of two addresses.
+        /// The program, and one of three versions of a plugin at one of two addresses.
         func modules() -> [Module] {
             let turn = UInt(turn.load(ordering: .relaxed))
             let start = 0x7F00_0000_0000 + turn % 2 * 0x10_0000
@@ -28,7 +28,7 @@ import Testing
             generation: { loader.turn.load(ordering: .relaxed) }, loaded: { loader.modules() })
     }
 
-    @Test func `a library that is loaded again in its place is remembered once`() {
+    @Test func `a library that is reloaded at the same address is kept once`() {
         let history = history()
         for turn in 0..<8_760 {
             loader.turn.store(UInt64(turn), ordering: .relaxed)
@@ -42,7 +42,7 @@ import Testing
         #expect(history.modules.first?.path == "/app")
     }
 
-    @Test func `libraries in ever new places are remembered up to a limit, the latest first`() {
+    @Test func `libraries at ever new addresses are kept up to a limit, latest first`() {
         let loader = loader
         let history = ModuleHistory(
             generation: { loader.turn.load(ordering: .relaxed) },
@@ -60,7 +60,7 @@ import Testing
                 == history.modules.map(\.addresses.lowerBound).sorted(by: >))
     }
 
-    @Test func `addresses of an unloaded library are not those of the next one in its place`() {
+    @Test func `addresses of an unloaded library do not resolve to the next one at its address`() {
         let moved: UInt = 1 << 63
         let history = ModuleHistory(
             generation: { 1 },
@@ -73,12 +73,12 @@ import Testing
         #expect(symbols.label(moved + 0x2000) == "0x8000000000002000")
     }
 
-    @Test func `a library is found where many were before it`() {
+    @Test func `a library at an often reused address is found`() {
         let loader = Loader()
         let history = ModuleHistory(
             generation: { loader.turn.load(ordering: .relaxed) },
             loaded: {
-                // Each a page longer than the one before.
+                // Each is a page longer than the previous one.
                 let turn = UInt(loader.turn.load(ordering: .relaxed))
                 let start: UInt = 0x7F00_0000_0000
                 return [
@@ -94,7 +94,7 @@ import Testing
                 == "29.so+0x10")
     }
 
-    @Test func `names that were looked up are kept up to a limit in bytes`() {
+    @Test func `looked-up names are kept up to a limit in bytes`() {
         let symbolizer = Symbolizer(history: history())
         for turn in 0..<80 {
             let first = 0x40_0000 + UInt(turn) * 1_000

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A profile's values: sums, and differences.
+// Tests of a profile's values: sums and differences.
 
 import OutriderProfile
 import Testing
 
-/// A profile with the values of a heap's.
+/// A profile with the sample types of a heap profile.
 func heapProfile(period: Int64 = 1_024) -> Profile {
     Profile(
         sampleTypes: [
@@ -15,7 +15,7 @@ func heapProfile(period: Int64 = 1_024) -> Profile {
 }
 
 @Suite struct ProfileTests {
-    @Test func `values of one stack and one set of labels are summed up`() {
+    @Test func `values of one stack and one label set are added up`() {
         var profile = heapProfile()
         profile.add(stack: [1, 2], values: [1, 10, 1, 10])
         profile.add(stack: [1, 2], values: [2, 20])
@@ -30,14 +30,14 @@ func heapProfile(period: Int64 = 1_024) -> Profile {
         #expect(profile.samples[1].labels.map(\.key) == ["a", "b"])
     }
 
-    @Test func `a sum that does not fit stays at the largest number`() {
+    @Test func `an overflowing sum is clamped`() {
         var profile = heapProfile()
         profile.add(stack: [1], values: [.max, .min, 0, 0])
         profile.add(stack: [1], values: [1, -1, 0, 0])
         #expect(profile.samples[0].values == [.max, .min, 0, 0])
     }
 
-    @Test func `a difference has what grew, what shrank and nothing that stayed`() {
+    @Test func `a difference contains what grew and what shrank, but not what stayed`() {
         var before = heapProfile()
         before.timeNanoseconds = 1_000
         before.add(stack: [1], values: [10, 100, 1, 10])
@@ -59,7 +59,7 @@ func heapProfile(period: Int64 = 1_024) -> Profile {
         #expect(more.samples.count == 3 && more.samples[2].values == [2, 3, 4, 5])
     }
 
-    @Test func `a least number is subtracted without a trap`() {
+    @Test func `the minimum is subtracted without a trap`() {
         var before = heapProfile()
         before.add(stack: [1], values: [.min, 0, 0, 0])
         #expect(heapProfile().subtracting(before).samples.count == 1)

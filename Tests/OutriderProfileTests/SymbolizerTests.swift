@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of this very program's functions.
+// Tests of symbolizing functions of this program.
 
 import OutriderProfile
 import Testing
 
-/// An address that a call inside of a function would return to.
+/// A return address within a function.
 @inline(never)
 private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
     unsafe UInt(bitPattern: unsafeBitCast(function, to: UnsafeRawPointer.self)) + 2
@@ -13,7 +13,7 @@ private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
 @Suite struct SymbolizerTests {
     private static let own: @convention(c) () -> Void = { theFunctionWithAName() }
 
-    @Test func `functions of Swift have the names that people write`() throws {
+    @Test func `Swift functions have demangled names`() throws {
         let address = addressInside(Self.own)
         let symbols = Symbolizer(history: .shared).symbols(of: [address])
         let frame = try #require(symbols[address])
@@ -22,7 +22,7 @@ private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
         #expect(symbols.label(address) == frame.name)
     }
 
-    @Test func `what lies in no file is shown by its address, and what has no name by its place`() {
+    @Test func `an address outside of all modules is shown as a number`() {
         let nowhere: UInt = 0x1234
         let symbols = Symbolizer(history: .shared).symbols(of: [nowhere, .max, 0])
         #expect(symbols.label(nowhere) == "0x1234")
@@ -30,7 +30,7 @@ private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
         #expect([nowhere, .max, 0].allSatisfy { symbols[$0] == Frame() } && symbols[1] == nil)
     }
 
-    @Test func `the program comes first, with its build id and its place`() throws {
+    @Test func `the program is the first module, with its build ID and its addresses`() throws {
         let modules = ModuleHistory.shared.modules
         let program = try #require(modules.first)
         #expect(program.path.hasSuffix(".xctest"))
@@ -40,7 +40,7 @@ private func addressInside(_ function: @convention(c) () -> Void) -> UInt {
         #expect(libc.buildID.count == 40 && libc.buildID.allSatisfy(\.isHexDigit))
     }
 
-    @Test func `names are found once and kept`() throws {
+    @Test func `names are looked up once and cached`() throws {
         let symbolizer = Symbolizer(history: .shared)
         let address = addressInside(Self.own)
         let first = try #require(symbolizer.symbols(of: [address])[address])

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The wire format, byte by byte; the examples of the encoding's own description among them.
+// Tests of the protobuf wire format, byte by byte, including the examples of its specification.
 
 import OutriderWire
 import Testing
 
 @Suite struct WireWriterTests {
-    @Test func `numbers take as many bytes as they need, and none if they are 0`() {
+    @Test func `numbers take as many bytes as they need, and none for 0`() {
         var writer = WireWriter()
         writer.add(1, 150 as UInt64)
         writer.add(2, 0 as UInt64)
@@ -24,7 +24,7 @@ import Testing
         #expect(writer.bytes == [8, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1])
     }
 
-    @Test func `texts, messages and packed numbers tell their length first`() {
+    @Test func `texts, messages and packed numbers start with their length`() {
         var inner = WireWriter()
         inner.add(1, 150 as UInt64)
         var writer = WireWriter()
@@ -40,15 +40,15 @@ import Testing
                 + [0x32, 6, 3, 0x8e, 2, 0x9e, 0xa7, 5] + [0x42, 0] + [0x48, 1])
     }
 
-    @Test func `a field that somebody else writes tells its length first`() {
+    @Test func `a field that is written separately starts with its length`() {
         var writer = WireWriter()
         writer.begin(4, length: 300)
         writer.begin(length: 5)
         #expect(writer.bytes == [0x22, 0xac, 0x02, 5])
     }
 
-    @Test func `gzip fits whatever it is given, or says that it does not`() throws {
-        // Bytes that deflate finds no pattern in: the high ones of a linear congruence.
+    @Test func `gzip accepts any input, or reports that it exceeds the limit`() throws {
+        // Bytes without a pattern for deflate: the high bytes of a linear congruential generator.
         var state: UInt64 = 1
         let noise = (0..<100_000).map { _ in
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -61,7 +61,7 @@ import Testing
         #expect(try #require(Gzip.member([UInt8](repeating: 7, count: 100_000))).count < 1_000)
     }
 
-    @Test func `gzip in pieces is what gzip makes of the whole`() throws {
+    @Test func `gzip in pieces equals gzip of the whole`() throws {
         let text = (0..<50_000).map { UInt8(truncatingIfNeeded: $0 % 251 + $0 / 1_000) }
         let writer = GzipWriter()
         for start in stride(from: 0, to: text.count, by: 700) {

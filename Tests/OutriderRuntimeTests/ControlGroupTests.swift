@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control groups of either version tell their limits, and what is absent is absent.
+// Tests of the metrics of control groups, version 1 and 2.
 
 import OutriderMetrics
 import OutriderRuntime
@@ -19,7 +19,7 @@ import Testing
         "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\n"
         + "full avg10=0.00 avg60=0.00 avg300=0.00 total=250000\n"
 
-    /// A container with a namespace of its own: version 2 alone.
+    /// A container with its own namespace, with version 2 alone.
     private static let unified = [
         "proc/self/cgroup": "0::/app\n",
         "proc/self/mountinfo":
@@ -39,7 +39,7 @@ import Testing
         "sys/fs/cgroup/app/memory.pressure": pressure,
     ]
 
-    /// Version 1, each controller on its own, mounted from the container's group on.
+    /// Version 1, with separate controllers, mounted from the container's group on.
     private static let version1 = [
         "proc/self/cgroup":
             "4:memory:/docker/abc\n3:cpuacct,cpu:/docker/abc\n1:name=systemd:/docker/abc\n",
@@ -71,7 +71,7 @@ import Testing
         return (registry, tree)
     }
 
-    @Test func `version 2 tells everything, limits of ancestors included`() throws {
+    @Test func `version 2 reports all metrics, including limits of ancestors`() throws {
         let failures = SourceFailures()
         let (registry, tree) = try registry(Self.unified, failures: failures)
         try registry.expect("cgroup_cpu_usage_seconds_total", 2.5)
@@ -103,7 +103,7 @@ import Testing
         withExtendedLifetime(tree) {}
     }
 
-    @Test func `version 1 tells what it has, and no limit where there is none`() throws {
+    @Test func `version 1 reports what it has, and no limit if none is set`() throws {
         let (registry, tree) = try registry(Self.version1)
         try registry.expect("cgroup_cpu_usage_seconds_total", 7)
         try registry.expect("cgroup_cpu_throttled_seconds_total", 0.5)
@@ -120,7 +120,7 @@ import Testing
         withExtendedLifetime(tree) {}
     }
 
-    @Test func `side by side, each controller is where it is`() throws {
+    @Test func `with both versions mounted, each controller is found at its mount`() throws {
         var files = Self.version1
         files["proc/self/cgroup"] = (Self.version1["proc/self/cgroup"] ?? "") + "0::/scope\n"
         files["proc/self/mountinfo"] =
@@ -148,7 +148,7 @@ import Testing
         withExtendedLifetime(tree) {}
     }
 
-    @Test func `a process that is moved to another group tells of that one`() throws {
+    @Test func `a process that moves to another group reports that one`() throws {
         let (registry, tree) = try registry(Self.unified)
         try registry.expect("cgroup_memory_usage_bytes", 1_048_576)
         try tree.write("sys/fs/cgroup/other/memory.current", "77\n")
@@ -173,7 +173,7 @@ import Testing
             "some total=1\nfull tot\n"
         ),
     ])
-    func `a file that is wrong or cut is absent and counted`(
+    func `the metrics of a malformed or truncated file are absent, and the failure is counted`(
         file: String, family: String, content: String
     ) throws {
         let failures = SourceFailures()
@@ -188,7 +188,7 @@ import Testing
         withExtendedLifetime(tree) {}
     }
 
-    @Test func `a file of any size is read up to a limit`() throws {
+    @Test func `a file is read only up to a size limit`() throws {
         let failures = SourceFailures()
         var files = Self.unified
         files["sys/fs/cgroup/app/memory.stat"] = String(repeating: "x 1\n", count: 100_000)
@@ -201,7 +201,7 @@ import Testing
     @Test(arguments: [
         "", "0::app\n", "0:/app\n", "x::/app\n", "0::/app", "1::/app\n", "0:cpu:/app\n",
     ])
-    func `a list of groups that is none is counted, and tells nothing`(list: String) throws {
+    func `a malformed list of groups is counted and yields no metrics`(list: String) throws {
         let failures = SourceFailures()
         var files = Self.unified
         files["proc/self/cgroup"] = list
@@ -211,7 +211,7 @@ import Testing
         withExtendedLifetime(tree) {}
     }
 
-    @Test func `a group outside of what is mounted is not looked for`() throws {
+    @Test func `a group outside the mounted tree is not looked up`() throws {
         var files = Self.unified
         files["proc/self/cgroup"] = "0::/../../host\n"
         let (registry, tree) = try registry(files)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runtime's hooks are switched on and off while tasks are enqueued: nothing crashes, and what is
-// counted while they are on is exact.
+// Tests that switch the runtime's hooks while tasks are enqueued: nothing crashes, and counts are
+// exact while they are on.
 //
-// In processes of their own, since the hooks see all of a process.
+// They run in separate processes, since the hooks see the whole process.
 
 import CTestSupport
 import OutriderMetrics
@@ -12,12 +12,12 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// An object of 16 bytes of header and 112 of its own.
+/// An object with 16 bytes of header and 112 bytes of fields.
 private final class Parcel {
     var contents: InlineArray<14, UInt64> = .init(repeating: 0)
 }
 
-/// Detached tasks, `count` of them, a hundred at a time, run to their ends.
+/// Runs `count` detached tasks to completion, a hundred at a time.
 private func runTasks(_ count: Int) async {
     for _ in 0..<count / 100 {
         let tasks = (0..<100).map { _ in Task.detached { await Task.yield() } }
@@ -25,7 +25,7 @@ private func runTasks(_ count: Int) async {
     }
 }
 
-/// Runs `load` in four tasks while `toggle` is called again and again by a thread.
+/// Runs `load` in four tasks while a thread calls `toggle` repeatedly.
 private func run(
     while toggle: @escaping @Sendable () -> Void, _ load: @escaping @Sendable () async -> Void
 ) async throws {
@@ -51,7 +51,7 @@ private func run(
                 try #require(collector.start())
                 let before = JobCollector.enqueued - Int(test_jobs())
                 await runTasks(1_000)
-                // The other hook is called after ours, maybe a moment later.
+                // The other hook is called after this one, perhaps a moment later.
                 try #require(
                     eventually { JobCollector.enqueued - Int(test_jobs()) == before })
                 collector.stop()
@@ -63,7 +63,7 @@ private func run(
         }
     }
 
-    @Test func `counting jobs may be switched while they are enqueued`() async {
+    @Test func `job counting may be switched while jobs are enqueued`() async {
         await #expect(processExitsWith: .success) {
             try #require(test_count_jobs() == 1)
             let collector = JobCollector()
@@ -81,10 +81,10 @@ private func run(
         }
     }
 
-    @Test func `live tasks add up, however often they are switched on and off`() async {
+    @Test func `live tasks add up, however often counting is switched`() async {
         await #expect(processExitsWith: .success) {
             let collector = TaskCollector()
-            // Not where the runtime is of another kind, or linked statically.
+            // Unsupported with another runtime, or with a statically linked one.
             guard collector.start() == nil else { return }
             let start = TaskCollector.figures
             let toggle: @Sendable () -> Void = {
@@ -102,7 +102,7 @@ private func run(
             let during = TaskCollector.figures
             try #require(during.created - before.created == 5_000)
             try #require(during.live - before.live == 5_000)
-            // Seen to their end, even while no new ones are.
+            // Tasks are tracked to their end, even while new ones are not.
             collector.stop()
             for sleeper in sleepers { sleeper.cancel() }
             for sleeper in sleepers { await sleeper.value }
@@ -111,7 +111,7 @@ private func run(
         }
     }
 
-    @Test func `objects are sampled by type, however often that is switched on and off`() async {
+    @Test func `objects are sampled by type, however often sampling is switched`() async {
         await #expect(processExitsWith: .success) {
             let collector = ObjectTypeCollector()
             guard collector.start(interval: 64 << 10) == nil else { return }
@@ -140,7 +140,7 @@ private func run(
             let before = try parcelBytes()
             for _ in 0..<500_000 { withExtendedLifetime(Parcel()) {} }
             let estimate = try parcelBytes() - before
-            // Some 976 samples with gaps of between half and one and a half of the mean.
+            // About 976 samples, at intervals between half and one and a half times the mean.
             try #require(abs(estimate / (500_000 * 128) - 1) < 0.1)
         }
     }

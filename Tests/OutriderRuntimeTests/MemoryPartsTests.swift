@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resident memory is parted without a rest that matters, and what grows is named.
+// Tests of the parts of resident memory: they leave little unexplained, and growth is attributed.
 
 import OutriderMetrics
 import OutriderRuntime
@@ -29,7 +29,7 @@ import Testing
         .device, .device, .stack, .kernel,
     ]
 
-    /// The mappings of all lines up to the first that is none, and whether that was the end.
+    /// The mappings up to the first invalid line, and whether that was the end.
     private func mappings(_ text: some Sequence<UInt8>) -> (found: [Mapping], isWhole: Bool) {
         let bytes = Array(text)
         var (reader, found, line) = (MappingsText(), [Mapping](), 0)
@@ -41,7 +41,7 @@ import Testing
         return (found, !found.isEmpty && line == bytes.count)
     }
 
-    @Test func `each mapping is known for what it is`() {
+    @Test func `each mapping is classified by its use`() {
         let (found, isWhole) = mappings(Self.text.utf8)
         #expect(isWhole)
         #expect(found.map(\.use) == Self.uses)
@@ -49,7 +49,7 @@ import Testing
         #expect(found.map { $0.end - $0.start }.prefix(4) == [0x1000, 0x1000, 0x1000, 0x100000])
     }
 
-    @Test func `a mapping that grows while the list is read counts once`() {
+    @Test func `a mapping that grows while the list is read is counted once`() {
         let (found, isWhole) = mappings(
             """
             1000-3000 rw-p 00000000 00:00 0 
@@ -69,7 +69,7 @@ import Testing
     private static let allocator = AllocatorFigures(
         arena: 1050 << 10, mmapped: 380 << 10, usual: 800 << 10, free: 250 << 10)
 
-    @Test func `the parts add up to all that is resident`() {
+    @Test func `the parts add up to all resident memory`() {
         let parts = MemoryParts(Self.resident, allocator: Self.allocator, liveBytes: nil)
         #expect(parts[.liveHeap] == 1180 << 10)
         #expect(parts[.allocatorSlack] == 250 << 10)
@@ -81,16 +81,16 @@ import Testing
         #expect(parts.total == 1624 << 10)
     }
 
-    @Test func `the profiler's estimate goes before the allocator's word`() {
+    @Test func `the profiler's estimate takes precedence over the allocator's reading`() {
         let parts = MemoryParts(Self.resident, allocator: Self.allocator, liveBytes: 600 << 10)
         #expect(parts[.liveHeap] == 600 << 10)
         #expect(parts[.allocatorSlack] == 830 << 10)
-        // More than there is cannot be in use.
+        // Live memory is at most all of the heap.
         let most = MemoryParts(Self.resident, allocator: Self.allocator, liveBytes: 1 << 40)
         #expect(most[.allocatorSlack] == 0 && most.total == 1624 << 10)
     }
 
-    @Test func `a heap of which nobody tells what is in use is one part`() {
+    @Test func `a heap without a reading of live memory is one part`() {
         let parts = MemoryParts(Self.resident, allocator: nil, liveBytes: nil)
         #expect(parts[.heap] == 1450 << 10)
         #expect(parts[.liveHeap] == nil && parts[.allocatorSlack] == nil)
@@ -98,7 +98,7 @@ import Testing
         #expect(parts.total == 1624 << 10)
     }
 
-    @Test func `a text that is cut anywhere tells what is whole`() {
+    @Test func `a list truncated anywhere yields its complete lines`() {
         let (whole, _) = mappings(Self.text.utf8)
         let bytes = Array(Self.text.utf8)
         for count in 0..<bytes.count {
@@ -114,7 +114,7 @@ import Testing
         "ffffffffffffffffff-55001000 r-xp 0 fe:01 12 /a\n", "Rss: 1 kB\n",
         "2000-3000 r-xp 0 fe:01 12 /a\n1000-2000 r-xp 0 fe:01 12 /a\n",
     ])
-    func `what is no list of mappings is refused`(text: String) {
+    func `an invalid list of mappings is refused`(text: String) {
         #expect(!mappings(text.utf8).isWhole)
     }
 
@@ -131,7 +131,7 @@ import Testing
         return history.notice
     }
 
-    @Test func `a heap that grows is told from one that is fragmented`() throws {
+    @Test func `a growing heap is distinguished from a fragmented one`() throws {
         let leak = try #require(growth(of: .liveHeap, by: 200, minutes: 30))
         #expect(leak.contains("200 MiB in 30 minutes") && leak.contains("the live heap"))
         let fragments = try #require(growth(of: .allocatorSlack, by: 200, minutes: 30))
@@ -139,12 +139,12 @@ import Testing
         #expect(try #require(growth(of: .stacks, by: 100, minutes: 20)).contains("stacks"))
     }
 
-    @Test func `a start and small changes are nothing to speak of`() {
+    @Test func `a start and small changes give no notice`() {
         #expect(growth(of: .liveHeap, by: 500, minutes: 5) == nil)
         #expect(growth(of: .liveHeap, by: 20, minutes: 60) == nil)
     }
 
-    @Test func `history is an hour long and no longer`() throws {
+    @Test func `the history covers one hour`() throws {
         var history = MemoryHistory()
         let start = ContinuousClock.now
         for second in stride(from: 0, through: 7_200, by: 10) {
@@ -156,7 +156,7 @@ import Testing
         #expect(abs((growth.parts[.liveHeap] ?? 0) - 3_600) < 100)
     }
 
-    @Test func `a heap that is told apart from now on has not grown for that`() {
+    @Test func `a heap that is split into parts later has not grown by that`() {
         var history = MemoryHistory()
         let start = ContinuousClock.now
         for minute in 0...30 {
@@ -171,7 +171,8 @@ import Testing
 
     // MARK: - The real process
 
-    /// Requires that at most 5 % of this process are the rest; nothing else allocates between two looks.
+    /// Requires that at most 5 % of this process is unexplained; nothing else allocates between the
+    /// two reads.
     private static func requireNames(asksAllocator: Bool, parts count: Int) throws {
         let block = [UInt8](repeating: 1, count: 32 << 20)
         let collector = MemoryCollector(asksAllocator: asksAllocator)
@@ -189,13 +190,13 @@ import Testing
         try #require(rest < total * 0.05)
     }
 
-    @Test func `95 % of a process' memory has a name`() async {
+    @Test func `95 % of a process's memory is attributed`() async {
         await #expect(processExitsWith: .success) {
             try MemoryPartsTests.requireNames(asksAllocator: false, parts: 5)
         }
     }
 
-    @Test func `95 % of a process' memory has a name where the allocator is asked`() async {
+    @Test func `95 % of a process's memory is attributed with allocator readings`() async {
         await #expect(processExitsWith: .success) {
             try MemoryPartsTests.requireNames(asksAllocator: true, parts: 6)
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A probe tells how long a job waits, and an executor that hangs costs one job.
+// Tests of probes: each measures how long a job waits, and a hung executor gets only one job.
 
 import OutriderMetrics
 import OutriderRuntime
@@ -33,7 +33,7 @@ import Testing
             .first { $0.name == name }?.value ?? -1
     }
 
-    @Test func `a job that is not run is the only one, and grows old`() throws {
+    @Test func `a job that does not run is the only one, and its age grows`() throws {
         let kept = Kept()
         monitor.watch(
             ProbeTarget(name: "held", kind: "worker", answersForSure: true) { job in
@@ -52,7 +52,7 @@ import Testing
         #expect(kept.count == 2)
     }
 
-    @Test func `what beats by itself is late by what it says, and no later`() throws {
+    @Test func `a self-reporting target is late by what it reports, and no more`() throws {
         let probe = monitor.watch(
             ProbeTarget(name: "own", kind: "worker", answersForSure: true, enqueue: nil),
             delay: delay, age: age)
@@ -71,7 +71,7 @@ import Testing
         #expect(try value("age_seconds") == 0)
     }
 
-    @Test func `what is retired is probed no more`() throws {
+    @Test func `a retired target is no longer probed`() throws {
         let kept = Kept()
         let probe = monitor.watch(
             ProbeTarget(name: "going", kind: "worker", answersForSure: true) { job in
@@ -88,7 +88,7 @@ import Testing
         #expect(try value("age_seconds") == 0)
     }
 
-    @Test func `workers probed while they come and go are all let go of`() throws {
+    @Test func `workers that are retired while probed are all released`() throws {
         for number in 0..<20 {
             let worker = Worker()
             let probe = monitor.watch(worker.target("worker \(number)"), delay: delay)
@@ -102,7 +102,7 @@ import Testing
         #expect(monitor.watchedTargets == 0)
     }
 
-    @Test func `a monitor beats in real time, and may be stopped and started again`() throws {
+    @Test func `a monitor probes in real time, and can be stopped and started again`() throws {
         let monitor = RuntimeMonitor(
             registry: registry, configuration: quietConfiguration(),
             log: DiagnosticLog { _, _ in })

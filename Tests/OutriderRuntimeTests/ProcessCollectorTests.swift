@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process metrics have their official names and agree with what the kernel says elsewhere.
+// Tests of the process metrics: their official names, and their agreement with the kernel.
 
 import Glibc
 import OutriderMetrics
@@ -7,7 +7,7 @@ import OutriderRuntime
 import TestSupport
 import Testing
 
-/// The value of a sample in an exposition.
+/// The value of a sample in a text exposition.
 private func value(of sample: String, in text: String) -> Double? {
     text.split(separator: "\n").first { $0.hasPrefix(sample + " ") }
         .flatMap { Double($0.dropFirst(sample.count + 1)) }
@@ -22,7 +22,7 @@ private func value(of sample: String, in text: String) -> Double? {
         text = registry.text()
     }
 
-    @Test func `every family is there under its name and type`() {
+    @Test func `every family is exposed under its name and type`() {
         let types = text.split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }
         #expect(
             types == [
@@ -45,20 +45,20 @@ private func value(of sample: String, in text: String) -> Double? {
             ])
     }
 
-    @Test func `the start lies between the boot and now`() throws {
+    @Test func `the start time is between boot and now`() throws {
         let start = try #require(value(of: "process_start_time_seconds", in: text))
         let now = Double(time(nil))
         #expect(start <= now + 1)
         #expect(start > now - 86_400, "a test process does not run for a day")
     }
 
-    @Test func `the limit of descriptors is the one that getrlimit tells`() throws {
+    @Test func `the descriptor limit is the one from getrlimit`() throws {
         var limit = rlimit()
         #expect(unsafe getrlimit(Int32(RLIMIT_NOFILE.rawValue), &limit) == 0)
         #expect(value(of: "process_max_fds", in: text) == Double(limit.rlim_cur))
     }
 
-    @Test func `no limit of virtual memory is +Inf`() throws {
+    @Test func `an unlimited virtual memory is +Inf`() throws {
         var limit = rlimit()
         #expect(unsafe getrlimit(Int32(RLIMIT_AS.rawValue), &limit) == 0)
         let shown = value(of: "process_virtual_memory_max_bytes", in: text)
@@ -66,7 +66,7 @@ private func value(of sample: String, in text: String) -> Double? {
     }
 
     @Test func `resident memory grows by what is touched`() async {
-        // In a process of its own, where no other test frees memory.
+        // In a separate process, where no other test frees memory.
         await #expect(processExitsWith: .success) {
             let registry = Registry(reportsItself: false)
             try registry.register(ProcessCollector())
@@ -82,7 +82,7 @@ private func value(of sample: String, in text: String) -> Double? {
         }
     }
 
-    @Test func `context switches and faults are told by kind`() {
+    @Test func `context switches and faults are counted by kind`() {
         for sample in [
             #"process_context_switches_total{kind="involuntary"}"#,
             #"process_context_switches_total{kind="voluntary"}"#,
@@ -99,9 +99,9 @@ private func value(of sample: String, in text: String) -> Double? {
         }
     }
 
-    @Test func `descriptors are counted to the last one`() async {
-        // In a process of its own: other tests open and close descriptors. The runner's own may
-        // still come and go, so the two counts are compared until they meet.
+    @Test func `open descriptors are counted exactly`() async {
+        // In a separate process, since other tests open and close descriptors. The runner's own may
+        // still come and go, so the counts are compared until they agree.
         await #expect(processExitsWith: .success) {
             let registry = Registry(reportsItself: false)
             try registry.register(ProcessCollector())
@@ -116,7 +116,7 @@ private func value(of sample: String, in text: String) -> Double? {
         }
     }
 
-    @Test func `without /proc the rest is still there`() throws {
+    @Test func `without /proc, other metrics are still exposed`() throws {
         let registry = Registry(reportsItself: false)
         try registry.register(ProcessCollector(proc: "/nonexistent"))
         let text = registry.text()
@@ -152,16 +152,16 @@ private func value(of sample: String, in text: String) -> Double? {
     @Test(arguments: [
         "", "42", "42 (x)", "42 (x) S 1 2 3", "42 (x) S " + String(repeating: "y ", count: 40),
     ])
-    func `what is no such line is refused`(line: String) {
+    func `an invalid line is refused`(line: String) {
         #expect(status(line) == nil)
     }
 
-    @Test func `numbers without measure are none`() {
+    @Test func `numbers out of range are refused`() {
         let tail = Self.tail.replacing("321", with: "9223372036854775808")
         #expect(status("42 (x) \(tail)") == nil)
     }
 
-    @Test func `a line that breaks off tells nothing, wherever it does`() {
+    @Test func `a line truncated anywhere yields no value`() {
         let line = "42 (x) \(Self.tail)"
         let needed = line.split(separator: " ").prefix(24).joined(separator: " ")
         for count in 0...needed.count { #expect(status(String(line.prefix(count))) == nil) }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process metrics over a /proc that a test has written.
+// Tests of the process metrics with a fake /proc.
 
 import Glibc
 import OutriderMetrics
@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 @Suite struct ProcessFilesTests {
-    /// The line of `self/stat`, with a name that could mislead.
+    /// The line of `self/stat`, with a misleading name.
     private static let stat =
         "42 (a) S 1 (b) S 1 10 10 0 -1 4194304 100 0 0 0 5 6 0 0 20 0 7 0 12345 98765432 321 "
         + "18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n"
@@ -81,7 +81,7 @@ import Testing
                 proc: proc.path, failures: failures, pauses: ReadingPauses(of: "process")))
     }
 
-    @Test func `what the files tell is what is exposed`() throws {
+    @Test func `the exposed values are those in the files`() throws {
         try registry.expect("process_threads", 7)
         try registry.expect("process_virtual_memory_bytes", 98_765_432)
         let pageSize = Double(sysconf(Int32(_SC_PAGESIZE)))
@@ -112,7 +112,7 @@ import Testing
         ("self/net/netstat", "tcp_listen_drops_total"), ("self/net/snmp", "tcp_retransmits_total"),
         ("self/io", "process_io_calls_total"), ("self/stat", "process_threads"),
     ])
-    func `a file that is missing, cut, wrong or huge is absent and counted`(
+    func `the metrics of a missing, truncated, malformed or huge file are absent`(
         file: String, family: String
     ) throws {
         let whole = try #require(Self.files[file])
@@ -131,25 +131,25 @@ import Testing
         #expect(registry.text().contains("\n\(family)"))
     }
 
-    @Test func `a host that closes every descriptor does not break the figures`() async {
+    @Test func `a service that closes every descriptor does not break the metrics`() async {
         await #expect(processExitsWith: .success) {
             let registry = Registry(reportsItself: false)
             try registry.register(ProcessCollector())
             let before = registry.value("process_threads")
-            // As a daemon does at its start. Other files take the numbers.
+            // As a daemon does when it starts. Other files then reuse the descriptors.
             for descriptor in Int32(3)..<200 { close(descriptor) }
             for _ in 0..<50 { _ = unsafe open("/dev/null", O_RDONLY) }
             exit(before != nil && registry.value("process_threads") != nil ? 0 : 1)
         }
     }
 
-    @Test func `a forked child tells of itself, and not of its parent`() async {
+    @Test func `a forked child reports itself instead of its parent`() async {
         await #expect(processExitsWith: .success) {
             let file = KernelFile(
                 "/proc", "self/stat", isKept: true, failures: SourceFailures(),
                 pauses: ReadingPauses(of: "process"))
             let latch = Latch()
-            // More threads than a forked child has: it has only the one that forked.
+            // More threads than a forked child, which has only the forking thread.
             for _ in 0..<20 { _ = DetachedThread.start { _ = latch.wait(for: .seconds(60)) } }
             guard let parent = file.read({ ProcessStatus($0)?.threads }), parent > 20 else {
                 exit(1)
@@ -162,7 +162,7 @@ import Testing
         }
     }
 
-    @Test func `a file that goes takes its metrics with it, and brings them back`() throws {
+    @Test func `a file's metrics disappear and return with it`() throws {
         try proc.remove("self/io")
         #expect(registry.value("process_io_bytes_total", ["direction": "read"]) == nil)
         try registry.expect("process_threads", 7)
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test(arguments: ["", "42", "42 (x) S 1 2", "no process at all\n"])
-    func `a file that says something else is left out`(stat: String) throws {
+    func `the metrics of a malformed file are absent`(stat: String) throws {
         try proc.write("self/stat", stat)
         #expect(registry.value("process_threads") == nil)
         try registry.expect("process_open_fds", 3)

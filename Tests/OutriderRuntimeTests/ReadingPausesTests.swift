@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// No reading keeps the host's threads waiting for long: what did so once is switched off, and what is read
-// by default is read in pieces that do not grow with the process.
+// Tests that no reading blocks the service's threads for long: a source that once did is switched
+// off, and default sources are read in chunks whose size does not depend on the process.
 
 import Glibc
 import OutriderMetrics
@@ -10,20 +10,20 @@ import OutriderThreading
 import TestSupport
 import Testing
 
-/// A thread's CPU time, of which each measured call takes as much as a test says.
+/// A fake thread CPU clock, by which each measured call takes the time that a test defines.
 private final class CallCosts: Sendable {
     private let state = Guarded((time: Duration.zero, looks: 0))
     private let cost: @Sendable (_ call: Int) -> Duration
 
-    /// `cost` is called at the end of each measured call, with its number from 1 on.
+    /// `cost` is called at the end of each measured call, with its ordinal from 1 on.
     init(_ cost: @escaping @Sendable (_ call: Int) -> Duration = { _ in .zero }) {
         self.cost = cost
     }
 
-    /// How many calls were measured.
+    /// The number of measured calls.
     var calls: Int { state.withLock { $0.looks / 2 } }
 
-    /// The clock is read before and after each call.
+    /// The clock, read before and after each call.
     var now: Duration {
         let looks = state.withLock { state in
             state.looks += 1
@@ -44,7 +44,7 @@ private final class CallCosts: Sendable {
         KernelFile(proc.path, name, isKept: false, failures: failures, pauses: pauses)
     }
 
-    @Test func `a source that caused too long a pause is switched off, and no other is`() throws {
+    @Test func `a source with too long a pause is switched off, and others are not`() throws {
         let proc = try FakeProc(["self/io": "1", "self/stat": "2"])
         let costs = CallCosts { call in
             call < 3 ? .milliseconds(5) : call == 3 ? .microseconds(7_300) : .zero
@@ -58,7 +58,7 @@ private final class CallCosts: Sendable {
         func isRead(_ file: KernelFile) -> Bool { file.read { $0.count } == 1 }
         #expect(isRead(slow) && isRead(quick))
         #expect(pauses.longest == .milliseconds(5))
-        // This time the pause is too long; what was read is as good as ever.
+        // This pause is too long, but the value that was read is still used.
         #expect(isRead(slow))
         for _ in 0..<3 { #expect(!isRead(slow) && isRead(quick)) }
         #expect(costs.calls == 6)
@@ -86,7 +86,7 @@ private final class CallCosts: Sendable {
         }
     }
 
-    @Test func `what is switched off is absent and counted, and the pause is shown`() throws {
+    @Test func `the metrics of a switched-off source are absent, and its pause is shown`() throws {
         let registry = Registry(reportsItself: false)
         let costs = CallCosts { _ in .milliseconds(6) }
         var configuration = RuntimeMonitor.Configuration.nothing
@@ -97,7 +97,7 @@ private final class CallCosts: Sendable {
         #expect(registry.value("process_threads") != nil)
         #expect(registry.value("process_threads") == nil)
         #expect(registry.value("process_cpu_seconds_total") == nil)
-        // It comes from a call that holds no lock.
+        // From a call that holds no lock.
         #expect(registry.value("process_max_fds") != nil)
         for source in ["self/stat", "self/status", "getrusage"] {
             let labels = ["source": source, "reason": "switched_off"]
@@ -113,14 +113,14 @@ private final class CallCosts: Sendable {
 
     private static let pageSize = sysconf(Int32(_SC_PAGESIZE))
 
-    /// A procfs with one mapping of so many pages, of which every `step`th is present.
+    /// A procfs with one mapping of this many pages, of which every `step`th is present.
     private static func proc(pages: Int, every step: Int) throws -> FakeProc {
         var entries = [UInt64](repeating: 0, count: pages)
         for index in stride(from: 0, to: pages, by: step) { entries[index] = 1 << 63 }
         return try proc(entries, named: "[heap]")
     }
 
-    /// A procfs with one mapping, by the entries of its pages in the page table.
+    /// A procfs with one mapping, from its pages' entries in the page table.
     private static func proc(_ entries: [UInt64], named name: String) throws -> FakeProc {
         let (start, pages) = (1 << 30 | 1 << 20, entries.count)
         let (first, end) = (start / pageSize, start + pages * pageSize)
@@ -161,13 +161,14 @@ private final class CallCosts: Sendable {
             let costs = CallCosts()
             let parts = Self.parts(proc.path, costs: costs)
             #expect(parts["heap"] == Double(pages / 4 * Self.pageSize))
-            // Two are for the list of mappings and its end.
+            // Two calls are for the list of mappings and its end.
             #expect(costs.calls == 2 + (pages + 511) / 512)
         }
     }
 
-    // As glibc 2.42 and Linux 6.15 show it: two stacks that the kernel has joined with something below.
-    @Test func `stacks are known by guards that no line of the list shows`() throws {
+    // As in glibc 2.42 and Linux 6.15: two stacks that the kernel has merged with the mapping
+    // below.
+    @Test func `stacks are recognized by guard pages that the list does not show`() throws {
         let (present, guarded): (UInt64, UInt64) = (1 << 63, 1 << 62 | 1 << 58)
         let entries = [present, 0, guarded, 0, present, present, guarded, 0, 0, present]
         let joined = try Self.proc(entries, named: "")
@@ -181,7 +182,7 @@ private final class CallCosts: Sendable {
     }
 
     @Test(arguments: [(1, "self/maps"), (3, "self/pagemap")])
-    func `a look at memory ends with the call that caused too long a pause`(
+    func `a memory reading ends with the call whose pause was too long`(
         slowCall: Int, source: String
     ) throws {
         let proc = try Self.proc(pages: 10_000, every: 1)
@@ -193,8 +194,7 @@ private final class CallCosts: Sendable {
     }
 
     @Test(arguments: ["", "\n", "1000-2000 rw-p 0 00:00 0", "nonsense\n"])
-    func `a list of mappings that says something else is left out and counted`(maps: String) throws
-    {
+    func `a malformed list of mappings is skipped and counted`(maps: String) throws {
         let proc = try FakeProc(["self/maps": maps, "self/pagemap": ""])
         let failures = SourceFailures()
         let costs = CallCosts()
@@ -205,7 +205,7 @@ private final class CallCosts: Sendable {
         #expect(failures.count(of: "self/pagemap", .missing) == 1)
     }
 
-    @Test func `mappings of a size that nobody looks through are left out and counted`() throws {
+    @Test func `mappings too large to read are skipped and counted`() throws {
         let proc = try FakeProc([
             "self/maps": "1000000000-f00000000000 rw-p 00000000 00:00 0\n", "self/pagemap": "",
         ])
@@ -214,9 +214,11 @@ private final class CallCosts: Sendable {
         #expect(failures.count(of: "self/pagemap", .tooLarge) == 1)
     }
 
-    @Test func `a host that takes our descriptors keeps what it has opened there`() async {
+    @Test func `a service that closes the library's descriptors keeps the files it opens there`()
+        async
+    {
         await #expect(processExitsWith: .success) {
-            // Larger than what one call reads, so that the host's turn comes in the midst of it.
+            // Larger than one call reads, so that the service interferes halfway.
             let proc = try ReadingPausesTests.proc(pages: 10_000, every: 1)
             let (failures, path) = (SourceFailures(), proc.path)
             let costs = CallCosts { call in
@@ -233,7 +235,7 @@ private final class CallCosts: Sendable {
 
     // MARK: - Real processes
 
-    /// The most memory that was ever resident, in bytes.
+    /// The peak resident memory, in bytes.
     private static func peak() throws -> Int {
         let file = KernelFile(
             "/proc", "self/status", isKept: false, failures: SourceFailures(),
@@ -241,7 +243,7 @@ private final class CallCosts: Sendable {
         return try #require(file.read { ProcessMemory($0)?.peak })
     }
 
-    /// Maps so many pages, of which each has other permissions than the next; whether that could be done.
+    /// Maps this many pages with alternating permissions; returns whether that worked.
     private static func makeMappings(_ count: Int) -> Bool {
         let region = unsafe mmap(
             nil, count * pageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -251,7 +253,7 @@ private final class CallCosts: Sendable {
         }
     }
 
-    @Test func `a process of 50,000 mappings is looked at without memory for all of them`() async {
+    @Test func `a process with 50,000 mappings is read without memory for all of them`() async {
         await #expect(processExitsWith: .success) {
             try #require(ReadingPausesTests.makeMappings(50_000))
             let collector = MemoryCollector()
@@ -262,7 +264,7 @@ private final class CallCosts: Sendable {
         }
     }
 
-    /// Allocates 180 MB in small blocks and frees every other one: a peak that has passed.
+    /// Allocates 180 MB in small blocks and frees every other one, which leaves a past peak.
     private static func passPeak() {
         let count = 600_000
         let blocks = unsafe (0..<count).map { unsafe malloc(150 + $0 % 300) }
@@ -271,8 +273,8 @@ private final class CallCosts: Sendable {
         }
     }
 
-    @Test func `a large heap is not walked unless the host wants it`() async {
-        // In a process of its own, whose heap is all its own.
+    @Test func `a large heap is not walked unless the service asks for it`() async {
+        // In a separate process, whose heap no other test uses.
         await #expect(processExitsWith: .success) {
             ReadingPausesTests.passPeak()
             let asked = ReadingPauses(of: "allocator", log: DiagnosticLog { _, _ in })
@@ -288,7 +290,7 @@ private final class CallCosts: Sendable {
                 return threadTime() - start
             }
             let control = read(asked)
-            // One pause that was too long is the last one.
+            // After one pause that was too long there is no other.
             let isTooLong = asked.longest > ReadingPauses.limit
             try #require((registry.value("malloc_arena_bytes") == nil) == isTooLong)
             try #require(asked.longest > .zero)

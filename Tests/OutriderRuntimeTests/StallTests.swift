@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What hangs is caught once, with the stack of its thread, and told of when it is over.
+// Tests of stalls: each is detected once, with the stack of its thread, and reported again when it
+// ends.
 
 import Glibc
 import OutriderMetrics
@@ -10,9 +11,10 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Holds its thread up until it may go; tests look for its name.
+/// Blocks its thread until it may continue; tests look for this function's name.
 ///
-/// It does not call libc itself: a stack may lack the caller of a function without a frame.
+/// It does not call libc directly: a stack may lack the caller of a function without a frame
+/// pointer.
 @inline(never)
 private func holdUp(until mayGo: () -> Bool) {
     _ = eventually(within: 300, mayGo)
@@ -22,7 +24,7 @@ private final class Hold: Sendable {
     private let mayGo = Atomic<Bool>(false)
     private let hasBegun = Latch()
 
-    /// Holds up a worker, and returns once it does.
+    /// Blocks a worker, and returns once it is blocked.
     func begin(_ worker: Worker) {
         worker.enqueue { [self] in
             hasBegun.open()
@@ -44,7 +46,7 @@ private final class Log: Sendable {
     private let log = Log()
     private let time = ManualTime()
 
-    /// A monitor with a beat each second.
+    /// A monitor with one tick per second.
     private func monitor(
         stallThreshold: Duration, stackPatience: Duration = .seconds(60)
     ) -> RuntimeMonitor {
@@ -65,7 +67,7 @@ private final class Log: Sendable {
             .first { $0.name == "outrider_stalls_total" }?.value ?? 0
     }
 
-    /// Waits for the answers to so many probes, after the first of which the thread is known.
+    /// Waits for this many answered probes; after the first one the thread is known.
     private func waitForAnswers(_ count: Int) throws {
         #expect(
             try eventually {
@@ -74,7 +76,7 @@ private final class Log: Sendable {
             })
     }
 
-    @Test func `a worker that hangs is told of once, with what it does`() throws {
+    @Test func `a hung worker is reported once, with its stack`() throws {
         let monitor = monitor(stallThreshold: .seconds(2))
         let worker = Worker()
         monitor.watch(worker.target("worker"), delay: delay)
@@ -83,7 +85,7 @@ private final class Log: Sendable {
         try waitForAnswers(1)
         let hold = Hold()
         hold.begin(worker)
-        // The first of these sends the probe that is not answered.
+        // The first tick sends the probe that stays unanswered.
         for _ in 0..<2 { beat(time) }
         #expect(monitor.stalls.isEmpty)
         for _ in 0..<2 { beat(time) }
@@ -110,7 +112,7 @@ private final class Log: Sendable {
         #expect(log.all.count { $0.contains("holdUp") } == 1)
     }
 
-    @Test func `a thread that takes no signal is told of without its stack`() throws {
+    @Test func `a thread that blocks signals is reported without its stack`() throws {
         let monitor = monitor(stallThreshold: .seconds(1), stackPatience: .milliseconds(50))
         let worker = Worker(isDeaf: true)
         monitor.watch(worker.target("deaf worker"), delay: delay)
@@ -142,7 +144,7 @@ private final class Log: Sendable {
         #expect(monitor.stalls.count == 16)
         #expect(monitor.notices().count == 3)
         #expect(monitor.stalls.allSatisfy { !$0.isOver })
-        // They go while they hang: nobody waits for them any more.
+        // The targets are retired while they hang, which ends their stalls.
         for probe in probes { probe.retire() }
         beat(time)
         #expect(monitor.stalls.allSatisfy { $0.isOver })

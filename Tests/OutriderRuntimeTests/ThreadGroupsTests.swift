@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads are one group by name, and what they have used is never lost or counted twice.
+// Tests of thread groups: threads are grouped by name, and their usage is neither lost nor counted
+// twice.
 
 import OutriderMetrics
 import OutriderRuntime
@@ -21,11 +22,11 @@ import Testing
         ("worker-12", "worker-N"), ("NIO-ELT-0-#13", "NIO-ELT-N-#N"), ("", "(unnamed)"),
         ("plain", "plain"), ("7", "N"), ("a1b22c", "aNbNc"),
     ])
-    func `digits are folded`(name: String, folded: String) {
+    func `digits in names are folded`(name: String, folded: String) {
         #expect(ThreadGroups.fold(name) == folded)
     }
 
-    @Test func `sums grow by what threads have used since the look before`() {
+    @Test func `sums grow by the usage since the previous reading`() {
         var groups = ThreadGroups()
         groups.note([thread(1, "w-1", user: 10), thread(2, "w-2", user: 5)])
         groups.note([thread(1, "w-1", user: 12), thread(2, "w-2", user: 5)])
@@ -33,12 +34,12 @@ import Testing
         #expect(groups.groups["w-N"]?.count == 2)
     }
 
-    @Test func `a year of threads that come and go is kept in what a day of them takes`() {
+    @Test func `after a year of short-lived threads, memory is as after a day`() {
         var groups = ThreadGroups()
         var day = 0
         func kept() -> Int { groups.groups.count + groups.accountCount }
         for look in 0..<24 * 365 {
-            // Numbers come again, with names that are new each time and digits that are not.
+            // Thread IDs are reused, with names of new letters and repeated digits.
             groups.note(
                 (0..<30).map { number in
                     thread(
@@ -52,7 +53,7 @@ import Testing
         #expect(Double(kept()) <= Double(day) * 1.1)
     }
 
-    @Test func `a thread that ends leaves what it has used`() {
+    @Test func `the usage of an ended thread is kept`() {
         var groups = ThreadGroups()
         groups.note([thread(1, "w", user: 10, delay: 7)])
         groups.note([])
@@ -61,14 +62,14 @@ import Testing
         #expect(groups.delayNanoseconds == 7)
     }
 
-    @Test func `a number that comes again is another thread`() {
+    @Test func `a reused thread ID is another thread`() {
         var groups = ThreadGroups()
         groups.note([thread(1, "w", user: 10, start: 1)])
         groups.note([thread(1, "w", user: 3, start: 2)])
         #expect(groups.groups["w"]?.userTicks == 13)
     }
 
-    @Test func `names without end are one group past the limit`() {
+    @Test func `names beyond the limit share one group`() {
         var groups = ThreadGroups()
         let letters = Array("abcdefghijklmnopqrstuvwxyz")
         let names = letters.flatMap { first in letters.map { "\(first)\($0)" } }
@@ -78,14 +79,14 @@ import Testing
         #expect(groups.groups[ThreadGroups.overflow]?.userTicks == rest)
     }
 
-    @Test func `where the kernel tells no delay there is none`() {
+    @Test func `without a delay from the kernel there is none`() {
         var groups = ThreadGroups()
         groups.note([thread(1, "w", user: 1, delay: nil)])
         #expect(groups.delayNanoseconds == nil)
         #expect(groups.groups["w"]?.delayNanoseconds == nil)
     }
 
-    @Test func `files of threads become metrics, and broken ones are counted`() throws {
+    @Test func `thread files become metrics, and broken ones are counted`() throws {
         func stat(_ name: String, user: Int) -> String {
             "9 (\(name)) S 1 1 1 0 -1 0 0 0 0 0 \(user) 20 0 0 20 0 2 0 5 6 7 8 9\n"
         }
@@ -110,9 +111,7 @@ import Testing
         #expect(failures.count(of: "self/task/stat", .malformed) == 1)
     }
 
-    @Test func `a scrape that finds old figures has them read again, and does not wait for it`()
-        throws
-    {
+    @Test func `a scrape with old readings triggers a new reading without waiting for it`() throws {
         func files(_ thread: Int) -> [String: String] {
             let stat = "9 (io) S 1 1 1 0 -1 0 0 0 0 0 1 2 0 0 20 0 2 0 5 6 7 8 9\n"
             let directory = "self/task/\(thread)"
@@ -129,7 +128,7 @@ import Testing
                 time: time))
         try registry.expect("threads", ["thread": "io"], 1)
         for (file, text) in files(12) { try proc.write(file, text) }
-        // Twice as long as a beat would leave them: no beat looks after these.
+        // Twice the maximum age between ticks: no tick refreshes these readings.
         time.advance(by: .seconds(20))
         for _ in 0..<3 { try registry.expect("threads", ["thread": "io"], 1) }
         time.advance(by: .seconds(1))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A queue with one thread, for tests that hold it up.
+// A serial queue with its own thread, for tests that block it.
 
 import Dispatch
 import Glibc
@@ -10,12 +10,12 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Runs jobs one after the other, on one thread.
+/// Runs jobs in order on one thread.
 final class Worker: Sendable {
     private let jobs = Guarded<[@Sendable () -> Void]>([])
     private let waiting = DispatchSemaphore(value: 0)
 
-    /// - Parameter isDeaf: Whether its thread blocks every signal.
+    /// - Parameter isDeaf: Whether the thread blocks every signal.
     init(isDeaf: Bool = false) {
         let work: @Sendable () -> Void = { [self] in
             if !isDeaf {
@@ -37,7 +37,7 @@ final class Worker: Sendable {
         waiting.signal()
     }
 
-    /// Something to probe.
+    /// A probe target that runs its jobs on this worker.
     func target(_ name: String) -> ProbeTarget {
         ProbeTarget(name: name, kind: "worker", answersForSure: true) { job in
             self.enqueue { job.run() }
@@ -45,14 +45,14 @@ final class Worker: Sendable {
     }
 }
 
-/// A monitor that does nothing but beat, every five milliseconds.
+/// A configuration in which a monitor only probes, every five milliseconds.
 func quietConfiguration() -> RuntimeMonitor.Configuration {
     var configuration = RuntimeMonitor.Configuration.nothing
     configuration.probeInterval = .milliseconds(5)
     return configuration
 }
 
-/// A monitor that does nothing but beat, whenever a test moves the time on by a second.
+/// A configuration in which a monitor only probes, whenever a test advances the time by a second.
 func quietConfiguration(
     _ time: ManualTime, stallThreshold: Duration? = nil
 ) -> RuntimeMonitor.Configuration {
@@ -63,13 +63,13 @@ func quietConfiguration(
     return configuration
 }
 
-/// Moves the time on by one beat, and returns when that is done.
+/// Advances the time by one tick, and returns when the tick is done.
 func beat(_ time: ManualTime) {
     time.advance(by: .seconds(1))
     expectBeatDone(time)
 }
 
-/// Returns when the beat of this moment, such as the first one, is done.
+/// Waits until the current tick, such as the first one, is done.
 func expectBeatDone(_ time: ManualTime) {
     #expect(time.awaitWaiter(in: .seconds(1)))
 }

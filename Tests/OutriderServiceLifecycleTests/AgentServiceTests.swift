@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent in a real ServiceGroup: who is told when, and who ends when.
+// Tests of the agent in a real ServiceGroup: the order of shutdown.
 
 #if ServiceLifecycle
 
@@ -12,8 +12,9 @@
     import TestSupport
     import Testing
 
-    /// An agent that shares nothing with other tests: they use IPv4, so none of them listens where
-    /// this one has.
+    /// An agent that shares nothing with other tests.
+    ///
+    /// They use IPv4, so none of them listens on a port that this one has released.
     private func makeAgent(at address: ListenAddress? = nil) throws -> Agent {
         let log = DiagnosticLog { _, _ in }
         var configuration = Agent.Configuration(address: try address ?? ListenAddress("[::1]:0"))
@@ -23,7 +24,7 @@
         return Agent.start(configuration)
     }
 
-    /// Shut until it is opened; tasks wait for it, whether cancelled or not.
+    /// A gate that tasks wait for, whether cancelled or not.
     private final class Gate: Sendable {
         private struct State {
             var isOpen = false
@@ -54,29 +55,29 @@
         }
     }
 
-    /// A page that answers when it is let.
+    /// A page that responds when it may.
     private struct SlowPage: Page {
         let path = "/slow"
-        let summary = "answers when it is let"
+        let summary = "responds when it may"
         let entered: Gate
         let mayAnswer: Gate
 
         func respond(to request: Request) -> Response {
             entered.open()
-            let isTold = eventually(within: 300) { mayAnswer.isOpen }
-            return .text(isTold ? "answered\n" : "too late\n")
+            let isReleased = eventually(within: 300) { mayAnswer.isOpen }
+            return .text(isReleased ? "answered\n" : "too late\n")
         }
     }
 
-    /// A web server with requests in flight, which it answers before it ends.
+    /// A web server that answers its requests in flight before it ends.
     private final class Server: Service {
         let endpoint: Endpoint
         let address: ListenAddress
-        /// The group runs; before that it cannot be told to end.
+        /// Opened when the group runs; before that it cannot be shut down.
         let started = Gate()
         let entered = Gate()
         let mayAnswer = Gate()
-        let told = Gate()
+        let shutdownBegan = Gate()
         let ended = Gate()
 
         init() throws {
@@ -89,7 +90,7 @@
         func run() async throws {
             started.open()
             try? await gracefulShutdown()
-            told.open()
+            shutdownBegan.open()
             if entered.isOpen { await mayAnswer.wait() }
             let endpoint = endpoint
             try await onOwnThread { endpoint.stop() }
@@ -97,7 +98,7 @@
         }
     }
 
-    /// A service that fails when it is let.
+    /// A service that fails when it may.
     private struct Failing: Service {
         struct Failure: Error {}
         let mayFail: Gate
@@ -122,7 +123,7 @@
     }
 
     @Suite struct AgentServiceTests {
-        @Test func `readyz fails first, then requests are answered, then the agent goes`()
+        @Test func `readyz fails first, then pending requests are answered, then the agent stops`()
             async throws
         {
             let agent = try makeAgent()
@@ -137,8 +138,8 @@
             await server.entered.wait()
             #expect(try await readiness(address) == 200)
             await group.triggerGracefulShutdown()
-            await server.told.wait()
-            // The server has a request in flight; the agent is there and says so.
+            await server.shutdownBegan.wait()
+            // The server has a request in flight; the agent still runs and reports 503.
             #expect(try await readiness(address) == 503)
             #expect(try await onOwnThread { try fetch("/metrics", from: address).status } == 200)
             server.mayAnswer.open()
@@ -148,7 +149,7 @@
             #expect(try await isListening(address) == false)
         }
 
-        @Test func `no service is told before the delay is over`() async throws {
+        @Test func `services are shut down only after the delay`() async throws {
             let agent = try makeAgent()
             let server = try Server()
             let group = group(
@@ -157,12 +158,12 @@
             await server.started.wait()
             let start = ContinuousClock.now
             await group.triggerGracefulShutdown()
-            await server.told.wait()
+            await server.shutdownBegan.wait()
             #expect(ContinuousClock.now - start >= .milliseconds(200))
             try await running.value
         }
 
-        @Test func `during the delay readyz fails, and it ends when the group is cancelled`()
+        @Test func `readyz fails during the delay, which ends when the group is cancelled`()
             async throws
         {
             let agent = try makeAgent()
@@ -176,7 +177,7 @@
                 try eventually { try fetch("/readyz", from: address).status == 503 }
             }
             #expect(isDraining)
-            #expect(!server.told.isOpen)
+            #expect(!server.shutdownBegan.isOpen)
             running.cancel()
             _ = await running.result
             #expect(server.ended.isOpen)
@@ -203,7 +204,7 @@
             #expect(agent.address == nil)
         }
 
-        @Test func `an agent without its port ends no service`() async throws {
+        @Test func `an agent that cannot listen does not end the services`() async throws {
             let first = try makeAgent()
             let taken = try #require(first.address)
             let agent = try makeAgent(at: taken)
@@ -217,13 +218,13 @@
             await server.entered.wait()
             server.mayAnswer.open()
             #expect(try await answer.value == "answered\n")
-            #expect(server.told.isOpen == false)
+            #expect(server.shutdownBegan.isOpen == false)
             await group.triggerGracefulShutdown()
             try await running.value
             try await onOwnThread { first.stop() }
         }
 
-        @Test func `a service that fails takes the agent along`() async throws {
+        @Test func `a service that fails stops the agent too`() async throws {
             let agent = try makeAgent()
             let address = try #require(agent.address)
             let failing = Failing(mayFail: Gate())
@@ -235,7 +236,7 @@
             #expect(try await isListening(address) == false)
         }
 
-        @Test func `a group that is told before it runs ends in order too`() async throws {
+        @Test func `a group that is shut down before it runs ends in order too`() async throws {
             let agent = try makeAgent()
             let address = try #require(agent.address)
             let server = try Server()
@@ -246,9 +247,9 @@
             #expect(try await isListening(address) == false)
         }
 
-        @Test func `agents that stop hold up no task`() async throws {
-            // As many requests in flight as it takes to block a small pool, were it used. By this
-            // clock no agent ends its stop before they are answered.
+        @Test func `stopping agents do not block tasks`() async throws {
+            // Enough requests in flight to block a small thread pool, if stop() used it. On virtual
+            // time, no agent finishes its stop before they are answered.
             let (mayAnswer, time) = (Gate(), ManualTime())
             let agents = try (0..<4).map { _ in
                 let entered = Gate()
@@ -266,7 +267,7 @@
             for agent in agents { await agent.entered.wait() }
             let stops = agents.map { agent in Task { await agent.agent.run() } }
             for stop in stops { stop.cancel() }
-            // Each of them waits for its request, for the drain timeout at most.
+            // Each agent waits for its request, up to the drain timeout.
             let areStopping = try await onOwnThread {
                 time.awaitWaiter(in: .milliseconds(700), count: agents.count)
             }

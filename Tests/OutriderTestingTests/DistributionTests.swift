@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Histograms and summaries must be whole: their parts agree with each other.
+// Tests of histograms and summaries, whose parts must be consistent.
 
 import OutriderTesting
 import Testing
@@ -53,7 +53,7 @@ import Testing
                 ], 5, #"h{a="2"} has no bucket with le="+Inf""#
             ),
         ] as [([String], Int, String)])
-    func `a histogram that cannot be is refused`(
+    func `an inconsistent histogram is refused`(
         format: Exposition.Format, bad: ([String], Int, String)
     ) {
         let error = #expect(throws: ExpositionError.self) { try read(bad.0, as: format) }
@@ -70,7 +70,7 @@ import Testing
             ([#"h_sum{quantile="1"} 1"#], 2, "may not have the label quantile"),
             (["h_count NaN"], 2, "is a count, which cannot be NaN"),
         ] as [([String], Int, String)])
-    func `a summary that cannot be is refused`(
+    func `an inconsistent summary is refused`(
         format: Exposition.Format, bad: ([String], Int, String)
     ) {
         let error = #expect(throws: ExpositionError.self) {
@@ -80,7 +80,7 @@ import Testing
         #expect(error?.problem.contains(bad.2) == true, "\(error?.problem ?? "")")
     }
 
-    @Test func `the text format wants a count and OpenMetrics a sum with it`() throws {
+    @Test func `the text format requires a count, and OpenMetrics also a sum`() throws {
         let bucket = #"h_bucket{le="+Inf"} 1"#
         #expect(throws: ExpositionError.self) { try read([bucket], as: .text) }
         #expect(throws: Never.self) { try read([bucket, "h_count 1"], as: .text) }
@@ -89,7 +89,7 @@ import Testing
         #expect(throws: ExpositionError.self) { try read([bucket, "h_sum 1"], as: .openMetrics) }
     }
 
-    @Test func `OpenMetrics has no sum beside a bucket below zero`() throws {
+    @Test func `OpenMetrics allows no sum with a bucket below zero`() throws {
         let samples = [
             #"h_bucket{le="-1.0"} 1"#, #"h_bucket{le="+Inf"} 1"#, "h_sum 1", "h_count 1",
         ]
@@ -108,7 +108,7 @@ import Testing
         #expect(throws: Never.self) { try read(samples, type: "summary", as: .openMetrics) }
     }
 
-    @Test func `names of samples belong to their family`() {
+    @Test func `a sample's name belongs to its family`() {
         let text = """
             # TYPE h histogram
             h_bucket{le="+Inf"} 1

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A tree of files that comes and goes with its object and never leaves its directory.
+// Tests of FakeProc, a directory of files that is removed with its object and cannot be left.
 
 import Glibc
 import OutriderTesting
@@ -16,7 +16,7 @@ import Testing
 
     private func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
-    @Test func `files stand where they were put`() throws {
+    @Test func `files are created at their paths`() throws {
         let long = String(repeating: "x", count: 70_000)
         let proc = try FakeProc(["self/stat": "1 (a)", "self/fd/3": "", "long": long])
         #expect(text("\(proc.path)/self/stat") == "1 (a)")
@@ -24,7 +24,7 @@ import Testing
         #expect(text("\(proc.path)/long") == long)
     }
 
-    @Test func `each has a directory of its own`() throws {
+    @Test func `each FakeProc has its own directory`() throws {
         let (one, other) = (try FakeProc(["a": "1"]), try FakeProc(["a": "2"]))
         #expect(one.path != other.path)
         #expect(text("\(one.path)/a") == "1")
@@ -42,7 +42,7 @@ import Testing
         #expect(!exists("\(proc.path)/new"))
     }
 
-    @Test func `nothing is left behind, and a link is not followed`() throws {
+    @Test func `no file is left behind, and links are not followed`() throws {
         let other = try FakeProc(["kept/file": "x"])
         var proc: FakeProc? = try FakeProc(["self/fd/3": "", "self/stat": ""])
         let path = try #require(proc?.path)
@@ -55,7 +55,7 @@ import Testing
     @Test(arguments: [
         "", "/etc/passwd", "..", "../x", "self/../../x", ".", "self//stat", "self/", "a\0b",
     ])
-    func `a path that leads elsewhere is refused`(path: String) throws {
+    func `a path outside the directory is refused`(path: String) throws {
         let proc = try FakeProc(["self/stat": ""])
         #expect(throws: FakeProcError.self) { try proc.write(path, "x") }
         let error = #expect(throws: FakeProcError.self) { try proc.remove(path) }
@@ -64,7 +64,7 @@ import Testing
         #expect(throws: FakeProcError.self) { try FakeProc([path: ""]) }
     }
 
-    @Test func `what the system refuses is told`() throws {
+    @Test func `errors of the system are reported`() throws {
         let proc = try FakeProc(["file": ""])
         let inFile = #expect(throws: FakeProcError.self) { try proc.write("file/x", "") }
         #expect("\(inFile as Any)".contains("\"file/x\": it cannot be written (errno \(ENOTDIR))"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Growth is what a test can tell about a metric that others have counted before.
+// Tests of expectGrowth, for metrics that have been counted before.
 
 import OutriderMetrics
 import OutriderTesting
@@ -24,19 +24,19 @@ import Testing
         #expect(answer == 42)
     }
 
-    @Test func `a series that was not there grows from zero`() throws {
+    @Test func `an absent series grows from zero`() throws {
         try registry.expectGrowth(of: "orders_total", ["kind": "new"], by: 2) {
             orders.with("new").increment(by: 2)
         }
     }
 
-    @Test func `work that waits is measured too`() async throws {
+    @Test func `asynchronous work is measured too`() async throws {
         try await registry.expectGrowth(of: "orders_total", ["kind": "book"], by: 1) {
             await Task { orders.with("book").increment() }.value
         }
     }
 
-    @Test func `other growth is told`() async {
+    @Test func `a different growth is reported`() async {
         let text = failure {
             try registry.expectGrowth(of: "orders_total", ["kind": "new"], by: 1) {
                 orders.with("new").increment(by: 3)
@@ -53,14 +53,14 @@ import Testing
         }
     }
 
-    @Test func `a series that never comes is told with what there is`() {
+    @Test func `a series that stays absent is reported with existing ones`() {
         let text = failure {
             try registry.expectGrowth(of: "orders_total", ["kind": "disc"], by: 0) {}
         }
         #expect(text.contains("but orders_total is there only with other labels:\n    orders"))
     }
 
-    @Test func `an error of the work itself is passed on`() {
+    @Test func `an error of the work itself is rethrown`() {
         #expect(throws: Broken.self) {
             try registry.expectGrowth(of: "orders_total", by: 1) { throw Broken() }
         }

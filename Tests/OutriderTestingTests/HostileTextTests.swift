@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// No text stops the process that reads it: every one is read or refused.
+// Tests that every text is parsed or refused without a trap.
 
 import OutriderTesting
 import Testing
@@ -18,7 +18,7 @@ import Testing
         """
 
     @Test(arguments: [Exposition.Format.text, .openMetrics])
-    func `a text that is cut off anywhere is no danger`(format: Exposition.Format) {
+    func `a text truncated anywhere is harmless`(format: Exposition.Format) {
         let type = format == .text ? "text/plain" : "application/openmetrics-text"
         let bytes = Array(Self.whole.utf8)
         for length in 0...bytes.count {
@@ -28,13 +28,13 @@ import Testing
     }
 
     @Test(arguments: [Exposition.Format.text, .openMetrics])
-    func `a text with any byte replaced is no danger`(format: Exposition.Format) {
+    func `a text with any byte replaced is harmless`(format: Exposition.Format) {
         let type = format == .text ? "text/plain" : "application/openmetrics-text"
         let bytes = Array(Self.whole.utf8)
-        for place in bytes.indices {
+        for offset in bytes.indices {
             for byte in Array("\"\\\n{}=,# 0e+\u{0}".utf8) + [0xFF] {
                 var changed = bytes
-                changed[place] = byte
+                changed[offset] = byte
                 _ = try? Exposition(parsing: changed, contentType: type)
             }
         }

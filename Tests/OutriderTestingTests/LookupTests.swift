@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Single values: found by name and labels, and missed with a hint.
+// Tests of value lookups by name and labels, and of the hints when a value is absent.
 
 import OutriderMetrics
 import OutriderTesting
@@ -17,7 +17,7 @@ import Testing
         registry.histogram("wait_seconds", help: "Waits.", buckets: [1]).observe(0.5)
     }
 
-    @Test func `a value is found by its name and all of its labels`() throws {
+    @Test func `a value is found by its name and all its labels`() throws {
         #expect(registry.value("orders_total", ["shop": "1", "kind": "book"]) == 3)
         #expect(registry.value("orders_total", ["kind": "ticket"]) == 0.5)
         #expect(registry.value("orders_total", ["kind": "ticket", "shop": "", "x": ""]) == 0.5)
@@ -29,19 +29,19 @@ import Testing
         #expect(exposition.families.map(\.name) == ["idle"])
     }
 
-    @Test func `what holds throws nothing`() throws {
+    @Test func `a met expectation throws nothing`() throws {
         try registry.expect("orders_total", ["kind": "book", "shop": "1"], 3)
         try registry.expect("wait_seconds_sum", 0.5)
         try registry.expect("idle", .nan)
         try registry.exposition().expect("wait_seconds_count", 1)
     }
 
-    @Test func `another value is told`() {
+    @Test func `a different value is reported`() {
         let text = failure { try registry.expect("wait_seconds_sum", 2) }
         #expect(text == "expected wait_seconds_sum 2, but it is 0.5")
     }
 
-    @Test func `other label sets are shown`() {
+    @Test func `existing label sets are listed`() {
         let text = failure { try registry.expect("orders_total", ["kind": "disc"], 1) }
         #expect(
             text == """
@@ -52,7 +52,7 @@ import Testing
                 """)
     }
 
-    @Test func `a name that is nearly right is suggested`() {
+    @Test func `similar names are suggested`() {
         for name in ["orders", "order_total", "ordres_total"] {
             let text = failure { try registry.expect(name, 1) }
             #expect(
@@ -63,12 +63,12 @@ import Testing
         }
     }
 
-    @Test func `a name like no other brings a list`() {
+    @Test func `without a similar name, existing names are listed`() {
         let text = failure { try registry.expect("temperature_celsius", 1) }
         #expect(text.contains("but there is no such name. There are:\n    idle\n    orders_total"))
     }
 
-    @Test func `the name of a histogram brings the names of its samples`() {
+    @Test func `the name of a histogram lists the names of its samples`() {
         let text = failure { try registry.expect("wait_seconds", 1) }
         #expect(
             text == """
@@ -79,7 +79,7 @@ import Testing
                 """)
     }
 
-    @Test func `a long list is cut`() {
+    @Test func `a long list is truncated`() {
         for number in 0..<20 { orders.with("k\(number)", "1").increment() }
         let text = failure { try registry.expect("orders_total", 1) }
         #expect(text.split(separator: "\n").count == 12)

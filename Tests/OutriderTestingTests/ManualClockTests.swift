@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clock of a test moves when it is told to, and at no other time.
+// Tests of the manual clock, which moves only when a test advances it.
 
 import OutriderMetrics
 import OutriderTesting
 import Testing
 
 @Suite struct ManualClockTests {
-    @Test func `it shows what it was given and stands still`() {
+    @Test func `a clock shows its initial times and does not move`() {
         let clock: any MetricClock = ManualClock(uptime: .seconds(5), secondsSinceEpoch: 1000.5)
         #expect(clock.uptime == .seconds(5))
         #expect(clock.secondsSinceEpoch == 1000.5)
@@ -21,7 +21,7 @@ import Testing
         #expect(clock.secondsSinceEpoch == 1003.5)
     }
 
-    @Test func `wall time may jump back and uptime does not notice`() {
+    @Test func `wall time may jump back without affecting uptime`() {
         let clock = ManualClock(secondsSinceEpoch: 1000)
         clock.advance(by: .seconds(1))
         clock.secondsSinceEpoch = 500
@@ -30,7 +30,7 @@ import Testing
         #expect(clock.secondsSinceEpoch == 501)
     }
 
-    @Test func `it never goes back and never ends the process`() {
+    @Test func `a clock never goes back and never traps`() {
         let clock = ManualClock(uptime: .seconds(5), secondsSinceEpoch: 1000)
         clock.advance(by: .seconds(-1))
         #expect(clock.uptime == .seconds(5))
@@ -41,7 +41,7 @@ import Testing
 }
 
 @Suite struct ManualClockConcurrencyTests {
-    @Test func `many threads may move it`() async {
+    @Test func `many threads may advance a clock`() async {
         let clock = ManualClock(secondsSinceEpoch: 0)
         await withTaskGroup { group in
             for _ in 0..<8 {

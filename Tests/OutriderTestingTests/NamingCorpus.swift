@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names, good and bad, for which our advice is compared with promtool's.
+// Valid and invalid names for which this library's advice is compared with promtool's.
 
-/// An exposition that gives reasons for every piece of advice, and for none.
+/// An exposition with a reason for every kind of advice, and with names that need none.
 enum NamingCorpus {
     /// The exposition.
     ///
-    /// No name has two units: of those, promtool takes one by chance.
+    /// No name has two units: promtool picks one of them at random.
     static let text = (plain + labelled + distributions).joined()
 
-    /// Whether advice is against a type in a name that is not the metric's own.
+    /// Whether advice is about a type in a name other than the metric's own.
     static func isAboutAnotherType(_ advice: String) -> Bool {
         guard let text = advice.firstRange(of: " metric name should not include type '") else {
             return false
@@ -17,14 +17,14 @@ enum NamingCorpus {
         return advice.prefix { $0 != "_" } != beginnings[String(type)] ?? ""
     }
 
-    /// How the names of a type's metrics begin.
+    /// How the names of each type's metrics start.
     private static let beginnings = [
         "counter": "counters", "gauge": "gauges", "histogram": "h", "summary": "s",
     ]
 
     private static let types = ["counter", "gauge", "untyped"]
 
-    /// Names that are given to a metric of each simple type, with the type in front.
+    /// Names for a metric of each simple type, with the type as a prefix.
     private static let names =
         [
             "x", "x_total", "x_totals", "x_total_y", "x_bucket", "x_count", "x_sum", "x_counts",

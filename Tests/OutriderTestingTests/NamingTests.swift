@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Advice about names is the advice of promtool, finding by finding.
+// Tests that the advice on names equals promtool's, finding by finding.
 
 import OutriderMetrics
 import OutriderTesting
@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct NamingTests {
-    @Test func `usual names need no advice`() throws {
+    @Test func `conventional names need no advice`() throws {
         let registry = Registry.bare
         registry.counter("orders_total", help: "Orders.", labels: ["kind"]).with("a").increment()
         registry.histogram("wait_seconds", help: "Waits.").observe(1)
@@ -15,7 +15,7 @@ import Testing
         #expect(try registry.namingAdvice() == [])
     }
 
-    @Test func `each finding is there once, by metric and text`() throws {
+    @Test func `each finding is reported once, sorted by metric and text`() throws {
         let registry = Registry.bare
         let gauge = registry.gauge("waitTime_ms", help: "", labels: ["shopName"])
         gauge.with("a").set(1)
@@ -38,7 +38,7 @@ import Testing
         #expect(try registry.namingAdvice() == [])
     }
 
-    @Test func `OpenMetrics gives the same advice under the names of the text format`() throws {
+    @Test func `OpenMetrics gets the same advice under the names of the text format`() throws {
         let exposition = try Exposition(
             parsing: """
                 # TYPE orders counter
@@ -59,14 +59,15 @@ import Testing
     }
 
     @Test(.enabled(if: Promtool.path != nil, "promtool is NOT on PATH: nothing was compared"))
-    func `promtool finds the same on good names and bad ones`() throws {
+    func `promtool reports the same findings for valid and invalid names`() throws {
         let text = NamingCorpus.text
         let theirs = try Promtool.checkMetrics(text)
-        // That of 2.53 minds a type in a name only where it is the metric's own; that of 2.42 minds each.
-        let mindsEachType = theirs.contains { NamingCorpus.isAboutAnotherType($0) }
+        // promtool 2.53 objects to a type in a name only if it is the metric's own; 2.42 objects to
+        // any.
+        let objectsToAnyType = theirs.contains { NamingCorpus.isAboutAnotherType($0) }
         let own = try Exposition(parsing: text, as: .text).advice().map { "\($0)" }
-            .filter { mindsEachType || !NamingCorpus.isAboutAnotherType($0) }
-        #expect(own.count > 100, "the corpus is to make promtool talk")
+            .filter { objectsToAnyType || !NamingCorpus.isAboutAnotherType($0) }
+        #expect(own.count > 100, "the corpus must cause many findings")
         #expect(Set(own).subtracting(theirs) == [])
         #expect(Set(theirs).subtracting(own) == [])
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenMetrics 1.0: every type of family, exemplars, and the strictness that the format asks for.
+// Tests of parsing OpenMetrics 1.0: every type of family, exemplars, and strict syntax.
 
 import OutriderTesting
 import Testing
@@ -41,7 +41,7 @@ import Testing
 
         """
 
-    @Test func `every type is read`() throws {
+    @Test func `every type is parsed`() throws {
         let exposition = try Exposition(parsing: Self.whole, as: .openMetrics)
         #expect(
             exposition.families.map(\.name) == [
@@ -55,12 +55,12 @@ import Testing
             ])
         #expect(exposition.family("orders_total")?.help == "Orders, \"quoted\".")
         #expect(exposition.family("wait_seconds")?.unit == "seconds")
-        #expect(exposition.value("idle") == 18, "the last of several times")
+        #expect(exposition.value("idle") == 18, "the sample with the last timestamp")
         #expect(exposition.value("state", ["state": "off"]) == 0)
         #expect(exposition.value("queue_gsum") == -3)
     }
 
-    @Test func `an exemplar has labels, a value and perhaps a time`() throws {
+    @Test func `an exemplar has labels, a value and an optional timestamp`() throws {
         let exposition = try Exposition(parsing: Self.whole, as: .openMetrics)
         let counted = try #require(exposition.sample("orders_total", ["kind": "book"]))
         #expect(counted.timestamp == 1_700_000_000.5)
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test(arguments: ["# EOF", "# EOF\n"])
-    func `the end may lack its line feed`(text: String) throws {
+    func `the EOF line may lack its line feed`(text: String) throws {
         #expect(try Exposition(parsing: text, as: .openMetrics).families.isEmpty)
     }
 
@@ -142,7 +142,7 @@ import Testing
             "has an exemplar of 2, which is above its bound"
         ),
     ])
-    func `what is wrong is told with its line`(text: String, line: Int, problem: String) {
+    func `an error is reported with its line`(text: String, line: Int, problem: String) {
         let error = #expect(throws: ExpositionError.self) {
             try Exposition(parsing: text, as: .openMetrics)
         }
@@ -150,7 +150,7 @@ import Testing
         #expect(error?.problem.contains(problem) == true, "\(error?.problem ?? "")")
     }
 
-    @Test func `the labels of an exemplar have 128 characters at most`() throws {
+    @Test func `an exemplar's labels have at most 128 characters`() throws {
         func text(_ count: Int) -> String {
             let value = String(repeating: "\u{E4}", count: count)
             return "# TYPE x counter\nx_total 1 # {a=\"\(value)\"} 1\n# EOF\n"

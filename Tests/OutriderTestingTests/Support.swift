@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What these tests share.
+// Helpers of these tests.
 
 import OutriderMetrics
 import OutriderTesting
 
 extension Registry {
-    /// A registry that exposes nothing but what a test puts into it.
+    /// A registry that exposes only what a test adds.
     static var bare: Registry { Registry(reportsItself: false, log: DiagnosticLog { _, _ in }) }
 }
 
-/// What a failed expectation says; empty if it holds or if something else is thrown.
+/// The description of a failed expectation; empty if it holds or another error is thrown.
 func failure(of body: () throws -> Void) -> String {
     do {
         try body()

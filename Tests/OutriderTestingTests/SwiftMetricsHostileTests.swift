@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever text swift-metrics is given, every scraper can read what is exposed of it.
+// Tests that scrapes can be parsed whatever text swift-metrics is given.
 
 import CoreMetrics
 import OutriderMetrics
@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `whatever the names are, both formats can be read`(verbatim: Bool) throws {
+    func `both formats can be parsed, whatever the names`(verbatim: Bool) throws {
         record(verbatim: verbatim)
         let text = try registry.exposition()
         let openMetrics = registry.respond(
@@ -29,14 +29,14 @@ import Testing
     }
 
     @Test(.enabled(if: Promtool.path != nil), arguments: [false, true])
-    func `whatever the names are, promtool finds no fault but of style`(verbatim: Bool) throws {
+    func `promtool reports only style, whatever the names`(verbatim: Bool) throws {
         record(verbatim: verbatim)
-        // It throws where promtool finds more than it has advice about.
+        // Throws if promtool reports anything other than style.
         _ = try Promtool.checkMetrics(registry.text())
     }
 
     @Test(.enabled(if: Promtool.path != nil))
-    func `of names that are well chosen promtool has nothing to say`() throws {
+    func `promtool reports no problems with well-chosen names`() throws {
         let registry = Registry(reportsItself: false)
         let factory = OutriderMetricsFactory(registry: registry)
         CoreMetrics.Counter(
@@ -52,7 +52,7 @@ import Testing
     }
 }
 
-/// Names and dimensions that no one should choose, of every type.
+/// Hostile names and dimensions, for every type.
 enum HostileMetrics {
     static let texts = [
         "", " ", "9", "_", "__", "a.b", "a-b", "a b", "le", "quantile", "__name__", "é", "\u{0}",

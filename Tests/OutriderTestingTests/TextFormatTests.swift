@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text format 0.0.4 is read as Prometheus reads it, and what nobody can mean is refused.
+// Tests of parsing text format 0.0.4 like Prometheus, with stricter errors.
 
 import OutriderMetrics
 import OutriderTesting
@@ -28,7 +28,7 @@ import Testing
         #expect(exposition.value("loose") == 1000)
     }
 
-    @Test func `blanks, tabs, comments and empty lines do not matter`() throws {
+    @Test func `blanks, tabs, comments and empty lines are ignored`() throws {
         let exposition = try Exposition(
             parsing: "\n# a comment\n#\n  # TYPE\tx  gauge \n\tx {  a = \"1\" , }\t 2  3 \n",
             as: .text)
@@ -45,11 +45,11 @@ import Testing
         ("-0.5", -0.5),
         (".5", 0.5), ("5.", 5), ("1e-9", 1e-9), ("1E+21", 1e21), ("+3", 3),
     ])
-    func `a number may be spelled in many ways`(text: String, value: Double) throws {
+    func `a number may be written in many ways`(text: String, value: Double) throws {
         #expect(try Exposition(parsing: "x \(text)\n", as: .text).value("x") == value)
     }
 
-    @Test func `NaN is a number here`() throws {
+    @Test func `NaN is a valid value`() throws {
         let value = try Exposition(parsing: "x NaN\n", as: .text).value("x")
         #expect(value?.isNaN == true)
     }
@@ -74,7 +74,7 @@ import Testing
         #expect(exposition.family("age_seconds_sum")?.name == "age_seconds")
     }
 
-    @Test func `what a registry exposes can be read`() throws {
+    @Test func `a registry's exposition can be parsed`() throws {
         let registry = Registry(log: DiagnosticLog { _, _ in })
         registry.counter("a", help: "A\n\"\\.", labels: ["l", "m"]).with("\"\\\n", "").increment()
         registry.histogram("h_seconds", help: "H.", labels: ["l"]).with("x").observe(0.2)
@@ -123,7 +123,7 @@ import Testing
         ("# TYPE x gauge\nx_total 1\n", 2, "the gauge x cannot have a sample x_total, only x"),
         ("# TYPE x_total counter\nx 1\n", 2, "the counter x_total cannot have a sample x"),
     ])
-    func `what is wrong is told with its line`(text: String, line: Int, problem: String) {
+    func `an error is reported with its line`(text: String, line: Int, problem: String) {
         let error = #expect(throws: ExpositionError.self) {
             try Exposition(parsing: text, as: .text)
         }
@@ -131,7 +131,7 @@ import Testing
         #expect(error?.problem.contains(problem) == true, "\(error?.problem ?? "")")
     }
 
-    @Test func `an error says where and what`() {
+    @Test func `an error names its line and its problem`() {
         let error = #expect(throws: ExpositionError.self) {
             try Exposition(parsing: "\n\nx y\n", as: .text)
         }
@@ -144,7 +144,7 @@ import Testing
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", .openMetrics),
         ("application/openmetrics-text;escaping=underscores", .openMetrics),
     ])
-    func `the content type tells the format`(type: String, format: Exposition.Format) throws {
+    func `the content type selects the format`(type: String, format: Exposition.Format) throws {
         let body = Array("# TYPE x gauge\nx 1\n# EOF\n".utf8)
         #expect(try Exposition(parsing: body, contentType: type).format == format)
     }
@@ -153,7 +153,7 @@ import Testing
         "", "text/html", "application/openmetrics-text; version=2.0.0", "text/plain; version=1.0.0",
         "text/plain; charset=latin1",
     ])
-    func `another content type is refused`(type: String) {
+    func `an unknown content type is refused`(type: String) {
         let error = #expect(throws: ExpositionError.self) {
             try Exposition(parsing: Array("# EOF\n".utf8), contentType: type)
         }
@@ -161,7 +161,7 @@ import Testing
         #expect(error?.problem.hasPrefix("the content type \"\(type)\"") == true)
     }
 
-    @Test func `bytes that are no text are refused with their line`() {
+    @Test func `invalid UTF-8 is refused with its line`() {
         let body = Array("x 1\n".utf8) + [0x79, 0xFF, 0x0A]
         let error = #expect(throws: ExpositionError.self) {
             try Exposition(parsing: body, contentType: "text/plain")

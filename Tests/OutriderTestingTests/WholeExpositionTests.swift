@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A whole exposition is compared by what it says, and a difference is shown line by line.
+// Tests of comparing a whole exposition, with differences shown line by line.
 
 import OutriderMetrics
 import OutriderTesting
@@ -16,7 +16,7 @@ import Testing
         registry.histogram("wait_seconds", help: "Waits.", buckets: [0.5, 10]).observe(0.25)
     }
 
-    @Test func `the order of families and of series does not matter`() throws {
+    @Test func `the order of families and series does not matter`() throws {
         try registry.expect(
             exactly: """
                 # TYPE wait_seconds histogram
@@ -37,13 +37,13 @@ import Testing
                 """)
     }
 
-    @Test func `a part is compared by names`() throws {
+    @Test func `selected families are compared by name`() throws {
         try registry.expect(
             exactly: "# HELP idle Idle\\nworkers.\n# TYPE idle gauge\nidle 2\n", names: ["idle"])
         try Registry.bare.expect(exactly: "")
     }
 
-    @Test func `a difference shows the families that differ, line by line`() {
+    @Test func `a difference lists the differing families, line by line`() {
         let text = failure {
             try registry.expect(
                 exactly: """
@@ -84,7 +84,7 @@ import Testing
                 """)
     }
 
-    @Test func `buckets are shown by their bounds`() {
+    @Test func `buckets are matched by their bounds`() {
         let text = failure {
             try registry.expect(
                 exactly: """
@@ -109,7 +109,7 @@ import Testing
                 """)
     }
 
-    @Test func `an expectation that cannot be read is told apart`() {
+    @Test func `an expectation that cannot be parsed is reported separately`() {
         let text = failure { try registry.expect(exactly: "# TYPE idle gauge\nidle two") }
         #expect(
             text == """
