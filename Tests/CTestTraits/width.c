@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * How many tests run at a time.
+ * Limits the number of tests that run at a time.
  *
- * Swift Testing starts all of them at once unless it is told otherwise. The cooperative pool has a
- * queue, first in, first out: whatever a test waits for, such as each step of a server, then stands
- * behind the beginnings of all other tests. On a busy machine that is minutes. */
+ * Swift Testing starts all tests at once by default. The cooperative pool has a FIFO queue: each
+ * step that a test waits for, such as a server's next one, is then queued after the start of every
+ * other test. On a busy machine that takes minutes. */
 #include "CTestTraits.h"
 
 #include <stdlib.h>

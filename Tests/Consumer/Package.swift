@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
-// A service that uses the core and no adapter: it fetches swift-metrics and nothing else, which
-// scripts/check-consumer.sh checks.
+// A service that uses the core without adapters. scripts/check-consumer.sh checks that it fetches
+// swift-metrics and no other package.
 
 import PackageDescription
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nobody gets gzip who does not name it, or everything.
+// Fuzzes Accept-Encoding: gzip is used only if the field names it, or allows everything.
 
-/// What libFuzzer calls with each input.
+/// The entry point that libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = UnsafeBufferPointer(start: start, count: count)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever Accept says, there is a format, and a Content-Type that names it.
+// Fuzzes Accept: every field selects a format, with a valid Content-Type.
 
-/// What libFuzzer calls with each input.
+/// The entry point that libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = UnsafeBufferPointer(start: start, count: count)
@@ -14,7 +14,7 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let isKnown = known.contains { best.contentType.hasPrefix($0) }
     precondition(isKnown && best.contentType.utf8.allSatisfy { (0x20...0x7E).contains($0) })
     precondition(NegotiatedFormat.best(for: field) == best)
-    // What nobody can read changes nothing at the end.
+    // A field with any suffix still selects a format.
     let longer = NegotiatedFormat.best(for: "text/plain, " + field)
     precondition(!longer.contentType.isEmpty)
     for item in WeightedItem.list(field) { precondition((0...1000).contains(item.quality)) }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A token opens for itself alone, and a field without one opens nothing.
+// Fuzzes Authorization: a token matches only itself, and a field without a token matches none.
 
-/// What libFuzzer calls with each input.
+/// The entry point that libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))

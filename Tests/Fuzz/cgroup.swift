@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of control groups, whatever is in them: no number below zero, no place outside of the mount, and
-// what was cut tells the same or nothing.
+// Fuzzes the parsers of control-group files: no negative value, no directory outside the mount, and
+// a truncated file yields the same value or none.
 
-/// What libFuzzer calls with each input; the first byte says where it is cut.
+/// The entry point that libFuzzer calls with each input; the first byte is the cut position.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))
@@ -22,8 +22,9 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let memberships = GroupMembership.all(text) ?? []
     for mount in GroupMount.all(text) {
         for membership in memberships.prefix(8) {
-            for place in mount.places(of: membership.path) ?? [] {
-                precondition(place.hasPrefix(mount.point), "\(place) is not below \(mount.point)")
+            for directory in mount.places(of: membership.path) ?? [] {
+                precondition(
+                    directory.hasPrefix(mount.point), "\(directory) is not below \(mount.point)")
             }
         }
     }
@@ -33,5 +34,5 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 private func check(_ text: [UInt8], _ cut: [UInt8], _ read: ([UInt8]) -> Int?) {
     guard let whole = read(text) else { return }
     precondition(whole >= 0)
-    if let part = read(cut) { precondition(part == whole, "what was cut tells something else") }
+    if let part = read(cut) { precondition(part == whole, "truncation changes the value") }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A name that a name server could have given never passes for this machine or an address.
+// Fuzzes Host: a DNS name is never taken for this machine or an IP address.
 
-/// What libFuzzer calls with each input.
+/// The entry point that libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = UnsafeBufferPointer(start: start, count: count)

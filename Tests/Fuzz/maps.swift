@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A list of mappings, whatever is in it: in order and without overlap, and a line that is cut anywhere is
-// the mapping of the whole line or none.
+// Fuzzes the parser of /proc/self/maps: mappings are in order and do not overlap, and a truncated
+// line yields the same mapping or none.
 
-/// What libFuzzer calls with each input; the first byte says where it is cut.
+/// The entry point that libFuzzer calls with each input; the first byte is the cut position.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))
@@ -19,7 +19,7 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// The mappings up to the first line that is none.
+/// The mappings up to the first invalid line.
 private func mappings(_ text: [UInt8]) -> [Mapping] {
     var reader = MappingsText()
     var found: [Mapping] = []

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of procfs, whatever is in them: no number below zero, and what was cut tells the same or nothing.
+// Fuzzes the parsers of procfs files: no negative value, and a truncated file yields the same
+// values or none.
 
-/// What libFuzzer calls with each input; the first byte says where it is cut.
+/// The entry point that libFuzzer calls with each input; the first byte is the cut position.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = Array(UnsafeBufferPointer(start: start, count: count))
@@ -33,5 +34,5 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 private func check(_ text: [UInt8], _ cut: [UInt8], _ read: ([UInt8]) -> [Int]?) {
     guard let whole = read(text) else { return }
     precondition(whole.allSatisfy { $0 >= 0 })
-    if let part = read(cut) { precondition(part == whole, "what was cut tells something else") }
+    if let part = read(cut) { precondition(part == whole, "truncation changes the value") }
 }

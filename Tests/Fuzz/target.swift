@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A target that is read has one meaning, and says the same when it is written in another way.
+// Fuzzes request targets: an accepted target has one meaning, and parses to the same value when it
+// is percent-encoded again.
 
-/// What libFuzzer calls with each input.
+/// The entry point that libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = UnsafeBufferPointer(start: start, count: count)
@@ -20,7 +21,7 @@ private func contains(_ text: String, _ part: String) -> Bool {
     return bytes.indices.contains { bytes[$0...].starts(with: part) }
 }
 
-/// Every byte percent-encoded.
+/// Percent-encodes every byte.
 private func encoded(_ text: String) -> String {
     let digits = Array("0123456789abcdef")
     return text.utf8.reduce(into: "") { result, byte in

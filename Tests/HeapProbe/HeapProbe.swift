@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program with the malloc hooks linked in, for tests: the test bundle itself has none.
+// A test program with the malloc hooks linked in, which the test bundle does not have.
 //
-//     outrider-heap-probe serve    an agent with a heap profiler, which does what it reads (Serve.swift)
-//     outrider-heap-probe truth    estimates beside what was really allocated (Truth.swift)
-//     outrider-heap-probe budget   decisions about the interval, of figures that it reads
-//     outrider-heap-probe state    whether the hooks sample, and the allocator behind
-//     outrider-heap-probe record   measurements between two lines, for who traces system calls
-//     outrider-heap-probe render   the memory that it takes to write a profile (Rendering.swift)
+//     outrider-heap-probe serve    an agent with a heap profiler, driven by its input (Serve.swift)
+//     outrider-heap-probe truth    estimates and the true allocations (Truth.swift)
+//     outrider-heap-probe budget   decisions on the interval, from readings in its input
+//     outrider-heap-probe state    whether the hooks sample, and the allocator
+//     outrider-heap-probe record   measurements between two lines, for tracing system calls
+//     outrider-heap-probe render   the memory that rendering a profile takes (Rendering.swift)
 
 import Outrider
 import OutriderHeap
@@ -58,7 +58,7 @@ struct HeapProbe {
         }
     }
 
-    /// Reads `NANOSECONDS_TAKEN INTERVAL SECONDS` and answers with an interval and what is said.
+    /// Reads `NANOSECONDS_TAKEN INTERVAL SECONDS` and prints the new interval and the log message.
     private static func budget() {
         var budget = OverheadBudget(share: 0.01, interval: 524_288)
         while let line = readLine() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `render FORMAT STACKS`: writes a profile of so many deep stacks, and prints its bytes and by how many bytes the
-// process grew at most meanwhile.
+// `render FORMAT STACKS`: writes a profile of that many deep stacks, and prints its size and the
+// growth of the peak resident size, in bytes.
 
 import OutriderProfile
 
@@ -13,7 +13,7 @@ import OutriderProfile
 #endif
 
 enum Rendering {
-    /// As deep as the sampler goes, and as many calls as a large service may allocate from.
+    /// The sampler's maximum depth, and as many call sites as a large service may allocate from.
     private static let depth = 128
     private static let calls: UInt = 20_000
 
@@ -30,7 +30,7 @@ enum Rendering {
         print(count, peak() - before)
     }
 
-    /// Stacks that part soon after their outermost frames.
+    /// Stacks that diverge close to their outermost frames.
     private static func profile(_ stacks: Int) -> Profile {
         var profile = Profile(
             sampleTypes: [
@@ -54,7 +54,7 @@ enum Rendering {
         return profile
     }
 
-    /// Forgets the largest size so far, and returns the one of this moment (proc_pid_clear_refs(5)).
+    /// Resets the peak resident size, and returns the current one (proc_pid_clear_refs(5)).
     private static func resetPeak() -> Int {
         let file = unsafe open("/proc/self/clear_refs", O_WRONLY)
         _ = unsafe write(file, "5", 1)
@@ -62,7 +62,7 @@ enum Rendering {
         return peak()
     }
 
-    /// The largest resident size, in bytes (`VmHWM`, proc_pid_status(5)).
+    /// The peak resident size, in bytes (`VmHWM`, proc_pid_status(5)).
     private static func peak() -> Int {
         var bytes = [UInt8](repeating: 0, count: 8_192)
         let file = unsafe open("/proc/self/status", O_RDONLY)

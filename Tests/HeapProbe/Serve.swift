@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent with a heap profiler, and memory that is held and let go of on command.
+// An agent with a heap profiler, and memory that is allocated and released on command.
 //
-// Prints the agent's URL, then answers each line of its input with a line:
+// Prints the agent's URL, then a line for each line of its input:
 //
-//     hold COUNT      makes COUNT sessions, arrays and boxes, and holds them
+//     hold COUNT      allocates COUNT sessions, arrays and boxes, and holds them
 //     churn COUNT     allocates and frees COUNT blocks of 1 KiB
-//     release         lets go of everything
+//     release         releases everything
 //     interval BYTES  changes the interval
-//     library PATH COUNT  loads a library, which allocates COUNT bytes that stay, and unloads it again
-//     keep PATH COUNT     the same without unloading it
+//     library PATH COUNT  loads a library, which allocates COUNT bytes for good, and unloads it
+//     keep PATH COUNT     the same without unloading
 
 import Foundation
 import Outrider
 import OutriderHeap
 
-/// A class whose objects a test looks for by its name.
+/// A class whose name a test looks for in profiles.
 final class ShopSession {
     let words: [UInt64]
 
@@ -24,7 +24,7 @@ final class ShopSession {
     }
 }
 
-/// A generic one.
+/// A generic class for the same purpose.
 final class ShopBox<Content> {
     let content: Content
 
@@ -41,7 +41,7 @@ enum Serve {
 
     static func run() {
         var sampling = HeapProfiler.Configuration()
-        // Most tests count samples, however slow the machine is.
+        // Most tests count samples, whatever the machine's speed.
         let keepsBudget = ProcessInfo.processInfo.environment["PROBE_KEEPS_BUDGET"] != nil
         if !keepsBudget { sampling.budget = 0 }
         let profiler = HeapProfiler(sampling)
@@ -95,7 +95,7 @@ enum Serve {
         guard let library = unsafe dlopen(path, RTLD_NOW | RTLD_LOCAL),
             let symbol = unsafe dlsym(library, "swapped_allocate")
         else { return }
-        // SAFETY: Tests/Preload/swapped_library.c has this function.
+        // SAFETY: The function is defined in Tests/Preload/swapped_library.c.
         _ = unsafe unsafeBitCast(symbol, to: Allocate.self)(count)
         if !isKept { unsafe dlclose(library) }
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `truth`: known bytes, allocated by known functions, beside what the profile says of them.
+// `truth`: compares known allocations of known functions with the profile's estimates.
 //
-// Prints a line for each seed and site, `SEED SITE KIND TRUE ESTIMATED SAMPLES`: how many bytes there
-// were, how many the profile shows, and how many samples are expected.
+// Prints a line for each seed and site, `SEED SITE KIND TRUE ESTIMATED SAMPLES`: the allocated
+// bytes, the bytes in the profile, and the expected number of samples.
 
 import OutriderHeap
 import OutriderProfile
@@ -13,19 +13,19 @@ enum Truth {
 
     static func run() {
         var configuration = HeapProfiler.Configuration(interval: interval)
-        // What is measured here is one interval.
+        // This measures a single interval.
         configuration.budget = 0
         let profiler = HeapProfiler(configuration)
         profiler.start { _, message in print(message) }
         for seed in 1...seeds {
-            // Room for the addresses first, so that the arrays are no part of any site.
+            // Reserves room for the addresses first, so that the arrays belong to no site.
             var small = unsafe [UnsafeMutableRawPointer]()
             unsafe small.reserveCapacity(SmallBlocks.count)
             var large = unsafe [UnsafeMutableRawPointer]()
             unsafe large.reserveCapacity(LargeBlocks.count)
             guard let before = try? profiler.snapshot(of: profiler.kinds[0]) else { return }
-            // Right before the sites, which then allocate the same in each run: their samples are the
-            // same too.
+            // Right before the sites, whose allocations and therefore samples are then the same in
+            // each run.
             HeapProfiler.seed(UInt64(seed) &* 7_919)
             unsafe SmallBlocks.hold(&small)
             unsafe LargeBlocks.hold(&large)

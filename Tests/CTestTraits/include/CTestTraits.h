@@ -1,3 +1,3 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What has to be so before the first test of a process begins. */
+ * Settings that must be made before the first test of a process starts. */
 #pragma once
