@@ -93,7 +93,7 @@
                 // The tasks of the last requests are cancelled. They start after the server has
                 // accepted all others: SwiftNIO traps if it is cancelled while it accepts.
                 try await onOwnThread {
-                    #expect(Mischief.crowd(address, Self.requests, connections: 100))
+                    #expect(HostileClient.crowd(address, Self.requests, connections: 100))
                     #expect(eventually { service.active == 0 })
                     let last = try (0..<8).map { _ in try Connection(address) }
                     for client in last {

@@ -25,7 +25,7 @@
         ) async throws {
             let service = Service { $0.recordsBodySizes = true }
             try await service.serve(pipeline) { address in
-                #expect(Mischief.crowd(address, Self.requests, connections: 100))
+                #expect(HostileClient.crowd(address, Self.requests, connections: 100))
             }
             // The server may still be reading input that clients sent before they left. A request
             // that is lost or counted twice would never settle.

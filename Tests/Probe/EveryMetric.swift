@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Has an agent expose what it does only once something has happened: requests, refusals, overflows.
+// Makes an agent expose the metrics that appear only after an event, such as a request, refusal or
+// overflow.
 
 import Outrider
 import OutriderHTTP
@@ -7,10 +8,10 @@ import OutriderInstruments
 
 @MainActor
 enum EveryMetric {
-    /// Instruments live as long as the process.
+    /// Keeps the instruments alive as long as the process.
     private static var kept: [any Sendable] = []
 
-    /// Requests as a service records them, each optional family included.
+    /// Enables every optional family of request metrics.
     static func configure(_ configuration: inout Agent.Configuration) {
         configuration.http.naming = .both
         configuration.http.recordsBodySizes = true
@@ -44,7 +45,7 @@ enum EveryMetric {
         for n in ["1", "2"] { full.with(n).increment() }
     }
 
-    /// A request that takes its time.
+    /// Records a request of this duration.
     static func request(in agent: Agent, milliseconds: Int) async {
         let token = agent.http.begin(method: "GET", route: agent.http.route("/orders/:id"))
         try? await Task.sleep(for: .milliseconds(milliseconds))

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fills a registry as a request wants it, the way a service would, and prints it.
+// Fills a registry as a request specifies, and renders it.
 
 import Foundation
 import Outrider
 import Synchronization
 
-/// From a request's line to the bytes of a scrape.
+/// Turns a line of input into a scrape.
 enum Exposition {
     static func answer(to line: Data) throws -> Answer {
         let request = try JSONDecoder().decode(ExpositionRequest.self, from: line)
@@ -93,7 +93,7 @@ extension FamilyRequest {
         }
     }
 
-    /// Records every series on the one instrument, or on the child that its labels name.
+    /// Records every series, on a single instrument or on the child for its labels.
     private func record<Instrument>(
         _ single: @autoclosure () -> Instrument, _ family: @autoclosure () -> Family<Instrument>,
         _ body: (Instrument, Double, Exemplar?) -> Void
@@ -117,7 +117,7 @@ extension FamilyRequest {
     private var callbackValue: Double {
         get throws {
             guard let number = series.first?.numbers.first else {
-                throw ProbeError("the callback \(name) has no number to tell")
+                throw ProbeError("the callback \(name) has no value")
             }
             return number.value
         }
@@ -137,7 +137,7 @@ extension SeriesRequest {
     }
 }
 
-/// Messages of a registry, in their order.
+/// Records a registry's log messages in order.
 private final class CollectedLog: Sendable {
     private let state = Mutex([String]())
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A label that takes a million values, in a process of its own, whose memory tells no other test's.
+// A label with a million values, in a separate process, whose memory no other test affects.
 //
 // Prints one line of JSON: resident bytes before the first series, at the limit, and after the last
-// value, and what a registry exposes then.
+// value, and the registry's exposition then.
 
 import Foundation
 import Outrider
@@ -16,7 +16,7 @@ enum Flood {
         let notices: [String]
     }
 
-    /// Counts once for each of `count` users, and observes once for each.
+    /// Increments a counter and observes a duration for each of `count` users.
     static func run(count: Int) {
         let registry = Registry(log: DiagnosticLog { _, _ in })
         let hits = registry.counter("flood_hits", help: "Hits.", labels: ["method", "user"])

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The library behind a pipe, for tests that are written in another language.
+// The library behind a pipe, for tests in other languages.
 //
-//     outrider-probe         answers requests, one JSON object a line each way, to the end of input
-//     outrider-probe idle    starts an agent on a free port, prints its URL, waits for that end
+//     outrider-probe         responds to requests, one JSON object per line, until the end of input
+//     outrider-probe idle    starts an agent on a free port, prints its URL, and waits for that end
 //     outrider-probe bare    does the same without an agent, for comparison
-//     outrider-probe serve   starts an agent with pages for tests, and does what it reads (Serve.swift)
-//     outrider-probe runtime shows a process that does as it is told (RuntimeLab.swift)
-//     outrider-probe flood   gives a label a million values, and tells what that took (Flood.swift)
-//     outrider-probe stress  records from eight threads, and tells what is counted (Stress.swift)
+//     outrider-probe serve   starts an agent with test pages, driven by its input (Serve.swift)
+//     outrider-probe runtime starts an agent and a workload, driven by its input (RuntimeLab.swift)
+//     outrider-probe flood   gives a label a million values, and prints memory use (Flood.swift)
+//     outrider-probe stress  records from eight threads, and prints the counts (Stress.swift)
 //     outrider-probe workload NAME   allocates as services do (Workload.swift)
 //
-// It stays alive between requests, so that a property test can ask thousands of them.
+// It keeps running between requests, so that a property test can send thousands of them.
 
 import Foundation
 import Outrider
@@ -51,13 +51,13 @@ struct Probe {
             } catch {
                 answer = Answer(error: "\(error)")
             }
-            // An answer is text and bytes alone, which every encoder takes.
+            // An answer consists of text and bytes, which every encoder supports.
             guard let json = try? encoder.encode(answer) else { return }
             FileHandle.standardOutput.write(json + Data("\n".utf8))
         }
     }
 
-    /// What every service has done before long: read and written some JSON, used Swift's executors.
+    /// Does what services do early: encodes and decodes JSON, and uses the Swift executors.
     private static func serveABit() async {
         let order = ["articles": ["book", "pen"], "customer": ["Ada Lovelace, \(getpid())"]]
         if let json = try? JSONEncoder().encode(order),
@@ -77,7 +77,7 @@ struct Probe {
         while readLine() != nil {}
     }
 
-    /// A service with nothing to do: what moves then is the agent.
+    /// A service without work, in which only the agent is active.
     private static func idle() async {
         await serveABit()
         do {

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a test asks for and what it is told.
+// The requests that tests send to the probe, and its answers.
 //
 //     {"families": [{"kind": "gauge", "name": "depth", "help": "Items.", "labels": ["queue"],
 //                    "series": [{"values": ["in"], "numbers": ["3ff0000000000000"]}]}]}
 //
-// A number is the sixteen hexadecimal digits of its bits, so that none is changed on its way, and
-// NaN and infinities have a spelling. Bytes are in base64.
+// A number is written as the sixteen hexadecimal digits of its bits, so that it arrives unchanged,
+// including NaN and infinities. Bytes are in base64.
 
 import Foundation
 
-/// The metrics that a fresh registry is to be filled with.
+/// The metrics to fill a new registry with.
 struct ExpositionRequest: Decodable {
     let families: [FamilyRequest]
-    /// Whether the registry also exposes what it refused; not if absent.
+    /// Whether the registry also exposes its own metrics; false if absent.
     let reportsItself: Bool?
     /// The scrape's `Accept` and `Accept-Encoding`.
     let accept: String?
     let acceptEncoding: String?
-    /// Whether the scrape asks for `_created` samples.
+    /// Whether the scrape requests `_created` samples.
     let creationTimes: Bool?
-    /// Whether names may be any text; not if absent.
+    /// Whether names may be any text; false if absent.
     let hasUTF8Names: Bool?
 }
 
@@ -39,18 +39,18 @@ struct FamilyRequest: Decodable {
     let kind: Kind
     let name: String
     let help: String
-    /// None makes an instrument without labels; callbacks have none.
+    /// Empty for an instrument without labels; callbacks have none.
     let labels: [String]
-    /// Upper bounds of a histogram; the library's own if absent.
+    /// Upper bounds of a histogram; the library's default if absent.
     let buckets: [Bits]?
     /// Native buckets of a histogram, beside the others or alone.
     let native: NativeRequest?
     let series: [SeriesRequest]
-    /// Which type of swift-metrics records it; a counter if absent.
+    /// The swift-metrics type that records it; a counter if absent.
     let type: SwiftMetricsKind?
 }
 
-/// The native buckets of a histogram; what is absent is the library's own.
+/// The native buckets of a histogram; absent fields have the library's defaults.
 struct NativeRequest: Decodable {
     let schema: Int
     let isAlone: Bool
@@ -59,7 +59,7 @@ struct NativeRequest: Decodable {
     let maximumZeroThreshold: Bits?
 }
 
-/// One series: its labels, and what is recorded on it, in this order.
+/// One series: its labels, and the values recorded on it, in order.
 struct SeriesRequest: Decodable {
     /// Label values as text, in the order of the family's labels.
     let values: [String]?
@@ -67,7 +67,7 @@ struct SeriesRequest: Decodable {
     let utf8: [Data]?
     /// Increments of a counter, observations of a histogram, values of a gauge.
     let numbers: [Bits]
-    /// Labels of an exemplar that goes with each number.
+    /// Labels of an exemplar recorded with each number.
     let exemplar: [String: String]?
 }
 
@@ -84,7 +84,7 @@ struct Bits: Decodable {
     }
 }
 
-/// What the registry exposes, and what it had to say; or why the request makes no sense.
+/// The registry's exposition and log, or the error in the request.
 struct Answer: Encodable {
     var exposition: Data?
     var headers: [String: String] = [:]
@@ -92,7 +92,7 @@ struct Answer: Encodable {
     var error: String?
 }
 
-/// A request that cannot be carried out.
+/// The error for an invalid request.
 struct ProbeError: Error, CustomStringConvertible {
     let description: String
 

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent that shows the process with everything switched on, and a process that does as it is told.
+// An agent with all runtime metrics switched on, and a workload driven by input.
 //
-// Prints its address, then does what it reads, a line each, and says `done`:
+// Prints its address, then executes the orders in its input, one per line, with `done` after each:
 //
-//     burn MS              uses so much CPU time on a thread of its own
-//     touch MIB            allocates and touches so much memory, and keeps it
+//     burn MS              uses this much CPU time on a separate thread
+//     touch MIB            allocates and touches this much memory, and keeps it
 //     release              frees it
-//     open COUNT           opens /dev/null so often, and keeps it open
-//     threads COUNT        starts so many threads, which wait
+//     open COUNT           opens /dev/null this many times, and keeps it open
+//     threads COUNT        starts this many waiting threads
 //     read MIB             reads /dev/zero
-//     block-main MS        keeps the main actor busy for this time        (does not wait)
-//     block-executor MS    keeps every worker of medium priority busy     (does not wait)
-//     unblock              ends blocks that were started with 0 ms, which last until then
-//     sleepers COUNT       starts so many tasks that sleep
+//     block-main MS        blocks the main actor                          (does not wait)
+//     block-executor MS    blocks every worker of medium priority         (does not wait)
+//     unblock              ends blocks of 0 ms, which last until then
+//     sleepers COUNT       starts this many sleeping tasks
 //     wake                 ends them
-//     jobs COUNT           runs so many detached tasks to their end
-//     objects COUNT        makes and drops so many objects
-//     closures COUNT       makes and drops so many closures with a context
-//     request MS           records a request that takes so long
-//     everything           has the agent expose what it does only once something has happened
+//     jobs COUNT           runs this many detached tasks to completion
+//     objects COUNT        creates and releases this many objects
+//     closures COUNT       creates and releases this many closures with a context
+//     request MS           records a request of this duration
+//     everything           makes the agent expose the metrics that need an event first
 //
-// The beat comes every 20 ms, and what hangs for 150 ms is a stall. PROBE_DEFAULTS=1: as an agent is by
-// default. PROBE_FIRST=ORDER;ORDER: does these orders before the agent starts, so that the first readings
-// contain their effects.
+// Probes run every 20 ms, and a hang of 150 ms is a stall. PROBE_DEFAULTS=1 uses the agent's
+// defaults. PROBE_FIRST=ORDER;ORDER executes these orders before the agent starts, so that the
+// first readings include their effects.
 
 import Dispatch
 import Foundation
@@ -30,7 +30,7 @@ import Glibc
 import Outrider
 import Synchronization
 
-/// An object of a size that tests know: 16 bytes of header and 112 of its own.
+/// An object of a known size: 16 bytes of header and 112 bytes of fields.
 final class LabOrder {
     var lines: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
     var more: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
@@ -61,7 +61,7 @@ enum RuntimeLab {
         let (orders, continuation) = AsyncStream.makeStream(of: String.self)
         Thread.detachNewThread {
             while let line = readLine() {
-                // Here, since the main actor may be what is blocked.
+                // Handled here, since the main actor may be blocked.
                 if line == "unblock" {
                     isBlocking.store(false, ordering: .releasing)
                     say("done")
@@ -105,7 +105,8 @@ enum RuntimeLab {
             Task { @MainActor in blockMainActor(milliseconds: number) }
         case "block-executor":
             isBlocking.store(true, ordering: .releasing)
-            // Dispatch adds a worker each second while the others sleep; these are busy too.
+            // Dispatch adds a worker each second while the others sleep, and these must be blocked
+            // too.
             let added = number == 0 ? 100 : 1
             for _ in 0..<ProcessInfo.processInfo.activeProcessorCount + added {
                 Task.detached(priority: .medium) { blockWorker(milliseconds: number) }
@@ -142,7 +143,7 @@ enum RuntimeLab {
         let started = DispatchSemaphore(value: 0)
         for number in 0..<count {
             let thread = Thread {
-                // As the kernel knows it.
+                // Sets the name in the kernel.
                 let file = unsafe open("/proc/thread-self/comm", O_WRONLY)
                 let name = "lab-worker-\(number)"
                 _ = unsafe write(file, name, name.utf8.count)
@@ -182,18 +183,18 @@ enum RuntimeLab {
     }
 }
 
-/// Whether blocks without an end of their own go on.
+/// Whether blocks without a duration continue.
 private let isBlocking = Atomic<Bool>(false)
 
-/// Waits without giving way; tests look for its name.
+/// Blocks the main actor; tests look for this function's name.
 @inline(never)
 func blockMainActor(milliseconds: Int) { spin(milliseconds: milliseconds) }
 
-/// The same on a worker of the global executor.
+/// Blocks a worker of the global executor.
 @inline(never)
 func blockWorker(milliseconds: Int) { spin(milliseconds: milliseconds) }
 
-/// A wait that no signal cuts short; of 0 ms, until `unblock` is read.
+/// Waits despite signals; with 0 ms, until `unblock` is read.
 @inline(never)
 private func spin(milliseconds: Int) {
     let end = ContinuousClock.now + .milliseconds(milliseconds)

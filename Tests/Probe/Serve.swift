@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent with pages that are large, slow or stuck, for tests of what clients can do to it.
+// An agent with large, slow and stuck pages, for tests of client behavior.
 //
-// Prints its address, and on a second line that of its listener for /debug, or nothing. Then it does
-// what it reads, a word a line:
+// Prints its address, and on a second line the address of its listener for /debug, if any. Then it
+// executes its input, one command per line:
 //
-//     record        counts something, with an exemplar            ok
+//     record        records metrics, with an exemplar             ok
 //     drain         marks the agent as draining                   ok
 //     stop          stops it                                      stopped SECONDS
-//     holdings      tells what the process holds                  FDS THREADS RESIDENT_BYTES
+//     holdings      prints the process's resources                FDS THREADS RESIDENT_BYTES
 //     second        starts another agent                          its URL
 //     stop-second   stops that one                                stopped
 //     fork          forks a child that holds all descriptors      its pid
-//     close-descriptors FIRST LAST   closes those, and opens sockets of its own   closed
-//     intact        how many of these hold what the service wrote     COUNT of COUNT
-//     fill COUNT BYTES   observes in so many series, with values of so many bytes   ok
-//     exit          ends the process at once
+//     close-descriptors FIRST LAST   closes these, and opens the service's own sockets   closed
+//     intact        the number of these that hold the service's message   COUNT of COUNT
+//     fill COUNT BYTES   observes this many series, with label values of this many bytes   ok
+//     exit          ends the process immediately
 //
-// PROBE_PATIENCE=N: waits N times as long for what ends by itself, such as requests in flight at a stop.
-// PROBE_PAGE_SECONDS: what the slow page and the one that hangs take; 20.
+// PROBE_PATIENCE=N waits N times as long for what ends by itself, such as requests during a stop.
+// PROBE_PAGE_SECONDS is the duration of the slow and the stuck page, 20 by default.
 
 import CTestSupport
 import Foundation
@@ -126,12 +126,12 @@ enum Serve {
     }
 }
 
-/// What the agent of `serve` exposes besides itself.
+/// The metrics that `serve` exposes in addition to the agent's.
 private struct ServedMetrics {
     private let requests: Family<Counter>
     private let durations: Histogram
     private let long: Family<Histogram>
-    /// With names that not every scraper reads, where OUTRIDER_METRIC_NAMES allows them.
+    /// With names that not every scraper accepts, if OUTRIDER_METRIC_NAMES allows them.
     private let sizes: Family<Histogram>?
 
     init(in registry: Registry) {
@@ -178,8 +178,8 @@ private struct ServedMetrics {
     }
 }
 
-/// The system's time, with longer waits for what another thread opens: on a busy machine that thread may
-/// come late.
+/// The system's time, with longer waits for latches: on a busy machine, the thread that opens one
+/// may be late.
 private struct PatientTime: TimeSource {
     let factor: Int
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Eight threads that record as fast as they can, and the count of what they recorded.
+// Eight threads that record as fast as they can, and a comparison of the counts.
 //
-// Four stay on a CPU, four move to another one again and again. Rounds of threads end and begin anew,
-// series come and go, idle ones are forgotten, scrapes never stop, and the process forks, whose
-// children count on. At the end it prints, a line each:
+// Four threads stay on one CPU, four move between CPUs. Rounds of threads start and end, series are
+// created, removed and expired, scrapes run continuously, and the process forks, whose children
+// continue to count. Finally it prints one line each:
 //
-//     <name> <what was recorded> <what the library says>
+//     <name> <recorded> <counted by the library>
 //
-// Built without a sanitizer, so that it is the restartable sequences that are tested.
+// Built without a sanitizer, to test the restartable sequences.
 
 import CTestSupport
 import Foundation
@@ -22,7 +22,7 @@ final class Stress: Sendable {
     private static let bits = 20
     private static let kinds = ["a", "b", "c"]
 
-    /// What one thread did.
+    /// The counts of one thread.
     private struct Done {
         var whole = 0
         var quarters = 0
@@ -57,8 +57,8 @@ final class Stress: Sendable {
 
     static func run() {
         let stress = Stress()
-        // The Swift runtime makes what generic code needs when it is first run, under locks of its own,
-        // which a child of a build without optimization could find closed.
+        // The Swift runtime creates metadata for generic code at its first use, under locks that a
+        // child of an unoptimized build might find held.
         _ = stress.countsExactly(1, "warm")
         let scraper = DispatchGroup()
         start(in: scraper) { stress.scrape() }
@@ -73,7 +73,7 @@ final class Stress: Sendable {
         stress.report()
     }
 
-    /// Runs `body` on a thread that ends with it.
+    /// Runs `body` on a thread of its own.
     private static func start(in group: DispatchGroup, _ body: @escaping @Sendable () -> Void) {
         group.enter()
         Thread {
@@ -101,7 +101,8 @@ final class Stress: Sendable {
             looked.record(Self.kinds[turn % 3], "\(turn % 11)") { $0.increment() }
             done.looked += 1
             if turn % 64 == 0 {
-                // Each adds a bit of its own, so that a scrape tells which of them it shows.
+                // Each increment adds a separate bit, so that a scrape shows which ones it
+                // includes.
                 let step = turn / 64
                 passing.with("\(round)-\(number)-\(step / Self.bits)")
                     .increment(by: 1 << (step % Self.bits))
@@ -125,10 +126,10 @@ final class Stress: Sendable {
         }
     }
 
-    /// The bits that series which may be forgotten have shown in all their lives together.
+    /// The bits of each series that may expire, over all its lifetimes.
     private let shown = Mutex<[Substring: Int]>([:])
 
-    /// Scrapes, and remembers what a series has shown before it was forgotten.
+    /// Scrapes, and keeps the bits that a series has shown before it expires.
     private func scrape() {
         var isLast = false
         repeat {
@@ -142,7 +143,7 @@ final class Stress: Sendable {
         } while !isLast
     }
 
-    /// A child has what the parent had, and counts on exactly; neither changes the other.
+    /// Forks a child, which has the parent's counts and continues them independently.
     private func fork() {
         let code = inForkedChild { [self] in
             _exit(countsExactly(50_000, "child") ? 0 : 1)
@@ -154,7 +155,7 @@ final class Stress: Sendable {
         }
     }
 
-    /// Records on a series that is there and on one that is not; tells whether all of it is counted.
+    /// Records on an existing and on a new series; returns whether every increment is counted.
     private func countsExactly(_ count: Int, _ kind: String) -> Bool {
         let before = whole.value
         for _ in 0..<count {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records through swift-metrics, as a library that knows nothing of Outrider would.
+// Records through swift-metrics, like a library that does not depend on Outrider.
 
 import CoreMetrics
 import OutriderMetrics
@@ -13,7 +13,7 @@ enum SwiftMetricsKind: String, Decodable {
 }
 
 extension SwiftMetricsKind {
-    /// Records numbers under a label and dimensions; a timer's are seconds.
+    /// Records numbers under a label and dimensions; a timer's are in seconds.
     func record(
         _ numbers: [Double], _ label: String, _ dimensions: [(String, String)],
         through factory: OutriderMetricsFactory

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// `outrider-probe workload NAME`: what services do with memory, for tests that watch malloc from outside.
+// `outrider-probe workload NAME`: allocation patterns of services, for tests that observe malloc
+// from outside.
 
 import Dispatch
 import Foundation
 
-/// Work that allocates in the ways of a Swift service.
+/// Workloads that allocate like a Swift service.
 enum Workload {
     private final class Node {
         let left: Node?
@@ -24,7 +25,7 @@ enum Workload {
         var lines: [String: Double]
     }
 
-    /// Runs one by its name and prints what it computed.
+    /// Runs a workload by name and prints its result.
     static func run(_ name: String) async {
         switch name {
         case "objects": print(objects())
@@ -83,7 +84,7 @@ enum Workload {
         let group = DispatchGroup()
         let serial = DispatchQueue(label: "sum")
         final class Sum: @unchecked Sendable {
-            // Reached on the serial queue alone.
+            // Accessed only on the serial queue.
             var value = 0
         }
         let sum = Sum()

@@ -1,8 +1,9 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
-// Every program that tests, labs and benchmarks run, in one package, so that Outrider and each framework are
-// compiled for release once. The examples and the benchmarks are links to where their readers find them;
-// scripts/check_manifests.py proves that the examples' own manifests say the same as this one.
+// All programs that tests, labs and benchmarks run, in one package, so that Outrider and each
+// framework are compiled for release once. The examples and benchmarks are links to their
+// directories; scripts/check_manifests.py checks that the examples' own manifests agree with this
+// one.
 //
 //     scripts/build-release.sh storefront
 
@@ -16,7 +17,7 @@ func nio(_ product: String) -> Target.Dependency { .product(name: product, packa
 
 let lifecycle = "swift-service-lifecycle"
 let settings: [SwiftSetting] = [.treatAllWarnings(as: .error)]
-// As small images have it: with a Swift that is linked statically.
+// As in small images: with the Swift runtime linked statically.
 let linkedStatically: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"])]
 
 let package = Package(
@@ -73,7 +74,7 @@ let package = Package(
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOWebSocket"),
             ],
             swiftSettings: settings),
-        // The benchmarks of the hot paths, from the outside: what a service that links Outrider gets
+        // The benchmarks of the hot paths, from outside: as a service that links Outrider uses them
         .target(name: "CBench"),
         .executableTarget(
             name: "outrider-bench",
@@ -83,7 +84,7 @@ let package = Package(
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
             swiftSettings: settings),
-        // The same program without Outrider and with it: test_linking.py, test_constrained_hosts.py
+        // The same program without and with Outrider: test_linking.py, test_constrained_hosts.py
         .target(name: "HostBehaviour", swiftSettings: settings),
         .executableTarget(
             name: "bare", dependencies: ["HostBehaviour"], swiftSettings: settings,
@@ -92,7 +93,7 @@ let package = Package(
             name: "linked",
             dependencies: ["HostBehaviour", outrider("Outrider"), outrider("OutriderHeap")],
             swiftSettings: settings, linkerSettings: linkedStatically),
-        // A library of others that records through swift-metrics: test_swift_metrics_libraries.py
+        // A third-party library that records through swift-metrics: test_swift_metrics_libraries.py
         .executableTarget(
             name: "recorded-configuration",
             dependencies: [

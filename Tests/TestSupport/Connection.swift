@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client that sends bytes as they are and tells exactly what came back.
+// A client that sends raw bytes and returns exactly what it receives.
 
 internal import Glibc
 public import OutriderEndpoint
 
-/// One HTTP response as it was read.
+/// One HTTP response.
 public struct RawResponse: Sendable {
-    /// The status of the first line.
+    /// The status code of the status line.
     public let status: Int
     /// Status line and header fields.
     public let head: String
@@ -28,20 +28,20 @@ public struct RawResponse: Sendable {
     public var text: String { String(decoding: body, as: UTF8.self) }
 }
 
-/// What a test could not do.
+/// The failure of a connection.
 public struct ConnectionFailure: Error, CustomStringConvertible {
-    /// What went wrong, for a person.
+    /// A description of the failure.
     public let description: String
 }
 
-/// A connection to an endpoint; every wait has a limit, which only a broken server meets.
+/// A connection to an endpoint; every wait has a limit, which only a broken server exceeds.
 public final class Connection {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
 
-    /// Connects, or throws with errno's number.
+    /// Connects, or throws an error with errno.
     ///
-    /// - Parameter source: The loopback address to come from, where it is IPv4.
+    /// - Parameter source: The loopback address to connect from, for IPv4.
     public init(_ address: ListenAddress, from source: String = "127.0.0.1") throws {
         let text = "\(address)"
         let isUnix = text.hasPrefix("unix:")
@@ -74,8 +74,8 @@ public final class Connection {
             failed = connect(descriptor, to: &storage)
         }
         if failed != 0 {
-            // `deinit` closes the descriptor: it runs for an object that is whole, even if its
-            // initialiser throws.
+            // `deinit` closes the descriptor: it runs for a fully initialized object, even if its
+            // initializer throws.
             let number = errno
             throw ConnectionFailure(description: "connect to \(text): errno \(number)")
         }
@@ -83,12 +83,12 @@ public final class Connection {
 
     deinit { close(descriptor) }
 
-    /// Sends bytes as they are.
+    /// Sends the text as UTF-8.
     public func send(_ text: String) throws {
         try send(bytes: Array(text.utf8))
     }
 
-    /// Sends bytes that are no text.
+    /// Sends bytes.
     public func send(bytes: [UInt8]) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -100,10 +100,10 @@ public final class Connection {
         }
     }
 
-    /// Tells the other side that nothing more will be sent.
+    /// Shuts down the sending side of the connection.
     public func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Reads one response; `isHead` says that it has no body whatever its headers promise.
+    /// Reads one response; with `isHead` it has no body, whatever its headers say.
     public func response(isHead: Bool = false, within seconds: Int = 120) throws -> RawResponse {
         let limit = ContinuousClock.now + .seconds(seconds)
         let separator = Array("\r\n\r\n".utf8)
@@ -129,7 +129,7 @@ public final class Connection {
         return RawResponse(status: status, head: head, body: body)
     }
 
-    /// Reads `count` bytes as they come, or fewer if the other side ends the connection before.
+    /// Reads `count` bytes, or fewer if the peer closes the connection first.
     public func bytes(_ count: Int, within seconds: Int = 120) throws -> [UInt8] {
         let limit = ContinuousClock.now + .seconds(seconds)
         while buffer.count < count, try fill(until: limit) {}
@@ -137,7 +137,7 @@ public final class Connection {
         return Array(buffer.prefix(count))
     }
 
-    /// Reads until `ending` has come, and takes everything to its end.
+    /// Reads up to and including `ending`.
     public func text(upTo ending: String, within seconds: Int = 120) throws -> String {
         let limit = ContinuousClock.now + .seconds(seconds)
         let separator = Array(ending.utf8)
@@ -147,12 +147,12 @@ public final class Connection {
                 return String(decoding: buffer[..<end], as: UTF8.self)
             }
             if try !fill(until: limit) {
-                throw ConnectionFailure(description: "closed before \(ending) came")
+                throw ConnectionFailure(description: "closed before \(ending) arrived")
             }
         }
     }
 
-    /// Reads whatever comes until the other side ends the connection, or time is up; how much.
+    /// Reads until the peer closes the connection or the time is up; returns the number of bytes.
     @discardableResult
     public func drain(within seconds: Int = 120) -> Int {
         let limit = ContinuousClock.now + .seconds(seconds)
@@ -165,16 +165,16 @@ public final class Connection {
         return count
     }
 
-    /// Makes the end of this connection abrupt: the other side is told of a reset, and what it has
-    /// sent and is still on its way is gone.
+    /// Makes the close of this connection abrupt: the peer gets a reset, and data in transit is
+    /// lost.
     public func hangUpAbruptly() {
         var linger = linger(l_onoff: 1, l_linger: 0)
-        // SAFETY: the call reads so many bytes of it and keeps nothing.
+        // SAFETY: The call reads this many bytes and keeps no pointer.
         _ = unsafe setsockopt(
             descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
     }
 
-    /// Whether the other side ends the connection in time, with nothing more to read.
+    /// Whether the peer closes the connection in time, without sending more.
     public func isClosed(withinMilliseconds milliseconds: Int = 120_000) -> Bool {
         let limit = ContinuousClock.now + .milliseconds(milliseconds)
         return buffer.isEmpty && (try? fill(until: limit)) == false
@@ -189,12 +189,12 @@ public final class Connection {
         return nil
     }
 
-    /// Reads more; false at the end of the stream.
+    /// Reads more; returns false at the end of the stream.
     private func fill(until limit: ContinuousClock.Instant) throws -> Bool {
         let left = max(0, Int((limit - .now) / .milliseconds(1)))
         var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard unsafe poll(&waiting, 1, Int32(left)) > 0 else {
-            throw ConnectionFailure(description: "no answer in time")
+            throw ConnectionFailure(description: "no response in time")
         }
         var part = [UInt8](repeating: 0, count: 65_536)
         let count = unsafe part.withUnsafeMutableBytes {
@@ -210,7 +210,7 @@ public final class Connection {
 
 private func bind<Storage>(_ descriptor: Int32, to storage: inout Storage) {
     unsafe withUnsafePointer(to: &storage) { pointer in
-        // SAFETY: as in `connect`.
+        // SAFETY: As in `connect`.
         unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
             _ = unsafe Glibc.bind(descriptor, $0, socklen_t(MemoryLayout<Storage>.size))
         }
@@ -219,14 +219,14 @@ private func bind<Storage>(_ descriptor: Int32, to storage: inout Storage) {
 
 private func connect<Storage>(_ descriptor: Int32, to storage: inout Storage) -> Int32 {
     unsafe withUnsafePointer(to: &storage) { pointer in
-        // SAFETY: every sockaddr_… starts like sockaddr, and its true size goes along.
+        // SAFETY: Every sockaddr_… starts like sockaddr, and its true size is passed along.
         unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
             unsafe Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<Storage>.size))
         }
     }
 }
 
-/// Sends one request on a connection of its own and reads the answer.
+/// Sends one request over a new connection and returns the response.
 public func fetch(
     _ target: String, from address: ListenAddress, method: String = "GET"
 ) throws -> RawResponse {

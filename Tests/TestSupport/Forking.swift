@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Children of a test's process.
+// Forked children of the test process.
 
 internal import CTestSupport
 internal import Glibc
 
-/// Runs `body` in a forked child; returns its exit code, 0 unless it crashed or hung.
+/// Runs `body` in a forked child; returns the child's exit code, 0 unless it crashed or hung.
 public func inForkedChild(_ body: @escaping () -> Void) -> Int32 {
     final class Work {
         let body: () -> Void
@@ -18,7 +18,7 @@ public func inForkedChild(_ body: @escaping () -> Void) -> Int32 {
         }, Unmanaged.passUnretained(work).toOpaque())
 }
 
-/// Runs `body` while a forked child lives that holds a copy of every open descriptor.
+/// Runs `body` while a forked child holds a copy of every open descriptor.
 public func besideForkedChild(_ body: () throws -> Void) throws {
     var ends: [Int32] = [-1, -1]
     guard unsafe pipe(&ends) == 0 else { throw ConnectionFailure(description: "pipe") }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Something that handlers of a server wait for, so that a test knows where they are.
+// A gate at which a server's handlers wait, so that a test knows how far they are.
 
-/// Shut until it is opened; open for good then.
+/// A gate that starts closed and, once opened, stays open.
 public final class Gate: Sendable {
     private let stream: AsyncStream<Never>
     private let continuation: AsyncStream<Never>.Continuation
 
-    /// A gate that is shut.
+    /// Creates a closed gate.
     public init() { (stream, continuation) = AsyncStream.makeStream(of: Never.self) }
 
-    /// Lets all pass.
+    /// Opens the gate.
     public func open() { continuation.finish() }
 
-    /// Waits until it is open, or the task is cancelled; for one task.
+    /// Waits until the gate is open or the task is cancelled; for one task only.
     public func wait() async {
         for await _ in stream {}
     }

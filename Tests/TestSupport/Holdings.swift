@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process holds, and how it was built.
+// The resources of this process, and how it was built.
 
 internal import Glibc
 
-/// What a process holds that must not grow.
+/// Resources of a process that must not leak.
 public struct Holdings: Equatable, Sendable {
     /// Open file descriptors.
     public let descriptors: Int
     /// Threads.
     public let threads: Int
 
-    /// Of this process, now.
+    /// The current resources of this process.
     public static func now() -> Holdings {
         Holdings(descriptors: entries("/proc/self/fd"), threads: entries("/proc/self/task"))
     }
 
-    /// How many of this process' descriptors are sockets, now.
+    /// The number of this process's descriptors that are sockets.
     ///
-    /// Those of a runtime that wakes up meanwhile, such as Dispatch's, are none.
+    /// Unlike other descriptors, sockets are not opened by runtimes in the background, such as
+    /// Dispatch.
     public static func sockets() -> Int {
         guard let listing = unsafe opendir("/proc/self/fd") else { return -1 }
         defer { unsafe closedir(listing) }
         var count = 0
         while let entry = unsafe readdir(listing) {
             var status = stat()
-            // SAFETY: readdir(3) ends the name with a zero and keeps it until the next call.
+            // SAFETY: readdir(3) terminates the name with a zero and keeps it until the next call.
             let number = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
                 unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe atoi($0) }
             }

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time that stands still until a test moves it, for code with deadlines.
+// Virtual time for code with deadlines.
 
 package import Glibc
 package import OutriderThreading
 
-/// A time source that a test moves; thread-safe.
+/// A time source that a test advances; thread-safe.
 ///
-/// A deadline of hours passes as soon as the test says so, and none passes otherwise, however slow
-/// the machine is:
+/// A deadline of hours passes as soon as the test advances the time, and never otherwise, however
+/// slow the machine is:
 ///
 /// ```swift
-/// #expect(time.awaitWaiter(in: .seconds(10)))    // the code under test waits for that moment
-/// time.advance(by: .seconds(10))                 // which is now
+/// #expect(time.awaitWaiter(in: .seconds(10)))    // the code under test waits for that deadline
+/// time.advance(by: .seconds(10))                 // which is now reached
 /// ```
 package final class ManualTime: TimeSource {
-    /// A thread of the code under test that waits for a moment.
+    /// A thread of the code under test that waits for a deadline.
     private struct Waiter: Sendable {
         let moment: ContinuousClock.Instant
         let wake: @Sendable () -> Void
     }
 
-    /// A test that waits until so many threads wait for a moment.
+    /// A test that waits until a number of threads wait for a deadline.
     private struct Observer: Sendable {
         let moment: ContinuousClock.Instant
         let count: Int
@@ -40,16 +40,16 @@ package final class ManualTime: TimeSource {
 
     private let state = Guarded(State())
 
-    /// A time that stands still at the current moment.
+    /// Creates a time that stays at the current instant.
     package init() {}
 
     package var now: ContinuousClock.Instant { state.withLock { $0.now } }
 
     // MARK: - For tests
 
-    /// Moves the time on and wakes all who wait for a moment that has come.
+    /// Advances the time and wakes all threads whose deadline has passed.
     ///
-    /// They run in threads of their own, so what they do then may come after this returns.
+    /// They run concurrently, so their work may follow the return of this call.
     package func advance(by duration: Duration) {
         let due = state.withLock { state in
             state.now += duration
@@ -60,8 +60,8 @@ package final class ManualTime: TimeSource {
         for waiter in due { waiter.wake() }
     }
 
-    /// Waits until the code under test waits for the moment that is `duration` from now, in `count`
-    /// threads at least; returns whether it does.
+    /// Waits until the code under test waits for the deadline `duration` from now, in at least
+    /// `count` threads; returns whether it does.
     ///
     /// Gives up after a minute of real time.
     package func awaitWaiter(in duration: Duration, count: Int = 1) -> Bool {
@@ -105,7 +105,7 @@ package final class ManualTime: TimeSource {
         return hasRung ? found - 1 : found
     }
 
-    /// Notes that a thread waits; nil if the moment has come.
+    /// Registers a waiting thread; returns nil if the deadline has passed.
     private func begin(
         until moment: ContinuousClock.Instant, _ wake: @escaping @Sendable () -> Void
     ) -> Int? {
@@ -128,12 +128,12 @@ package final class ManualTime: TimeSource {
     }
 }
 
-/// A pair of sockets that ends a poll(2).
+/// A pair of sockets that wakes a poll(2).
 private final class Bell: Sendable {
     let readEnd: Int32
     private let writeEnd: Int32
 
-    /// Nil if there are no descriptors left.
+    /// Returns nil if no descriptors are left.
     init?() {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/metrics.md, as tests compare it with what is exposed.
+// A parser for docs/metrics.md, which tests compare with the exposed metrics.
 
 internal import Glibc
 public import OutriderMetrics
 internal import OutriderTesting
 
-/// The list of all metrics.
+/// The documented list of all metrics.
 public enum MetricsList {
-    /// A row of it.
+    /// A row of the list.
     public struct Row: Hashable, Sendable {
         /// The metric's name in the text format.
         public let name: String
@@ -16,13 +16,13 @@ public enum MetricsList {
         /// The names of its labels.
         public let labels: Set<String>
 
-        /// A row as it ought to be.
+        /// Creates a row.
         public init(name: String, type: String, labels: Set<String>) {
             (self.name, self.type, self.labels) = (name, type, labels)
         }
     }
 
-    /// The rows of metrics whose names begin so.
+    /// The rows of metrics with this prefix.
     public static func rows(prefix: String) -> [Row] {
         text().split(separator: "\n").compactMap { line in
             guard line.hasPrefix("| `\(prefix)") else { return nil }
@@ -32,7 +32,7 @@ public enum MetricsList {
         }
     }
 
-    /// The same rows as a registry exposes them: families whose names begin so.
+    /// The rows of a registry's exposed metrics with this prefix.
     public static func exposed(by registry: Registry, prefix: String) throws -> [Row] {
         try registry.exposition().families.filter { $0.name.hasPrefix(prefix) }.map { family in
             let isNamed = family.type != .counter || family.name.hasSuffix("_total")
@@ -42,7 +42,7 @@ public enum MetricsList {
         }
     }
 
-    /// What stands between backquotes.
+    /// The texts between backquotes.
     private static func quoted(_ cell: String) -> [String] {
         cell.split(separator: "`", omittingEmptySubsequences: false).enumerated()
             .filter { $0.offset % 2 == 1 }.map { String($0.element) }

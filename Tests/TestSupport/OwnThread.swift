@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocking clients beside asynchronous servers: the pool of two threads is the server's.
+// Blocking clients beside asynchronous servers, which need the cooperative pool's two threads.
 
 internal import OutriderThreading
 
-/// Runs `body` on a thread of its own and waits for what comes of it, without blocking.
+/// Runs `body` on a separate thread and awaits its result.
 public func onOwnThread<Value: Sendable>(
     _ body: @escaping @Sendable () throws -> Value
 ) async throws -> Value {
@@ -12,7 +12,7 @@ public func onOwnThread<Value: Sendable>(
             continuation.resume(with: Result { try body() })
         }
         if !hasStarted {
-            continuation.resume(throwing: ConnectionFailure(description: "no thread to be had"))
+            continuation.resume(throwing: ConnectionFailure(description: "no thread available"))
         }
     }
 }

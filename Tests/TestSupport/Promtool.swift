@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the real promtool, if there is one.
+// Runs the real promtool, if it is installed.
 
 internal import Glibc
 
 /// The command `promtool`.
 public enum Promtool {
-    /// Where it is; nil if no directory of PATH has it.
+    /// The path of the program; nil if no directory of PATH has it.
     public static let path: String? = {
         guard let variable = unsafe getenv("PATH") else { return nil }
-        // SAFETY: nothing here changes the environment, and the text is copied at once.
+        // SAFETY: No code here changes the environment, and the text is copied at once.
         let directories = unsafe String(cString: variable).split(separator: ":")
         return directories.map { "\($0)/promtool" }.first { unsafe access($0, X_OK) == 0 }
     }()
 
-    /// What a run of promtool could not do.
+    /// The failure of a promtool run.
     public struct Failure: Error, CustomStringConvertible {
-        /// What went wrong.
+        /// A description of the failure.
         public let description: String
     }
 
-    /// The lines that `promtool check metrics` prints about an exposition.
+    /// The lines that `promtool check metrics` prints for an exposition.
     public static func checkMetrics(_ text: String) throws -> [String] {
-        guard let path else { throw Failure(description: "there is no promtool") }
-        // One socket is all three of its streams. Nobody else's child inherits our end.
+        guard let path else { throw Failure(description: "promtool is not installed") }
+        // One socket serves as all three standard streams. Other child processes do not inherit
+        // this end.
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
@@ -33,13 +34,14 @@ public enum Promtool {
         close(ends[1])
         let process = try started.get()
 
-        // It reads all of the text before it prints the first line, so neither waits for the other.
+        // promtool reads all input before it prints the first line, so neither side blocks the
+        // other.
         let isSent = send(Array(text.utf8), to: ends[0])
         shutdown(ends[0], Int32(SHUT_WR))
         let lines = receive(from: ends[0]).split(separator: "\n").map(String.init)
         var status: Int32 = 0
         while unsafe waitpid(process, &status, 0) < 0 && errno == EINTR {}
-        // 0: nothing to say, 3: advice.
+        // 0: no findings, 3: advice.
         guard isSent, status == 0 || status == 3 << 8 else {
             throw Failure(description: "promtool, status \(status): \(lines.prefix(5))")
         }
@@ -53,7 +55,7 @@ public enum Promtool {
         for stream: Int32 in 0...2 {
             unsafe posix_spawn_file_actions_adddup2(&actions, socket, stream)
         }
-        // SAFETY: the strings are freed after posix_spawn(3) has copied them.
+        // SAFETY: The strings are freed after posix_spawn(3) has copied them.
         var arguments: [UnsafeMutablePointer<CChar>?] = unsafe []
         for argument in ["promtool", "check", "metrics"] {
             unsafe arguments.append(strdup(argument))

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// A log that a test reads.
+// A log whose messages a test can read.
 
 public import OutriderMetrics
 internal import Synchronization
 
-/// The messages of a log, in their order; thread-safe.
+/// Records the messages of a log in order; thread-safe.
 public final class RecordedMessages: Sendable {
     private let recorded = Mutex<[String]>([])
 
-    /// A log without messages.
+    /// Creates a log without messages.
     public init() {}
 
-    /// The log to give to a registry.
+    /// The log to pass to a registry.
     public var log: DiagnosticLog {
         DiagnosticLog { [self] _, message in recorded.withLock { $0.append(message) } }
     }
 
-    /// What was logged so far.
+    /// All messages so far.
     public var messages: [String] { recorded.withLock { $0 } }
 }

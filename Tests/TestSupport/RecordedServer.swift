@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was recorded of a server's requests, as its own /metrics would show it.
+// Queries on the recorded metrics of a server's requests.
 
 public import OutriderMetrics
 internal import OutriderTesting
 
 /// A server whose requests are recorded in a registry.
 public protocol RecordedServer: Sendable {
-    /// Where they are recorded.
+    /// The registry with the server's metrics.
     var registry: Registry { get }
 }
 
 extension RecordedServer {
-    /// Requests that were recorded with these labels; nil if there is no such series.
+    /// The number of requests recorded with these labels; nil if the series does not exist.
     public func count(
         _ status: Int, _ route: String, method: String = "GET", error: String? = nil
     ) -> Double? {
@@ -30,10 +30,10 @@ extension RecordedServer {
         ]
     }
 
-    /// All requests that were recorded.
+    /// The number of all recorded requests.
     public var total: Double { sum("http_server_request_duration_seconds_count") }
 
-    /// Requests that are being answered now, with whatever method.
+    /// The number of active requests, over all methods.
     public var active: Double { sum("http_server_active_requests") }
 
     private func sum(_ name: String) -> Double {
@@ -41,7 +41,8 @@ extension RecordedServer {
         return families.flatMap(\.samples).filter { $0.name == name }.reduce(0) { $0 + $1.value }
     }
 
-    /// Whether exactly one request is recorded in time, with these labels, and none is active.
+    /// Waits for a request; returns whether exactly one is recorded, with these labels, and none is
+    /// active.
     public func recordsOnce(
         _ status: Int, _ route: String, method: String = "GET", error: String? = nil
     ) async throws -> Bool {

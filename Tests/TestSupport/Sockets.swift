@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sockets that this process has open.
+// The open sockets of this process.
 
 internal import Glibc
 public import OutriderEndpoint
 
-/// Descriptors of this process that are connected at this address, on the endpoint's side.
+/// The descriptors of this process's connections at this address, on the endpoint's side.
 public func descriptors(boundTo address: ListenAddress) -> [Int32] {
     (3..<1024).filter { descriptor in
         var name = sockaddr_in()
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         var peerLength = length
         var peer = sockaddr_in()
-        // SAFETY: both calls write at most the size they are given.
+        // SAFETY: Both calls write at most the given size.
         let isConnected = unsafe withUnsafeMutablePointer(to: &name) { name in
             unsafe withUnsafeMutablePointer(to: &peer) { peer in
                 unsafe name.withMemoryRebound(to: sockaddr.self, capacity: 1) {

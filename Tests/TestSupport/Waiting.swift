@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for a fact, with a limit that only a broken product meets.
+// Waiting for a condition, with a limit that only broken code exceeds.
 //
-// A look may take a lock or a core that what is waited for needs. So there is a pause between
-// two looks.
+// A check may take a lock or a core that the awaited code needs, so there is a pause between
+// checks.
 
 internal import Glibc
 
-/// The pauses between two looks: a millisecond at first, ten in the end.
+/// The pauses between checks: a millisecond at first, growing to ten.
 private struct Pauses {
     private(set) var next: Duration = .milliseconds(1)
 
     mutating func grow() { next = min(next * 1.5, .milliseconds(10)) }
 }
 
-/// Looks again and again until `condition` holds or time is up; tells whether it held.
+/// Checks repeatedly until `condition` holds or the time is up; returns whether it holds.
 ///
 /// Blocks its thread. Asynchronous code calls ``holdsEventually(within:_:)``.
 public func eventually(
@@ -29,9 +29,9 @@ public func eventually(
     return true
 }
 
-/// Does the same for asynchronous code: its task sleeps between two looks, and its thread is free.
+/// Does the same for asynchronous code: its task sleeps between checks, which frees the thread.
 ///
-/// - Throws: What `condition` throws, or that the task was cancelled.
+/// - Throws: The error of `condition`, or the cancellation of the task.
 public nonisolated(nonsending) func holdsEventually(
     within seconds: Int = 120, _ condition: () throws -> Bool
 ) async throws -> Bool {

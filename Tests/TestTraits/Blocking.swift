@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests that block their thread, off the cooperative pool.
+// A trait that runs blocking tests off the cooperative pool.
 //
-// Swift Testing runs every test on that pool, which has one thread for each core. A test that
-// waits there for a socket, a semaphore or a collector takes one of them away from all that is
-// asynchronous: servers under test, timers of deadlines, other tests.
+// Swift Testing runs every test on that pool, which has one thread per core. A test that waits
+// there for a socket, a semaphore or a collector takes a thread from all asynchronous code: servers
+// under test, deadline timers, other tests.
 
 public import Testing
 
-/// Runs each test of a suite on threads that only such tests have, some of them at a time.
+/// Runs each test of a suite on dedicated threads, a limited number at a time.
 public struct BlockingTrait: SuiteTrait, TestTrait, TestScoping {
-    /// Suites in a suite, and its tests, are run so too.
+    /// Applies to nested suites and tests too.
     public var isRecursive: Bool { true }
 
-    /// Runs one test; Swift Testing calls this.
+    /// Runs one test; called by Swift Testing.
     public func provideScope(
         for test: Test, testCase: Test.Case?,
         performing function: @Sendable () async throws -> Void
@@ -24,6 +24,6 @@ public struct BlockingTrait: SuiteTrait, TestTrait, TestScoping {
 }
 
 extension Trait where Self == BlockingTrait {
-    /// For suites whose tests wait without suspending; not twice around one test.
+    /// For suites whose tests block; not to be applied twice to a test.
     public static var blocking: Self { Self() }
 }

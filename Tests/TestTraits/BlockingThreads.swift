@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// The threads of tests that block, and how many of those tests run at a time.
+// The threads of blocking tests, and the limit on concurrent ones.
 
 internal import OutriderThreading
 
-/// An executor that has a thread for each job that is ready, so that no job waits for one that blocks.
+/// An executor with a thread for each ready job, so that no job waits for one that blocks.
 final class BlockingThreads: TaskExecutor {
     static let shared = BlockingThreads()
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let hasStarted = DetachedThread.start(named: "test-blocking") { [self] in
-            // As on Dispatch's threads: the hang watch sends SIGPROF to threads that tests start.
+            // As on Dispatch's threads: stall detection sends SIGPROF to threads that tests start.
             withWorkerSignalsOpen {
                 unsafe job.runSynchronously(on: asUnownedTaskExecutor())
             }
         }
-        // Without a thread to be had it blocks whoever hands it over, and is run all the same.
+        // If no thread is available, the job runs on the calling thread and blocks it.
         if !hasStarted { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }
 
-/// Permits of tests that want to block; who waits for one is suspended.
+/// The permits of blocking tests; a task that waits for one is suspended.
 final class Permits: Sendable {
-    /// As many as Swift Testing runs at a time; see CTestTraits.
+    /// The number of tests that Swift Testing runs at a time; see CTestTraits.
     static let shared = Permits(8)
 
     private struct State: Sendable {
@@ -34,7 +34,7 @@ final class Permits: Sendable {
 
     init(_ count: Int) { state = Guarded(State(free: count)) }
 
-    /// Takes one, in the order in which callers come.
+    /// Takes a permit, in the order of arrival.
     func take() async {
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in
@@ -49,7 +49,7 @@ final class Permits: Sendable {
         }
     }
 
-    /// Gives one back, to the caller that has waited longest if there is any.
+    /// Returns a permit, to the task that has waited longest, if any.
     func giveBack() {
         let next = state.withLock { state in
             if state.waiting.isEmpty {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Test helpers in C: fork(2), CPU sets and stacks, which Swift does not offer, functions whose names
- * are hard to demangle, and a hook of the Swift runtime as other code installs it. */
+ * Test helpers in C: fork(2), CPU sets and stacks, which Swift does not offer, functions with names
+ * that are hard to demangle, and a hook of the Swift runtime as other code installs it. */
 #pragma once
 
 #include <stddef.h>

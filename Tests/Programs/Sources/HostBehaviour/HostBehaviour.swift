@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a supervisor, a shell or a user sees of a program, one thing at a time.
+// What a supervisor, a shell or a user observes of a program, one command at a time.
 //
-//     exit N        ends with a status
-//     trap          ends as Swift does when something is wrong
-//     hello         writes a line to each of both outputs
+//     exit N        exits with a status
+//     trap          ends like a Swift runtime error
+//     hello         writes a line to standard output and one to standard error
 //     wait          writes "ready", and waits for the end of its input, or for a signal
-//     tell          writes down what the system says of the process, and its environment
+//     tell          prints the state of the process in the kernel, and its environment
 
 #if canImport(Glibc)
     import Glibc
@@ -13,15 +13,14 @@
     import Musl
 #endif
 
-/// What the program was told: its arguments, or HOST_ORDER, since Swift knows no arguments where it
-/// cannot read /proc.
+/// The command: the arguments, or HOST_ORDER, since Swift has no arguments if it cannot read /proc.
 public func orders() -> [String] {
     let arguments = CommandLine.arguments.dropFirst()
     guard arguments.isEmpty, let order = getenv("HOST_ORDER") else { return Array(arguments) }
     return String(cString: order).split(separator: " ").map(String.init)
 }
 
-/// Does as it is told.
+/// Executes the command.
 public func behave(_ arguments: [String]) {
     switch arguments.first {
     case "exit": exit(arguments.dropFirst().first.flatMap(Int32.init) ?? 0)
@@ -37,7 +36,7 @@ public func behave(_ arguments: [String]) {
     }
 }
 
-/// Writes a line, at once.
+/// Writes a line and flushes it.
 public func say(_ text: String) {
     print(text)
     fflush(nil)
@@ -49,7 +48,7 @@ private func complain(_ text: String) {
     }
 }
 
-/// Signals as /proc/self/status shows them, threads, descriptors, and the environment.
+/// Prints the signals in /proc/self/status, the threads, descriptors, and the environment.
 private func tell() {
     guard let status = fopen("/proc/self/status", "r") else { return }
     var line = [CChar](repeating: 0, count: 512)
@@ -63,9 +62,9 @@ private func tell() {
     for descriptor in 0..<Int32(256) where fcntl(descriptor, F_GETFD) >= 0 {
         print("descriptor \(descriptor)")
     }
-    var place = environ
-    while let variable = place.pointee {
+    var variables = environ
+    while let variable = variables.pointee {
         print(String(cString: variable))
-        place += 1
+        variables += 1
     }
 }

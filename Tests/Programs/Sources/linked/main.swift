@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The same with Outrider and the malloc hooks in it.
+// The same program with Outrider and the malloc hooks.
 //
-//     with-agent …   the same, after an agent was started
-//     serve          says where its agent is, holds some memory, and waits for the end of its input
+//     with-agent …   the same commands, after starting an agent
+//     serve          prints the agent's URL, holds some memory, and waits for the end of its input
 
 import HostBehaviour
 import Outrider
@@ -26,7 +26,7 @@ case "serve":
 default: behave(arguments)
 }
 
-/// 32 MiB, by a name to be found in a profile.
+/// Allocates 32 MiB, under a function name that profiles show.
 @inline(never)
 func holdMemory() -> [[UInt8]] {
     (0..<8_192).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: 4_096) }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // recorded-configuration FILE
 //
-// Watches a file with swift-configuration's reloading provider, which counts through swift-metrics.
-// Answers each line of its input with what was recorded and a line `end`.
+// Watches a file with swift-configuration's reloading provider, which records through
+// swift-metrics. For each line of its input, prints the recorded metrics and a line `end`.
 
 import Configuration
 import Glibc

@@ -1,48 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients that do whatever a client can do to a server: a few hundred requests of them leave nothing
-// behind.
+// Clients that do whatever a client can do to a server: a few hundred of their requests must leave
+// nothing behind.
 
 public import OutriderEndpoint
 internal import OutriderThreading
 
-/// A client that behaves by chance, the same for the same seed.
-public struct Mischief: Sendable {
-    /// A request that it may send: a complete one.
+/// A client with random behavior, which is the same for the same seed.
+public struct HostileClient: Sendable {
+    /// A complete request.
     public typealias Request = String
 
     private let address: ListenAddress
     private let requests: [Request]
     private var state: UInt64
 
-    /// A client of the server at `address` that chooses among `requests`.
+    /// Creates a client of the server at `address` that chooses among `requests`.
     public init(_ address: ListenAddress, _ requests: [Request], seed: UInt64) {
         self.address = address
         self.requests = requests
         state = seed
     }
 
-    /// Opens so many connections, one after the other, and misbehaves on each.
+    /// Opens this many connections in sequence, and misbehaves on each.
     public mutating func run(_ connections: Int) {
         for _ in 0..<connections {
-            // What a misbehaving client cannot do is no failure of the server.
+            // An action that a misbehaving client cannot complete is not a failure of the server.
             try? misbehave()
         }
     }
 
-    /// Lets four clients loose at once, each with so many connections; whether they came to an end.
+    /// Runs four clients concurrently, each with this many connections; returns whether they
+    /// finished.
     public static func crowd(
         _ address: ListenAddress, _ requests: [Request], connections: Int
     ) -> Bool {
         let clients = (1...4 as ClosedRange<UInt64>).map { seed in
             let hasEnded = Latch()
             let hasStarted = DetachedThread.start {
-                var client = Mischief(address, requests, seed: seed)
+                var client = HostileClient(address, requests, seed: seed)
                 client.run(connections)
                 hasEnded.open()
             }
             return hasStarted ? hasEnded : nil
         }
-        // Each connection has limits of its own, seconds of which add up on a slow machine.
+        // Each connection has time limits, whose seconds add up on a slow machine.
         return clients.allSatisfy { $0?.wait(for: .seconds(600)) ?? false }
     }
 
@@ -76,7 +77,7 @@ public struct Mischief: Sendable {
         }
     }
 
-    /// SplitMix64.
+    /// A random number below `bound` (SplitMix64).
     private mutating func below(_ bound: Int) -> Int {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
