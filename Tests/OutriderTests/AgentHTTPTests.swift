@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The recorder that an agent has for the requests of its service.
+// Tests of an agent's recorder for the service's requests.
 
 import Dispatch
 import Outrider
@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite struct AgentHTTPTests {
-    @Test func `what the service answers is in the scrape, as the agent was told to record it`()
+    @Test func `requests recorded by the agent are in its scrape, with the configured buckets`()
         throws
     {
         var configuration = isolated()
@@ -26,7 +26,7 @@ import Testing
         #expect(scrape.contains(#"http_route="/orders/:id""#))
     }
 
-    @Test func `an agent has one recorder, whoever asks first`() {
+    @Test func `an agent has one recorder, however many threads access it`() {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         DispatchQueue.concurrentPerform(iterations: 8) { _ in
@@ -42,7 +42,7 @@ import Testing
                 ]) == 8)
     }
 
-    @Test func `a service without requests has no metrics of them`() throws {
+    @Test func `without requests there are no request metrics`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         #expect(try !fetch("/metrics", from: address(of: agent)).text.contains("http_server"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent brings a backend for swift-metrics that records where it scrapes.
+// Tests of an agent's swift-metrics backend, which records into the agent's registry.
 
 import CoreMetrics
 import Outrider
@@ -7,7 +7,7 @@ import OutriderTesting
 import Testing
 
 @Suite struct AgentMetricsFactoryTests {
-    @Test func `what swift-metrics records is in the agent's scrape`() throws {
+    @Test func `metrics recorded through swift-metrics are in the agent's scrape`() throws {
         var configuration = isolated()
         configuration.metricsFactory.naming = .verbatim
         configuration.metricsFactory.buckets = [.init("wait", [1])]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent shows the process by default, beats while it runs, and tells of what hangs where operators look.
+// Tests of an agent's runtime metrics: on by default, refreshed by a one-second timer, with stalls
+// on an operator page.
 
 import Glibc
 import Outrider
@@ -7,7 +8,7 @@ import OutriderMetrics
 import TestSupport
 import Testing
 
-/// How many threads of this process have this name.
+/// The number of threads of this process with this name.
 private func threads(named name: String) -> Int {
     guard let listing = unsafe opendir("/proc/self/task") else { return -1 }
     defer { unsafe closedir(listing) }
@@ -29,21 +30,22 @@ private func threads(named name: String) -> Int {
 }
 
 @Suite struct AgentRuntimeTests {
-    @Test func `the beat ends with the agent, and never begins where there is none`() async {
+    @Test func `the timer thread ends with the agent, and does not start with a failed one`() async
+    {
         await #expect(processExitsWith: .success) {
             let first = try Agent.start(isolated(), onFailure: .throw)
             try #require(eventually { threads(named: "outrider-beat") == 1 })
             var taken = isolated()
             taken.address = first.address
             #expect(throws: AgentError.self) { try Agent.start(taken, onFailure: .throw) }
-            // A thread that the beat starts has its name too, until it gives itself another one.
+            // A thread that the timer starts has its name too, until it sets its own.
             try #require(eventually { threads(named: "outrider-beat") == 1 })
             first.stop()
             try #require(eventually { threads(named: "outrider-beat") == 0 })
         }
     }
 
-    @Test func `the hang watch has a page where there is a hang watch`() throws {
+    @Test func `/debug/stalls exists only if stalls are watched`() throws {
         let without = Agent.start(isolated())
         defer { without.stop() }
         #expect(try fetch("/debug/stalls", from: address(of: without)).status == 404)
@@ -56,7 +58,7 @@ private func threads(named name: String) -> Int {
         #expect(page.text.contains("Nothing has hung."))
     }
 
-    @Test func `what is switched off is absent`() throws {
+    @Test func `switched-off metrics are absent`() throws {
         var configuration = isolated()
         configuration.runtime = .nothing
         let agent = Agent.start(configuration)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent starts, waits for its port, tells who it is and whether the service wants traffic.
+// Tests of starting an agent, waiting for its port, and its pages.
 
 import Dispatch
 import Outrider
@@ -15,25 +15,25 @@ func isolated(
     var configuration = Agent.Configuration(address: .loopback(port: 0))
     configuration.registry = Registry(log: log)
     configuration.log = log
-    // One listener, which serves /debug too; an empty variable brings the default back.
+    // A single listener, which serves /debug too; an empty variable restores the default.
     configuration.environment = ["OUTRIDER_DEBUG_ADDRESS": "shared"].merging(environment) { $1 }
     configuration.retryDelay = .milliseconds(5) ... .milliseconds(20)
     return configuration
 }
 
-/// The address of a free port, which no other test takes: they use IPv4.
+/// The configuration with a port that no other test uses, since they use IPv4.
 func lonely(_ configuration: Agent.Configuration) throws -> Agent.Configuration {
     var configuration = configuration
     configuration.address = try ListenAddress("[::1]:0")
     return configuration
 }
 
-/// The address of an agent that listens.
+/// The address of a listening agent.
 func address(of agent: Agent) throws -> ListenAddress {
     try #require(agent.address)
 }
 
-/// Lines of a log, for a test to look at.
+/// Records the lines of a log.
 final class Lines: Sendable {
     private final class Store: Sendable {
         let lines = Mutex<[String]>([])
@@ -53,8 +53,7 @@ final class Lines: Sendable {
 }
 
 @Suite struct AgentTests {
-    @Test func `a counter of the service is in the scrape, beside the process' own figures`() throws
-    {
+    @Test func `a counter of the service is in the scrape, beside the process's metrics`() throws {
         let configuration = isolated()
         let agent = Agent.start(configuration)
         defer { agent.stop() }
@@ -72,7 +71,7 @@ final class Lines: Sendable {
         }
     }
 
-    @Test func `name[] asks for some families only`() throws {
+    @Test func `name[] selects families`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         let scrape = try fetch(
@@ -81,7 +80,7 @@ final class Lines: Sendable {
         #expect(types == ["# TYPE process_max_fds gauge", "# TYPE process_threads gauge"])
     }
 
-    @Test func `the endpoint counts its own answers by page and code`() throws {
+    @Test func `the endpoint counts its own responses by page and code`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         let address = try address(of: agent)
@@ -91,7 +90,8 @@ final class Lines: Sendable {
         #expect(text.contains(#"outrider_http_requests_total{code="404",page="_UNMATCHED"} 1"#))
     }
 
-    @Test func `a taken port is logged with advice, counted, and had once it is free`() throws {
+    @Test func `a port in use is logged with advice, counted, and acquired once it is free`() throws
+    {
         let lines = Lines()
         let first = Agent.start(try lonely(isolated()))
         var configuration = isolated(log: lines.log)
@@ -107,7 +107,7 @@ final class Lines: Sendable {
         #expect(try fetch("/healthz", from: address(of: second)).status == 200)
     }
 
-    @Test func `a taken port is thrown to those who want to know`() throws {
+    @Test func `with onFailure throw, a port in use is an error`() throws {
         let first = Agent.start(isolated())
         defer { first.stop() }
         var configuration = isolated()
@@ -119,13 +119,13 @@ final class Lines: Sendable {
         #expect(error?.description.contains("choose another") == true)
     }
 
-    @Test func `an outage is told once, and its end too`() throws {
+    @Test func `an outage is logged once, and so is its end`() throws {
         let (lines, time) = (Lines(), ManualTime())
         let first = Agent.start(try lonely(isolated()))
         var configuration = isolated(log: lines.log)
         configuration.address = try address(of: first)
         configuration.time = time
-        // What is less than 10 ms counts as that.
+        // The minimum delay is 10 ms.
         configuration.retryDelay = .milliseconds(-5) ... .milliseconds(40)
         let second = Agent.start(configuration)
         defer { second.stop() }
@@ -134,7 +134,7 @@ final class Lines: Sendable {
                 .first { $0.hasPrefix("outrider_start_failures_total{") }
                 .flatMap { Int($0.split(separator: " ").last ?? "") } ?? 0
         }
-        // Ever less often, up to the longest delay.
+        // With growing delays, up to the maximum.
         for (failures, delay) in [(1, 10), (2, 20), (3, 40), (4, 40)] {
             try #require(time.awaitWaiter(in: .milliseconds(delay)))
             #expect(attempts() == failures)
@@ -147,7 +147,7 @@ final class Lines: Sendable {
         #expect(lines.all.last?.hasPrefix("info: listening on") == true)
     }
 
-    @Test func `a log handler may ask the agent that has something to say`() throws {
+    @Test func `a log handler may access the agent that logs`() throws {
         let first = Agent.start(try lonely(isolated()))
         defer { first.stop() }
         let box = AgentBox()
@@ -169,13 +169,13 @@ final class Lines: Sendable {
         let second = Agent.start(configuration)
         second.stop()
         first.stop()
-        // Whoever takes the port now must find it free.
+        // The port must be free for any other listener now.
         let third = try Agent.start(configuration, onFailure: .throw)
         third.stop()
         #expect(second.address == nil)
     }
 
-    @Test func `an agent lives on when nobody keeps it`() throws {
+    @Test func `an agent keeps running without a reference to it`() throws {
         func begin() throws -> (ListenAddress, Registry) {
             let configuration = isolated()
             return (try address(of: Agent.start(configuration)), configuration.registry)
@@ -184,7 +184,7 @@ final class Lines: Sendable {
         #expect(try fetch("/healthz", from: left).status == 200)
     }
 
-    @Test func `stopping again does nothing`() throws {
+    @Test func `stopping again has no effect`() throws {
         let agent = Agent.start(try lonely(isolated()))
         let address = try address(of: agent)
         DispatchQueue.concurrentPerform(iterations: 4) { _ in agent.stop() }
@@ -199,7 +199,7 @@ final class Lines: Sendable {
         #expect(try fetch("/healthz", from: address(of: agent)).status == 200)
     }
 
-    @Test func `two agents may show one registry`() throws {
+    @Test func `two agents may share a registry`() throws {
         let configuration = isolated()
         let (first, second) = (Agent.start(configuration), Agent.start(configuration))
         defer {
@@ -216,7 +216,7 @@ final class Lines: Sendable {
         }
     }
 
-    @Test func `a page of the service stands beside the agent's`() throws {
+    @Test func `a page of the service is served beside the agent's`() throws {
         struct Hello: Page {
             let path = "/hello"
             let summary = "greets"

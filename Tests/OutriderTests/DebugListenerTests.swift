@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `/debug` has a listener of its own, unless the configuration or a token puts it on the main one; and the
-// warning in a pod whose agent cannot be reached.
+// Tests of the separate listener for `/debug`, which a configuration or a token may move to the
+// main one, and of the warning in an unreachable pod.
 
 import Glibc
 import Outrider
@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 @Suite struct DebugListenerTests {
-    /// An agent with the default for `/debug`, unless the environment says otherwise.
+    /// An agent with the default listener for `/debug`, unless the environment sets another.
     private func started(
         _ environment: [String: String] = ["OUTRIDER_DEBUG_ADDRESS": ""],
         at address: String = "127.0.0.1:0",
@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test(arguments: ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"])
-    func `by default, debug is on a loopback listener of its own, which the main one links`(
+    func `by default, /debug is on a separate loopback listener that the main one links to`(
         main: String
     ) throws {
         let agent = try started(at: main)
@@ -46,7 +46,9 @@ import Testing
         #expect(try fetch("/metrics", from: address(of: agent)).status == 200)
     }
 
-    @Test func `the default is port 9465 beside 9464, and a free port beside any other`() throws {
+    @Test func `the default debug port is 9465 beside 9464, and a free port beside any other`()
+        throws
+    {
         for text in ["127.0.0.1:9464", "0.0.0.0:9464", "[::]:9464"] {
             let chosen = Agent.DebugAddress.beside(try ListenAddress(text))
             #expect(chosen == .at(.loopback(port: 9465)), "\(text)")
@@ -59,7 +61,7 @@ import Testing
         #expect(Agent.DebugAddress.beside(socket) == .nowhere)
     }
 
-    @Test func `a main Unix socket serves debug itself`() throws {
+    @Test func `an agent on a Unix socket serves /debug there`() throws {
         let path = "/tmp/outrider-debug-\(UInt64.random(in: 0 ... .max)).sock"
         let agent = try started(at: "unix:\(path)")
         defer { agent.stop() }
@@ -67,7 +69,7 @@ import Testing
         #expect(try fetch("/debug", from: address(of: agent)).status == 200)
     }
 
-    @Test func `a shared loopback address serves debug too, and another shared address does not`()
+    @Test func `a shared loopback address serves /debug, and another shared address does not`()
         throws
     {
         let shared = ["OUTRIDER_DEBUG_ADDRESS": "shared"]
@@ -84,7 +86,9 @@ import Testing
         #expect(try fetch("/debug", from: address(of: inCode)).status == 200)
     }
 
-    @Test func `with a token file, both listeners serve debug to the token alone`() throws {
+    @Test func `with a token file, both listeners serve /debug to requests with the token only`()
+        throws
+    {
         let file = "/tmp/outrider-debug-\(UInt64.random(in: 0 ... .max)).token"
         defer { unsafe unlink(file) }
         let stream = unsafe try #require(unsafe fopen(file, "w"))
@@ -94,17 +98,17 @@ import Testing
             "OUTRIDER_DEBUG_ADDRESS": "", "OUTRIDER_DEBUG_TOKEN_FILE": file,
         ])
         defer { agent.stop() }
-        for place in [try address(of: agent), try #require(agent.debugAddress)] {
-            #expect(try fetch("/debug", from: place).status == 401)
-            let connection = try Connection(place)
+        for listener in [try address(of: agent), try #require(agent.debugAddress)] {
+            #expect(try fetch("/debug", from: listener).status == 401)
+            let connection = try Connection(listener)
             try connection.send(
                 "GET /debug HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sesame\r\n\r\n")
             #expect(try connection.response().status == 200)
         }
     }
 
-    @Test func `a second listener serves operators and nobody else`() throws {
-        // At an IPv6 address, whose port no other test takes after the stop.
+    @Test func `a second listener serves only operator pages`() throws {
+        // On an IPv6 address, whose port no other test takes after the stop.
         let agent = try started(["OUTRIDER_DEBUG_ADDRESS": "[::1]:0"], at: "0.0.0.0:0")
         defer { agent.stop() }
         let debug = try #require(agent.debugAddress)
@@ -118,7 +122,9 @@ import Testing
         #expect(throws: ConnectionFailure.self) { try Connection(debug) }
     }
 
-    @Test func `code goes before the environment, and either may say that there is none`() throws {
+    @Test func `code takes precedence over the environment, and either may disable the listener`()
+        throws
+    {
         let path = "/tmp/outrider-debug-\(UInt64.random(in: 0 ... .max)).sock"
         let first = try started(["OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"]) {
             $0.debugAddress = .at(.unix(path: path))
@@ -138,14 +144,16 @@ import Testing
         #expect(third.debugAddress == nil)
     }
 
-    @Test func `a bad second address is refused and counted, and the first one serves`() throws {
+    @Test func `an invalid debug address is refused and counted, and the main listener serves`()
+        throws
+    {
         let agent = try started(["OUTRIDER_DEBUG_ADDRESS": "nonsense"])
         defer { agent.stop() }
         let metrics = try fetch("/metrics", from: address(of: agent)).text
         #expect(metrics.contains(#"outrider_start_failures_total{reason="invalid_environment"} 1"#))
     }
 
-    @Test func `whoever wants to know is told of a second address that is taken`() throws {
+    @Test func `with onFailure throw, a debug address in use is an error`() throws {
         let holder = try started()
         defer { holder.stop() }
         var configuration = isolated()
@@ -157,19 +165,19 @@ import Testing
         #expect(error?.description.contains("OUTRIDER_DEBUG_ADDRESS") == true)
     }
 
-    @Test func `a token opens debug where other machines can reach it`() throws {
+    @Test func `a token file without a token opens /debug to no client`() throws {
         let agent = try started(
             ["OUTRIDER_DEBUG_ADDRESS": "none", "OUTRIDER_DEBUG_TOKEN_FILE": "/dev/null"],
             at: "0.0.0.0:0")
         defer { agent.stop() }
-        // A file without a token in it lets nobody in.
+        // A file without a token matches no request.
         #expect(try fetch("/debug", from: address(of: agent)).status == 403)
     }
 
     @Test(arguments: [
         ("127.0.0.1:0", true), ("[::1]:0", true), ("0.0.0.0:0", false),
     ])
-    func `in Kubernetes a loopback address is warned about once, with the remedy`(
+    func `in Kubernetes, a loopback address is warned about once, with a remedy`(
         text: String, isWarned: Bool
     ) throws {
         let lines = Lines()
@@ -182,7 +190,7 @@ import Testing
         #expect(warnings.allSatisfy { $0.contains("OUTRIDER_ADDRESS=0.0.0.0:") })
     }
 
-    @Test func `a Unix socket in a pod is nobody's mistake`() throws {
+    @Test func `in Kubernetes, a Unix socket causes no warning`() throws {
         let lines = Lines()
         let path = "/tmp/outrider-pod-\(UInt64.random(in: 0 ... .max)).sock"
         try started(["KUBERNETES_SERVICE_HOST": "10.0.0.1"], at: "unix:\(path)", log: lines.log)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a scrape shows is forgotten only after a client had it.
+// Tests that series expire only after a scrape was delivered to a client.
 
 import Outrider
 import OutriderTesting
@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 @Suite struct DeliveryTests {
-    /// Keeps scrapes from being answered while it is closed.
+    /// Holds responses to scrapes while it is closed.
     private final class Barrier: Sendable {
         private let latch = Guarded<Latch?>(nil)
         let entered = Latch()
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func `HEAD requests and clients that leave make no idle series expire`() throws {
+    @Test func `HEAD requests and clients that disconnect do not expire idle series`() throws {
         let clock = ManualClock()
         var configuration = isolated()
         let registry = Registry(log: configuration.log, clock: clock)
@@ -40,7 +40,7 @@ import Testing
             clock.advance(by: .seconds(2))
         }
         for _ in 0..<3 {
-            // The client is gone before its response is there.
+            // The client has disconnected before the response is ready.
             let barrier = Barrier()
             barrier.close()
             registry.gauge("slow", help: "Slow.") {

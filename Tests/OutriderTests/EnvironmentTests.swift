@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each variable is checked; a bad one is refused with a clear error, and its default holds.
+// Tests of environment variables: an invalid one is refused with a clear error, and the default
+// applies.
 
 import Outrider
 import TestSupport
 import Testing
 
 @Suite struct EnvironmentTests {
-    /// The labels of `target_info` for these variables.
+    /// The line of `target_info` with these variables.
     private func targetInfo(
         _ variables: [String: String], _ change: (inout Agent.Configuration) -> Void = { _ in }
     ) -> String? {
@@ -18,7 +19,7 @@ import Testing
             .map(String.init)
     }
 
-    @Test func `OUTRIDER_ADDRESS says where to listen, code goes before it`() throws {
+    @Test func `OUTRIDER_ADDRESS sets the address, and code takes precedence`() throws {
         let path = "/tmp/outrider-agent-\(UInt64.random(in: 0 ... .max)).sock"
         var configuration = isolated(["OUTRIDER_ADDRESS": "unix:\(path)"])
         configuration.address = nil
@@ -31,7 +32,7 @@ import Testing
         #expect(other.address?.port != nil)
     }
 
-    @Test func `OpenTelemetry's host and port hold where ours is not set`() throws {
+    @Test func `OpenTelemetry's host and port apply if OUTRIDER_ADDRESS is not set`() throws {
         var configuration = isolated([
             "OTEL_EXPORTER_PROMETHEUS_HOST": "::1", "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
         ])
@@ -51,7 +52,9 @@ import Testing
         ["OUTRIDER_IDLE_TIMEOUT": "+75"], ["OUTRIDER_IDLE_TIMEOUT": "75s"],
         ["OUTRIDER_IDLE_TIMEOUT": "1.5"],
     ])
-    func `a bad variable is thrown, or logged and counted`(variables: [String: String]) throws {
+    func `an invalid variable is thrown, or logged and counted`(
+        variables: [String: String]
+    ) throws {
         let name = try #require(variables.keys.first)
         let error = #expect(throws: AgentError.self) {
             try Agent.start(isolated(variables), onFailure: .throw)
@@ -69,13 +72,13 @@ import Testing
                 #"outrider_start_failures_total{reason="invalid_environment"} 1"#))
     }
 
-    @Test func `an empty variable is the same as none`() throws {
+    @Test func `an empty variable is the same as an absent one`() throws {
         let empty = ["OUTRIDER_ADDRESS": "", "OTEL_SERVICE_NAME": ""]
         let agent = try Agent.start(isolated(empty), onFailure: .throw)
         agent.stop()
     }
 
-    @Test func `target_info names the service by its resource`() {
+    @Test func `target_info identifies the service by its resource`() {
         let info = targetInfo([
             "OTEL_SERVICE_NAME": "shop",
             "OTEL_RESOURCE_ATTRIBUTES":
@@ -87,7 +90,7 @@ import Testing
         )
     }
 
-    @Test func `code goes before the environment in target_info`() {
+    @Test func `in target_info, code takes precedence over the environment`() {
         let info = targetInfo(["OTEL_SERVICE_NAME": "shop", "OTEL_RESOURCE_ATTRIBUTES": "a=1,b=2"])
         {
             $0.serviceName = "till"
@@ -96,7 +99,7 @@ import Testing
         #expect(info == #"target_info{a="3",b="2",service_name="till"} 1"#)
     }
 
-    @Test func `attribute names become label names that Prometheus takes`() {
+    @Test func `attribute names become valid label names`() {
         let info = targetInfo([
             "OTEL_SERVICE_NAME": "s",
             "OTEL_RESOURCE_ATTRIBUTES": "1a=x,__b=y,le=z,h\u{e9}=v,c.d=1,c_d=2",
@@ -107,7 +110,7 @@ import Testing
         )
     }
 
-    @Test func `a service without a name has its program's`() {
+    @Test func `a service without a name is named after its program`() {
         #expect(targetInfo([:])?.contains(#"service_name="unknown_service:"#) == true)
     }
 }

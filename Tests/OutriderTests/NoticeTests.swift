@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page at `/` tells what an operator should know.
+// Tests of the notices for operators on the landing page.
 
 import Outrider
 import TestSupport
 import Testing
 
 @Suite struct NoticeTests {
-    @Test func `the landing page names a family past its limit, and the label that grows`() throws {
+    @Test func `the landing page names a family beyond its limit, and its widest label`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         let hits = agent.registry.counter(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Spans of profiles that are shared, limited, left and stopped.
+// Tests of time spans of profiles: sharing, limits, disconnects and stopping.
 
 import Outrider
 import OutriderEndpoint
@@ -19,13 +19,13 @@ import Testing
         return connection
     }
 
-    @Test func `those who come together share one span`() throws {
+    @Test func `concurrent requests for the same span share one`() throws {
         let source = CountingSource("heap")
         let agent = startAgent(source, time: time)
         defer { agent.stop() }
-        let place = try address(of: agent)
-        // All of them come within its first second.
-        let connections = try (0..<6).map { _ in try askForSpan(100, from: place) }
+        let listener = try address(of: agent)
+        // All requests arrive within the span's first second.
+        let connections = try (0..<6).map { _ in try askForSpan(100, from: listener) }
         #expect(time.awaitWaiter(in: .seconds(100), count: 6))
         time.advance(by: .seconds(100))
         for connection in connections {
@@ -34,21 +34,23 @@ import Testing
         #expect(source.looks.load(ordering: .relaxed) == 2)
     }
 
-    @Test func `past two spans at a time there is 503 and the advice when to come again`() throws {
+    @Test func `beyond two concurrent spans, requests get 503 with Retry-After`() throws {
         let agent = startAgent(CountingSource("heap"), time: time)
         defer { agent.stop() }
-        let place = try address(of: agent)
+        let listener = try address(of: agent)
         var waiting = try [100, 200].map { seconds in
-            let connection = try askForSpan(seconds, from: place)
+            let connection = try askForSpan(seconds, from: listener)
             #expect(time.awaitWaiter(in: .seconds(seconds)))
             return connection
         }
-        let refusal = try fetch("/debug/pprof/heap?seconds=1", from: place)
+        let refusal = try fetch("/debug/pprof/heap?seconds=1", from: listener)
         #expect(refusal.status == 503)
         #expect(refusal.header("Retry-After") == "1")
-        #expect(try fetch("/debug/pprof/heap", from: place).status == 200, "moments go on")
-        // Clients who leave make room for others: as soon as their requests are over, which are
-        // counted as the refusal is.
+        #expect(
+            try fetch("/debug/pprof/heap", from: listener).status == 200,
+            "requests without a span have no limit")
+        // Clients that disconnect make room for others once their requests have ended, which are
+        // then counted like the refused one.
         #expect(waiting.count == 2)
         waiting = []
         #expect(
@@ -57,13 +59,13 @@ import Testing
                     "outrider_http_requests_total", ["page": "/debug/pprof/heap", "code": "503"])
                     == 3
             })
-        let next = try askForSpan(300, from: place)
+        let next = try askForSpan(300, from: listener)
         #expect(time.awaitWaiter(in: .seconds(300)))
         time.advance(by: .seconds(300))
         #expect(try next.response(within: 60).status == 200)
     }
 
-    @Test func `a stop answers those who wait for a long span`() throws {
+    @Test func `stopping the agent ends pending spans with 503`() throws {
         let agent = startAgent(CountingSource("heap"), time: time)
         let connection = try askForSpan(300, from: address(of: agent))
         #expect(time.awaitWaiter(in: .seconds(300)))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pages of profiles, over real sockets: parameters, header fields, and who is told what.
+// Tests of the profile pages over real sockets: parameters, headers, and access.
 
 import Outrider
 import OutriderEndpoint
@@ -9,7 +9,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A source whose profile grows by one sample of 100 bytes each time somebody looks.
+/// A source whose profile grows by one sample of 100 bytes at each snapshot.
 final class CountingSource: ProfileSource, Collector {
     let kinds: [ProfileKind]
     let looks = Atomic<Int>(0)
@@ -44,7 +44,7 @@ final class CountingSource: ProfileSource, Collector {
     }
 }
 
-/// An agent with these sources.
+/// Starts an agent with these sources.
 func startAgent(
     _ sources: any ProfileSource..., lines: Lines = Lines(), time: ManualTime = ManualTime()
 ) -> Agent {
@@ -53,7 +53,7 @@ func startAgent(
     return Agent.start(configuration, profiles: sources)
 }
 
-/// Asks for a profile, over `connection`, and lets its span pass if it has one.
+/// Requests a profile over `connection`, and advances the time by its span, if any.
 func fetchSpan(
     _ target: String, over connection: Connection, method: String = "GET", seconds: Int?,
     _ time: ManualTime
@@ -66,7 +66,7 @@ func fetchSpan(
     return try connection.response(isHead: method == "HEAD", within: 60)
 }
 
-/// A source that needs a megabyte of stack.
+/// A source that uses a megabyte of stack.
 private final class DeepSource: ProfileSource {
     let kinds = [ProfileKind("heap", summary: "a test", defaultSampleType: "space")]
 
@@ -79,7 +79,7 @@ private final class DeepSource: ProfileSource {
             periodType: .init("space", "bytes"), period: 1)
     }
 
-    /// Touches so many KiB of stack at least, and counts them.
+    /// Touches at least this many KiB of stack, and counts them.
     @inline(never)
     private static func touch(_ kibibytes: Int) -> Int {
         unsafe withUnsafeTemporaryAllocation(byteCount: 1_024, alignment: 16) { room in
@@ -91,7 +91,7 @@ private final class DeepSource: ProfileSource {
 
 @Suite struct ProfilePageTests {
     @Test(arguments: [nil, 5])
-    func `a source has room on the stack, of a moment and of a span`(seconds: Int?) throws {
+    func `a source has enough stack, with and without a span`(seconds: Int?) throws {
         let time = ManualTime()
         let agent = startAgent(DeepSource(), time: time)
         defer { agent.stop() }
@@ -111,7 +111,7 @@ private final class DeepSource: ProfileSource {
         ("?seconds=-5", 400), ("?seconds=1.5", 400), ("?seconds=x", 400), ("?seconds=", 400),
         ("?seconds=99999999999999999999", 400), ("?seconds=x&seconds=1", 400),
     ])
-    func `each parameter is answered as the documentation says`(query: String, status: Int) throws {
+    func `each parameter is handled as documented`(query: String, status: Int) throws {
         let agent = startAgent(CountingSource("heap"))
         defer { agent.stop() }
         let answer = try fetch("/debug/pprof/heap\(query)", from: address(of: agent))
@@ -129,7 +129,7 @@ private final class DeepSource: ProfileSource {
         ("?format=collapsed", "text/plain; charset=utf-8", nil),
         ("?format=flamegraph", "text/html; charset=utf-8", nil),
     ])
-    func `every form has its header fields, and none a Content-Encoding`(
+    func `every format has its headers, and none a Content-Encoding`(
         query: String, type: String, disposition: String?
     ) throws {
         let time = ManualTime()
@@ -152,7 +152,7 @@ private final class DeepSource: ProfileSource {
         #expect(head.status == 200 && head.body.isEmpty)
     }
 
-    @Test func `the index lists what exists, and what does not exist is 404`() throws {
+    @Test func `the index lists the existing profiles, and others are 404`() throws {
         let agent = startAgent(CountingSource("heap", "allocs"))
         defer { agent.stop() }
         for path in ["/debug/pprof/", "/debug/pprof"] {
@@ -167,7 +167,7 @@ private final class DeepSource: ProfileSource {
         #expect(try fetch("/debug", from: address(of: agent)).text.contains("/debug/pprof/heap"))
     }
 
-    @Test func `a name that is not this machine's may not see a profile`() throws {
+    @Test func `a request with a foreign host name is refused`() throws {
         let agent = startAgent(CountingSource("heap"))
         defer { agent.stop() }
         let connection = try Connection(address(of: agent))
@@ -185,7 +185,8 @@ private final class DeepSource: ProfileSource {
             try fetch("/metrics", from: address(of: agent)).text.contains("\ncounting_looks 0\n"))
     }
 
-    @Test func `of two profiles with one name the first is shown, and the other is told`() throws {
+    @Test func `of two profiles with one name, the first is served and the other is logged`() throws
+    {
         let lines = Lines()
         let agent = startAgent(
             CountingSource("heap"), CountingSource("heap", "Bad Name"), lines: lines)
@@ -198,7 +199,7 @@ private final class DeepSource: ProfileSource {
         #expect(text.contains(#"outrider_start_failures_total{reason="profile_name"} 1"#))
     }
 
-    @Test func `a profile that is not to be had is 503, with the reason`() throws {
+    @Test func `an unavailable profile gets 503 with the reason`() throws {
         let agent = startAgent(CountingSource("heap", isBroken: true))
         defer { agent.stop() }
         for query in ["", "?seconds=1"] {
@@ -208,7 +209,7 @@ private final class DeepSource: ProfileSource {
         }
     }
 
-    @Test func `a span shows the difference of two looks`() throws {
+    @Test func `a span shows the difference between two snapshots`() throws {
         let time = ManualTime()
         let agent = startAgent(CountingSource("heap"), time: time)
         defer { agent.stop() }
@@ -218,7 +219,7 @@ private final class DeepSource: ProfileSource {
         #expect(answer.text.contains("\n100 @ 0x7\n"), "\(answer.text)")
     }
 
-    @Test func `a span takes its time, in real time`() throws {
+    @Test func `a span takes its time in real time too`() throws {
         let agent = Agent.start(isolated(), profiles: [CountingSource("heap")])
         defer { agent.stop() }
         let start = ContinuousClock.now

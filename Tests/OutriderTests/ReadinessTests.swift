@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether the service wants traffic is what its checks say, whoever asks and however many ask at a time.
+// Tests of readiness, which depends on the service's checks, with any number of concurrent
+// requests.
 
 import Dispatch
 import Outrider
@@ -10,7 +11,7 @@ import TestSupport
 import Testing
 
 @Suite struct ReadinessTests {
-    @Test func `a check that hangs makes the service unready, and holds up nobody past its limit`()
+    @Test func `a hung check makes the service unready, and delays responses up to its limit`()
         throws
     {
         let release = DispatchSemaphore(value: 0)
@@ -27,7 +28,7 @@ import Testing
         #expect(try eventually { try fetch("/readyz", from: address(of: agent)).status == 200 })
     }
 
-    @Test func `requests that come while a check runs share its answer`() throws {
+    @Test func `requests that arrive while a check runs share its result`() throws {
         let time = ManualTime()
         let readiness = Readiness(.ready, time: time)
         let release = DispatchSemaphore(value: 0)
@@ -50,7 +51,7 @@ import Testing
         }
     }
 
-    @Test func `who comes late waits for no longer than the check still has`() throws {
+    @Test func `a late request waits only for the rest of the check's limit`() throws {
         let time = ManualTime()
         let readiness = Readiness(.ready, time: time)
         let release = DispatchSemaphore(value: 0)
@@ -65,12 +66,12 @@ import Testing
         time.advance(by: .milliseconds(100))
         #expect(first.answers() == [["still asking: database"]])
         #expect(second.answers() == [["still asking: database"]])
-        // Nobody waits for a check that is past its limit, and nobody asks it twice.
+        // A check beyond its limit is not waited for and not started again.
         #expect(Askers(1, of: readiness).answers() == [["still asking: database"]])
         release.signal()
     }
 
-    @Test func `a service is ready from the start unless it says otherwise`() throws {
+    @Test func `a service is ready from the start by default`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         for path in ["/readyz", "/-/ready"] {
@@ -78,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func `a service that starts is alive but not ready`() throws {
+    @Test func `a starting service is alive but not ready`() throws {
         var configuration = isolated()
         configuration.startsReady = false
         let agent = Agent.start(configuration)
@@ -90,7 +91,7 @@ import Testing
         #expect(try fetch("/readyz", from: address).status == 200)
     }
 
-    @Test func `a service that drains is alive, not ready, and does not come back`() throws {
+    @Test func `a draining service is alive, not ready, and cannot become ready again`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         let address = try address(of: agent)
@@ -103,7 +104,7 @@ import Testing
         #expect(try fetch("/metrics", from: address).status == 200)
     }
 
-    @Test func `a failing check makes it unready by name, until it passes again`() throws {
+    @Test func `a failing check makes the service unready by name, until it passes again`() throws {
         let agent = Agent.start(isolated())
         defer { agent.stop() }
         let box = FlagBox()
@@ -117,7 +118,7 @@ import Testing
     }
 }
 
-/// Threads that ask at the same time.
+/// Threads that query the readiness at the same time.
 private final class Askers: Sendable {
     private let count: Int
     private let all = Guarded<[[String]]>([])
@@ -135,7 +136,7 @@ private final class Askers: Sendable {
         }
     }
 
-    /// What they were told, once all of them were.
+    /// The results, once all threads have theirs.
     func answers() -> [[String]] {
         for _ in 0..<count { #expect(isDone.wait(timeout: .now() + 60) == .success) }
         return all.withLock { $0 }

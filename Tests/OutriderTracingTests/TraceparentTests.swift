@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The current trace as an exemplar, by way of a tracer's own inject.
+// Tests of exemplars from the current trace, obtained through the tracer's inject method.
 
 #if Tracing
 
@@ -14,9 +14,9 @@
         typealias Value = String
     }
 
-    /// Carries a `traceparent` and, as tracers do, other things.
+    /// Propagates a `traceparent` and, as tracers do, other fields.
     private struct HeaderTracer: Instrument {
-        /// Whatever test comes first; it can be done once in a process.
+        /// Installed by the first test, since a process can bootstrap only once.
         static let isInstalled: Bool = {
             InstrumentationSystem.bootstrap(HeaderTracer())
             return true
@@ -57,7 +57,7 @@
             }
         }
 
-        /// The exemplars of one request that ends inside of `traceparent`.
+        /// The exemplars of one request that ends within `traceparent`.
         private func exemplars(
             in traceparent: String?, header: String? = nil
         ) async throws -> [[String: String]] {
@@ -77,14 +77,12 @@
             return exposition.families.flatMap(\.samples).compactMap(\.exemplar?.labels)
         }
 
-        @Test func `an exemplar has the identity of the trace that runs`() async throws {
+        @Test func `an exemplar has the IDs of the current trace`() async throws {
             let own = ["trace_id": Self.trace, "span_id": "00f067aa0ba902b7"]
             #expect(try await exemplars(in: Self.sampled) == [own])
         }
 
-        @Test func `the trace that runs goes before the one in the request's header`()
-            async throws
-        {
+        @Test func `the current trace takes precedence over the request's header`() async throws {
             let header = "00-00000000000000000000000000000001-0000000000000001-01"
             #expect(try await exemplars(in: Self.sampled, header: header).count == 1)
             #expect(
@@ -95,16 +93,18 @@
                     == true)
         }
 
-        @Test func `a trace that is not kept gives no exemplar`() async throws {
+        @Test func `an unsampled trace gives no exemplar`() async throws {
             #expect(try await exemplars(in: Self.unsampled).isEmpty)
         }
 
         @Test(arguments: ["", "garbage", "00-zz-00-01"])
-        func `what a tracer writes is not trusted`(_ traceparent: String) async throws {
+        func `an invalid traceparent from a tracer gives no exemplar`(
+            _ traceparent: String
+        ) async throws {
             #expect(try await exemplars(in: traceparent).isEmpty)
         }
 
-        @Test func `without a trace there is nothing to tell`() async {
+        @Test func `without a trace, the current traceparent is nil`() async {
             #expect(Traceparent.current() == nil)
             let context = InstrumentationContext.topLevel
             InstrumentationContext.$current.withValue(context) {
@@ -112,7 +112,7 @@
             }
         }
 
-        @Test func `tasks below have the trace of the one above`() async {
+        @Test func `child tasks inherit the current trace`() async {
             let seen = await inTrace(Self.sampled) {
                 await Task { Traceparent.current() }.value
             }
