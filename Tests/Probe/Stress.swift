@@ -73,7 +73,7 @@ final class Stress: Sendable {
         stress.report()
     }
 
-    /// Runs `body` on a thread of its own.
+    /// Runs `body` on a separate thread.
     private static func start(in group: DispatchGroup, _ body: @escaping @Sendable () -> Void) {
         group.enter()
         Thread {

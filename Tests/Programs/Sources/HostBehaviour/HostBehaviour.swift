@@ -31,7 +31,7 @@ public func behave(_ arguments: [String]) {
     case "wait":
         say("ready")
         while readLine() != nil {}
-    case "tell": tell()
+    case "tell": describeProcess()
     default: exit(64)
     }
 }
@@ -49,7 +49,7 @@ private func complain(_ text: String) {
 }
 
 /// Prints the signals in /proc/self/status, the threads, descriptors, and the environment.
-private func tell() {
+private func describeProcess() {
     guard let status = fopen("/proc/self/status", "r") else { return }
     var line = [CChar](repeating: 0, count: 512)
     while fgets(&line, Int32(line.count), status) != nil {
