@@ -78,7 +78,7 @@ private struct Refused: Error {}
         try expectRequests(["success": 0, "timeout": 2, "failure": 1, "cancelled": 0])
     }
 
-    @Test func `without isTimeout, the waits for an exhausted pool are recorded as failures`()
+    @Test func `without isTimeout, timeouts of an exhausted pool count as waits and as failures`()
         async throws
     {
         let pool = PoolMetrics("orders", registry: registry)
