@@ -74,7 +74,7 @@ import Testing
         #expect(idle.isClosed(withinMilliseconds: 60_000))
     }
 
-    @Test func `stop() waits for a request in progress to be answered`() throws {
+    @Test func `a stop waits for a request in progress to be answered`() throws {
         let (door, time) = (Door(), ManualTime())
         defer { door.open() }
         let endpoint = try startEndpoint(
@@ -100,7 +100,7 @@ import Testing
         #expect(isStopped.wait(for: .seconds(60)))
     }
 
-    @Test func `a page that does not return delays stop() by at most 0.9 seconds`() throws {
+    @Test func `a page that does not return delays a stop by at most 0.9 seconds`() throws {
         let (door, time) = (Door(), ManualTime())
         defer { door.open() }
         let endpoint = try startEndpoint([

@@ -163,7 +163,7 @@ import Testing
         #expect(hits.count == 1)
     }
 
-    @Test func `overflow() returns the overflow series and counts it`() {
+    @Test func `a direct use of the overflow series is counted`() {
         let hits = counter(5)
         hits.overflow().increment()
         #expect(registry.sample(#"hits_total{user="_OVERFLOW"}"#) == "1")

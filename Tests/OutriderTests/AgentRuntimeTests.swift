@@ -45,7 +45,7 @@ private func threads(named name: String) -> Int {
         }
     }
 
-    @Test func `/debug/stalls exists only if stalls are watched`() throws {
+    @Test func `the page /debug/stalls exists only if stalls are watched`() throws {
         let without = Agent.start(isolated())
         defer { without.stop() }
         #expect(try fetch("/debug/stalls", from: address(of: without)).status == 404)
