@@ -58,7 +58,7 @@ static void *boot_allocate(size_t alignment, size_t size) {
     outrider_heap_mark((void *)block);
     return (void *)block;
 refuse:
-    problem = "the look-up of the allocator behind needed too much memory";
+    problem = "looking up the next allocator needed too much memory";
     errno = ENOMEM;
     return NULL;
 }
@@ -194,7 +194,7 @@ void *outrider_heap_called(void *where, const char *name) {
 /* The next function called `name`, or the fallback. */
 static void *next_called(const char *name, void *fallback) {
     void *found = outrider_heap_called(RTLD_NEXT, name);
-    if (!found && fallback) problem = "a function of the allocator behind was not found";
+    if (!found && fallback) problem = "a function of the next allocator was not found";
     return found ? found : fallback;
 }
 
@@ -213,7 +213,7 @@ static bool look_up(void) {
     found.pvalloc = next_called("pvalloc", (void *)__libc_pvalloc);
     found.malloc_usable_size = next_called("malloc_usable_size", (void *)fallback_usable_size);
     if (!found.malloc || !found.free || !found.calloc || !found.realloc) {
-        problem = "there is no allocator behind the hooks";
+        problem = "no allocator was found behind the hooks";
         return false;
     }
     outrider_heap_next = found;

@@ -284,11 +284,11 @@ static bool prepare(void) {
     if (is_prepared) return true;
     const char *problem = outrider_heap_next_problem();
     if (!problem && !(outrider_heap_sites_prepare() && outrider_heap_blocks_prepare()))
-        problem = "there is no memory for the tables";
+        problem = "out of memory for the sampling tables";
     if (!problem && !(outrider_heap_is_called() && is_free_called()))
-        problem = "another library's malloc comes before the hooks in this process";
+        problem = "another library's malloc takes precedence over the hooks in this process";
     if (!problem && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0)
-        problem = "there is no memory for fork handlers";
+        problem = "out of memory for fork handlers";
     if (!problem) outrider_heap_measure_cost();
     refusal = problem;
     is_prepared = problem == NULL;
@@ -354,7 +354,7 @@ void outrider_heap_read_figures(outrider_heap_figures *into) {
 
 outrider_heap_state_t outrider_heap_state(void) { return OUTRIDER_HEAP_ABSENT; }
 const char *outrider_heap_refusal(void) {
-    return "this build has no malloc hooks (a sanitizer, or a system without them)";
+    return "this build has no malloc hooks (a sanitizer build, or a system without them)";
 }
 const char *outrider_heap_allocator(void) { return ""; }
 outrider_heap_state_t outrider_heap_start(uint64_t wanted) {

@@ -52,14 +52,14 @@ const char *outrider_file_replace(const char *path, const void *bytes, size_t co
     struct stat status;
     if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
         errno = EEXIST;
-        return "replace what is no plain file";
+        return "replace a path that is not a regular file";
     }
     if (!temporary_name(path, name)) {
         errno = ENAMETOOLONG;
-        return "name a file beside it";
+        return "name a temporary file beside it";
     }
     int descriptor = create(name);
-    if (descriptor < 0) return "create a file beside it";
+    if (descriptor < 0) return "create a temporary file beside it";
     const char *problem = write_all(descriptor, bytes, count) ? NULL : "write it";
     int saved = errno;
     if (close(descriptor) != 0 && !problem) {
@@ -67,7 +67,7 @@ const char *outrider_file_replace(const char *path, const void *bytes, size_t co
         saved = errno;
     }
     if (!problem && rename(name, path) != 0) {
-        problem = "give it its name";
+        problem = "rename the temporary file";
         saved = errno;
     }
     if (problem) unlink(name);

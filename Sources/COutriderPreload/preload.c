@@ -106,7 +106,7 @@ static void write_profile(void) {
         &profile, (outrider_pprof_options){interval, start_ns, may_demangle()});
     if (!profile.is_short) outrider_gzip(&file, profile.bytes, profile.size);
     if (profile.is_short || file.is_short) {
-        complain("no profile: there is no memory for it", "", "");
+        complain("no profile: out of memory", "", "");
     } else {
         const char *problem = outrider_file_replace(path, file.bytes, file.size);
         if (problem) {
@@ -149,7 +149,7 @@ static void write_before_confinement(void) {
     if (!begin_writing(WAIT_TURNS)) return;
     write_profile();
     atomic_store(&writing, 0);
-    complain("the process confines itself by seccomp: its profile is of this moment", "", "");
+    complain("the process enters seccomp confinement: its profile ends at this moment", "", "");
 }
 
 /* --- forks ------------------------------------------------------------------------------------ */
@@ -207,7 +207,7 @@ static bool keep_pattern(const char *wanted) {
 static void read_interval(void) {
     const char *wanted = secure_getenv("OUTRIDER_HEAP_INTERVAL");
     if (wanted && !outrider_settings_interval(wanted, &interval))
-        complain("OUTRIDER_HEAP_INTERVAL is no number of bytes from 1 on: ", wanted,
+        complain("OUTRIDER_HEAP_INTERVAL is not a number of bytes, at least 1: ", wanted,
                  "; sampling every 524288");
 }
 
@@ -215,7 +215,7 @@ static void begin(void) {
     const char *wanted = secure_getenv("OUTRIDER_HEAP_PROFILE");
     if (!wanted || wanted[0] == '\0') return;
     if (!outrider_settings_is_pattern(wanted) || !keep_pattern(wanted)) {
-        complain("no profile: OUTRIDER_HEAP_PROFILE is no path, or has a % before neither p nor %: ",
+        complain("no profile: OUTRIDER_HEAP_PROFILE is not a path, or has a % not followed by p or %: ",
                  wanted, "");
         return;
     }
@@ -237,7 +237,7 @@ static void begin(void) {
     outrider_before_confinement(write_before_confinement);
     unsigned long others = count_threads();
     if (!outrider_wake_by_signal(write_when_signalled))
-        complain("SIGUSR2 writes no profile: there is no thread for it", "", "");
+        complain("SIGUSR2 will not write a profile: its thread could not be started", "", "");
     if (others != ULONG_MAX) own_threads += count_threads() - others;
 }
 

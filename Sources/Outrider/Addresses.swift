@@ -29,8 +29,8 @@ struct Addresses {
         warning =
             environment.isInKubernetes && main.isLocal && main.port != nil
             ? """
-            this is a pod of Kubernetes, but the agent listens on \(main), where neither kubelet nor \
-            Prometheus can reach it; set OUTRIDER_ADDRESS=0.0.0.0:\(port) and a NetworkPolicy. /debug keeps a loopback address of its own (kubectl port-forward)
+            running in a Kubernetes pod, but the agent listens on \(main), which neither kubelet nor \
+            Prometheus can reach. Set OUTRIDER_ADDRESS=0.0.0.0:\(port) and a NetworkPolicy; /debug stays on a separate loopback address (kubectl port-forward)
             """ : nil
     }
 }

@@ -121,7 +121,7 @@ public final class Agent: Sendable {
         readiness = Readiness(configuration.startsReady ? .ready : .starting)
         let failures = registry.counter(
             "outrider_start_failures_total",
-            help: "Attempts to listen that failed and settings that were refused.",
+            help: "Failed attempts to listen and rejected settings, by reason.",
             labels: ["reason"])
         self.failures = failures
         Identity.register(in: registry, configuration, environment)

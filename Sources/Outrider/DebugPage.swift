@@ -7,7 +7,7 @@ internal import OutriderEndpoint
 struct DebugPage: Page {
     let path = "/debug"
     let aliases = ["/debug/"]
-    let summary = "for operators: what there is below it"
+    let summary = "index of the operator pages"
     private let text: String
 
     /// Lists the operator pages among `pages`.
@@ -16,7 +16,7 @@ struct DebugPage: Page {
         text = """
             Outrider \(Version.outrider), Swift \(Version.swift)
 
-            \(lines.isEmpty ? "There are no pages below /debug yet.\n" : lines.joined())
+            \(lines.isEmpty ? "No pages are registered under /debug.\n" : lines.joined())
             """
     }
 

@@ -60,7 +60,7 @@ struct Environment {
             do throws(EndpointError) {
                 address = try ListenAddress(text)
             } catch {
-                refuse("OUTRIDER_ADDRESS", "is refused: \(error)")
+                refuse("OUTRIDER_ADDRESS", "is invalid: \(error)")
             }
             return
         }
@@ -68,7 +68,9 @@ struct Environment {
         let port = variables["OTEL_EXPORTER_PROMETHEUS_PORT"]
         guard host != nil || port != nil else { return }
         if let port, UInt16(port) == nil {
-            refuse("OTEL_EXPORTER_PROMETHEUS_PORT", "is refused: \"\(port)\" is not 0 to 65535")
+            refuse(
+                "OTEL_EXPORTER_PROMETHEUS_PORT",
+                "is invalid: \"\(port)\" is not a port from 0 to 65535")
             return
         }
         let name = host ?? "localhost"
@@ -76,7 +78,7 @@ struct Environment {
         do throws(EndpointError) {
             address = try ListenAddress("\(bracketed):\(port ?? "9464")")
         } catch {
-            refuse("OTEL_EXPORTER_PROMETHEUS_HOST", "is refused: \(error)")
+            refuse("OTEL_EXPORTER_PROMETHEUS_HOST", "is invalid: \(error)")
         }
     }
 
@@ -85,7 +87,7 @@ struct Environment {
         do throws(EndpointError) {
             debugAddress = try Agent.DebugAddress(text)
         } catch {
-            refuse("OUTRIDER_DEBUG_ADDRESS", "is refused: \(error)")
+            refuse("OUTRIDER_DEBUG_ADDRESS", "is invalid: \(error)")
         }
     }
 
@@ -94,7 +96,7 @@ struct Environment {
         guard let seconds = Int(text), (1...86_400).contains(seconds), !text.hasPrefix("+") else {
             refuse(
                 "OUTRIDER_IDLE_TIMEOUT",
-                "is refused: \"\(text)\" is not a whole number of seconds from 1 to 86400")
+                "is invalid: \"\(text)\" is not a whole number of seconds from 1 to 86400")
             return
         }
         idleTimeout = .seconds(seconds)
@@ -111,7 +113,7 @@ struct Environment {
             else {
                 refuse(
                     "OTEL_RESOURCE_ATTRIBUTES",
-                    "is refused: \"\(pair)\" is not key=value with %-encoding; write a=b,c=d")
+                    "is invalid: \"\(pair)\" is not a percent-encoded key=value; write a=b,c=d")
                 return
             }
             attributes[key] = value
@@ -123,7 +125,7 @@ struct Environment {
         problems.append(
             AgentError(
                 reason: "invalid_environment",
-                description: "the environment variable \(variable) \(problem)"))
+                description: "environment variable \(variable) \(problem)"))
     }
 
     private static func decoded(_ text: String) -> String? {

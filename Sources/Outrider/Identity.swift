@@ -10,10 +10,11 @@ enum Identity {
         in registry: Registry, _ configuration: Agent.Configuration, _ environment: Environment
     ) {
         registry.info(
-            "target_info", help: "The service: attributes of its OpenTelemetry resource.",
+            "target_info", help: "Attributes of the service's OpenTelemetry resource.",
             attributes(configuration, environment))
         registry.info(
-            "outrider_build_info", help: "The version of Outrider and of its Swift compiler.",
+            "outrider_build_info",
+            help: "Versions of Outrider and of the Swift compiler that built it.",
             ["version": Version.outrider, "swift_version": Version.swift])
     }
 

@@ -29,14 +29,15 @@ struct Listeners {
         self.failures = failures
         responses = configuration.registry.counter(
             "outrider_http_requests_total",
-            help: "Requests that the agent's own endpoint answered.", labels: ["page", "code"])
+            help: "Requests to the agent's own endpoint, by page and status.",
+            labels: ["page", "code"])
         cuts = configuration.registry.counter(
             "outrider_connections_cut_total",
-            help: "Connections that the agent's own endpoint ended before their clients did.",
+            help: "Connections that the agent's endpoint closed before the client did, by reason.",
             labels: ["reason"])
         lostDescriptors = configuration.registry.counter(
             "outrider_descriptors_lost_total",
-            help: "Descriptors of the agent's endpoint that other code of the process has closed.")
+            help: "Descriptors of the agent's endpoint that other code in the process closed.")
     }
 
     /// The listener for all clients; `debug` is the one for operators, if there is one.

@@ -75,7 +75,7 @@ final class PatientListener: Sendable {
         if state.withLock({ $0.isStopped }) { return }
         guard let error = open() else {
             if failure != nil, let address {
-                log.say(.info, about: "listening", "listening on \(address) now")
+                log.say(.info, about: "listening", "now listening on \(address)")
             }
             return
         }

@@ -20,7 +20,7 @@ struct ReadinessPage: Page {
     let path = "/readyz"
     let aliases = ["/-/ready"]
     let summary =
-        "200 while the service wants traffic, 503 while it starts, drains or fails a check"
+        "200 while the service is ready for traffic, 503 while it starts, drains or fails a check"
     let isForProbes = true
     let readiness: Readiness
 

@@ -109,7 +109,7 @@ private final class ReadinessCheck: Sendable {
     func obstacle(of run: Run) -> String? {
         guard time.wait(for: run.isOver, until: run.deadline),
             let isPassing = run.isPassing.withLock({ $0 })
-        else { return "still asking: \(name)" }
+        else { return "timed out: \(name)" }
         return isPassing ? nil : "failing: \(name)"
     }
 }

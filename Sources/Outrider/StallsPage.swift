@@ -7,12 +7,12 @@ internal import OutriderRuntime
 /// The stalls that the hang watch has detected.
 struct StallsPage: Page {
     let path = "/debug/stalls"
-    let summary = "the last times that an executor or event loop hung, with stacks"
+    let summary = "recent stalls of executors and event loops, with stacks"
     let runtime: RuntimeMonitor
 
     func respond(to request: Request) -> Response {
         let reports = runtime.stalls.map(\.report)
-        let text = reports.isEmpty ? "Nothing has hung.\n" : reports.joined(separator: "\n")
+        let text = reports.isEmpty ? "No stalls recorded.\n" : reports.joined(separator: "\n")
         return .uncached(text, status: 200)
     }
 }

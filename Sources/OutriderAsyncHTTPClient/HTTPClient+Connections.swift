@@ -67,11 +67,11 @@
 
         init(_ registry: Registry, limit: SeriesLimit) {
             open = registry.gauge(
-                "http_client_open_connections", help: "Connections that are open.",
+                "http_client_open_connections", help: "Open connections.",
                 labels: ["http_connection_state", "network_peer_address"], limit: limit)
             durations = registry.histogram(
                 "http_client_connection_duration_seconds",
-                help: "How long connections were open, of those that are closed.")
+                help: "Lifetime of closed connections.")
         }
 
         /// Counts a connection that can be idle; called on its event loop.

@@ -39,8 +39,8 @@ public final class Endpoint: Sendable {
 
     private static let caution =
         """
-        this libmicrohttpd is not known to refuse every request that two readers could understand differently, or \
-        could not be tried: each connection ends after one answer
+        this libmicrohttpd accepts requests that two parsers could read differently (request smuggling), or could not \
+        be tested: each connection is closed after one response
         """
 
     private let server: Server

@@ -106,10 +106,10 @@ final class Server: Sendable {
         if let found = Self.status(in: text) {
             let status = (400...599).contains(found) ? found : 400
             configuration.onAnswer("_REFUSED", status)
-            let refusal = Response.text("The request cannot be read.\n", status: status)
+            let refusal = Response.text("The request could not be parsed.\n", status: status)
             connections.endCurrent(with: refusal.asLastAnswer)
         }
-        configuration.log("the listener on \(configuration.address) says: \(text)")
+        configuration.log("listener on \(configuration.address): \(text)")
     }
 
     /// The listening socket is no longer ours, or other code has shut it down.
@@ -117,8 +117,8 @@ final class Server: Sendable {
         configuration.onLostDescriptor()
         configuration.log(
             """
-            the socket that listens on \(configuration.address) was closed or shut by other code of this process; \
-            nobody is accepted there any more. Does the service close descriptors that are not its own?
+            other code in this process closed or shut down the listening socket of \(configuration.address); it accepts no \
+            more connections. Check whether the service closes descriptors that it does not own
             """)
         configuration.onLostListener()
     }
@@ -126,7 +126,7 @@ final class Server: Sendable {
     /// No descriptors are left for another connection.
     func noteLackOfDescriptors() {
         configuration.log(
-            "the listener on \(configuration.address) has no descriptor left for a connection")
+            "listener on \(configuration.address): no descriptors left for new connections")
     }
 
     /// Whether the message is about a TCP option that could not be set.
@@ -159,20 +159,22 @@ final class Server: Sendable {
         _ exchange: Exchange
     ) -> RequestGuard.Verdict {
         exchange.isCounted = true
-        if !inFlight.enter() { return .refuse(status: 503, because: "This agent is stopping.") }
+        if !inFlight.enter() { return .refuse(status: 503, because: "The agent is stopping.") }
         let target: RequestTarget
         switch exchange.target {
         case .success(let read): target = read
         case .failure(.malformed):
-            return .refuse(status: 400, because: "The request target is malformed.")
+            return .refuse(status: 400, because: "Malformed request target.")
         case .failure(.tooManyArguments):
-            return .refuse(status: 414, because: "There are too many arguments in the query.")
+            return .refuse(status: 414, because: "Too many query parameters.")
         }
         let headers = unsafe IncomingFields.of(connection)
         if headers.isCut {
-            return .refuse(status: 431, because: "There are too many header fields.")
+            return .refuse(status: 431, because: "Too many header fields.")
         }
-        if hidesBytes { return .refuse(status: 400, because: "A line is malformed.") }
+        if hidesBytes {
+            return .refuse(status: 400, because: "Malformed request line or header line.")
+        }
         let verdict = RequestGuard.judge(method: method, version: version, headers: headers.all)
         guard verdict == .accept, pages.audience(of: target.path) == .operators else {
             return verdict
@@ -188,7 +190,7 @@ final class Server: Sendable {
         guard case .success(let target) = exchange.target,
             let number = pages.number(at: target.path)
         else {
-            let text = "There is no such page; / lists what there is.\n"
+            let text = "Not found. See / for the list of pages.\n"
             return unsafe answer(
                 connection, .text(text, status: 404), page: "_UNMATCHED", exchange)
         }
@@ -201,7 +203,8 @@ final class Server: Sendable {
         awaitRoom(for: client)
         guard enter(number, for: client) else {
             return unsafe refuse(
-                connection, 503, "This page is busy with other requests.", page: page.path, exchange
+                connection, 503, "Too many concurrent requests for this page.", page: page.path,
+                exchange
             )
         }
         exchange.page = number
@@ -231,9 +234,9 @@ final class Server: Sendable {
         if page.isForProbes { return nil }
         processor.charge(0, to: client, page: number, at: configuration.time.now)
         if verdict == .pageHasSpent {
-            return .unavailable("This page has taken its share of the processors.")
+            return .unavailable("This page has used up its CPU budget.")
         }
-        return .tooMany("Your requests for this page have taken their share of the processors.")
+        return .tooMany("Your requests have used up their CPU budget for this page.")
     }
 
     /// Waits for memory for a response, which clients that have stalled may have to give up.
@@ -284,7 +287,7 @@ final class Server: Sendable {
         var response = response
         let address = connections.client(of: exchange.connection) ?? ClientAddress([])
         if !bodies.enter(response.bytes, for: address) {
-            response = .unavailable("The answers under way take all the memory that they may.")
+            response = .unavailable("Responses in progress have used up their memory budget.")
             _ = bodies.enter(response.bytes, for: address)
         }
         configuration.onAnswer(page, response.status)
@@ -293,13 +296,13 @@ final class Server: Sendable {
             response.bytes, onProgress: { connections.noteProgress(client) },
             onEnd: { bodies.leave($0) })
         guard let outgoing else {
-            configuration.log("no memory for an answer of \(response.bytes.count) bytes")
+            configuration.log("out of memory for a response of \(response.bytes.count) bytes")
             return false
         }
         // Hidden bytes cannot become a second request on a connection that serves only one.
         if !habits.isSafe { _ = outgoing.add("Connection", "close") }
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {
-            configuration.log("the page \(page) gave a header that cannot be sent: \(name)")
+            configuration.log("page \(page) returned a header field that cannot be sent: \(name)")
         }
         // A client that has closed its end by now reads no response. Later, it may have read all of
         // it.

@@ -43,19 +43,19 @@
             case .server:
                 durations = registry.histogram(
                     "rpc_server_call_duration_seconds",
-                    help: "Time from a call's start to the end of its answer.",
+                    help: "Duration of incoming calls, from start to the end of the response.",
                     labels: result, buckets: buckets, limit: limit)
                 active = registry.gauge(
-                    "rpc_server_active_calls", help: "Calls that are being answered.",
+                    "rpc_server_active_calls", help: "Incoming calls in progress.",
                     labels: call, limit: limit)
             case .client:
                 let peer = ["server_address", "server_port"]
                 durations = registry.histogram(
                     "rpc_client_call_duration_seconds",
-                    help: "Time from a call's start until its answer was read.",
+                    help: "Duration of outgoing calls, from start until the response was read.",
                     labels: result + peer, buckets: buckets, limit: limit)
                 active = registry.gauge(
-                    "rpc_client_active_calls", help: "Calls whose answers are awaited.",
+                    "rpc_client_active_calls", help: "Outgoing calls in progress.",
                     labels: call + peer, limit: limit)
             }
         }
@@ -75,7 +75,7 @@
             log.sayOnce(
                 .warning,
                 """
-                \(interceptor) records the same calls twice; each is counted once, by the first one. Add \
+                \(interceptor) was added twice for the same calls; only the first one counts them. Add \
                 it once
                 """)
         }

@@ -50,8 +50,8 @@ extension HeapProfiler {
             }
             if let number = Int(text), number >= 0 { return (number, nil) }
             let problem =
-                "\(Self.variable) is \"\(text)\", which is no number of bytes; \(Self.defaultInterval) "
-                + "holds. Write 524288, 1 for everything, or 0 for none."
+                "\(Self.variable) is \"\(text)\", which is not a number of bytes; using "
+                + "\(Self.defaultInterval). Write 524288, 1 for everything, or 0 for none."
             return (Self.defaultInterval, problem)
         }
 

@@ -34,17 +34,17 @@ struct HeapFigures {
     func hints(interval: Int) -> [String] {
         if interval == 0 {
             return [
-                "Sampling is off, so nothing new is in here. HeapProfiler.interval or OUTRIDER_HEAP_INTERVAL sets "
-                    + "the bytes between two samples."
+                "Sampling is off; new allocations are not recorded. HeapProfiler.interval or OUTRIDER_HEAP_INTERVAL "
+                    + "sets the mean bytes between samples."
             ]
         }
         guard figures.live_samples < Self.fewSamples else { return [] }
-        let count = "\(figures.live_samples) of \(figures.samples) samples are of memory in use"
+        let count = "\(figures.live_samples) of \(figures.samples) samples are of live blocks"
         if interval <= Self.finestAdvised {
             return ["\(count): the service allocates next to nothing."]
         }
         return [
-            "\(count): one is taken every \(interval) bytes that are allocated, on average. "
+            "\(count): one sample every \(interval) allocated bytes, on average. "
                 + "OUTRIDER_HEAP_INTERVAL=\(Self.finestAdvised) shows more of a small or idle service."
         ]
     }
@@ -65,22 +65,23 @@ struct HeapFigures {
     private static let samples = CollectedFamily.gauge(
         "outrider_heap_samples", help: "Sampled blocks that have not been freed.")
     private static let taken = CollectedFamily.counter(
-        "outrider_heap_samples_taken_total", help: "Samples taken.")
+        "outrider_heap_samples_taken_total", help: "Heap samples taken.")
     private static let refused = CollectedFamily.counter(
         "outrider_heap_samples_refused_total",
-        help: "Samples that the tables of live blocks or of stacks had no room for, or that a lock "
-            + "kept out.", labels: ["reason"])
+        help: "Heap samples dropped: the table of live blocks or of stacks was full, or a lock was "
+            + "held.", labels: ["reason"])
     private static let seconds = CollectedFamily.counter(
         "outrider_heap_sampler_seconds_total",
-        help: "Thread time that sampling took, in seconds, estimated.")
+        help: "Thread time spent sampling, in seconds, estimated.")
     private static let truncated = CollectedFamily.counter(
         "outrider_profile_stacks_truncated_total",
-        help: "Stacks that could not be followed to their end.", labels: ["profile"])
+        help: "Stacks that could not be unwound to their end.", labels: ["profile"])
     private static let interval = CollectedFamily.gauge(
         "outrider_heap_sampling_interval_bytes",
         help: "Mean bytes between two samples; 0 while sampling is off.")
     private static let hooks = CollectedFamily.gauge(
-        "outrider_heap_hooks", help: "1 for the state in which the malloc hooks are.",
+        "outrider_heap_hooks",
+        help: "1 for the current state of the malloc hooks, 0 for the others.",
         labels: ["state"])
 
     /// All metric families.

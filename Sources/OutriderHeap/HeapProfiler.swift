@@ -71,8 +71,8 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
         case OUTRIDER_HEAP_REFUSED, OUTRIDER_HEAP_ABSENT:
             log(
                 true,
-                "there will be no heap profile: \(Self.refusal). Everything is passed on to the "
-                    + "allocator behind; docs/heap.md tells what to do.")
+                "heap profiles are unavailable: \(Self.refusal). All calls go to the next "
+                    + "allocator; see docs/heap.md.")
         default: break
         }
     }
@@ -137,7 +137,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     public func snapshot(of kind: ProfileKind) throws(ProfileUnavailable) -> Profile {
         switch outrider_heap_state() {
         case OUTRIDER_HEAP_REFUSED, OUTRIDER_HEAP_ABSENT:
-            throw ProfileUnavailable("there is no heap profile: \(Self.refusal)")
+            throw ProfileUnavailable("heap profiles are unavailable: \(Self.refusal)")
         default: break
         }
         // Exclude the profile's own allocations.

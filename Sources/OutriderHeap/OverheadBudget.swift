@@ -54,8 +54,8 @@ package struct OverheadBudget: Sendable {
             return Change(
                 interval: current,
                 description:
-                    "heap sampling took more than \(share * 100) % of a core, which is its "
-                    + "budget; it samples every \(current) bytes now")
+                    "heap sampling used more than its budget of \(share * 100) % of a core; "
+                    + "the interval is now \(current) bytes")
         }
         let elapsed = Double(max(1, time &- before.time))
         let used = Double(taken &- before.taken) / elapsed
@@ -71,6 +71,6 @@ package struct OverheadBudget: Sendable {
         return Change(
             interval: interval,
             description:
-                "heap sampling has room in its budget; it samples every \(interval) bytes again")
+                "heap sampling is within its budget again; the interval is now \(interval) bytes")
     }
 }

@@ -36,7 +36,8 @@
             guard let scrape = await scrapes.respond(to: ScrapeRequest(request)) else {
                 return Response(
                     status: .serviceUnavailable, headers: [.retryAfter: "1"],
-                    body: ResponseBody(byteBuffer: ByteBuffer(string: "too many scrapes at once\n"))
+                    body: ResponseBody(
+                        byteBuffer: ByteBuffer(string: "Too many concurrent scrapes.\n"))
                 )
             }
             var headers = HTTPFields()

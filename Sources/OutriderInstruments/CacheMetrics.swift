@@ -37,7 +37,7 @@ public final class CacheMetrics: Sendable {
 
     private static let labels = ["cache", "level"]
     private static let entries = CollectedFamily.gauge(
-        "cache_entries", help: "Entries of a cache.", labels: labels)
+        "cache_entries", help: "Entries in the cache.", labels: labels)
 
     @usableFromInline let hits: Counter
     @usableFromInline let misses: Counter
@@ -66,27 +66,27 @@ public final class CacheMetrics: Sendable {
         buckets: Buckets = .instruments, entries: (@Sendable () -> Int?)? = nil
     ) {
         let requests = registry.counter(
-            "cache_requests_total", help: "Look-ups in a cache, by result.",
+            "cache_requests_total", help: "Cache lookups, by result.",
             labels: Self.labels + ["result"])
         hits = requests.with(cache, level, "hit")
         misses = requests.with(cache, level, "miss")
         negatives = requests.with(cache, level, "negative")
         lookUpFailures = registry.counter(
             "cache_lookup_failures_total",
-            help: "Look-ups that ended with an error; they are misses too.", labels: Self.labels
+            help: "Cache lookups that failed; they also count as misses.", labels: Self.labels
         ).with(cache, level)
         let loads = registry.histogram(
-            "cache_load_duration_seconds", help: "Time that it took to load what was missed.",
+            "cache_load_duration_seconds", help: "Duration of successful loads after a cache miss.",
             labels: Self.labels, buckets: buckets
         ).with(cache, level)
         self.loads = Times(loads, in: registry)
         loadResults = registry.counter(
-            "cache_loads_total", help: "Loads of what was missed: success, failure or cancelled.",
+            "cache_loads_total", help: "Loads after a cache miss: success, failure or cancelled.",
             labels: Self.labels + ["result"])
         for result in ["failure", "cancelled"] { _ = loadResults.with(cache, level, result) }
         loaded = loadResults.with(cache, level, "success")
         evictions = registry.counter(
-            "cache_evictions_total", help: "Entries that went, by cause.",
+            "cache_evictions_total", help: "Entries removed from the cache, by cause.",
             labels: Self.labels + ["cause"])
         sizeEvictions = evictions.with(cache, level, Eviction.size.label)
         (self.cache, self.level) = (cache, level)

@@ -29,7 +29,7 @@ public final class CircuitBreakerMetrics: Sendable {
     }
 
     private static let states = CollectedFamily.gauge(
-        "circuit_breaker_state", help: "1 for the state that a breaker is in, 0 for the others.",
+        "circuit_breaker_state", help: "1 for the current state of the breaker, 0 for the others.",
         labels: ["breaker", "state"])
 
     private let successes: Counter
@@ -46,7 +46,7 @@ public final class CircuitBreakerMetrics: Sendable {
     ///   - registry: The registry for the metrics.
     public init(_ breaker: String, registry: Registry = .shared) {
         let calls = registry.counter(
-            "circuit_breaker_calls_total", help: "Calls through a breaker, by result.",
+            "circuit_breaker_calls_total", help: "Calls through the breaker, by result.",
             labels: ["breaker", "result"])
         successes = calls.with(breaker, "success")
         failures = calls.with(breaker, "failure")

@@ -18,9 +18,10 @@ internal import OutriderThreading
 /// Thread-safe.
 public final class DrainMetrics: Sendable {
     private static let began = CollectedFamily.gauge(
-        "service_drain_seconds", help: "For how long the service has been shutting down; 0 before.")
+        "service_drain_seconds", help: "Seconds since the shutdown began; 0 before.")
     private static let remaining = CollectedFamily.gauge(
-        "service_drain_remaining", help: "What is still on its way, by kind.", labels: ["what"])
+        "service_drain_remaining", help: "Work that the shutdown still has to finish, by kind.",
+        labels: ["what"])
 
     private let board: SnapshotBoard
     private let lost: Family<Counter>
@@ -33,7 +34,7 @@ public final class DrainMetrics: Sendable {
         board = SnapshotBoard.named("drain", [Self.began, Self.remaining], in: registry)
         lost = registry.counter(
             "service_drain_abandoned_total",
-            help: "What was given up when the service ended, by kind.", labels: ["what"])
+            help: "Work abandoned at shutdown, by kind.", labels: ["what"])
         uptime = registry.uptime
         let place = board.add { [weak self] samples in
             if let self { samples.add(Self.began, self.seconds) }

@@ -46,15 +46,15 @@ public final class FanoutMetrics: Sendable {
     public init(_ fanout: String, registry: Registry = .shared) {
         self.fanout = fanout
         subscribers = registry.gauge(
-            "fanout_subscribers", help: "Those who get each message.", labels: ["fanout"]
+            "fanout_subscribers", help: "Subscribers that receive each message.", labels: ["fanout"]
         ).with(fanout)
         messages = registry.counter(
             "fanout_messages_total",
-            help: "Messages to single subscribers: delivered, or why they were dropped.",
+            help: "Messages per subscriber: delivered, or the reason why they were dropped.",
             labels: ["fanout", "result"])
         ended = registry.counter(
             "fanout_subscriptions_ended_total",
-            help: "Subscriptions that ended, by reason: closed by the subscriber, or dropped.",
+            help: "Ended subscriptions, by reason: closed by the subscriber, or dropped.",
             labels: ["fanout", "reason"])
         deliveries = messages.with(fanout, "delivered")
         slow = messages.with(fanout, Drop.slowConsumer.label)

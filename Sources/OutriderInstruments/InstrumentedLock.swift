@@ -70,11 +70,11 @@ final class LockContention: Sendable {
 
     init(_ name: String, in registry: Registry) {
         contentions = registry.counter(
-            "lock_contentions_total", help: "Times that somebody waited for a lock.",
+            "lock_contentions_total", help: "Acquisitions that had to wait for the lock.",
             labels: ["lock"]
         ).with(name)
         waits = registry.counter(
-            "lock_wait_seconds_total", help: "Time that was waited for a lock.", labels: ["lock"]
+            "lock_wait_seconds_total", help: "Time spent waiting for the lock.", labels: ["lock"]
         ).with(name)
         uptime = registry.uptime
     }

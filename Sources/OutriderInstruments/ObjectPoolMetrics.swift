@@ -23,7 +23,7 @@ public final class ObjectPoolMetrics: Sendable {
     ///   - registry: The registry for the metrics.
     public init(_ pool: String, registry: Registry = .shared) {
         let gets = registry.counter(
-            "object_pool_gets_total", help: "Objects taken from a pool: reused, or new.",
+            "object_pool_gets_total", help: "Objects taken from the pool: reused or new.",
             labels: ["pool", "result"])
         reuses = gets.with(pool, "reused")
         creations = gets.with(pool, "new")

@@ -42,12 +42,13 @@ public final class PoolMetrics: Sendable {
 
     private static let label = "db_client_connection_pool_name"
     private static let count = CollectedFamily.gauge(
-        "db_client_connection_count", help: "Connections of a pool, by state.",
+        "db_client_connection_count", help: "Connections in the pool, by state.",
         labels: [label, "state"])
     private static let most = CollectedFamily.gauge(
-        "db_client_connection_max", help: "Connections that a pool may have.", labels: [label])
+        "db_client_connection_max", help: "Maximum number of connections in the pool.",
+        labels: [label])
     private static let pending = CollectedFamily.gauge(
-        "db_client_connection_pending_requests", help: "Requests that wait for a connection.",
+        "db_client_connection_pending_requests", help: "Requests waiting for a connection.",
         labels: [label])
 
     private let waits: Times
@@ -78,21 +79,21 @@ public final class PoolMetrics: Sendable {
         }
         waits = Times(
             times(
-                "db_client_connection_wait_time_seconds", "Time that it took to get a connection."),
+                "db_client_connection_wait_time_seconds", "Time to obtain a connection."),
             in: registry)
         uses = times(
-            "db_client_connection_use_time_seconds", "Time for which a connection was in use.")
+            "db_client_connection_use_time_seconds", "Time that a connection was in use.")
         creations = Times(
             times(
                 "db_client_connection_create_time_seconds",
-                "Time that it took to make a connection."), in: registry)
+                "Time to create a connection."), in: registry)
         creationFailures = registry.counter(
             "db_client_connection_create_failures_total",
-            help: "Connections that could not be made.", labels: [Self.label]
+            help: "Failed attempts to create a connection.", labels: [Self.label]
         ).with(name)
         timeouts = registry.counter(
             "db_client_connection_timeouts_total",
-            help: "Requests that gave up waiting for a connection.", labels: [Self.label]
+            help: "Requests that timed out waiting for a connection.", labels: [Self.label]
         ).with(name)
         requests = registry.counter(
             "db_client_connection_requests_total",

@@ -14,7 +14,7 @@ public import OutriderMetrics
 /// A permit is one increment, about two nanoseconds. Thread-safe.
 public final class RateLimiterMetrics: Sendable {
     private static let permits = CollectedFamily.gauge(
-        "rate_limiter_permits", help: "Permits that are left.", labels: ["limiter"])
+        "rate_limiter_permits", help: "Permits available.", labels: ["limiter"])
 
     private let allowedRequests: Counter
     private let limitedRequests: Counter
@@ -45,7 +45,7 @@ public final class RateLimiterMetrics: Sendable {
         failedRequests = requests.with(limiter, "error")
         cancelledRequests = requests.with(limiter, "cancelled")
         waits = registry.histogram(
-            "rate_limiter_wait_seconds", help: "Time that a request waited for its permit.",
+            "rate_limiter_wait_seconds", help: "Time that requests waited for a permit.",
             labels: ["limiter"], buckets: buckets
         ).with(limiter)
         place = permits.map { permits in

@@ -42,41 +42,41 @@ public final class WorkQueueMetrics: Sendable {
     ) {
         let labels = ["queue"]
         depth = registry.gauge(
-            "work_queue_depth", help: "Work that waits in a queue.", labels: labels
+            "work_queue_depth", help: "Items waiting in the queue.", labels: labels
         ).with(queue)
         active = registry.gauge(
-            "work_queue_active", help: "Work of a queue that is being done.", labels: labels
+            "work_queue_active", help: "Items being processed.", labels: labels
         ).with(queue)
         let waits = registry.histogram(
-            "work_queue_wait_seconds", help: "Time that work waited in a queue.", labels: labels,
+            "work_queue_wait_seconds", help: "Time that items waited in the queue.", labels: labels,
             buckets: buckets
         ).with(queue)
         self.waits = Times(waits, in: registry)
         let runs = registry.histogram(
-            "work_queue_run_seconds", help: "Time that work of a queue took.", labels: labels,
+            "work_queue_run_seconds", help: "Time spent processing an item.", labels: labels,
             buckets: buckets
         ).with(queue)
         self.runs = Times(runs, in: registry)
         rejections = registry.counter(
-            "work_queue_rejected_total", help: "Work that a queue did not take.", labels: labels
+            "work_queue_rejected_total", help: "Items that the queue rejected.", labels: labels
         ).with(queue)
         deadlines = registry.counter(
             "work_queue_deadline_exceeded_total",
-            help: "Work whose result did not come in time for who waited for it.", labels: labels
+            help: "Items whose result came too late for its caller.", labels: labels
         ).with(queue)
         failures = registry.counter(
-            "work_queue_failures_total", help: "Work of a queue that ended with an error.",
+            "work_queue_failures_total", help: "Items whose processing failed.",
             labels: labels
         ).with(queue)
         lag = OnceGauge {
             registry.gauge(
-                "consumer_lag_messages", help: "Messages behind the end of a log or broker.",
+                "consumer_lag_messages", help: "Messages behind the end of the log or broker.",
                 labels: labels
             ).with(queue)
         }
         if let capacity {
             registry.gauge(
-                "work_queue_capacity", help: "Work that may wait in a queue.", labels: labels
+                "work_queue_capacity", help: "Maximum number of waiting items.", labels: labels
             ).with(queue).set(capacity)
         }
     }

@@ -47,11 +47,11 @@
         public init(registry: Registry = .shared) {
             slots = (0..<Self.slotCount).map { _ in Slot() }
             ticks = registry.histogram(
-                "nio_event_loop_tick_seconds", help: "How long a tick of an event loop took.",
+                "nio_event_loop_tick_seconds", help: "Duration of event-loop ticks.",
                 labels: ["loop"], buckets: Self.tickBuckets)
             tasks = registry.counter(
                 "nio_event_loop_tasks_total",
-                help: "Tasks that event loops ran; by ticks: nio_event_loop_tick_seconds_count.",
+                help: "Tasks run by event loops; nio_event_loop_tick_seconds_count counts ticks.",
                 labels: ["loop"])
             overflow = LoopFigures(EventLoopNumbers.overflow, ticks, tasks)
             registry.add(self)
@@ -93,7 +93,7 @@
 
         private static let utilization = CollectedFamily.gauge(
             "nio_event_loop_utilization_ratio",
-            help: "Share of its time in which an event loop was busy, since the scrape before.",
+            help: "Fraction of time that an event loop was busy since the previous scrape.",
             labels: ["loop"])
 
         /// The family that ticks do not record.

@@ -23,11 +23,11 @@
         public func watch(_ group: any EventLoopGroup) {
             let delays = registry.histogram(
                 "nio_event_loop_delay_seconds",
-                help: "How late an event loop ran a task of its own, at each beat.",
+                help: "Delay of a periodic probe task on the event loop.",
                 labels: ["loop"], buckets: Self.delayBuckets)
             let ages = registry.gauge(
                 "nio_event_loop_oldest_probe_age_seconds",
-                help: "How long such a task had been overdue at the last beat.",
+                help: "Age of the overdue probe task, in seconds; 0 when none is overdue.",
                 labels: ["loop"])
             for loop in group.makeIterator() {
                 let label = EventLoopNumbers.label(of: ObjectIdentifier(loop))

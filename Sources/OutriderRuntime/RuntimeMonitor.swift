@@ -128,7 +128,7 @@ public final class RuntimeMonitor: Sendable {
             failures.count(source, errno == EACCES ? .unreadable : .missing)
             log.sayOnce(
                 .warning,
-                "executors are not probed: /proc cannot be read, and libdispatch ends a process whose workers it cannot find there"
+                "executors are not probed: /proc is unreadable, and libdispatch aborts a process whose workers it cannot find there"
             )
             return false
         #else
@@ -145,18 +145,19 @@ public final class RuntimeMonitor: Sendable {
             let tasks = TaskCollector()
             add(tasks)
             if let problem = tasks.start() {
-                log.sayOnce(.warning, "there will be no figures of live tasks: \(problem)")
+                log.sayOnce(.warning, "live-task metrics are unavailable: \(problem)")
             }
         }
         if configuration.objectTypes {
             let types = ObjectTypeCollector()
             add(types)
             if let problem = types.start() {
-                log.sayOnce(.warning, "there will be no figures of objects by type: \(problem)")
+                log.sayOnce(.warning, "object-type metrics are unavailable: \(problem)")
             }
         }
         if watchdog != nil, !ThreadStack.prepare() {
-            log.sayOnce(.warning, "stalls will be told without stacks: SIGPROF cannot be had")
+            log.sayOnce(
+                .warning, "stalls will be reported without stacks: SIGPROF is in use by other code")
         }
     }
 
@@ -189,7 +190,7 @@ public final class RuntimeMonitor: Sendable {
         }
         if !isStarted {
             state.withLock { $0.isRunning = false }
-            log.sayOnce(.error, "there is no thread for the beat: executors will not be probed")
+            log.sayOnce(.error, "cannot start the timer thread: executors will not be probed")
         }
     }
 

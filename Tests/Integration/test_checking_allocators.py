@@ -50,7 +50,7 @@ def test_an_overrun_is_found_with_hooks_as_without(
     assert alone.status != 0 and alone.output == b"", "it is not found without hooks either"
     objects = [preload_object(), debug] if is_behind else [debug, preload_object()]
     ended = run([overrun()], environment(objects, tmp_path / "p" if is_sampled else None, **settings))
-    refusal = b"outrider-heap: no profile: another library's malloc comes before the hooks in this process\n"
+    refusal = b"outrider-heap: no profile: another library's malloc takes precedence over the hooks in this process\n"
     said = ended.errors.removeprefix(refusal)
     assert (ended.status, ended.output, said) == (alone.status, b"", alone.errors)
     assert ended.errors.startswith(refusal) == (is_sampled and not is_behind)

@@ -13,7 +13,7 @@ from preloading import HOOKS, LIMIT, compiled, pprof, preloaded
 
 pytestmark = pytest.mark.compute
 
-SAID = b"outrider-heap: the process confines itself by seccomp: its profile is of this moment\n"
+SAID = b"outrider-heap: the process enters seccomp confinement: its profile ends at this moment\n"
 
 
 def ended(command: list[str], environment: dict[str, str]) -> tuple[int, bytes, bytes]:

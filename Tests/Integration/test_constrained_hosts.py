@@ -16,7 +16,7 @@ from runtime_lab import memory_limit, total
 pytestmark = pytest.mark.wait
 
 
-OF_BUSY_MACHINE = r"warning: The .* (has|did) not answer|info: heap sampling took more than"
+OF_BUSY_MACHINE = r"warning: The .* (has not responded|did not respond)|info: heap sampling used more than"
 
 
 @pytest.fixture(scope="module", name="usual")

@@ -76,7 +76,7 @@ def fixture_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeLab
         # A busy machine may not run the thread within the time that the hang watch waits for its stack.
         for _ in range(10):
             lab.do("block-main 0")
-            poll("a stall is reported", lambda: b"has not answered" in through(debug, "/debug/stalls", "localhost").body or None)
+            poll("a stall is reported", lambda: b"has not responded" in through(debug, "/debug/stalls", "localhost").body or None)
             named = FUNCTION.encode() in through(debug, "/", "localhost").body
             lab.do("unblock")
             if named:

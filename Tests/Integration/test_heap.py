@@ -131,13 +131,13 @@ def test_a_profile_with_next_to_nothing_says_why_and_what_to_do() -> None:
     with HeapProbe(OUTRIDER_HEAP_INTERVAL=str(1 << 40)) as probe:
         for form in ("text", "flamegraph"):
             page = fetch(f"{probe.url}/debug/pprof/heap?format={form}", timeout=LIMIT).decode()
-            assert "one is taken every 1099511627776 bytes that are allocated, on average" in page
+            assert "one sample every 1099511627776 allocated bytes, on average" in page
             assert "OUTRIDER_HEAP_INTERVAL=8192 shows more of a small or idle service" in page
         probe.tell("interval 0")
         assert "Sampling is off" in fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
         probe.tell("interval 1024")
         probe.tell("hold 20000")
-        assert "one is taken every" not in fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
+        assert "one sample every" not in fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
 
 
 def rendered(form: str, stacks: int) -> tuple[int, int]:
@@ -215,7 +215,7 @@ def test_a_bad_interval_in_the_environment_is_told(tmp_path: Path) -> None:
         [heap_probe_binary(), "state"], env=clean_environment(OUTRIDER_HEAP_INTERVAL="lots"),
         capture_output=True, text=True, timeout=LIMIT, check=True,
     )
-    assert run.stdout.startswith('OUTRIDER_HEAP_INTERVAL is "lots", which is no number of bytes')
+    assert run.stdout.startswith('OUTRIDER_HEAP_INTERVAL is "lots", which is not a number of bytes')
     assert "\nsampling /" in run.stdout
 
 
@@ -245,7 +245,7 @@ def test_a_malloc_that_comes_first_is_told_and_harms_nothing(tmp_path: Path) -> 
     environment["LD_PRELOAD"] = f"{made}:{environment['LD_PRELOAD']}"
     status, printed, said = outcome(["bash", "-c", "echo hello"], environment)
     assert (status, printed) == (0, "hello\n")
-    assert "no profile: another library's malloc comes before" in said
+    assert "no profile: another library's malloc takes precedence" in said
     assert not profiles(tmp_path / "profiles")
 
 
@@ -297,7 +297,7 @@ def test_the_interval_widens_by_itself_past_the_budget_and_says_so(tmp_path: Pat
         allocated = probe.value("heap_allocated_bytes_total")
         assert abs(allocated / (blocks * 1_024) - 1) < 0.02 + 7 * deviation
         assert probe.value("outrider_heap_samples_taken_total") < blocks
-    assert "heap sampling took more than 1.0 % of a core, which is its budget" in log.read_text()
+    assert "heap sampling used more than its budget of 1.0 % of a core" in log.read_text()
 
 
 def test_the_interval_comes_back_when_there_was_room_for_a_minute() -> None:
@@ -318,11 +318,11 @@ def test_the_interval_comes_back_when_there_was_room_for_a_minute() -> None:
         assert look(0, 524288, 100) == nothing
         interval, said = look(1e9, 2097152, 101)
         assert interval == 2097152
-        assert said.endswith("which is its budget; it samples every 2097152 bytes now")
+        assert said.endswith("; the interval is now 2097152 bytes")
         assert look(1e9, 2097152, 102) == nothing
         assert look(1e9, 2097152, 150) == nothing, "it does not come back at once"
         interval, said = look(1e9, 2097152, 170)
-        assert interval == 1048576 and said.endswith("it samples every 1048576 bytes again")
+        assert interval == 1048576 and said.endswith("; the interval is now 1048576 bytes")
         assert look(1.5e9, 1048576, 230) == nothing, "four fifths of a percent leave no room"
         assert look(1.5e9, 1048576, 240) == nothing
         assert look(1.5e9, 1048576, 305)[0] == 524288

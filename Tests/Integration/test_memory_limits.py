@@ -77,7 +77,7 @@ def test_a_scrape_for_which_there_is_no_memory_is_refused_and_a_later_one_is_ans
         resource.prlimit(server.popen.pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + FEW_BYTES, before[1]))
         refusal = client.ask(get("/metrics"))
         resource.prlimit(server.popen.pid, resource.RLIMIT_AS, before)
-        assert (refusal.status, refusal.body) == (503, b"There is no memory for the exposition.\n")
+        assert (refusal.status, refusal.body) == (503, b"Out of memory for the exposition.\n")
         assert refusal.value("retry-after") == "1"
         answer = client.ask(get("/metrics"))
         assert answer.status == 200

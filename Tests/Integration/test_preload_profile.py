@@ -258,7 +258,7 @@ def test_a_bad_interval_is_told_and_the_default_holds(bad: str, tmp_path: Path) 
     profile = tmp_path / "profile.pb.gz"
     ended = run(life("chdir"), preloaded(str(profile), bad))
     assert (ended.status, ended.output) == (0, b"")
-    told = f"outrider-heap: OUTRIDER_HEAP_INTERVAL is no number of bytes from 1 on: {bad}; "
+    told = f"outrider-heap: OUTRIDER_HEAP_INTERVAL is not a number of bytes, at least 1: {bad}; "
     assert ended.errors.decode() == f"{told}sampling every 524288\n"
     assert re.search(r"(?m)^period: 524288$", decoded(profile))
 
@@ -274,13 +274,13 @@ def test_a_bad_path_is_told_and_nothing_is_written(bad: str, tmp_path: Path) -> 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     path = tmp_path / "absent" / "profile"
     ended = run(life("chdir"), preloaded(str(path), 1))
-    told = f"outrider-heap: no profile {path}: cannot create a file beside it: No such file or directory\n"
+    told = f"outrider-heap: no profile {path}: cannot create a temporary file beside it: No such file or directory\n"
     assert (ended.status, ended.output, ended.errors.decode()) == (0, b"", told)
 
 
 def test_a_device_is_not_replaced(tmp_path: Path) -> None:
     ended = run(life("chdir"), preloaded("/dev/null", 1))
-    assert ended.status == 0 and b"cannot replace what is no plain file" in ended.errors
+    assert ended.status == 0 and b"cannot replace a path that is not a regular file" in ended.errors
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

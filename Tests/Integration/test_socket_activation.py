@@ -109,7 +109,7 @@ def test_a_socket_that_was_not_passed_is_missed_aloud(
 ) -> None:
     passed = dict.fromkeys(sockets, tcp)
     with serving(tmp_path / "log", passed, OUTRIDER_ADDRESS="systemd:metrics", **more) as service:
-        service.find(r"(cannot listen on systemd:metrics: no stream socket)")
+        service.find(r"(cannot listen on systemd:metrics: no listening stream socket)")
         # The service goes on.
         service.say("record")
         service.find(r"(?m)^(ok)$")

@@ -47,7 +47,7 @@ def reports(lab: RuntimeLab, what: str, last: int | None = None) -> list[str]:
 
 def hanging_for(report: str) -> float | None:
     """For how many seconds it has hung; nothing if that is over."""
-    found = re.search(r"has not answered for ([\d.]+) s", report)
+    found = re.search(r"has not responded for ([\d.]+) s", report)
     return float(found[1]) if found else None
 
 
@@ -142,7 +142,7 @@ def test_a_stall_is_captured_and_counted_once(lab: RuntimeLab) -> None:
         assert kind_counted(lab, "main_actor") == counted
     poll("it is over", lambda: not any(map(hanging_for, reports(lab, "main actor"))) or None)
     named = [r for r in reports(lab, "main actor") if "blockMainActor(milliseconds:)" in r]
-    assert len(named) == 1 and "did not answer for" in named[0]
+    assert len(named) == 1 and "did not respond for" in named[0]
 
 
 # Tasks, jobs, objects

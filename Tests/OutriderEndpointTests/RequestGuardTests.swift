@@ -61,7 +61,8 @@ import Testing
         #expect(response.status == 200)
         #expect(response.header("Connection")?.lowercased() == "close")
         #expect(connection.isClosed(withinMilliseconds: 60_000))
-        #expect(lines.withLock { $0.contains { $0.contains("each connection ends after one") } })
+        #expect(
+            lines.withLock { $0.contains { $0.contains("each connection is closed after one") } })
     }
 
     @Test(arguments: [98, 99, 100, 255, 256, 400])

@@ -54,7 +54,7 @@ import Testing
             """
         try registry.expect(
             exactly: """
-                # HELP http_client_request_duration_seconds Time until a request was answered.
+                # HELP http_client_request_duration_seconds Duration of HTTP client requests.
                 # TYPE http_client_request_duration_seconds histogram
                 http_client_request_duration_seconds_bucket{\(labels),le="1.0"} 1
                 http_client_request_duration_seconds_bucket{\(labels),le="+Inf"} 1
@@ -86,10 +86,10 @@ import Testing
     // MARK: - Expected text
 
     private static let common = """
-        # HELP http_server_aborted_requests_total Answers that were cut off after their head.
+        # HELP http_server_aborted_requests_total Responses aborted after their head.
         # TYPE http_server_aborted_requests_total counter
         http_server_aborted_requests_total{http_route="_UNMATCHED"} 1
-        # HELP http_server_protocol_errors_total What came over connections and was no request.
+        # HELP http_server_protocol_errors_total Input that could not be parsed as an HTTP request.
         # TYPE http_server_protocol_errors_total counter
         http_server_protocol_errors_total{reason="header_too_large"} 1
 
@@ -98,12 +98,12 @@ import Testing
     private static let openTelemetry: String = {
         let name = "http_server_request_duration_seconds"
         return """
-            # HELP http_server_active_requests Requests being answered.
+            # HELP http_server_active_requests HTTP requests in progress.
             # TYPE http_server_active_requests gauge
             http_server_active_requests{http_request_method="GET",url_scheme="http"} 0
             http_server_active_requests{http_request_method="_OTHER",url_scheme="https"} 0
             http_server_active_requests{http_request_method="POST",url_scheme="http"} 0
-            # HELP \(name) Time to answer a request.
+            # HELP \(name) Duration of HTTP requests.
             # TYPE \(name) histogram
 
             """
@@ -133,15 +133,15 @@ import Testing
         let cutOff = #"method="_OTHER",route="_UNMATCHED",code="200""#
         let failed = #"method="POST",route="/orders/{id}",code="500""#
         return """
-            # HELP http_requests_in_flight Requests being answered.
+            # HELP http_requests_in_flight HTTP requests in progress.
             # TYPE http_requests_in_flight gauge
             http_requests_in_flight 0
-            # HELP http_requests_total Requests answered.
+            # HELP http_requests_total Completed HTTP requests.
             # TYPE http_requests_total counter
             http_requests_total{\(slow)} 1
             http_requests_total{\(cutOff)} 1
             http_requests_total{\(failed)} 1
-            # HELP \(name) Time to answer a request.
+            # HELP \(name) Duration of HTTP requests.
             # TYPE \(name) histogram
 
             """ + histogram(name, sum: "0.5", fast: 0, slow)

@@ -179,10 +179,10 @@ import Testing
         #expect(
             heard.lines == [
                 """
-                warning: metric "hits_total" may have 20 series; further label values share one in \
+                warning: metric "hits_total" is at its limit of 20 series; further label values share one in \
                 which every label is "_OVERFLOW", so totals stay right. The label "user" has the \
-                most values (20): give it fewer, or none. If it needs more series, register it with \
-                a higher SeriesLimit; outrider_series_overflowed_total counts
+                most values (20): use fewer, or drop it. If it needs more series, register it with \
+                a higher SeriesLimit; outrider_series_overflowed_total counts these lookups
                 """
             ])
     }
@@ -193,7 +193,7 @@ import Testing
         #expect(
             registry.overflowNotices == [
                 """
-                hits_total may have 5 series. 4 look-ups were given its overflow series instead. \
+                hits_total is at its limit of 5 series. 4 lookups got its overflow series instead. \
                 The label user has the most values (5): "u4", "u3", "u2", …
                 """
             ])

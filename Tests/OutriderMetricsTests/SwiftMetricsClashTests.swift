@@ -24,7 +24,7 @@ import Testing
         }
         try registry.expect(
             exactly: """
-                # HELP http_total Counter http of swift-metrics.
+                # HELP http_total Counter http from swift-metrics.
                 # TYPE http_total counter
                 http_total 1
                 http_total{status="200"} 1
@@ -198,11 +198,11 @@ import Testing
         #expect(
             recorded.lines == [
                 """
-                warning: metric "c_total" may have 10000 series; further label values share one \
+                warning: metric "c_total" is at its limit of 10000 series; further label values share one \
                 with the one label overflow="_OVERFLOW", so totals stay right. The label "n" has \
-                the most values (10000): give it fewer, or none. If it needs more series, register \
-                it with its labels and a higher SeriesLimit before swift-metrics asks for it; \
-                outrider_series_overflowed_total counts
+                the most values (10000): use fewer, or drop it. If it needs more series, register \
+                it with its labels and a higher SeriesLimit before swift-metrics uses it; \
+                outrider_series_overflowed_total counts these lookups
                 """
             ])
     }

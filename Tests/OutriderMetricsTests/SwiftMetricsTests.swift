@@ -23,7 +23,7 @@ import Testing
         counter.increment(by: 41)
         try registry.expect(
             exactly: """
-                # HELP orders_total Counter orders of swift-metrics.
+                # HELP orders_total Counter orders from swift-metrics.
                 # TYPE orders_total counter
                 orders_total{by="web",kind="book"} 42
                 """, names: ["orders_total"])

@@ -97,7 +97,7 @@ private var sampled: Profile {
                     + #"[3,[1,10,4,100],[[2,[1,10,4,100],[]]]],[2,[4,40,2,20],[]],[4,[0,0,0,0],[]]"#
                     + #"]],[1,[1,1,1,1],[]]]]}"#))
         #expect(
-            page.contains(#""remarks":["allocator: a\u000ab","What became less is not drawn."]"#))
+            page.contains(#""remarks":["allocator: a\u000ab","Decreases are not drawn."]"#))
     }
 
     @Test func `a flame graph of very many stacks omits its smallest branches and says so`() {

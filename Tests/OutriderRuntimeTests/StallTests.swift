@@ -93,7 +93,7 @@ private final class Log: Sendable {
         #expect(!running.isOver)
         #expect(running.duration == .seconds(3))
         #expect(running.functions.contains { $0.contains("holdUp") }, "\(running.functions)")
-        #expect(running.summary.contains("has not answered for"))
+        #expect(running.summary.contains("has not responded for"))
         #expect(monitor.notices().contains { $0.contains("The worker") && $0.contains("holdUp") })
         #expect(
             monitor.notices(namesFunctions: false).allSatisfy {
@@ -105,7 +105,7 @@ private final class Log: Sendable {
         let over = try #require(monitor.stalls.first)
         #expect(over.isOver)
         #expect(over.duration == .seconds(4))
-        #expect(over.summary.contains("did not answer for"))
+        #expect(over.summary.contains("did not respond for"))
         #expect(over.report.contains("holdUp"))
         #expect(monitor.stalls.count == 1)
         #expect(try count() == 1)
@@ -123,7 +123,9 @@ private final class Log: Sendable {
         hold.begin(worker)
         for _ in 0..<2 { beat(time) }
         #expect(
-            monitor.stalls.first?.functions == ["(no stack: the thread did not take SIGPROF)"])
+            monitor.stalls.first?.functions == [
+                "(no stack: the thread did not handle SIGPROF in time)"
+            ])
         hold.end()
         try waitForAnswers(2)
         beat(time)

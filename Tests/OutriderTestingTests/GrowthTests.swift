@@ -57,7 +57,7 @@ import Testing
         let text = failure {
             try registry.expectGrowth(of: "orders_total", ["kind": "disc"], by: 0) {}
         }
-        #expect(text.contains("but orders_total is there only with other labels:\n    orders"))
+        #expect(text.contains("but orders_total has only other labels:\n    orders"))
     }
 
     @Test func `an error of the work itself is rethrown`() {

@@ -45,8 +45,7 @@ import Testing
         let text = failure { try registry.expect("orders_total", ["kind": "disc"], 1) }
         #expect(
             text == """
-                expected orders_total{kind="disc"} 1, but orders_total is there only with other \
-                labels:
+                expected orders_total{kind="disc"} 1, but orders_total has only other labels:
                     orders_total{kind="book",shop="1"} 3
                     orders_total{kind="ticket"} 0.5
                 """)
@@ -57,7 +56,7 @@ import Testing
             let text = failure { try registry.expect(name, 1) }
             #expect(
                 text == """
-                    expected \(name) 1, but there is no such name. Similar ones are:
+                    expected \(name) 1, but there is no such name. Similar names are:
                         orders_total
                     """)
         }
@@ -65,7 +64,8 @@ import Testing
 
     @Test func `without a similar name, existing names are listed`() {
         let text = failure { try registry.expect("temperature_celsius", 1) }
-        #expect(text.contains("but there is no such name. There are:\n    idle\n    orders_total"))
+        #expect(
+            text.contains("but there is no such name. The names are:\n    idle\n    orders_total"))
     }
 
     @Test func `the name of a histogram lists the names of its samples`() {
@@ -88,6 +88,6 @@ import Testing
 
     @Test func `an empty registry says so`() {
         let text = failure { try Registry.bare.expect("x", 1) }
-        #expect(text == "expected x 1, but nothing is exposed at all")
+        #expect(text == "expected x 1, but nothing is exposed")
     }
 }

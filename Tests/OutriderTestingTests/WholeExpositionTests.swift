@@ -113,7 +113,7 @@ import Testing
         let text = failure { try registry.expect(exactly: "# TYPE idle gauge\nidle two") }
         #expect(
             text == """
-                what is expected is no exposition: line 2: the value "two" is not a number
+                the expected text is not a valid exposition: line 2: the value "two" is not a number
                 """)
     }
 }

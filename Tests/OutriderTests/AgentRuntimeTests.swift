@@ -55,7 +55,7 @@ private func threads(named name: String) -> Int {
         defer { with.stop() }
         let page = try fetch("/debug/stalls", from: address(of: with))
         #expect(page.status == 200)
-        #expect(page.text.contains("Nothing has hung."))
+        #expect(page.text.contains("No stalls recorded."))
     }
 
     @Test func `switched-off metrics are absent`() throws {

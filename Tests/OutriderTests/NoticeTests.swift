@@ -16,7 +16,7 @@ import Testing
         let landing = try fetch("/", from: address(of: agent)).text
         #expect(
             landing.contains(
-                "<p>hits_total may have 2 series. 2 look-ups were given its overflow series "
+                "<p>hits_total is at its limit of 2 series. 2 lookups got its overflow series "
                     + "instead. The label path has the most values (2): &quot;/&lt;b&gt;&quot;, "
                     + "&quot;/&quot;</p>"))
         let scrape = try fetch("/metrics", from: address(of: agent)).text

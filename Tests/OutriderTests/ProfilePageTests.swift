@@ -193,7 +193,7 @@ private final class DeepSource: ProfileSource {
         defer { agent.stop() }
         #expect(try fetch("/debug/pprof/heap", from: address(of: agent)).status == 200)
         #expect(
-            lines.all.contains("error: two sources have the profile heap; the first one is shown"))
+            lines.all.contains("error: two sources have a profile heap; only the first is served"))
         let text = agent.registry.text()
         #expect(text.contains(#"outrider_start_failures_total{reason="profile_twice"} 1"#))
         #expect(text.contains(#"outrider_start_failures_total{reason="profile_name"} 1"#))

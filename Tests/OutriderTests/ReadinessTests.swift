@@ -21,7 +21,7 @@ import Testing
         for _ in 0..<20 {
             let response = try fetch("/readyz", from: address(of: agent))
             #expect(response.status == 503)
-            #expect(response.text == "still asking: database\n")
+            #expect(response.text == "timed out: database\n")
         }
         #expect(try fetch("/healthz", from: address(of: agent)).status == 200)
         for _ in 0..<1_000 { release.signal() }
@@ -64,10 +64,10 @@ import Testing
         let second = Askers(1, of: readiness)
         #expect(time.awaitWaiter(in: .milliseconds(100), count: 2))
         time.advance(by: .milliseconds(100))
-        #expect(first.answers() == [["still asking: database"]])
-        #expect(second.answers() == [["still asking: database"]])
+        #expect(first.answers() == [["timed out: database"]])
+        #expect(second.answers() == [["timed out: database"]])
         // A check beyond its limit is not waited for and not started again.
-        #expect(Askers(1, of: readiness).answers() == [["still asking: database"]])
+        #expect(Askers(1, of: readiness).answers() == [["timed out: database"]])
         release.signal()
     }
 

@@ -217,7 +217,7 @@ private struct SlowPage: Page {
         switch request.pause(for: .seconds(Int(seconds))) {
         case .elapsed: .text("slow\n")
         case .clientLeft: .text("nobody reads this\n")
-        case .stopping: .unavailable("This agent is stopping.")
+        case .stopping: .unavailable("The agent is stopping.")
         }
     }
 }

@@ -21,11 +21,11 @@ struct ProfileIndexPage: Page {
             return
                 "<li><b>\(name)</b>: \(HTML.escaped(kind.summary))<br>\(forms.joined(separator: " · "))"
                 + " · <a href=\"\(ProfilePage.root)\(name)?seconds=10&amp;format=flamegraph\">"
-                + "flamegraph of the next 10 s</a></li>"
+                + "flame graph of the next 10 s</a></li>"
         }
         let list =
             rows.isEmpty
-            ? "<p>There are none: start the agent with some, as in Agent.start(profiles: [HeapProfiler()]).</p>"
+            ? "<p>No profiles are configured. Pass them to Agent.start(profiles: [HeapProfiler()]).</p>"
             : "<ul>\n\(rows.joined(separator: "\n"))\n</ul>"
         html = Array(
             """
@@ -36,7 +36,7 @@ struct ProfileIndexPage: Page {
             <h1>Profiles</h1>
             \(list)
             <p>go tool pprof -http=: http://ADDRESS\(ProfilePage.root)NAME</p>
-            <p>seconds=N shows what changes in N seconds, up to \(ProfileQuery.longestSpan); debug=1 is text.</p>
+            <p>seconds=N profiles the changes of N seconds, up to \(ProfileQuery.longestSpan); debug=1 returns text.</p>
             </body>
             </html>
 

@@ -57,7 +57,7 @@ final class ProfilePage: Page {
         let outcome = DetachedThread.withDeepStack { [self] in
             OwnWork.run { Result { () throws(ProfileUnavailable) in try snapshot() } }
         }
-        guard let outcome else { throw ProfileUnavailable("there is no thread to be had") }
+        guard let outcome else { throw ProfileUnavailable("cannot start a thread") }
         return try outcome.get()
     }
 
@@ -82,13 +82,13 @@ final class ProfilePage: Page {
         guard let session = joined else {
             let limit = ProfileSessions.limit
             return Self.unavailable(
-                "\(limit) spans of this profile are being taken; come again later",
+                "\(limit) delta profiles of this kind are in progress; try again later",
                 retryAfter: seconds)
         }
         defer { sessions.leave(session) }
         switch request.pause(for: max(.zero, session.end - time.now)) {
         case .elapsed: break
-        case .clientLeft: return Self.unavailable("the client has left", retryAfter: 1)
+        case .clientLeft: return Self.unavailable("the client disconnected", retryAfter: 1)
         case .stopping: return Self.unavailable("the agent is stopping", retryAfter: 1)
         }
         return Self.onOwnThread { self.finished(session, seconds, format) }
@@ -117,7 +117,7 @@ final class ProfilePage: Page {
             result.withLock { $0 = response }
             done.open()
         }
-        guard isStarted else { return unavailable("there is no thread to be had", retryAfter: 1) }
+        guard isStarted else { return unavailable("cannot start a thread", retryAfter: 1) }
         if done.wait(for: patience), let response = result.withLock({ $0 }) { return response }
         return unavailable("the profile took too long", retryAfter: 60)
     }

@@ -36,11 +36,11 @@ struct ProfileQuery: Equatable {
         }
         guard let wanted = ProfileFormat(rawValue: name) else {
             let known = ProfileFormat.allCases.map(\.rawValue).joined(separator: ", ")
-            throw Problem(description: "format is one of \(known)")
+            throw Problem(description: "format must be one of \(known)")
         }
         if let debug, debug != wanted {
             throw Problem(
-                description: "format and debug ask for different things; give one of them")
+                description: "format and debug contradict each other; use only one")
         }
         format = wanted
     }
@@ -49,7 +49,7 @@ struct ProfileQuery: Equatable {
         guard let text else { return nil }
         guard let number = Int(text), number >= 1 else {
             throw Problem(
-                description: "seconds is a whole number from 1 to \(longestSpan)")
+                description: "seconds must be a whole number from 1 to \(longestSpan)")
         }
         return min(number, longestSpan)
     }
@@ -59,7 +59,7 @@ struct ProfileQuery: Equatable {
         switch Int(text) {
         case 0: return .pprof
         case .some(1...): return .text
-        default: throw Problem(description: "debug is 0 for bytes or 1 for text")
+        default: throw Problem(description: "debug must be 0 (binary) or 1 (text)")
         }
     }
 }

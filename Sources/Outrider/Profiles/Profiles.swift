@@ -25,11 +25,11 @@ struct Profiles {
                 if !Self.isName(kind.name) {
                     log.sayOnce(
                         .error,
-                        "a profile wants the name \"\(kind.name)\"; names are lower-case letters")
+                        "invalid profile name \"\(kind.name)\"; use 1 to 32 lower-case letters")
                     refuse("profile_name")
                 } else if taken.contains(where: { $0.kind.name == kind.name }) {
                     log.sayOnce(
-                        .error, "two sources have the profile \(kind.name); the first one is shown")
+                        .error, "two sources have a profile \(kind.name); only the first is served")
                     refuse("profile_twice")
                 } else {
                     taken.append(ProfilePage(kind, of: source, time: time))

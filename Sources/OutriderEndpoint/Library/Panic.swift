@@ -39,9 +39,9 @@ enum Panic {
     private static func park(_ reason: String) -> Never {
         log.withLock { $0 }(
             """
-            libmicrohttpd found its state broken and one of its threads stands still: \(reason). \
-            Does the service close descriptors that are not its own? The endpoint may not answer \
-            any more; all else goes on
+            libmicrohttpd found its state corrupted and one of its threads is parked: \(reason). \
+            Check whether the service closes descriptors that it does not own. The endpoint may \
+            no longer respond; the rest of the process is not affected
             """)
         while true { pause() }
     }

@@ -37,9 +37,9 @@ final class Acceptor: Sendable {
         Allowances<ClientAddress>(burst: Acceptor.burst, rate: Acceptor.rate))
 
     private let refusalOfFull =
-        Response.unavailable("This agent has too many connections.").asLastAnswer
+        Response.unavailable("Too many connections to this agent.").asLastAnswer
     private let refusalOfTooOften =
-        Response.tooMany("This address connects too often.").asLastAnswer
+        Response.tooMany("Too many new connections from this address.").asLastAnswer
 
     /// Takes over a socket.
     init(socket: ListeningSocket, server: Server, daemon: Daemon, ending: StopSignal) {

@@ -70,34 +70,34 @@ extension EndpointError: CustomStringConvertible {
         switch code {
         case .invalidAddress:
             """
-            "\(context)" is not an address to listen on; write 127.0.0.1:9464, [::1]:9464, \
+            "\(context)" is not a listen address; write 127.0.0.1:9464, [::1]:9464, \
             localhost:9464, systemd, systemd:NAME or unix:/path/to/socket (at most \
             \(ListenAddress.longestUnixPath) bytes)
             """
         case .addressInUse:
             """
             cannot listen on \(context): address in use. Another agent may be running; choose \
-            another with \(settings) (port 0 = any free port)
+            another address with \(settings) (port 0 = any free port)
             """
         case .addressNotAvailable:
             """
-            cannot listen on \(context): no interface of this machine has that address; take \
-            127.0.0.1, or 0.0.0.0 for all, in \(settings)
+            cannot listen on \(context): no interface of this machine has that address. Use \
+            127.0.0.1, or 0.0.0.0 for all interfaces, in \(settings)
             """
         case .permissionDenied:
             """
             cannot listen on \(context): permission denied. Ports below 1024 and other users' \
-            directories need privileges; choose another with \(settings)
+            directories need privileges; choose another address with \(settings)
             """
         case .unusablePath:
             """
-            cannot listen on \(context): its directory is missing or read-only, or something that \
-            is no socket has its name; make the directory or choose another path
+            cannot listen on \(context): its directory is missing or read-only, or the path exists \
+            and is not a socket. Create the directory or choose another path
             """
         case .socketNotPassed:
             """
-            cannot listen on \(context): no stream socket that listens was passed to this process \
-            under that name; start it by a .socket unit with FileDescriptorName=outrider \
+            cannot listen on \(context): no listening stream socket was passed to this process \
+            under that name. Start it from a .socket unit with FileDescriptorName=outrider \
             (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or choose an address with \(settings)
             """
         default:

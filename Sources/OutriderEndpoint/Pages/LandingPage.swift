@@ -68,6 +68,6 @@ struct LandingPage: Page {
     private var linkForOperators: String {
         guard let url = access.operatorURL.map(HTML.escaped) else { return "" }
         return
-            "<p>Pages for operators, on the service's own machine: <a href=\"\(url)\">\(url)</a></p>\n"
+            "<p>Operator pages, on the service's host only: <a href=\"\(url)\">\(url)</a></p>\n"
     }
 }

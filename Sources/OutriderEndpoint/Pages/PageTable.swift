@@ -32,9 +32,11 @@ final class PageTable: Sendable {
         func add(_ page: any Page) {
             for path in [page.path] + page.aliases {
                 if !path.hasPrefix("/") {
-                    report("a page wants the path \"\(path)\"; a path starts with /")
+                    report("invalid page path \"\(path)\"; a path must start with /")
                 } else if numbers[path] != nil {
-                    report("two pages want the path \(path); the first has it, rename the other")
+                    report(
+                        "two pages have the path \(path); only the first is served, rename the other"
+                    )
                 } else {
                     numbers[path] = served.count
                 }

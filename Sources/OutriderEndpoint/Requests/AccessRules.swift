@@ -49,14 +49,14 @@ public struct AccessRules: Sendable {
             $0 != "same-origin" && $0 != "none"
         }
         if isForeign || headers.value("origin") != nil {
-            return .refuse(status: 403, because: "This page is not for other sites' pages.")
+            return .refuse(status: 403, because: "Cross-site requests to this page are refused.")
         }
         if let tokenFile { return judge(headers, bearerIn: tokenFile) }
         guard isOpen(at: address) else { return .refuse(status: 403, because: whereItIs) }
         if headers.contains(where: \.isOfProxy) {
             return .refuse(
                 status: 403,
-                because: "This page is served through a proxy only with a token.")
+                because: "This page requires a token for requests through a proxy.")
         }
         return judgeLocal(headers)
     }
@@ -75,8 +75,8 @@ public struct AccessRules: Sendable {
     }
 
     private var whereItIs: String {
-        operatorURL.map { "This page is served on \($0) of the service's own machine." }
-            ?? "This page is served here only with a token; see OUTRIDER_DEBUG_ADDRESS."
+        operatorURL.map { "This page is served on the service's host only, at \($0)." }
+            ?? "This page requires a token on this address; see OUTRIDER_DEBUG_ADDRESS."
     }
 
     private func judgeLocal(_ headers: [IncomingField]) -> RequestGuard.Verdict {
@@ -84,7 +84,7 @@ public struct AccessRules: Sendable {
             return .refuse(
                 status: 403,
                 because:
-                    "This page is served for localhost, for addresses and for configured names.")
+                    "The Host must be localhost, an IP address or a configured name.")
         }
         return .accept
     }
@@ -97,11 +97,11 @@ public struct AccessRules: Sendable {
         _ headers: [IncomingField], bearerIn tokenFile: String
     ) -> RequestGuard.Verdict {
         guard let content = TokenFile.read(tokenFile), let token = BearerToken(file: content) else {
-            return .refuse(status: 403, because: "There is no token that would open this page.")
+            return .refuse(status: 403, because: "The token of this page is not set up correctly.")
         }
         let given = headers.value("authorization").flatMap(BearerToken.init(authorization:))
         guard let given, given.matches(token) else {
-            return .refuse(status: 401, because: "This page wants the bearer token.")
+            return .refuse(status: 401, because: "This page requires a bearer token.")
         }
         return .accept
     }
@@ -113,8 +113,8 @@ extension Endpoint.Configuration {
         guard let path = access.tokenFile else { return nil }
         if let content = TokenFile.read(path), BearerToken(file: content) != nil { return nil }
         return """
-            the token file \(path) cannot be read, or its first line is no token of visible ASCII; \
-            /debug on \(address) answers 403 until it is
+            the token file \(path) is unreadable, or its first line is not a token of visible ASCII; \
+            /debug on \(address) returns 403 until this is fixed
             """
     }
 }

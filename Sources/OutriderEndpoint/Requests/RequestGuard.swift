@@ -19,26 +19,26 @@ enum RequestGuard {
     /// Decides on a request by its first line and headers.
     static func judge(method: String, version: String, headers: [IncomingField]) -> Verdict {
         guard method == "GET" || method == "HEAD" else {
-            return .refuse(status: 405, because: "This server answers GET and HEAD only.")
+            return .refuse(status: 405, because: "Only GET and HEAD are supported.")
         }
         var seen: Set<String> = []
         for header in headers {
             guard header.isWellFormed else {
-                return .refuse(status: 400, because: "A header field is malformed.")
+                return .refuse(status: 400, because: "Malformed header field.")
             }
             let name = header.name.lowercased()
             if single.contains(name), !seen.insert(name).inserted {
-                return .refuse(status: 400, because: "A header field is there twice.")
+                return .refuse(status: 400, because: "Duplicate header field.")
             }
             if name == "transfer-encoding" || name == "content-length" && header.value != "0" {
-                return .refuse(status: 400, because: "A GET here has no body.")
+                return .refuse(status: 400, because: "Request bodies are not accepted.")
             }
             if name == "host", HostField(header.value) == nil {
-                return .refuse(status: 400, because: "The Host is malformed.")
+                return .refuse(status: 400, because: "Malformed Host header.")
             }
         }
         if version != "HTTP/1.0", !seen.contains("host") {
-            return .refuse(status: 400, because: "A request names its Host (RFC 9112, 3.2).")
+            return .refuse(status: 400, because: "Missing Host header (RFC 9112, 3.2).")
         }
         return .accept
     }

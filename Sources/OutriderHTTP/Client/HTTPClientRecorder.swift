@@ -103,7 +103,7 @@ public final class HTTPClientRecorder: Sendable {
         identity = Self.identities.wrappingAdd(1, ordering: .relaxed).newValue
         overflow = PeerSeries(overflowOf: identity)
         durations = registry.histogram(
-            "http_client_request_duration_seconds", help: "Time until a request was answered.",
+            "http_client_request_duration_seconds", help: "Duration of HTTP client requests.",
             labels: [
                 "http_request_method", "server_address", "server_port",
                 "http_response_status_code", "error_type",

@@ -39,7 +39,7 @@ extension HTTPRequestRecorder {
         log.sayOnce(
             .warning,
             """
-            \(adapter) records the same requests twice; each is counted once, by the outer one. Add it \
+            \(adapter) was added twice for the same requests; only the outer one counts them. Add it \
             once, before the routes
             """)
     }

@@ -59,7 +59,7 @@ struct ServerFamilies: Sendable {
         let naming = configuration.naming
         self.naming = naming
         func durations(_ name: String, _ labels: [String]) -> Family<Histogram> {
-            histogram(name, "Time to answer a request.", labels, configuration.buckets)
+            histogram(name, "Duration of HTTP requests.", labels, configuration.buckets)
         }
         if naming.hasOpenTelemetry {
             duration = durations("http_server_request_duration_seconds", Self.labels)
@@ -73,39 +73,40 @@ struct ServerFamilies: Sendable {
         total =
             naming.hasPrometheus
             ? registry.counter(
-                "http_requests_total", help: "Requests answered.", labels: Self.prometheusLabels,
+                "http_requests_total", help: "Completed HTTP requests.",
+                labels: Self.prometheusLabels,
                 limit: limit) : nil
         active =
             naming.hasOpenTelemetry
             ? registry.gauge(
-                "http_server_active_requests", help: "Requests being answered.",
+                "http_server_active_requests", help: "HTTP requests in progress.",
                 labels: ["http_request_method", "url_scheme"]) : nil
         inFlight =
             naming.hasPrometheus
-            ? registry.gauge("http_requests_in_flight", help: "Requests being answered.") : nil
+            ? registry.gauge("http_requests_in_flight", help: "HTTP requests in progress.") : nil
         let hasSizes = configuration.recordsBodySizes
         requestSizes =
             hasSizes
             ? histogram(
-                "http_server_request_body_size_bytes", "Bytes read of a request's body.",
+                "http_server_request_body_size_bytes", "Bytes read of request bodies.",
                 Self.labels, Self.sizes) : nil
         responseSizes =
             hasSizes
             ? histogram(
-                "http_server_response_body_size_bytes", "Bytes written of an answer's body.",
+                "http_server_response_body_size_bytes", "Bytes written of response bodies.",
                 Self.labels, Self.sizes) : nil
         firstBytes =
             configuration.recordsTimeToFirstByte
             ? histogram(
-                "http_server_time_to_first_byte_seconds", "Time to the head of an answer.",
+                "http_server_time_to_first_byte_seconds", "Time to the head of the response.",
                 Self.labels, configuration.buckets) : nil
         aborted = registry.counter(
             "http_server_aborted_requests_total",
-            help: "Answers that were cut off after their head.", labels: ["http_route"],
+            help: "Responses aborted after their head.", labels: ["http_route"],
             limit: limit)
         protocolErrors = registry.counter(
             "http_server_protocol_errors_total",
-            help: "What came over connections and was no request.", labels: ["reason"])
+            help: "Input that could not be parsed as an HTTP request.", labels: ["reason"])
     }
 
     /// The gauges of requests in flight with this method and scheme.

@@ -21,7 +21,7 @@ final class UpgradeFamilies: Sendable {
     func connections(_ route: String, _ protocolName: String) -> Gauge {
         registry.gauge(
             "http_server_upgraded_connections",
-            help: "Connections that are no HTTP any more, such as WebSockets.",
+            help: "Open upgraded connections, such as WebSockets.",
             labels: Self.labels, limit: limit
         ).with(route, protocolName)
     }
@@ -29,7 +29,7 @@ final class UpgradeFamilies: Sendable {
     func durations(_ route: String, _ protocolName: String) -> Histogram {
         registry.histogram(
             "http_server_upgraded_connection_duration_seconds",
-            help: "Life of a connection after its upgrade.", labels: Self.labels,
+            help: "Lifetime of upgraded connections.", labels: Self.labels,
             buckets: Self.buckets, limit: limit
         ).with(route, protocolName)
     }

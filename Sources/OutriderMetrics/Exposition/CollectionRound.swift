@@ -151,10 +151,10 @@ final class CollectionRound: Sendable {
         let now = registry.surroundings.clock.uptime
         for (index, start) in over.asked {
             figures.note(over.plans[index], took: now - start)
-            over.plans[index].fail("it did not answer in time", figures)
+            over.plans[index].fail("it did not return in time", figures)
         }
         for plan in over.plans[over.next...] {
-            plan.fail("there was no time or no thread left to ask it", figures)
+            plan.fail("there was no time or no thread left to call it", figures)
         }
         return over.answers
     }

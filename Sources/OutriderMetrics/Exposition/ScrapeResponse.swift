@@ -37,7 +37,7 @@ extension ScrapeResponse {
     fileprivate static let lacksMemory = ScrapeResponse(
         status: 503,
         headers: [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "1")],
-        bytes: .array(Array("There is no memory for the exposition.\n".utf8)), delivery: nil)
+        bytes: .array(Array("Out of memory for the exposition.\n".utf8)), delivery: nil)
 }
 
 /// The result of a render, which concurrent scrapes share.

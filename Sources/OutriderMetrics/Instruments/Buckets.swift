@@ -74,10 +74,10 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
     private static func problem(in bounds: [Double]) -> String? {
         if bounds.isEmpty { return "a histogram needs at least one bucket; give an upper bound" }
         if bounds.count > maximumCount {
-            return "more than \(maximumCount) buckets; each is a line in every scrape, take fewer"
+            return "more than \(maximumCount) buckets; each is a line in every scrape, use fewer"
         }
         if !bounds.allSatisfy(\.isFinite) {
-            return "a bucket's upper bound must be a finite number (+Inf is added by itself)"
+            return "a bucket's upper bound must be a finite number (+Inf is added automatically)"
         }
         if zip(bounds, bounds.dropFirst()).contains(where: { $0 >= $1 }) {
             return "buckets must ascend, each upper bound larger than the one before; sort them"

@@ -134,6 +134,6 @@ public final class Counter: Sendable {
         let reason: RefusedObservation =
             amount.isNaN ? .notANumber : amount < 0 ? .negative : .infinite
         arena.surroundings.diagnostics.refuse(
-            reason, "a counter was asked to grow by \(amount); a counter only grows, use a gauge")
+            reason, "counter increment \(amount) rejected; a counter only grows, use a gauge")
     }
 }

@@ -156,6 +156,6 @@ public final class Histogram: Sendable {
     private func refuse(_ value: Double) {
         arena.surroundings.diagnostics.refuse(
             value.isNaN ? .notANumber : .infinite,
-            "a histogram was given \(value), which would spoil its sum")
+            "histogram observation \(value) rejected; it would corrupt the sum")
     }
 }

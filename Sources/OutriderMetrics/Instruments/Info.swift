@@ -25,7 +25,8 @@ public final class Info: Sendable {
         if let unknown = values.keys.first(where: { !names.contains($0) }) {
             core.diagnostics.refuse(
                 .wrongLabels,
-                "info \"\(core.definition.name)\" has no label \"\(unknown)\"; register it with it")
+                "info \"\(core.definition.name)\" has no label \"\(unknown)\"; add it to the registration"
+            )
         }
         core.keepOnly(names.map { values[$0] ?? "" })
     }

@@ -52,7 +52,7 @@ public struct NativeBuckets: Hashable, Sendable {
     ///
     /// It was the time after which a series with too many buckets was reset to zero. Each reset
     /// lost observations for the readers that had not scraped them yet.
-    @available(*, deprecated, message: "a series keeps its count; leave resetInterval out")
+    @available(*, deprecated, message: "a series keeps its count; omit resetInterval")
     public init(
         schema: Int, zeroThreshold: Double = 0x1p-128, maximumZeroThreshold: Double = 0,
         limit: Int = 160, resetInterval: Duration?
@@ -75,13 +75,13 @@ public struct NativeBuckets: Hashable, Sendable {
     /// Why these buckets cannot be used, with advice; nil if they can.
     var problem: String? {
         if !(-4...8).contains(schema) {
-            return "a native histogram has a schema of -4 to 8, and a growth factor above 1"
+            return "a native histogram needs a schema of -4 to 8 and a growth factor above 1"
         }
         if !(zeroThreshold >= 0 && zeroThreshold.isFinite) {
-            return "the threshold of zero must be a number that is not negative"
+            return "the zero threshold must be finite and not negative"
         }
         if !(maximumZeroThreshold >= 0 && maximumZeroThreshold.isFinite) {
-            return "the largest threshold of zero must be a number that is not negative"
+            return "the maximum zero threshold must be finite and not negative"
         }
         if limit < 1 { return "a native histogram needs at least one bucket; raise the limit" }
         return nil

@@ -143,19 +143,19 @@ public struct CollectedSamples {
         guard let index = plan.index(of: family, hint: last) else {
             return plan.diagnostics.refuse(
                 .undeclared,
-                "collector \"\(plan.name)\" fills \(family.name) but does not declare it")
+                "collector \"\(plan.name)\" adds to \(family.name) but does not declare it")
         }
         last = index
         let target = plan.families[index]
         guard labels.count == target.labelHeads.count else {
             return plan.diagnostics.refuse(
                 .wrongLabels,
-                "collector \"\(plan.name)\" gives \(labels.count) labels to \(family.name)")
+                "collector \"\(plan.name)\" passes \(labels.count) labels to \(family.name)")
         }
         if target.definition.kind == .counter, !(value >= 0) {
             return plan.diagnostics.refuse(
                 value.isNaN ? .notANumber : .negative,
-                "collector \"\(plan.name)\" gives the counter \(family.name) the value \(value)")
+                "collector \"\(plan.name)\" sets the counter \(family.name) to \(value)")
         }
         let isNew = unsafe LabelBlock.withRendered(
             heads: target.labelHeads, values: labels.span, order: target.order,
@@ -165,7 +165,7 @@ public struct CollectedSamples {
             guard series[index].labels.count + key.count <= SeriesLimit.standard.labelBytes else {
                 plan.diagnostics.refuse(
                     .labelBytes,
-                    "collector \"\(plan.name)\" gives \(family.name) over 16 MiB of labels")
+                    "collector \"\(plan.name)\" passes over 16 MiB of labels to \(family.name)")
                 return true
             }
             return unsafe series[index].add(value, labels: key)
@@ -175,11 +175,11 @@ public struct CollectedSamples {
         case false:
             plan.diagnostics.refuse(
                 .duplicate,
-                "collector \"\(plan.name)\" gives \(family.name) the labels \(labels) twice")
+                "collector \"\(plan.name)\" adds the labels \(labels) to \(family.name) twice")
         case nil:
             plan.diagnostics.refuse(
                 .labelsTooLong,
-                "collector \"\(plan.name)\" gives \(family.name) a label set of over 64 KiB")
+                "collector \"\(plan.name)\" passes a label set of over 64 KiB to \(family.name)")
         }
     }
 }

@@ -114,7 +114,7 @@ public final class DiagnosticLog: Sendable {
             return (state.handler, opensMinute ? leftOut : 0)
         }
         guard let passed else { return }
-        let more = passed.leftOut > 0 ? " (\(passed.leftOut) more like it were left out)" : ""
+        let more = passed.leftOut > 0 ? " (\(passed.leftOut) similar messages were suppressed)" : ""
         pass(level, Self.oneLine(message) + more, to: passed.handler)
     }
 

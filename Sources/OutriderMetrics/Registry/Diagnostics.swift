@@ -71,9 +71,9 @@ final class Diagnostics: Sendable {
             log.say(
                 .warning, about: "cut",
                 """
-                metric "\(metric)" was given a label value of more than \(longestValue) bytes, of which \
-                the beginning and a hash are kept; give it shorter ones. \
-                outrider_label_values_cut_total counts
+                metric "\(metric)" got a label value of more than \(longestValue) bytes; only its beginning \
+                and a hash are kept. Use shorter values; \
+                outrider_label_values_cut_total counts the cuts
                 """)
         }
     }
@@ -108,23 +108,23 @@ private final class Count: Sendable {
 extension Diagnostics: Collector {
     private static let registrationsRefused = CollectedFamily.counter(
         "outrider_registrations_refused_total",
-        help: "Definitions of metrics that were refused, by reason; the log has the advice.",
+        help: "Rejected metric definitions, by reason; the log has advice.",
         labels: ["reason"])
     private static let observationsRefused = CollectedFamily.counter(
         "outrider_observations_refused_total",
-        help: "Observations that were refused, by reason.", labels: ["reason"])
+        help: "Rejected observations, by reason.", labels: ["reason"])
     private static let labelValuesRepaired = CollectedFamily.counter(
         "outrider_label_values_repaired_total",
         help: "Label values that were not valid UTF-8 and were repaired with U+FFFD.")
 
     private static let labelValuesCut = CollectedFamily.counter(
         "outrider_label_values_cut_total",
-        help: "Label values that were longer than they may be; their beginning and a hash are kept."
+        help: "Label values cut to their beginning and a hash because they were too long."
     )
 
     private static let logLinesDropped = CollectedFamily.counter(
         "outrider_log_lines_dropped_total",
-        help: "Lines of Outrider's log that were lost: standard error did not take them at once.")
+        help: "Lines of Outrider's log that were dropped because standard error would block.")
 
     var name: String { "diagnostics" }
 

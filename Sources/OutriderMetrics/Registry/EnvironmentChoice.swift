@@ -25,7 +25,7 @@ enum EnvironmentChoice {
         let known = choices.map(\.description).joined(separator: ", ")
         log.say(
             .warning, about: variable,
-            "\(variable) is \"\(name)\", which is none of \(known); it is ignored")
+            "\(variable) is \"\(name)\", which is not one of \(known); it is ignored")
         return choices[0]
     }
 

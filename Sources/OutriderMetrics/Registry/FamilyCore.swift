@@ -124,8 +124,8 @@ final class FamilyCore: Sendable {
                 .wrongLabels,
                 """
                 metric "\(definition.name)" has \(labelHeads.count) labels \
-                (\(definition.labels.joined(separator: ", "))), but was asked for \(count); \
-                give one value for each
+                (\(definition.labels.joined(separator: ", "))), but got \(count) values; \
+                pass one value for each label
                 """)
             return SeriesTable.Found(instrument: detachedInstrument(), isOverflow: false)
         }
@@ -186,7 +186,7 @@ final class FamilyCore: Sendable {
     private func refuseLabels() {
         diagnostics.refuse(
             .labelsTooLong,
-            "metric \"\(definition.name)\" was asked for a label set of over 64 KiB; shorten it")
+            "metric \"\(definition.name)\" got a label set of over 64 KiB; shorten it")
     }
 
     /// Removes the series with these label values; returns whether there was one.

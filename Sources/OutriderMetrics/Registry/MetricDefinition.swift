@@ -94,8 +94,8 @@ struct MetricDefinition: Sendable {
         throw RegistrationError(
             code: .reservedMetricName, metric: name,
             advice: """
-                a server stores its own samples under the name \(reserved), which this would replace; choose \
-                another
+                Prometheus stores its own samples under the name \(reserved), which this metric would replace; choose \
+                another name
                 """)
     }
 
@@ -108,7 +108,7 @@ struct MetricDefinition: Sendable {
         if name == suffix(of: kind) {
             throw RegistrationError(
                 code: .invalidMetricName, metric: name,
-                advice: "this is the suffix of every \(kind.rawValue); say what it is of")
+                advice: "this is only the suffix of every \(kind.rawValue); add a name before it")
         }
         try check(labels: labels, given: given, of: name)
         if let problem = buckets?.problem {
@@ -125,7 +125,7 @@ struct MetricDefinition: Sendable {
         where text.isEmpty || text.utf8.contains(0) {
             throw RegistrationError(
                 code: code, metric: name,
-                advice: "a name is neither empty nor has a NUL in it; rename it")
+                advice: "a name must not be empty or contain NUL; rename it")
         }
         let readable = labels.map { NameEscaping.underscores.escape(label: $0) }
         let readableName = NameEscaping.underscores.escape(name, allowsColon: true)
@@ -217,7 +217,7 @@ struct MetricDefinition: Sendable {
         if name.utf8.count <= longestName { return }
         throw RegistrationError(
             code: .invalidMetricName, metric: String(name.prefix(100)),
-            advice: "a name has at most \(longestName) bytes, however it is escaped; shorten it")
+            advice: "a name may have \(longestName) bytes at most, in every escaping; shorten it")
     }
 
     private static func check(name: String) throws(RegistrationError) {
@@ -226,8 +226,8 @@ struct MetricDefinition: Sendable {
             throw RegistrationError(
                 code: .invalidMetricName, metric: name,
                 advice: """
-                    a name has ASCII letters, digits, "_" and ":" and does not start with a \
-                    digit; rename it
+                    a name may contain ASCII letters, digits, "_" and ":" and must not start with \
+                    a digit; rename it
                     """)
         }
     }
@@ -242,21 +242,21 @@ struct MetricDefinition: Sendable {
             if ReservedNames.isLabel(given) || spellings.contains(where: ReservedNames.isLabel) {
                 throw RegistrationError(
                     code: .reservedLabelName, metric: name,
-                    advice: "the label name \"\(label)\" belongs to Prometheus; choose another")
+                    advice: "the label name \"\(label)\" is reserved by Prometheus; choose another")
             }
             if spellings.contains(where: { $0.utf8.count > longestName }) {
                 throw RegistrationError(
                     code: .invalidLabelName, metric: name,
                     advice: """
-                        the name of a label has at most \(longestName) bytes, however it is escaped; shorten it
+                        a label name may have \(longestName) bytes at most, in every escaping; shorten it
                         """)
             }
             guard isValid(label, allowingColon: false) else {
                 throw RegistrationError(
                     code: .invalidLabelName, metric: name,
                     advice: """
-                        the label name "\(label)" must have ASCII letters, digits and "_" and \
-                        not start with a digit; rename it
+                        the label name "\(label)" may contain ASCII letters, digits and "_" and \
+                        must not start with a digit; rename it
                         """)
             }
             let isNew = spellings.enumerated().allSatisfy { number, spelling in
@@ -265,7 +265,7 @@ struct MetricDefinition: Sendable {
             guard isNew else {
                 throw RegistrationError(
                     code: .invalidLabelName, metric: name,
-                    advice: "the label name \"\(label)\" is there twice; leave one out")
+                    advice: "duplicate label name \"\(label)\"; remove one")
             }
         }
     }
@@ -300,12 +300,12 @@ struct MetricDefinition: Sendable {
         func error(_ code: RegistrationError.Code, _ what: String) -> RegistrationError {
             RegistrationError(
                 code: code, metric: name,
-                advice: "it is registered already, \(what); use that definition or another name")
+                advice: "already registered \(what); use that definition or another name")
         }
         if given != other.given {
             return error(
                 .nameTaken,
-                "as \(self.name(.none)), which is shown as \(self.name) with its labels "
+                "as \(self.name(.none)), which is exposed as \(self.name) with the labels "
                     + "\(labels.joined(separator: ", "))")
         }
         if kind != other.kind { return error(.differentType, "as a \(kind.rawValue)") }
@@ -313,7 +313,8 @@ struct MetricDefinition: Sendable {
         // A definition with open labels accepts the existing help text and buckets.
         if other.hasOpenLabels { return nil }
         if hasOpenLabels {
-            return error(.differentLabels, "by swift-metrics, which names labels series by series")
+            return error(
+                .differentLabels, "by swift-metrics, where each series has its own label names")
         }
         if help != other.help { return error(.differentHelp, "with the help text \"\(help)\"") }
         if labels != other.labels {

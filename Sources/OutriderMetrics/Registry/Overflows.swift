@@ -86,7 +86,7 @@ extension FamilyCore {
     /// The limit that was reached, in series or in bytes of labels.
     private var room: String {
         hasLackedBytes
-            ? "\(limit.labelBytes) bytes of labels in a scrape, and its registry "
+            ? "\(limit.labelBytes) bytes of labels in a scrape, or its registry at "
                 + "\(surroundings.labels.limit)"
             : "\(limit.saneCount) series"
     }
@@ -94,7 +94,7 @@ extension FamilyCore {
     /// The log message when the family first returns its overflow series.
     var overflowAdvice: String {
         let widest = widestLabel.map {
-            " The label \"\($0.name)\" has the most values (\($0.count)): give it fewer, or none."
+            " The label \"\($0.name)\" has the most values (\($0.count)): use fewer, or drop it."
         }
         let shared =
             definition.hasOpenLabels
@@ -102,12 +102,12 @@ extension FamilyCore {
             : "in which every label is \"\(SeriesLimit.overflowValue)\""
         let way =
             definition.hasOpenLabels
-            ? "its labels and a higher SeriesLimit before swift-metrics asks for it"
+            ? "its labels and a higher SeriesLimit before swift-metrics uses it"
             : "a higher SeriesLimit"
         return """
-            metric "\(definition.name)" may have \(room); further label values \
+            metric "\(definition.name)" is at its limit of \(room); further label values \
             share one \(shared), so totals stay right.\(widest ?? "") If it needs more series, \
-            register it with \(way); outrider_series_overflowed_total counts
+            register it with \(way); outrider_series_overflowed_total counts these lookups
             """
     }
 
@@ -119,8 +119,8 @@ extension FamilyCore {
                 + (widest.count > widest.examples.count ? ", …" : "")
         }
         return """
-            \(definition.name) may have \(room). \(overflowCount) look-ups were \
-            given its overflow series instead.\(widest ?? "")
+            \(definition.name) is at its limit of \(room). \(overflowCount) lookups got \
+            its overflow series instead.\(widest ?? "")
             """
     }
 }
@@ -153,7 +153,7 @@ extension Registry {
 struct OverflowCollector: Collector {
     private static let overflowed = CollectedFamily.counter(
         "outrider_series_overflowed_total",
-        help: "Look-ups of label values that were given a family's overflow series, by family.",
+        help: "Lookups that got the overflow series because a limit was reached, by family.",
         labels: ["family"])
 
     weak let registry: Registry?

@@ -176,7 +176,7 @@ extension Registry {
         do {
             try add(collector, origin)
         } catch {
-            diagnostics.refuse(error, "it will not be asked")
+            diagnostics.refuse(error, "it will not be called")
         }
     }
 }

@@ -52,7 +52,7 @@ struct RegistryState: Sendable {
         {
             throw RegistrationError(
                 code: .nameTaken, metric: plan.name,
-                advice: "another collector has this name; give each its own")
+                advice: "another collector has this name; choose another")
         }
         var own: Set<String> = []
         for family in plan.families {
@@ -127,7 +127,7 @@ struct RegistryState: Sendable {
     private func clash(_ name: String, with taken: String) -> RegistrationError {
         RegistrationError(
             code: .nameTaken, metric: name,
-            advice: "its samples would be mixed up with those of \(taken); choose another name")
+            advice: "its samples would collide with those of \(taken); choose another name")
     }
 }
 

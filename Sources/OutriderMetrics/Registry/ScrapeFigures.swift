@@ -34,21 +34,22 @@ struct ScrapeFigures: Sendable {
         }
         let durationCore = core(
             .histogram, "outrider_scrape_duration_seconds",
-            "Time that scrapes took, from the first collector to the last byte.",
+            "Duration of scrapes, from the first collector to the last byte.",
             buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1])
         let bytesCore = core(
-            .gauge, "outrider_scrape_bytes", "Size of the last scrape, before compression.")
+            .gauge, "outrider_scrape_bytes", "Size of the last scrape before compression, in bytes."
+        )
         duration = Family<Histogram>(durationCore, labels: []).with([String]())
         bytes = Family<Gauge>(bytesCore, labels: []).with([String]())
         collectorDuration = Family(
             core(
                 .gauge, "outrider_collector_duration_seconds",
-                "Time that a collector took in the last scrape.", labels: ["collector"]),
+                "Duration of a collector in the last scrape, in seconds.", labels: ["collector"]),
             labels: ["collector"])
         collectorFailures = Family(
             core(
                 .counter, "outrider_collector_failures_total",
-                "Scrapes that a collector was left out of: it failed, or took too long.",
+                "Scrapes that left a collector out because it failed or took too long.",
                 labels: ["collector"]),
             labels: ["collector"])
     }

@@ -8,16 +8,16 @@ struct SeriesCollector: Collector {
 
     private static let series = CollectedFamily.gauge(
         "outrider_series",
-        help: "Series of a family; of the 20 families that are nearest to their limits.",
+        help: "Series of a family, for the 20 families nearest to their limits.",
         labels: ["family"])
     private static let limit = CollectedFamily.gauge(
         "outrider_series_limit",
-        help: "Series that a family may have; beyond that look-ups are given its overflow series.",
+        help: "Maximum series of a family; further lookups get its overflow series.",
         labels: ["family"])
     private static let all = CollectedFamily.gauge(
         "outrider_registry_series",
         help:
-            "Series of all counters, gauges, histograms and infos; those of collectors are not counted."
+            "Series of all counters, gauges, histograms and infos, without those of collectors."
     )
 
     weak let registry: Registry?

@@ -44,8 +44,8 @@ final class ExemplarSlots: Sendable {
             surroundings.diagnostics.refuse(
                 problem,
                 """
-                an exemplar was refused: it has at most \(Exemplar.lengthLimit) characters, and \
-                label names of ASCII letters, digits and "_", each once, and no NUL
+                exemplar rejected: it may have at most \(Exemplar.lengthLimit) characters, unique label \
+                names of ASCII letters, digits and "_", and no NUL
                 """)
             return
         }

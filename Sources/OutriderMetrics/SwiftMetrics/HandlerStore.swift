@@ -75,14 +75,14 @@ final class HandlerStore: Sendable {
                 throw RegistrationError(
                     code: .differentLabels, metric: NamingRules.shown(name.label),
                     advice: """
-                        it is registered already, with the labels \(definition.labels); give \
-                        these dimensions or use another name
+                        already registered with the labels \(definition.labels); use these \
+                        dimensions or another name
                         """)
             }
             guard let (key, cuts) = labels.rendered(longest: diagnostics.longestValue) else {
                 diagnostics.refuse(
                     .labelsTooLong,
-                    "metric \"\(definition.name)\" was given dimensions of over 64 KiB; shorten them"
+                    "metric \"\(definition.name)\" got dimensions of over 64 KiB; shorten them"
                 )
                 return unseen(name, rules)
             }
@@ -98,7 +98,7 @@ final class HandlerStore: Sendable {
                 )
             }
         } catch {
-            diagnostics.refuse(error, "what swift-metrics records of it is not exposed")
+            diagnostics.refuse(error, "its swift-metrics values are not exposed")
             return unseen(name, rules)
         }
     }
@@ -113,7 +113,7 @@ final class HandlerStore: Sendable {
             throw RegistrationError(
                 code: .tooManyNames, metric: "*",
                 advice: """
-                    swift-metrics has more than \(Self.nameLimit) names; give what varies as \
+                    swift-metrics uses more than \(Self.nameLimit) names; move what varies into \
                     dimensions
                     """)
         }

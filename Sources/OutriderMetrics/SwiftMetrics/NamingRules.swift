@@ -59,7 +59,7 @@ struct NamingRules: Sendable {
             throw RegistrationError(
                 code: .invalidMetricName, metric: Self.shown(label),
                 advice:
-                    "a label of swift-metrics has at most \(Self.longestLabel) bytes; shorten it")
+                    "a swift-metrics label may have \(Self.longestLabel) bytes at most; shorten it")
         }
         var name = sanitised(label, allowingColon: true)
         if form == .timer, !naming.keepsNames, !name.hasSuffix("_seconds") { name += "_seconds" }
@@ -82,7 +82,7 @@ struct NamingRules: Sendable {
             case .timer: "Timer"
             case .recorder: "Recorder"
             }
-        return "\(what) \(shown(label)) of swift-metrics."
+        return "\(what) \(shown(label)) from swift-metrics."
     }
 
     /// A label for display in a line of text.

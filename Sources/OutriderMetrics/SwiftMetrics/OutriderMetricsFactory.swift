@@ -47,7 +47,7 @@ public final class OutriderMetricsFactory: MetricsFactory, Sendable {
         rules = NamingRules(configuration) { pattern, problem in
             registry.diagnostics.refuse(
                 RegistrationError(code: .invalidBuckets, metric: pattern, advice: problem),
-                "these buckets are passed over")
+                "these buckets are ignored")
         }
     }
 

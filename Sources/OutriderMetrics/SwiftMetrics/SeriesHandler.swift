@@ -133,7 +133,7 @@ final class GaugeSeriesHandler: SeriesHandler, MeterHandler, RecorderHandler,
     private func refuse(_ amount: Double) {
         core.diagnostics.refuse(
             amount.isNaN ? .notANumber : .infinite,
-            "a meter was asked to change by \(amount), which would spoil it for good")
+            "meter change by \(amount) rejected; it would corrupt the value permanently")
     }
 }
 
@@ -153,7 +153,7 @@ final class HistogramSeriesHandler: SeriesHandler, TimerHandler, RecorderHandler
     func recordNanoseconds(_ duration: Int64) {
         guard duration >= 0 else {
             return core.diagnostics.refuse(
-                .negative, "a timer was given \(duration) ns; its clock seems to run backwards")
+                .negative, "timer value \(duration) ns rejected; its clock seems to run backwards")
         }
         histogram.observe(Double(duration) / Self.nanosecondsPerSecond)
     }

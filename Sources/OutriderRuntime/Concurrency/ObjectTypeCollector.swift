@@ -39,7 +39,7 @@ public struct ObjectTypeCollector: Collector {
     public func start(interval: Int = defaultInterval) -> String? {
         let interval = UInt64(max(0, interval))
         guard outrider_objects_start(interval) == OUTRIDER_HOOK_ON else {
-            return "allocations cannot be seen: the Swift runtime is linked statically"
+            return "the Swift runtime is linked statically, so allocations are not visible"
         }
         box.state.withLock { $0.interval = interval }
         return nil

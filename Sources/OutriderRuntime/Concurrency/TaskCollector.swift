@@ -32,10 +32,10 @@ public struct TaskCollector: Collector {
             isOn.isOn.withLock { $0 = true }
             return nil
         case OUTRIDER_HOOK_UNKNOWN_LAYOUT:
-            return "this Swift runtime keeps its tasks in another way than is known here"
+            return "the task layout of this Swift runtime is unknown"
         case OUTRIDER_HOOK_UNREACHABLE:
-            return "the creation of tasks cannot be seen: the Swift runtime is linked statically"
-        default: return "this Swift runtime does not tell of its tasks"
+            return "the Swift runtime is linked statically, so task creation is not visible"
+        default: return "this Swift runtime does not expose its tasks"
         }
     }
 
@@ -63,7 +63,7 @@ public struct TaskCollector: Collector {
         "swift_tasks_live", help: "Tasks created and not destroyed yet; experimental.")
     private static let untracked = CollectedFamily.counter(
         "swift_tasks_untracked_total",
-        help: "Tasks that were created while the table of live ones was full.")
+        help: "Tasks created while the table of live tasks was full.")
 
     /// The three families; they have no samples if counting is not possible.
     public var families: [CollectedFamily] { [Self.created, Self.live, Self.untracked] }

@@ -46,38 +46,39 @@ public struct ControlGroupCollector: Collector {
     public var name: String { "cgroup" }
 
     private static let usage = CollectedFamily.counter(
-        "cgroup_cpu_usage_seconds_total", help: "CPU time of the control group, in seconds.")
+        "cgroup_cpu_usage_seconds_total", help: "CPU time used by the control group, in seconds.")
     private static let periods = CollectedFamily.counter(
-        "cgroup_cpu_periods_total", help: "Periods in which the group's CPU limit was kept.")
+        "cgroup_cpu_periods_total", help: "Enforcement periods of the group's CPU limit.")
     private static let throttledPeriods = CollectedFamily.counter(
         "cgroup_cpu_throttled_periods_total",
-        help: "Periods in which the group had used up its CPU limit.")
+        help: "Periods in which the group was throttled by its CPU limit.")
     private static let throttled = CollectedFamily.counter(
         "cgroup_cpu_throttled_seconds_total",
-        help: "Time in which the group was kept from running, in seconds.")
+        help: "Time that the group was throttled, in seconds.")
     private static let cores = CollectedFamily.gauge(
-        "cgroup_cpu_limit_cores", help: "Processors that the group may use at one time.")
+        "cgroup_cpu_limit_cores", help: "CPU limit of the group, in cores.")
     private static let memory = CollectedFamily.gauge(
         "cgroup_memory_usage_bytes",
-        help: "Memory of the group, in bytes, the page cache included.")
+        help: "Memory used by the group, in bytes, including the page cache.")
     private static let memoryLimit = CollectedFamily.gauge(
-        "cgroup_memory_limit_bytes", help: "Memory that the group may have, in bytes.")
+        "cgroup_memory_limit_bytes", help: "Memory limit of the group, in bytes.")
     private static let swap = CollectedFamily.gauge(
-        "cgroup_memory_swap_usage_bytes", help: "Swapped out memory of the group, in bytes.")
+        "cgroup_memory_swap_usage_bytes", help: "Swap used by the group, in bytes.")
     private static let events = CollectedFamily.counter(
         "cgroup_memory_events_total",
-        help: "Times that the group's memory met a limit (low, high, max), ran out (oom), or cost "
-            + "a process its life (oom_kill).", labels: ["event"])
+        help:
+            "Memory events of the group: a limit reached (low, high, max), out of memory (oom), a "
+            + "process killed (oom_kill).", labels: ["event"])
     private static let kinds = CollectedFamily.gauge(
         "cgroup_memory_kind_bytes", help: "Memory of the group by kind, in bytes.",
         labels: ["kind"])
     private static let processes = CollectedFamily.gauge(
-        "cgroup_pids", help: "Processes and threads of the group.")
+        "cgroup_pids", help: "Processes and threads in the group.")
     private static let processLimit = CollectedFamily.gauge(
-        "cgroup_pids_limit", help: "Processes and threads that the group may have.")
+        "cgroup_pids_limit", help: "Maximum number of processes and threads in the group.")
     private static let pressure = CollectedFamily.counter(
         "cgroup_pressure_seconds_total",
-        help: "Time in which some or all (full) of the group's tasks waited for a resource.",
+        help: "Time that some or all (full) tasks of the group waited for a resource.",
         labels: ["resource", "kind"])
 
     /// All metric families; those whose source is missing stay empty.

@@ -109,23 +109,23 @@ public struct MemoryCollector: Collector {
     public var name: String { "memory" }
 
     private static let arena = CollectedFamily.gauge(
-        "malloc_arena_bytes", help: "What glibc's allocator has of the kernel for usual blocks.")
+        "malloc_arena_bytes", help: "Bytes that glibc malloc holds in its arenas.")
     private static let mmapped = CollectedFamily.gauge(
-        "malloc_mmapped_bytes", help: "What glibc's allocator has for single large blocks.")
+        "malloc_mmapped_bytes", help: "Bytes that glibc malloc has mapped for single large blocks.")
     private static let inUse = CollectedFamily.gauge(
         "malloc_in_use_bytes",
-        help: "Blocks of glibc's allocator that were not freed, in bytes, large ones included.")
+        help: "Bytes allocated from glibc malloc and not freed, including large blocks.")
     private static let free = CollectedFamily.gauge(
         "malloc_free_bytes",
-        help: "Freed blocks that glibc's allocator keeps, in bytes; fragmentation is this by "
-            + "malloc_arena_bytes.")
+        help: "Freed bytes that glibc malloc keeps; divide by malloc_arena_bytes for the "
+            + "fragmentation.")
     private static let parts = CollectedFamily.gauge(
         "process_memory_part_bytes",
-        help: "What resident memory consists of, in bytes; the parts add up to all of it.",
+        help: "Resident memory by part, in bytes; the parts add up to the total.",
         labels: ["part"])
     private static let growth = CollectedFamily.gauge(
         "process_memory_part_growth_bytes",
-        help: "How much the parts of resident memory have grown within the last hour, in bytes.",
+        help: "Growth of each part of resident memory within the last hour, in bytes.",
         labels: ["part"])
 
     /// All metric families.

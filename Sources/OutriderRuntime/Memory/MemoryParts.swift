@@ -148,17 +148,17 @@ package struct MemoryHistory: Sendable {
     private static func explanation(of part: MemoryParts.Part) -> String {
         switch part {
         case .liveHeap:
-            "the live heap: something keeps what it allocates. /debug/pprof/heap names it"
+            "the live heap: blocks that are not freed. /debug/pprof/heap shows their stacks"
         case .allocatorSlack:
-            "memory that the allocator holds and nobody uses: fragmentation, or a peak that has "
+            "freed memory that the allocator keeps: fragmentation, or a peak that has "
                 + "passed"
         case .heap:
-            "the heap, or memory that the program has mapped itself: only a heap profiler tells what "
-                + "is in use from what was freed"
-        case .stacks: "stacks: look at process_threads"
-        case .mappedFiles: "mapped files, which the kernel can take back"
+            "the heap, or memory that the program has mapped itself: only a heap profiler can "
+                + "separate used from freed memory"
+        case .stacks: "thread stacks: see process_threads"
+        case .mappedFiles: "mapped files, which the kernel can reclaim"
         case .shared: "shared memory"
-        case .rest: "memory that neither the allocator nor a thread has asked for"
+        case .rest: "memory that belongs to neither the allocator nor a thread"
         }
     }
 }

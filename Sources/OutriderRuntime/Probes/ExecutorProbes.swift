@@ -29,7 +29,7 @@ enum ExecutorProbes {
     ) -> [Executor] {
         let delays = registry.histogram(
             "swift_executor_delay_seconds",
-            help: "How long a job waited for an executor, by a probe at each beat.",
+            help: "Time that a periodic probe job waited for an executor.",
             labels: ["executor", "priority"], buckets: buckets)
         // Once `main` is asynchronous, Dispatch runs the main queue on any thread.
         let main = ProbeTarget(
@@ -76,7 +76,7 @@ struct ExecutorCollector: Collector {
 
     private static let age = CollectedFamily.gauge(
         "swift_executor_oldest_probe_age_seconds",
-        help: "How long the probe on its way has had no answer; 0 while none is on its way.",
+        help: "Age of the outstanding probe, in seconds; 0 when none is outstanding.",
         labels: ["executor", "priority"])
 
     var families: [CollectedFamily] { [Self.age] }

@@ -45,7 +45,7 @@ public struct ProcessCollector: Collector {
         "process_cpu_seconds_total", help: "User and system CPU time spent, in seconds.")
     private static let cpuByMode = CollectedFamily.counter(
         "process_cpu_mode_seconds_total",
-        help: "CPU time spent, in seconds: in the program (user), in the kernel for it (system).",
+        help: "CPU time spent, in seconds: in user mode (user) or in the kernel (system).",
         labels: ["mode"])
     private static let startTime = CollectedFamily.gauge(
         "process_start_time_seconds", help: "Start of the process, in seconds since the epoch.")
@@ -53,12 +53,12 @@ public struct ProcessCollector: Collector {
         "process_resident_memory_bytes", help: "Resident memory, in bytes.")
     private static let residentByKind = CollectedFamily.gauge(
         "process_resident_memory_kind_bytes",
-        help: "Resident memory, in bytes: anonymous, of files, shared.", labels: ["kind"])
+        help: "Resident memory by kind, in bytes: anonymous, file or shared.", labels: ["kind"])
     private static let peak = CollectedFamily.gauge(
         "process_resident_memory_peak_bytes",
-        help: "The most memory that was ever resident, in bytes.")
+        help: "Peak resident memory, in bytes.")
     private static let swapped = CollectedFamily.gauge(
-        "process_swap_bytes", help: "Anonymous memory that is swapped out, in bytes.")
+        "process_swap_bytes", help: "Swapped-out anonymous memory, in bytes.")
     private static let virtual = CollectedFamily.gauge(
         "process_virtual_memory_bytes", help: "Virtual memory, in bytes.")
     private static let virtualLimit = CollectedFamily.gauge(
@@ -67,7 +67,7 @@ public struct ProcessCollector: Collector {
         "process_open_fds", help: "Open file descriptors.")
     private static let descriptorsAge = CollectedFamily.gauge(
         "process_open_fds_age_seconds",
-        help: "How long ago process_open_fds was counted; 0 where the kernel tells it at once.")
+        help: "Age of process_open_fds, in seconds; 0 where the kernel reports it directly.")
     private static let descriptorLimit = CollectedFamily.gauge(
         "process_max_fds", help: "Limit of open file descriptors.")
     private static let threads = CollectedFamily.gauge("process_threads", help: "Threads.")
@@ -82,20 +82,21 @@ public struct ProcessCollector: Collector {
         "process_io_bytes_total", help: "Bytes read from and written to storage.",
         labels: ["direction"])
     private static let ioCalls = CollectedFamily.counter(
-        "process_io_calls_total", help: "System calls that read or wrote, whatever from or to.",
+        "process_io_calls_total",
+        help: "System calls that read or wrote, sockets and pipes included.",
         labels: ["direction"])
     private static let sockets = CollectedFamily.gauge(
-        "sockets", help: "Sockets of the network namespace; those of TCP and UDP are of IPv4.",
+        "sockets", help: "Sockets of the network namespace, by state; TCP and UDP are IPv4 only.",
         labels: ["state"])
     private static let overflows = CollectedFamily.counter(
         "tcp_listen_overflows_total",
-        help: "Connections that found a listener's queue full, in the network namespace.")
+        help: "Connections that found a listener's accept queue full, in the network namespace.")
     private static let drops = CollectedFamily.counter(
         "tcp_listen_drops_total",
         help: "Connections dropped before they were accepted, in the network namespace.")
     private static let retransmits = CollectedFamily.counter(
         "tcp_retransmits_total",
-        help: "Segments that TCP sent again, in the network namespace.")
+        help: "TCP segments retransmitted, in the network namespace.")
 
     /// All metric families; those whose source is missing stay empty.
     public var families: [CollectedFamily] {

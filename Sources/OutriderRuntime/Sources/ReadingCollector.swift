@@ -21,16 +21,17 @@ struct ReadingCollector: Collector {
 
     private static let age = CollectedFamily.gauge(
         "outrider_reading_age_seconds",
-        help: "How long ago figures that are read beside the scrapes were read.",
+        help: "Age of the cached readings, in seconds.",
         labels: ["reading"])
     private static let duration = CollectedFamily.gauge(
-        "outrider_reading_duration_seconds", help: "How long the last such reading took.",
+        "outrider_reading_duration_seconds",
+        help: "Duration of the last cached reading, in seconds.",
         labels: ["reading"])
 
     private static let longestPause = CollectedFamily.gauge(
         "outrider_reading_longest_pause_seconds",
         help:
-            "The longest that one call of a reading may have kept other threads waiting, in seconds.",
+            "Longest time that one call of a reading may have blocked other threads, in seconds.",
         labels: ["reading"])
 
     var families: [CollectedFamily] { [Self.age, Self.duration, Self.longestPause] }

@@ -84,7 +84,7 @@ package final class ReadingPauses: Sendable {
         let milliseconds = (pause / .milliseconds(1) * 10).rounded() / 10
         log.sayOnce(
             .warning,
-            "reading \(source) took \(milliseconds) ms, in which other threads may have waited for a lock; "
+            "reading \(source) took \(milliseconds) ms and may have blocked other threads that long; "
                 + "above \(Self.limit / .milliseconds(1)) ms it is switched off, and its metrics are absent"
         )
     }

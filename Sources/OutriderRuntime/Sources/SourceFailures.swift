@@ -48,7 +48,7 @@ package final class SourceFailures: Collector {
 
     private static let failures = CollectedFamily.counter(
         "outrider_source_failures_total",
-        help: "Reads of a source that told nothing, whose metrics are absent therefore.",
+        help: "Failed reads of a kernel file; its metrics are missing from the scrape.",
         labels: ["source", "reason"])
 
     package var families: [CollectedFamily] { [Self.failures] }

@@ -32,8 +32,8 @@ public struct Stall: Sendable {
     /// A sentence for operators: the target, the duration and the start.
     package var sentence: String {
         let seconds = Double(Int(duration / .milliseconds(10))) / 100
-        let end = isOver ? "did not answer for \(seconds) s" : "has not answered for \(seconds) s"
-        return "The \(what) \(end), from \(Self.text(of: beganAt)) on."
+        let end = isOver ? "did not respond for \(seconds) s" : "has not responded for \(seconds) s"
+        return "The \(what) \(end), starting at \(Self.text(of: beganAt))."
     }
 
     /// The same sentence with the innermost functions.

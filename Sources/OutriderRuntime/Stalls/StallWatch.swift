@@ -50,7 +50,8 @@ final class StallWatch: Sendable {
         self.patience = patience
         counter = registry.counter(
             "outrider_stalls_total",
-            help: "Times that something did not answer for longer than the hang watch allows.",
+            help:
+                "Times that an executor or event loop did not respond within the stall threshold.",
             labels: ["what"])
     }
 

@@ -56,10 +56,10 @@ struct ThreadStack: Sendable {
 
     private static func explanation(of result: outrider_capture_result) -> String {
         switch result {
-        case OUTRIDER_CAPTURE_TAKEN: "(no stack: something else in this process has taken SIGPROF)"
-        case OUTRIDER_CAPTURE_TIMEOUT: "(no stack: the thread did not take SIGPROF)"
+        case OUTRIDER_CAPTURE_TAKEN: "(no stack: SIGPROF is in use by other code in this process)"
+        case OUTRIDER_CAPTURE_TIMEOUT: "(no stack: the thread did not handle SIGPROF in time)"
         case OUTRIDER_CAPTURE_OFF: "(no stack: an earlier capture has not ended)"
-        default: "(no stack: it could not be followed)"
+        default: "(no stack: unwinding failed)"
         }
     }
 

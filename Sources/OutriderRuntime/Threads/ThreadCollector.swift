@@ -49,15 +49,15 @@ public struct ThreadCollector: Collector {
         "threads", help: "Threads, by name with digits folded.", labels: ["thread"])
     private static let cpu = CollectedFamily.counter(
         "thread_cpu_seconds_total",
-        help: "CPU time of threads, in seconds, as far as they were seen.",
+        help: "CPU time of the observed threads, in seconds.",
         labels: ["thread", "mode"])
     private static let delay = CollectedFamily.counter(
         "thread_run_queue_seconds_total",
-        help: "Time that threads were ready to run and waited for a processor, in seconds.",
+        help: "Time that threads were runnable and waited for a CPU, in seconds.",
         labels: ["thread"])
     private static let processDelay = CollectedFamily.counter(
         "process_run_queue_seconds_total",
-        help: "Time that all threads were ready to run and waited for a processor, in seconds.")
+        help: "Time that all threads were runnable and waited for a CPU, in seconds.")
 
     /// All metric families.
     public var families: [CollectedFamily] {

@@ -10,7 +10,7 @@ extension Exposition {
         let siblings = families.flatMap(\.samples).filter { $0.name == name }
         if !siblings.isEmpty {
             let lines = siblings.map { "\($0.series) \(NumberText.of($0.value))" }
-            return "\(name) is there only with other labels:" + Self.list(lines)
+            return "\(name) has only other labels:" + Self.list(lines)
         }
         if let family = families.first(where: { $0.name == name }) {
             let names = Self.unique(family.samples.map(\.name))
@@ -20,11 +20,11 @@ extension Exposition {
                     + Self.list(names)
         }
         let names = Self.unique(families.flatMap { [$0.name] + $0.samples.map(\.name) })
-        if names.isEmpty { return "nothing is exposed at all" }
+        if names.isEmpty { return "nothing is exposed" }
         let near = names.filter { Self.areNear($0, name) }
         return near.isEmpty
-            ? "there is no such name. There are:" + Self.list(names)
-            : "there is no such name. Similar ones are:" + Self.list(near)
+            ? "there is no such name. The names are:" + Self.list(names)
+            : "there is no such name. Similar names are:" + Self.list(near)
     }
 
     private static func list(_ lines: [String]) -> String {

@@ -66,7 +66,8 @@ extension Registry {
             let isWhole = text.isEmpty || text.hasSuffix("\n")
             expected = try Exposition(parsing: isWhole ? text : text + "\n", as: .text)
         } catch {
-            throw ExpectationFailure(description: "what is expected is no exposition: \(error)")
+            throw ExpectationFailure(
+                description: "the expected text is not a valid exposition: \(error)")
         }
         let lines = ExpositionDiff(expected: expected, found: try readable(names: names)).lines
         if lines.isEmpty { return }
@@ -79,7 +80,7 @@ extension Registry {
         do {
             return try exposition(names: names)
         } catch {
-            throw ExpectationFailure(description: "the registry's exposition is bad: \(error)")
+            throw ExpectationFailure(description: "the registry's exposition is invalid: \(error)")
         }
     }
 }

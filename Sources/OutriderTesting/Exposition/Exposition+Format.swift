@@ -44,7 +44,7 @@ extension Exposition.Format {
             if !isRight {
                 throw ExpositionError(
                     line: nil,
-                    problem: "the content type \"\(contentType)\" has a \(pair[0]) that is not read"
+                    problem: "the content type \"\(contentType)\" has an unsupported \(pair[0])"
                 )
             }
         }

@@ -41,7 +41,7 @@ public final class FakeProc: Sendable {
             directory += "/\(component)"
             if let number = FileTree.makeDirectory(at: directory) {
                 throw FakeProcError(
-                    path: path, problem: "its directory cannot be made", errno: number)
+                    path: path, problem: "its directory cannot be created", errno: number)
             }
         }
         if let number = FileTree.write(Array(text.utf8), to: "\(self.path)/\(path)") {
@@ -65,11 +65,11 @@ public final class FakeProc: Sendable {
         func refusal(_ problem: String) -> FakeProcError {
             FakeProcError(path: path, problem: problem, errno: nil)
         }
-        if path.hasPrefix("/") { throw refusal("an absolute path is not within the directory") }
-        if path.utf8.contains(0) { throw refusal("a path cannot have a zero byte") }
+        if path.hasPrefix("/") { throw refusal("an absolute path is outside the directory") }
+        if path.utf8.contains(0) { throw refusal("a path must not contain a zero byte") }
         let components = path.split(separator: "/", omittingEmptySubsequences: false)
         if components.contains(where: { $0.isEmpty || $0 == "." || $0 == ".." }) {
-            throw refusal("a path may not have a component that is empty, \".\" or \"..\"")
+            throw refusal("a path must not contain a component that is empty, \".\" or \"..\"")
         }
         return components
     }

@@ -23,7 +23,7 @@ enum FileTree {
         }
         if !isMade {
             throw FakeProcError(
-                path: parent, problem: "no directory can be made here", errno: errno)
+                path: parent, problem: "no directory can be created here", errno: errno)
         }
         return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -11,12 +11,14 @@ extension ExpositionLine {
         var timestamp: Double?
         var exemplar: Exposition.Exemplar?
         if scanner.hasMore {
-            try scanner.separator(before: "what follows the value")
+            try scanner.separator(before: "the text after the value")
             if !scanner.isAtExemplar {
                 timestamp = try scanner.timestamp()
             }
             if timestamp == nil || scanner.hasMore {
-                if timestamp != nil { try scanner.separator(before: "what follows the timestamp") }
+                if timestamp != nil {
+                    try scanner.separator(before: "the text after the timestamp")
+                }
                 exemplar = try Self.exemplar(&scanner)
             }
         }
@@ -34,10 +36,10 @@ extension ExpositionLine {
         if scanner.skip("}") { return labels }
         while true {
             guard let name = scanner.name(allowingColon: false) else {
-                throw scanner.failure("the name of a label is missing or bad")
+                throw scanner.failure("a label name is missing or invalid")
             }
             if name == "__name__" {
-                throw scanner.failure("the label name __name__ belongs to Prometheus")
+                throw scanner.failure("the label name __name__ is reserved by Prometheus")
             }
             scanner.skipBlanks()
             guard scanner.skip("=") else {
@@ -46,14 +48,14 @@ extension ExpositionLine {
             scanner.skipBlanks()
             let value = try scanner.quoted()
             if labels.updateValue(value, forKey: name) != nil {
-                throw scanner.failure("the label \(name) is there twice")
+                throw scanner.failure("duplicate label \(name)")
             }
             scanner.skipBlanks()
             let isFollowed = scanner.skip(",")
             scanner.skipBlanks()
             // The text format allows a comma after the last label, OpenMetrics does not.
             if !isFollowed || scanner.format == .text, scanner.skip("}") { return labels }
-            if !isFollowed { throw scanner.failure("the braces of the labels never close") }
+            if !isFollowed { throw scanner.failure("the braces of the labels are not closed") }
         }
     }
 
@@ -61,7 +63,7 @@ extension ExpositionLine {
         _ scanner: inout LineScanner
     ) throws(ExpositionError) -> Exposition.Exemplar {
         guard scanner.isAtExemplar else {
-            throw scanner.failure("\"\(scanner.remainder)\" has no place behind a value")
+            throw scanner.failure("unexpected \"\(scanner.remainder)\" after the value")
         }
         guard scanner.format == .openMetrics, scanner.skip("#") else {
             throw scanner.failure("the text format has no exemplars")

@@ -51,7 +51,7 @@ enum ExpositionLine {
     private static func openMetricsComment(
         _ scanner: inout LineScanner
     ) throws(ExpositionError) -> ExpositionLine {
-        try scanner.separator(before: "what a # announces")
+        try scanner.separator(before: "the keyword after #")
         let keyword = scanner.word()
         switch keyword {
         case "HELP":
@@ -74,7 +74,7 @@ enum ExpositionLine {
             try scanner.end()
             return .end
         default:
-            throw scanner.failure("OpenMetrics has no comments, so \"# \(keyword)\" has no place")
+            throw scanner.failure("OpenMetrics has no comments, so \"# \(keyword)\" is not allowed")
         }
     }
 
@@ -87,7 +87,7 @@ enum ExpositionLine {
         let word = scanner.word()
         try scanner.end()
         guard let type = Exposition.FamilyType(named: word, in: scanner.format) else {
-            throw scanner.failure("\"\(word)\" is not a type of metrics in this format")
+            throw scanner.failure("\"\(word)\" is not a metric type of this format")
         }
         return .type(name: name, type: type)
     }
@@ -96,7 +96,7 @@ enum ExpositionLine {
         _ scanner: inout LineScanner
     ) throws(ExpositionError) -> String {
         guard let name = scanner.name(allowingColon: true) else {
-            throw scanner.failure("\"\(scanner.word())\" is not the name of a metric")
+            throw scanner.failure("\"\(scanner.word())\" is not a metric name")
         }
         return name
     }

@@ -116,6 +116,6 @@ struct FamilyAssembly {
         let series = sample.series
         guard let last = seen.updateValue(sample.timestamp, forKey: series) else { return }
         if format == .openMetrics, let last, let now = sample.timestamp, now > last { return }
-        throw ExpositionError(line: line, problem: "the series \(series) is there twice")
+        throw ExpositionError(line: line, problem: "duplicate series \(series)")
     }
 }

@@ -107,12 +107,12 @@ struct LineScanner {
 
     /// Parses a quoted value; removes the quotes and unescapes it.
     mutating func quoted() throws(ExpositionError) -> String {
-        guard skip("\"") else { throw failure("a label value must stand in quotes") }
+        guard skip("\"") else { throw failure("a label value must be quoted") }
         var end = position
         while end < lineEnd, bytes[end] != UInt8(ascii: "\"") {
             end += bytes[end] == UInt8(ascii: "\\") ? 2 : 1
         }
-        guard end < lineEnd else { throw failure("the quotes of a label value never close") }
+        guard end < lineEnd else { throw failure("the quotes of a label value are not closed") }
         let value = try unescaped(to: end, isQuoteEscaped: true)
         position = end + 1
         return value
@@ -175,6 +175,6 @@ struct LineScanner {
     /// Requires the end of the line, after optional blanks in the text format.
     mutating func end() throws(ExpositionError) {
         skipBlanks()
-        if !isAtEnd { throw failure("nothing may follow here, but \"\(remainder)\" does") }
+        if !isAtEnd { throw failure("unexpected \"\(remainder)\" at the end of the line") }
     }
 }

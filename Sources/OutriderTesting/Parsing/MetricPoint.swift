@@ -105,7 +105,7 @@ struct MetricPoint {
             if !isGauge, let sum, let first = buckets.first?.bound, first < 0 {
                 throw ExpositionError(
                     line: sum.line,
-                    problem: "\(sum.sample.name) may not be there with a bucket below zero")
+                    problem: "\(sum.sample.name) is not allowed with a bucket below zero")
             }
         }
     }

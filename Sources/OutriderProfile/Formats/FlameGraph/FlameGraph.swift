@@ -34,7 +34,7 @@ enum FlameGraph {
     private static func remarks(_ profile: Profile, _ leftOut: Int) -> [String] {
         var remarks = profile.comments
         if profile.table.values.contains(where: { $0 < 0 }) {
-            remarks.append("What became less is not drawn.")
+            remarks.append("Decreases are not drawn.")
         }
         if leftOut > 0 { remarks.append("\(leftOut) small branches are left out.") }
         return remarks

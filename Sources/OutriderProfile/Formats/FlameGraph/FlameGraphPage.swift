@@ -116,7 +116,7 @@ enum FlameGraphPage {
           const hue = 18 + hash % 34, light = dark.matches ? 56 + (hash >> 8) % 10 : 66 + (hash >> 8) % 12;
           return `hsl(${hue} ${dark.matches ? 62 : 82}% ${light}%)`;
         }
-        function tell(node) {
+        function describe(node) {
           const [name, values] = node, unit = profile.types[type][1], total = profile.root[1][type];
           detail.replaceChildren();
           const strong = document.createElement("b"), figures = document.createElement("span");
@@ -138,7 +138,7 @@ enum FlameGraphPage {
           element.style.cssText = `left:${left}px;width:${width}px;top:${row * ROW}px;background:${color(node[0])}`;
           element.textContent = width > 28 ? name : "";
           element.setAttribute("aria-label", name + ", " + human(node[1][type], profile.types[type][1]));
-          element.onmouseenter = element.onfocus = () => tell(node);
+          element.onmouseenter = element.onfocus = () => describe(node);
           element.onclick = () => zoom(path);
           graph.append(element);
         }
@@ -165,8 +165,8 @@ enum FlameGraphPage {
           reset.disabled = focus.length === 1;
           const total = profile.root[1][type];
           found.textContent = pattern === "" ? "" : "found " + share(matching(profile.root), total);
-          tell(target);
-          if (total <= 0) detail.textContent = "No sample of " + profile.types[type][0] + " is in this profile.";
+          describe(target);
+          if (total <= 0) detail.textContent = "This profile has no " + profile.types[type][0] + " samples.";
         }
         function zoom(path) { focus = path; draw(); }
         profile.types.forEach(([name, unit], index) => {
