@@ -68,7 +68,7 @@ def main() -> None:
         elif not path.exists() or path.read_text() != content:
             wrong.append(name)
     if wrong:
-        sys.exit(f"generate.py: {', '.join(wrong)} is not what dashboards/source says")
+        sys.exit(f"generate.py: {', '.join(wrong)} differs from dashboards/source; run make dashboards")
 
 
 if __name__ == "__main__":

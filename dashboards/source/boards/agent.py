@@ -9,14 +9,14 @@ from naming import OPEN_TELEMETRY
 WHERE = ("job", "instance")
 OF = "{{instance}}"
 SCRAPE = Histogram("outrider_scrape_duration_seconds")
-ANY = (Bound(1e-9, "yellow", "nothing should be refused"),)
+ANY = (Bound(1e-9, "yellow", "nothing should be rejected"),)
 SLOW = (
-    Bound(0.1, "yellow", "a scrape that is felt in the CPU of the host"),
-    Bound(1, "red", "near the timeout of many servers"),
+    Bound(0.1, "yellow", "scrapes use noticeable CPU"),
+    Bound(1, "red", "near the scrape timeout of many servers"),
 )
 OVERHEAD = (
-    Bound(0.005, "yellow", "half of the sampler's budget as it is set by default"),
-    Bound(0.01, "red", "the whole of it"),
+    Bound(0.005, "yellow", "half of the sampler's default budget"),
+    Bound(0.01, "red", "the whole default budget"),
 )
 NONE = f"{total(gauge('outrider_build_info'))} * 0"
 SAMPLER = f"{total(rate('outrider_heap_sampler_seconds_total'), *WHERE)} / ({total(rate('process_cpu_seconds_total'), *WHERE)} > 0)"
@@ -32,19 +32,19 @@ def grown(*names: str) -> str:
 def now() -> Row:
     """What is well when it is nought."""
     return Row(
-        "Now",
+        "Overview",
         [
-            number("Scrape", "Ninety-nine of a hundred scrapes are written within this time.", "s", Query(SCRAPE.quantile(0.99), "p99"),
+            number("Scrape", "99th percentile of the time to write a scrape.", "s", Query(SCRAPE.quantile(0.99), "p99"),
                    bounds=SLOW),
-            number("Overflowed series", "Look-ups of series beyond the limit of a family, in the window of a rate.", "short",
-                   Query(grown("outrider_series_overflowed_total"), "look-ups"), bounds=ANY),
-            number("Refused", "Registrations and observations that were refused, in the window of a rate.", "short",
-                   Query(grown(*REFUSED), "refused"), bounds=ANY),
-            number("Failures", "Sources that could not be read and collectors that failed, in the window of a rate.", "short",
+            number("Overflowed series", "Lookups beyond the series limit of a family, within the rate interval.", "short",
+                   Query(grown("outrider_series_overflowed_total"), "lookups"), bounds=ANY),
+            number("Rejected", "Registrations and observations that were rejected, within the rate interval.", "short",
+                   Query(grown(*REFUSED), "rejected"), bounds=ANY),
+            number("Failures", "Kernel files that could not be read and collectors that failed, within the rate interval.", "short",
                    Query(grown("outrider_source_failures_total", "outrider_collector_failures_total"), "failures"), bounds=ANY),
-            number("Connections cut", "Connections of clients that were cut off, in the window of a rate.", "short",
+            number("Connections closed", "Client connections that the agent closed early, within the rate interval.", "short",
                    Query(grown("outrider_connections_cut_total"), "connections"), bounds=ANY),
-            number("Sampler", "Share of the CPU of a process that the heap sampler uses; the worst instance.", "percentunit",
+            number("Sampler", "Share of a process's CPU time used by the heap sampler; worst instance.", "percentunit",
                    Query(f"max({SAMPLER})", "worst"), bounds=OVERHEAD),
         ],
     )
@@ -55,21 +55,22 @@ def scrapes() -> Row:
     return Row(
         "Scrapes",
         [
-            graph("Duration of scrapes", "How long the agent takes to write an exposition.", "s", Query(SCRAPE.quantile(0.5), "p50"),
+            graph("Scrape duration", "Time that the agent takes to write an exposition.", "s", Query(SCRAPE.quantile(0.5), "p50"),
                   Query(SCRAPE.quantile(0.99), "p99"), bounds=SLOW),
-            heat("Duration, all of them", "Scrapes a second by how long they took.", "s", Query(SCRAPE.buckets(), "{{le}}"),
+            heat("Scrape duration distribution", "Scrapes per second by duration.", "s", Query(SCRAPE.buckets(), "{{le}}"),
                  Query(total(SCRAPE.native), "native", native=True)),
-            graph("As Prometheus sees it", "How long a scrape took with the network, and with the agent waiting for a CPU.", "s",
+            graph("Scrape duration at Prometheus", "Scrape time as measured by Prometheus: includes the network and the agent's wait "
+                  "for a CPU.", "s",
                   Query(f"max by (job, instance) ({gauge('scrape_duration_seconds')})", OF), bounds=SLOW, to=(PAGE,)),
-            graph("Size", "Bytes of the last exposition, before compression.", "bytes",
+            graph("Scrape size", "Size of the last exposition, before compression.", "bytes",
                   Query(total(gauge("outrider_scrape_bytes"), *WHERE), OF), to=(PAGE,)),
-            graph("Samples", "Samples of a scrape, as Prometheus counted them: what a target costs to keep.", "short",
+            graph("Samples", "Samples per scrape as counted by Prometheus: the storage cost of a target.", "short",
                   Query(total(gauge("scrape_samples_scraped"), *WHERE), OF), to=(PAGE,)),
-            graph("Collectors", "How long each collector took in the last scrape; the worst instance.", "s",
+            graph("Collectors", "Duration of each collector in the last scrape; worst instance.", "s",
                   Query(f"max by (collector) ({gauge('outrider_collector_duration_seconds')})", "{{collector}}")),
-            graph("Answers", "Answers of the endpoint a second, by page and status.", "reqps",
+            graph("Responses", "Responses of the agent's endpoint per second, by page and status.", "reqps",
                   Query(total(rate("outrider_http_requests_total"), "page", "code"), "{{page}} {{code}}"), width=12),
-            graph("Connections that were cut", "Connections a second that were cut off, by reason.", "cps",
+            graph("Connections closed early", "Connections per second that the agent closed early, by reason.", "cps",
                   Query(total(rate("outrider_connections_cut_total"), "reason"), "{{reason}}"), width=12),
         ],
     )
@@ -78,29 +79,29 @@ def scrapes() -> Row:
 def refusals() -> Row:
     """What was not recorded, and why."""
     return Row(
-        "Overflow and refusals",
+        "Overflow and rejections",
         [
-            graph("Overflowed series", "Look-ups a second beyond the limit of a family; they count in its series _OVERFLOW.", "cps",
+            graph("Overflowed series", "Lookups per second beyond the series limit of a family; they count in its _OVERFLOW series.", "cps",
                   Query(total(rate("outrider_series_overflowed_total"), "family"), "{{family}}")),
-            graph("Series", "Series of the families that are nearest to their limits, as a share of the limit; the worst instance.",
+            graph("Series", "Series of the families nearest to their limits, as a share of the limit; worst instance.",
                   "percentunit",
                   Query(f"max by (family) ({gauge('outrider_series')} / {gauge('outrider_series_limit')})", "{{family}}")),
-            graph("All series", "Series of counters, gauges, histograms and infos; those of collectors are not counted.", "short",
+            graph("All series", "Series of all counters, gauges, histograms and infos, without those of collectors.", "short",
                   Query(total(gauge("outrider_registry_series"), *WHERE), OF), to=(PAGE,)),
-            graph("Registrations refused", "Metrics a second that were not registered, by reason.", "cps",
+            graph("Rejected registrations", "Metrics per second that were not registered, by reason.", "cps",
                   Query(total(rate("outrider_registrations_refused_total"), "reason"), "{{reason}}")),
-            graph("Observations refused", "Values a second that were not recorded, by reason.", "cps",
+            graph("Rejected observations", "Values per second that were not recorded, by reason.", "cps",
                   Query(total(rate("outrider_observations_refused_total"), "reason"), "{{reason}}")),
-            graph("Label values repaired", "Label values a second that were no UTF-8.", "cps",
+            graph("Repaired label values", "Label values per second that were not valid UTF-8.", "cps",
                   Query(total(rate("outrider_label_values_repaired_total"), *WHERE), OF), to=(PAGE,)),
-            graph("Label values cut", "Label values a second that were too long, and of which the beginning was kept.", "cps",
+            graph("Truncated label values", "Label values per second that were too long and were cut to their beginning and a hash.", "cps",
                   Query(total(rate("outrider_label_values_cut_total"), *WHERE), OF), to=(PAGE,)),
-            graph("Log lines dropped", "Lines of Outrider's log a second that standard error did not take at once.", "cps",
+            graph("Dropped log lines", "Outrider log lines per second that were dropped because standard error would block.", "cps",
                   Query(total(rate("outrider_log_lines_dropped_total"), *WHERE), OF)),
-            graph("Sources that failed", "Looks a second at a source that was not there or did not say what it should.", "cps",
+            graph("Failed reads", "Reads per second of kernel files that were missing, unreadable or malformed.", "cps",
                   Query(total(rate("outrider_source_failures_total"), "source", "reason"), "{{source}} {{reason}}")),
-            graph("Failures", "Scrapes a second that a collector held up beyond its limit, parts of the agent that did not start, and "
-                  "descriptors of its endpoint that other code of the process has closed.",
+            graph("Failures", "Per second: scrapes that left out a slow or failed collector, parts of the agent that did not start, and "
+                  "descriptors of its endpoint that other code in the process closed.",
                   "cps", Query(total(rate("outrider_collector_failures_total"), "collector"), "{{collector}}"),
                   Query(total(rate("outrider_start_failures_total"), "reason"), "start: {{reason}}"),
                   Query(total(rate("outrider_descriptors_lost_total")), "descriptors closed")),
@@ -113,26 +114,27 @@ def overhead() -> Row:
     return Row(
         "Overhead",
         [
-            graph("CPU of the heap sampler", "Share of the CPU of a process that the heap sampler uses, estimated.", "percentunit",
+            graph("CPU of the heap sampler", "Share of a process's CPU time used by the heap sampler, estimated.", "percentunit",
                   Query(SAMPLER, OF), bounds=OVERHEAD, to=(PAGE,)),
-            graph("Samples of the heap", "Samples taken a second, and those refused, by reason.", "cps",
+            graph("Heap samples", "Heap samples taken per second, and those dropped, by reason.", "cps",
                   Query(total(rate("outrider_heap_samples_taken_total")), "taken"),
-                  Query(total(rate("outrider_heap_samples_refused_total"), "reason"), "refused: {{reason}}")),
-            graph("Samples kept", "Sampled blocks that were not freed; each keeps its stack.", "short",
+                  Query(total(rate("outrider_heap_samples_refused_total"), "reason"), "dropped: {{reason}}")),
+            graph("Live heap samples", "Sampled blocks that were not freed; each keeps its stack.", "short",
                   Query(total(gauge("outrider_heap_samples"), *WHERE), OF), to=(PAGE,)),
-            graph("Sampling interval", "Bytes between two samples; 0 while the sampler is off.", "bytes",
+            graph("Sampling interval", "Mean bytes between two samples; 0 while the sampler is off.", "bytes",
                   Query(total(gauge("outrider_heap_sampling_interval_bytes"), *WHERE), OF)),
-            graph("Malloc hooks", "Instances by the state of their hooks: absent means that no heap profile can be taken.", "short",
+            graph("Malloc hooks", "Instances by state of their malloc hooks; refused and absent mean that heap profiles are "
+                  "unavailable.", "short",
                   Query(total(gauge("outrider_heap_hooks"), "state"), "{{state}}"), stacked=True),
-            graph("Stacks cut short", "Stacks a second that were deeper than is kept, by profile.", "cps",
+            graph("Truncated stacks", "Stacks per second that could not be unwound to their end, by profile.", "cps",
                   Query(total(rate("outrider_profile_stacks_truncated_total"), "profile"), "{{profile}}")),
-            graph("Readings beside scrapes", "How long a reading took that is made beside scrapes; the worst instance.", "s",
+            graph("Duration of cached readings", "Duration of readings that are made between scrapes; worst instance.", "s",
                   Query(f"max by (reading) ({gauge('outrider_reading_duration_seconds')})", "{{reading}}")),
-            graph("Age of readings", "How old what is shown of a reading is; the worst instance.", "s",
+            graph("Age of cached readings", "Age of the cached readings that scrapes show; worst instance.", "s",
                   Query(f"max by (reading) ({gauge('outrider_reading_age_seconds')})", "{{reading}}"),
                   Query(f"max({gauge('process_open_fds_age_seconds')})", "open_fds")),
-            graph("Longest pause of a reading", "The longest that one call of a reading may have kept threads waiting; the worst "
-                  "instance. Above 5 ms its source is switched off.", "s",
+            graph("Longest pause of a reading", "Longest time that one call of a reading may have blocked other threads; worst "
+                  "instance. Above 5 ms a source is switched off.", "s",
                   Query(f"max by (reading) ({gauge('outrider_reading_longest_pause_seconds')})", "{{reading}}")),
             graph("Agents", "Instances by version of the agent and of Swift.", "short",
                   Query(f"count by (version, swift_version) ({gauge('outrider_build_info')})", "{{version}}, Swift {{swift_version}}")),
@@ -144,6 +146,6 @@ def agent() -> str:
     """The dashboard of Outrider itself."""
     return built(
         "agent", "Agent",
-        "Outrider itself: what a scrape costs, which series overflowed, what was refused, and what the agent takes from its host.",
+        "Outrider itself: cost of scrapes, overflowed series, rejected registrations and observations, and overhead on the host.",
         [now(), scrapes(), refusals(), overhead()], OPEN_TELEMETRY,
     )

@@ -10,8 +10,8 @@ OF_POOL = f"{{{{{POOL}}}}}"
 CACHE = ("cache", "level")
 OF_CACHE = "{{cache}} {{level}}"
 FULL = (
-    Bound(0.9, "yellow", "bursts will find none left"),
-    Bound(1, "red", "who comes now waits or is refused"),
+    Bound(0.9, "yellow", "no reserve for bursts"),
+    Bound(1, "red", "new requests wait or are rejected"),
 )
 
 
@@ -29,27 +29,27 @@ def pools() -> Row:
     return Row(
         "Connection pools",
         [
-            graph("Connections in use", "Share of the connections of a pool that are in use, over the instances chosen.", "percentunit",
+            graph("Connections in use", "Share of a pool's connections that are in use, over the selected instances.", "percentunit",
                   Query(f"{used} / {most}", OF_POOL), bounds=FULL),
-            graph("Connections", "Connections of a pool by state, and the most that it may have.", "short",
+            graph("Connections", "Connections of a pool by state, and its maximum.", "short",
                   Query(total(gauge("db_client_connection_count"), POOL, "state"), f"{OF_POOL} {{{{state}}}}"),
                   Query(most, f"{OF_POOL} limit")),
-            graph("Waiting for a connection", "Requests that wait for a connection now. More than none for long: the pool is too "
-                  "small, or somebody keeps connections.", "short",
+            graph("Waiting requests", "Requests waiting for a connection. If the value stays above zero, the pool is too "
+                  "small or connections are not returned.", "short",
                   Query(total(gauge("db_client_connection_pending_requests"), POOL), OF_POOL),
-                  bounds=(Bound(1, "yellow", "requests stand still"),)),
-            p99("Wait for a connection", "From the wish for a connection to having it.", "db_client_connection_wait_time_seconds",
+                  bounds=(Bound(1, "yellow", "requests are waiting"),)),
+            p99("Connection wait time", "Time from requesting a connection to obtaining it.", "db_client_connection_wait_time_seconds",
                 (POOL,), OF_POOL),
-            p99("Use of a connection", "From having a connection to giving it back.", "db_client_connection_use_time_seconds",
+            p99("Connection use time", "Time from obtaining a connection to returning it.", "db_client_connection_use_time_seconds",
                 (POOL,), OF_POOL),
-            p99("Making of a connection", "How long it took to open one.", "db_client_connection_create_time_seconds",
+            p99("Connection creation time", "Time to open a new connection.", "db_client_connection_create_time_seconds",
                 (POOL,), OF_POOL),
-            graph("Waits given up", "Requests for a connection a second that ended without one, by result.", "cps",
+            graph("Requests without a connection", "Requests per second that did not obtain a connection, by result.", "cps",
                   Query(total(rate("db_client_connection_requests_total", 'result!="success"'), POOL, "result"),
                         f"{OF_POOL} {{{{result}}}}")),
-            graph("Connections not made", "Attempts a second to open a connection that failed.", "cps",
+            graph("Failed connection attempts", "Failed attempts per second to open a connection.", "cps",
                   Query(total(rate("db_client_connection_create_failures_total"), POOL), OF_POOL)),
-            graph("Objects reused", "Share of the objects of a pool that were used before; the rest was made anew.", "percentunit",
+            graph("Object reuse", "Share of the objects taken from a pool that were reused; the others were newly created.", "percentunit",
                   Query(share(total(rate("object_pool_gets_total", 'result="reused"'), "pool"),
                               total(rate("object_pool_gets_total"), "pool")), "{{pool}}"), most=1),
         ],
@@ -63,18 +63,18 @@ def caches() -> Row:
     return Row(
         "Caches",
         [
-            graph("Hits", "Share of the look-ups that a cache could answer, what is known not to exist included.", "percentunit",
+            graph("Hit ratio", "Share of lookups answered from the cache, including negative entries.", "percentunit",
                   Query(share(hits, total(requests, *CACHE)), OF_CACHE), most=1),
-            graph("Look-ups", "Look-ups a second by result.", "cps",
+            graph("Lookups", "Cache lookups per second, by result.", "cps",
                   Query(total(requests, *CACHE, "result"), f"{OF_CACHE} {{{{result}}}}")),
-            graph("Evictions", "Entries that left a cache a second, by cause. size: it is too small; expired: they live too short.",
+            graph("Evictions", "Entries removed per second, by cause. size: the cache is too small; expired: the time to live is short.",
                   "cps", Query(total(rate("cache_evictions_total"), *CACHE, "cause"), f"{OF_CACHE} {{{{cause}}}}")),
-            p99("Loads", "How long it took to load what was missing.", "cache_load_duration_seconds", CACHE, OF_CACHE),
-            graph("Loads by result", "Loads of what was missing a second. failure: what the cache loads from does not answer.", "cps",
+            p99("Load duration", "Duration of successful loads after a cache miss.", "cache_load_duration_seconds", CACHE, OF_CACHE),
+            graph("Loads by result", "Loads after a cache miss per second. failure: the cache's source does not respond.", "cps",
                   Query(total(rate("cache_loads_total"), *CACHE, "result"), f"{OF_CACHE} {{{{result}}}}"), stacked=True),
-            graph("Failed look-ups", "Look-ups a second that the cache did not answer, such as a remote one that is down.", "cps",
+            graph("Failed lookups", "Lookups per second that failed, for example because a remote cache is down.", "cps",
                   Query(total(rate("cache_lookup_failures_total"), *CACHE), OF_CACHE)),
-            graph("Entries", "Entries of a cache now, over the instances chosen.", "short",
+            graph("Entries", "Entries in the cache, over the selected instances.", "short",
                   Query(total(gauge("cache_entries"), *CACHE), OF_CACHE)),
         ],
     )
@@ -86,17 +86,19 @@ def queues() -> Row:
     return Row(
         "Queues and workers",
         [
-            graph("Queues", "Share of a queue's capacity that is taken.", "percentunit",
+            graph("Queue usage", "Share of a queue's capacity that is in use.", "percentunit",
                   Query(f"{depth} / {total(gauge('work_queue_capacity'), 'queue')}", "{{queue}}"), bounds=FULL),
-            graph("Work", "Work that waits and work that is being done.", "short",
-                  Query(depth, "{{queue}} waits"), Query(total(gauge("work_queue_active"), "queue"), "{{queue}} is done")),
-            p99("Wait in a queue", "From coming to being begun.", "work_queue_wait_seconds", ("queue",), "{{queue}}"),
-            p99("Work done", "From being begun to the end.", "work_queue_run_seconds", ("queue",), "{{queue}}"),
-            graph("Work refused", "Work a second that a queue did not take, that waited beyond its deadline, or that failed.", "cps",
-                  Query(total(rate("work_queue_rejected_total"), "queue"), "{{queue}} refused"),
+            graph("Queue items", "Items waiting in a queue and items being processed.", "short",
+                  Query(depth, "{{queue}} waiting"), Query(total(gauge("work_queue_active"), "queue"), "{{queue}} processing")),
+            p99("Queue wait time", "Time from entering the queue to the start of "
+                "processing.", "work_queue_wait_seconds", ("queue",), "{{queue}}"),
+            p99("Processing time", "Time from the start of processing to its end.", "work_queue_run_seconds", ("queue",), "{{queue}}"),
+            graph("Rejected and failed items", "Items per second that the queue rejected, that missed their deadline, or that "
+                  "failed.", "cps",
+                  Query(total(rate("work_queue_rejected_total"), "queue"), "{{queue}} rejected"),
                   Query(total(rate("work_queue_deadline_exceeded_total"), "queue"), "{{queue}} too late"),
                   Query(total(rate("work_queue_failures_total"), "queue"), "{{queue}} failed")),
-            graph("Lag of consumers", "Messages that are in the broker and not with the consumer yet.", "short",
+            graph("Consumer lag", "Messages in the broker that the consumer has not received yet.", "short",
                   Query(total(gauge("consumer_lag_messages"), "queue"), "{{queue}}")),
         ],
     )
@@ -105,20 +107,20 @@ def queues() -> Row:
 def limits() -> Row:
     """Limiters, breakers and locks."""
     return Row(
-        "Limits, breakers and locks",
+        "Rate limiters, circuit breakers and locks",
         [
-            graph("Limiters", "Requests a second that a limiter let pass or refused.", "cps",
+            graph("Limiters", "Requests per second to a limiter, by result.", "cps",
                   Query(total(rate("rate_limiter_requests_total"), "limiter", "result"), "{{limiter}} {{result}}"), stacked=True),
-            graph("Permits", "Permits that a limiter has left.", "short",
+            graph("Permits", "Permits that a limiter has available.", "short",
                   Query(total(gauge("rate_limiter_permits"), "limiter"), "{{limiter}}")),
-            p99("Wait for a permit", "How long a limiter made requests wait.", "rate_limiter_wait_seconds", ("limiter",), "{{limiter}}"),
-            graph("Breakers that are not closed", "Instances whose breaker is open, or tries whether it may close.", "short",
+            p99("Permit wait time", "Time that requests waited for a permit.", "rate_limiter_wait_seconds", ("limiter",), "{{limiter}}"),
+            graph("Open circuit breakers", "Instances whose circuit breaker is open or half-open.", "short",
                   Query(total(gauge("circuit_breaker_state", 'state!="closed"'), "breaker", "state"), "{{breaker}} {{state}}")),
-            graph("Calls through breakers", "Calls a second by result; a rejected one was not made.", "cps",
+            graph("Calls through circuit breakers", "Calls per second by result; a rejected call was not made.", "cps",
                   Query(total(rate("circuit_breaker_calls_total"), "breaker", "result"), "{{breaker}} {{result}}"), stacked=True),
-            graph("Locks", "Seconds a second that threads waited for a lock: 1 is one thread that does nothing else.", "short",
+            graph("Lock wait time", "Seconds per second that threads waited for a lock; 1 is one thread that always waits.", "short",
                   Query(total(rate("lock_wait_seconds_total"), "lock"), "{{lock}}")),
-            graph("Contentions", "Times a second that a lock was not free.", "cps",
+            graph("Lock contention", "Acquisitions per second that had to wait for a lock.", "cps",
                   Query(total(rate("lock_contentions_total"), "lock"), "{{lock}}")),
         ],
     )
@@ -130,18 +132,18 @@ def others() -> Row:
     return Row(
         "Fan-out, drain and log",
         [
-            graph("Subscribers", "Who listens to a fan-out now, over the instances chosen.", "short",
+            graph("Subscribers", "Current subscribers of a fan-out, over the selected instances.", "short",
                   Query(total(gauge("fanout_subscribers"), "fanout"), "{{fanout}}")),
-            graph("Messages", "Messages a second offered to subscribers, by what became of them.", "cps",
+            graph("Messages", "Messages per second offered to subscribers, by result.", "cps",
                   Query(messages, "{{fanout}} {{result}}"), stacked=True),
-            graph("Subscriptions ended", "Subscriptions a second that ended, by reason.", "cps",
+            graph("Ended subscriptions", "Subscriptions per second that ended, by reason.", "cps",
                   Query(total(rate("fanout_subscriptions_ended_total"), "fanout", "reason"), "{{fanout}} {{reason}}")),
-            graph("Drain", "How long an instance has been draining or has drained.", "s",
+            graph("Drain time", "Time since an instance began to shut down.", "s",
                   Query(total(gauge("service_drain_seconds"), "job", "instance"), "{{job}} {{instance}}"), to=(PAGE,)),
-            graph("Left to drain", "What an instance still has to finish before it may end, and what it gave up.", "short",
+            graph("Remaining work", "Work that an instance has to finish before it exits, and work that it abandoned.", "short",
                   Query(total(gauge("service_drain_remaining"), "instance", "what"), "{{instance}} {{what}}"),
-                  Query(total(increase("service_drain_abandoned_total"), "instance", "what"), "{{instance}} {{what}} given up")),
-            graph("Log", "Messages logged a second, by level.", "cps",
+                  Query(total(increase("service_drain_abandoned_total"), "instance", "what"), "{{instance}} {{what}} abandoned")),
+            graph("Log messages", "Log messages per second, by level.", "cps",
                   Query(total(rate("log_messages_total"), "level"), "{{level}}"), stacked=True),
         ],
     )

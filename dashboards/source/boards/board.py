@@ -52,13 +52,13 @@ def variables(naming: Naming, has_routes: bool) -> list[Any]:
         # A label that the server does not set matches what is empty.
         variable("cluster", "Cluster", f"label_values({known(0)}, cluster)", ".*", "Empty where no server sets the label."),
         variable("namespace", "Namespace", f"label_values({known(1)}, namespace)", ".*", "Empty where no server sets the label."),
-        variable("job", "Job", f"label_values({known(2)}, job)", ".+", "Jobs of which a target is ours."),
+        variable("job", "Job", f"label_values({known(2)}, job)", ".+", "Jobs with at least one Outrider target."),
         variable("instance", "Instance", f"label_values({known(3)}, instance)", ".+", "Instances of these jobs."),
     ]
     if has_routes:
         either = f'{{__name__=~"{naming.duration}(_count)?",{",".join(CHOSEN)}}}'
         query = f"label_values({either}, {naming.route})"
-        made.append(variable("route", "Route", query, ".*", "Templates of routes; requests of none have an empty one."))
+        made.append(variable("route", "Route", query, ".*", "Route templates; empty for requests without a route."))
     return made
 
 

@@ -18,17 +18,19 @@ def http() -> Row:
     failed = REQUESTS.where('error_type!~"|cancelled"')
     life = Histogram("http_client_connection_duration_seconds")
     return Row(
-        "Calls of other services",
+        "Outgoing HTTP requests",
         [
-            graph("Calls", "Requests a second to each server.", "reqps", Query(total(REQUESTS.count, *SERVER), OF_SERVER), stacked=True),
-            graph("Failed calls", "Share of the requests to a server that an error or a status of 400 and above ended.", "percentunit",
+            graph("Outgoing requests", "Requests per second to each "
+                  "server.", "reqps", Query(total(REQUESTS.count, *SERVER), OF_SERVER), stacked=True),
+            graph("Failed outgoing requests", "Share of requests to a server that ended with an error or a status of 400 or "
+                  "above.", "percentunit",
                   Query(share(total(failed.count, *SERVER), total(REQUESTS.count, *SERVER)), OF_SERVER), most=1),
-            graph("Latency of calls", "Ninety-nine of a hundred requests to a server are answered within this time.", "s",
+            graph("Latency of outgoing requests", "99th percentile of the duration of requests to a server.", "s",
                   Query(REQUESTS.quantile(0.99, *SERVER), OF_SERVER)),
-            graph("Connections to servers", "Open connections by peer and state.", "short",
+            graph("Outgoing connections", "Open connections by peer and state.", "short",
                   Query(total(gauge("http_client_open_connections"), "network_peer_address", "http_connection_state"),
                         "{{network_peer_address}} {{http_connection_state}}"), width=12),
-            graph("Life of connections", "How long connections to servers were open.", "s",
+            graph("Lifetime of outgoing connections", "Lifetime of closed connections to servers.", "s",
                   Query(life.quantile(0.5), "p50"), Query(life.quantile(0.99), "p99"), width=12),
         ],
     )
@@ -42,22 +44,22 @@ def grpc() -> Row:
     return Row(
         "gRPC",
         [
-            graph("Calls served", "Calls answered a second, by method and status.", "reqps",
+            graph("Incoming calls", "Completed incoming calls per second, by method and status.", "reqps",
                   Query(total(SERVED.count, "rpc_method", "rpc_response_status_code"), "{{rpc_method}} {{rpc_response_status_code}}"),
                   stacked=True),
-            graph("Failed calls served", "Share of the calls of a method that an error ended.", "percentunit",
+            graph("Failed incoming calls", "Share of the calls of a method that ended with an error.", "percentunit",
                   Query(failed(SERVED), "{{rpc_method}}"), most=1),
-            graph("Latency of calls served", "Ninety-nine of a hundred calls of a method are answered within this time.", "s",
+            graph("Latency of incoming calls", "99th percentile of the duration of incoming calls, by method.", "s",
                   Query(SERVED.quantile(0.99, "rpc_method"), "{{rpc_method}}")),
-            graph("Calls made", "Calls a second to other services, by server and method.", "reqps",
+            graph("Outgoing calls", "Completed outgoing calls per second, by server and method.", "reqps",
                   Query(total(CALLED.count, "server_address", "rpc_method"), "{{server_address}} {{rpc_method}}"), stacked=True),
-            graph("Failed calls made", "Share of the calls of a method that an error ended.", "percentunit",
+            graph("Failed outgoing calls", "Share of the calls of a method that ended with an error.", "percentunit",
                   Query(failed(CALLED), "{{rpc_method}}"), most=1),
-            graph("Latency of calls made", "Ninety-nine of a hundred calls of a method are answered within this time.", "s",
+            graph("Latency of outgoing calls", "99th percentile of the duration of outgoing calls, by method.", "s",
                   Query(CALLED.quantile(0.99, "rpc_method"), "{{rpc_method}}")),
-            graph("Calls on their way", "Calls that are being answered, or waited for.", "short",
-                  Query(total(gauge("rpc_server_active_calls"), "rpc_method"), "{{rpc_method}} served"),
-                  Query(total(gauge("rpc_client_active_calls"), "rpc_method"), "{{rpc_method}} made"), width=24),
+            graph("Calls in progress", "Incoming and outgoing calls in progress, by method.", "short",
+                  Query(total(gauge("rpc_server_active_calls"), "rpc_method"), "{{rpc_method}} incoming"),
+                  Query(total(gauge("rpc_client_active_calls"), "rpc_method"), "{{rpc_method}} outgoing"), width=24),
         ],
     )
 

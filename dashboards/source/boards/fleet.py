@@ -16,8 +16,8 @@ UNLIKE = (
     Bound(2, "yellow", "twice the median of its job"),
     Bound(4, "red", "four times the median of its job"),
 )
-CELL = (("What the instance says of itself", "http://${__data.fields.Instance}/"),
-        ("Heap profile of the instance, as a flame graph", "http://${__data.fields.Instance}/debug/pprof/heap?format=flamegraph"))
+CELL = (("Agent page of the instance", "http://${__data.fields.Instance}/"),
+        ("Heap profile of the instance (flame graph)", "http://${__data.fields.Instance}/debug/pprof/heap?format=flamegraph"))
 
 
 def to_median(expression: str) -> str:
@@ -28,18 +28,19 @@ def to_median(expression: str) -> str:
 def now(requests: Histogram, failed: Histogram) -> Row:
     """The fleet in one line."""
     return Row(
-        "Now",
+        "Overview",
         [
-            number("Instances", "Targets that answer scrapes, of those chosen.", "short",
+            number("Instances", "Selected targets that respond to scrapes.", "short",
                    Query(f"count({gauge('outrider_build_info')})", "instances")),
-            number("Versions", "Versions of the services that run now; more than one for each service while a deploy is under way.",
+            number("Versions", "Versions of the running services; more than one per service during a deploy.",
                    "short", Query(f"count(count by (job, service_version) ({gauge('target_info')}))", "versions")),
-            number("Just started", "Instances that have been running for less than a quarter of an hour.", "short",
+            number("Just started", "Instances that started less than 15 minutes ago.", "short",
                    Query(f"count({UPTIME} < 900) or count({gauge('outrider_build_info')}) * 0", "instances")),
-            number("Requests", "Requests answered a second by all of them.", "reqps", Query(total(requests.count), "requests")),
-            number("Server errors", "Share of their requests that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
+            number("Requests", "Completed requests per second, over all instances.", "reqps", Query(total(requests.count), "requests")),
+            number("Server errors", "Share of requests that ended with a status of 500 or above, or whose response could not be "
+                   "sent.", "percentunit",
                    Query(share(total(failed.count), total(requests.count)), "5xx"), bounds=ERRORS),
-            number("p99", "Ninety-nine of a hundred of their requests are answered within this time.", "s",
+            number("p99", "99th percentile of the request duration, over all instances.", "s",
                    Query(requests.quantile(0.99), "p99")),
         ],
     )
@@ -50,14 +51,14 @@ def members() -> Row:
     return Row(
         "Instances and versions",
         [
-            graph("Instances", "Targets that answer scrapes, by job.", "short",
+            graph("Instances", "Targets that respond to scrapes, by job.", "short",
                   Query(f"count by (job) ({gauge('outrider_build_info')})", "{{job}}"), stacked=True),
-            graph("Versions", "Instances by version of their service; a deploy is where one takes over from another.", "short",
+            graph("Versions", "Instances by version of their service; one version replaces another during a deploy.", "short",
                   Query(f"count by (job, service_version) ({gauge('target_info')})", "{{job}} {{service_version}}"), stacked=True),
-            graph("Versions of Outrider", "Instances by version of the agent and of Swift.", "short",
+            graph("Outrider versions", "Instances by version of the agent and of Swift.", "short",
                   Query(f"count by (version, swift_version) ({gauge('outrider_build_info')})", "{{version}}, Swift {{swift_version}}"),
                   stacked=True),
-            graph("Uptime", "How long an instance has been running; a tooth is a restart.", "s", Query(UPTIME, OF), width=12, to=(PAGE,)),
+            graph("Uptime", "Time since an instance started; a drop to zero is a restart.", "s", Query(UPTIME, OF), width=12, to=(PAGE,)),
             graph("Restarts", "Instances that have just started, by job.", "short",
                   Query(f"count by (job) ({RESTARTS}) or count by (job) ({gauge('outrider_build_info')}) * 0", "{{job}}"), width=12),
         ],
@@ -68,17 +69,19 @@ def together(requests: Histogram, failed: Histogram, names: Naming) -> Row:
     """Sums of rates, which stay right when instances come and go; a rate of sums would not."""
     jobs = total(requests.count, "job")
     return Row(
-        "Together",
+        "Totals by job",
         [
-            graph("Requests by job", "Requests answered a second, summed over instances after the rate of each was taken, so that one "
-                  "that goes takes nothing from the others.", "reqps", Query(jobs, "{{job}}"), stacked=True),
-            graph("Errors by job", "Share of the requests of a job that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
+            graph("Requests by job", "Completed requests per second. The rate is taken for each instance before summing, so that an "
+                  "instance that stops does not distort the total.", "reqps", Query(jobs, "{{job}}"), stacked=True),
+            graph("Errors by job", "Share of the requests of a job that ended with a status of 500 or above, or whose response could "
+                  "not be sent.", "percentunit",
                   Query(share(total(failed.count, "job"), jobs), "{{job}}"), bounds=ERRORS),
-            graph("p99 by job", "Over the buckets of all instances; a mean of their quantiles would be no quantile.", "s",
+            graph("p99 by job", "99th percentile over the buckets of all instances; a mean of per-instance quantiles would be wrong.", "s",
                   Query(requests.quantile(0.99, "job"), "{{job}}")),
-            graph("In flight by job", "Requests that are being answered.", "short",
+            graph("In flight by job", "Requests in progress, by job.", "short",
                   Query(total(gauge(names.active), "job"), "{{job}}"), stacked=True),
-            graph("CPU by job", "Cores that the instances of a job use.", "short", Query(total(rate("process_cpu_seconds_total"), "job"), "{{job}}"), stacked=True),
+            graph("CPU by job", "CPU cores used by the instances of a "
+                  "job.", "short", Query(total(rate("process_cpu_seconds_total"), "job"), "{{job}}"), stacked=True),
             graph("Memory by job", "Resident memory of the instances of a job.", "bytes",
                   Query(total(gauge("process_resident_memory_bytes"), "job"), "{{job}}"), stacked=True),
         ],
@@ -91,17 +94,18 @@ def outliers(requests: Histogram, failed: Histogram) -> Row:
     return Row(
         "Outliers",
         [
-            graph("p99 beside the median", "p99 of an instance by the median of its job: 1 is like the others.", "short",
+            graph("p99 relative to the median", "p99 of an instance divided by the median of its job; 1 is typical.", "short",
                   Query(top(10, to_median(requests.quantile(0.99, *WHERE))), OF), bounds=UNLIKE, to=(PAGE, STALLS)),
-            graph("Memory beside the median", "Resident memory of an instance by the median of its job.", "short",
+            graph("Memory relative to the median", "Resident memory of an instance divided by the median of its job.", "short",
                   Query(top(10, to_median(RESIDENT)), OF), bounds=UNLIKE, to=(PAGE, HEAP)),
-            graph("CPU beside the median", "CPU of an instance by the median of its job.", "short",
+            graph("CPU relative to the median", "CPU usage of an instance divided by the median of its job.", "short",
                   Query(top(10, to_median(CPU)), OF), bounds=UNLIKE, to=(PAGE,)),
-            graph("Requests beside the median", "Requests of an instance by the median of its job: who gets more than its share.", "short",
+            graph("Requests relative to the median", "Request rate of an instance divided by the median of its job; shows uneven load "
+                  "balancing.", "short",
                   Query(top(10, to_median(traffic)), OF), bounds=UNLIKE, to=(PAGE,)),
-            graph("Errors by instance", "Share of its requests that ended with a status of 500 or above; the ten instances with most.",
+            graph("Errors by instance", "Share of requests that ended with a status of 500 or above; the ten highest instances.",
                   "percentunit", Query(top(10, share(total(failed.count, *WHERE), traffic)), OF), bounds=ERRORS, to=(PAGE,)),
-            graph("Latency by instance", "Ninety-nine of a hundred requests are answered within this time; the ten slowest.", "s",
+            graph("Latency by instance", "99th percentile of the request duration; the ten slowest instances.", "s",
                   Query(top(10, requests.quantile(0.99, *WHERE)), OF), to=(PAGE, STALLS)),
         ],
     )
@@ -119,8 +123,8 @@ def each(requests: Histogram, failed: Histogram) -> Row:
         Column("Resident", "bytes", RESIDENT),
     )
     return Row(
-        "Each of them",
-        [rows("Instances, one by one", "What each instance does now; a click on it opens its own page.", columns,
+        "All instances",
+        [rows("Instance table", "Current values of each instance; click an instance to open its agent page.", columns,
               {"job": "Job", "instance": "Instance"}, CELL)],
     )
 
@@ -131,8 +135,7 @@ def fleet(names: Naming) -> str:
     failed = requests.where(f'{names.status}=~"5..|"')
     return built(
         "fleet", "Fleet",
-        "Many instances of many services: how many and of what version, what they do together, and which of them are unlike the "
-        "others.",
+        "Many instances of many services: number of instances, versions, totals by job, and outliers.",
         [now(requests, failed), members(), together(requests, failed, names), outliers(requests, failed), each(requests, failed)],
         names,
     )

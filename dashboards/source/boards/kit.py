@@ -16,10 +16,10 @@ from functions import know_native_histograms
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 INSTANCE = "http://${__field.labels.instance}"
 """The agent of a series that has the label `instance`."""
-PAGE = ("What the instance says of itself", f"{INSTANCE}/")
-HEAP = ("Heap profile of the instance, as a flame graph", f"{INSTANCE}/debug/pprof/heap?format=flamegraph")
-SITES = ("Allocation sites of the instance, as a flame graph", f"{INSTANCE}/debug/pprof/allocs?format=flamegraph")
-STALLS = ("Stacks of what hung on the instance", f"{INSTANCE}/debug/stalls")
+PAGE = ("Agent page of the instance", f"{INSTANCE}/")
+HEAP = ("Heap profile of the instance (flame graph)", f"{INSTANCE}/debug/pprof/heap?format=flamegraph")
+SITES = ("Allocation sites of the instance (flame graph)", f"{INSTANCE}/debug/pprof/allocs?format=flamegraph")
+STALLS = ("Stalls of the instance, with stacks", f"{INSTANCE}/debug/stalls")
 Link = tuple[str, str]
 
 

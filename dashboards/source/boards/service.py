@@ -13,11 +13,11 @@ from rules.slo import ERROR_BUDGET, SLOW, SLOW_BUDGET
 
 ERRORS = (
     Bound(float(ERROR_BUDGET), "yellow", "more than the error budget of the alerts"),
-    Bound(0.0144, "red", "at this rate the budget of thirty days is gone in two"),
+    Bound(0.0144, "red", "at this rate a 30-day budget is spent in two days"),
 )
 SLOWNESS = (
     Bound(float(SLOW_BUDGET), "yellow", "more than the latency budget of the alerts"),
-    Bound(0.144, "red", "at this rate the budget of thirty days is gone in two"),
+    Bound(0.144, "red", "at this rate a 30-day budget is spent in two days"),
 )
 QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 
@@ -33,18 +33,20 @@ def now(names: Naming, requests: Histogram) -> Row:
     failed = requests.where(f'{names.status}=~"5..|"')
     # The gauge of requests in flight knows no route.
     return Row(
-        "Now",
+        "Overview",
         [
-            number("Requests", "Requests answered a second, of the routes chosen.", "reqps", Query(total(requests.count), "requests")),
-            number("Server errors", "Share of requests that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
+            number("Requests", "Completed requests per second, over the selected "
+                   "routes.", "reqps", Query(total(requests.count), "requests")),
+            number("Server errors", "Share of requests that ended with a status of 500 or above, or whose response could not be "
+                   "sent.", "percentunit",
                    Query(share(total(failed.count), total(requests.count)), "5xx"), bounds=ERRORS),
-            number("p99", "Ninety-nine of a hundred requests are answered within this time.", "s",
+            number("p99", "99th percentile of the request duration.", "s",
                    Query(requests.quantile(0.99), "p99")),
-            number("Slow requests", f"Share of requests that took longer than {SLOW} s, the bound of the latency budget.",
+            number("Slow requests", f"Share of requests that took longer than {SLOW} s, the threshold of the latency budget.",
                    "percentunit", Query(requests.above(SLOW), "slow"), bounds=SLOWNESS),
-            number("In flight", "Requests that are being answered now, of all routes.", "short",
+            number("In flight", "Requests in progress, over all routes.", "short",
                    Query(total(gauge(names.active)), "requests")),
-            number("Instances", "Targets that answer scrapes, of those chosen.", "short",
+            number("Instances", "Selected targets that respond to scrapes.", "short",
                    Query(f"count({gauge('outrider_build_info')})", "instances")),
         ],
     )
@@ -59,25 +61,27 @@ def requests_by_route(names: Naming, requests: Histogram) -> Row:
     return Row(
         "Requests",
         [
-            graph("Requests by route", "Requests answered a second by method and route.", "reqps",
+            graph("Requests by route", "Completed requests per second, by method and route.", "reqps",
                   Query(total(requests.count, *by), f"{{{{{names.method}}}}} {route}"), stacked=True),
-            graph("Errors by route", "Share of the requests of a route that ended with a status of 500 or above, or whose answer could not be sent.", "percentunit",
+            graph("Errors by route", "Share of the requests of a route that ended with a status of 500 or above, or whose response "
+                  "could not be sent.", "percentunit",
                   Query(share(total(failed.count, names.route), total(requests.count, names.route)), route), bounds=ERRORS),
-            graph("Requests by status", "Requests answered a second by status.", "reqps",
+            graph("Requests by status", "Completed requests per second, by status.", "reqps",
                   Query(total(requests.count, names.status), f"{{{{{names.status}}}}}"), stacked=True),
-            graph("Latency", "Time to answer, from the head of a request to the end of its answer. A dot is a request; its "
-                  "trace is a click away where the data source knows of traces.", "s",
+            graph("Latency", "Request duration, from the request head to the end of the response. A dot is a sampled request; click it for "
+                  "its trace, if the data source is linked to a trace store.", "s",
                   *quantiles(requests, exemplars=True), width=12),
-            heat("Latency, all of it", "Requests a second by the time that they took; a dot is a request with a trace.", "s",
+            heat("Latency distribution", "Requests per second by duration; a dot is a request with a trace.", "s",
                  Query(requests.buckets(), "{{le}}", exemplars=True), Query(total(requests.native), "native", native=True), width=12),
-            graph("p99 by route", "Ninety-nine of a hundred requests of a route are answered within this time.", "s",
+            graph("p99 by route", "99th percentile of the request duration, by route.", "s",
                   Query(requests.quantile(0.99, names.route), route)),
-            graph("Mean by route", "Mean time to answer by route; with the rate it says how much is in flight.", "s",
+            graph("Mean by route", "Mean request duration by route; multiplied by the rate, it is the number of requests in flight.", "s",
                   Query(requests.mean(names.route), route)),
-            graph("p99 by instance", "One instance above the others is a bad neighbour, a cold cache or a noisy node.", "s",
+            graph("p99 by instance", "99th percentile by instance. An instance above the others has a noisy neighbour, a cold cache or "
+                  "a slow node.", "s",
                   Query(requests.quantile(0.99, "job", "instance"), "{{job}} {{instance}}"), to=(PAGE, HEAP, STALLS)),
-            graph("In flight by instance", "Requests that are being answered, of all routes; a line that rises and stays is work "
-                  "that does not end.", "short",
+            graph("In flight by instance", "Requests in progress, over all routes; a line that rises and stays high means requests "
+                  "that do not end.", "short",
                   Query(total(gauge(names.active), "job", "instance"), "{{job}} {{instance}}"), stacked=True, to=(PAGE, STALLS)),
             graph("Client errors by route", "Share of the requests of a route that ended with a status of 400 to 499.", "percentunit",
                   Query(share(total(refused.count, names.route), total(requests.count, names.route)), route)),
@@ -90,10 +94,10 @@ def requests_by_route(names: Naming, requests: Histogram) -> Row:
 def beside_the_duration(names: Naming) -> Any:
     """What only one of the namings has."""
     if names.suffix:
-        return graph("Requests, counted", "The counter of requests, by code: beside the histogram's own count.", "reqps",
+        return graph("Requests by code", "Requests per second from the request counter, by code.", "reqps",
                      Query(total(rate("http_requests_total", 'route=~"$route"'), "code"), "{{code}}"))
     failed = Histogram(names.duration, ('http_route=~"$route"', 'error_type!=""'))
-    return graph("Errors by type", "Requests a second that an error ended, by its type; 500 and the like where there was none.",
+    return graph("Errors by type", "Requests per second that ended with an error, by its type; the status code if no error was thrown.",
                  "reqps", Query(total(failed.count, "error_type"), "{{error_type}}"))
 
 
@@ -108,20 +112,20 @@ def details(names: Naming) -> Row:
         "Errors, sizes and connections",
         [
             beside_the_duration(names),
-            graph("Aborted answers", "Answers a second that were cut off after their head, by route: the client went away, or "
+            graph("Aborted responses", "Responses per second that were aborted after their head, by route: the client disconnected, or "
                   "the body failed.", "cps", Query(total(aborted, "http_route"), "{{http_route}}")),
-            graph("Protocol errors", "What came over connections and was no request, a second, by reason.", "cps",
+            graph("Protocol errors", "Inputs per second that could not be parsed as an HTTP request, by reason.", "cps",
                   Query(total(rate("http_server_protocol_errors_total"), "reason"), "{{reason}}")),
-            graph("Time to first byte", "Time to the head of an answer, which is when a client sees that something comes.", "s",
+            graph("Time to first byte", "Time to the head of the response, when the client sees the first byte.", "s",
                   *quantiles(histogram("http_server_time_to_first_byte_seconds"), "p50", "p99")),
-            graph("Sizes of requests", "Bytes read of the bodies of requests.", "bytes",
+            graph("Request body size", "Bytes read of request bodies.", "bytes",
                   *quantiles(histogram("http_server_request_body_size_bytes"), "p50", "p99")),
-            graph("Sizes of answers", "Bytes written of the bodies of answers.", "bytes",
+            graph("Response body size", "Bytes written of response bodies.", "bytes",
                   *quantiles(histogram("http_server_response_body_size_bytes"), "p50", "p99")),
-            graph("Upgraded connections", "Connections that became WebSockets or the like and are open, by route.", "short",
+            graph("Upgraded connections", "Open upgraded connections, such as WebSockets, by route.", "short",
                   Query(total(gauge("http_server_upgraded_connections", 'http_route=~"$route"'), "http_route",
                               "network_protocol_name"), "{{http_route}} {{network_protocol_name}}"), width=12),
-            graph("Life of upgraded connections", "How long they were open, of those that ended.", "s",
+            graph("Lifetime of upgraded connections", "Lifetime of closed upgraded connections.", "s",
                   *quantiles(upgraded, "p50", "p99"), width=12),
         ],
     )
@@ -133,7 +137,7 @@ def service(names: Naming) -> str:
     rows = [now(names, requests), requests_by_route(names, requests), details(names)]
     return built(
         "service", "Service",
-        "Requests of a service by route, their errors and their latency, what it calls, and the pools, caches, queues and "
-        "limits behind its routes.",
+        "A service's requests by route, their errors and latency, its outgoing calls, and its pools, caches, queues and "
+        "limits.",
         [*rows, *behind(), *calls()], names, has_routes=True,
     )

@@ -19,8 +19,8 @@ TARGETS = Group(
         Alert(
             "OutriderScrapeFailing",
             f"up == 0 and on (job, instance) count by (job, instance) (last_over_time({OURS}{LATELY}))",
-            "critical", "{{ $labels.instance }} of {{ $labels.job }} is not scraped",
-            "Prometheus gets no answer from an agent that it knew within the last day.",
+            "critical", "scrapes of {{ $labels.instance }} of {{ $labels.job }} fail",
+            "Prometheus cannot scrape an agent that it scraped within the last day.",
             minutes=2,
             cases=(
                 Case({OURS: "1x10 _x20", UP: "1x10 0x20"}, 20, True),
@@ -32,9 +32,9 @@ TARGETS = Group(
         Alert(
             "OutriderTargetAbsent",
             f"count by (job) (last_over_time({OURS}{LATELY})) unless on (job) count by (job) ({OURS})",
-            "critical", "no instance of {{ $labels.job }} is left",
-            "Prometheus knew {{ $value }} instances within the last day, and scrapes none now. After a job was taken away on "
-            "purpose this lasts for a day.",
+            "critical", "no instance of {{ $labels.job }} is scraped",
+            "Prometheus scraped {{ $value }} instances within the last day and scrapes none now. If the job was removed on "
+            "purpose, the alert ends after a day.",
             minutes=5,
             cases=(
                 Case({OURS: "1x10 stale _x30"}, 25, True),
@@ -44,8 +44,8 @@ TARGETS = Group(
         Alert(
             "OutriderSeriesNearLimit",
             "max by (job, instance, family) (outrider_series / outrider_series_limit) > 0.8",
-            "warning", "{{ $labels.family }} of {{ $labels.instance }} has four fifths of the series that it may have",
-            "{{ $value | humanizePercentage }} of its limit. Beyond that, what is new counts in one series, _OVERFLOW.",
+            "warning", "{{ $labels.family }} of {{ $labels.instance }} is near its series limit",
+            "It uses {{ $value | humanizePercentage }} of its limit. At the limit, new label sets share one series, _OVERFLOW.",
             minutes=5,
             cases=(
                 Case({'outrider_series{family="orders_total"}': "700x10 900x20",
@@ -57,8 +57,8 @@ TARGETS = Group(
         Alert(
             "OutriderSeriesOverflow",
             "sum by (job, instance, family) (increase(outrider_series_overflowed_total[15m])) > 0",
-            "warning", "{{ $labels.family }} of {{ $labels.instance }} has more series than its limit",
-            "What is beyond the limit counts in one series, _OVERFLOW. The page at / of the agent names the label that grows.",
+            "warning", "{{ $labels.family }} of {{ $labels.instance }} reached its series limit",
+            "New label sets share one series, _OVERFLOW. The agent's page at / names the label that grows.",
             cases=(
                 Case({'outrider_series_overflowed_total{family="orders_total"}': "0x10 5+5x20"}, 20, True,
                      {"family": "orders_total"}),
@@ -73,8 +73,8 @@ PROCESS = Group(
     (
         Alert(
             "OutriderCrashLoop", ours("changes(process_start_time_seconds[15m]) >= 3"), "critical",
-            "{{ $labels.instance }} of {{ $labels.job }} starts again and again",
-            "It has started {{ $value }} times within 15 minutes.",
+            "{{ $labels.instance }} of {{ $labels.job }} restarts repeatedly",
+            "It started {{ $value }} times within 15 minutes.",
             cases=(
                 Case({"process_start_time_seconds": "100x3 200x3 300x3 400x20"}, 14, True),
                 Case({"process_start_time_seconds": "100x10 200x20"}, 20, False),
@@ -83,7 +83,7 @@ PROCESS = Group(
         Alert(
             "OutriderFileDescriptorsLow", ours("process_open_fds / process_max_fds > 0.8"), "warning",
             "{{ $labels.instance }} has used {{ $value | humanizePercentage }} of its file descriptors",
-            "When none is left it can accept no connection and open no file.",
+            "Without free descriptors it can neither accept connections nor open files.",
             minutes=10,
             cases=(
                 Case({"process_open_fds": "900x30", "process_max_fds": "1024x30"}, 20, True),
@@ -97,9 +97,9 @@ PROCESS = Group(
                 " > on (job, instance) group_left () 0.9 * cgroup_memory_limit_bytes"
                 ' and deriv(process_memory_part_bytes{part=~"live_heap|heap"}[30m]) > 0'
             ),
-            "warning", "the heap of {{ $labels.instance }} will be over its limit within six hours",
-            "What is in use has grown for two hours and goes on growing. A heap profile, less one from before, names who "
-            "keeps it.",
+            "warning", "the heap of {{ $labels.instance }} will reach 90 % of the memory limit within six hours",
+            "The heap has grown for two hours and is still growing. The difference of two heap profiles shows which stacks "
+            "allocated it.",
             minutes=30,
             cases=(
                 Case({'process_memory_part_bytes{part="live_heap"}': "1e8+3e7x20",
@@ -117,9 +117,9 @@ PROCESS = Group(
                 ' and on (job, instance) process_memory_part_bytes{part="allocator_slack"}'
                 " > on (job, instance) 0.5 * process_resident_memory_bytes"
             ),
-            "info", "half of the memory of {{ $labels.instance }} is the allocator's, not the service's",
-            "{{ $value | humanize1024 }}B are freed blocks that the allocator keeps: a peak that has passed, or fragmentation. It "
-            "is no leak.",
+            "info", "half of the memory of {{ $labels.instance }} is free memory kept by the allocator",
+            "{{ $value | humanize1024 }}B are freed blocks that the allocator keeps: a peak that has passed, or fragmentation. "
+            "This is not a leak.",
             minutes=30,
             cases=(
                 Case({'process_memory_part_bytes{part="allocator_slack"}': "6e8x60",
@@ -130,8 +130,8 @@ PROCESS = Group(
         ),
         Alert(
             "OutriderThreadLeak", ours("deriv(process_threads[1h]) * 3600 > 20 and process_threads > 64"), "warning",
-            "{{ $labels.instance }} gets {{ $value | humanize }} threads more an hour",
-            "Threads that are made and never end. threads, by name, says whose they are.",
+            "{{ $labels.instance }} gains {{ $value | humanize }} threads per hour",
+            "Threads are created and never end. The metric threads shows their names.",
             minutes=30,
             cases=(
                 Case({"process_threads": "60+15x20"}, 180, True, step=15),
@@ -141,8 +141,8 @@ PROCESS = Group(
         Alert(
             "OutriderCPUThrottled",
             ours("rate(cgroup_cpu_throttled_periods_total[5m]) / rate(cgroup_cpu_periods_total[5m]) > 0.25"), "info",
-            "{{ $labels.instance }} is held up in {{ $value | humanizePercentage }} of its periods",
-            "It uses up the CPU that its control group grants, and stands still for the rest of the period.",
+            "{{ $labels.instance }} is throttled in {{ $value | humanizePercentage }} of its periods",
+            "It uses up the CPU limit of its control group and is stopped for the rest of the period.",
             minutes=15,
             cases=(
                 Case({"cgroup_cpu_throttled_periods_total": "0+300x40", "cgroup_cpu_periods_total": "0+600x40"}, 30, True),
@@ -157,7 +157,7 @@ PROCESS = Group(
             "or histogram_quantile(0.9, sum by (job, instance, executor) ("
             + ours("rate(swift_executor_delay_seconds[5m])") + ")) > 0.1",
             "warning", "jobs wait {{ $value | humanizeDuration }} for the {{ $labels.executor }} executor of {{ $labels.instance }}",
-            "Too much work, or something that blocks its threads: /debug/stalls of the agent.",
+            "There is too much work, or code blocks its threads. See /debug/stalls of the agent.",
             minutes=10,
             cases=(
                 Case({WITHIN_BOUND: "0+30x30",
@@ -171,8 +171,8 @@ PROCESS = Group(
         ),
         Alert(
             "OutriderStall", "sum by (job, instance, what) (increase(outrider_stalls_total[10m])) > 0", "warning",
-            "the {{ $labels.what }} of {{ $labels.instance }} hung",
-            "/debug/stalls of the agent has the stack of what it did then.",
+            "the {{ $labels.what }} of {{ $labels.instance }} stalled",
+            "/debug/stalls of the agent has the stack of the stalled thread.",
             cases=(
                 Case({'outrider_stalls_total{what="main_actor"}': "0x10 1x20"}, 15, True, {"what": "main_actor"}),
                 Case({'outrider_stalls_total{what="main_actor"}': "1x30"}, 20, False),
@@ -191,8 +191,8 @@ BEHIND = Group(
                 ' and on (job, instance, db_client_connection_pool_name) db_client_connection_count{state="used"}'
                 " >= on (job, instance, db_client_connection_pool_name) db_client_connection_max"
             ),
-            "warning", "the pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.instance }} is dry",
-            "All of its connections are in use, and at least {{ $value }} requests have waited for one for two minutes.",
+            "warning", "the pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.instance }} is exhausted",
+            "All of its connections are in use, and at least {{ $value }} requests waited for one throughout the last two minutes.",
             minutes=2,
             cases=(
                 Case({PENDING: "5x20",
@@ -212,7 +212,7 @@ BEHIND = Group(
                 " or on (job, instance, queue) increase(work_queue_rejected_total[5m]) > 0)"
             ),
             "warning", "the queue {{ $labels.queue }} of {{ $labels.instance }} is full",
-            "Work waits up to its limit, or was not taken.",
+            "It is above 90 % of its capacity, or it rejected work within the last five minutes.",
             minutes=2,
             cases=(
                 Case({'work_queue_depth{queue="orders"}': "95x20", 'work_queue_capacity{queue="orders"}': "100x20"}, 10, True,

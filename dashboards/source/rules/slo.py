@@ -101,9 +101,9 @@ def budgets(names: Naming) -> Group:
         (
             Alert(
                 "OutriderErrorBudgetBurn", burns("errors", ERROR_BUDGET, *FAST), "critical",
-                "{{ $labels.job }} fails far more requests than it may",
+                "{{ $labels.job }} burns its error budget fast",
                 "{{ $value | humanizePercentage }} of the requests of {{ $labels.job }} end with a status of 500 or above; "
-                "at this rate the budget of thirty days is gone within five.",
+                "at this rate the 30-day budget is spent within five days.",
                 minutes=2,
                 cases=(
                     Case({good: "0+600x90", bad: "0+20x90"}, 80, True),
@@ -116,9 +116,9 @@ def budgets(names: Naming) -> Group:
             ),
             Alert(
                 "OutriderErrorBudgetBurnSlow", burns("errors", ERROR_BUDGET, *LASTING), "warning",
-                "{{ $labels.job }} has failed more requests than it may, for hours",
+                "{{ $labels.job }} has burned its error budget for hours",
                 "{{ $value | humanizePercentage }} of the requests of {{ $labels.job }} end with a status of 500 or above: too "
-                "few for an alarm at night, too many to go on.",
+                "few to page anyone, too many to ignore.",
                 minutes=15,
                 cases=(
                     Case({good: "0+1200x800", bad: "0+6x800"}, 1_560, True, step=2),
@@ -127,7 +127,7 @@ def budgets(names: Naming) -> Group:
             ),
             Alert(
                 "OutriderLatencyBudgetBurn", burns("slow", SLOW_BUDGET, *FAST), "critical",
-                "{{ $labels.job }} is too slow for far more requests than it may",
+                "{{ $labels.job }} burns its latency budget fast",
                 f"{{{{ $value | humanizePercentage }}}} of the requests of {{{{ $labels.job }}}} take longer than {SLOW} s.",
                 minutes=2,
                 cases=(
@@ -137,7 +137,7 @@ def budgets(names: Naming) -> Group:
             ),
             Alert(
                 "OutriderLatencyBudgetBurnSlow", burns("slow", SLOW_BUDGET, *LASTING), "warning",
-                "{{ $labels.job }} has been too slow for more requests than it may, for hours",
+                "{{ $labels.job }} has burned its latency budget for hours",
                 f"{{{{ $value | humanizePercentage }}}} of the requests of {{{{ $labels.job }}}} take longer than {SLOW} s.",
                 minutes=15,
                 cases=(
