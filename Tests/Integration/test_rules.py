@@ -86,7 +86,7 @@ def test_each_alert_has_a_runbook(alert: str) -> None:
     runbook = ROOT / f"docs/runbooks/{alert}.md"
     text = runbook.read_text(encoding="utf-8")
     assert text.startswith(f"# {alert}\n")
-    assert "\n## What to do\n" in text and "\n## When it is wrong\n" in text
+    assert "\n## What to do\n" in text and "\n## False alarms\n" in text
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         assert (runbook.parent / link).resolve().exists(), link
 
