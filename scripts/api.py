@@ -110,7 +110,7 @@ def main(arguments):
             *graphs.glob(f"{module}@*.symbols.json"),
         ]
         if not files[0].exists():
-            sys.exit(f"api: the module {module} has no symbol graph")
+            sys.exit(f"api: no symbol graph for the module {module}")
         found = set(lines_of(module, [load(file) for file in files]))
         text = f"# The public declarations of {module}, as `make api` found them.\n"
         text += "".join(f"{line}\n" for _, line in sorted(found))

@@ -29,7 +29,7 @@ fi
 mkdir "$work/api"
 python3 scripts/api.py "$work/package.json" "$graphs" "$work/api"
 if [[ ! -d api ]] || ! diff -ruN api "$work/api"; then
-    echo "The public API is not what api/ says. Run 'make api' and commit the difference." >&2
+    echo "The public API differs from api/. Run 'make api' and commit the changes." >&2
     exit 1
 fi
-echo "The public API is what api/ says."
+echo "The public API matches api/."

@@ -81,7 +81,7 @@ def check(program: Path, hooks: Path) -> int:
         failed |= over > limit
         print(f"{operation}\t{behind:.1f}\t{hooked:.1f}\t{over:.1f}\t{limit}")
     if failed:
-        print("bench-heap: the hooks cost more instructions than they may", file=sys.stderr)
+        print("bench-heap: the hooks exceed their instruction limit", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -52,7 +52,7 @@ def load(port, seconds):
         [*pinned(1), "wrk", "-t1", "-c16", f"-d{seconds}s", f"http://127.0.0.1:{port}/hello/42"],
         capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
     if "Non-2xx" in output or "Socket errors" in output:
-        raise SystemExit(f"wrk met errors:\n{output}")
+        raise SystemExit(f"wrk reported errors:\n{output}")
     return int(re.search(r"(\d+) requests in", output)[1])
 
 
@@ -113,7 +113,7 @@ def main():
     options = parser.parse_args()
 
     if not shutil.which("wrk"):
-        raise SystemExit("wrk is missing: apt-get install wrk, or make bench-middleware as root")
+        raise SystemExit("wrk is missing: run apt-get install wrk, or run make bench-middleware as root")
     build = ["swift", "build", "-c", "release", "--package-path", "Benchmarks/Middleware", "--product", "middleware-server"]
     subprocess.run(build, cwd=ROOT, stdout=sys.stderr, check=True)
     server = ROOT / "Benchmarks/Middleware/.build/release/middleware-server"

@@ -32,5 +32,5 @@ for op in counter_inc gauge_set histogram_observe native_observe counter_lookup 
   collect_process collect_threads collect_cgroup collect_jobs collect_process_big \
   read_memory read_threads read_memory_big scrape_runtime scrape_runtime_big; do
   grep -qP "^outrider\t$op\t1\t[0-9.]+\t[0-9.]+$" <<<"$rows" ||
-    { echo "bench.sh: no line for $op" >&2; exit 1; }
+    { echo "bench.sh: the benchmark printed no line for $op" >&2; exit 1; }
 done

@@ -26,11 +26,11 @@ def names(package):
         yield from names(dependency)
 
 fetched = sorted(set(names(json.load(sys.stdin))) - {"outrider"})
-print("A user of the core fetches:", *fetched)
+print("A package that depends on the core fetches:", *fetched)
 sys.exit(fetched != ["swift-metrics"])'
 checkouts="$(ls "$tree/checkouts")"
 if [[ $checkouts != swift-metrics ]]; then
-    echo "check-consumer: a user of the core fetches: $checkouts" >&2
+    echo "check-consumer: a package that depends on the core fetches more than swift-metrics: $checkouts" >&2
     exit 1
 fi
 [[ ${1:-} == --build ]] || exit 0
@@ -47,19 +47,19 @@ by_path='.package(name: "outrider", path: "../..")'
 by_url=".package(url: \"file://$work/outrider.git\", exact: \"$version\")"
 manifest="$(<"$work/consumer/Package.swift")"
 if [[ $manifest != *"$by_path"* ]]; then
-    echo "check-consumer: Tests/Consumer does not take the package by path" >&2
+    echo "check-consumer: Tests/Consumer/Package.swift does not depend on the package by path" >&2
     exit 1
 fi
 printf '%s\n' "${manifest/"$by_path"/"$by_url"}" >"$work/consumer/Package.swift"
 for system in native swiftbuild; do
-    printf '\n-- the build system %s\n' "$system"
+    printf '\n-- build system %s\n' "$system"
     # A cache of packages would keep the tag's commit of an earlier run.
     swift_build --package-path "$work/consumer" --scratch-path "$work/$system" --disable-dependency-cache \
         --build-system "$system"
     said="$(swift run --package-path "$work/consumer" --scratch-path "$work/$system" --disable-dependency-cache \
         --build-system "$system" --skip-build consumer | tail -n 1)"
     if [[ $said != true ]]; then
-        echo "check-consumer: built by $system, the program says: $said" >&2
+        echo "check-consumer: built with $system, the program printed '$said' instead of 'true'" >&2
         exit 1
     fi
 done

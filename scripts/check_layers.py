@@ -105,7 +105,7 @@ def faults_of_table():
     for target, floor in floor_of.items():
         for module in sorted(FLOORS[floor][target]):
             if floor_of.get(module, -1) >= floor:
-                yield f"scripts/check_layers.py: {target} may not be granted {module}"
+                yield f"scripts/check_layers.py: {target} must not be allowed to import {module}, which is not on a lower layer"
 
 
 def faults_of_sources(sources):
@@ -115,12 +115,12 @@ def faults_of_sources(sources):
         target = folder.name
         files = sorted(folder.rglob("*.swift"))
         if target not in granted:
-            yield f"{folder}: no floor in scripts/check_layers.py knows the target {target}"
+            yield f"{folder}: the target {target} is missing from the layers in scripts/check_layers.py"
             continue
         for file in files:
             for found in imports_of(file):
                 if found.module not in granted[target]:
-                    yield f"{file}:{found.line}: {target} may not import {found.module}"
+                    yield f"{file}:{found.line}: {target} must not import {found.module}"
 
 
 def main():
@@ -130,7 +130,7 @@ def main():
         print(fault.replace(f"{sources.parent}/", ""), file=sys.stderr)
     if faults:
         return 1
-    print("Imports only point down.")
+    print("All imports point to lower layers.")
     return 0
 
 

@@ -101,7 +101,7 @@ def faults_of_file(file: Path, target: dict[str, Any], package: dict[str, Any]) 
         given = frozenset().union(*(traits.get(name, ()) for name in found.conditions))
         if needed and not needed & given:
             within = " && ".join(sorted(found.conditions)) or "no trait"
-            yield f"{place}: {found.module} comes with {sorted(needed)}, but is imported with {within}"
+            yield f"{place}: {found.module} needs the traits {sorted(needed)}, but is imported with {within}"
 
 
 def faults_of_package(package: dict[str, Any]) -> Iterator[str]:
@@ -116,11 +116,11 @@ def faults_of_package(package: dict[str, Any]) -> Iterator[str]:
         for name, (source, traits) in products_of(target).items():
             needed |= traits
             if not traits and source != CORE_PACKAGE:
-                yield f"Package.swift: {target['name']} needs {name} of {source} without a trait"
+                yield f"Package.swift: {target['name']} depends on {name} of {source} without a trait"
         for file in sorted(folder_of(target).rglob("*.swift")):
             yield from faults_of_file(file, target, package)
             if needed and not guard_of(file) & names:
-                yield f"{file.relative_to(ROOT)}: there is code outside of `#if TRAIT`"
+                yield f"{file.relative_to(ROOT)}: code outside of `#if TRAIT`"
 
 
 def sources_of(package: dict[str, Any]) -> dict[str, Any]:
@@ -146,10 +146,10 @@ def faults_of_examples(traits: set[str]) -> Iterator[str]:
         own = manifest(folder)
         targets = {target["name"]: target for target in own["targets"]}
         if sorted(targets) != sorted(names):
-            yield f"{folder}/Package.swift has the targets {sorted(targets)}, scripts/check_manifests.py knows {sorted(names)}"
+            yield f"{folder}/Package.swift has the targets {sorted(targets)}, scripts/check_manifests.py expects {sorted(names)}"
         for name, target in targets.items():
             if name not in built or products_of(target) != products_of(built[name]):
-                yield f"{folder}/Package.swift and Tests/Programs/Package.swift differ in what {name} depends on"
+                yield f"{folder}/Package.swift and Tests/Programs/Package.swift differ in the dependencies of {name}"
             adapters = {product.removeprefix("Outrider") for product in products_of(target)} & traits
             if missing := adapters - outrider_traits(own):
                 yield f"{folder}/Package.swift: {name} uses adapters without their traits {sorted(missing)}"
@@ -157,7 +157,7 @@ def faults_of_examples(traits: set[str]) -> Iterator[str]:
             yield f"Tests/Programs/Package.swift lacks traits of {folder}"
         for identity, requirement in sources_of(own).items():
             if sources_of(programs).get(identity) != requirement:
-                yield f"{folder}/Package.swift and Tests/Programs/Package.swift ask for other versions of {identity}"
+                yield f"{folder}/Package.swift and Tests/Programs/Package.swift require different versions of {identity}"
 
 
 def main() -> int:

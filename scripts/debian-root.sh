@@ -34,11 +34,11 @@ obstacle_to_root() {
     if [[ -n $obstacle ]]; then
         echo "$obstacle"
     elif [[ $(id -u) -ne 0 ]]; then
-        echo "it takes root"
+        echo "this script must run as root"
     elif ! command -v debootstrap >/dev/null; then
-        echo "there is no debootstrap (package debootstrap)"
+        echo "debootstrap is missing (package debootstrap)"
     elif ! unshare --mount --pid --fork --propagation private true 2>/dev/null; then
-        echo "this process may not mount anything"
+        echo "this process is not allowed to mount file systems"
     elif ! command -v swift >/dev/null; then
         echo "swift is not on PATH"
     fi
@@ -49,7 +49,7 @@ make_root() {
     local work log="$PWD/.build/debian-root/$suite.log"
     mkdir -p .build/debian-root
     work="$(mktemp -d "$root.XXXXXX")"
-    echo "debian-root: making $root; its log is $log" >&2
+    echo "debian-root: creating $root; log: $log" >&2
     if ! debootstrap --variant=minbase --keyring="$keyring" --include="$(IFS=, && echo "${packages[*]}")" \
         "$suite" "$work" "$(mirror_of_apt)" >"$log" 2>&1 </dev/null; then
         echo "debootstrap failed: $(grep -m 1 '^[EW]:' "$log" || tail -n 1 "$log")"
@@ -67,7 +67,7 @@ if [[ -z $problem && ! -d $root ]]; then
     problem="$(make_root)"
 fi
 if [[ -n $problem ]]; then
-    echo "debian-root: NOT TESTED IN A DEBIAN ${suite^^}, since no root of it can be made: $problem" >&2
+    echo "debian-root: NOT TESTED ON DEBIAN ${suite^^}: cannot create its root file system: $problem" >&2
     exit
 fi
 
@@ -106,7 +106,7 @@ while IFS= read -r line; do
     environment+=("$line")
 done < <(env | grep -iE '^(https?_proxy|no_proxy|PIP_[A-Z_]+|OUTRIDER_TEST_SEED)=' || true)
 
-echo "debian-root: in a Debian $(<"$root/etc/debian_version"): ${tests[*]}" >&2
+echo "debian-root: on Debian $(<"$root/etc/debian_version"): ${tests[*]}" >&2
 # shellcheck disable=SC2016 # that is for the shell in the namespace
 exec unshare --mount --pid --fork --kill-child --propagation private bash -euc '
     root="$1" clone="$2"

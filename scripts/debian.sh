@@ -38,14 +38,14 @@ obstacle() {
     local tool
     for tool in apt-get apt-config dpkg timeout; do
         if ! command -v "$tool" >/dev/null; then
-            echo "this is no Debian system: there is no $tool"
+            echo "this is not a Debian system: $tool is missing"
             return
         fi
     done
     if [[ ! -r $keyring ]]; then
-        echo "there is no $keyring to check signatures with (package debian-archive-keyring)"
+        echo "$keyring is missing, so signatures cannot be verified (package debian-archive-keyring)"
     elif [[ -z $(mirror_of_apt) ]]; then
-        echo "apt has no package lists of a Debian mirror; \`apt-get update\` fetches them where its sources name one"
+        echo "apt has no package lists of a Debian mirror; run \`apt-get update\` with a mirror in its sources"
     fi
 }
 
@@ -92,9 +92,9 @@ apt_get() {
 reason() {
     local status="$1" folder="$2"
     if [[ $status -eq 124 || $status -eq 137 ]]; then
-        echo "it took too long"
+        echo "timed out"
     else
-        grep -m 1 '^E:' "$folder/output" || echo "it failed with status $status"
+        grep -m 1 '^E:' "$folder/output" || echo "apt-get failed with status $status"
     fi
 }
 
@@ -107,19 +107,19 @@ unpack_packages() {
     # An update that only warns may have got nothing.
     apt_get "$work" "$update_limit" -o APT::Update::Error-Mode=any update || status=$?
     if [[ $status -ne 0 ]]; then
-        echo "no package lists: $(reason "$status" "$work")"
+        echo "cannot fetch package lists: $(reason "$status" "$work")"
         return
     fi
     apt_get "$work" "$download_limit" "$@" || status=$?
     for package in "$work"/*.deb "$work"/cache/archives/*.deb; do
         [[ $status -eq 0 && -f $package ]] || continue
         if ! dpkg -x "$package" "$work/unpacked" >"$work/output" 2>&1; then
-            echo "a package does not unpack: $(head -n 1 "$work/output")"
+            echo "cannot unpack a package: $(head -n 1 "$work/output")"
             return
         fi
     done
     if [[ ! -d $work/unpacked ]]; then
-        echo "no package: $(reason "$status" "$work")"
+        echo "cannot fetch packages: $(reason "$status" "$work")"
     fi
 }
 
@@ -157,8 +157,8 @@ fetch_suites() {
             echo "$home/$suite/$file"
         else
             {
-                echo "$name: NO $what OF DEBIAN ${suite^^}: $problem"
-                echo "$name: the integration tests SKIP whatever would run with it"
+                echo "$name: NO $what FROM DEBIAN ${suite^^}: $problem"
+                echo "$name: the integration tests that need it will be SKIPPED"
             } >&2
         fi
     done

@@ -21,7 +21,7 @@ find_docc() {
             return
         fi
     done
-    echo "docs: there is no docc beside swift; a full Swift toolchain has one" >&2
+    echo "docs: docc was not found next to swift; install a full Swift toolchain" >&2
     return 1
 }
 

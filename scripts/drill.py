@@ -112,15 +112,15 @@ INDICATORS: dict[str, Indicator] = {
         lambda run: 1e3 * run.mean("swift_executor_delay_seconds", 'executor="global"'),
     ),
     "dry-pool": (
-        "wait for a connection", "ms",
+        "connection wait", "ms",
         lambda run: 1e3 * run.mean("db_client_connection_wait_time_seconds", POOL),
     ),
     "hot-route": (
         # Not for each request: few requests, as a dry pool has, bear what the service does besides.
-        "processors busy", "cores",
+        "CPU usage", "cores",
         lambda run: run.grown("process_cpu_seconds_total") / (run.after.moment - run.before.moment),
     ),
-    "cold-cache": ("misses of level 1", "%", lambda run: 100 * (1 - hit_share(run))),
+    "cold-cache": ("level 1 misses", "%", lambda run: 100 * (1 - hit_share(run))),
 }
 """For each fault what gives it away, its unit, and how it is read."""
 
@@ -138,11 +138,11 @@ STEADY = INDICATORS | {
     ),
     "dry-pool": (
         # Not for each time that one was asked for: in a healthy run those are few, and may all come at a bad moment.
-        "wait for a connection", "ms/request",
+        "connection wait", "ms/request",
         lambda run: 1e3 * run.grown("db_client_connection_wait_time_seconds_sum", POOL) / max(1, run.answered),
     ),
     "hot-route": (
-        "processor, user mode", "ms/request",
+        "user CPU time", "ms/request",
         lambda run: 1e3 * run.grown("process_cpu_mode_seconds_total", 'mode="user"') / max(1, run.answered),
     ),
 }
@@ -160,7 +160,7 @@ class Amount:
         """Whether a run has had that."""
         passed = run.after.moment - run.before.moment
         if passed > LIMIT:
-            sys.exit(f"{run.fault or 'healthy'}: {run.answered:g} requests in {passed:.0f} s, and no evidence of the fault")
+            sys.exit(f"{run.fault or 'healthy'}: {run.answered:g} requests in {passed:.0f} s without evidence of the fault")
         if not self.requests:
             return passed >= self.seconds
         return run.answered >= self.requests and IS_EVIDENT.get(run.fault, lambda run, lab: True)(run, lab)
@@ -223,19 +223,19 @@ def what_hung(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
 def who_waits(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
     """The queue before the pool."""
     late = run.grown("work_queue_deadline_exceeded_total")
-    return [f"{run.pending:g} waited for a connection at once; {late:g} requests were answered 504"]
+    return [f"up to {run.pending:g} requests waited for a connection; {late:g} requests got a 504 response"]
 
 
 def which_route(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
     """Time in the route, beside its own work."""
     reading, buying = (1e3 * run.mean(*which) for which in (READ, BUY))
-    return [f"GET /orders/{{id}} takes {reading:.2f} ms, POST /orders, which does far more, {buying:.2f} ms"]
+    return [f"GET /orders/{{id}} takes {reading:.2f} ms; POST /orders, which does far more work, takes {buying:.2f} ms"]
 
 
 def who_is_asked(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
     """What level 1 passes on."""
     asked = run.grown("cache_requests_total", 'level="2"') / max(1, run.answered)
-    return [f"level 2 is asked {asked:.2f} times for each request"]
+    return [f"each request makes {asked:.2f} lookups in level 2"]
 
 
 IS_EVIDENT: dict[str, Callable[[Run, Lab], bool]] = {
@@ -264,7 +264,7 @@ def table(runs: list[Run], indicators: dict[str, Indicator]) -> None:
 def report(healthy: Run, runs: list[Run]) -> None:
     """The indicators of all runs, and what comes of each fault."""
     table([healthy, *runs], INDICATORS)
-    say("\nOn a machine that has other things to do:")
+    say("\nIndicators that do not depend on other load of the machine:")
     table([healthy, *runs], STEADY)
     say()
     for run in runs:
@@ -276,10 +276,10 @@ def report(healthy: Run, runs: list[Run]) -> None:
 
 def main() -> None:
     """Runs the drill."""
-    parser = argparse.ArgumentParser(description="Five faults, and what gives each away.")
-    parser.add_argument("--seconds", type=int, default=8, help="of load for each run")
-    parser.add_argument("--requests", type=int, default=0, help="so many for each run, instead")
-    parser.add_argument("--program", help="a storefront that is built already")
+    parser = argparse.ArgumentParser(description="Injects five faults into the storefront and shows the metric that reveals each.")
+    parser.add_argument("--seconds", type=int, default=8, help="seconds of load for each run")
+    parser.add_argument("--requests", type=int, default=0, help="number of requests for each run, instead of --seconds")
+    parser.add_argument("--program", help="path of a storefront binary; built by default")
     told = parser.parse_args()
     amount = Amount(told.seconds, told.requests)
     PLACE.mkdir(parents=True, exist_ok=True)

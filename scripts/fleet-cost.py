@@ -115,8 +115,8 @@ def watched(server: Server, seconds: int) -> dict[str, float]:
     return {
         "instances": instances,
         "series": server.number(f"prometheus_tsdb_head_series{own}"),
-        "series of an instance": server.number('max(scrape_samples_post_metric_relabeling{job="shop"})'),
-        "samples a second": server.number(f"rate(prometheus_tsdb_head_samples_appended_total{own}{window})"),
+        "series per instance": server.number('max(scrape_samples_post_metric_relabeling{job="shop"})'),
+        "samples per second": server.number(f"rate(prometheus_tsdb_head_samples_appended_total{own}{window})"),
         "cores": server.number(f"rate(process_cpu_seconds_total{own}{window})"),
         "MB resident": server.number(f"process_resident_memory_bytes{own}") / 1e6,
         "longest scrape, ms": 1e3 * server.number('max(scrape_duration_seconds{job="shop"})'),
@@ -138,13 +138,13 @@ def measure(native: bool, instances: int, seconds: int) -> None:
             found = watched(server, seconds)
             for name, value in found.items():
                 say(f"{name:24}{value:14,.2f}")
-            say(f"{'KB for a series':24}{found['MB resident'] * 1e3 / found['series']:14,.2f}")
+            say(f"{'KB per series':24}{found['MB resident'] * 1e3 / found['series']:14,.2f}")
             for name, query in ({} if native else RAW | RECORDED).items():
                 count, took = server.samples(query)
                 say(f"{name:24}{count:14,} samples read, {took:.1f} ms")
             status = Path(f"/proc/{lab.process.pid}/status").read_text()
             resident = int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1e3
-            say(f"{'the shop, MB resident':24}{resident:14.1f}")
+            say(f"{'shop, MB resident':24}{resident:14.1f}")
         load.join()
     finally:
         lab.stop()
@@ -152,7 +152,7 @@ def measure(native: bool, instances: int, seconds: int) -> None:
 
 def main() -> None:
     """Both kinds."""
-    parser = argparse.ArgumentParser(description="What a fleet costs those who watch it.")
+    parser = argparse.ArgumentParser(description="Measures what a fleet costs Prometheus.")
     parser.add_argument("--instances", type=int, default=1_000)
     parser.add_argument("--seconds", type=int, default=180)
     arguments = parser.parse_args()

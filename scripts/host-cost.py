@@ -56,8 +56,8 @@ def main() -> None:
             slow.send(get(f"/metrics?name[]=probe_long_seconds&name[]=n{number}"))
         with Client(server.url, source="127.0.0.2") as client:
             client.ask(get("/metrics", "Connection: close"))
-        rows.append((f"peak with {SCRAPERS} more that differ and read slowly, from 4 addresses", f"{peak(server):.0f} MiB"))
-        rows += [(f"longest pause by reading {name}", f"{float(seconds) * 1_000:.2f} ms") for name, seconds in PAUSE.findall(body.decode())]
+        rows.append((f"peak with {SCRAPERS} more scrapes that differ, read slowly from 4 addresses", f"{peak(server):.0f} MiB"))
+        rows += [(f"longest pause of the reading {name}", f"{float(seconds) * 1_000:.2f} ms") for name, seconds in PAUSE.findall(body.decode())]
     for name, figure in rows:
         print(f"{name:72} {figure:>10}")
 

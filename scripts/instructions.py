@@ -66,7 +66,7 @@ def instructions(program: Path, gate: Gate, count: int) -> int:
         )
     found = re.search(r"Collected : (\d+)", told.stderr)
     if told.returncode != 0 or not found:
-        sys.exit(f"instructions: {gate.operation} ended with {told.returncode}:\n{told.stderr}")
+        sys.exit(f"instructions: {gate.operation} exited with status {told.returncode}:\n{told.stderr}")
     return int(found[1])
 
 
@@ -80,7 +80,7 @@ def measure(program: Path, gate: Gate) -> float:
 def main() -> None:
     gates = [gate for gate in GATES if gate.operation in sys.argv[1:] or len(sys.argv) == 1]
     if not gates:
-        sys.exit(f"instructions: none of {', '.join(sys.argv[1:])} is known")
+        sys.exit(f"instructions: unknown operations: {', '.join(sys.argv[1:])}")
     built = subprocess.run(
         [ROOT / "scripts/build-release.sh", "outrider-bench"],
         stdout=subprocess.PIPE,

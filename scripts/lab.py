@@ -47,7 +47,7 @@ class Lab:
         line = self.process.stdout.readline()
         if not line.startswith(word + " "):
             self.process.kill()
-            sys.exit(f"{self.product} does not start; it said: {line!r}")
+            sys.exit(f"{self.product} did not start; its output: {line!r}")
         return line.split()[1]
 
     def stop(self) -> None:
@@ -65,7 +65,7 @@ class Lab:
         run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 600)
         found = re.search(r"(\d+) requests in", run.stdout)
         if not found:
-            sys.exit(f"wrk was not answered:\n{run.stdout}")
+            sys.exit(f"wrk received no responses:\n{run.stdout}")
         return int(found[1]), run.stdout
 
     def total(self, metric: str) -> float:
@@ -78,7 +78,7 @@ class Lab:
         limit = time.monotonic() + 300
         while self.total("http_server_active_requests"):
             if time.monotonic() > limit:
-                sys.exit(f"{self.product} does not come to an end of its requests")
+                sys.exit(f"{self.product} did not finish its requests in time")
             time.sleep(0.05)
         return int(self.total("http_server_request_duration_seconds_count"))
 

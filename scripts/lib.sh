@@ -45,7 +45,7 @@ choose_all_traits() {
     local names header
     names="$(trait_names | paste -sd , -)"
     if [[ -z $names ]]; then
-        echo "the package has no traits" >&2
+        echo "Package.swift declares no traits" >&2
         return 1
     fi
     all_traits_tree=(--scratch-path .build/all-traits "${quick_debug_build[@]}")

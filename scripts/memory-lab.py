@@ -26,7 +26,7 @@ def ask(lab: Lab, path: str, seconds: int) -> int:
     """Requests that were answered while wrk asked for a path, all well."""
     requests, said = lab.load(seconds, lab.service + path)
     if "Non-2xx" in said:
-        sys.exit(f"memory-lab: not all was well:\n{said}")
+        sys.exit(f"memory-lab: some requests failed:\n{said}")
     return requests
 
 
@@ -38,7 +38,7 @@ def allocated(before: Path, after: Path) -> int:
 
 
 def find_the_leak(lab: Lab, seconds: int) -> None:
-    say("\n1. Something grows. Two heap profiles, and load in between:")
+    say("\n1. Memory grows. Two heap profiles, with load in between:")
     ask(lab, "/products/7", 1)
     handled = lab.idle()
     before = lab.save("heap", "before.pb.gz")
@@ -47,7 +47,7 @@ def find_the_leak(lab: Lab, seconds: int) -> None:
         ask(lab, "/products/7", seconds)
         requests = lab.idle() - handled
     after = lab.save("heap", "after.pb.gz")
-    say(f"   {requests} requests for single products; what is in use now and was not before:\n")
+    say(f"   {requests} requests for single products; memory in use now and not before:\n")
     command = ["-top", "-cum", f"-base={before}", "-focus=RecentViews|Catalogue|ProductAPI", str(after)]
     say(f"   go tool pprof {' '.join(command)}\n".replace(f"{ROOT}/", ""))
     lines = pprof(*command).splitlines()
@@ -56,12 +56,12 @@ def find_the_leak(lab: Lab, seconds: int) -> None:
     for line in table[:1] + ours[:6]:
         say("   " + line)
     leak = next((line.split(maxsplit=5)[5] for line in ours if "RecentViews" in line), None)
-    say(f"\n   The leak is in {leak}: views of sessions that are over are never forgotten.")
+    say(f"\n   The leak is in {leak}: views of ended sessions are never removed.")
     lab.save("heap?format=flamegraph", "heap.html")
 
 
 def compare_the_ways(lab: Lab, seconds: int) -> None:
-    say("\n2. A megabyte of JSON, the naive way and the pooled way:\n")
+    say("\n2. A megabyte of JSON, without and with a buffer pool:\n")
     ask(lab, "/products/pooled", 1)
     spent = {}
     for way in ("naive", "pooled"):
@@ -73,15 +73,15 @@ def compare_the_ways(lab: Lab, seconds: int) -> None:
         after = lab.save("allocs", f"{way}-after.pb.gz")
         spent[way] = allocated(before, after) / handled
         rate = requests / seconds
-        say(f"   {way:7} {spent[way] / 1e6:8.3f} MB allocated for each response, {rate:6.0f} responses/s")
+        say(f"   {way:7} {spent[way] / 1e6:8.3f} MB allocated per response, {rate:6.0f} responses/s")
     saved = 100 * (1 - spent["pooled"] / spent["naive"])
-    say(f"\n   The pool saves {saved:.1f} % of what is allocated.")
+    say(f"\n   The pool saves {saved:.1f} % of the allocated bytes.")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A service under load, and what heap profiles tell.")
-    parser.add_argument("--seconds", type=int, default=5, help="of load for each route")
-    parser.add_argument("--program", help="the service; without, it is built")
+    parser = argparse.ArgumentParser(description="Takes heap profiles of a service under load.")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of load for each route")
+    parser.add_argument("--program", help="path of the service; built by default")
     options = parser.parse_args()
     seconds = options.seconds
     lab = Lab("memory-lab", PLACE, program=options.program)
@@ -91,7 +91,7 @@ def main() -> None:
         compare_the_ways(lab, seconds)
     finally:
         lab.stop()
-    say("\nThe flame graph: .build/memory-lab/heap.html; the profiles are beside it:")
+    say("\nFlame graph: .build/memory-lab/heap.html. Profiles in the same directory:")
     say("   go tool pprof -http=: -base=.build/memory-lab/before.pb.gz .build/memory-lab/after.pb.gz")
 
 

@@ -35,14 +35,14 @@ fetch_into() {
     linkers=("$place"/usr/lib*/ld-linux-*.so.?)
     folders=("$place"/usr/lib/*-linux-gnu*)
     if [[ ! -e ${linkers[0]} || ! -d ${folders[0]} ]]; then
-        echo "the packages have no dynamic linker where it should be"
+        echo "the packages have no dynamic linker in the expected directory"
         return
     fi
     # Short names, which have room in the place of the system's linker in a program.
     ln -s "${linkers[0]#"$place"/}" "$place/ld.so"
     ln -s "${folders[0]#"$place"/}" "$place/lib"
     if ! timeout 20 "$place/ld.so" --library-path "$place/lib" "$(type -P true)" >"$work/output" 2>&1; then
-        echo "they do not run here: $(head -n 1 "$work/output")"
+        echo "the libraries do not run on this system: $(head -n 1 "$work/output")"
     fi
 }
 

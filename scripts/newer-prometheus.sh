@@ -21,7 +21,7 @@ fetch_into() {
     if [[ -n $problem ]]; then
         echo "$problem"
     elif ! timeout 20 "$work/unpacked/usr/bin/prometheus" --version >"$work/output" 2>&1; then
-        echo "the server does not run here: $(head -n 1 "$work/output")"
+        echo "the server does not run on this system: $(head -n 1 "$work/output")"
     fi
 }
 

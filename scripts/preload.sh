@@ -38,7 +38,7 @@ trap 'rm -f "$new"' EXIT
 needed="$(LC_ALL=C readelf --dynamic --wide "$new" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
 foreign="$(grep -vxE 'libc\.so\.6|ld-linux-[a-z0-9-]+\.so\.[0-9]+' <<<"$needed" || true)"
 if [[ -n $foreign ]]; then
-    echo "preload: it needs more than libc: $foreign" >&2
+    echo "preload: the object depends on more than libc: $foreign" >&2
     exit 1
 fi
 
@@ -52,11 +52,11 @@ exported="$(nm --dynamic --defined-only --format=posix "$new" |
     awk '$2 ~ /[A-Z]/ { print $1 }')"
 unexpected="$(grep -vxE "$hooks" <<<"$exported" || true)"
 if [[ -n $unexpected ]]; then
-    echo "preload: it exports what is no hook: $unexpected" >&2
+    echo "preload: the object exports symbols that are not hooks: $unexpected" >&2
     exit 1
 fi
 if ! grep -qx malloc <<<"$exported"; then
-    echo "preload: it has no hooks" >&2
+    echo "preload: the object does not export malloc" >&2
     exit 1
 fi
 

@@ -102,7 +102,7 @@ set_up_debian() {
     fi
     mapfile -t names < <(names_here "${missing[@]}")
     if [[ $(id -u) -ne 0 ]]; then
-        say "these Debian packages are missing. Install them, then try again:"
+        say "Debian packages are missing. Install them, then run this script again:"
         echo "sudo apt-get install -y --no-install-recommends ${names[*]}"
         exit 1
     fi
@@ -129,10 +129,10 @@ set_up_debian() {
 
 set_up_elsewhere() {
     if ! command -v pkg-config >/dev/null || ! pkg-config --exists libmicrohttpd; then
-        say "this system has no dpkg. Please install by its own means:"
-        say "  libmicrohttpd and zlib with their headers, and pkg-config that finds libmicrohttpd"
+        say "this is not a Debian system. Install with its package manager:"
+        say "  libmicrohttpd and zlib with their headers, and a pkg-config that finds libmicrohttpd"
         if [[ $goal == test ]]; then
-            say "  prometheus with promtool, Alertmanager with amtool, and Python 3.11 or later with its venv module"
+            say "  Prometheus with promtool, Alertmanager with amtool, and Python 3.11 or later with the venv module"
         fi
         exit 1
     fi
@@ -156,7 +156,7 @@ set_up_python() {
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         python=python3
     fi
-    say "making $home with the Python packages of the integration tests"
+    say "creating $home with the Python packages of the integration tests"
     rm -rf "$home"
     mkdir -p .build
     "$python" -m venv "$home"

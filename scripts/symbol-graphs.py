@@ -25,7 +25,7 @@ def compile_arguments(plan: str, module: str) -> list[str]:
     """The arguments with which the build's plan compiles a module."""
     found = re.search(rf'^  "C\.{module}-[^"]*\.module":\n(?:    .*\n)*?    args: (\[.*\])$', plan, re.MULTILINE)
     if not found:
-        sys.exit(f"symbol-graphs: the build has no module {module}")
+        sys.exit(f"symbol-graphs: the build does not contain the module {module}")
     return json.loads(found[1])
 
 

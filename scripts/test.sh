@@ -114,7 +114,7 @@ verify_build() {
     # The compiler repeats no warning for a file that it does not compile again. A new date makes it
     # compile the file in the next run too.
     { grep -E "$place" "$1" || true; } | cut -d : -f 1 | sort -u | while read -r file; do touch "$file"; done
-    echo "The build warns. A warning is an error here."
+    echo "The build has warnings, which count as errors."
     return 1
 }
 
@@ -156,7 +156,7 @@ verify_unit-hooked() {
     # A test bundle without profiles was not hooked.
     local profile=("$PWD"/.build/unit-hooked.*.pb.gz)
     if [[ ! -s ${profile[0]} ]]; then
-        echo "The hooks wrote no profile."
+        echo "The malloc hooks did not write a profile."
         return 1
     fi
     rm -f "${profile[@]}"
@@ -175,7 +175,7 @@ stage_thread-sanitizer() {
 verify_thread-sanitizer() {
     verify_build "$1" || return 1
     if grep -qE '(WARNING|FATAL|ERROR): ThreadSanitizer|ThreadSanitizer: reported' "$1"; then
-        echo "The thread sanitizer reports a race, or could not run."
+        echo "The thread sanitizer reported a race or could not run."
         return 1
     fi
     verify_unit "$1"
@@ -241,7 +241,7 @@ reasons() {
         tail -n 12 "$1"
     fi
     if grep -qE '^(FAILED|ERROR) Tests/' "$1"; then
-        echo "One test of it: .build/python/bin/python -m pytest -p no:cacheprovider --randomly-seed=$seed 'TEST'"
+        echo "To run one test: .build/python/bin/python -m pytest -p no:cacheprovider --randomly-seed=$seed 'TEST'"
     fi
 }
 
@@ -254,12 +254,12 @@ summary() {
     printf '%s\n' ${closing_lines[@]+"${closing_lines[@]}"}
     echo
     if [[ $status -eq 0 ]]; then
-        echo "Every check passed in $SECONDS s, with the seed $seed."
+        echo "All checks passed in $SECONDS s with seed $seed."
         exit 0
     fi
     for stage in "${stages[@]}"; do
         [[ ${failed[$stage]:-} == ran ]] || continue
-        printf -- '-- failed in the stage %s (all of it: %s):\n' "$stage" "$logs/$stage.log"
+        printf -- '-- failures in stage %s (full log: %s):\n' "$stage" "$logs/$stage.log"
         reasons "$logs/$stage.log"
         printf 'To repeat it: OUTRIDER_TEST_SEED=%s scripts/test.sh %s\n\n' "$seed" "$stage"
     done
@@ -311,7 +311,7 @@ run_stage() {
 for stage in "${stages[@]}"; do
     if is_blocked "$stage"; then
         failed[$stage]=skipped
-        table+=("$(printf '%-18s %8s %6s %5s  %s' "$stage" - - - 'not run: what it needs failed')")
+        table+=("$(printf '%-18s %8s %6s %5s  %s' "$stage" - - - 'not run: a stage it needs failed')")
     else
         run_stage "$stage"
     fi

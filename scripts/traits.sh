@@ -24,10 +24,10 @@ adapter_of() {
 
 mapfile -t names < <(trait_names)
 for name in "${names[@]}"; do
-    printf '\n-- the trait %s alone\n' "$name"
+    printf '\n-- only the trait %s\n' "$name"
     swift_build "${all_traits_tree[@]}" --traits "$name" --target "$(adapter_of "$name")"
 done
 
-printf '\n-- no trait\n'
+printf '\n-- no traits\n'
 swift_build --build-tests
 swift test ${build_flags[@]+"${build_flags[@]}"} --skip-build

@@ -31,7 +31,7 @@ def fixture_drill() -> str:
 
 def table(drill: str) -> dict[str, list[float]]:
     """The indicators of each run, in the order of the faults."""
-    steady = drill.split("\nOn a machine that has other things to do:\n")[1]
+    steady = drill.split("\nIndicators that do not depend on other load of the machine:\n")[1]
     rows = re.findall(r"^(healthy|[a-z]+-?[a-z]*) +((?:[\d.-]+[* ]? *){5})$", steady, re.M)
     found = [(name, [float(value) for value in values.replace("*", "").split()]) for name, values in rows]
     assert [name for name, _ in found] == ["healthy", *FAULTS], drill
@@ -56,9 +56,9 @@ def test_each_fault_moves_its_own_indicator_most(drill: str, fault: str) -> None
         ("leak", r"rememberView\(\)"),
         # The call that blocks, in the stack of the thread.
         ("blocked-executor", r"usleep ← .*OrderDesk"),
-        ("dry-pool", r"[1-9]\d* waited for a connection at once; [1-9]\d* requests were answered 504"),
+        ("dry-pool", r"up to [1-9]\d* requests waited for a connection; [1-9]\d* requests got a 504 response"),
         ("hot-route", r"GET /orders/\{id\} takes"),
-        ("cold-cache", r"level 2 is asked (0\.[5-9]|1)"),
+        ("cold-cache", r"each request makes (0\.[5-9]|1)"),
     ],
 )
 def test_what_to_look_at_next_names_the_cause(drill: str, fault: str, evidence: str) -> None:
