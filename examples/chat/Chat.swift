@@ -33,7 +33,7 @@ struct Chat {
         let port = variables["CHAT_PORT"].flatMap(Int.init) ?? 8_080
         let server = try await listen(on: group, port: port, room: room, recorder: agent.http)
         say("service   http://127.0.0.1:\(server.localAddress?.port ?? 0)")
-        say("agent     \(agent.address?.url ?? "not listening yet; it tries again")")
+        say("agent     \(agent.address?.url ?? "not listening yet; retrying")")
         if let debug = agent.debugAddress?.url { say("debug     \(debug)/debug") }
         say("Ctrl-C stops it.")
         await wait(for: signals, atMost: variables["SECONDS_TO_RUN"].flatMap(Double.init))

@@ -47,8 +47,8 @@ final class Welcome: ChannelInboundHandler, RemovableChannelHandler {
         let (status, text): (HTTPResponseStatus, String) =
             switch request.uri {
             case "/": (.ok, Self.page)
-            case "/chat": (.upgradeRequired, "this is for WebSockets\n")
-            default: (.notFound, "there is nothing here\n")
+            case "/chat": (.upgradeRequired, "/chat accepts WebSocket upgrades only\n")
+            default: (.notFound, "not found\n")
             }
         var headers: HTTPHeaders = ["content-length": "\(text.utf8.count)"]
         headers.add(name: "content-type", value: status == .ok ? "text/html" : "text/plain")

@@ -55,6 +55,8 @@ struct Settings: Sendable {
     struct Invalid: Error, CustomStringConvertible {
         let description: String
 
-        init(_ name: String, _ text: String) { description = "\(name): what is \"\(text)\"?" }
+        init(_ name: String, _ text: String) {
+            description = "invalid value \"\(text)\" for \(name)"
+        }
     }
 }

@@ -94,7 +94,7 @@ struct Storefront {
     private static func welcome(port: Int, agent: String?, debug: String?) {
         let service = "http://127.0.0.1:\(port)"
         say("service   \(service)")
-        say("agent     \(agent ?? "not listening yet; it tries again")")
+        say("agent     \(agent ?? "not listening yet; retrying")")
         if let debug { say("debug     \(debug)/debug") }
         say(
             """

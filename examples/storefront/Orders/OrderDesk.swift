@@ -25,7 +25,7 @@ struct OrderDesk: Sendable {
         "storefront_stock_locks_total", help: "Attempts to lock the stock of an item, by result.",
         labels: ["result"])
     private let placed = Registry.shared.counter(
-        "storefront_orders_total", help: "Orders that were placed.", labels: ["item"])
+        "storefront_orders_total", help: "Orders placed.", labels: ["item"])
 
     init(
         cache: OrderCache, shared: any SharedState, store: OrderStore, batches: BatchWriter,

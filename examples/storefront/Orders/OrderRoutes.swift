@@ -63,17 +63,18 @@ struct OrderRoutes: Sendable {
         do {
             return try await body()
         } catch is OrderDesk.Limited {
-            throw HTTPError(.tooManyRequests, headers: [.retryAfter: "1"], message: "slow down")
+            throw HTTPError(
+                .tooManyRequests, headers: [.retryAfter: "1"], message: "too many requests")
         } catch is WorkerPool.DeadlineExceeded {
-            throw HTTPError(.gatewayTimeout, message: "not in time")
+            throw HTTPError(.gatewayTimeout, message: "timed out")
         } catch is OrderStore.SoldOut {
             throw HTTPError(.conflict, message: "sold out")
         } catch is OrderDesk.StockBusy {
             throw HTTPError(
-                .serviceUnavailable, headers: [.retryAfter: "1"], message: "stock is busy")
+                .serviceUnavailable, headers: [.retryAfter: "1"], message: "the item is locked")
         } catch is WorkerPool.Full, is BatchWriter.Full, is Permits.TimedOut {
             throw HTTPError(
-                .serviceUnavailable, headers: [.retryAfter: "1"], message: "too much to do")
+                .serviceUnavailable, headers: [.retryAfter: "1"], message: "overloaded")
         }
     }
 
@@ -97,7 +98,7 @@ private struct NewOrder {
             (1...100).contains(customer.utf8.count)
         else {
             throw HTTPError(
-                .badRequest, message: "item, quantity or customer is not as it should be")
+                .badRequest, message: "item, quantity or customer is invalid")
         }
     }
 }

@@ -10,7 +10,7 @@ struct InvalidationListener: Service {
     let cache: OrderCache
     private static let connected = Registry.shared.gauge(
         "storefront_invalidations_connected",
-        help: "1 while changes by other instances are heard of.")
+        help: "1 while invalidations from other instances are received.")
 
     /// Listens until the group shuts down, and reconnects when necessary.
     func run() async {

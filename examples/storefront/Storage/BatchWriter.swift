@@ -30,7 +30,7 @@ final class BatchWriter: Service {
         of: Void.self, bufferingPolicy: .bufferingNewest(1))
     private let metrics = WorkQueueMetrics("order-batches", capacity: BatchWriter.capacity)
     private let sizes = Registry.shared.histogram(
-        "storefront_batch_orders", help: "Orders that were written in one transaction.",
+        "storefront_batch_orders", help: "Orders written in one transaction.",
         buckets: .exponential(start: 1, factor: 2, count: 9))
 
     init(_ store: OrderStore) { self.store = store }

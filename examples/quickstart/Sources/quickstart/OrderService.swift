@@ -28,7 +28,7 @@ struct OrderService {
         } catch {
             // A stopped server also ends with an error.
             if stopping.isAsked.load(ordering: .relaxed) { return }
-            print("cannot serve: \(error); QUICKSTART_PORT chooses another port (0: any)")
+            print("cannot serve: \(error). Set QUICKSTART_PORT to another port (0: any)")
             exit(1)
         }
     }
@@ -53,7 +53,7 @@ struct OrderService {
         routes.appendRoute("POST /orders") { request in
             let kind = request.query["kind"] ?? "book"
             guard OrderBook.kinds.contains(kind) else {
-                return .text("kind is one of \(OrderBook.kinds)\n", .badRequest)
+                return .text("kind must be one of \(OrderBook.kinds)\n", .badRequest)
             }
             let order = await book.place(kind: kind)
             Shop.orders.with(kind).increment()

@@ -64,7 +64,7 @@ struct Quickstart {
                 Grafana   import dashboards/outrider-service.json; README has the scrape config
                 """)
         } else {
-            say("agent     not listening yet; the message above says why, and it tries again")
+            say("agent     not listening yet; the message above has the reason; retrying")
         }
         say("Ctrl-C stops it.")
     }
