@@ -20,7 +20,7 @@ import Testing
         let registry = Registry.bare
         mistake.before(registry)
         let error = #expect(throws: RegistrationError.self) { try mistake.attempt(registry) }
-        let verbs = ["rename", "choose", "use", "give", "leave", "sort", "take", "must be"]
+        let verbs = ["rename", "choose", "use", "give", "remove", "sort", "must be"]
         #expect(
             verbs.contains { error?.advice.contains($0) == true }, "\(error?.advice ?? "no error")")
     }

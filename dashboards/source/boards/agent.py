@@ -9,7 +9,7 @@ from naming import OPEN_TELEMETRY
 WHERE = ("job", "instance")
 OF = "{{instance}}"
 SCRAPE = Histogram("outrider_scrape_duration_seconds")
-ANY = (Bound(1e-9, "yellow", "nothing should be rejected"),)
+ANY = (Bound(1e-9, "yellow", "should be zero"),)
 SLOW = (
     Bound(0.1, "yellow", "scrapes use noticeable CPU"),
     Bound(1, "red", "near the scrape timeout of many servers"),

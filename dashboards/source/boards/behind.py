@@ -70,7 +70,7 @@ def caches() -> Row:
             graph("Evictions", "Entries removed per second, by cause. size: the cache is too small; expired: the time to live is short.",
                   "cps", Query(total(rate("cache_evictions_total"), *CACHE, "cause"), f"{OF_CACHE} {{{{cause}}}}")),
             p99("Load duration", "Duration of successful loads after a cache miss.", "cache_load_duration_seconds", CACHE, OF_CACHE),
-            graph("Loads by result", "Loads after a cache miss per second. failure: the cache's source does not respond.", "cps",
+            graph("Loads by result", "Loads after a cache miss per second. failure: loading from the cache's source failed.", "cps",
                   Query(total(rate("cache_loads_total"), *CACHE, "result"), f"{OF_CACHE} {{{{result}}}}"), stacked=True),
             graph("Failed lookups", "Lookups per second that failed, for example because a remote cache is down.", "cps",
                   Query(total(rate("cache_lookup_failures_total"), *CACHE), OF_CACHE)),

@@ -77,8 +77,8 @@ def requests_by_route(names: Naming, requests: Histogram) -> Row:
                   Query(requests.quantile(0.99, names.route), route)),
             graph("Mean by route", "Mean request duration by route; multiplied by the rate, it is the number of requests in flight.", "s",
                   Query(requests.mean(names.route), route)),
-            graph("p99 by instance", "99th percentile by instance. An instance above the others has a noisy neighbour, a cold cache or "
-                  "a slow node.", "s",
+            graph("p99 by instance", "99th percentile by instance. An instance above the others may have a noisy neighbour, a cold "
+                  "cache or a slow node.", "s",
                   Query(requests.quantile(0.99, "job", "instance"), "{{job}} {{instance}}"), to=(PAGE, HEAP, STALLS)),
             graph("In flight by instance", "Requests in progress, over all routes; a line that rises and stays high means requests "
                   "that do not end.", "short",
