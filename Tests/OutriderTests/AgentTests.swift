@@ -144,7 +144,7 @@ final class Lines: Sendable {
         time.advance(by: .milliseconds(40))
         #expect(eventually { second.address != nil && lines.all.count == 2 })
         #expect(lines.all.first?.hasPrefix("error: cannot listen on") == true)
-        #expect(lines.all.last?.hasPrefix("info: listening on") == true)
+        #expect(lines.all.last?.hasPrefix("info: now listening on") == true)
     }
 
     @Test func `a log handler may access the agent that logs`() throws {
