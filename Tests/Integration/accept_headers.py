@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scrapers and others send as `Accept` and `Accept-Encoding`, and what they are to get."""
+"""`Accept` and `Accept-Encoding` headers, and the format that each must select."""
 
 from exposition import OPENMETRICS, OPENMETRICS_0, TEXT, TEXT_1
 from protobuf_exposition import PROTOBUF as DELIMITED
@@ -11,7 +11,7 @@ ESCAPINGS = ["allow-utf-8", "underscores", "dots", "values"]
 
 
 def prometheus_3_5(escaping: str, native: bool = False) -> str:
-    """The header of Prometheus 3.5 and later; with native histograms it wants protobuf first."""
+    """The header of Prometheus 3.5 and later; with native histograms it prefers protobuf."""
     ranges = [
         f"{OM};version=1.0.0;escaping={escaping}",
         f"{OM};version=0.0.1",
@@ -27,7 +27,7 @@ def prometheus_3_5(escaping: str, native: bool = False) -> str:
 OF_2_42 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 OF_2_42_NATIVE = f"{PROTOBUF},{OM};version=1.0.0;q=0.8,{OM};version=0.0.1;q=0.75"
 OF_2_42_NATIVE += ",text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
-# The last one is what that version really sends: a q that no q may be.
+# This version does send a q above 1, which is invalid.
 OF_2_49 = f"{OM};version=1.0.0;q=0.5,{OM};version=0.0.1;q=0.4"
 OF_2_49 += ",text/plain;version=0.0.4;q=0.3,*/*;q=2"
 UTF8 = "escaping=allow-utf-8"
@@ -37,7 +37,7 @@ OF_3_0 += ",*/*;q=0.2"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
 ACCEPT: dict[str, tuple[str | None, str]] = {
-    # What scrapers send.
+    # Scrapers.
     "Prometheus 2.42": (OF_2_42, OPENMETRICS),
     "Prometheus 2.42, native histograms": (OF_2_42_NATIVE, DELIMITED),
     "Prometheus 2.49": (OF_2_49, OPENMETRICS),
@@ -55,7 +55,7 @@ ACCEPT: dict[str, tuple[str | None, str]] = {
         f"text/plain;version=1.0.0;{UTF8};q=0.6,*/*;q=0.5",
         f"{TEXT_1}; {UTF8}",
     ),
-    # What others send.
+    # Other clients.
     "curl": ("*/*", TEXT),
     "a browser": (BROWSER, TEXT),
     "none": (None, TEXT),
@@ -71,18 +71,18 @@ ACCEPT: dict[str, tuple[str | None, str]] = {
     "protobuf of something else": ("application/vnd.google.protobuf", TEXT),
     "protobuf after OpenMetrics": (f"{PROTOBUF};q=0.5,{OM};version=1.0.0", OPENMETRICS),
     "protobuf refused": (f"{PROTOBUF};q=0,*/*;q=0.1", TEXT),
-    "anything of an application": ("application/*", OPENMETRICS),
+    "any application type": ("application/*", OPENMETRICS),
     "JSON only": ("application/json", TEXT),
     # Versions.
     "OpenMetrics of any version": (OM, OPENMETRICS),
     "OpenMetrics 0.0.1 only": (f"{OM};version=0.0.1", OPENMETRICS_0),
-    "OpenMetrics of a version to come": (f"{OM};version=2.0.0", TEXT),
+    "OpenMetrics of a future version": (f"{OM};version=2.0.0", TEXT),
     "text of any version": ("text/plain", TEXT),
     "text 0.0.4": ("text/plain;version=0.0.4", TEXT),
     "text 1.0.0": ("text/plain;version=1.0.0", TEXT_1),
-    "text of a version to come": ("text/plain;version=9.9.9", TEXT),
+    "text of a future version": ("text/plain;version=9.9.9", TEXT),
     "text 0.0.4 before 1.0.0": ("text/plain;version=1.0.0;q=0.5,text/plain;version=0.0.4", TEXT),
-    # The RFC's ways to write one thing: RFC 9110, sections 5.6.6 and 12.5.1.
+    # Spelling variants that RFC 9110 allows: sections 5.6.6 and 12.5.1.
     "capital letters": (f"{OM.upper()};VERSION=1.0.0;Q=0.9,text/plain;q=0.8", OPENMETRICS),
     "blanks everywhere": (f" {OM} ; version=1.0.0 ; q=0.9 ,\ttext/plain ; q=0.8 ", OPENMETRICS),
     "empty elements": (f",,{OM};version=1.0.0,, ,", OPENMETRICS),
@@ -90,7 +90,7 @@ ACCEPT: dict[str, tuple[str | None, str]] = {
     # Preferences.
     "text before OpenMetrics": (f"{OM};q=0.5,text/plain;q=0.6", TEXT),
     "OpenMetrics refused": (f"{OM};q=0,*/*", TEXT),
-    "OpenMetrics refused to the third digit": (f"{OM};q=0.000,*/*;q=0.001", TEXT),
+    "OpenMetrics refused with three digits": (f"{OM};q=0.000,*/*;q=0.001", TEXT),
     "everything refused": ("*/*;q=0", TEXT),
     "both refused": (f"{OM};q=0,text/plain;q=0", TEXT),
     "any text": ("text/*", TEXT),
@@ -99,18 +99,18 @@ ACCEPT: dict[str, tuple[str | None, str]] = {
     "a tie, OpenMetrics first": (f"{OM},text/plain", OPENMETRICS),
     "a tie with a range for all": (f"*/*,{OM}", OPENMETRICS),
     "the more specific range decides": (f"{OM};q=0.1,*/*;q=0.9,text/plain;q=0.05", OPENMETRICS),
-    # A q that no q may be.
+    # Invalid q values.
     "q over 1 is 1, text first": (f"text/plain,{OM};q=5", TEXT),
     "q over 1 is 1, OpenMetrics first": (f"{OM};q=5,text/plain", OPENMETRICS),
-    "q that is huge is 1": (f"text/plain,{OM};q={'9' * 400}", TEXT),
+    "a huge q is 1": (f"text/plain,{OM};q={'9' * 400}", TEXT),
     "q below 0 is 0": (f"{OM};q=-1,text/plain;q=0.1", TEXT),
-    "q that is junk is 1": (f"{OM};q=abc,text/plain;q=0.9", OPENMETRICS),
-    "q that is nan is 1": (f"{OM};q=nan,text/plain;q=0.9", OPENMETRICS),
-    "q that is empty is 1": (f"{OM};q=,text/plain;q=0.9", OPENMETRICS),
+    "a junk q is 1": (f"{OM};q=abc,text/plain;q=0.9", OPENMETRICS),
+    "a nan q is 1": (f"{OM};q=nan,text/plain;q=0.9", OPENMETRICS),
+    "an empty q is 1": (f"{OM};q=,text/plain;q=0.9", OPENMETRICS),
     # Escaping.
-    "an escaping that nobody knows": (f"{OM};version=1.0.0;escaping=rot13", OPENMETRICS),
-    "an escaping that is empty": (f"{OM};version=1.0.0;escaping=", OPENMETRICS),
-    "the escaping of a range that loses": (
+    "an unknown escaping": (f"{OM};version=1.0.0;escaping=rot13", OPENMETRICS),
+    "an empty escaping": (f"{OM};version=1.0.0;escaping=", OPENMETRICS),
+    "the escaping of a range that is not selected": (
         f"text/plain;version=0.0.4,{OM};version=1.0.0;escaping=dots;q=0.1",
         TEXT,
     ),
@@ -119,7 +119,7 @@ ACCEPT: dict[str, tuple[str | None, str]] = {
         f"{TEXT}; escaping=underscores",
     ),
 }
-"""By what sends it: the header, and the `Content-Type` of the answer."""
+"""By the client that sends it: the header, and the `Content-Type` of the response."""
 
 ACCEPT_ENCODING: dict[str | None, bool] = {
     None: False,
@@ -153,4 +153,4 @@ ACCEPT_ENCODING: dict[str | None, bool] = {
     "," * 10_000: False,
     "\u00e4;q=\u00bd": False,
 }
-"""The header, and whether a body that is large enough is packed."""
+"""The header, and whether a body that is large enough is compressed."""

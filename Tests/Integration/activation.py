@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A supervisor that opens sockets itself and passes them on, and keeps them while the service restarts."""
+"""A supervisor that opens sockets, passes them to a service, and keeps them open while the service
+restarts."""
 
 import contextlib
 import os
@@ -11,11 +12,11 @@ from pathlib import Path
 from harness import Process, clean_environment
 
 FIRST = 3
-"""Where passed descriptors begin (SD_LISTEN_FDS_START)."""
+"""The first passed descriptor (SD_LISTEN_FDS_START)."""
 
 
 def listening(address: str | tuple[str, int] = ("127.0.0.1", 0)) -> socket.socket:
-    """A socket that listens, as a supervisor opens it: blocking, and kept by programs that it starts."""
+    """A listening socket as a supervisor opens it: blocking, and inherited by child processes."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.bind(address)
@@ -25,7 +26,7 @@ def listening(address: str | tuple[str, int] = ("127.0.0.1", 0)) -> socket.socke
 
 
 class Activated(Process):
-    """A program that has been passed sockets, by name."""
+    """A program that is started with sockets passed to it by name."""
 
     def __init__(
         self, command: Sequence[str], log: Path, sockets: dict[str, socket.socket], *, names: bool = True,
@@ -33,24 +34,25 @@ class Activated(Process):
     ) -> None:
         passed = list(sockets.values())
 
-        def place() -> None:
-            # First out of the way: one of them may stand where another one belongs.
+        def move_descriptors() -> None:
+            # Move them out of the way first: a descriptor may already have the number that another
+            # one needs.
             copies = [os.dup2(one.fileno(), 100 + at) for at, one in enumerate(passed)]
             for at, copy in enumerate(copies):
                 os.dup2(copy, FIRST + at)
 
-        told = {"LISTEN_FDS": str(len(passed))} | ({"LISTEN_FDNAMES": ":".join(sockets)} if names else {})
+        variables = {"LISTEN_FDS": str(len(passed))} | ({"LISTEN_FDNAMES": ":".join(sockets)} if names else {})
         self.log = log
         with log.open("wb") as sink:
             self.popen = subprocess.Popen(
-                # The number of the process is known to itself alone.
+                # LISTEN_PID is the process's own ID, known only after the fork.
                 ["/bin/sh", "-c", f'LISTEN_PID={pid} exec "$@"', "sh", *command],
-                stdin=subprocess.PIPE, stdout=sink, stderr=subprocess.STDOUT, preexec_fn=place,
-                pass_fds=range(FIRST, FIRST + len(passed)), env=clean_environment(**told, **environment),
+                stdin=subprocess.PIPE, stdout=sink, stderr=subprocess.STDOUT, preexec_fn=move_descriptors,
+                pass_fds=range(FIRST, FIRST + len(passed)), env=clean_environment(**variables, **environment),
             )
 
-    def say(self, line: str) -> None:
-        """Writes a line to it."""
+    def send_line(self, line: str) -> None:
+        """Writes a line to its standard input."""
         assert self.popen.stdin is not None
         self.popen.stdin.write(line.encode("ascii") + b"\n")
         self.popen.stdin.flush()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every dashboard has to be: each check tells what is wrong with one.
+"""Checks for every dashboard; each yields the problems that it finds.
 
-Some are the rules of Grafana's dashboard-linter, by the names that it gives them, written anew for a parser of PromQL that
-Python has; its two rules about Loki have no subject here.
+Some are rules of Grafana's dashboard-linter, with the linter's names, reimplemented with a PromQL
+parser for Python. The linter's two rules about Loki do not apply.
 """
 
 import re
@@ -19,7 +19,7 @@ from grafana_schema import SCHEMAS, against_model, against_schemas
 
 Problems = Iterator[str]
 UNITS = {"s", "bytes", "Bps", "short", "percentunit", "reqps", "cps"}
-"""Units that Grafana knows, as far as we need them."""
+"""The units of Grafana that these dashboards use."""
 COLUMNS = 24
 RATES = {"rate", "increase", "irate"}
 INFO = "outrider_build_info"
@@ -27,7 +27,7 @@ CHECKS: dict[str, Callable[[Board], Problems]] = {}
 
 
 def check(name: str) -> Callable[[Callable[[Board], Problems]], Callable[[Board], Problems]]:
-    """Makes a function a check with a name."""
+    """Registers a function as a check."""
     def added(function: Callable[[Board], Problems]) -> Callable[[Board], Problems]:
         CHECKS[name] = function
         return function
@@ -36,19 +36,19 @@ def check(name: str) -> Callable[[Callable[[Board], Problems]], Callable[[Board]
 
 
 def problems(board: Board, *checks: str) -> dict[str, list[str]]:
-    """Everything that is wrong with a dashboard, by the check that found it; of some checks, or of all."""
+    """The problems of a dashboard by check; runs the named checks, or all of them."""
     found = {}
     for name in checks or CHECKS:
         try:
-            said = list(CHECKS[name](board))
+            messages = list(CHECKS[name](board))
         except (KeyError, IndexError, TypeError, ValueError, AssertionError) as error:
-            said = [f"{type(error).__name__}: {error}"]
-        if said:
-            found[name] = said
+            messages = [f"{type(error).__name__}: {error}"]
+        if messages:
+            found[name] = messages
     return found
 
 
-# What Grafana takes.
+# Rules of Grafana's.
 
 
 @check("grafana-schema")
@@ -65,7 +65,7 @@ def _(board: Board) -> Problems:
 def _(board: Board) -> Problems:
     for key in ("__inputs", "__requires", "id"):
         if key in board:
-            yield f"{key} makes an import ask, or meet another dashboard"
+            yield f"{key} makes an import prompt, or overwrite another dashboard"
     if not 39 <= board["schemaVersion"] <= 41:
         yield f"schema {board['schemaVersion']} is migrated at import"
     if not re.fullmatch(r"outrider-[a-z-]{1,31}", board["uid"]):
@@ -75,21 +75,21 @@ def _(board: Board) -> Problems:
 @check("uneditable-dashboard")
 def _(board: Board) -> Problems:
     if board["editable"]:
-        yield "what is changed in Grafana is lost at the next provisioning"
+        yield "edits in Grafana are lost at the next provisioning"
 
 
 @check("layout")
 def _(board: Board) -> Problems:
     panels = board["panels"]
     if len({panel["id"] for panel in panels}) != len(panels):
-        yield "two panels have one id"
+        yield "two panels have the same id"
     covered: set[tuple[int, int]] = set()
     for panel in panels:
-        place = panel["gridPos"]
-        right, bottom = place["x"] + place["w"], place["y"] + place["h"]
-        cells = {(x, y) for x in range(place["x"], right) for y in range(place["y"], bottom)}
+        grid = panel["gridPos"]
+        right, bottom = grid["x"] + grid["w"], grid["y"] + grid["h"]
+        cells = {(x, y) for x in range(grid["x"], right) for y in range(grid["y"], bottom)}
         if right > COLUMNS or covered & cells:
-            yield f"{panel['title']} lies outside of the grid, or on another panel"
+            yield f"{panel['title']} lies outside the grid, or overlaps another panel"
         covered |= cells
     for name in (row["title"] for row in rows_of(board)):
         if not name:
@@ -97,7 +97,7 @@ def _(board: Board) -> Problems:
     width = {row: sum(1 for x, y in covered if y == row) for row in {y for _, y in covered}}
     for row, cells_of_row in width.items():
         if cells_of_row not in {COLUMNS, 16, 8, 12}:
-            yield f"line {row} is full in {cells_of_row} columns"
+            yield f"row {row} fills {cells_of_row} columns"
 
 
 @check("panel-title-description")
@@ -105,7 +105,7 @@ def _(board: Board) -> Problems:
     titles = [panel["title"] for panel in panels_of(board)]
     for panel in panels_of(board):
         if not panel["title"] or len(panel.get("description", "")) < 25 or not panel["description"].endswith("."):
-            yield f"{panel['title']} does not say what it shows"
+            yield f"{panel['title']} has no title, or a description that is too short or lacks its full stop"
     in_rows: dict[str, int] = {}
     for title in titles:
         in_rows[title] = in_rows.get(title, 0) + 1
@@ -118,7 +118,7 @@ def _(board: Board) -> Problems:
 def _(board: Board) -> Problems:
     for panel in panels_of(board):
         if panel["fieldConfig"]["defaults"].get("unit") not in UNITS:
-            yield f"{panel['title']} has no unit that we use"
+            yield f"{panel['title']} has a unit outside UNITS"
 
 
 @check("panel-no-targets")
@@ -126,7 +126,7 @@ def _(board: Board) -> Problems:
     for panel in panels_of(board):
         ids = [target["refId"] for target in panel["targets"]]
         if not ids or len(set(ids)) != len(ids):
-            yield f"{panel['title']}: its queries are {ids}"
+            yield f"{panel['title']}: empty or duplicate query ids: {ids}"
 
 
 @check("legend")
@@ -135,10 +135,10 @@ def _(board: Board) -> Problems:
         if panel["type"] == "timeseries":
             legend = panel["options"]["legend"]
             if not legend["showLegend"] or legend["displayMode"] != "table" or not legend["calcs"]:
-                yield f"{panel['title']}: no values in its legend"
+                yield f"{panel['title']}: its legend shows no values"
         names = [target["legendFormat"] for target in panel["targets"]]
         if panel["type"] != "table" and (not all(names) or len(set(names)) != len(names)):
-            yield f"{panel['title']}: its queries are called {names}"
+            yield f"{panel['title']}: empty or duplicate legends: {names}"
 
 
 @check("threshold-reason")
@@ -146,7 +146,7 @@ def _(board: Board) -> Problems:
     for panel in panels_of(board):
         for step in panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])[1:]:
             if f"{step['color'].capitalize()} from {step['value']:g}: " not in panel["description"]:
-                yield f"{panel['title']}: nothing says why it is {step['color']} from {step['value']}"
+                yield f"{panel['title']}: the description does not explain {step['color']} from {step['value']}"
 
 
 @check("crosshair")
@@ -163,7 +163,7 @@ def _(board: Board) -> Problems:
         if one["type"] == "dashboards" and one["includeVars"] and one["keepTime"] and set(one["tags"]) <= set(board["tags"]):
             break
     else:
-        yield "no link leads to the other dashboards with what is chosen here"
+        yield "no link to the other dashboards keeps the selected variables and time range"
 
 
 # Variables.
@@ -173,11 +173,11 @@ def _(board: Board) -> Problems:
 def _(board: Board) -> Problems:
     first = board["templating"]["list"][0]
     if (first["name"], first["type"], first["query"], first["label"]) != ("datasource", "datasource", "prometheus", "Data source"):
-        yield "the first variable is no data source"
+        yield "the first variable is not a data source"
 
 
 def queried(board: Board) -> Iterator[dict[str, Any]]:
-    """The variables that ask Prometheus."""
+    """The variables that query Prometheus."""
     return (one for one in board["templating"]["list"] if one["type"] == "query")
 
 
@@ -185,7 +185,7 @@ def queried(board: Board) -> Iterator[dict[str, Any]]:
 def _(board: Board) -> Problems:
     variables = {one["name"]: one for one in queried(board)}
     wanted = {"cluster": ".*", "namespace": ".*", "job": ".+", "instance": ".+"}
-    # A board whose panels are of routes has a choice of them.
+    # A dashboard with panels by route needs a variable for the route.
     if "http_route=~" in str(board["panels"]) or ",route=~" in str(board["panels"]):
         wanted["route"] = ".*"
     if list(variables) != list(wanted):
@@ -193,14 +193,14 @@ def _(board: Board) -> Problems:
     for name, value in wanted.items():
         one = variables[name]
         if not (one["multi"] and one["includeAll"] and one["allValue"] == value and one["label"] == name.capitalize()):
-            yield f"{name} is no choice of some or all"
+            yield f"{name} is not a choice of some or all values"
 
 
 @check("template-on-time-change-reload")
 def _(board: Board) -> Problems:
     for one in queried(board):
         if one["refresh"] != 2:
-            yield f"{one['name']} is not asked again when the time range changes"
+            yield f"{one['name']} is not refreshed when the time range changes"
 
 
 @check("template-label-promql")
@@ -209,21 +209,21 @@ def _(board: Board) -> Problems:
     for one in queried(board):
         found = re.fullmatch(r"label_values\((.+), (\w+)\)", one["query"])
         if not found:
-            yield f"{one['name']} asks {one['query']}"
+            yield f"{one['name']} has the query {one['query']}"
             continue
         used = {value for selector, _ in selectors(found[1]) for value in matchers(selector).values() if value.startswith("$")}
         if used - known:
-            yield f"{one['name']} follows {used - known}, which come after it"
+            yield f"{one['name']} uses {used - known}, which come after it"
         known.add(f"${one['name']}")
         if INFO not in found[1] and "job=~" not in found[1]:
-            yield f"{one['name']} offers what is not ours"
+            yield f"{one['name']} offers targets without Outrider"
 
 
 # Queries.
 
 
 def datasources(node: Any) -> list[Any]:
-    """Every data source that is named anywhere below a node."""
+    """Every data source named below a node."""
     if isinstance(node, list):
         return [found for item in node for found in datasources(item)]
     if not isinstance(node, dict):
@@ -236,9 +236,9 @@ def datasources(node: Any) -> list[Any]:
 def _(board: Board) -> Problems:
     for panel in panels_of(board):
         if panel["datasource"] != SOURCE:
-            yield f"{panel['title']} asks {panel['datasource']}"
+            yield f"{panel['title']} uses {panel['datasource']}"
     if any(found != SOURCE for found in datasources([panels_of(board), board["templating"], board["annotations"]])):
-        yield "something asks another data source"
+        yield "a query uses another data source"
 
 
 @check("target-promql")
@@ -264,7 +264,7 @@ def _(board: Board) -> Problems:
         for selector, _ in selectors(expression):
             asked = matchers(selector)
             if any(asked.get(label) != f"${label}" for label in TARGET_LABELS):
-                yield f"{name}: {selector.name} does not follow what is chosen"
+                yield f"{name}: {selector.name} does not filter by the selected variables"
 
 
 @check("ours")
@@ -277,7 +277,7 @@ def _(board: Board) -> Problems:
                 for node in above
             )
             if not joined and selector.name != INFO:
-                yield f"{name}: {selector.name} of targets that are not ours"
+                yield f"{name}: {selector.name} of targets without Outrider"
 
 
 @check("target-counter-agg")
@@ -288,7 +288,7 @@ def _(board: Board) -> Problems:
             counts = of in listed() and (listed()[of][0] == "counter" or of != selector.name)
             rated = any(isinstance(node, promql.Call) and node.func.name in RATES for node in above)
             if counts != rated and not (rated and of in listed() and listed()[of][0] == "histogram"):
-                yield f"{name}: {selector.name} is {'no ' if rated else ''}counter{'' if rated else ' without a rate'}"
+                yield f"{name}: {selector.name} is {'not ' if rated else ''}a counter{'' if rated else ' without a rate'}"
 
 
 @check("metrics")
@@ -296,7 +296,7 @@ def _(board: Board) -> Problems:
     for name, expression in expressions_of(board):
         for selector, _ in selectors(expression):
             if family(selector.name) not in listed().keys() | FOREIGN:
-                yield f"{name}: {selector.name} is no metric of docs/metrics.md"
+                yield f"{name}: {selector.name} is not in docs/metrics.md"
 
 
 @check("labels")
@@ -312,11 +312,11 @@ def _(board: Board) -> Problems:
         for node, _ in nodes(parsed(expression)):
             if isinstance(node, promql.AggregateExpr) and node.modifier:
                 if set(node.modifier.labels) - known:
-                    yield f"{name}: nothing has the labels {set(node.modifier.labels) - known}"
+                    yield f"{name}: no selected metric has the labels {set(node.modifier.labels) - known}"
     for panel, target in targets_of(board):
         for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
             if not re.search(rf"by \([^)]*\b{label}\b", target["expr"]):
-                yield f"{panel['title']}: nothing that is drawn has the label {label} of its legend"
+                yield f"{panel['title']}: the legend uses the label {label}, which the query does not keep"
 
 
 @check("links-of-instances")
@@ -325,7 +325,7 @@ def _(board: Board) -> Problems:
         ways = panel["fieldConfig"]["defaults"].get("links", [])
         for target in panel["targets"]:
             if any("__field.labels.instance" in way["url"] for way in ways) and not re.search(r"by \([^)]*\binstance\b", target["expr"]):
-                yield f"{panel['title']}: {target['legendFormat']} is of no instance, so its links lead nowhere"
+                yield f"{panel['title']}: {target['legendFormat']} keeps no instance label, so its links are broken"
 
 
 @check("both-histograms")
@@ -336,7 +336,7 @@ def _(board: Board) -> Problems:
             for selector, _ in selectors(target["expr"]):
                 of = family(selector.name)
                 if of != selector.name and not re.search(rf"\b{of}\{{", together):
-                    yield f"{panel['title']}: {of} is not answered by native histograms"
+                    yield f"{panel['title']}: {of} has no variant for native histograms"
 
 
 @check("latency-exemplars")
@@ -344,4 +344,4 @@ def _(board: Board) -> Problems:
     if board["uid"].startswith("outrider-service"):
         drawn = [target for _, target in targets_of(board) if target.get("exemplar")]
         if len(drawn) < 2:
-            yield "no latency has exemplars"
+            yield "fewer than two latency queries have exemplars"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dashboards as data, and PromQL taken apart by somebody else's parser."""
+"""The dashboards as data, and their PromQL, parsed by a third-party parser."""
 
 import json
 import re
@@ -17,17 +17,17 @@ BOARDS: dict[str, Board] = {path.stem: json.loads(path.read_text()) for path in 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WINDOW = "$__rate_interval"
 FOREIGN = {"up", "scrape_duration_seconds", "scrape_samples_scraped"}
-"""What Prometheus itself writes down of each target."""
+"""Metrics that Prometheus records for each target."""
 TARGET_LABELS = {"cluster", "namespace", "job", "instance"}
 
 
 def rows_of(board: Board) -> list[dict[str, Any]]:
-    """The titles between its panels."""
+    """The row titles of a dashboard."""
     return [panel for panel in board["panels"] if panel["type"] == "row"]
 
 
 def panels_of(board: Board) -> list[dict[str, Any]]:
-    """Everything that draws."""
+    """The panels that draw data."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
@@ -39,7 +39,7 @@ def targets_of(board: Board) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 def expressions_of(board: Board) -> Iterator[tuple[str, str]]:
-    """Each query, of annotations too, with what asks it."""
+    """Each query, annotations included, with the title of its panel or annotation."""
     for panel, target in targets_of(board):
         yield panel["title"], target["expr"]
     for annotation in board["annotations"]["list"]:
@@ -47,25 +47,25 @@ def expressions_of(board: Board) -> Iterator[tuple[str, str]]:
 
 
 def resolved(expression: str, window: str = "5m", jobs: str = ".+") -> str:
-    """A query as Grafana sends it when everything is chosen, or some jobs: each variable by its own value for all."""
+    """A query as Grafana sends it for all values of each variable, or for some jobs."""
     values = {
         "$__rate_interval": window, "$__interval_ms": "15000", "$cluster": ".*", "$namespace": ".*", "$job": jobs,
         "$instance": ".+", "$route": ".*",
     }
     for name, value in values.items():
         expression = expression.replace(name, value)
-    assert "$" not in expression, f"{expression} has a variable that no test resolves"
+    assert "$" not in expression, f"{expression} has a variable that this function does not resolve"
     return expression
 
 
 @cache
 def parsed(expression: str) -> Any:
-    """The tree of a query; ValueError where it is none. A window stays five minutes."""
+    """The syntax tree of a query; raises ValueError if it does not parse. The window is five minutes."""
     return promql.parse(expression.replace("$__rate_interval", "5m").replace("$__interval_ms", "15000"))
 
 
 def nodes(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Each node of a tree, with those above it."""
+    """Each node of a tree, with its ancestors."""
     yield node, above
     for name in ("args", "expr", "lhs", "rhs", "param", "vector_selector"):
         child = getattr(node, name, None)
@@ -75,20 +75,20 @@ def nodes(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[A
 
 
 def selectors(expression: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Each selector of a query, with what is above it."""
+    """Each selector of a query, with its ancestors."""
     for node, above in nodes(parsed(expression)):
         if isinstance(node, promql.VectorSelector):
             yield node, above
 
 
 def matchers(selector: Any) -> dict[str, str]:
-    """What a selector asks of its labels, as name and value."""
+    """The label matchers of a selector, as name and value."""
     return {matcher.name: matcher.value for matcher in selector.matchers.matchers}
 
 
 @cache
 def listed() -> dict[str, tuple[str, set[str]]]:
-    """What docs/metrics.md says of each metric: its type and its labels."""
+    """Type and labels of each metric in docs/metrics.md."""
     rows = re.findall(r"^\| `([a-z_]+)` \| (\w+) \| [^|]* \| ([^|]*) \|", (ROOT / "docs/metrics.md").read_text(), re.M)
     found = {name: (kind, set(re.findall(r"`([a-z_]+)`", labels))) for name, kind, labels in rows}
     for name, (kind, labels) in found.items():
@@ -104,5 +104,5 @@ def family(series: str) -> str:
 
 
 def metrics_of(expression: str) -> set[str]:
-    """The metrics that a query asks for."""
+    """The metrics that a query selects."""
     return {family(selector.name) for selector, _ in selectors(expression) if selector.name}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the integration tests share: processes that live for a whole run, the kinds of tests, Hypothesis, and the
-logs that a failed test leaves."""
+"""Fixtures and hooks of the integration tests: processes shared by a whole run, the kinds of tests,
+Hypothesis, and the logs of failed tests."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, settings
 import newer_libraries
 from harness import ROOT, Process, Quickstart
 from newer_libraries import Libraries, libraries_of
-from probing import Probe
+from probe_programs import Probe
 from prometheus_releases import SUITES, Release, absence, release
 from prometheus_server import Prometheus
 
-# Examples differ from run to run, with the seed of the run; a failure prints the blob that repeats it. How long an
-# example takes depends on the machine, so there is no deadline for one.
+# Examples differ between runs, with the run's seed; a failure prints the blob that reproduces it.
+# The duration of an example depends on the machine, so it has no deadline.
 settings.register_profile(
     "outrider",
     max_examples=250,
@@ -37,12 +37,13 @@ LONG = {
     "test_drill", "test_exact_totals", "test_fleet", "test_heap", "test_memory_lab", "test_preload_profile",
     "test_newer_libraries", "test_preload_programs", "test_preload_torture", "test_rules", "test_runtime",
 }
-"""Files that take a quarter of a minute or more: they start first, so that no CPU is idle at the end."""
+"""Files that take 15 seconds or more. They start first, so that no CPU is idle at the end."""
 FAILED = ROOT / ".build/test-logs/failed"
 
 
 def pytest_configure() -> None:
-    """Undoes what a shell in the background or nohup(1) has the programs of the tests ignore."""
+    """Restores the default handlers of signals that a background shell or nohup(1) ignores, since
+    child processes inherit that."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -50,11 +51,12 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Checks that each test has one kind, and has the tests of a file run one after the other in one process."""
+    """Checks that each test has exactly one kind, and keeps the tests of a file in one process, in
+    sequence."""
     for item in items:
         kinds = KINDS & {mark.name for mark in item.iter_markers()}
         if len(kinds) != 1:
-            raise pytest.UsageError(f"{item.nodeid} needs one of the marks {sorted(KINDS)}, and has {sorted(kinds)}")
+            raise pytest.UsageError(f"{item.nodeid} needs exactly one of the marks {sorted(KINDS)}, but has {sorted(kinds)}")
         if not item.get_closest_marker("xdist_group"):
             shares_prometheus = "prometheus" in getattr(item, "fixturenames", ())
             item.add_marker(pytest.mark.xdist_group("prometheus" if shares_prometheus else item.path.stem))
@@ -62,14 +64,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Checks that pytest-xdist has seen the groups: with pytest 9.2 and later, pytest-xdist 3.8 drops them."""
+    """Checks that pytest-xdist has kept the groups: pytest-xdist 3.8 drops them with pytest 9.2 and later."""
     if session.config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in session.items):
-        raise pytest.UsageError("this pytest-xdist does not keep the tests of a file together with this pytest")
+        raise pytest.UsageError("this pytest-xdist does not keep the tests of a file together under this pytest")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Keeps what the programs of a failed test wrote."""
+    """Keeps the logs of a failed test."""
     report = yield
     if report.failed:
         keep_logs(item, report)
@@ -77,7 +79,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def keep_logs(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Copies the logs of a test, and of what runs for longer than it, and notes what the machine was doing."""
+    """Copies the logs of a test and of session-wide processes, and records the machine's load."""
     folder = FAILED / re.sub(r"[^\w.=-]+", "_", item.nodeid.removeprefix("Tests/Integration/"))[:120]
     folder.mkdir(parents=True, exist_ok=True)
     load = Path("/proc/loadavg").read_text(encoding="ascii") if Path("/proc/loadavg").exists() else "?"
@@ -114,7 +116,7 @@ def prometheus(
     params=[pytest.param(suite, marks=pytest.mark.xdist_group(f"prometheus-{suite}")) for suite in SUITES],
 )
 def prometheus_release(request: pytest.FixtureRequest) -> Release:
-    """Every Prometheus that there is; those that are missing are skipped."""
+    """Each installed release of Prometheus; skips the test for a missing one."""
     return release(request.param)
 
 
@@ -123,7 +125,7 @@ def prometheus_release(request: pytest.FixtureRequest) -> Release:
     params=[pytest.param(suite, marks=pytest.mark.xdist_group(f"libraries-{suite}")) for suite in newer_libraries.SUITES],
 )
 def libraries(request: pytest.FixtureRequest) -> Libraries:
-    """The libraries of the system, and every newer ones that there are; those that are missing are skipped."""
+    """The system's libraries, and each newer set; skips the test for a missing one."""
     return libraries_of(request.param)
 
 
@@ -132,19 +134,19 @@ def libraries(request: pytest.FixtureRequest) -> Libraries:
     params=[pytest.param(suite, marks=pytest.mark.xdist_group(f"libraries-{suite}")) for suite in newer_libraries.SUITES[1:]],
 )
 def newer(request: pytest.FixtureRequest) -> Libraries:
-    """The same without the system's."""
+    """Each newer set of libraries, without the system's."""
     return libraries_of(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says what was not tested with, since a quiet run does not show why a test was skipped."""
+    """Reports what was not tested with, since a quiet run does not show why a test was skipped."""
     for reason in filter(None, [*map(absence, SUITES), *map(newer_libraries.absence, newer_libraries.SUITES)]):
         terminalreporter.write_line(reason, yellow=True, bold=True)
 
 
 @pytest.fixture(scope="session")
 def probe() -> Iterator[Probe]:
-    """The library behind a pipe."""
+    """The library, driven through a pipe."""
     probe = Probe()
     yield probe
     probe.stop()

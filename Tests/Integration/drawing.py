@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A drawing of a dashboard from live data: our own, with as much of Grafana's as tells what a reader will see."""
+"""Draws a dashboard from live data: our own renderer, close enough to Grafana's to judge what a
+reader will see."""
 
 import html
 import math
@@ -11,7 +12,7 @@ from boards import Board, resolved
 from prometheus_server import PrometheusAPI
 
 COLUMN, LINE, GAP, FOOT = 66, 34, 6, 24
-"""Pixels of a column and of a line of the grid, between panels, and below them."""
+"""Pixels of a grid column, of a grid row, between panels, and below them."""
 COLOURS = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#705da0", "#37872d", "#fade2a")
 NAMED = {"green": "#73bf69", "yellow": "#f2cc0c", "red": "#f2495c", "text": "#d8d9da"}
 Points = list[tuple[float, float]]
@@ -26,8 +27,8 @@ td:first-child, th:first-child { text-align: left; max-width: 220px; overflow: h
 """
 
 
-def figure(value: float, unit: str) -> str:
-    """A value with its unit, three digits of it."""
+def formatted(value: float, unit: str) -> str:
+    """A value with its unit, in three digits."""
     if unit == "percentunit":
         return f"{value * 100:.3g} %"
     if unit == "s":
@@ -36,64 +37,64 @@ def figure(value: float, unit: str) -> str:
                 return f"{value * factor:.3g} {name}"
         return f"{value / 3600:.3g} h"
     base, ends = (1024.0, ("", "Ki", "Mi", "Gi")) if unit in {"bytes", "Bps"} else (1000.0, ("", "k", "M", "G"))
-    place = 0
-    while abs(value) >= base and place < 3:
-        value, place = value / base, place + 1
+    power = 0
+    while abs(value) >= base and power < 3:
+        value, power = value / base, power + 1
     after = {"bytes": "B", "Bps": "B/s", "reqps": "req/s", "cps": "/s", "short": ""}[unit]
-    return f"{value:.3g} {ends[place]}{after}".strip()
+    return f"{value:.3g} {ends[power]}{after}".strip()
 
 
 def named(legend: str, labels: Mapping[str, str]) -> str:
-    """The name of a series."""
+    """The legend text of a series."""
     return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), legend).strip() or "–"
 
 
 def bottom(panel: dict[str, Any]) -> int:
-    """The line below a panel."""
-    place = panel["gridPos"]
-    return int(place["y"] + place["h"])
+    """The grid row below a panel."""
+    grid = panel["gridPos"]
+    return int(grid["y"] + grid["h"])
 
 
 class Drawing:
-    """Draws panels of one time range of a server, for some jobs."""
+    """Draws panels for one time range of a server, and for some jobs."""
 
     def __init__(self, server: PrometheusAPI, end: float, seconds: int, window: str, jobs: str = ".+", step: int = 1) -> None:
         self.server, self.end, self.seconds, self.window, self.jobs, self.step = server, end, seconds, window, jobs, step
 
     def series(self, panel: dict[str, Any]) -> list[tuple[str, Points]]:
-        """Every series of a panel with what it shows."""
+        """Every series of a panel with its points."""
         found = []
         for target in panel["targets"]:
             if target["legendFormat"] == "native":
                 continue
-            answer = self.server.api(
+            response = self.server.api(
                 "query_range", query=resolved(target["expr"], self.window, self.jobs), start=str(self.end - self.seconds), end=str(self.end),
                 step=str(self.step),
             )["result"]
-            for one in answer:
+            for one in response:
                 points = [(float(at), float(value)) for at, value in one.get("values", ()) if math.isfinite(float(value))]
                 if points:
                     found.append((named(target["legendFormat"], one["metric"]), points))
         return found
 
     def x(self, at: float, width: float) -> float:
-        """Where a time is."""
+        """The horizontal position of a time."""
         return (at - self.end + self.seconds) / self.seconds * width
 
     def line(self, points: Points, most: float, width: float, height: float, colour: str, base: Points | None = None) -> str:
-        """A line, and the area down to what it stands on."""
-        def place(at: float, value: float) -> str:
+        """A line, and the filled area between it and its base."""
+        def point_text(at: float, value: float) -> str:
             return f"{self.x(at, width):.1f},{height - value / most * height:.1f}"
 
-        over = " ".join(place(*point) for point in points)
-        under = " ".join(place(*point) for point in reversed(base or [(at, 0.0) for at, _ in points]))
+        over = " ".join(point_text(*point) for point in points)
+        under = " ".join(point_text(*point) for point in reversed(base or [(at, 0.0) for at, _ in points]))
         return (
             f'<polygon points="{over} {under}" fill="{colour}" opacity="{0.35 if base else 0.08}"/>'
             f'<polyline points="{over}" fill="none" stroke="{colour}" stroke-width="1.2"/>'
         )
 
     def graph(self, panel: dict[str, Any], width: int, height: int) -> str:
-        """Lines, and a table of what they are called."""
+        """A line chart, with a table as its legend."""
         found = self.series(panel)
         if not found:
             return '<div class="none">No data</div>'
@@ -115,7 +116,7 @@ class Drawing:
         area_width = width - 80
         marks = "".join(
             f'<line x1="0" x2="{area_width}" y1="{area_height * i / 4:.1f}" y2="{area_height * i / 4:.1f}" stroke="#2c3235"/>'
-            f'<text x="-6" y="{area_height * i / 4 + 4:.1f}" fill="#9fa7b3" font-size="9" text-anchor="end">{figure(top * (4 - i) / 4, unit)}</text>'
+            f'<text x="-6" y="{area_height * i / 4 + 4:.1f}" fill="#9fa7b3" font-size="9" text-anchor="end">{formatted(top * (4 - i) / 4, unit)}</text>'
             for i in range(5)
         )
         drawn = "".join(self.line(points, top, area_width, area_height, colour, base) for points, colour, base in reversed(lines))
@@ -125,7 +126,7 @@ class Drawing:
                 drawn += f'<line x1="0" x2="{area_width}" y1="{y:.1f}" y2="{y:.1f}" stroke="{NAMED[step["color"]]}" stroke-dasharray="6 4"/>'
         rows = "".join(
             f'<tr><td><span style="color:{COLOURS[index % len(COLOURS)]}">▬</span> {html.escape(name)}</td>'
-            + "".join(f"<td>{figure(value, unit)}</td>" for value in
+            + "".join(f"<td>{formatted(value, unit)}</td>" for value in
                       (points[-1][1], sum(v for _, v in points) / len(points), max(v for _, v in points))) + "</tr>"
             for index, (name, points) in enumerate(shown)
         )
@@ -135,7 +136,7 @@ class Drawing:
         )
 
     def stat(self, panel: dict[str, Any], width: int, height: int) -> str:
-        """The last figures, as large as there is room, and the line of the first."""
+        """The last values, as large as fits, and a sparkline of the first."""
         found = self.series(panel)
         if not found:
             return '<div class="none">No data</div>'
@@ -149,7 +150,7 @@ class Drawing:
             colour = "green"
             for step in defaults.get("thresholds", {}).get("steps", [])[1:]:
                 colour = step["color"] if last >= step["value"] else colour
-            text, colour = words.get(last, (figure(last, defaults["unit"]), colour))
+            text, colour = words.get(last, (formatted(last, defaults["unit"]), colour))
             size = min(34, int((width - 20) / max(len(text), 4) * 1.5)) if len(found) == 1 else 13
             label = f'{html.escape(name)} ' if len(found) > 1 else ""
             parts.append(f'<div class="big" style="font-size:{size}px;color:{NAMED[colour]}">{label}{html.escape(text)}</div>')
@@ -169,7 +170,7 @@ class Drawing:
             below = cumulated[bounds[index - 1]] if index else {}
             for at, value in cumulated[bound].items():
                 cells[at, index] = max(0.0, value - below.get(at, 0.0))
-        # What is left of two rates that are the same is a rounding error.
+        # The difference of two equal rates is a rounding error.
         cells = {cell: value for cell, value in cells.items() if value > 1e-6}
         most = max(cells.values(), default=1)
         used = sorted({index for _, index in cells})
@@ -186,7 +187,7 @@ class Drawing:
         every = max(1, (last - first + 1) // 10)
         names = "".join(
             f'<text x="-6" y="{(last - index) * tall + 9:.1f}" fill="#9fa7b3" font-size="9" text-anchor="end">'
-            f'{figure(bounds[index], unit) if math.isfinite(bounds[index]) else "∞"}</text>'
+            f'{formatted(bounds[index], unit) if math.isfinite(bounds[index]) else "∞"}</text>'
             for index in range(first, last + 1, every)
         )
         return f'<svg width="{width}" height="{height - 40}"><g transform="translate(64,6)">{names}{drawn}</g></svg>'
@@ -201,7 +202,7 @@ class Drawing:
             for sample in self.server.api("query", query=resolved(target["expr"], self.window, self.jobs), time=str(self.end))["result"]:
                 value = float(sample["value"][1])
                 row = rows.setdefault((sample["metric"]["job"], sample["metric"]["instance"]), {})
-                row[name] = figure(value, units[name]) if math.isfinite(value) else ""
+                row[name] = formatted(value, units[name]) if math.isfinite(value) else ""
         columns = [names[key] for key in names if key.startswith("Value")]
         head = "".join(f"<th>{name}</th>" for name in ["Job", "Instance", *columns])
         body = "".join(
@@ -211,17 +212,17 @@ class Drawing:
         return f'<table style="font-size:12px"><tr>{head}</tr>{body}</table>'
 
     def panel(self, panel: dict[str, Any]) -> str:
-        """A panel in its place."""
-        place = panel["gridPos"]
-        width, height = place["w"] * COLUMN - GAP, place["h"] * LINE - GAP
-        box = f"left:{place['x'] * COLUMN}px;top:{place['y'] * LINE}px;width:{width}px;height:{height}px"
+        """A panel at its grid position."""
+        grid = panel["gridPos"]
+        width, height = grid["w"] * COLUMN - GAP, grid["h"] * LINE - GAP
+        box = f"left:{grid['x'] * COLUMN}px;top:{grid['y'] * LINE}px;width:{width}px;height:{height}px"
         if panel["type"] == "row":
             return f'<div class="row" style="{box}">▾ {html.escape(panel["title"])}</div>'
         draw = {"timeseries": self.graph, "stat": self.stat, "heatmap": self.heatmap, "table": self.table}[panel["type"]]
         return f'<div class="panel" style="{box}"><h2>{html.escape(panel["title"])}</h2>{draw(panel, width, height)}</div>'
 
     def page(self, board: Board, lines: int | None = None) -> tuple[str, int]:
-        """The dashboard, or its first lines, and how many pixels high that is."""
+        """The dashboard, or its first rows, and its height in pixels."""
         panels = [panel for panel in board["panels"] if lines is None or bottom(panel) <= lines]
         while panels[-1]["type"] == "row":
             panels.pop()

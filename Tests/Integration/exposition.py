@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The answer to a scrape, and what parsers that are not ours read in it."""
+"""The response to a scrape, and the samples that third-party parsers read from it."""
 
 import gzip
 from collections.abc import Iterable, Sequence
@@ -18,47 +18,47 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 OPENMETRICS_0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
 
 ASKS_OPENMETRICS = "application/openmetrics-text;version=1.0.0"
-"""An `Accept` for which OpenMetrics is the answer."""
+"""An `Accept` header that selects OpenMetrics."""
 
 
 @dataclass(frozen=True)
 class Exposition:
-    """A scrape's status, header fields in their order, and body as it came over the wire."""
+    """A scrape's status, header fields in order, and body as received."""
 
     body: bytes
     headers: Sequence[tuple[str, str]] = ()
     status: int = 200
 
     def header(self, name: str) -> str | None:
-        """The one value of a header field; None if it is not there."""
+        """The only value of a header field; None if it is absent."""
         values = [value for field, value in self.headers if field.lower() == name.lower()]
-        assert len(values) < 2, f"{name} is there {len(values)} times: {values}"
+        assert len(values) < 2, f"{name} is present {len(values)} times: {values}"
         return values[0] if values else None
 
     @property
     def content_type(self) -> str:
-        """The value of `Content-Type`, which has to be there."""
+        """The value of `Content-Type`, which must be present."""
         value = self.header("Content-Type")
-        assert value, f"there is no Content-Type among {self.headers}"
+        assert value, f"no Content-Type among {self.headers}"
         return value
 
     @property
     def is_openmetrics(self) -> bool:
-        """Whether it says that it is OpenMetrics."""
+        """Whether the content type is OpenMetrics."""
         return self.content_type.startswith("application/openmetrics-text;")
 
     @property
     def text(self) -> str:
-        """The body, unpacked if it was packed."""
+        """The body, decompressed if necessary."""
         encoding = self.header("Content-Encoding")
         assert encoding in (None, "gzip"), encoding
         return (gzip.decompress(self.body) if encoding else self.body).decode("utf-8")
 
     @property
     def families(self) -> list[Metric]:
-        """The families, by a parser of the format that it says it has.
+        """The families, parsed in the format that `Content-Type` names.
 
-        The parser of OpenMetrics is the strict one, and it must have lost no sample.
+        OpenMetrics is read by the strict parser, which must not lose a sample.
         """
         text = self.text
         if not self.is_openmetrics:
@@ -77,19 +77,19 @@ Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 def key(name: str, labels: Iterable[tuple[str, str]]) -> Key:
-    """What identifies a sample: its name, and its labels in no order."""
+    """The identity of a sample: its name, and its labels in any order."""
     return (name, frozenset(labels))
 
 
 def samples_of(families: Iterable[Metric]) -> dict[Key, Sample]:
-    """The samples by name and labels; none is there twice."""
+    """The samples by name and labels; fails on duplicates."""
     samples = [sample for one in families for sample in one.samples]
     found = {key(sample.name, sample.labels.items()): sample for sample in samples}
-    assert len(found) == len(samples), "a sample is there twice"
+    assert len(found) == len(samples), "duplicate sample"
     return found
 
 
-def figures_in(text: bytes) -> dict[Key, float]:
+def parse_samples(text: bytes) -> dict[Key, float]:
     """The values of the text format, by name and labels."""
     exposition = Exposition(text, [("Content-Type", "text/plain; version=0.0.4")])
     return {k: sample.value for k, sample in samples_of(exposition.families).items()}

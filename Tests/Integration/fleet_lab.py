@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Twenty instances of a service, customers who keep count, and what happens to a fleet."""
+"""Twenty instances of a service, customers that count their orders, and the events in a fleet."""
 
 import http.client
 import json
@@ -18,27 +18,29 @@ from typing import Any
 
 from alerting import Alertmanager, Webhook
 from harness import Quickstart, poll
-from monitored import TRACE, quick_rules
+from monitored_services import TRACE, quick_rules
 from ports import reserved_port
 from prometheus_server import Prometheus
 
 SIZE = 20
 JOB = "shop"
 INTERVAL = 1.0
-"""Between two scrapes of an instance, in seconds; a scrape may take as long."""
+"""Scrape interval and timeout, in seconds."""
 KINDS = ("book", "record", "ticket")
 ORDERS = "orders_placed_total"
 TOLERANCE = 0.01
-"""Of a scrape's timestamp: Prometheus puts scrapes on their grid if they are 2 ms off; and the grain of clocks."""
+"""Tolerance of a scrape's timestamp: Prometheus moves scrapes by up to 2 ms onto their grid; and
+the resolution of clocks."""
 SEEN = 20
-"""All orders must be at least this many times those that were never recorded, so that a panel does not show the gap."""
+"""All orders must be at least this many times the unrecorded ones, so that the gap is invisible on
+a panel."""
 LIMIT = 240
-"""Seconds within which a part of the story has happened, on any machine."""
+"""Seconds within which each event has happened, on any machine."""
 
 
 @dataclass
 class Order:
-    """A request as its customer saw it, by the clock of this machine, which is Prometheus' too."""
+    """A request as its customer saw it, by this machine's clock, which Prometheus uses too."""
 
     kind: str
     sent: float
@@ -47,35 +49,35 @@ class Order:
 
 @dataclass
 class Run:
-    """A process of an instance, from its start to its end; what was ordered there."""
+    """A process of an instance, from start to end, with the orders placed there."""
 
     target: str
     service: str
     begin: float
     ending: float | None = None
-    """When it was told to end."""
+    """When it was asked to stop."""
     end: float | None = None
     is_open: bool = True
-    """Whether customers order here by themselves."""
+    """Whether customers choose it by themselves."""
     orders: list[Order] = field(default_factory=list)
 
     def answered(self, until: float = float("inf")) -> int:
-        """Orders that were accepted before a moment, as far as the customers know: no counter may show fewer."""
+        """Orders accepted before a moment, as far as the customers know: no counter may show fewer."""
         return sum(1 for order in self.orders if order.answered is not None and order.answered < until)
 
     def sent(self, until: float = float("inf")) -> int:
-        """Orders that were on their way before a moment: no counter may show more."""
+        """Orders sent before a moment: no counter may show more."""
         return sum(1 for order in self.orders if order.sent < until)
 
     @property
     def is_busy(self) -> bool:
-        """Whether enough was ordered, of each kind."""
+        """Whether it has received enough orders of each kind."""
         kinds = Counter(order.kind for order in self.orders if order.answered is not None)
         return kinds.total() >= 20 and all(kinds[kind] >= 3 for kind in KINDS)
 
 
 def last_scrape(server: Prometheus, run: Run) -> tuple[float, float, float]:
-    """What the last scrape of a process recorded of its orders, when it began, and how long it took."""
+    """The number of orders in the last scrape of a process, the scrape's time, and its duration."""
     end = run.end or float("inf")
     own = f'job="{JOB}",instance="{run.target}"'
     ups = [at for at, value in server.recorded(f"up{{{own}}}") if run.begin < at < end and value == 1]
@@ -88,12 +90,12 @@ def last_scrape(server: Prometheus, run: Run) -> tuple[float, float, float]:
 
 
 def unseen(server: Prometheus, run: Run) -> int:
-    """Orders at a process that has ended which its last scrape may not have seen."""
+    """Orders at a process that has ended which its last scrape may have missed."""
     return run.sent() - run.answered(last_scrape(server, run)[1] - TOLERANCE)
 
 
 class Customer(threading.Thread):
-    """Orders at one instance after the other, and writes down what was answered."""
+    """Places orders at one instance after another, and records the responses."""
 
     def __init__(self, runs: Callable[[], list[Run]], number: int) -> None:
         super().__init__(daemon=True)
@@ -108,12 +110,12 @@ class Customer(threading.Thread):
 
     @staticmethod
     def order(run: Run, kind: str) -> None:
-        """One order, over a connection of its own; who is not answered may have been served all the same."""
+        """Places one order, on its own connection; an order without a response may have been served."""
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(run.service).netloc, timeout=LIMIT)
         try:
             connection.connect()
         except OSError:
-            # Nobody is there, so nothing was ordered.
+            # The instance does not listen, so it received no order.
             return
         order = Order(kind, time.time())
         run.orders.append(order)
@@ -131,68 +133,69 @@ class Customer(threading.Thread):
 
 
 class Fleet:
-    """The fleet, both ways to see it, and its story: a taken port, a restart, a kill and a replacement."""
+    """The fleet, scraped directly and through remote write, and its events: a taken port, a
+    restart, a kill and a replacement."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.runs: list[Run] = []
         self.instances: dict[str, Quickstart] = {}
         self.stack = ExitStack()
         with ExitStack() as building:
             enter = building.enter_context
             building.callback(self.end_all)
-            self.file = place / "fleet.json"
+            self.file = folder / "fleet.json"
             self.taken = f"127.0.0.1:{reserved_port()}"
             with socket.create_server(("127.0.0.1", int(self.taken.split(":")[1]))):
                 self.start_others()
                 self.webhook = enter(Webhook())
-                alertmanager = enter(Alertmanager(place / "alertmanager", self.webhook.target))
-                rules = [quick_rules("outrider.rules.yml", place)]
+                alertmanager = enter(Alertmanager(folder / "alertmanager", self.webhook.target))
+                rules = [quick_rules("outrider.rules.yml", folder)]
                 discovery = {"static_configs": [], "file_sd_configs": [{"files": [str(self.file)], "refresh_interval": "1s"}]}
                 found: dict[str, Any] = {"jobs": {JOB: "file/metrics"}, "options": {JOB: discovery}, "interval": f"{INTERVAL:g}s"}
                 stores = ["--enable-feature=exemplar-storage"]
                 self.direct = enter(Prometheus(
-                    place / "direct", **found, flags=stores, rules=rules, alertmanager=alertmanager.target))
+                    folder / "direct", **found, flags=stores, rules=rules, alertmanager=alertmanager.target))
                 self.central = enter(Prometheus(
-                    place / "central", {}, flags=["--web.enable-remote-write-receiver", *stores], rules=rules,
+                    folder / "central", {}, flags=["--web.enable-remote-write-receiver", *stores], rules=rules,
                     interval=f"{INTERVAL:g}s"))
                 self.forwarder = enter(Prometheus(
-                    place / "forwarder", **found, flags=stores, remote_write=f"{self.central.url}/api/v1/write"))
+                    folder / "forwarder", **found, flags=stores, remote_write=f"{self.central.url}/api/v1/write"))
                 self.servers = {"direct": self.direct, "central": self.central}
                 self.customers = [Customer(self.open_runs, number) for number in range(4)]
                 for customer in self.customers:
                     customer.start()
                 building.callback(self.stop_customers)
                 self.await_instances(SIZE - 1)
-                # Late, since the agent looks for its port ever less often.
+                # Started last, since the agent retries its port at growing intervals.
                 self.start(self.taken)
                 self.announce()
                 self.instances[self.taken].find("(cannot listen on .*address in use)")
                 self.await_both(f'up{{job="{JOB}",instance="{self.taken}"}} == 0')
                 self.await_orders()
-            # The port is free now.
+            # The port is free from here on.
             self.await_instances(SIZE)
             restarted, replaced = self.targets[:2]
             self.restart(restarted)
             self.replace(replaced)
-            poll("little of what was ordered was not recorded", self.is_little_unseen, LIMIT)
+            poll("the unrecorded orders are negligible", self.is_little_unseen, LIMIT)
             self.stop_customers()
             self.await_the_last_scrape()
             self.stack = building.pop_all()
 
     @property
     def targets(self) -> list[str]:
-        """Those who should be there, in the order of their start."""
+        """The expected targets, in the order of their start."""
         return list(self.instances)
 
     def open_runs(self) -> list[Run]:
-        """Those at which customers order."""
+        """The processes that customers order from."""
         return [run for run in self.runs if run.is_open and run.end is None]
 
     def start(self, target: str, is_open: bool = True) -> Run:
-        """Starts an instance whose agent has this address."""
+        """Starts an instance whose agent listens on this address."""
         version = "service.version=1.4.2"
-        log = self.place / f"{target.split(':')[1]}-{time.monotonic_ns()}.log"
+        log = self.folder / f"{target.split(':')[1]}-{time.monotonic_ns()}.log"
         begin = time.time()
         self.instances[target] = instance = Quickstart(
             log, agent=target, QUICKSTART_TRAFFIC="none", QUICKSTART_PORT="0", OTEL_RESOURCE_ATTRIBUTES=version)
@@ -200,19 +203,19 @@ class Fleet:
         return run
 
     def start_others(self) -> None:
-        """Starts the fleet but for the one whose port is taken, and says where it is."""
+        """Starts every instance but the one whose port is taken, and announces them."""
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(self.start, [f"127.0.0.1:{reserved_port()}" for _ in range(SIZE - 1)]))
         self.announce()
 
     def announce(self) -> None:
-        """Writes down who there is, in one go, as a deployment tool would."""
+        """Writes the list of targets atomically, as a deployment tool would."""
         draft = self.file.with_suffix(".draft")
         draft.write_text(json.dumps([{"targets": self.targets, "labels": {"cluster": "local", "namespace": "fleet"}}]))
         draft.rename(self.file)
 
     def run_of(self, target: str) -> Run:
-        """The process that an instance has now."""
+        """The current process of an instance."""
         return next(run for run in self.runs if run.target == target and run.end is None)
 
     def await_both(self, expression: str) -> None:
@@ -221,18 +224,19 @@ class Fleet:
             poll(f"{expression} has samples", lambda server=server: server.query(expression) or None, LIMIT)  # type: ignore[misc]
 
     def await_instances(self, count: int) -> None:
-        """Waits until both servers see so many, and each of them has been ordered from."""
+        """Waits until both servers see this many instances, and each has received orders."""
         self.await_both(f'count(up{{job="{JOB}"}} == 1) == {count}')
         self.await_orders()
 
     def await_orders(self) -> None:
-        """Waits until enough was ordered at each instance."""
-        poll("all are ordered from", lambda: all(run.is_busy for run in self.runs if run.end is None) or None, LIMIT)
+        """Waits until each instance has received enough orders."""
+        poll("each instance has received orders", lambda: all(run.is_busy for run in self.runs if run.end is None) or None, LIMIT)
 
     def restart(self, target: str) -> None:
-        """Ends an instance as a supervisor does, and starts it again at the same address.
+        """Stops an instance as a supervisor does, and starts it again at the same address.
 
-        Before that it is seen to have counted more than the new process has when it is scraped first.
+        Before that, both servers have recorded a higher count than the new process has at its first
+        scrape.
         """
         own = f'{ORDERS}{{job="{JOB}",instance="{target}"}}'
         self.await_both(f"count({own} >= 2) == {len(KINDS)}")
@@ -250,23 +254,23 @@ class Fleet:
         self.await_instances(SIZE)
 
     def replace(self, target: str) -> None:
-        """Kills an instance, waits until somebody is told, and puts another one in its place."""
+        """Kills an instance, waits for the alert, and starts a replacement."""
         run = self.run_of(target)
         self.killed = target
         run.ending = time.time()
         self.instances[target].popen.kill()
         self.instances[target].wait(LIMIT)
         run.end = time.time()
-        self.told = self.webhook.told_of("OutriderScrapeFailing", "firing", target)
+        self.fired = self.webhook.await_alert("OutriderScrapeFailing", "firing", target)
         self.central.await_samples(f'ALERTS{{alertname="OutriderScrapeFailing",alertstate="firing",instance="{target}"}}')
         del self.instances[target]
         self.start(f"127.0.0.1:{reserved_port()}")
         self.announce()
-        self.told_at_the_end = self.webhook.told_of("OutriderScrapeFailing", "resolved", target)
+        self.resolved = self.webhook.await_alert("OutriderScrapeFailing", "resolved", target)
         self.await_instances(SIZE)
 
     def stop_customers(self) -> None:
-        """Ends the orders, each of them whole."""
+        """Stops the customers; each finishes its order."""
         for customer in self.customers:
             customer.is_over.set()
         for customer in self.customers:
@@ -274,15 +278,16 @@ class Fleet:
             assert not customer.is_alive()
 
     def is_little_unseen(self) -> bool | None:
-        """Whether so much was ordered that what was not recorded of those that ended is next to nothing."""
+        """Whether the orders of ended processes that were not recorded are negligible."""
         truth = sum(run.answered() for run in self.runs)
         ended = [run for run in self.runs if run.end is not None]
         return all(sum(unseen(server, run) for run in ended) * SEEN <= truth for server in self.servers.values()) or None
 
     def await_the_last_scrape(self) -> None:
-        """Waits until each living instance has been scraped by both after its last order, twice.
+        """Waits until both servers have scraped each living instance twice after its last order.
 
-        Each series by itself: what is written to the central server does not arrive in the order of the scrapes.
+        Checks each series by itself: remote write does not deliver them in the order of the
+        scrapes.
         """
         now = time.time() + INTERVAL
         up = f'up{{job="{JOB}"}}'
@@ -291,7 +296,7 @@ class Fleet:
             self.await_both(f'count(min by (instance) (timestamp({name}{{job="{JOB}"}})) > {now}) == {SIZE}')
 
     def end_all(self) -> None:
-        """Ends every instance."""
+        """Stops every instance."""
         for instance in self.instances.values():
             instance.popen.send_signal(signal.SIGTERM)
         for instance in self.instances.values():

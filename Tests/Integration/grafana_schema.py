@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grafana's published JSON schemas, where they lie beside the clone, and Grafana's own typed model, which is always here."""
+"""Checks of dashboards against Grafana's JSON schemas, if they are beside the clone, and against
+Grafana's typed Python model, which is always installed."""
 
 import json
 from pathlib import Path
@@ -13,13 +14,13 @@ from boards import Board, panels_of
 from harness import ROOT
 
 SCHEMAS = next(iter(sorted(ROOT.parent.glob("*/schemas/grafana"))), None)
-"""A folder with the schemas of grafana-foundation-sdk; None where there is none."""
+"""The folder of grafana-foundation-sdk's schemas; None if it is absent."""
 ANYTHING = {"type": "object", "additionalProperties": {}}
-"""How the schemas write `any`; a unit, say, is text."""
+"""How the schemas write `any`, although the value may be text, such as a unit."""
 
 
 def anything(node: Any) -> Any:
-    """A schema in which `any` is any."""
+    """The schema with each `any` replaced by one that accepts everything."""
     if isinstance(node, list):
         return [anything(item) for item in node]
     if not isinstance(node, dict):
@@ -30,40 +31,40 @@ def anything(node: Any) -> Any:
 
 
 def schema(folder: Path, kind: str, definition: str) -> Any:
-    """A validator of one definition."""
+    """A validator for one definition."""
     content = anything(json.loads((folder / f"{kind}.jsonschema.json").read_text()))
     content["$ref"] = f"#/definitions/{definition}"
     return validators.validator_for(content)(content)
 
 
-def said(errors: Any, where: str) -> list[str]:
-    """What is wrong, and where."""
+def messages(errors: Any, where: str) -> list[str]:
+    """The errors, each with its location."""
     return [f"{where}: {list(error.path)}: {error.message[:300]}" for error in errors]
 
 
 def against_schemas(board: Board) -> list[str]:
-    """What of a dashboard its schemas forbid: of itself, its panels' options, its queries, its units."""
+    """Violations of the schemas, in a dashboard, its panels' options, its queries and its units."""
     assert SCHEMAS is not None
-    found = said(schema(SCHEMAS, "dashboard", "Dashboard").iter_errors(board), "dashboard")
+    found = messages(schema(SCHEMAS, "dashboard", "Dashboard").iter_errors(board), "dashboard")
     query = schema(SCHEMAS, "prometheus", "Dataquery")
     units = {one.get("const") for one in json.loads((SCHEMAS / "units.jsonschema.json").read_text())["definitions"].values()}
     for panel in panels_of(board):
         options = schema(SCHEMAS, panel["type"], "Options")
-        found += said(options.iter_errors(panel["options"]), panel["title"])
+        found += messages(options.iter_errors(panel["options"]), panel["title"])
         if panel["type"] in {"timeseries", "table"}:
             custom = schema(SCHEMAS, panel["type"], "FieldConfig")
-            found += said(custom.iter_errors(panel["fieldConfig"]["defaults"].get("custom", {})), panel["title"])
+            found += messages(custom.iter_errors(panel["fieldConfig"]["defaults"].get("custom", {})), panel["title"])
         for target in panel["targets"]:
-            found += said(query.iter_errors(target), panel["title"])
+            found += messages(query.iter_errors(target), panel["title"])
         if panel["fieldConfig"]["defaults"].get("unit") not in units:
-            found.append(f"{panel['title']}: no unit of Grafana's")
+            found.append(f"{panel['title']}: has a unit that Grafana does not know")
     return found
 
 
 def against_model(board: Board) -> list[str]:
-    """What Grafana's own model does not keep when it reads a dashboard: keys that it does not know."""
+    """Keys that Grafana's own model does not know, and drops when it reads a dashboard."""
     bare = json.loads(json.dumps(board))
-    # The model has no name for what Prometheus' annotations are called on the dashboard.
+    # The model lacks this field of a Prometheus annotation.
     for annotation in bare["annotations"]["list"]:
         annotation.pop("titleFormat", None)
     kept = json.loads(json.dumps(model.Dashboard.from_json(bare), cls=JSONEncoder))
@@ -71,7 +72,7 @@ def against_model(board: Board) -> list[str]:
 
 
 def lost(given: Any, kept: Any, where: str) -> Any:
-    """What is in the one and not in the other."""
+    """Each value that `given` has and `kept` lacks."""
     if isinstance(given, dict) and isinstance(kept, dict):
         for key, value in given.items():
             yield from lost(value, kept.get(key), f"{where}.{key}")

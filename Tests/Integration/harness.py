@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes of the tests: how they are found, started, asked and stopped.
+"""Processes of the tests: find, start, query and stop them.
 
-Everything listens on 127.0.0.1 only. Nothing here waits for time to pass: it waits for a fact, and
-gives up with a sentence when a deadline has passed. A process is ended by its own identifier.
+Everything listens on 127.0.0.1 only. Tests wait for a condition, not for time to pass, and fail
+with a message at the deadline. A process is ended by its own process ID.
 """
 
 import http.client
@@ -23,14 +23,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 LIMIT = 90.0
-"""Seconds after which something that has not happened never will, on a machine however busy."""
+"""Seconds after which a condition counts as failed, however busy the machine is."""
 
 Value = TypeVar("Value")
 Own = TypeVar("Own", bound="Process")
 
 
 def poll(fact: str, attempt: Callable[[], Value | None], seconds: float = LIMIT) -> Value:
-    """Repeats an attempt until it yields something other than None, and returns that."""
+    """Repeats an attempt until it returns something other than None, and returns that."""
     deadline = time.monotonic() + seconds
     problem: Exception | None = None
     while True:
@@ -40,7 +40,7 @@ def poll(fact: str, attempt: Callable[[], Value | None], seconds: float = LIMIT)
                 return value
             problem = None
         except (OSError, http.client.HTTPException) as error:
-            # Nobody listens yet, or the answer was cut off: both may be better in a moment.
+            # The server does not listen yet, or the response was cut: retry.
             problem = error
         if time.monotonic() > deadline:
             reason = f": {problem}" if problem else ""
@@ -49,14 +49,14 @@ def poll(fact: str, attempt: Callable[[], Value | None], seconds: float = LIMIT)
 
 
 def fetch(url: str, timeout: float = LIMIT) -> bytes:
-    """The body of a GET request that is answered with 200."""
+    """The body of a GET request with status 200."""
     with urllib.request.urlopen(url, timeout=timeout) as response:
         body: bytes = response.read()
     return body
 
 
 def system_binary(name: str) -> str:
-    """A program on PATH, or a server where Debian has them, which only root has on PATH."""
+    """A program on PATH or in /usr/sbin, where Debian installs servers and which only root has on PATH."""
     for folder in [*os.get_exec_path(), "/usr/sbin"]:
         if os.access(path := Path(folder) / name, os.X_OK):
             return str(path)
@@ -64,15 +64,15 @@ def system_binary(name: str) -> str:
 
 
 def promtool_findings(exposition: bytes) -> str:
-    """What promtool has to say about an exposition in the text format; nothing if it is good."""
+    """The findings of promtool in an exposition in the text format; empty if there are none."""
     promtool = [system_binary("promtool"), "check", "metrics"]
     checked = subprocess.run(promtool, input=exposition, capture_output=True, timeout=LIMIT)
-    said = (checked.stdout + checked.stderr).decode("utf-8", errors="replace")
-    return said or ("" if checked.returncode == 0 else f"status {checked.returncode}")
+    findings = (checked.stdout + checked.stderr).decode("utf-8", errors="replace")
+    return findings or ("" if checked.returncode == 0 else f"status {checked.returncode}")
 
 
 def built_binary(product: str, tree: str, stage: str) -> str:
-    """A program that a stage of the check builds."""
+    """A program built by a stage of scripts/test.sh."""
     path = ROOT / ".build" / tree / product
     if not os.access(path, os.X_OK):
         pytest.fail(f"{path} is not built: run `scripts/test.sh {stage}`", pytrace=False)
@@ -80,25 +80,26 @@ def built_binary(product: str, tree: str, stage: str) -> str:
 
 
 def release_binary(name: str) -> str:
-    """A program of Tests/Programs: an example, or the same host with Outrider in it (`linked`) or without (`bare`)."""
+    """A program of Tests/Programs: an example, or the same host with Outrider (`linked`) or without
+    (`bare`)."""
     return built_binary(name, "programs/release", "programs")
 
 
 def probe_binary() -> str:
-    """The library behind a pipe, as the Swift tests build it."""
+    """The library driven through a pipe, as built for the Swift tests."""
     return built_binary("outrider-probe", "all-traits/debug", "build")
 
 
 def heap_probe_binary() -> str:
-    """The program with the malloc hooks linked in, as the Swift tests build it."""
+    """The program with the malloc hooks linked in, as built for the Swift tests."""
     return built_binary("outrider-heap-probe", "all-traits/debug", "build")
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The environment without anything that an agent, the quickstart or the probe reads.
+    """The environment without the variables that an agent, the quickstart or the probe reads.
 
-    Agents serve /debug on their main address: nothing forwards requests to them, and one URL is simpler for a test that
-    is not about this. `OUTRIDER_DEBUG_ADDRESS=""` brings the default back.
+    Agents serve /debug on their main address here: no proxy forwards requests to them, and one URL
+    is simpler for a test of something else. `OUTRIDER_DEBUG_ADDRESS=""` restores the default.
     """
     ours = ("OUTRIDER_", "OTEL_", "QUICKSTART_", "STOREFRONT_", "CHAT_", "REDIS_URL", "PROBE_", "KUBERNETES_", "SECONDS_TO_RUN")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
@@ -106,7 +107,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 class Lines:
-    """What a program writes into a pipe, a line at a time, each with a deadline."""
+    """Lines that a program writes to a pipe, each read with a deadline."""
 
     def __init__(self, pipe: IO[bytes] | None) -> None:
         assert pipe is not None, "the program was started without this pipe"
@@ -114,13 +115,13 @@ class Lines:
         self._pending = b""
 
     def read(self, seconds: float = LIMIT) -> bytes:
-        """The next line, with its line feed."""
+        """The next line, including its line feed."""
         deadline = time.monotonic() + seconds
         parts = [self._pending]
         while b"\n" not in parts[-1]:
             left = max(0.0, deadline - time.monotonic())
             ready, _, _ = select.select([self._descriptor], [], [], left)
-            assert ready, f"no whole line within {seconds:g} s"
+            assert ready, f"no complete line within {seconds:g} s"
             parts.append(os.read(self._descriptor, 1 << 20))
             assert parts[-1], f"the program ended within a line: {b''.join(parts)!r}"
         line, feed, self._pending = b"".join(parts).partition(b"\n")
@@ -134,7 +135,7 @@ class Process:
 
     @classmethod
     def logs_alive(cls) -> list[Path]:
-        """The logs of the programs that run now."""
+        """The logs of the running programs."""
         return [process.log for process in cls._alive]
 
     def __init__(self, command: list[str], log: Path, **environment: str) -> None:
@@ -157,29 +158,29 @@ class Process:
 
     @property
     def output(self) -> str:
-        """What the program has written so far."""
+        """The output so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def find(self, pattern: str, seconds: float = LIMIT) -> str:
-        """The first group of a pattern, once the output has it."""
+        """Waits until the output matches a pattern, and returns its first group."""
 
         def attempt() -> str | None:
             if found := re.search(pattern, self.output):
                 return found[1]
-            assert self.popen.poll() is None, f"it ended early and said:\n{self.output}"
+            assert self.popen.poll() is None, f"it ended early and printed:\n{self.output}"
             return None
 
         return poll(f"the output matches {pattern!r}", attempt, seconds)
 
     def wait(self, seconds: float) -> int:
-        """The exit status, which is negative when a signal ended the program."""
+        """The exit status; negative if a signal ended the program."""
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds:g} s:\n{self.output}") from None
 
     def stop(self) -> None:
-        """Ends the program: politely first, and by force when that takes too long."""
+        """Ends the program with SIGTERM, and with SIGKILL if it does not end in time."""
         self._alive.discard(self)
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
@@ -191,7 +192,7 @@ class Process:
 
 
 class Example(Process):
-    """An example that says where its service and its agent are, on ports that were free."""
+    """An example that prints the addresses of its service and its agent, on free ports."""
 
     def __init__(self, binary: str | list[str], log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
         ports = {"QUICKSTART_PORT": "0", "STOREFRONT_PORT": "0", "CHAT_PORT": "0"}
@@ -206,16 +207,16 @@ class Example(Process):
 
     @property
     def target(self) -> str:
-        """Host and port of the agent, as Prometheus wants them."""
+        """Host and port of the agent, as a Prometheus target."""
         return urllib.parse.urlsplit(self.agent).netloc
 
     def metrics(self) -> str:
-        """The exposition of this moment."""
+        """The current exposition."""
         return fetch(f"{self.agent}/metrics").decode("utf-8")
 
 
 class Quickstart(Example):
-    """The example service, with traffic of its own."""
+    """The quickstart, which generates its own traffic."""
 
     def __init__(self, log: Path, agent: str = "127.0.0.1:0", **environment: str) -> None:
         super().__init__(release_binary("quickstart"), log, agent, **environment)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A web server of a test's own, on a free port of 127.0.0.1, for as long as a `with` lasts."""
+"""A web server for a test, on a free port of 127.0.0.1, for the duration of a `with` block."""
 
 import http.server
 import threading
@@ -9,19 +9,19 @@ Own = TypeVar("Own", bound="LocalServer")
 
 
 class QuietHandler(http.server.BaseHTTPRequestHandler):
-    """A handler of requests that keeps its thoughts to itself."""
+    """A request handler that does not log."""
 
     def log_message(self, *_: object) -> None:
-        """Keeps quiet."""
+        """Suppresses the log."""
 
 
 class LocalServer:
-    """Serves in the background what a handler answers."""
+    """Serves a handler in the background."""
 
     def __init__(self, handler: type[QuietHandler]) -> None:
         class Server(http.server.ThreadingHTTPServer):
             def handle_error(self, *_: object) -> None:
-                """Keeps quiet when a scraper hangs up, as Prometheus does when it stops."""
+                """Suppresses errors of clients that disconnect, as Prometheus does when it stops."""
 
         self._server = Server(("127.0.0.1", 0), handler)
         self.target = f"127.0.0.1:{self._server.server_port}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Takes a picture of each dashboard, drawn from live data, into dashboards/pictures; `make pictures`."""
+"""Renders each dashboard from live data into dashboards/pictures; run by `make pictures`."""
 
 import subprocess
 import tempfile
@@ -11,16 +11,17 @@ from pathlib import Path
 from boards import BOARDS, FOLDER
 from drawing import COLUMN, Drawing
 from harness import system_binary
-from monitored import Monitored
+from monitored_services import Monitored
 from storefront_lab import Wrk, orders
 
 SECONDS, WINDOW, LINES = 90, "8s", 40
 JOBS = {"outrider-fleet": "storefront|chat|memory-lab"}
-"""Whose figures are on a picture, if not the storefront's and the chat's. Not the probe's: it makes trouble on purpose."""
+"""Jobs shown on a picture, if not the storefront and the chat. The probe is left out, since it
+causes faults on purpose."""
 
 
 def take(page: Path, picture: Path, height: int) -> None:
-    """Has Chromium draw a page."""
+    """Renders a page with Chromium."""
     command = [
         system_binary("chromium"), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
         f"--window-size={24 * COLUMN},{height}", f"--screenshot={picture}", page.as_uri(),
@@ -29,12 +30,12 @@ def take(page: Path, picture: Path, height: int) -> None:
 
 
 def main() -> None:
-    """Load for a minute and a half, with a flash sale in the middle; then the pictures."""
+    """Runs a minute and a half of load with a flash sale in the middle, then takes the pictures."""
     with tempfile.TemporaryDirectory() as folder, Monitored(Path(folder)) as live:
-        place = Path(folder)
+        workspace = Path(folder)
         pause = threading.Event()
         pause.wait(SECONDS / 3)
-        with Wrk(live.storefront.service, orders(), place, connections=8):
+        with Wrk(live.storefront.service, orders(), workspace, connections=8):
             pause.wait(SECONDS / 4)
         pause.wait(SECONDS / 2)
         end = time.time()
@@ -43,7 +44,7 @@ def main() -> None:
                 continue
             drawing = Drawing(live.classic, end, SECONDS, WINDOW, JOBS.get(name, "storefront|chat"))
             content, height = drawing.page(board, LINES)
-            page = place / f"{name}.html"
+            page = workspace / f"{name}.html"
             page.write_text(content, encoding="utf-8")
             take(page, FOLDER / f"pictures/{name}.png", height)
             print(FOLDER / f"pictures/{name}.png")

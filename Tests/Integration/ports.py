@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports of 127.0.0.1 for programs that cannot choose one themselves and say which it is."""
+"""Free ports of 127.0.0.1 for programs that cannot choose one themselves and report it."""
 
 import contextlib
 import random
@@ -12,10 +12,11 @@ _reservations: list[socket.socket] = []
 
 
 def reserved_port() -> int:
-    """A free port that no other test is given while this process lives, and that the kernel gives to no program.
+    """A free port that neither another test nor the kernel assigns while this process lives.
 
-    The kernel takes ports of its own choice, for port 0 and for outgoing connections, from one range only. This port
-    lies outside of that range. A socket in the abstract namespace reserves it among all test processes of this machine.
+    The kernel assigns ports, for port 0 and outgoing connections, from one range only; this port
+    lies outside that range. A socket in the abstract namespace reserves it among all test processes
+    of this machine.
     """
     low, high = map(int, _EPHEMERAL.read_text().split())
     candidates = [port for port in range(_FIRST, 65_536) if not low <= port <= high]
@@ -27,7 +28,7 @@ def reserved_port() -> int:
             try:
                 reservation.bind(f"\0outrider-test-port-{port}")
                 with socket.socket() as probe:
-                    # As servers set it: a connection that was closed a moment ago does not count.
+                    # As servers set it: a port with recently closed connections is free.
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(("127.0.0.1", port))
             except OSError:
@@ -35,4 +36,4 @@ def reserved_port() -> int:
             giving_up.pop_all()
         _reservations.append(reservation)
         return port
-    raise AssertionError("no port outside of the kernel's range is free")
+    raise AssertionError("no free port outside the kernel's range")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Prometheus servers that there are to test with: the system's, and newer ones beside it."""
+"""The Prometheus servers available for tests: the system's, and newer releases."""
 
 import functools
 import os
@@ -14,10 +14,10 @@ from harness import ROOT, system_binary
 
 SYSTEM = "system"
 FETCHER = ROOT / "scripts" / "newer-prometheus.sh"
-"""Puts newer servers into NEWER, and prints which suites of Debian they come from."""
+"""Downloads newer servers into NEWER, and prints the Debian suites that they come from."""
 
 SUITES = [SYSTEM, *subprocess.check_output([FETCHER, "--suites"], text=True, timeout=60).split()]
-"""Where servers come from: PATH, and Debian's newer suites by their names."""
+"""Sources of servers: PATH, and Debian's newer suites by name."""
 
 NEWER = ROOT / ".build" / "newer-prometheus"
 """The directory of the newer servers, by suite."""
@@ -28,23 +28,23 @@ SINCE = {
     "metric_name_escaping_scheme": (3, 4),
     "scrape_native_histograms": (3, 8),
 }
-"""The first version of a server that knows an option of a scrape configuration."""
+"""The first server version that knows an option of a scrape configuration."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """One Prometheus server: where it comes from, its program and its version."""
+    """A Prometheus server: its suite, program and version."""
 
     suite: str
     binary: str
     version: tuple[int, int]
 
     def knows(self, option: str) -> bool:
-        """Whether an option may stand in a scrape configuration of this server."""
+        """Whether this server accepts an option in a scrape configuration."""
         return self.version >= SINCE[option]
 
     def known(self, **options: Any) -> dict[str, Any]:
-        """Those of some options that this server knows."""
+        """The given options that this server knows."""
         return {name: value for name, value in options.items() if self.knows(name)}
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Release:
 
 
 def absence(suite: str) -> str | None:
-    """Why there is no server of a suite; None if there is one."""
+    """The reason why a suite's server is missing; None if it is present."""
     if suite == SYSTEM or os.access(newer_binary(suite), os.X_OK):
         return None
     return (
@@ -62,17 +62,17 @@ def absence(suite: str) -> str | None:
 
 
 def newer_binary(suite: str) -> str:
-    """Where the server of a suite would be."""
+    """The path of a suite's server, present or not."""
     return str(NEWER / suite / "usr" / "bin" / "prometheus")
 
 
 @functools.cache
 def release(suite: str) -> Release:
-    """The server of a suite; skips the test, loudly, if there is none."""
+    """The server of a suite; skips the test, with a visible reason, if it is missing."""
     if reason := absence(suite):
         pytest.skip(reason)
     binary = system_binary("prometheus") if suite == SYSTEM else newer_binary(suite)
     shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=300)
     found = re.search(r"version (\d+)\.(\d+)", shown.stdout + shown.stderr)
-    assert found, f"{binary} does not say its version: {shown.stdout}{shown.stderr}"
+    assert found, f"{binary} does not print its version: {shown.stdout}{shown.stderr}"
     return Release(suite, binary, (int(found[1]), int(found[2])))

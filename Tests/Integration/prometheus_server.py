@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Prometheus server, and pages for it to scrape."""
+"""A real Prometheus server, and static pages for it to scrape."""
 
 import json
 import time
@@ -17,48 +17,48 @@ from prometheus_releases import SYSTEM, Release, release
 
 
 class PrometheusAPI:
-    """The HTTP API of a Prometheus server that runs somewhere."""
+    """The HTTP API of a running Prometheus server."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def api(self, path: str, **arguments: str) -> Any:
-        """The data of an answer of the HTTP API; a refused query is an error of the test."""
+        """The data of an API response; fails the test if the query is rejected."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}"
         try:
             return json.loads(fetch(url, timeout=60))["data"]
         except urllib.error.HTTPError as error:
-            # VictoriaMetrics answers 422.
+            # VictoriaMetrics responds with 422.
             if error.code in (400, 422):
-                raise AssertionError(f"{arguments} is refused: {error.read().decode()}") from None
+                raise AssertionError(f"{arguments} was rejected: {error.read().decode()}") from None
             raise
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
-        """The samples of an instant query, of now or of another moment."""
+        """The samples of an instant query, now or at a given time."""
         moment = {} if at is None else {"time": f"{at:.3f}"}
         samples: list[dict[str, Any]] = self.api("query", query=expression, **moment)["result"]
         return samples
 
     def await_samples(self, expression: str) -> list[dict[str, Any]]:
-        """The samples of an instant query, once it has any."""
+        """Waits until an instant query has samples, and returns them."""
         return poll(f"{expression} has samples", lambda: self.query(expression) or None)
 
     def recorded(self, selector: str, window: str = "1h") -> list[tuple[float, float]]:
-        """The samples of one series as they are stored, each with its time; none if there is no such series."""
+        """The stored samples of one series, each with its time; empty if the series does not exist."""
         found = self.query(f"{selector}[{window}]")
         assert len(found) <= 1
         return [(at, float(value)) for series in found for at, value in series["values"]]
 
     def failed_scrapes(self, target: str, limit: float) -> list[float]:
-        """When scrapes of a target failed in less than their limit in seconds.
+        """The times of scrapes of a target that failed in less than their time limit, in seconds.
 
-        A scrape that takes longer than its limit fails on a machine that is busy with other programs.
+        A slower scrape fails because the machine is busy with other programs.
         """
         durations = dict(self.recorded(f"scrape_duration_seconds{{{target}}}"))
         return [at for at, up in self.recorded(f"up{{{target}}}") if up == 0 and durations.get(at, 0) < 0.95 * limit]
 
     def exemplars(self, expression: str) -> list[dict[str, Any]]:
-        """The exemplars of some series within an hour, each with the labels of its series."""
+        """The exemplars of the selected series within half an hour of now, each with its series' labels."""
         now = time.time()
         span = {"start": f"{now - 1800:.3f}", "end": f"{now + 1800:.3f}"}
         found = self.api("query_exemplars", query=expression, **span)
@@ -69,8 +69,8 @@ class PrometheusAPI:
         ]
 
     def await_up(self, job: str) -> None:
-        """Waits for a scrape of a job that succeeds; fails with the error of the last one."""
-        last = "none was tried"
+        """Waits for a successful scrape of a job; on failure reports the error of the last scrape."""
+        last = "none"
 
         def attempt() -> bool | None:
             nonlocal last
@@ -86,9 +86,9 @@ class PrometheusAPI:
             raise AssertionError(f"{error}; last scrape: {last}") from None
 
 
-def scrape(name: str, place: str) -> dict[str, Any]:
-    """The configuration of a job that scrapes one place."""
-    target, _, path = place.partition("/")
+def scrape(name: str, target_path: str) -> dict[str, Any]:
+    """The scrape configuration of a job with one target."""
+    target, _, path = target_path.partition("/")
     return {
         "job_name": name,
         "metrics_path": f"/{path}",
@@ -97,7 +97,7 @@ def scrape(name: str, place: str) -> dict[str, Any]:
 
 
 class Prometheus(Process, PrometheusAPI):
-    """A Prometheus server with a configuration and a database of its own."""
+    """A Prometheus server with its own configuration and database."""
 
     INTERVAL = "500ms"
 
@@ -116,11 +116,12 @@ class Prometheus(Process, PrometheusAPI):
         remote_write: str = "",
         keeps: bool = False,
     ) -> None:
-        """Starts the system's server, or that of another release, with flags of its own.
+        """Starts the system's server, or that of another release, with additional flags.
 
-        The jobs are places to scrape by name; `options` has more of a job's scrape configuration. Alerts of the
-        rules go to an Alertmanager's host and port, if there is one. With the URL of another server to write to it
-        keeps nothing itself, unless it is to: Prometheus in agent mode, which answers no queries.
+        `jobs` maps names to targets; `options` adds to a job's scrape configuration. Alerts of the
+        rules go to the Alertmanager at `alertmanager`, host and port. With `remote_write`, the URL
+        of another server, it stores nothing itself unless `keeps`: it runs in agent mode, which
+        answers no queries.
         """
         is_agent = remote_write and not keeps
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,7 @@ class Prometheus(Process, PrometheusAPI):
         own = f"127.0.0.1:{reserved_port()}"
         PrometheusAPI.__init__(self, f"http://{own}")
         more = options or {}
-        scrapes = [scrape(name, place) | more.get(name, {}) for name, place in jobs.items()]
+        scrapes = [scrape(name, target_path) | more.get(name, {}) for name, target_path in jobs.items()]
         if scrapes_itself:
             scrapes.append(scrape("prometheus", f"{own}/metrics"))
         times = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
@@ -136,7 +137,7 @@ class Prometheus(Process, PrometheusAPI):
         if rules:
             content["rule_files"] = [str(path) for path in rules]
         if remote_write:
-            # Through one queue, so that what is scraped later arrives later, and soon.
+            # One queue, so that samples arrive soon and in the order of their scrapes.
             queue = {"max_shards": 1, "max_samples_per_send": 2_000, "batch_send_deadline": "200ms"}
             content["remote_write"] = [{"url": remote_write, "send_exemplars": True, "queue_config": queue}]
         if alertmanager:
@@ -159,9 +160,9 @@ class Prometheus(Process, PrometheusAPI):
 
 
 class StaticPages(LocalServer):
-    """Serves expositions by their paths.
+    """Serves expositions by path.
 
-    Bytes are served as the text format, an exposition as what it says that it is.
+    Bytes are served as the text format, an Exposition with its own content type.
     """
 
     def __init__(self, pages: Mapping[str, bytes | Exposition]) -> None:

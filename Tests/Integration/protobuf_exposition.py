@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prometheus' protobuf format, read by protoc."""
+"""Prometheus' protobuf format, decoded by protoc."""
 
 import ast
 import math
@@ -21,31 +21,31 @@ LINE = re.compile(r"\s*(?:(\w+) \{|(\w+): (.+)|(\}))")
 Message = dict[str, list[Any]]
 
 
-def length(data: bytes, place: int) -> tuple[int, int]:
-    """An integer of seven bits to a byte, and where it ends."""
+def length(data: bytes, offset: int) -> tuple[int, int]:
+    """Decodes a varint; returns it and the offset of its end."""
     value = shift = 0
     while True:
-        byte = data[place]
+        byte = data[offset]
         value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
+        offset, shift = offset + 1, shift + 7
         if byte < 128:
-            return value, place
+            return value, offset
 
 
 def as_one_message(scrape: bytes) -> bytes:
-    """Families that follow each other, each after its length, as one list of them."""
-    parts, place = [], 0
-    while place < len(scrape):
-        size, start = length(scrape, place)
-        assert start + size <= len(scrape), "the last family is cut"
-        # Field 1, with the length that is there.
-        parts.append(b"\x0a" + scrape[place : start + size])
-        place = start + size
+    """Joins length-delimited families into one message with a repeated field."""
+    parts, offset = [], 0
+    while offset < len(scrape):
+        size, start = length(scrape, offset)
+        assert start + size <= len(scrape), "the last family is truncated"
+        # Field 1, with the length that precedes the family.
+        parts.append(b"\x0a" + scrape[offset : start + size])
+        offset = start + size
     return b"".join(parts)
 
 
 def scalar(text: str) -> Any:
-    """A value as protoc writes it."""
+    """A value in protoc's text output."""
     if text.startswith('"'):
         return ast.literal_eval("b" + text).decode("utf-8")
     words = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan, "-nan": math.nan}
@@ -62,8 +62,8 @@ def scalar(text: str) -> Any:
 
 
 def families(scrape: bytes) -> list[Message]:
-    """The families of a scrape, as protoc decodes them: each field is a list."""
-    told = subprocess.run(
+    """The families of a scrape, decoded by protoc: each field is a list."""
+    decoded_text = subprocess.run(
         [
             system_binary("protoc"),
             "--decode=outrider.tests.Scrape",
@@ -77,12 +77,12 @@ def families(scrape: bytes) -> list[Message]:
     )
     root: Message = defaultdict(list)
     open_messages = [root]
-    for line in told.stdout.decode("ascii").splitlines():
+    for line in decoded_text.stdout.decode("ascii").splitlines():
         found = LINE.fullmatch(line)
-        # What the description does not know has a number for a name.
-        assert found, f"protoc does not know what this is: {line}"
+        # protoc prints a number as the name of an unknown field.
+        assert found, f"unexpected output of protoc: {line}"
         opened, name, value, closed = found.groups()
-        assert not (opened or name or "").isdigit(), f"an unknown field: {line}"
+        assert not (opened or name or "").isdigit(), f"unknown field: {line}"
         if closed:
             open_messages.pop()
         elif opened:
@@ -101,17 +101,17 @@ def only(values: list[Any], default: Any = None) -> Any:
 
 
 def labels_of(message: Message) -> list[tuple[str, str]]:
-    """Label pairs of a series or of an exemplar."""
+    """The label pairs of a series or an exemplar."""
     return [(only(pair["name"]), only(pair["value"])) for pair in message["label"]]
 
 
 def bound_name(bound: float) -> tuple[str, str]:
-    """A bound of a classic bucket as a label, in one spelling."""
+    """The `le` label of a classic bucket, in a canonical spelling."""
     return ("le", repr(float(bound)))
 
 
 def samples(decoded: list[Message]) -> dict[Key, float]:
-    """The samples that the same series have in a text format."""
+    """The samples that the same series have in the text format."""
     found: dict[Key, float] = {}
     for family in decoded:
         name = only(family["name"])
@@ -122,9 +122,9 @@ def samples(decoded: list[Message]) -> dict[Key, float]:
                     found[key(name, own)] = float(only(value["value"]))
             for histogram in metric["histogram"]:
                 for bucket in histogram["bucket"]:
-                    place = [*own, bound_name(only(bucket["upper_bound"]))]
+                    labels = [*own, bound_name(only(bucket["upper_bound"]))]
                     count = only(bucket["cumulative_count"], 0)
-                    found[key(f"{name}_bucket", place)] = float(count)
+                    found[key(f"{name}_bucket", labels)] = float(count)
                 found[key(f"{name}_sum", own)] = float(only(histogram["sample_sum"]))
                 found[key(f"{name}_count", own)] = float(only(histogram["sample_count"], 0))
     return found
@@ -142,14 +142,14 @@ def exemplars(decoded: list[Message]) -> dict[Key, tuple[dict[str, str], float]]
             for histogram in metric["histogram"]:
                 for bucket in histogram["bucket"]:
                     for one in bucket["exemplar"]:
-                        place = [*own, bound_name(only(bucket["upper_bound"]))]
-                        name = key(f"{only(family['name'])}_bucket", place)
+                        labels = [*own, bound_name(only(bucket["upper_bound"]))]
+                        name = key(f"{only(family['name'])}_bucket", labels)
                         found[name] = dict(labels_of(one)), only(one["value"])
     return found
 
 
 def native_buckets(histogram: Message, side: str) -> dict[int, int]:
-    """The counts of the native buckets of one side, by index."""
+    """The counts of the native buckets on one side, by index."""
     counts, index, count = {}, 0, 0
     deltas = iter(histogram[f"{side}_delta"])
     for span in histogram[f"{side}_span"]:
@@ -158,7 +158,7 @@ def native_buckets(histogram: Message, side: str) -> dict[int, int]:
             count += next(deltas)
             counts[index] = count
             index += 1
-    assert next(deltas, None) is None, "there are more counts than buckets"
+    assert next(deltas, None) is None, "more counts than buckets"
     return counts
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client that sends bytes as they are and counts the answers that really are on the wire.
+"""A client that sends raw bytes and counts every response on the wire.
 
-A usual HTTP client repairs what it sends and stops reading once it has its answer. This one does
-neither, so that a second answer, or half of one, cannot hide. Every wait has a deadline.
+An ordinary HTTP client repairs its requests and stops reading after the response. This one does
+neither, so that a second response, or part of one, cannot go unnoticed. Every wait has a deadline.
 """
 
 import fcntl
@@ -18,49 +18,49 @@ from dataclasses import dataclass
 from harness import poll
 
 SECONDS = 60.0
-"""How long a peer may take for anything: a busy machine never takes this long, only a broken peer does."""
+"""Timeout of every operation of a peer: only a broken peer reaches it, however busy the machine is."""
 
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9]) [ -~]*\r\n")
 FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n")
 
 
 class Malformed(AssertionError):
-    """Bytes that are no sequence of answers."""
+    """Raised for bytes that are not a sequence of responses."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer, whole."""
+class Response:
+    """A complete response."""
 
     status: int
     fields: list[tuple[str, str]]
     body: bytes
 
     def values(self, name: str) -> list[str]:
-        """Every value of a header field, whose name is given in lower case."""
+        """Every value of a header field; the name is in lower case."""
         return [value for key, value in self.fields if key == name]
 
     def value(self, name: str) -> str:
-        """The value of a header field that is there once."""
+        """The value of a header field that occurs once."""
         (value,) = self.values(name)
         return value
 
 
-def read_answer(wire: bytes, is_head: bool = False) -> tuple[Answer, bytes] | None:
-    """The first answer and what follows it; None if it is not whole yet."""
+def parse_response(wire: bytes, is_head: bool = False) -> tuple[Response, bytes] | None:
+    """The first response and the bytes after it; None if it is incomplete."""
     head, end, rest = wire.partition(b"\r\n\r\n")
     if not end:
         return None
     head += b"\r\n"
     line = STATUS_LINE.match(head)
     if line is None:
-        raise Malformed(f"no status line: {head[:200]!r}")
+        raise Malformed(f"not a status line: {head[:200]!r}")
     fields: list[tuple[str, str]] = []
     position = line.end()
     while position < len(head):
         field = FIELD.match(head, position)
         if field is None:
-            raise Malformed(f"no header field: {head[position : position + 200]!r}")
+            raise Malformed(f"not a header field: {head[position : position + 200]!r}")
         fields.append((field[1].decode("ascii").lower(), field[2].decode("latin-1")))
         position = field.end()
     lengths = [value for name, value in fields if name == "content-length"]
@@ -69,44 +69,45 @@ def read_answer(wire: bytes, is_head: bool = False) -> tuple[Answer, bytes] | No
     size = 0 if is_head else int(lengths[0])
     if len(rest) < size:
         return None
-    return Answer(int(line[1]), fields, rest[:size]), rest[size:]
+    return Response(int(line[1]), fields, rest[:size]), rest[size:]
 
 
-def read_answers(wire: bytes, heads: Iterable[bool] = ()) -> list[Answer]:
-    """All answers on a wire that has ended; `heads` tells which of the first ones are to a HEAD."""
-    answers: list[Answer] = []
+def parse_responses(wire: bytes, heads: Iterable[bool] = ()) -> list[Response]:
+    """All responses received on a closed connection; `heads` says which of the first ones respond to HEAD."""
+    responses: list[Response] = []
     kinds = iter(heads)
     rest = wire
-    # A head that was sent twice could pass for the body of the first.
+    # A response head that was sent twice could be mistaken for the body of the first.
     lines = len(STATUS_LINE.findall(wire))
     while rest:
-        found = read_answer(rest, next(kinds, False))
+        found = parse_response(rest, next(kinds, False))
         if found is None:
-            raise Malformed(f"{lines} status lines, and no whole answers: {wire[:700]!r}")
-        answer, rest = found
-        answers.append(answer)
-    if lines != len(answers):
-        raise Malformed(f"{lines} status lines in {len(answers)} answers: {wire[:700]!r}")
-    return answers
+            raise Malformed(f"{lines} status lines, and incomplete responses: {wire[:700]!r}")
+        response, rest = found
+        responses.append(response)
+    if lines != len(responses):
+        raise Malformed(f"{lines} status lines in {len(responses)} responses: {wire[:700]!r}")
+    return responses
 
 
 def get(path: str = "/healthz", *fields: str, method: str = "GET") -> bytes:
-    """A clean request of HTTP/1.1."""
+    """A valid HTTP/1.1 request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *fields, "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
 
 class Client:
-    """One connection to an address as the probe prints it: `http://…:port` or `unix:/path`.
+    """A connection to an address in the form that the probe prints: `http://…:port` or
+    `unix:/path`.
 
-    `window` bounds what the kernel takes for a client that does not read, which on loopback is
-    megabytes otherwise. `source` is the address it comes from.
+    `window` limits how much the kernel buffers for a client that does not read, which is megabytes
+    on loopback otherwise. `source` is the client's own address.
     """
 
     def __init__(self, address: str, window: int | None = None, source: str | None = None) -> None:
         self.received = b""
         self.is_closed = False
-        """Whether the peer has ended the connection, one way or the other."""
+        """Whether the peer has closed or reset the connection."""
         self.is_reset = False
         is_unix = address.startswith("unix:")
         family = socket.AF_UNIX if is_unix else socket.AF_INET
@@ -116,7 +117,8 @@ class Client:
             if window is not None:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
             if is_unix:
-                # Blocking, since a full queue is an error at once otherwise (unix(7), EAGAIN).
+                # Blocking, since connect(2) fails at once on a full queue otherwise (unix(7),
+                # EAGAIN).
                 self.socket.settimeout(None)
                 wait = struct.pack("ll", int(SECONDS), 0)
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
@@ -124,7 +126,7 @@ class Client:
                 self.socket.settimeout(SECONDS)
                 return
             if window is not None:
-                # Small segments: the sender's buffer is sized by them.
+                # Small segments, since they determine the size of the sender's buffer.
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
             if source is not None:
                 self.socket.bind((source, 0))
@@ -142,33 +144,33 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection properly."""
+        """Closes the connection."""
         self.socket.close()
 
     def reset(self) -> None:
-        """Ends the connection with a reset, as a client does that crashes."""
+        """Resets the connection, as when a client crashes."""
         linger = struct.pack("ii", 1, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.socket.close()
 
     def finish_sending(self) -> None:
-        """Tells the peer that nothing more comes."""
+        """Shuts down the sending side."""
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # The peer has left already; reading will tell.
+            pass  # The peer has closed already; reading will show it.
 
     def send(self, data: bytes) -> bool:
-        """Sends everything, and tells whether the peer was there to take it."""
+        """Sends everything; returns False if the peer has closed the connection."""
         try:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
-            # It may have answered before it left: reading will tell.
+            # It may have responded before it closed: reading will show it.
             return False
         return True
 
     def trickle(self, data: bytes, pieces: int = 400) -> None:
-        """Sends in pieces, each once the peer has taken the one before; Unix sockets only."""
+        """Sends in pieces, each after the peer has read the one before; Unix sockets only."""
         size = max(1, len(data) // pieces)
         for start in range(0, len(data), size):
             if not self.send(data[start : start + size]):
@@ -182,14 +184,14 @@ class Client:
             (left,) = struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, queued))
             if left == 0:
                 return
-            # A peer that answers or leaves need not read the rest.
+            # A peer that responds or closes need not read the rest.
             ready, _, _ = select.select([self.socket], [], [], 0.000_1)
             if ready:
                 return
-            assert time.monotonic() < deadline, f"{left} bytes lie unread for {SECONDS:g} s"
+            assert time.monotonic() < deadline, f"{left} bytes are still unread after {SECONDS:g} s"
 
     def read(self, seconds: float = SECONDS, size: int = 1 << 16) -> bool:
-        """Takes what has come, or comes within some seconds; False if that is nothing."""
+        """Reads what has arrived, or arrives within the timeout; returns False if there is nothing."""
         if self.is_closed:
             return False
         self.socket.settimeout(max(seconds, 0.000_1))
@@ -206,20 +208,20 @@ class Client:
         self.is_closed = not data
         return bool(data)
 
-    def answer(self, is_head: bool = False, seconds: float = SECONDS) -> Answer:
-        """The next answer, as soon as it is whole; what follows stays for the next call."""
+    def read_response(self, is_head: bool = False, seconds: float = SECONDS) -> Response:
+        """Waits for the next complete response; further bytes remain for the next call."""
         deadline = time.monotonic() + seconds
         while True:
-            if found := read_answer(self.received, is_head):
-                answer, self.received = found
-                return answer
+            if found := parse_response(self.received, is_head):
+                response, self.received = found
+                return response
             left = deadline - time.monotonic()
             if not self.read(max(left, 0)):
                 state = "closed" if self.is_closed else f"silent for {seconds:g} s"
                 raise Malformed(f"the peer is {state} after {self.received[:200]!r}")
 
     def read_to_end(self, seconds: float = SECONDS) -> bytes:
-        """Everything up to the end of the connection, which has to come in time."""
+        """Everything up to the end of the connection, which must come before the deadline."""
         deadline = time.monotonic() + seconds
         parts = [self.received]
         self.received = b""
@@ -233,21 +235,21 @@ class Client:
                 raise AssertionError(f"still open after {seconds:g} s and {wire[:500]!r}")
         return b"".join(parts)
 
-    def ask(self, request: bytes, is_head: bool = False, seconds: float = SECONDS) -> Answer:
-        """Sends a request and returns its answer."""
+    def exchange(self, request: bytes, is_head: bool = False, seconds: float = SECONDS) -> Response:
+        """Sends a request and returns its response."""
         self.send(request)
-        return self.answer(is_head, seconds)
+        return self.read_response(is_head, seconds)
 
 
-def ask(address: str, request: bytes, seconds: float = SECONDS) -> Answer:
-    """The answer to one request, on a connection of its own."""
+def send_request(address: str, request: bytes, seconds: float = SECONDS) -> Response:
+    """The response to one request, on its own connection."""
     is_head = request.startswith(b"HEAD ")
     with Client(address) as client:
-        return client.ask(request, is_head, seconds)
+        return client.exchange(request, is_head, seconds)
 
 
 def is_refused(address: str) -> bool:
-    """Whether nobody listens there."""
+    """Whether the address refuses connections."""
     try:
         Client(address).close()
     except (ConnectionRefusedError, FileNotFoundError):
@@ -256,5 +258,5 @@ def is_refused(address: str) -> bool:
 
 
 def await_refusal(address: str, seconds: float = SECONDS) -> None:
-    """Waits until nobody listens there any more."""
+    """Waits until the address refuses connections."""
     poll(f"{address} refuses connections", lambda: is_refused(address) or None, seconds)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other half of the table of raw requests: request lines, floods, and what is no HTTP/1.1."""
+"""Raw requests, second part: request lines, floods, and input that is not HTTP/1.1."""
 
 from raw import get
 from raw_table import cut, ended, fields, judged, kept, line, refused, silent, target, unless_strict
 
 
 def arguments(count: int) -> bytes:
-    """A request with so many arguments in its query."""
+    """A request with this many arguments in its query."""
     return target(b"/healthz?" + b"&".join([b"a"] * count))
 
 
 def many_fields(count: int) -> bytes:
-    """A request with so many header fields, its Host among them."""
+    """A request with this many header fields, including Host."""
     return fields(*[b"X-%d: b" % number for number in range(count - 1)])
 
 
@@ -92,13 +92,13 @@ VERSIONS = [
     refused("version-junk", line(b"GET /healthz JUNK"), 400, 505),
     refused("version-1.10", line(b"GET /healthz HTTP/1.10"), 400, 505),
     refused("version-missing-space", line(b"GET /healthzHTTP/1.1"), 400, 505),
-    # RFC 9112, 2.6: what a higher minor version says is understood as the one we have.
+    # RFC 9112, 2.6: a higher minor version is processed as the one we support.
     judged("HTTP-1.7", line(b"GET /healthz HTTP/1.7"), 400, 505),
     ended("HTTP-1.0", b"GET /healthz HTTP/1.0\r\n\r\n"),
     ended("close", get("/healthz", "Connection: close")),
     silent("tabs-as-separators", line(b"GET\t/healthz\tHTTP/1.1")),
     refused("tab-before-version", line(b"GET /healthz\tHTTP/1.1"), 400, 505),
-    # Some read it as one space, some as a target that is empty or ends in one.
+    # Some parsers read them as one space, others as an empty target or as part of the target.
     refused("two-spaces", line(b"GET  /healthz HTTP/1.1")),
     refused("two-spaces-before-version", line(b"GET /healthz  HTTP/1.1")),
     refused("two-spaces-twice", line(b"GET  /healthz  HTTP/1.1")),
@@ -106,7 +106,7 @@ VERSIONS = [
     silent("space-first", line(b" GET /healthz HTTP/1.1")),
     refused("space-last", line(b"GET /healthz HTTP/1.1 "), 400, 505),
     kept("leading-CRLF", b"\r\n" + get()),
-    # One empty line is to be ignored (RFC 9112, 2.2); a strict library takes no more.
+    # One empty line is to be ignored (RFC 9112, 2.2); a strict library accepts no more.
     unless_strict(kept("leading-CRLFs", b"\r\n\r\n" + get())),
 ]
 
@@ -114,7 +114,7 @@ VERSIONS = [
 FLOODS = [
     kept("100-arguments", arguments(100)),
     *(refused(f"{count}-arguments", arguments(count), 414) for count in (101, 500, 5_000, 16_000)),
-    # For these two the library forgets to tell that the request is over.
+    # For these two the library does not report the end of the request.
     cut("NUL-before-700-arguments", target(b"/" + b"a" * 6_000 + b"\0?" + b"a&" * 700), 400, 414, 431),
     refused("length-junk-and-long-cookie", fields(b"Content-Length: x", b"Cookie: a=" + b"b" * 17_000), 400, 431),
     refused("5000-empty-arguments", target(b"/healthz?" + b"&" * 5_000), 414),

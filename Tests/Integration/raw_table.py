@@ -1,75 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of raw requests: what is sent, which status it gets, and what becomes of the connection.
+"""Raw requests, first part: the request, the expected status, and the fate of the connection.
 
-Each row is one request as far as an honest reader is concerned. Where two readers could disagree
-(that is what request smuggling lives on), or where a C string would end early, the row is refused
-with one answer, and the connection ends before anything behind it is read as a request.
+Each row is one request to a conforming reader. A row that two readers could interpret differently,
+which request smuggling exploits, or that would end a C string early, is refused with one response,
+and the connection ends before the bytes behind it are read as a request.
 """
 
 from dataclasses import dataclass, replace
 
-from raw import Client, read_answers
+from raw import Client, parse_responses
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
-"""What follows each refused row, and is never to be answered."""
+"""Follows each refused row, and must never get a response."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A request and what is expected of it."""
+    """A request and the expected response."""
 
     name: str
     request: bytes
     statuses: tuple[int, ...]
-    """Those that will do; more than one where the library has judged before we can, and none where
-    it ends the connection without a word."""
+    """The accepted statuses: several where the library may decide before the agent, and none where
+    it closes the connection without a response."""
     is_kept: bool | None
-    """Whether the connection goes on; None if that depends on the status, which is 200 then."""
+    """Whether the connection stays open; None if that depends on the status: it does with 200."""
     is_silent_if_strict: bool = False
-    """Whether a strict library ends the connection without a word instead: see `is_strict`."""
+    """Whether a strict library closes the connection without a response instead: see `is_strict`."""
 
     @property
     def is_head(self) -> bool:
-        """Whether its answer has no body."""
+        """Whether the response has no body."""
         return self.request.startswith(b"HEAD ")
 
     def by(self, strict: bool) -> "Row":
-        """The same as it is judged with a library that is strict, or not."""
+        """The expectation for a strict library, or for another."""
         return replace(self, statuses=(), is_kept=False) if strict and self.is_silent_if_strict else self
 
 
 def refused(name: str, request: bytes, *statuses: int) -> Row:
-    """One answer, then the end of the connection."""
+    """One response, then the end of the connection."""
     return Row(name, request, statuses or (400,), is_kept=False)
 
 
 def cut(name: str, request: bytes, *statuses: int) -> Row:
-    """Refused; but a strict library takes it for no HTTP, and ends the connection without a word."""
+    """As `refused`, but a strict library closes the connection without a response."""
     return unless_strict(refused(name, request, *statuses))
 
 
 def unless_strict(row: Row) -> Row:
-    """A row that a strict library does not answer."""
+    """A row to which a strict library does not respond."""
     return replace(row, is_silent_if_strict=True)
 
 
 def silent(name: str, request: bytes) -> Row:
-    """No answer, since this is no HTTP at all, and the end of the connection."""
+    """The connection ends without a response, since this is not HTTP at all."""
     return Row(name, request, (), is_kept=False)
 
 
 def judged(name: str, request: bytes, *statuses: int) -> Row:
-    """Either served as a clean request or refused, but nothing in between."""
+    """Either served as a valid request or refused."""
     return Row(name, request, (200, *statuses), is_kept=None)
 
 
 def ended(name: str, request: bytes) -> Row:
-    """Served, and then the connection ends, as the client wants it."""
+    """Served, then closed, as the client requested."""
     return Row(name, request, (200,), is_kept=False)
 
 
 def kept(name: str, request: bytes, status: int = 200) -> Row:
-    """One answer, and the connection goes on."""
+    """One response, and the connection stays open."""
     return Row(name, request, (status,), is_kept=True)
 
 
@@ -84,7 +84,7 @@ def target(path: bytes) -> bytes:
 
 
 def fields(*lines: bytes, method: bytes = b"GET") -> bytes:
-    """A request with these lines after a Host."""
+    """A request with these lines after Host."""
     head = [method + b" /healthz HTTP/1.1", b"Host: localhost", *lines, b"", b""]
     return b"\r\n".join(head)
 
@@ -97,7 +97,7 @@ def host(value: bytes) -> bytes:
 INNER = b"GET /inner HTTP/1.1\r\nHost: a\r\n\r\n"
 LENGTH = str(len(INNER)).encode("ascii")
 
-# What has a body, or might have: a proxy in front could take it for another request.
+# Requests that have, or may have, a body, which a proxy in front could take for another request.
 BODIES = [
     refused("length-5", fields(b"Content-Length: 5") + b"hello"),
     refused("length-of-a-request", fields(b"Content-Length: " + LENGTH) + INNER),
@@ -123,7 +123,7 @@ BODIES = [
     refused("chunked-with-inner", fields(b"Transfer-Encoding: chunked") + b"23\r\n" + INNER + b"\r\n0\r\n\r\n"),
     refused("chunked-tab", fields(b"Transfer-Encoding:\tchunked") + b"0\r\n\r\n"),
     refused("chunked-twice", fields(b"Transfer-Encoding: chunked", b"Transfer-Encoding: x") + b"0\r\n\r\n"),
-    # 1.0.10 of libmicrohttpd refuses these by itself.
+    # libmicrohttpd 1.0.10 refuses these itself.
     refused("encoding-identity", fields(b"Transfer-Encoding: identity"), 400, 501),
     refused("encoding-junk", fields(b"Transfer-Encoding: xchunked") + b"0\r\n\r\n", 400, 501),
     refused("encoding-empty", fields(b"Transfer-Encoding:"), 400, 501),
@@ -134,7 +134,7 @@ BODIES = [
     kept("length-0", fields(b"Content-Length: 0")),
 ]  # fmt: skip
 
-# A name and its colon, a value and its end.
+# Field names with their colon, and values with their line end.
 FIELDS = [
     refused("space-before-colon", fields(b"X-A : b")),
     refused("length-space-before-colon", fields(b"Content-Length : " + LENGTH) + INNER),
@@ -200,10 +200,12 @@ ABOUT_FIELDS = [*BODIES, *FIELDS, *HOSTS]
 
 
 def is_strict(address: str) -> bool:
-    """Whether the agent's libmicrohttpd is strict itself, as 1.0 can be: what no reader of HTTP takes then has no answer.
+    """Whether the agent's libmicrohttpd is itself strict, as 1.0 can be: it does not respond to
+    input that is not HTTP.
 
-    Else it hands over what it has read, and the agent refuses. Its version does not matter.
+    Otherwise it passes on what it has read, and the agent refuses it. The version does not decide
+    this.
     """
     with Client(address) as client:
         client.send(target(b"/healthz\0") + SMUGGLED)
-        return not read_answers(client.read_to_end())
+        return not parse_responses(client.read_to_end())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A proxy in front of an agent that keeps what a scraper asked for and what it was answered."""
+"""A proxy in front of an agent that records a scraper's requests and the responses."""
 
 import http.client
 import threading
@@ -14,18 +14,17 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request's header fields and the answer to it."""
+    """A request's header fields and its response."""
 
     accept: str | None
     accept_encoding: str | None
-    answer: Exposition
+    response: Exposition
 
 
 class RecordingProxy(LocalServer):
-    """Passes each GET on to an agent, and remembers the last exchange and how many there were.
+    """Forwards each GET to an agent, and keeps the last exchange and every status.
 
-    The fields in `instead` take the place of those that the scraper sent, for scrapers that cannot
-    be told what to ask for.
+    The fields in `instead` replace the scraper's own, for scrapers that cannot be configured.
     """
 
     def __init__(self, target: str, instead: Mapping[str, str] | None = None) -> None:
@@ -43,22 +42,22 @@ class RecordingProxy(LocalServer):
                 for name, value in replaced.items():
                     del self.headers[name]
                     self.headers[name] = value
-                answer = forward(target, self.path, self.headers.items())
+                response = forward(target, self.path, self.headers.items())
                 asked = self.headers
-                proxy._keep(Exchange(asked["Accept"], asked["Accept-Encoding"], answer))
-                self.send_response_only(answer.status)
-                for name, value in answer.headers:
+                proxy._keep(Exchange(asked["Accept"], asked["Accept-Encoding"], response))
+                self.send_response_only(response.status)
+                for name, value in response.headers:
                     if name.lower() not in HOP_BY_HOP:
                         self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(answer.body)
+                self.wfile.write(response.body)
 
         super().__init__(Handler)
 
     def _keep(self, exchange: Exchange) -> None:
         with self._lock:
             self._last = exchange
-            self._statuses.append(exchange.answer.status)
+            self._statuses.append(exchange.response.status)
 
     @property
     def last(self) -> Exchange | None:
@@ -68,13 +67,13 @@ class RecordingProxy(LocalServer):
 
     @property
     def statuses(self) -> list[int]:
-        """The status of every answer so far."""
+        """The status of every response so far."""
         with self._lock:
             return list(self._statuses)
 
 
 def forward(target: str, path: str, fields: list[tuple[str, str]]) -> Exposition:
-    """What the agent answers to the same request on a connection of its own."""
+    """The agent's response to the same request, on its own connection."""
     connection = http.client.HTTPConnection(target, timeout=60)
     try:
         connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a program to which the kernel refuses some system calls, as the profiles of container engines do.
+"""Runs a program for which the kernel refuses some system calls, as with the profiles of container
+engines.
 
-    refuse_calls.py timer_create,perf_event_open PROGRAM ARGUMENT…
+refuse_calls.py timer_create,perf_event_open PROGRAM ARGUMENT…
 
-They fail with EPERM (seccomp(2), SECCOMP_RET_ERRNO). The architecture is that of this machine.
+The calls fail with EPERM (seccomp(2), SECCOMP_RET_ERRNO). The architecture is this machine's.
 """
 
 import ctypes
@@ -21,7 +22,7 @@ ALLOW, FAIL = 0x7FFF0000, 0x00050000
 
 
 def numbers(names: list[str]) -> list[int]:
-    """The numbers that the system calls have on this machine, as its headers tell."""
+    """System call numbers of this machine, from its headers."""
     macros = subprocess.run(
         ["cc", "-E", "-dM", "-include", "sys/syscall.h", "-x", "c", "/dev/null"],
         check=True, capture_output=True, text=True, timeout=120,
@@ -31,7 +32,7 @@ def numbers(names: list[str]) -> list[int]:
 
 
 def refuse(calls: list[int]) -> None:
-    """Has the kernel refuse them to this process and to what it becomes."""
+    """Makes the kernel refuse the calls to this process, also after exec."""
     def step(code: int, yes: int, no: int, value: int) -> bytes:
         return struct.pack("=HBBI", code, yes, no, value)
 

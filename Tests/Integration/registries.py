@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registries as Hypothesis thinks of them, and what an exposition of each has to say."""
+"""Hypothesis strategies for registries, and the exposition expected of each."""
 
 import itertools
 import math
@@ -10,13 +10,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from exposition import Key, key
-from hostile import FRAGMENTS, texts
-from probing import family
+from hostile_text import FRAGMENTS, texts
+from probe_programs import family
 
 UNITS = ["", "_seconds", "_bytes", "_ratio", "_celsius", "_meters", "_joules", "_volts"]
 LABELS = ["a", "B9", "le_", "queue_name", "z"]
 EXEMPLAR_LIMIT = 128
-"""Characters in the names and values of an exemplar's labels: OpenMetrics 1.0, "Exemplars"."""
+"""The limit on characters in the names and values of an exemplar's labels: OpenMetrics 1.0, "Exemplars"."""
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 amounts = st.floats(min_value=0.0, allow_infinity=False)
@@ -28,7 +28,7 @@ numbers = {
     "callbackGauge": st.lists(st.floats(), min_size=1, max_size=1),
 }
 
-# The parser of exemplars takes an escaped quotation mark for a real one, so there are none.
+# The exemplar parser mistakes an escaped quotation mark for the end of a value, so there are none.
 PIECES = st.sampled_from(["x", "e\u0301"])
 exemplar_texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters='"'), max_size=40),
@@ -39,32 +39,32 @@ exemplars = st.dictionaries(st.sampled_from(LABELS), exemplar_texts, max_size=4)
 
 
 def exemplar_size(labels: dict[str, str]) -> int:
-    """What the limit counts: Unicode scalar values."""
+    """The size that the limit counts: Unicode scalar values."""
     return sum(len(name) + len(value) for name, value in labels.items())
 
 
 def without_empty(labels: dict[str, str]) -> dict[str, str]:
-    """Labels without those that have an empty value, which is the same as none."""
+    """The labels with non-empty values; an empty value is the same as no label."""
     return {name: value for name, value in labels.items() if value}
 
 
 @dataclass
 class Expected:
-    """What one family says."""
+    """The expected exposition of one family."""
 
     name: str
-    """The name without the suffix of its type."""
+    """The name without its type's suffix."""
     kind: str
     unit: str
     help_text: str
     request: dict[str, Any]
     samples: dict[Key, float] = field(default_factory=dict)
     optional: set[Key] = field(default_factory=set)
-    """Samples that strict OpenMetrics forbids where a histogram has negative numbers."""
+    """Samples that strict OpenMetrics forbids if a histogram has negative observations."""
     exemplars: dict[Key, dict[str, str]] = field(default_factory=dict)
     """The exemplar that a sample may have."""
     recorded: dict[Key, list[float]] = field(default_factory=dict)
-    """The numbers of which one is the value of the exemplar."""
+    """The observations, one of which is the exemplar's value."""
 
     @property
     def type(self) -> str:
@@ -72,7 +72,7 @@ class Expected:
         return self.kind.removeprefix("callback").lower()
 
     def promised_exemplars(self) -> Iterator[Key]:
-        """Samples of which at least one in each series has to show its exemplar."""
+        """Samples of which at least one in each series must show its exemplar."""
         for name, labels in self.exemplars.items():
             shown = without_empty(labels)
             readable = not any("\0" in value for value in shown.values())
@@ -82,26 +82,26 @@ class Expected:
 
 
 def spelled(bound: float) -> tuple[str, str]:
-    """A bucket's own label, in a form that does not depend on how it is spelled; minus zero is zero."""
+    """A bucket's `le` label in a canonical spelling; minus zero is zero."""
     return ("le", repr(float(bound) + 0.0))
 
 
 @st.composite
 def registry(draw: st.DrawFn) -> list[Expected]:
-    """Some families whose names do not collide."""
+    """Families whose names do not collide."""
     return [draw(one_family(index)) for index in range(draw(st.integers(1, 5)))]
 
 
 @st.composite
 def one_family(draw: st.DrawFn, index: int) -> Expected:
-    """A family of any kind; its number keeps its name apart from those of the others."""
+    """A family of any kind; its index keeps its name unique."""
     kind = draw(st.sampled_from(["counter", "gauge", "histogram", "info", *numbers]))
     root = draw(st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,20}", fullmatch=True))
     unit = "" if kind == "info" else draw(st.sampled_from(UNITS))
     name = f"{root}_n{index}{unit}"
     suffix = {"counter": "_total", "callbackCounter": "_total", "info": "_info"}.get(kind, "")
     given = name + draw(st.sampled_from(["", suffix]))
-    # Neither format keeps blanks at the ends of a help text.
+    # Neither format preserves blanks at the ends of a help text.
     help_text = f"<{draw(texts)}>"
     names = st.lists(st.sampled_from(LABELS), unique=True)
     labels = [] if kind.startswith("callback") else draw(names)
@@ -144,7 +144,7 @@ def add_plain(
     suffix: str,
     exemplar: dict[str, str] | None,
 ) -> None:
-    """A series that is one sample: the last number, or for a counter the sum of all."""
+    """A series with one sample: the last number, or the sum of all for a counter."""
     name = key(wanted.name + suffix, own)
     is_counter = wanted.kind == "counter"
     total = list(itertools.accumulate(recorded, initial=0.0))[-1]
@@ -179,5 +179,5 @@ def add_histogram(
 
 
 def same(one: float, other: float) -> bool:
-    """Whether two numbers are equal, or both are not a number."""
+    """Whether two numbers are equal, or both are NaN."""
     return one == other or (math.isnan(one) and math.isnan(other))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent that is given a hard time: the probe as a server, and somebody who keeps scraping it."""
+"""An agent under adverse conditions: the probe as a server, with a client that keeps scraping it."""
 
 import contextlib
 import os
@@ -12,19 +12,19 @@ from types import TracebackType
 
 from harness import poll
 from newer_libraries import Libraries
-from probing import USUAL, ServingProbe
+from probe_programs import USUAL, ServingProbe
 from raw import SECONDS, Client, get
 
 OWN_THREADS = ("MHD-", "outrider-")
-"""How the names of the agent's threads begin; those of Dispatch come and go as it likes."""
+"""Prefixes of the names of the agent's threads; Dispatch starts and ends its own at any time."""
 CALM_MALLOC = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "131072",
     "MALLOC_TRIM_THRESHOLD_": "131072",
 }
-"""A C library that gives back what is freed, whichever threads freed it (mallopt(3)).
+"""Makes the C library return freed memory, whichever thread freed it (mallopt(3)).
 
-By default it keeps some in an arena for each of them, and how many there are is up to the scheduler.
+By default it keeps some in per-thread arenas, whose number depends on the scheduler.
 """
 SAMPLE = re.compile(r"(?m)^outrider_http_requests_total\{([^}]*)\} ([0-9]+)$")
 SWITCHES = re.compile(r"ctxt_switches:\s+(\d+)")
@@ -33,17 +33,17 @@ CUT = re.compile(r'(?m)^outrider_connections_cut_total\{reason="(\w+)"\} ([0-9]+
 
 @dataclass(frozen=True)
 class Holdings:
-    """What an agent has of the system."""
+    """The system resources that an agent holds."""
 
     descriptors: int
-    """Open files, without those of Dispatch, which the kernel calls anonymous inodes."""
+    """Open files, without those of Dispatch, which the kernel lists as anonymous inodes."""
     threads: int
     memory: int
-    """Resident in the whole process, in bytes."""
+    """Resident memory of the whole process, in bytes."""
 
 
 class Serving(ServingProbe):
-    """A process with an agent that takes orders, and must end well."""
+    """A process with an agent that executes commands, and must exit with status 0."""
 
     def __init__(
         self, log: Path, address: str = "127.0.0.1:0", libraries: Libraries = USUAL, **environment: str
@@ -55,35 +55,35 @@ class Serving(ServingProbe):
         self, kind: type[BaseException] | None, _: object, __: TracebackType | None
     ) -> None:
         self.stop()
-        # Another failure says more.
+        # An earlier failure is more informative.
         if kind is None:
-            assert self.popen.returncode == 0, f"it ended badly and said:\n{self.said}"
+            assert self.popen.returncode == 0, f"it exited with an error and logged:\n{self.log_text}"
 
     def _line(self) -> str:
         return self.lines.read(seconds=SECONDS).decode("utf-8").strip()
 
     @property
-    def said(self) -> str:
-        """What it has logged so far."""
+    def log_text(self) -> str:
+        """Its log so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def order(self, command: str) -> None:
-        """Gives an order, and does not wait until it is carried out."""
-        self.say(command)
+        """Sends a command without waiting for it."""
+        self.send_line(command)
 
-    def tell(self, command: str) -> str:
-        """Gives an order and returns what the process answers."""
+    def command(self, command: str) -> str:
+        """Sends a command and returns the process's reply."""
         self.order(command)
         return self._line()
 
     def await_stopped(self) -> float:
-        """The seconds that the stop took which was ordered before."""
+        """Waits for a stop ordered before, and returns its duration in seconds."""
         word, seconds = self._line().split()
         assert word == "stopped"
         return float(seconds)
 
     def stop_agent(self) -> float:
-        """Stops the agent, and returns the seconds it took."""
+        """Stops the agent, and returns the duration in seconds."""
         self.order("stop")
         return self.await_stopped()
 
@@ -93,32 +93,32 @@ class Serving(ServingProbe):
         return Path(f"/proc/{self.popen.pid}")
 
     def files(self) -> list[str]:
-        """What its descriptors are, as the kernel spells it: `socket:[123]`, or a path."""
+        """The targets of its descriptors, as the kernel prints them: `socket:[123]`, or a path."""
         found: list[str] = []
         for descriptor in (self.proc / "fd").iterdir():
-            # Some are closed by now.
+            # Some have been closed since.
             with contextlib.suppress(FileNotFoundError):
                 found.append(os.readlink(descriptor))
         return found
 
     def sockets(self) -> int:
-        """How many sockets it has: one that listens, and one for each connection."""
+        """The number of its sockets: the listening one, and one for each connection."""
         return sum(name.startswith("socket:") for name in self.files())
 
     def threads(self) -> dict[str, str]:
-        """The status of each of its threads (proc_pid_status(5)), by number."""
+        """The status of each of its threads (proc_pid_status(5)), by thread ID."""
         found: dict[str, str] = {}
         for thread in (self.proc / "task").iterdir():
-            # Some have ended by now.
+            # Some have ended since.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 found[thread.name] = (thread / "status").read_text()
         return found
 
     def rest(self) -> None:
-        """Waits until it has done all that it can do: each of its threads sleeps.
+        """Waits until the process is idle: each of its threads sleeps.
 
-        Two looks find each of them asleep, and none has run between them. So they all slept at one
-        moment, and what was sent before has been read.
+        Two readings find each thread asleep, and no thread has run between them. So all slept at
+        the same time, and everything sent before has been read.
         """
 
         def look() -> dict[str, tuple[str, list[str]]]:
@@ -134,7 +134,8 @@ class Serving(ServingProbe):
         poll("all of its threads sleep", attempt, SECONDS)
 
     def holdings(self) -> Holdings:
-        """What it has at this moment, as the system sees it: it may be unable to look itself."""
+        """Its current resources, read from the system, since the process may be unable to read them
+        itself."""
         names = [status.partition("Name:")[2].lstrip() for status in self.threads().values()]
         pages = int((self.proc / "statm").read_text().split()[1])
         return Holdings(
@@ -144,13 +145,13 @@ class Serving(ServingProbe):
         )
 
     def rested_holdings(self) -> Holdings:
-        """What it has once nothing comes or goes any more: with its lazy beginnings behind it."""
+        """Its resources at rest, after everything lazy has been initialized."""
         scrape(self.url)
         self.rest()
         return self.holdings()
 
     def await_return_to(self, before: Holdings, memory: int) -> None:
-        """Waits until it has no more than before, and at most so many more bytes of memory."""
+        """Waits until it holds no more than before, plus at most `memory` bytes."""
         last: list[Holdings] = []
 
         def attempt() -> bool | None:
@@ -159,12 +160,12 @@ class Serving(ServingProbe):
             return is_back and now.memory <= before.memory + memory or None
 
         try:
-            poll("its descriptors, threads and memory are back", attempt, SECONDS)
+            poll("its descriptors, threads and memory return to their previous values", attempt, SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{error}: {before} became {last}") from None
 
     def answered(self) -> dict[tuple[str, int], int]:
-        """How many answers it has counted, by page and status."""
+        """The responses that it has counted, by page and status."""
         counts: dict[tuple[str, int], int] = {}
         for labels, value in SAMPLE.findall(scrape(self.url)):
             pairs = dict(re.findall(r'(\w+)="([^"]*)"', labels))
@@ -172,26 +173,26 @@ class Serving(ServingProbe):
         return counts
 
     def refusals(self) -> int:
-        """How many requests it has refused before a page saw them."""
+        """The number of requests refused before they reached a page."""
         return sum(count for (page, _), count in self.answered().items() if page == "_REFUSED")
 
     def cuts(self, reason: str) -> int:
-        """How many connections it has ended for a reason."""
+        """The number of connections cut for a reason."""
         return sum(int(count) for found, count in CUT.findall(scrape(self.url)) if found == reason)
 
 
 def scrape(address: str, seconds: float = SECONDS) -> str:
-    """A scrape on a connection of its own, as Prometheus would lose it or not."""
+    """A scrape on its own connection; fails if a Prometheus would miss it."""
     with Client(address) as client:
-        answer = client.ask(get("/metrics", "Connection: close"), seconds=seconds)
-    assert answer.status == 200, f"a scrape was answered with {answer.status}"
-    text = answer.body.decode("utf-8")
+        response = client.exchange(get("/metrics", "Connection: close"), seconds=seconds)
+    assert response.status == 200, f"a scrape got status {response.status}"
+    text = response.body.decode("utf-8")
     assert "\noutrider_build_info" in text and text.endswith("\n"), "a scrape was cut"
     return text
 
 
 def observed(fact: str, holds: Callable[[], bool], seconds: float) -> None:
-    """Watches for some seconds that something stays as it is."""
+    """Checks for some seconds that a condition keeps holding."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert holds(), f"no longer: {fact}"

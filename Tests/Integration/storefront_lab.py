@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The storefront with what stands behind it and before it: a real Redis, and wrk."""
+"""The storefront with a real Redis behind it and wrk in front of it."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ from live_metrics import Metrics
 from ports import reserved_port
 
 LIMIT = 120
-"""Seconds within which whatever a test waits for has happened, on any machine."""
+"""Timeout of every wait in seconds, on any machine."""
 
 ANY_ORDER = """
 local threads = 0
@@ -44,36 +44,37 @@ class Storefront(Example):
         super().__init__(release_binary("storefront"), log, **environment)
 
     def metrics(self) -> Metrics:
-        """What the agent shows now."""
+        """The current metrics of the agent."""
         return Metrics(self.agent)
 
-    def ask(self, path: str, method: str = "GET") -> tuple[int, dict[str, object]]:
-        """A request; the status and, where there is one, the JSON."""
+    def request(self, path: str, method: str = "GET") -> tuple[int, dict[str, object]]:
+        """Sends a request; returns the status and, if there is one, the JSON."""
         request = urllib.request.Request(self.service + path, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
-                return answer.status, json.load(answer)
+            with urllib.request.urlopen(request, timeout=LIMIT) as response:
+                return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             error.read()
             return error.code, {}
 
     def in_time(self, path: str, method: str = "GET", late: tuple[int, ...] = (504,)) -> tuple[int, dict[str, object]]:
-        """The answer to a request that met the service's deadline of 50 ms, for which a busy machine may be too slow.
+        """The response to a request that met the service's deadline of 50 ms, for which a busy
+        machine may be too slow.
 
-        It asks again as long as the answer is a status of those that tell of too little time. With a Redis that is too
-        slow, the service answers 503 as well.
+        Repeats the request while the status is one of `late`. The service also responds with 503 if
+        Redis is too slow.
         """
 
         def attempt() -> tuple[int, dict[str, object]] | None:
-            answer = self.ask(path, method)
-            return None if answer[0] in late else answer
+            response = self.request(path, method)
+            return None if response[0] in late else response
 
-        return poll(f"{method} {path} is answered in time", attempt, LIMIT)
+        return poll(f"{method} {path} completes in time", attempt, LIMIT)
 
     def settled(self, check: Callable[[Metrics], None] = lambda _: None) -> Metrics:
-        """The metrics once nothing is on its way and they pass a check.
+        """The metrics once no request is in flight and they pass a check.
 
-        What counts a request may do so a moment after its answer.
+        A request may be counted a moment after its response.
         """
         problem = ""
 
@@ -90,18 +91,18 @@ class Storefront(Example):
             return metrics
 
         try:
-            return poll("nothing is on its way, and everything adds up", attempt, LIMIT)
+            return poll("no request is in flight, and the totals are consistent", attempt, LIMIT)
         except AssertionError as error:
             raise AssertionError(f"{error}: {problem}") from None
 
 
 class Wrk:
-    """wrk, in the background, until it is stopped."""
+    """wrk, running in the background until stopped."""
 
-    def __init__(self, url: str, script: str, place: Path, connections: int = 32) -> None:
-        lua = place / f"{abs(hash(script))}.lua"
+    def __init__(self, url: str, script: str, folder: Path, connections: int = 32) -> None:
+        lua = folder / f"{abs(hash(script))}.lua"
         lua.write_text(script)
-        # It ends by itself only where a test has ended without it.
+        # A time limit, in case a test ends without stopping it.
         command = ["wrk", "-t2", f"-c{connections}", f"-d{4 * LIMIT}s", "--timeout", f"{LIMIT}s", "-s", str(lua), url]
         self.popen = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -115,7 +116,7 @@ class Wrk:
         self.popen.communicate()
 
     def stop(self) -> int:
-        """Stops it; how many requests it saw answered."""
+        """Stops it, and returns the number of requests completed."""
         self.popen.send_signal(signal.SIGINT)
         output, _ = self.popen.communicate(timeout=LIMIT)
         found = re.search(r"(\d+) requests in", output)
@@ -124,17 +125,18 @@ class Wrk:
 
 
 def orders(first: int = 1, last: int = 2_000) -> str:
-    """A script of wrk that asks for orders."""
+    """A wrk script that requests orders."""
     return ANY_ORDER.format(first=first, last=last)
 
 
 def new_orders(customers: int) -> str:
-    """A script of wrk that places orders for so many customers."""
+    """A wrk script that places orders for this many customers."""
     return NEW_ORDERS.format(customers=customers)
 
 
 class Customers:
-    """Those behind a load balancer: they ask as long as `/readyz` says so, each over one connection."""
+    """Customers behind a load balancer: each sends requests over one connection, while `/readyz`
+    responds with 200."""
 
     def __init__(self, service: str, count: int) -> None:
         self._address = urllib.parse.urlsplit(service).netloc
@@ -163,30 +165,30 @@ class Customers:
         turn = 0
         while not self._closed.is_set():
             turn += 1
-            ask = ("POST", f"/orders?customer=b{number}") if turn % 4 == 0 else ("GET", f"/orders/{turn}")
+            order = ("POST", f"/orders?customer=b{number}") if turn % 4 == 0 else ("GET", f"/orders/{turn}")
             try:
-                connection.request(*ask)
-                answer = connection.getresponse()
-                body = answer.read()
+                connection.request(*order)
+                response = connection.getresponse()
+                body = response.read()
             except (OSError, http.client.HTTPException) as error:
                 with self._lock:
-                    self.lost.append(f"{ask}: {error!r}")
+                    self.lost.append(f"{order}: {error!r}")
                 return
             with self._lock:
                 self.answered += 1
-                if answer.status == 201:
+                if response.status == 201:
                     self.placed.append(int(body.split(b'"id":')[1].split(b",")[0].strip(b"}")))
         connection.close()
 
     def wait(self) -> None:
-        """Until all are gone."""
+        """Waits until all have finished."""
         for thread in self._threads:
             thread.join(LIMIT)
             assert not thread.is_alive()
 
 
 def is_ready(agent: str) -> bool:
-    """Whether the agent says that the service takes requests."""
+    """Whether the agent reports the service as ready."""
     try:
         fetch(f"{agent}/readyz")
         return True
@@ -195,10 +197,10 @@ def is_ready(agent: str) -> bool:
 
 
 class Redis:
-    """A redis-server on a port of its own, which can go and come back."""
+    """A redis-server on its own port, which can be stopped and restarted."""
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.port = reserved_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self.start()
@@ -210,9 +212,9 @@ class Redis:
         self.stop()
 
     def start(self) -> None:
-        """Starts it, empty."""
-        # It tells of keys whose time is over.
-        options = {"notify-keyspace-events": "Ex", "bind": "127.0.0.1", "port": self.port, "save": "", "dir": self.place}
+        """Starts it without data."""
+        # Publishes a notification for each expired key.
+        options = {"notify-keyspace-events": "Ex", "bind": "127.0.0.1", "port": self.port, "save": "", "dir": self.folder}
         command = ["redis-server"]
         for name, value in options.items():
             command += [f"--{name}", str(value)]
@@ -220,12 +222,12 @@ class Redis:
         poll("Redis listens", lambda: self.command("PING") == b"+PONG" or None, LIMIT)
 
     def stop(self) -> None:
-        """Ends it at once, with everything that it had."""
+        """Kills it, with all of its data."""
         self.popen.send_signal(signal.SIGKILL)
         self.popen.wait(LIMIT)
 
     def command(self, *words: str) -> bytes:
-        """The first line of an answer; nothing if it is not there."""
+        """The first line of a reply; empty if Redis is down."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT) as connection:
                 text = f"*{len(words)}\r\n" + "".join(f"${len(w)}\r\n{w}\r\n" for w in words)
@@ -236,7 +238,7 @@ class Redis:
 
 
 class ExpiredKeys:
-    """The keys of a Redis that were dropped since their time was over."""
+    """The expired keys of a Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._connection = socket.create_connection(("127.0.0.1", redis.port), timeout=LIMIT)
@@ -253,8 +255,8 @@ class ExpiredKeys:
         self._connection.close()
 
     def names(self, prefix: str) -> list[str]:
-        """Those that begin so."""
-        # Answered after everything that was told before.
+        """The names with this prefix."""
+        # Redis replies after all notifications published before.
         self._connection.sendall(b"PING\r\n")
         self._read_to(b"pong")
         return [name for name in self._names if name.startswith(prefix)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who awaits whom, in programs that are compiled to tell."""
+"""Callers of async functions in heap profiles, for programs compiled with marked async frames."""
 
 import subprocess
 from pathlib import Path
@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from harness import system_binary
-from preloading import LIMIT, SUITE, hooked, outcome, pprof, profiles
+from preload_tools import LIMIT, SUITE, hooked, outcome, pprof, profiles
 
 pytestmark = pytest.mark.compute
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_awaiting_callers_are_found_where_frames_are_marked(tmp_path: Path, tells: bool) -> None:
+@pytest.mark.parametrize("has_marks", [True, False])
+def test_awaiting_callers_are_in_the_stack_if_async_frames_are_marked(tmp_path: Path, has_marks: bool) -> None:
     program = str(tmp_path / "awaiting")
-    kind = "always" if tells else "never"
+    kind = "always" if has_marks else "never"
     flags = ["-Xcc", "-fno-omit-frame-pointer", "-Xfrontend", f"-swift-async-frame-pointer={kind}"]
     source = str(SUITE / "awaiting.swift")
     subprocess.run(
@@ -26,5 +26,5 @@ def test_awaiting_callers_are_found_where_frames_are_marked(tmp_path: Path, tell
     (profile,) = profiles(tmp_path / "profiles")
     top = pprof("-top", "-cum", "-sample_index=alloc_space", profile)
     assert "holdMemory(_:)" in top, top
-    # Without the marks a walk ends in the runtime, which resumes the innermost function alone.
-    assert ("outerAsync(_:)" in top) == tells, top
+    # Without the marks a walk ends in the runtime, which resumes only the innermost function.
+    assert ("outerAsync(_:)" in top) == has_marks, top

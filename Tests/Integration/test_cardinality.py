@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A label with a million values costs what its family's limit allows, and its totals stay right."""
+"""A label with a million values costs no more than its family's limit allows, and totals stay exact."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exposition import key, samples_of
 from harness import promtool_findings
-from probing import ProbeProcess
+from probe_programs import ProbeProcess
 
 pytestmark = pytest.mark.compute
 
@@ -18,21 +18,21 @@ VALUES = 1_000_000
 LIMITS = {"flood_hits": 10_000, "flood_wait_seconds": 100}
 
 # docs/performance.md: a counter takes 177 bytes, so a million would take 177 MB. Ten thousand take
-# 1.8 MB, and twice that while their tables grow; the rest is what a process touches for the first
-# time.
+# 1.8 MB, and twice that while their tables grow; the rest is memory that a process touches for the
+# first time.
 AT_LIMIT_BYTES = 16 << 20
 BEYOND_BYTES = 4 << 20
 
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
-    """What the probe tells after it has seen a million users."""
+    """The probe's report after a million users."""
     with ProbeProcess("flood") as probe:
-        told: dict[str, Any] = json.loads(probe.lines.read(seconds=600))
-    return told
+        result: dict[str, Any] = json.loads(probe.lines.read(seconds=600))
+    return result
 
 
-def test_a_million_values_leave_memory_bounded(report: dict[str, Any]) -> None:
+def test_a_million_label_values_take_bounded_memory(report: dict[str, Any]) -> None:
     assert report["atLimit"] - report["before"] < AT_LIMIT_BYTES
     assert report["after"] - report["atLimit"] < BEYOND_BYTES
 
@@ -51,7 +51,7 @@ def test_every_observation_is_in_the_totals(report: dict[str, Any]) -> None:
     assert overflow.value == VALUES - LIMITS["flood_wait_seconds"]
 
 
-def test_look_ups_past_the_limit_are_counted(report: dict[str, Any]) -> None:
+def test_lookups_past_the_limit_are_counted(report: dict[str, Any]) -> None:
     text = base64.b64decode(report["exposition"]).decode("utf-8")
     families = {one.name: one for one in text_string_to_metric_families(text)}
     overflowed = {
@@ -68,5 +68,5 @@ def test_look_ups_past_the_limit_are_counted(report: dict[str, Any]) -> None:
     ]
 
 
-def test_promtool_finds_nothing_to_complain_of(report: dict[str, Any]) -> None:
+def test_promtool_accepts_the_exposition(report: dict[str, Any]) -> None:
     assert promtool_findings(base64.b64decode(report["exposition"])) == ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that confine themselves to a few system calls: the hooks make no other one of their own."""
+"""Programs that confine themselves to a few system calls: the hooks make no others."""
 
 import signal
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import clean_environment
-from preloading import HOOKS, LIMIT, compiled, pprof, preloaded
+from preload_tools import HOOKS, LIMIT, compiled, pprof, preloaded
 
 pytestmark = pytest.mark.compute
 
@@ -17,17 +17,18 @@ SAID = b"outrider-heap: the process enters seccomp confinement: its profile ends
 
 
 def ended(command: list[str], environment: dict[str, str]) -> tuple[int, bytes, bytes]:
-    """How a program ended that ends by itself, not by the signal that the object waits for."""
+    """Runs a program that exits by itself; returns its status and output."""
     run = subprocess.run(
         command, env=environment, capture_output=True, timeout=LIMIT, stdin=subprocess.DEVNULL,
-        # Without the thread that waits for it: one thread that ends in strict mode ends its process.
+        # Ignored, so that the hooks start no thread to wait for it: in strict mode, the end of one
+        # thread ends its process.
         preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
     )  # fmt: skip
     return run.returncode, run.stdout, run.stderr
 
 
 @pytest.mark.parametrize("mode", ["filter", "strict"])
-def test_sampling_goes_on_in_a_confined_program(mode: str, tmp_path: Path) -> None:
+def test_sampling_continues_in_a_confined_program(mode: str, tmp_path: Path) -> None:
     program = compiled("confined.c")
     well = (0, b"confined\n", b"")
     assert ended([program, mode], clean_environment()) == ended([program, mode], preloaded()) == well
@@ -37,23 +38,23 @@ def test_sampling_goes_on_in_a_confined_program(mode: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("mode", ["filter", "strict"])
-def test_sampling_goes_on_where_the_hooks_are_linked(mode: str) -> None:
+def test_sampling_continues_with_linked_hooks(mode: str) -> None:
     sources = [str(file) for part in HOOKS for file in sorted(part.glob("*.c"))]
     program = compiled("confined.c", "-DLINKED", *(f"-I{part}/include" for part in HOOKS), *sources)
     assert ended([program, mode], clean_environment()) == (0, b"confined\n", b"")
 
 
-def test_a_program_that_confines_itself_leaves_the_profile_of_before(tmp_path: Path) -> None:
+def test_a_program_that_confines_itself_keeps_the_profile_written_before(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    # It ends by returning from main, where the hooks may open no file any more.
+    # It returns from main, where the hooks may no longer open a file.
     status, output, errors = ended([compiled("confined.c"), "filter", "returns"], preloaded(str(profile), 1))
     assert (status, output) == (0, b"confined\n")
     assert errors == SAID
     assert "Type: inuse_space" in pprof("-top", str(profile))
 
 
-def test_a_question_about_filters_confines_nothing(tmp_path: Path) -> None:
+def test_querying_seccomp_does_not_count_as_confinement(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    ask = "import ctypes; libc = ctypes.CDLL(None); libc.prctl(22, 2, None); libc.syscall(317, 1, 1, None)"
-    assert ended([sys.executable, "-c", ask], preloaded(str(profile), 4096)) == (0, b"", b"")
+    script = "import ctypes; libc = ctypes.CDLL(None); libc.prctl(22, 2, None); libc.syscall(317, 1, 1, None)"
+    assert ended([sys.executable, "-c", script], preloaded(str(profile), 4096)) == (0, b"", b"")
     assert "Type: inuse_space" in pprof("-top", str(profile))

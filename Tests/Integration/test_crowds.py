@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""However many come, and however badly they behave, the scraper gets through, and nothing is left.
+"""Crowds of misbehaving clients: the scraper still gets through, and the agent releases everything
+afterwards.
 
-The crowd and the scraper are one thread, so that a scrape is always behind the same clients, and no
-client of the crowd comes between a scraper's connection and its request. The agent may be slow on a
-busy machine, so a scrape may take its time; what would keep it out are clients, which stay.
+The crowd and the scraper are one thread, so that a scrape is always queued behind the same clients,
+and no client comes between a scraper's connection and its request. The agent may be slow on a busy
+machine, so a scrape may take long; only clients that stay connected would keep it out.
 """
 
 import itertools
@@ -17,39 +18,39 @@ from pathlib import Path
 import pytest
 
 from harness import poll
-from raw import SECONDS, Client, get, read_answer
+from raw import SECONDS, Client, get, parse_response
 from serving import CALM_MALLOC, Serving, scrape
 
 pytestmark = pytest.mark.wait
 
 MANY = 10_000
 BATCH = 64
-"""How many come between two that are served: less than the kernel's queue of new connections."""
+"""Clients between two that are served: fewer than fit into the kernel's accept queue."""
 LIMIT = 64
-"""Connections at one time, by default; twice as many while none of them can be spared."""
+"""The default limit of connections; twice as many while none of them may be closed."""
 WINDOW = 4096
-PLACES = 8
-"""Answers of an ordinary page that are sent at once."""
+PERMITS = 8
+"""Responses of an ordinary page that are sent at the same time."""
 LARGE_BYTES = 4 << 20
 MEMORY = 64 << 20
-"""How much more may stay resident after a crowd, given that a smaller one has been there before.
+"""How much resident memory may grow after a crowd, if a smaller crowd preceded it.
 
-That one has made the stacks that are kept for new threads; this is for where the next one falls
-otherwise. If each of 200 clients left its large body behind, it would be 800 MiB; if each of 10,000
-left its connection, 32 KiB at least, it would be 312 MiB.
+The smaller crowd has created the stacks that are cached for new threads; this allows for the
+placement of the next ones. If each of 200 clients left its large body behind, that would be 800
+MiB; if each of 10,000 left its connection, of at least 32 KiB, it would be 312 MiB.
 """
 SERIES = 9_000
 SERIES_MEMORY = 24 << 20
-"""The same where a body is an exposition: 200 of them are 38 MB or more."""
+"""The same for bodies that are expositions: 200 of them are at least 38 MB."""
 SCRAPE_SECONDS = 1.0
-"""What a scrape behind a crowd may take: what is waited for before a client is cut, several times."""
+"""The maximum duration of a scrape behind a crowd: several times the wait before a client is cut."""
 SLOWER = 10
-"""How many times as long as a scrape of an agent without a crowd it may take on a slow machine."""
+"""The factor allowed on a slow machine, relative to a scrape of an agent without a crowd."""
 
 
 @contextmanager
 def descriptors(count: int) -> Iterator[None]:
-    """Lets this process open so many files, or skips the test if it may not."""
+    """Raises this process's limit of open files to `count`, or skips the test if that is not permitted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         pytest.skip(f"NEEDS {count} DESCRIPTORS: the hard limit is {hard} (ulimit -Hn)")
@@ -63,7 +64,7 @@ def descriptors(count: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def come(
+def connect_crowd(
     stack: ExitStack,
     server: Serving,
     count: int,
@@ -71,9 +72,11 @@ def come(
     amid: Callable[[], None] = lambda: None,
     **how: int | str | None,
 ) -> list[Client]:
-    """So many connections, all accepted: the last of each batch was served behind the others.
+    """Opens this many connections, all of which are accepted: the last of each batch is served
+    after the others.
 
-    Before that one comes, `amid` is done: behind the rest of the batch, which may not be accepted yet.
+    Before the last one connects, `amid` is called, while the rest of the batch may not be accepted
+    yet.
     """
     crowd: list[Client] = []
     for number in range(1, count + 1):
@@ -81,44 +84,44 @@ def come(
         if is_last:
             amid()
         if count == MANY:
-            # One address may not open so many connections a second.
+            # A single address may not open so many connections per second.
             how["source"] = f"127.0.2.{number // BATCH + 1}"
         crowd.append(stack.enter_context(Client(server.url, **how)))  # type: ignore[arg-type]
         if is_last:
-            assert crowd[-1].ask(get()).status == 200
+            assert crowd[-1].exchange(get()).status == 200
             await_room(server)
     return crowd
 
 
 def await_room(server: Serving) -> None:
-    """Waits until those that were cut are gone.
+    """Waits until cut connections are closed.
 
-    The library counts them until then, and turns newcomers away when there are too many.
+    The library counts them until then, and rejects new ones when there are too many.
     """
-    poll("those that were cut are gone", lambda: server.sockets() <= 2 * LIMIT + 4 or None, SECONDS)
+    poll("cut connections are closed", lambda: server.sockets() <= 2 * LIMIT + 4 or None, SECONDS)
 
 
 @pytest.fixture(params=["tcp", "unix"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where to listen: on a Unix socket all clients come from the same place."""
+    """The agent's address. On a Unix socket all clients share one source."""
     return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/agent.sock"
 
 
 def seconds_of_scrape(server: Serving) -> float:
-    """How long a scrape takes."""
+    """The duration of a scrape."""
     start = time.monotonic()
     scrape(server.url)
     return time.monotonic() - start
 
 
-def test_ten_thousand_connections_are_held_and_do_not_hold_up_scrapes(tmp_path: Path) -> None:
+def test_ten_thousand_open_connections_do_not_delay_scrapes(tmp_path: Path) -> None:
     with (
         descriptors(MANY + 500),
         Serving(tmp_path / "log", **CALM_MALLOC) as server,
         Serving(tmp_path / "control") as control,
     ):
         with ExitStack() as stack:
-            come(stack, server, 2 * BATCH)
+            connect_crowd(stack, server, 2 * BATCH)
         before = server.rested_holdings()
         crowded: list[float] = []
         alone: list[float] = []
@@ -130,8 +133,8 @@ def test_ten_thousand_connections_are_held_and_do_not_hold_up_scrapes(tmp_path: 
                 alone.append(seconds_of_scrape(control))
 
         with ExitStack() as stack:
-            come(stack, server, MANY, amid=scrape_both)
-            # Of those it serves it keeps no more than its limit, with room for its own.
+            connect_crowd(stack, server, MANY, amid=scrape_both)
+            # It keeps no more of the served connections than its limit, plus its own descriptors.
             held = server.holdings()
             assert held.descriptors < before.descriptors + 2 * LIMIT + 32
             assert held.threads < before.threads + 2 * LIMIT + 32
@@ -149,121 +152,123 @@ def test_connections_without_a_request_do_not_lock_out_a_scrape(
         for client in crowd:
             client.send(start)
         for _ in range(20):
-            # Those that were cut come again, though not all at once.
-            cut = [place for place, client in enumerate(crowd) if not client.send(start[-1:])]
-            for place in cut[:4]:
-                crowd[place].close()
-                crowd[place] = stack.enter_context(Client(server.url))
-                crowd[place].send(start)
+            # Cut clients reconnect, though not all at once.
+            cut = [index for index, client in enumerate(crowd) if not client.send(start[-1:])]
+            for index in cut[:4]:
+                crowd[index].close()
+                crowd[index] = stack.enter_context(Client(server.url))
+                crowd[index].send(start)
             scrape(server.url)
 
 
-def test_a_crowd_from_one_address_does_not_cost_another_its_connection(tmp_path: Path) -> None:
+def test_a_crowd_from_one_address_does_not_close_connections_of_another(tmp_path: Path) -> None:
     with (
         Serving(tmp_path / "log") as server,
         Client(server.url, source="127.0.0.1") as scraper,
         ExitStack() as stack,
     ):
-        assert scraper.ask(get("/metrics")).status == 200
-        come(stack, server, 3 * BATCH, source="127.0.0.2")
-        # It has waited for longer than any of them.
-        assert scraper.ask(get("/metrics")).status == 200
+        assert scraper.exchange(get("/metrics")).status == 200
+        connect_crowd(stack, server, 3 * BATCH, source="127.0.0.2")
+        # It has waited longer than any other client.
+        assert scraper.exchange(get("/metrics")).status == 200
 
 
 def test_a_crowd_from_many_addresses_does_not_lock_out_a_scrape(tmp_path: Path) -> None:
     with Serving(tmp_path / "log") as server, ExitStack() as stack:
         for number in range(3 * BATCH):
-            come(stack, server, 1, source=f"127.0.1.{number + 1}")
+            connect_crowd(stack, server, 1, source=f"127.0.1.{number + 1}")
             if number % 8 == 0:
                 scrape(server.url)
 
 
-def test_a_connection_in_use_is_not_the_one_that_is_closed(tmp_path: Path, address: str) -> None:
+def test_connections_in_use_are_not_closed_for_new_ones(tmp_path: Path, address: str) -> None:
     with Serving(tmp_path / "log", address, PROBE_PATIENCE="100") as server, ExitStack() as stack:
         slow = stack.enter_context(Client(server.url))
         slow.send(get() + get("/slow"))
-        assert slow.answer().status == 200
+        assert slow.read_response().status == 200
         server.rest()
-        come(stack, server, 3 * BATCH)
+        connect_crowd(stack, server, 3 * BATCH)
         server.order("stop")
-        # It was told what it had waited for.
-        assert slow.answer().status == 503
+        # It received the response that it waited for.
+        assert slow.read_response().status == 503
         server.await_stopped()
 
 
 def in_waves(server: Serving, count: int, leave: Callable[[Client], None]) -> None:
-    """So many clients that ask for a large body, as many at once as are served, and then leave."""
+    """Clients that request a large body, in waves as large as are served at once, each of which
+    then leaves."""
     server.rest()
     idle = server.sockets()
-    for _ in range(count // PLACES):
-        wave = [Client(server.url, window=WINDOW) for _ in range(PLACES)]
+    for _ in range(count // PERMITS):
+        wave = [Client(server.url, window=WINDOW) for _ in range(PERMITS)]
         for client in wave:
             client.send(get("/large"))
         for client in wave:
             while len(client.received) < 10_000:
-                assert client.read(), "it was cut early"
-            # In the middle, where the agent has the rest of the body still to send.
+                assert client.read(), "the connection was cut early"
+            # The agent still has the rest of the body to send.
             assert client.received.startswith(b"HTTP/1.1 200 "), client.received[:100]
         scrape(server.url)
         for client in wave:
             leave(client)
-        # Else the next wave would have to wait for their places, and cost some of its own theirs.
+        # Otherwise the next wave would wait for their permits, and some of its clients would be
+        # cut.
         poll("the wave has left", lambda: server.sockets() <= idle or None, SECONDS)
 
 
-def test_clients_that_reset_in_the_middle_of_a_body_leave_nothing_behind(
+def test_clients_that_reset_during_a_body_leave_nothing_behind(
     tmp_path: Path, address: str
 ) -> None:
     large = {"PROBE_LARGE_BYTES": str(LARGE_BYTES)}
     with Serving(tmp_path / "log", address, **large, **CALM_MALLOC) as server:
-        in_waves(server, 6 * PLACES, Client.reset)
+        in_waves(server, 6 * PERMITS, Client.reset)
         before = server.rested_holdings()
         in_waves(server, 200, Client.reset)
         server.await_return_to(before, MEMORY)
 
 
-def test_clients_that_ask_for_large_bodies_all_at_once_are_served_or_told_so(
+def test_clients_that_request_large_bodies_at_once_are_served_or_get_503(
     tmp_path: Path,
 ) -> None:
-    # More than the kernel takes for a client that does not read yet.
+    # More than the kernel buffers for a client that does not read yet.
     size = 8 << 20
     with Serving(tmp_path / "log", PROBE_LARGE_BYTES=str(size)) as server, ExitStack() as stack:
-        crowd = [stack.enter_context(Client(server.url)) for _ in range(3 * PLACES)]
+        crowd = [stack.enter_context(Client(server.url)) for _ in range(3 * PERMITS)]
         for client in crowd:
             client.send(get("/large", "Connection: close"))
         served, refused, cut = 0, 0, 0
         for client in crowd:
             scrape(server.url)
             wire = client.read_to_end()
-            found = read_answer(wire) if wire else None
+            found = parse_response(wire) if wire else None
             if found is None:
-                # One that reads late may be cut to make room, as it is counted then.
+                # A client that reads late may be cut to make room, which is counted.
                 assert b"HTTP/1.1 200 OK\r\n".startswith(wire[:17])
                 cut += 1
                 continue
-            answer, rest = found
+            response, rest = found
             assert rest == b""
-            served += answer.status == 200
-            if answer.status != 200:
-                assert answer.status == 503
-                assert int(answer.value("retry-after")) > 0
+            served += response.status == 200
+            if response.status != 200:
+                assert response.status == 503
+                assert int(response.value("retry-after")) > 0
                 refused += 1
-        # Whoever is cut makes room for another one, so the last of them is served.
+        # Each cut client makes room for another one, so the last one is served.
         assert served >= 1
-        assert served + cut >= PLACES
+        assert served + cut >= PERMITS
         assert cut <= server.cuts("stalled")
 
 
 def stall(stack: ExitStack, server: Serving, count: int) -> None:
-    """So many clients that ask for a scrape and do not read it."""
+    """Clients that request a scrape and do not read it."""
     for _ in range(count):
         client = stack.enter_context(Client(server.url, window=WINDOW))
         client.send(get("/metrics"))
 
 
-def test_clients_that_stall_in_a_scrape_leave_room_for_one(tmp_path: Path) -> None:
+def test_clients_that_stall_during_a_scrape_do_not_block_scrapes(tmp_path: Path) -> None:
     with Serving(tmp_path / "log", PROBE_SERIES=str(SERIES), **CALM_MALLOC) as server:
-        # More than the kernel takes for a client that does not read.
+        # More than the kernel buffers for a client that does not read.
         assert len(scrape(server.url)) > 20 * SERIES
         with ExitStack() as stack:
             stall(stack, server, BATCH)
@@ -271,13 +276,14 @@ def test_clients_that_stall_in_a_scrape_leave_room_for_one(tmp_path: Path) -> No
         with ExitStack() as stack:
             for _ in range(8):
                 stall(stack, server, 25)
-                # As many as are served at once have what the kernel takes, and hold their places.
+                # As many as are served at once have filled the kernel's buffer, and hold their
+                # permits.
                 server.rest()
                 scrape(server.url)
         server.await_return_to(before, SERIES_MEMORY)
 
 
-def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path, address: str) -> None:
+def test_clients_that_connect_and_disconnect_leave_nothing_behind(tmp_path: Path, address: str) -> None:
     def finish(client: Client) -> None:
         client.finish_sending()
         client.close()
@@ -290,7 +296,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(tmp_path: Path, address: 
                 scrape(server.url)
                 await_room(server)
             client = Client(server.url)
-            # With nothing said, with a half, with an answer that nobody reads.
+            # Having sent nothing, half a request, or requests whose responses are not read.
             client.send((b"", b"GET /heal", get(), get() * 5)[number % 4])
             endings[number % 3](client)
         scrape(server.url)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form of the dashboards: what makes them import cleanly and read well, and mutants that must not pass."""
+"""Structure of the dashboards: rules for a clean import and readable panels, and mutants that must
+fail them."""
 
 import copy
 import re
@@ -19,13 +20,13 @@ each_board = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 
 @each_board
 @pytest.mark.parametrize("check", CHECKS)
-def test_every_dashboard_is_well(board: Board, check: str) -> None:
+def test_every_dashboard_passes_the_check(board: Board, check: str) -> None:
     if check == "grafana-schema" and SCHEMAS is None:
-        pytest.skip("Grafana's schemas do not lie beside the clone")
+        pytest.skip("Grafana's schemas are not beside the clone")
     assert list(CHECKS[check](board)) == []
 
 
-def test_there_are_four_and_their_variants() -> None:
+def test_there_are_four_dashboards_and_two_variants() -> None:
     assert sorted(BOARDS) == [
         "outrider-agent", "outrider-fleet", "outrider-fleet-prometheus", "outrider-runtime", "outrider-service",
         "outrider-service-prometheus",
@@ -33,26 +34,26 @@ def test_there_are_four_and_their_variants() -> None:
     assert all(board["uid"] == name for name, board in BOARDS.items())
 
 
-def asked() -> set[str]:
-    """The metrics that some panel or annotation asks for."""
+def metrics_in_use() -> set[str]:
+    """The metrics used by some panel or annotation."""
     return {metric for board in BOARDS.values() for _, expression in expressions_of(board) for metric in metrics_of(expression)}
 
 
-def test_every_metric_is_on_a_panel_or_is_not_on_purpose() -> None:
+def test_every_metric_is_on_a_panel_or_listed_as_left_out() -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     section = readme.split("\n## Not on a panel\n")[1].split("\n#")[0]
     on_purpose = dict(re.findall(r"^\| `([a-z_]+)` \| (.{20,}) \|$", section, re.M))
-    assert set(listed()) - asked() == set(on_purpose)
-    assert asked() - set(listed()) == FOREIGN - {"up"}
+    assert set(listed()) - metrics_in_use() == set(on_purpose)
+    assert metrics_in_use() - set(listed()) == FOREIGN - {"up"}
 
 
 def latency(board: Board) -> dict[str, Any]:
-    """A panel of it."""
+    """The panel that the mutants change."""
     return next(panel for panel in panels_of(board) if panel["title"] == "p99 by route")
 
 
-def ask(expression: str) -> Callable[[Board], None]:
-    """Has a panel ask something else."""
+def set_query(expression: str) -> Callable[[Board], None]:
+    """Replaces the panel's query."""
     def changed(board: Board) -> None:
         latency(board)["targets"][0]["expr"] = expression
 
@@ -60,7 +61,7 @@ def ask(expression: str) -> Callable[[Board], None]:
 
 
 def in_query(old: str, new: str) -> Callable[[Board], None]:
-    """Writes something else into a query."""
+    """Replaces text in the panel's query."""
     def changed(board: Board) -> None:
         target = latency(board)["targets"][0]
         assert old in target["expr"]
@@ -70,7 +71,7 @@ def in_query(old: str, new: str) -> Callable[[Board], None]:
 
 
 def put(path: str, value: Any) -> Callable[[Board], None]:
-    """Puts something somewhere into a panel."""
+    """Sets a value at a path within the panel."""
     def changed(board: Board) -> None:
         node: Any = latency(board)
         *way, last = path.split(".")
@@ -82,7 +83,7 @@ def put(path: str, value: Any) -> Callable[[Board], None]:
 
 
 def put_at_top(key: str, value: Any) -> Callable[[Board], None]:
-    """Puts something into the dashboard itself."""
+    """Sets a key of the dashboard."""
     def changed(board: Board) -> None:
         board[key] = value
 
@@ -92,24 +93,24 @@ def put_at_top(key: str, value: Any) -> Callable[[Board], None]:
 MUTANTS: dict[str, tuple[Callable[[Board], None], str]] = {
     "a misspelt metric": (in_query("http_server_request_duration", "http_server_requests_duration"), "metrics"),
     "a wrong label": (in_query("http_route)", "path)"), "labels"),
-    "a matcher of a label that is not there": (in_query("http_route=~", "path=~"), "labels"),
+    "a matcher of an unknown label": (in_query("http_route=~", "path=~"), "labels"),
     "a legend of another label": (put("targets.0.legendFormat", "{{path}}"), "labels"),
-    "a query that is none": (in_query("sum by", "sum of"), "target-promql"),
-    "a variable that nobody knows": (in_query("$route", "$path"), "target-promql"),
+    "a query that does not parse": (in_query("sum by", "sum of"), "target-promql"),
+    "an unknown variable": (in_query("$route", "$path"), "target-promql"),
     "an unknown unit": (put("fieldConfig.defaults.unit", "seconds"), "panel-units"),
     "no unit": (lambda board: latency(board)["fieldConfig"]["defaults"].pop("unit"), "panel-units"),
     "no description": (lambda board: latency(board).pop("description"), "panel-title-description"),
     "an unknown key": (put("tooltips", True), "grafana-model"),
     "a wrong type": (put("gridPos.w", "8"), "layout"),
-    "a panel on another": (put("gridPos.x", 12), "layout"),
-    "a counter without rate": (ask("http_requests_total{}"), "target-counter-agg"),
-    "a rate of a gauge": (ask("rate(process_threads{}[$__rate_interval])"), "target-counter-agg"),
+    "overlapping panels": (put("gridPos.x", 12), "layout"),
+    "a counter without rate": (set_query("http_requests_total{}"), "target-counter-agg"),
+    "a rate of a gauge": (set_query("rate(process_threads{}[$__rate_interval])"), "target-counter-agg"),
     "a fixed window": (in_query("$__rate_interval", "5m"), "target-rate-interval"),
     "a query of every job": (in_query('job=~"$job",', ""), "target-job and target-instance"),
-    "foreign targets": (in_query(" and on (cluster, namespace, job, instance)", " or "), "ours"),
-    "classic histograms alone": (lambda board: ask(latency(board)["targets"][0]["expr"].split(" or histogram_quantile")[0])(board),
+    "targets without Outrider": (in_query(" and on (cluster, namespace, job, instance)", " or "), "ours"),
+    "classic histograms alone": (lambda board: set_query(latency(board)["targets"][0]["expr"].split(" or histogram_quantile")[0])(board),
                                  "both-histograms"),
-    "a link of no instance": (put("fieldConfig.defaults.links", [{"url": "http://${__field.labels.instance}/"}]), "links-of-instances"),
+    "a link without an instance label": (put("fieldConfig.defaults.links", [{"url": "http://${__field.labels.instance}/"}]), "links-of-instances"),
     "a data source of its own": (put("datasource", {"type": "prometheus", "uid": "P1"}), "panel-datasource"),
     "a threshold without a reason": (put("fieldConfig.defaults.thresholds", {
         "mode": "absolute", "steps": [{"color": "green", "value": None}, {"color": "red", "value": 1}]}), "threshold-reason"),
@@ -124,7 +125,7 @@ MUTANTS: dict[str, tuple[Callable[[Board], None], str]] = {
 
 
 @pytest.mark.parametrize(("mutate", "check"), MUTANTS.values(), ids=MUTANTS)
-def test_a_mutant_is_found(mutate: Callable[[Board], Any], check: str) -> None:
+def test_a_mutant_fails_its_check(mutate: Callable[[Board], Any], check: str) -> None:
     board = copy.deepcopy(BOARDS["outrider-service"])
     assert check not in problems(board, check)
     mutate(board)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each variable, panel and annotation of the dashboards, asked of real Prometheus servers that scrape services under load."""
+"""Each variable, panel and annotation of the dashboards, run against real Prometheus servers that
+scrape services under load."""
 
 import html
 import json
@@ -15,14 +16,14 @@ import yaml
 from boards import BOARDS, listed, metrics_of, panels_of, resolved
 from drawing import Drawing
 from harness import poll
-from monitored import TRACE, WINDOW, Monitored
+from monitored_services import TRACE, WINDOW, Monitored
 from prometheus_server import Prometheus, PrometheusAPI
 from victoria_metrics import FILES, agree, parts, shortened, usual
 
 pytestmark = pytest.mark.wait
 
 LIMIT = 240
-"""Seconds within which each panel has something to show, on any machine."""
+"""Seconds within which each panel has data, on any machine."""
 NOT_HERE = {
     "rpc_server_call_duration_seconds": "no example speaks gRPC; tests in Swift compare these with the list of metrics",
     "rpc_server_active_calls": "as above",
@@ -37,9 +38,9 @@ NOT_HERE = {
     "outrider_source_failures_total": "only on a machine that hides a file from the agent; tests in Swift hide some",
     "outrider_collector_failures_total": "only where a collector hangs; a test in Swift has one hang",
 }
-"""Metrics that nothing here exposes, and why; a panel of others has to have an answer."""
+"""Metrics that are not exposed here, with the reason; panels of all other metrics must draw data."""
 OF_A_LIMIT = {"cgroup_cpu_limit_cores", "cgroup_cpu_periods_total"}
-"""What shows nothing where this machine does not let a test set a limit."""
+"""Metrics that need a CPU limit, which this machine may not let a test set."""
 PANELS = {
     f"{name}: {panel['title']} ({panel['id']})": panel for name, board in BOARDS.items() for panel in panels_of(board)
 }
@@ -73,8 +74,8 @@ DOTNET = {
     "19925 exceptions": f'sum by (error_type) (max_over_time({REQUESTS}_count{{http_request_method="GET",error_type!=""}}[{WINDOW}]))',
     "19925 by status": f"sum by (http_response_status_code) (max_over_time({REQUESTS}_count{{{OF_A_ROUTE}}}[{WINDOW}]))",
 }
-"""What the .NET team's dashboards ask of requests, with the values that their variables would have. Their panels of Kestrel's
-connections have no subject here."""
+"""The queries on requests in the .NET team's dashboards, with their variables filled in. Their
+panels of Kestrel's connections do not apply."""
 
 
 @pytest.fixture(scope="module", name="live")
@@ -85,7 +86,7 @@ def fixture_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored
 
 
 def numbers(server: PrometheusAPI, expression: str) -> list[dict[str, Any]]:
-    """The samples of a query that can be drawn: finite figures, or native histograms."""
+    """The samples of a query that can be drawn: finite values, or native histograms."""
     return [
         sample for sample in server.query(resolved(expression, WINDOW))
         if "histogram" in sample or math.isfinite(float(sample["value"][1]))
@@ -96,9 +97,9 @@ def numbers(server: PrometheusAPI, expression: str) -> list[dict[str, Any]]:
 def test_starts_and_versions_are_marked(live: Monitored, title: str) -> None:
     board = BOARDS["outrider-service"]
     annotation = next(one for one in board["annotations"]["list"] if one["name"] == title)
-    # The chat and the probe do not tell their version.
+    # The chat and the probe do not set their version.
     jobs = {"storefront", "memory-lab"} if title == "Deploys" else {"storefront", "memory-lab", "chat", "probe"}
-    # A start is marked for a minute only, which may be over by now.
+    # A start is marked for a minute only, which may have passed.
     at_any_time = f"count_over_time(({resolved(annotation['expr'])})[30m:1s])"
 
     def are_marked() -> bool | None:
@@ -109,13 +110,13 @@ def test_starts_and_versions_are_marked(live: Monitored, title: str) -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
-def test_every_panel_draws_something(live: Monitored, panel: dict[str, Any]) -> None:
+def test_every_panel_draws_data(live: Monitored, panel: dict[str, Any]) -> None:
     absent = set(NOT_HERE) if live.has_limit else set(NOT_HERE) | OF_A_LIMIT
     for kind, server in live.servers.items():
         for target in panel["targets"]:
             if metrics_of(target["expr"]) & absent:
                 continue
-            # A heatmap has a query for each kind of histogram.
+            # A heatmap has one query for each kind of histogram.
             if panel["type"] == "heatmap" and (target["legendFormat"] == "native") != (kind == "native"):
                 assert numbers(server, target["expr"]) == []
                 continue
@@ -125,7 +126,7 @@ def test_every_panel_draws_something(live: Monitored, panel: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("panel", FOR_VICTORIA.values(), ids=FOR_VICTORIA)
-def test_every_panel_draws_in_victoria_metrics_what_it_draws_in_prometheus(live: Monitored, panel: dict[str, Any]) -> None:
+def test_every_panel_draws_the_same_in_victoria_metrics_as_in_prometheus(live: Monitored, panel: dict[str, Any]) -> None:
     absent = set(NOT_HERE) if live.has_limit else set(NOT_HERE) | OF_A_LIMIT
     for target in panel["targets"]:
         if target["legendFormat"] == "native":
@@ -137,10 +138,10 @@ def test_every_panel_draws_in_victoria_metrics_what_it_draws_in_prometheus(live:
 
 
 @pytest.mark.parametrize("name", RULES_FOR_VICTORIA)
-def test_every_rule_answers_in_victoria_metrics_as_in_prometheus(live: Monitored, name: str) -> None:
+def test_every_rule_evaluates_alike_in_victoria_metrics_and_prometheus(live: Monitored, name: str) -> None:
     expression = RULES_FOR_VICTORIA[name]
     live.victoria.query(expression)
-    # Each part too, since most alerts do not fire.
+    # Each subexpression as well, since most alerts do not fire.
     short = shortened(usual(expression), WINDOW)
     for part in (short, *parts(short)):
         agree(live.classic, live.victoria, part, LIMIT)
@@ -153,45 +154,46 @@ def test_starts_and_versions_are_marked_in_victoria_metrics_too(live: Monitored,
     agree(live.classic, live.victoria, resolved(annotation["expr"], WINDOW), LIMIT)
 
 
-def test_what_is_not_here_is_a_metric_and_on_a_panel() -> None:
+def test_every_exempt_metric_is_listed_and_on_a_panel() -> None:
     asked = {metric for panel in PANELS.values() for target in panel["targets"] for metric in metrics_of(target["expr"])}
     assert set(NOT_HERE) <= listed().keys() and set(NOT_HERE) <= asked
 
 
-def test_what_is_not_here_is_not_here(live: Monitored) -> None:
-    # Else the list above hides a panel that could be tried.
+def test_exempt_metrics_are_not_exposed(live: Monitored) -> None:
+    # Otherwise the list above would exempt a panel that could be tested.
     for metric in NOT_HERE:
         if not metric.startswith(("cgroup_", "outrider_")):
             assert live.classic.query(f'{{__name__=~"{metric}(_count)?"}}') == []
 
 
 def offered(server: PrometheusAPI, query: str) -> list[str]:
-    """What a variable offers."""
+    """The values that a variable offers."""
     selector, label = resolved(query).removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
     found: list[str] = server.api(f"label/{label}/values", **{"match[]": selector})
     return found
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES)
-def test_every_variable_offers_what_is_ours(live: Monitored, variable: dict[str, Any]) -> None:
+def test_every_variable_offers_targets_with_outrider_only(live: Monitored, variable: dict[str, Any]) -> None:
     ours = ["chat", "memory-lab", "probe", "storefront"]
     for server in (*live.servers.values(), live.victoria):
-        poll("all are scraped", lambda server=server: server.query(f"count(outrider_build_info) == {len(ours)}") or None)  # type: ignore[misc]
+        poll("every service is scraped", lambda server=server: server.query(f"count(outrider_build_info) == {len(ours)}") or None)  # type: ignore[misc]
         match variable["name"]:
             case "cluster" | "namespace":
-                # No label, no choice: all of it is then what has none.
+                # Without such a label the variable is empty, and its value for all matches series
+                # without the label.
                 assert offered(server, variable["query"]) == []
             case "job":
                 assert offered(server, variable["query"]) == ours
             case "instance":
                 assert len(offered(server, variable["query"])) == len(ours)
             case "route":
-                poll("an order is asked for", lambda server=server: (  # type: ignore[misc]
+                poll("the route of an order is offered", lambda server=server: (  # type: ignore[misc]
                     {"/orders/:id", "/orders/{id}"} & set(offered(server, variable["query"])) or None))
 
 
-def test_prometheus_itself_would_be_shown_if_nothing_prevented_it(live: Monitored) -> None:
-    # Without this the tests above could pass for want of a foreign process.
+def test_prometheus_exposes_the_same_process_metrics(live: Monitored) -> None:
+    # Without this, the tests above could pass because no foreign process exposes these metrics.
     for name in ("process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"):
         live.classic.await_samples(f'{name}{{job="prometheus"}}')
 
@@ -205,17 +207,17 @@ def test_latency_leads_to_traces(live: Monitored, server: str) -> None:
         found = [one for target in targets for one in asked.exemplars(resolved(target["expr"], WINDOW))]
         return TRACE in {one["labels"]["trace_id"] for one in found} or None
 
-    poll("the trace is found", traces)
+    poll("an exemplar has the trace", traces)
 
 
 @pytest.mark.parametrize("query", DOTNET.values(), ids=DOTNET)
-def test_the_dashboards_of_dotnet_draw_our_requests(live: Monitored, query: str) -> None:
+def test_the_dotnet_dashboards_draw_our_requests(live: Monitored, query: str) -> None:
     poll(f"{query} has numbers", lambda: numbers(live.classic, query) or None, LIMIT)
 
 
 @pytest.mark.parametrize("label", ["http_route", "http_request_method"])
-def test_the_variables_of_dotnet_have_a_choice(live: Monitored, label: str) -> None:
-    poll("there is a choice", lambda: offered(live.classic, f'label_values({REQUESTS}_count{{job="storefront"}}, {label})') or None)
+def test_the_dotnet_dashboards_variables_have_values(live: Monitored, label: str) -> None:
+    poll("the variable has values", lambda: offered(live.classic, f'label_values({REQUESTS}_count{{job="storefront"}}, {label})') or None)
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -231,6 +233,6 @@ def test_a_picture_shows_every_panel(live: Monitored, name: str) -> None:
             if "No data" in drawn and not any(metrics_of(target["expr"]) & (set(NOT_HERE) | OF_A_LIMIT) for target in panel["targets"])
         ]
 
-    # What has no answer yet, since little has happened yet, has one in a while.
-    poll(f"every panel of {name} shows something", lambda: None if empty() else True, LIMIT)
+    # Panels without data yet get some as the load continues.
+    poll(f"every panel of {name} shows data", lambda: None if empty() else True, LIMIT)
     assert [re.search(r"<h2>(.*?)</h2>", drawn)[1] for drawn in drawings] == [html.escape(p["title"]) for p in panels]  # type: ignore[index]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The examples in doc comments of the instruments compile."""
+"""The examples in the doc comments of OutriderInstruments compile."""
 
 import re
 import subprocess
@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, probe_binary, system_binary
-from preloading import LIMIT
+from preload_tools import LIMIT
 
 pytestmark = pytest.mark.compute
 
 FOLDER = ROOT / "Sources/OutriderInstruments"
 BLOCK = re.compile(r"(?m)^/// ```swift\n((?:///.*\n)+?)/// ```$")
 
-# What the examples speak of and leave to their readers.
-WORLD = """
+# Declarations that the examples use and leave to their readers.
+DECLARATIONS = """
 import OutriderInstruments
 import OutriderMetrics
 
@@ -60,7 +60,7 @@ let (breaker, payments, subscribers) = (Breaker(), Payments(), [Subscriber()])
 
 
 def examples() -> list[tuple[str, str]]:
-    """Each example with the name of its file."""
+    """Each example, with the name of its file."""
     found = []
     for file in sorted(FOLDER.glob("*.swift")):
         for block in BLOCK.findall(file.read_text(encoding="utf-8")):
@@ -71,9 +71,10 @@ def examples() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module", name="errors")
 def fixture_errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What the compiler has against each file: all are one module, so that it reads ours only once."""
+    """The compiler's errors by file: all examples are one module, so that the library's modules are
+    read only once."""
     folder = tmp_path_factory.mktemp("examples")
-    (folder / "World.swift").write_text(WORLD, encoding="utf-8")
+    (folder / "Declarations.swift").write_text(DECLARATIONS, encoding="utf-8")
     for number, (name, code) in enumerate(examples()):
         result = "-> Order? " if "return order" in code else ""
         ending = "return nil" if result else ""
@@ -96,7 +97,7 @@ def fixture_errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[s
         if found := re.match(r"(?:.*/)?(\w+)\.swift:\d+:\d+: error: ", line):
             errors[found[1]].append(line)
     assert compiled.returncode == 0 or errors, compiled.stderr
-    assert not errors["World"], errors["World"]
+    assert not errors["Declarations"], errors["Declarations"]
     return errors
 
 
@@ -107,7 +108,7 @@ def test_the_example_compiles(number: int, errors: dict[str, list[str]]) -> None
 
 
 def imports() -> list[str]:
-    """Where the C modules below are."""
+    """Compiler flags that locate the C modules."""
     flags = []
     for include in ROOT.glob("Sources/*/include"):
         flags += ["-Xcc", f"-I{include}"]

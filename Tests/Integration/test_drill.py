@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drill of docs/diagnose.md: five faults, each given away by its own metric more than any other fault."""
+"""The drill of docs/diagnose.md: five faults, each of which moves its own indicator more than any
+other fault does."""
 
 import re
 import subprocess
@@ -12,17 +13,18 @@ pytestmark = pytest.mark.compute
 
 FAULTS = ["leak", "blocked-executor", "dry-pool", "hot-route", "cold-cache"]
 LEAST = {"leak": 5, "blocked-executor": 3, "dry-pool": 10, "hot-route": 3, "cold-cache": 5}
-"""By what factor each indicator moves at least; docs/diagnose.md has what was measured.
+"""The minimum factor by which each indicator moves; docs/diagnose.md has the measured ones.
 
-Of the blocked executor at least ten long delays are seen: a healthy run may have one or two, by chance, of a busy machine.
+For the blocked executor, at least ten long delays are required: on a busy machine a healthy run may
+have one or two by chance.
 """
 REQUESTS = "3000"
-"""For a run, however long that takes."""
+"""Requests in each run, however long they take."""
 
 
 @pytest.fixture(scope="module", name="drill")
 def fixture_drill() -> str:
-    """What the drill says."""
+    """The output of the drill."""
     command = [ROOT / "scripts/drill.py", "--requests", REQUESTS, "--program", release_binary("storefront")]
     run = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=3_600)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -52,16 +54,16 @@ def test_each_fault_moves_its_own_indicator_most(drill: str, fault: str) -> None
 @pytest.mark.parametrize(
     ("fault", "evidence"),
     [
-        # The function that leaks, by name.
+        # The name of the leaking function.
         ("leak", r"rememberView\(\)"),
-        # The call that blocks, in the stack of the thread.
+        # The blocking call, in the thread's stack.
         ("blocked-executor", r"usleep ← .*OrderDesk"),
         ("dry-pool", r"up to [1-9]\d* requests waited for a connection; [1-9]\d* requests got a 504 response"),
         ("hot-route", r"GET /orders/\{id\} takes"),
         ("cold-cache", r"each request makes (0\.[5-9]|1)"),
     ],
 )
-def test_what_to_look_at_next_names_the_cause(drill: str, fault: str, evidence: str) -> None:
+def test_the_suggested_next_step_shows_the_cause(drill: str, fault: str, evidence: str) -> None:
     after = drill.split(f"\n{fault}: ")[1]
     section = re.split(r"\n(?=\S)", after)[0]
     assert re.search(evidence, section), drill

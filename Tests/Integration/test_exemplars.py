@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exemplars arrive in a real Prometheus, and one that is too long never does any harm."""
+"""Exemplars reach a real Prometheus, and overlong ones do no harm."""
 
 import itertools
 import re
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from asking import ask
 from exposition import ASKS_OPENMETRICS, Exposition, key, samples_of
 from harness import poll
-from hostile import FRAGMENTS
-from probing import Probe, ServingProbe, family
+from hostile_text import FRAGMENTS
+from http_client import send_get
+from probe_programs import Probe, ServingProbe, family
 from prometheus_releases import Release
 from prometheus_server import Prometheus, StaticPages
 from registries import EXEMPLAR_LIMIT, exemplar_size
@@ -20,7 +20,7 @@ from registries import EXEMPLAR_LIMIT, exemplar_size
 STORES = "--enable-feature=exemplar-storage"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
-# No Prometheus up to 3.5 reads an exemplar with NUL in it: it would lose the whole scrape.
+# No Prometheus up to 3.5 can read an exemplar that contains NUL: it would lose the whole scrape.
 UNREADABLE = [value for part in FRAGMENTS for value in (f"{part}\0", f"a\0{part}")]
 LOW = [chr(code) for code in range(1, 0x3000)] + [chr(0x10000 + 0x777 * n) for n in range(400)]
 HOSTILE = [part for part in FRAGMENTS if "\0" not in part]
@@ -28,7 +28,7 @@ HOSTILE += ["".join(LOW[start : start + 120]) for start in range(0, len(LOW), 12
 
 
 def exemplar_page(probe: Probe, values: list[str]) -> Exposition:
-    """A counter for each text, which is the value of its exemplar's label."""
+    """A counter for each text, with the text as the value of its exemplar's label."""
     series = [([str(number)], [1.0]) for number in range(len(values))]
     exemplars = [{"text": value} for value in values]
     request = family("counter", "hostile_total", series, ["index"], exemplars=exemplars)
@@ -37,7 +37,7 @@ def exemplar_page(probe: Probe, values: list[str]) -> Exposition:
 
 @pytest.fixture(scope="module")
 def serving(prometheus_release: Release) -> Iterator[ServingProbe]:
-    """An agent whose metrics have exemplars: a fresh one for each Prometheus."""
+    """An agent whose metrics have exemplars: a new one for each Prometheus."""
     assert prometheus_release
     with ServingProbe() as probe:
         yield probe
@@ -50,7 +50,7 @@ def server(
     prometheus_release: Release,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Prometheus]:
-    """A Prometheus that keeps exemplars, of each release."""
+    """A Prometheus of each release that stores exemplars."""
     folder = tmp_path_factory.mktemp("exemplars")
     pages = {"hostile": exemplar_page(probe, HOSTILE), "nul": exemplar_page(probe, UNREADABLE)}
     with StaticPages({f"/{name}": page for name, page in pages.items()}) as web:
@@ -58,13 +58,13 @@ def server(
         jobs["serve"] = f"{serving.target}/metrics"
         release, interval = prometheus_release, "2s"
         with Prometheus(folder, jobs, of=release, flags=[STORES], interval=interval) as prometheus:
-            # The first ones, before there are others in their place.
+            # Waits for the first exemplars, before others replace them.
             await_exemplars(prometheus, "probe_requests_total")
             yield prometheus
 
 
 def await_exemplars(server: Prometheus, expression: str) -> list[dict[str, Any]]:
-    """The exemplars of an expression, once there are some."""
+    """Waits until an expression has exemplars, and returns them."""
     return poll(f"{expression} has exemplars", lambda: server.exemplars(expression) or None)
 
 
@@ -95,13 +95,13 @@ def test_the_exemplars_of_a_histogram_arrive_in_several_buckets(server: Promethe
 
 
 @pytest.mark.wait
-def test_an_exemplar_that_is_new_takes_the_place_of_an_old_one(
+def test_a_new_exemplar_replaces_an_old_one(
     server: Prometheus, serving: ServingProbe
 ) -> None:
     before = traces(serving)
 
     def attempt() -> set[str] | None:
-        # They are sampled, so not each recording leaves one.
+        # Exemplars are sampled, so not every observation leaves one.
         serving.record()
         return traces(serving) - before or None
 
@@ -112,20 +112,20 @@ def test_an_exemplar_that_is_new_takes_the_place_of_an_old_one(
         found = {one["labels"]["trace_id"] for one in server.exemplars(everything)}
         return bool(new & found) or None
 
-    assert poll("it has arrived", arrived)
-    # The old one is still there, as something that was.
+    assert poll("Prometheus has the new exemplar", arrived)
+    # Prometheus still has the old one, with its time.
     assert any(one["labels"] == {"trace_id": TRACE} for one in server.exemplars(everything))
 
 
 def traces(serving: ServingProbe) -> set[str]:
-    """The trace identifiers in an exposition of this moment."""
-    families = ask(serving.url, accept=ASKS_OPENMETRICS).families
+    """The trace IDs in the current exposition."""
+    families = send_get(serving.url, accept=ASKS_OPENMETRICS).families
     exemplars = [sample.exemplar for one in families for sample in one.samples]
     return {one.labels["trace_id"] for one in exemplars if one is not None}
 
 
 @pytest.mark.wait
-def test_a_hostile_exemplar_comes_back_from_prometheus(server: Prometheus) -> None:
+def test_prometheus_returns_hostile_exemplars_unchanged(server: Prometheus) -> None:
     server.await_up("hostile")
     query = 'hostile_total{job="hostile"}'
     assert len(server.await_samples(query)) == len(HOSTILE)
@@ -138,26 +138,27 @@ def test_a_hostile_exemplar_comes_back_from_prometheus(server: Prometheus) -> No
     arrived = {int(one["series"]["index"]): one["labels"]["text"] for one in found}
     assert set(arrived) == set(range(len(HOSTILE)))
     for index, value in arrived.items():
-        # Prometheus keeps the escapes of an exemplar as they are; a later one may not.
+        # Prometheus stores the escape sequences of an exemplar undecoded; a later release may
+        # decode them.
         assert value in (HOSTILE[index], escaped(HOSTILE[index]))
 
 
 def escaped(value: str) -> str:
-    """A label value as it stands between the quotation marks."""
+    """A label value as it is written between quotation marks."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 @pytest.mark.wait
-def test_an_exemplar_that_prometheus_cannot_read_loses_no_scrape(server: Prometheus) -> None:
+def test_an_unreadable_exemplar_does_not_lose_the_scrape(server: Prometheus) -> None:
     server.await_up("nul")
     assert len(server.await_samples('hostile_total{job="nul"}')) == len(UNREADABLE)
 
 
 @pytest.mark.compute
-def test_text_has_no_exemplars() -> None:
+def test_the_text_format_has_no_exemplars() -> None:
     with ServingProbe() as serving:
-        assert TRACE in ask(serving.url, accept=ASKS_OPENMETRICS).text
-        text = ask(serving.url).text
+        assert TRACE in send_get(serving.url, accept=ASKS_OPENMETRICS).text
+        text = send_get(serving.url).text
     assert TRACE not in text
     assert "trace_id" not in text
 
@@ -167,7 +168,7 @@ LONG = {
     "two labels": {"trace_id": "x" * 60, "span_id": "y" * 54},
     "a long name": {"n" * 100: "x" * 29},
     "beyond ASCII": {"a": "\U0001f600" * EXEMPLAR_LIMIT},
-    # Half as many characters for those who count what they see.
+    # Half as many characters for a parser that counts grapheme clusters.
     "combining marks": {"a": "e\u0301" * 64},
     "a megabyte": {"a": "x" * (1 << 20)},
 }
@@ -175,14 +176,14 @@ FITTING = {
     "one label": {"trace_id": "x" * (EXEMPLAR_LIMIT - 8)},
     "two labels": {"trace_id": "x" * 60, "span_id": "y" * 53},
     "a long name": {"n" * 100: "x" * 28},
-    # Some take bytes for characters: these are 509.
+    # Too long for a parser that counts bytes: these are 509.
     "beyond ASCII": {"a": "\U0001f600" * (EXEMPLAR_LIMIT - 1)},
     "combining marks": {"ab": "e\u0301" * 63},
 }
 
 
 def with_exemplar(probe: Probe, exemplar: dict[str, str]) -> Exposition:
-    """A counter and a histogram that recorded one number each, with the same exemplar."""
+    """A counter and a histogram with one observation each, with the same exemplar."""
     one = [exemplar]
     return probe.respond(
         family("counter", "jobs_total", [([], [2.0])], exemplars=one),
@@ -193,7 +194,7 @@ def with_exemplar(probe: Probe, exemplar: dict[str, str]) -> Exposition:
 
 @pytest.mark.compute
 @pytest.mark.parametrize("exemplar", LONG.values(), ids=LONG)
-def test_an_exemplar_that_is_too_long_never_appears_but_its_number_counts(
+def test_an_overlong_exemplar_is_dropped_but_its_observation_counts(
     probe: Probe, exemplar: dict[str, str]
 ) -> None:
     assert exemplar_size(exemplar) > EXEMPLAR_LIMIT
@@ -206,7 +207,7 @@ def test_an_exemplar_that_is_too_long_never_appears_but_its_number_counts(
 
 @pytest.mark.compute
 @pytest.mark.parametrize("exemplar", FITTING.values(), ids=FITTING)
-def test_an_exemplar_that_just_fits_appears(probe: Probe, exemplar: dict[str, str]) -> None:
+def test_an_exemplar_of_the_maximum_length_is_exposed(probe: Probe, exemplar: dict[str, str]) -> None:
     assert exemplar_size(exemplar) <= EXEMPLAR_LIMIT
     found = samples_of(with_exemplar(probe, exemplar).families)
     shown = {name: sample.exemplar for name, sample in found.items() if sample.exemplar}
@@ -216,7 +217,7 @@ def test_an_exemplar_that_just_fits_appears(probe: Probe, exemplar: dict[str, st
 
 
 @pytest.mark.compute
-def test_an_exemplar_that_is_too_long_leaves_its_neighbours_alone(probe: Probe) -> None:
+def test_an_overlong_exemplar_does_not_affect_other_series(probe: Probe) -> None:
     exemplars = [{"trace_id": "x" * 500}, {"trace_id": "short"}, None]
     series = [([str(number)], [1.0]) for number in range(3)]
     request = family("counter", "jobs_total", series, ["n"], exemplars=exemplars)
@@ -226,12 +227,12 @@ def test_an_exemplar_that_is_too_long_leaves_its_neighbours_alone(probe: Probe) 
 
 
 @pytest.mark.compute
-def test_a_refused_number_leaves_no_exemplar(probe: Probe) -> None:
+def test_a_rejected_observation_leaves_no_exemplar(probe: Probe) -> None:
     exemplar = {"trace_id": TRACE}
     requests = [
         family("counter", "jobs_total", [([], [-1.0])], exemplars=[exemplar]),
         family("histogram", "wait_seconds", [([], [float("nan")])], exemplars=[exemplar]),
     ]
-    answer = probe.respond(*requests, accept=ASKS_OPENMETRICS)
-    assert TRACE not in answer.text
-    assert samples_of(answer.families)[key("jobs_total", [])].value == 0
+    response = probe.respond(*requests, accept=ASKS_OPENMETRICS)
+    assert TRACE not in response.text
+    assert samples_of(response.families)[key("jobs_total", [])].value == 0

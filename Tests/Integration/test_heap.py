@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service with the heap profiler linked in, read by those who read profiles."""
+"""A service with the heap profiler linked in, and its profiles read by their usual consumers."""
 
 import gzip
 import math
@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, Lines, clean_environment, fetch, heap_probe_binary, poll, promtool_findings, system_binary
-from preloading import BEHIND, LIMIT, compiled, hooked, library, outcome, pprof, profiles
-from probing import HeapProbe
+from preload_tools import BEHIND, LIMIT, compiled, hooked, library, outcome, pprof, profiles
+from probe_programs import HeapProbe
 
 pytestmark = pytest.mark.compute
 
@@ -28,14 +28,14 @@ def probe() -> Iterator[HeapProbe]:
 
 
 def held_by(function: str, top: str) -> float:
-    """The bytes below a function, as `pprof -top -cum` tells them; none if it is not there."""
+    """The bytes below a function in the output of `pprof -top -cum`; 0 if it is absent."""
     line = re.search(rf"(?m)([\d.]+)(B|kB|MB) +[\d.]+% +{re.escape(function)}$", top)
     return float(line[1]) * {"B": 1, "kB": 1 << 10, "MB": 1 << 20}[line[2]] if line else 0
 
 
-def test_pprof_shows_who_holds_the_memory(probe: HeapProbe, tmp_path: Path) -> None:
+def test_pprof_shows_the_functions_that_hold_memory(probe: HeapProbe, tmp_path: Path) -> None:
     before = probe.save("heap?n=1", tmp_path)
-    probe.tell("hold 20000")
+    probe.command("hold 20000")
     after = probe.save("heap?n=2", tmp_path)
     top = pprof("-top", "-cum", after)
     assert "Type: inuse_space" in top and re.search(r"9\d\.\d\d% +static Serve\.hold\(_:_:\)|100% +static Serve\.hold", top)
@@ -46,14 +46,14 @@ def test_pprof_shows_who_holds_the_memory(probe: HeapProbe, tmp_path: Path) -> N
     drawn = str(tmp_path / "graph.svg")
     pprof("-svg", f"-output={drawn}", after)
     assert "Serve" in Path(drawn).read_text()
-    probe.tell("release")
+    probe.command("release")
     left = pprof("-top", "-cum", probe.save("heap?n=3", tmp_path))
-    # The runtime keeps what it has made of generic types on the way, some of which may be sampled.
+    # The runtime keeps metadata of generic types, some of which may be sampled.
     assert held_by("static Serve.hold(_:_:)", left) < held_by("static Serve.hold(_:_:)", top) / 50
 
 
 def test_live_objects_are_labelled_with_their_swift_types(probe: HeapProbe, tmp_path: Path) -> None:
-    probe.tell("hold 20000")
+    probe.command("hold 20000")
     tags = pprof("-tags", probe.save("heap", tmp_path))
     for name in [
         "outrider_heap_probe.ShopSession",
@@ -64,8 +64,8 @@ def test_live_objects_are_labelled_with_their_swift_types(probe: HeapProbe, tmp_
         assert name in tags, tags
 
 
-def test_every_reader_gets_what_it_knows(probe: HeapProbe, tmp_path: Path) -> None:
-    probe.tell("hold 5000")
+def test_every_format_is_readable_by_its_consumer(probe: HeapProbe, tmp_path: Path) -> None:
+    probe.command("hold 5000")
     profile = gzip.decompress(Path(probe.save("heap", tmp_path)).read_bytes())
     decoded = subprocess.run(
         [
@@ -74,7 +74,7 @@ def test_every_reader_gets_what_it_knows(probe: HeapProbe, tmp_path: Path) -> No
         ],
         input=profile, capture_output=True, timeout=LIMIT, check=True,
     ).stdout.decode()
-    # protoc prints what it does not know by number: there is nothing else in it.
+    # protoc prints unknown fields by number: there are none.
     assert not re.search(r"^\s*\d+[:{ ]", decoded, re.MULTILINE)
     for text in ["alloc_objects", "inuse_space", "ShopSession.init(_:)"]:
         assert f'string_table: "{text}"' in decoded
@@ -89,20 +89,20 @@ def test_every_reader_gets_what_it_knows(probe: HeapProbe, tmp_path: Path) -> No
     assert re.search(r"^.*static Serve\.hold\(_:_:\);.*swift_slowAlloc \d+$", collapsed, re.MULTILINE)
 
 
-def test_a_span_shows_what_happened_in_it(probe: HeapProbe, tmp_path: Path) -> None:
-    probe.tell("hold 20000")
+def test_a_profile_over_seconds_covers_that_period_only(probe: HeapProbe, tmp_path: Path) -> None:
+    probe.command("hold 20000")
     nothing = fetch(f"{probe.url}/debug/pprof/allocs?seconds=1&debug=1", timeout=LIMIT).decode()
     assert "Serve.hold" not in nothing
 
 
-def test_the_flame_graph_is_drawn_by_a_browser(probe: HeapProbe, tmp_path: Path) -> None:
+def test_the_flame_graph_is_a_self_contained_page(probe: HeapProbe, tmp_path: Path) -> None:
     graph = f"{probe.url}/debug/pprof/heap?format=flamegraph"
     page = fetch(graph, timeout=LIMIT).decode()
     assert "://" not in page.replace("http://www.w3.org", ""), "nothing is loaded from elsewhere"
-    probe.tell("hold 20000")
-    with urllib.request.urlopen(graph, timeout=LIMIT) as answer:
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
-        assert b'"static Serve.hold(_:_:)"' in answer.read()
+    probe.command("hold 20000")
+    with urllib.request.urlopen(graph, timeout=LIMIT) as response:
+        assert response.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert b'"static Serve.hold(_:_:)"' in response.read()
 
 
 OWN_FUNCTIONS = (
@@ -111,37 +111,37 @@ OWN_FUNCTIONS = (
 )
 
 
-def test_a_profile_leaves_out_what_profiles_take(probe: HeapProbe) -> None:
-    probe.tell("interval 1")
-    # A thread notices within 1 MiB.
-    probe.tell("churn 2000")
-    probe.tell("hold 100")
+def test_a_profile_omits_allocations_of_the_profiler(probe: HeapProbe) -> None:
+    probe.command("interval 1")
+    # A thread notices the change within 1 MiB of allocations.
+    probe.command("churn 2000")
+    probe.command("hold 100")
     for _ in range(2):
         for form in ("pprof", "text", "collapsed", "flamegraph"):
             fetch(f"{probe.url}/debug/pprof/heap?format={form}", timeout=LIMIT)
         fetch(f"{probe.url}/debug/pprof/heap?seconds=1", timeout=LIMIT)
-    # Everything since the start is in it, freed or not.
+    # Includes everything since the start, freed or not.
     for kind in ("heap", "allocs"):
         lines = fetch(f"{probe.url}/debug/pprof/{kind}?format=collapsed", timeout=LIMIT).decode().splitlines()
         assert any("Serve.hold" in line for line in lines)
         assert [line for line in lines if re.search(OWN_FUNCTIONS, line)] == []
 
 
-def test_a_profile_with_next_to_nothing_says_why_and_what_to_do() -> None:
+def test_an_almost_empty_profile_explains_how_to_get_more_samples() -> None:
     with HeapProbe(OUTRIDER_HEAP_INTERVAL=str(1 << 40)) as probe:
         for form in ("text", "flamegraph"):
             page = fetch(f"{probe.url}/debug/pprof/heap?format={form}", timeout=LIMIT).decode()
             assert "one sample every 1099511627776 allocated bytes, on average" in page
             assert "OUTRIDER_HEAP_INTERVAL=8192 shows more of a small or idle service" in page
-        probe.tell("interval 0")
+        probe.command("interval 0")
         assert "Sampling is off" in fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
-        probe.tell("interval 1024")
-        probe.tell("hold 20000")
+        probe.command("interval 1024")
+        probe.command("hold 20000")
         assert "one sample every" not in fetch(f"{probe.url}/debug/pprof/heap?debug=1", timeout=LIMIT).decode()
 
 
 def rendered(form: str, stacks: int) -> tuple[int, int]:
-    """The bytes of a profile of deep stacks, and by how many bytes a process grew to write it."""
+    """The size of a profile of deep stacks, and the growth of the process that wrote it, in bytes."""
     run = subprocess.run(
         [heap_probe_binary(), "render", form, str(stacks)], env=clean_environment(), capture_output=True, text=True,
         timeout=LIMIT, check=True,
@@ -152,21 +152,22 @@ def rendered(form: str, stacks: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("form", ["pprof", "text", "collapsed", "flamegraph"])
 def test_a_profile_of_all_stacks_takes_little_memory(form: str) -> None:
-    # What the symbol tables of this program take, a few stacks need as well.
+    # The symbol tables of this program take the same memory for a few stacks.
     _, few = rendered(form, 16)
     size, all_of_them = rendered(form, 16_384)
     assert all_of_them - few < 16e6
-    # There is something in it: a sample of 4 bytes and more for each stack, or as much text as there may be.
+    # The profile is not empty: at least 4 bytes for each stack's sample, or the maximum size of a
+    # text.
     assert size > (65_536 if form == "pprof" else 500_000)
 
 
 def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> None:
-    probe.tell("hold 20000")
-    probe.tell("churn 50000")
+    probe.command("hold 20000")
+    probe.command("churn 50000")
     exposition = fetch(f"{probe.url}/metrics", timeout=60)
     assert promtool_findings(exposition) == ""
     live = probe.value("heap_live_bytes")
-    # 20,000 times 128 bytes of words, 512 and some of an array, and what goes with them.
+    # 20,000 times 128 bytes of words, 512 or more of an array, and their overhead.
     assert 15e6 < live < 40e6
     assert probe.value("heap_allocated_bytes_total") > live + 45e6
     assert probe.value("outrider_heap_hooks", state="sampling") == 1
@@ -175,42 +176,42 @@ def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> Non
     assert probe.value("outrider_heap_samples") > 600
     for reason in ["live_blocks", "stacks", "frees"]:
         assert probe.value("outrider_heap_samples_refused_total", reason=reason) == 0
-    probe.tell("release")
+    probe.command("release")
     assert probe.value("heap_live_bytes") < live / 4
 
 
-def test_memory_of_an_unloaded_library_has_its_functions_names(probe: HeapProbe) -> None:
+def test_memory_of_an_unloaded_library_is_attributed_to_its_functions(probe: HeapProbe) -> None:
     first, other = (
         compiled("swapped_library.c", "-shared", "-fPIC", f"-DNAME={name}", name=f"lib{name}.so")
         for name in ("first_block", "other_block")
     )
-    probe.tell("interval 1")
-    # A thread notices within 1 MiB.
-    probe.tell("churn 2000")
-    probe.tell(f"library {first} 1000000")
-    probe.tell(f"keep {other} 3000000")
+    probe.command("interval 1")
+    # A thread notices the change within 1 MiB of allocations.
+    probe.command("churn 2000")
+    probe.command(f"library {first} 1000000")
+    probe.command(f"keep {other} 3000000")
     lines = fetch(f"{probe.url}/debug/pprof/heap?format=collapsed", timeout=LIMIT).decode().splitlines()
     found = {line.rpartition(" ")[0].rpartition(";")[2]: int(line.rpartition(" ")[2]) for line in lines}
     assert (found["first_block"], found["other_block"]) == (1_000_000, 3_000_000)
 
 
 def test_sampling_can_be_switched_off_and_on(probe: HeapProbe) -> None:
-    probe.tell("interval 0")
-    # A thread notices within 1 MiB.
-    probe.tell("churn 2000")
+    probe.command("interval 0")
+    # A thread notices the change within 1 MiB of allocations.
+    probe.command("churn 2000")
     before = probe.value("outrider_heap_samples_taken_total")
-    probe.tell("churn 50000")
-    # Each other thread may take one more before it notices; 3,125 would be taken otherwise.
+    probe.command("churn 50000")
+    # Each other thread may take one more sample before it notices; otherwise there would be 3,125.
     assert probe.value("outrider_heap_samples_taken_total") - before < 50
     assert probe.value("outrider_heap_hooks", state="off") == 1
-    probe.tell("interval 4096")
-    probe.tell("churn 50000")
+    probe.command("interval 4096")
+    probe.command("churn 50000")
     taken = probe.value("outrider_heap_samples_taken_total") - before
-    # 50 MB less the first one, a sample each 4 KiB.
+    # One sample for each 4 KiB of 50 MB, less the first.
     assert 10_000 < taken < 15_000
 
 
-def test_a_bad_interval_in_the_environment_is_told(tmp_path: Path) -> None:
+def test_an_invalid_interval_in_the_environment_is_reported(tmp_path: Path) -> None:
     run = subprocess.run(
         [heap_probe_binary(), "state"], env=clean_environment(OUTRIDER_HEAP_INTERVAL="lots"),
         capture_output=True, text=True, timeout=LIMIT, check=True,
@@ -220,7 +221,7 @@ def test_a_bad_interval_in_the_environment_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("behind", BEHIND)
-def test_linked_hooks_chain_to_whatever_allocator_is_there(behind: str) -> None:
+def test_linked_hooks_forward_to_the_preloaded_allocator(behind: str) -> None:
     preload = {"LD_PRELOAD": library(BEHIND[behind])} if BEHIND[behind] else {}
     run = subprocess.run(
         [heap_probe_binary(), "state"], env=clean_environment(**preload), capture_output=True,
@@ -230,9 +231,9 @@ def test_linked_hooks_chain_to_whatever_allocator_is_there(behind: str) -> None:
     assert word == "sampling" and (BEHIND[behind] or "libc.so.6").split(".so")[0] in file
 
 
-def test_a_malloc_that_comes_first_is_told_and_harms_nothing(tmp_path: Path) -> None:
+def test_a_malloc_before_the_hooks_is_reported_and_does_no_harm(tmp_path: Path) -> None:
     source = tmp_path / "first.c"
-    # A library that is preloaded before the hooks and has a malloc of its own.
+    # A library with its own malloc, preloaded before the hooks.
     source.write_text(
         "#include <stddef.h>\nextern void *__libc_malloc(size_t);\nextern void __libc_free(void *);\n"
         "void *malloc(size_t n) { return __libc_malloc(n); }\nvoid free(void *p) { __libc_free(p); }\n"
@@ -249,7 +250,7 @@ def test_a_malloc_that_comes_first_is_told_and_harms_nothing(tmp_path: Path) -> 
     assert not profiles(tmp_path / "profiles")
 
 
-def test_estimates_are_right_on_average_and_as_sure_as_chance_allows() -> None:
+def test_estimates_are_unbiased_and_as_precise_as_expected() -> None:
     run = subprocess.run(
         [heap_probe_binary(), "truth"], env=clean_environment(), capture_output=True, text=True,
         timeout=LIMIT, check=True,
@@ -263,16 +264,16 @@ def test_estimates_are_right_on_average_and_as_sure_as_chance_allows() -> None:
     assert set(ratios) == {"small", "large", "churn"}
     for site, values in ratios.items():
         assert len(values) == 50
-        # The seeds are the same in each run, and so are these values.
-        # Of 50 seeds, the mean is off by the spread over the root of 50: here 0.6 to 0.8 %, so that
-        # 3 % is four of those.
+        # The seeds are fixed, so these values are the same in each run. Over 50 seeds, the standard
+        # error of the mean is the spread over the square root of 50, here 0.6 to 0.8 %; 3 % is four
+        # of those.
         assert abs(statistics.mean(values) - 1) <= 0.03, (site, values)
-        # The spread of 50 values is itself known to a tenth: four of those, and blocks of a tenth of the
-        # interval spread a little less.
+        # The spread of 50 values is itself known to a tenth, so this allows four of those; and
+        # blocks of a tenth of the interval spread a little less.
         assert 0.6 <= statistics.stdev(values) / expected[site] <= 1.4, (site, values)
 
 
-def test_the_interval_widens_by_itself_past_the_budget_and_says_so(tmp_path: Path) -> None:
+def test_the_interval_widens_over_budget_and_logs_it(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with HeapProbe(log=log, OUTRIDER_HEAP_INTERVAL="1", PROBE_KEEPS_BUDGET="1") as probe:
         blocks = 0
@@ -280,18 +281,19 @@ def test_the_interval_widens_by_itself_past_the_budget_and_says_so(tmp_path: Pat
         def churn(times: int) -> None:
             nonlocal blocks
             for _ in range(times):
-                probe.tell("churn 20000")
+                probe.command("churn 20000")
             blocks += times * 20_000
 
         def is_widened() -> bool | None:
             churn(20)
             return probe.value("outrider_heap_sampling_interval_bytes") >= 16 or None
 
-        # Everything is sampled: far more than 1 % of a core, also of the part of one that a busy machine gives it.
+        # Everything is sampled: far more than 1 % of a core, even of the share that a busy machine
+        # grants.
         poll("the interval widens", is_widened, LIMIT)
         churn(200)
-        # The bytes are what they are. With no interval wider than the last one this is the standard deviation at
-        # most; chance alone is off by seven of them once in 10^11 runs.
+        # The estimate stays unbiased. No interval was wider than the last one, so this is at most
+        # the standard deviation; chance exceeds seven of them once in 10^11 runs.
         widened = probe.value("outrider_heap_sampling_interval_bytes")
         deviation = math.sqrt(widened / (blocks * 1_024))
         allocated = probe.value("heap_allocated_bytes_total")
@@ -300,7 +302,7 @@ def test_the_interval_widens_by_itself_past_the_budget_and_says_so(tmp_path: Pat
     assert "heap sampling used more than its budget of 1.0 % of a core" in log.read_text()
 
 
-def test_the_interval_comes_back_when_there_was_room_for_a_minute() -> None:
+def test_the_interval_narrows_after_a_minute_within_budget() -> None:
     process = subprocess.Popen(
         [heap_probe_binary(), "budget"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env=clean_environment(),
@@ -320,13 +322,13 @@ def test_the_interval_comes_back_when_there_was_room_for_a_minute() -> None:
         assert interval == 2097152
         assert said.endswith("; the interval is now 2097152 bytes")
         assert look(1e9, 2097152, 102) == nothing
-        assert look(1e9, 2097152, 150) == nothing, "it does not come back at once"
+        assert look(1e9, 2097152, 150) == nothing, "it narrows only after a minute"
         interval, said = look(1e9, 2097152, 170)
         assert interval == 1048576 and said.endswith("; the interval is now 1048576 bytes")
-        assert look(1.5e9, 1048576, 230) == nothing, "four fifths of a percent leave no room"
+        assert look(1.5e9, 1048576, 230) == nothing, "0.8 % of a core is too close to the budget"
         assert look(1.5e9, 1048576, 240) == nothing
         assert look(1.5e9, 1048576, 305)[0] == 524288
-        assert look(1.5e9, 524288, 900) == nothing, "no further than what was wanted"
+        assert look(1.5e9, 524288, 900) == nothing, "it does not narrow below the configured interval"
     finally:
         process.communicate(timeout=LIMIT)
 
@@ -335,15 +337,15 @@ def test_memory_of_the_profiler_itself_is_bounded(probe: HeapProbe) -> None:
     def resident() -> float:
         return probe.value("process_resident_memory_bytes")
 
-    probe.tell("interval 1")
-    probe.tell("hold 3000")
-    probe.tell("churn 1000")
+    probe.command("interval 1")
+    probe.command("hold 3000")
+    probe.command("churn 1000")
     first = resident()
-    # All samples of 4 times 200,000 blocks; the table holds 65,536.
-    probe.tell("hold 100000")
+    # Samples of 4 times 200,000 blocks; the table holds 65,536.
+    probe.command("hold 100000")
     assert probe.value("outrider_heap_samples") <= 65536
     assert probe.value("outrider_heap_samples_refused_total", reason="live_blocks") > 100_000
-    probe.tell("release")
+    probe.command("release")
     assert probe.value("outrider_heap_samples") < 20_000
     assert resident() - first < 200e6
     with pytest.raises(urllib.error.HTTPError) as refusal:

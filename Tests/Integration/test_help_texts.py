@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A help text is any text: it cannot break a scrape."""
+"""Help texts: no text can break a scrape."""
 
 import pytest
 from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
 
-from hostile import texts
-from probing import Probe, family
+from hostile_text import texts
+from probe_programs import Probe, family
 
 pytestmark = pytest.mark.compute
 
 
 @given(text=texts)
-def test_a_hostile_help_text_comes_back_equal(probe: Probe, text: str) -> None:
-    # The format does not keep blanks at the ends, so there are none.
+def test_a_hostile_help_text_is_read_back_unchanged(probe: Probe, text: str) -> None:
+    # The format does not preserve blanks at the ends.
     text = f"<{text}>"
     exposition = probe.expose(family("gauge", "level", [([], [1.0])], help_text=text))
     (metric,) = text_string_to_metric_families(exposition.decode("utf-8"))
@@ -21,7 +21,7 @@ def test_a_hostile_help_text_comes_back_equal(probe: Probe, text: str) -> None:
 
 
 @given(text=texts)
-def test_a_hostile_help_text_leaves_the_samples_alone(probe: Probe, text: str) -> None:
+def test_a_hostile_help_text_does_not_affect_the_samples(probe: Probe, text: str) -> None:
     request = family("gauge", "level", [(["x"], [1.0])], ["tank"], help_text=text)
     exposition = probe.expose(request).decode("utf-8")
     (metric,) = text_string_to_metric_families(exposition)

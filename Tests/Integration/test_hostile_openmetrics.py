@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No value loses a scrape in OpenMetrics either, whatever server reads it."""
+"""Hostile values in OpenMetrics: none loses a scrape, in any release of Prometheus."""
 
 import math
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from exposition import ASKS_OPENMETRICS, Exposition
-from hostile import LONGEST, NUMBERS, VALUES, every_scalar
-from probing import Probe, family
+from hostile_text import LONGEST, NUMBERS, VALUES, every_scalar
+from probe_programs import Probe, family
 from prometheus_releases import Release
 from prometheus_server import Prometheus, StaticPages
 
@@ -23,7 +23,7 @@ def labelled(probe: Probe, values: list[str]) -> Exposition:
 
 
 def helped(probe: Probe) -> Exposition:
-    """A gauge for each hostile text, which is its help text."""
+    """A gauge for each hostile help text."""
     gauges = [
         family("gauge", f"hostile_{number:04}", [([], [1.0])], help_text=value)
         for number, value in enumerate(VALUES)
@@ -32,7 +32,7 @@ def helped(probe: Probe) -> Exposition:
 
 
 def numbered(probe: Probe) -> Exposition:
-    """Numbers of every kind, and a histogram with negative ones."""
+    """Numbers of every kind, and a histogram with negative observations."""
     series = [([str(number)], [value]) for number, value in enumerate([*NUMBERS, math.nan])]
     return probe.respond(
         family("gauge", "hostile", series, ["index"]),
@@ -44,7 +44,7 @@ def numbered(probe: Probe) -> Exposition:
 
 @pytest.fixture(scope="module")
 def pages(probe: Probe) -> Iterator[StaticPages]:
-    """A page for each kind of hostility."""
+    """A page for each kind of hostile input."""
     with StaticPages(
         {
             "/values": labelled(probe, VALUES),
@@ -67,7 +67,7 @@ def server(
     """A Prometheus of each release, with a job for each page."""
     jobs = {job: f"{pages.target}/{job}" for job in JOBS}
     folder = tmp_path_factory.mktemp("hostile-openmetrics")
-    # Time for a scrape of some megabytes on a busy machine.
+    # Enough time for a scrape of some megabytes on a busy machine.
     with Prometheus(folder, jobs, of=prometheus_release, interval="3s") as prometheus:
         yield prometheus
 
@@ -85,15 +85,15 @@ def test_prometheus_never_loses_a_hostile_scrape_in_openmetrics(
     server.await_up(job)
 
 
-def test_hostile_label_values_come_back_equal_in_openmetrics(server: Prometheus) -> None:
+def test_hostile_label_values_are_read_back_unchanged_in_openmetrics(server: Prometheus) -> None:
     assert values_of(server, "values") == set(VALUES)
 
 
-def test_label_values_of_500_kb_come_back_equal_in_openmetrics(server: Prometheus) -> None:
+def test_label_values_of_the_maximum_length_are_read_back_unchanged_in_openmetrics(server: Prometheus) -> None:
     assert values_of(server, "longest") == set(LONGEST)
 
 
-def test_every_unicode_scalar_comes_back_equal_in_openmetrics(server: Prometheus) -> None:
+def test_every_unicode_scalar_is_read_back_unchanged_in_openmetrics(server: Prometheus) -> None:
     assert values_of(server, "scalars") == set(every_scalar())
 
 
@@ -102,14 +102,14 @@ def test_a_hostile_help_text_hides_no_sample_in_openmetrics(server: Prometheus) 
     assert len(stored) == len(VALUES)
 
 
-def test_special_numbers_come_back_equal_in_openmetrics(server: Prometheus) -> None:
+def test_special_numbers_are_read_back_unchanged_in_openmetrics(server: Prometheus) -> None:
     samples = server.await_samples('hostile{job="numbers"}')
     shown = {int(sample["metric"]["index"]): sample["value"][1] for sample in samples}
     assert shown.pop(len(NUMBERS)) == "NaN"
     assert [float(shown[index]) for index in range(len(NUMBERS))] == NUMBERS
 
 
-def test_buckets_below_zero_come_back_equal_in_openmetrics(server: Prometheus) -> None:
+def test_buckets_below_zero_are_read_back_unchanged_in_openmetrics(server: Prometheus) -> None:
     samples = server.await_samples('below_bucket{job="numbers"}')
     counted = {float(one["metric"]["le"]): int(one["value"][1]) for one in samples}
     assert counted == {-2.0: 1, 0.0: 2, 1.0: 2, math.inf: 3}

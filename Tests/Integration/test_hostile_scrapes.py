@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No value loses a scrape of a real Prometheus server, whatever other parsers make of it."""
+"""Hostile values in the text format: none loses a scrape of a real Prometheus server, whatever
+other parsers accept."""
 
 import math
 from collections.abc import Iterator
 
 import pytest
 
-from hostile import LONGEST, NUMBERS, VALUES, every_scalar
-from probing import Probe, family
+from hostile_text import LONGEST, NUMBERS, VALUES, every_scalar
+from probe_programs import Probe, family
 from prometheus_server import Prometheus, StaticPages
 
 pytestmark = pytest.mark.wait
@@ -20,7 +21,7 @@ def labelled(probe: Probe, values: list[str]) -> bytes:
 
 
 def helped(probe: Probe) -> bytes:
-    """A gauge for each hostile text, which is its help text."""
+    """A gauge for each hostile help text."""
     gauges = [
         family("gauge", f"hostile_{number:04}", [([], [1.0])], help_text=value)
         for number, value in enumerate(VALUES)
@@ -30,7 +31,7 @@ def helped(probe: Probe) -> bytes:
 
 @pytest.fixture(scope="module")
 def server(probe: Probe, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus with a job for each kind of hostility."""
+    """A Prometheus with a job for each kind of hostile input."""
     numbers = [([str(number)], [value]) for number, value in enumerate([*NUMBERS, math.nan])]
     pages = {
         "/values": labelled(probe, VALUES),
@@ -42,7 +43,7 @@ def server(probe: Probe, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     with StaticPages(pages) as web:
         jobs = {path[1:]: f"{web.target}{path}" for path in pages}
         folder = tmp_path_factory.mktemp("hostile")
-        # Time for a scrape of some megabytes on a busy machine.
+        # Enough time for a scrape of some megabytes on a busy machine.
         with Prometheus(folder, jobs, interval="3s") as prometheus:
             yield prometheus
 
@@ -58,15 +59,15 @@ def test_prometheus_never_loses_a_hostile_scrape(server: Prometheus, job: str) -
     server.await_up(job)
 
 
-def test_hostile_label_values_come_back_equal_from_prometheus(server: Prometheus) -> None:
+def test_prometheus_returns_hostile_label_values_unchanged(server: Prometheus) -> None:
     assert values_of(server, "values") == set(VALUES)
 
 
-def test_label_values_of_500_kb_come_back_equal_from_prometheus(server: Prometheus) -> None:
+def test_prometheus_returns_label_values_of_the_maximum_length_unchanged(server: Prometheus) -> None:
     assert values_of(server, "longest") == set(LONGEST)
 
 
-def test_every_unicode_scalar_comes_back_equal_from_prometheus(server: Prometheus) -> None:
+def test_prometheus_returns_every_unicode_scalar_unchanged(server: Prometheus) -> None:
     assert values_of(server, "scalars") == set(every_scalar())
 
 
@@ -75,7 +76,7 @@ def test_a_hostile_help_text_hides_no_sample_from_prometheus(server: Prometheus)
     assert len(stored) == len(VALUES)
 
 
-def test_special_numbers_come_back_equal_from_prometheus(server: Prometheus) -> None:
+def test_prometheus_returns_special_numbers_unchanged(server: Prometheus) -> None:
     samples = server.await_samples('hostile{job="numbers"}')
     shown = {int(sample["metric"]["index"]): sample["value"][1] for sample in samples}
     for index, number in enumerate(NUMBERS):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/kubernetes: judged by published schemas, and started as far as a machine without a cluster can."""
+"""examples/kubernetes: validated against published schemas, and run as far as possible without a cluster."""
 
 import copy
 import json
@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from boards import FOLDER, listed, parsed
-from constraints import NOBODY, READ_ONLY_BUT_TMP, for_everybody, may
+from constraints import UNPRIVILEGED, READ_ONLY_BUT_TMP, world_readable_copy, is_permitted
 from harness import ROOT, Example, fetch, poll, release_binary, system_binary
-from manifests import MANIFESTS, PLACE, Manifest, judge, of_kind, read
+from manifests import MANIFESTS, EXAMPLE, Manifest, judge, of_kind, read
 
 pytestmark = pytest.mark.compute
 
@@ -25,11 +25,11 @@ POD = DEPLOYMENT["spec"]["template"]
 CONTAINER = POD["spec"]["containers"][0]
 ENVIRONMENT = {one["name"]: one.get("value") for one in CONTAINER["env"]}
 PORTS = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
-ADAPTER = yaml.safe_load((PLACE / "prometheus-adapter.yaml").read_text())["rules"]["custom"][0]
+ADAPTER = yaml.safe_load((EXAMPLE / "prometheus-adapter.yaml").read_text())["rules"]["custom"][0]
 
 
 @pytest.mark.parametrize("manifest", [document for _, document in MANIFESTS], ids=[name for name, _ in MANIFESTS])
-def test_published_schemas_take_it(manifest: Manifest) -> None:
+def test_published_schemas_accept_the_manifest(manifest: Manifest) -> None:
     judge(manifest)
 
 
@@ -42,26 +42,26 @@ def test_published_schemas_take_it(manifest: Manifest) -> None:
     ("ServiceMonitor", ["spec", "endpoints", 0, "interval"], "soon"),
     ("PrometheusRule", ["spec", "groups", 0, "rules", 0, "exprs"], "1"),
 ])
-def test_a_manifest_with_a_mistake_is_found_out(name: str, path: list[Any], value: Any) -> None:
+def test_the_schemas_reject_an_invalid_manifest(name: str, path: list[Any], value: Any) -> None:
     mutant = copy.deepcopy(of_kind(name))
-    place = mutant
+    node = mutant
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+        node = node[key]
+    node[path[-1]] = value
     with pytest.raises(Exception):  # noqa: B017, PT011 - each schema has its own
         judge(mutant)
 
 
 def labels_match(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    """Whether a selector selects what has these labels."""
+    """Whether a selector matches these labels."""
     return selector.items() <= labels.items()
 
 
-def test_everything_finds_the_pods() -> None:
+def test_every_selector_matches_the_pods() -> None:
     labels = POD["metadata"]["labels"]
     selectors = [DEPLOYMENT["spec"]["selector"]["matchLabels"]]
-    for kind, place in [("PodMonitor", "selector"), ("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")]:
-        selectors.append(of_kind(kind)["spec"][place]["matchLabels"])
+    for kind, field in [("PodMonitor", "selector"), ("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")]:
+        selectors.append(of_kind(kind)["spec"][field]["matchLabels"])
     services = [document for _, document in MANIFESTS if document["kind"] == "Service"]
     selectors += [service["spec"]["selector"] for service in services]
     assert all(labels_match(selector, labels) for selector in selectors)
@@ -71,7 +71,7 @@ def test_everything_finds_the_pods() -> None:
     assert monitor["endpoints"][0]["port"] in {port["name"] for port in found[0]["spec"]["ports"]}
 
 
-def test_every_port_that_is_named_is_one_of_the_containers() -> None:
+def test_every_referenced_port_is_a_container_port() -> None:
     named = {probe["httpGet"]["port"] for name, probe in CONTAINER.items() if name.endswith("Probe")}
     named |= {endpoint["port"] for endpoint in of_kind("PodMonitor")["spec"]["podMetricsEndpoints"]}
     named |= {port["targetPort"] for _, one in MANIFESTS if one["kind"] == "Service" for port in one["spec"]["ports"]}
@@ -80,16 +80,16 @@ def test_every_port_that_is_named_is_one_of_the_containers() -> None:
     assert ENVIRONMENT["OUTRIDER_ADDRESS"] == f"0.0.0.0:{PORTS['metrics']}"
 
 
-def test_the_policy_lets_nobody_from_outside_reach_the_agent() -> None:
+def test_the_network_policy_keeps_outside_clients_from_the_agent() -> None:
     for rule in of_kind("NetworkPolicy")["spec"]["ingress"]:
         if "metrics" in {port["port"] for port in rule["ports"]}:
             for peer in rule["from"]:
-                # Both in one entry: these pods of this namespace, not either.
+                # Both in one entry: these pods in this namespace, not either of them.
                 assert {"namespaceSelector", "podSelector"} <= peer.keys()
     assert of_kind("NetworkPolicy")["spec"]["policyTypes"] == ["Ingress"]
 
 
-def test_a_pod_may_do_nothing_that_it_need_not() -> None:
+def test_the_pod_has_least_privilege() -> None:
     pod, container = POD["spec"]["securityContext"], CONTAINER["securityContext"]
     assert pod["runAsNonRoot"] and pod["runAsUser"] > 0 and pod["seccompProfile"]["type"] == "RuntimeDefault"
     assert container["readOnlyRootFilesystem"] and not container["allowPrivilegeEscalation"]
@@ -97,7 +97,7 @@ def test_a_pod_may_do_nothing_that_it_need_not() -> None:
     assert "memory" in CONTAINER["resources"]["limits"] and "cpu" not in CONTAINER["resources"]["limits"]
 
 
-def test_the_drain_is_longer_than_the_probes_take_and_shorter_than_the_grace() -> None:
+def test_the_drain_outlasts_the_readiness_probes_and_fits_the_grace_period() -> None:
     readiness = CONTAINER["readinessProbe"]
     drain, last = int(ENVIRONMENT["DRAIN_SECONDS"]), int(ENVIRONMENT["LAST_SCRAPE_SECONDS"])
     assert drain > readiness["periodSeconds"] * readiness["failureThreshold"]
@@ -105,13 +105,13 @@ def test_the_drain_is_longer_than_the_probes_take_and_shorter_than_the_grace() -
     assert POD["spec"]["terminationGracePeriodSeconds"] >= drain + last + 30
 
 
-def test_the_storefront_knows_what_it_is_told() -> None:
+def test_the_storefront_reads_every_environment_variable() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "examples/storefront").rglob("*.swift"))
     for name in ENVIRONMENT:
         assert f'"{name}"' in sources or name.startswith(("OUTRIDER_", "OTEL_")) or name == "POD_NAME", name
 
 
-def test_the_autoscaler_asks_for_a_metric_that_there_is() -> None:
+def test_the_autoscaler_uses_an_existing_metric() -> None:
     scaler = of_kind("HorizontalPodAutoscaler")["spec"]
     assert scaler["scaleTargetRef"]["name"] == DEPLOYMENT["metadata"]["name"] and "replicas" not in DEPLOYMENT["spec"]
     metric = scaler["metrics"][0]["pods"]["metric"]["name"]
@@ -120,7 +120,7 @@ def test_the_autoscaler_asks_for_a_metric_that_there_is() -> None:
     assert parsed(query.replace("<<.GroupBy>>", "pod")) and parsed(ADAPTER["seriesQuery"])
 
 
-def test_the_rules_are_those_of_the_dashboards(tmp_path: Path) -> None:
+def test_the_rules_equal_those_of_the_dashboards(tmp_path: Path) -> None:
     spec = of_kind("PrometheusRule")["spec"]
     assert spec == yaml.safe_load((FOLDER / "outrider.rules.yml").read_text())
     (tmp_path / "rules.yml").write_text(json.dumps(spec))
@@ -128,22 +128,22 @@ def test_the_rules_are_those_of_the_dashboards(tmp_path: Path) -> None:
     assert subprocess.run(check, capture_output=True, timeout=300).returncode == 0
 
 
-@pytest.mark.parametrize("place", [PLACE, FOLDER], ids=["example", "dashboards"])
-def test_what_the_kustomization_names_is_there(place: Path) -> None:
-    [kustomization] = read(place / "kustomization.yaml")
+@pytest.mark.parametrize("folder", [EXAMPLE, FOLDER], ids=["example", "dashboards"])
+def test_every_file_of_the_kustomization_exists(folder: Path) -> None:
+    [kustomization] = read(folder / "kustomization.yaml")
     for resource in kustomization["resources"]:
-        found = (place / resource).resolve()
+        found = (folder / resource).resolve()
         assert found.is_file() or (found / "kustomization.yaml").is_file(), resource
     for generator in kustomization.get("configMapGenerator", ()):
-        assert sum((place / name).stat().st_size for name in generator["files"]) < 1 << 20
-        assert all((place / name).is_file() for name in generator["files"])
+        assert sum((folder / name).stat().st_size for name in generator["files"]) < 1 << 20
+        assert all((folder / name).is_file() for name in generator["files"])
 
 
-def test_kustomize_makes_everything_of_it() -> None:
+def test_kustomize_builds_every_resource() -> None:
     kubectl = shutil.which("kubectl")
     if not kubectl:
-        pytest.skip("there is no kubectl, which Debian 12 has in a version too old for this")
-    made = subprocess.run([kubectl, "kustomize", str(PLACE)], capture_output=True, text=True, timeout=300)
+        pytest.skip("kubectl is not installed, and Debian 12's version is too old")
+    made = subprocess.run([kubectl, "kustomize", str(EXAMPLE)], capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stderr
     documents = [document for document in yaml.safe_load_all(made.stdout) if document]
     kinds = [document["kind"] for document in documents]
@@ -154,16 +154,16 @@ def test_kustomize_makes_everything_of_it() -> None:
         judge(document)
 
 
-def test_the_container_starts_and_ends_as_the_deployment_says(tmp_path: Path) -> None:
-    """Nobody's, with a root that cannot be written to, and a /tmp of its own."""
-    hardened = [*READ_ONLY_BUT_TMP, *NOBODY]
-    if not may(hardened):
-        pytest.skip("this machine does not let a test harden a program so")
+def test_the_container_starts_and_stops_as_deployed(tmp_path: Path) -> None:
+    """Runs it as another user, with a read-only root and its own /tmp."""
+    hardened = [*READ_ONLY_BUT_TMP, *UNPRIVILEGED]
+    if not is_permitted(hardened):
+        pytest.skip("this machine does not permit these restrictions")
     environment = {name: value for name, value in ENVIRONMENT.items() if value and "$(" not in value}
-    # Quicker, with time enough to see it drain on a machine that is busy, and on ports that are free.
+    # Shorter delays, though long enough to observe the drain on a busy machine, and free ports.
     environment |= {"DRAIN_SECONDS": "5", "LAST_SCRAPE_SECONDS": "0", "STOREFRONT_PORT": "0", "OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"}
     del environment["OUTRIDER_ADDRESS"]
-    with for_everybody(release_binary("storefront")) as program, Example(
+    with world_readable_copy(release_binary("storefront")) as program, Example(
         [*hardened, str(program)], tmp_path / "log", agent="0.0.0.0:0", **environment
     ) as shop:
         for name in ["startupProbe", "livenessProbe", "readinessProbe"]:
@@ -181,7 +181,7 @@ def test_the_container_starts_and_ends_as_the_deployment_says(tmp_path: Path) ->
                 return error.code == 503 or None
             return None
 
-        poll("it drains", is_draining)
-        # Customers are served until the balancers have noticed.
+        poll("the service drains", is_draining)
+        # Customers are served until the load balancers have noticed.
         assert fetch(f"{shop.service}/healthz")
         assert shop.wait(60 + POD["spec"]["terminationGracePeriodSeconds"]) == 0

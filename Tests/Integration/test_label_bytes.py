@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A label value that came as bytes, such as a peer sends, is repaired where it is not UTF-8."""
+"""Label values given as bytes, such as a peer sends, are repaired where they are not UTF-8."""
 
 import base64
 from typing import Any
@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from hostile import texts
-from probing import Probe, bits
+from hostile_text import texts
+from probe_programs import Probe, bits
 
 pytestmark = pytest.mark.compute
 
-# Two of them and what repairs them are no longer than a value may be: longer ones are cut (test_label_values.py).
+# Two of these with a replacement character stay within the maximum length; longer values are
+# truncated (test_label_values.py).
 short = texts.map(lambda text: text[:100])
 
-# Bytes as they are, and text that lost some at either end.
+# Arbitrary bytes, and text that lost some bytes at either end.
 damaged = st.builds(
     lambda text, start, end: text.encode()[start : len(text.encode()) - end],
     short,
@@ -43,13 +44,13 @@ def counter(series: list[list[bytes]], labels: list[str]) -> dict[str, Any]:
 
 
 def parsed(exposition: bytes) -> dict[str, Metric]:
-    """The families by their names; the exposition has to be UTF-8."""
+    """The families by name; the exposition must be UTF-8."""
     text = exposition.decode("utf-8")
     return {metric.name: metric for metric in text_string_to_metric_families(text)}
 
 
 def repairs(families: dict[str, Metric]) -> float:
-    """How many values the library says that it repaired."""
+    """The number of values that the library reports as repaired."""
     return families["outrider_label_values_repaired"].samples[0].value
 
 
@@ -59,7 +60,7 @@ def repairs(families: dict[str, Metric]) -> float:
 @example(b"\xed\xa0\x80")
 @example(b"\xf4\x90\x80\x80")
 @example(b"\xe2\x82")
-def test_bytes_come_back_as_the_text_that_they_are_or_repaired(probe: Probe, raw: bytes) -> None:
+def test_bytes_are_exposed_as_their_text_or_repaired(probe: Probe, raw: bytes) -> None:
     families = parsed(probe.expose(counter([[raw]], ["path"]), reports_itself=True))
     (sample,) = families["requests"].samples
     value = sample.labels.get("path", "")
@@ -74,7 +75,7 @@ def test_bytes_come_back_as_the_text_that_they_are_or_repaired(probe: Probe, raw
 
 
 @given(raw=st.tuples(raw_values, raw_values, raw_values))
-def test_a_repaired_value_leaves_its_neighbours_alone(
+def test_a_repaired_value_does_not_affect_its_neighbours(
     probe: Probe, raw: tuple[bytes, bytes, bytes]
 ) -> None:
     labels = ["a", "b", "c"]
@@ -87,7 +88,7 @@ def test_a_repaired_value_leaves_its_neighbours_alone(
 
 
 @given(prefix=short, suffix=short)
-def test_what_surrounds_a_bad_byte_is_kept(probe: Probe, prefix: str, suffix: str) -> None:
+def test_text_around_an_invalid_byte_is_kept(probe: Probe, prefix: str, suffix: str) -> None:
     raw = prefix.encode() + b"\xff" + suffix.encode()
     (sample,) = parsed(probe.expose(counter([[raw]], ["path"])))["requests"].samples
     assert sample.labels == {"path": f"{prefix}\ufffd{suffix}"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A label value is any text: it cannot break a scrape, and it comes back as it was."""
+"""Label values: no text can break a scrape, and every text is read back unchanged."""
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -8,8 +8,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness import promtool_findings
-from hostile import LONGEST_VALUE, VALUES, texts
-from probing import Probe, family
+from hostile_text import LONGEST_VALUE, VALUES, texts
+from probe_programs import Probe, family
 
 pytestmark = pytest.mark.compute
 
@@ -17,7 +17,7 @@ LABELS = ["a", "b", "le_", "z"]
 
 
 def parsed(exposition: bytes) -> list[Metric]:
-    """The families of an exposition, read by a parser that is not ours."""
+    """The families of an exposition, read by a third-party parser."""
     return list(text_string_to_metric_families(exposition.decode("utf-8")))
 
 
@@ -27,14 +27,14 @@ def label_sets(exposition: bytes) -> list[dict[str, str]]:
 
 
 @given(value=texts)
-def test_a_hostile_label_value_comes_back_equal(probe: Probe, value: str) -> None:
+def test_a_hostile_label_value_is_read_back_unchanged(probe: Probe, value: str) -> None:
     exposition = probe.expose(family("gauge", "depth", [([value], [1.0])], ["queue"]))
     # For Prometheus, an empty value is the same as no label.
     assert label_sets(exposition) == [{"queue": value} if value else {}]
 
 
 @given(st.lists(st.tuples(*[texts] * len(LABELS)), min_size=1, max_size=8, unique=True))
-def test_hostile_label_values_do_not_run_into_each_other(
+def test_hostile_label_values_stay_separate(
     probe: Probe, values: list[tuple[str, ...]]
 ) -> None:
     series = [(list(one), [float(number)]) for number, one in enumerate(values)]
@@ -44,7 +44,7 @@ def test_hostile_label_values_do_not_run_into_each_other(
 
 
 @given(value=texts)
-def test_a_hostile_label_value_leaves_the_buckets_of_a_histogram_alone(
+def test_a_hostile_label_value_does_not_affect_the_buckets_of_a_histogram(
     probe: Probe, value: str
 ) -> None:
     request = family("histogram", "wait", [([value], [1.0])], ["queue"], buckets=[0.5, 2.0])
@@ -60,13 +60,13 @@ def test_a_hostile_label_value_leaves_the_buckets_of_a_histogram_alone(
 
 
 @given(values=st.dictionaries(st.sampled_from(LABELS), texts, min_size=1))
-def test_a_hostile_value_of_an_info_comes_back_equal(probe: Probe, values: dict[str, str]) -> None:
+def test_a_hostile_value_of_an_info_is_read_back_unchanged(probe: Probe, values: dict[str, str]) -> None:
     request = family("info", "build", [(list(values.values()), [])], values.keys())
     exposition = probe.expose(request)
     assert label_sets(exposition) == [{k: v for k, v in values.items() if v}]
 
 
-# Each example runs a program, so there are few, and a failure is shown as it was found.
+# Each example runs a program, so there are few, and a failure is reported without shrinking.
 @settings(max_examples=20, phases=[Phase.generate])
 @given(values=st.lists(texts, min_size=20, max_size=60, unique=True))
 def test_promtool_accepts_hostile_label_values(probe: Probe, values: list[str]) -> None:
@@ -75,7 +75,7 @@ def test_promtool_accepts_hostile_label_values(probe: Probe, values: list[str]) 
     assert promtool_findings(exposition) == ""
 
 
-def test_texts_that_only_look_alike_are_different_series(probe: Probe) -> None:
+def test_canonically_equivalent_texts_are_different_series(probe: Probe) -> None:
     # Swift compares text by canonical equivalence, Prometheus by bytes.
     values = ["\u00e9", "e\u0301", "\u212b", "\u00c5", "A\u030a", "\uac00", "\u1100\u1161"]
     series = [([value], [float(number)]) for number, value in enumerate(values)]
@@ -84,7 +84,7 @@ def test_texts_that_only_look_alike_are_different_series(probe: Probe) -> None:
 
 
 def cut(value: str) -> str:
-    """A value that is too long as docs/cardinality.md says it is shown: its beginning and a hash."""
+    """A value that is too long, truncated as docs/cardinality.md describes: its beginning and a hash."""
     hash_of_all = 0xCBF29CE484222325
     for byte in value.encode():
         hash_of_all = (hash_of_all ^ byte) * 0x100000001B3 % 2**64

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/metrics.md lists what live agents expose, no more and no less."""
+"""docs/metrics.md lists exactly the metrics that live agents expose."""
 
 import re
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ ROW = re.compile(r"^\| `([a-z_]+)` \| (.*) \|$")
 ELSEWHERE = {
     "Log messages", "Event loops of NIO", "gRPC calls", "Connections of AsyncHTTPClient",
 }
-"""Sections of traits, which tests in Swift compare with the real ones."""
+"""Sections of optional traits, which Swift tests compare with the actual metrics."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A row of the list."""
+    """A row of a table in docs/metrics.md."""
 
     kind: str
     labels: str
@@ -30,7 +30,7 @@ class Listed:
 
 
 def listed() -> dict[str, Listed]:
-    """The rows, by name."""
+    """The rows, by metric."""
     found: dict[str, Listed] = {}
     section = ""
     for line in (ROOT / "docs/metrics.md").read_text(encoding="utf-8").splitlines():
@@ -44,7 +44,7 @@ def listed() -> dict[str, Listed]:
 
 
 def exposed(url: str) -> dict[str, tuple[str, set[str]]]:
-    """Type and label names of each family, by the name that it has in the text format."""
+    """Type and label names of each family, by its name in the text format."""
     exposition = Exposition(fetch(f"{url}/metrics"), [("Content-Type", "text/plain; version=0.0.4")])
     found: dict[str, tuple[str, set[str]]] = {}
     for family in exposition.families:
@@ -56,49 +56,49 @@ def exposed(url: str) -> dict[str, tuple[str, set[str]]]:
 
 @pytest.fixture(scope="module", name="live")
 def fixture_live(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, set[str]]]:
-    """What two agents expose that have everything switched on, once something has happened to them."""
+    """The metrics of two agents with everything enabled, after events of every kind."""
     log = tmp_path_factory.mktemp("agents") / "log"
-    # A bad address is a failed start; the agent goes on without.
+    # An invalid debug address counts as a failed start; the agent runs without that listener.
     with RuntimeLab(log=log, OUTRIDER_DEBUG_ADDRESS="nonsense") as lab, HeapProbe() as heap:
         lab.do("everything")
         lab.do("objects 100000")
-        # Until it is seen.
+        # Until the stall is detected.
         lab.do("block-main 0")
         poll("the stall is counted", lambda: "outrider_stalls_total" in exposed(lab.url) or None)
         lab.do("unblock")
-        # Growth is what lies between two readings.
+        # Growth is the difference of two readings.
         lab.after_reading("memory")
         return exposed(heap.url) | exposed(lab.url)
 
 
-def test_what_is_exposed_is_listed(live: dict[str, tuple[str, set[str]]]) -> None:
+def test_every_exposed_metric_is_listed(live: dict[str, tuple[str, set[str]]]) -> None:
     rows = listed()
     for name, (kind, labels) in live.items():
         if name.startswith("probe_"):
             continue
         assert name in rows, f"{name} is not in docs/metrics.md"
-        # In the text format an info is a gauge.
+        # The text format has no info type: it is a gauge.
         assert rows[name].kind.replace("info", "gauge") == kind, name
         if rows[name].labels.startswith("attributes") or rows[name].labels == "as the duration":
             continue
         names = set(re.findall(r"`([a-z_]+)`", rows[name].labels))
-        assert labels <= names, f"{name} has {labels}, the list says {names}"
+        assert labels <= names, f"{name} has the labels {labels}, docs/metrics.md has {names}"
 
 
-def test_what_is_listed_is_exposed(live: dict[str, tuple[str, set[str]]]) -> None:
+def test_every_listed_metric_is_exposed(live: dict[str, tuple[str, set[str]]]) -> None:
     machine = ("no limit", "no cpu controller", "no memory controller", "no swap controller",
                "no pids controller", "version 1")
     sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "Sources").rglob("*.swift"))
     missing = []
     for name, row in listed().items():
-        assert f'"{name}"' in sources, f"{name} is in no source"
+        assert f'"{name}"' in sources, f"{name} is not in any source file"
         if name in live:
             continue
         depends = name.startswith("cgroup_") and row.absent_when.startswith(machine)
         if not depends and not row.absent_when.startswith("before the first one"):
             missing.append(name)
-    assert not missing, f"docs/metrics.md lists what no agent exposes: {missing}"
-    # Few things have to go wrong in a way of their own.
+    assert not missing, f"docs/metrics.md lists metrics that no agent exposes: {missing}"
+    # Only these need a failure of their own.
     rare = {name for name in listed() if name not in live and not name.startswith("cgroup_")}
     assert rare <= {
         "outrider_connections_cut_total",
@@ -107,8 +107,8 @@ def test_what_is_listed_is_exposed(live: dict[str, tuple[str, set[str]]]) -> Non
     }
 
 
-def test_the_list_is_of_the_units_that_the_names_say() -> None:
-    """Names end in their unit, as Prometheus has it."""
+def test_units_match_the_names() -> None:
+    """Names end in their unit, as Prometheus recommends."""
     for line in (ROOT / "docs/metrics.md").read_text(encoding="utf-8").splitlines():
         if row := ROW.match(line):
             unit = row[2].split(" | ")[1]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/monitoring: read by those who will read it, and run as far as a machine without containers can."""
+"""examples/monitoring: checked by the tools that consume it, and run as far as possible without
+containers."""
 
 import json
 import re
@@ -17,12 +18,12 @@ from storefront_lab import Storefront
 
 pytestmark = pytest.mark.wait
 
-PLACE = ROOT / "examples/monitoring"
+EXAMPLE = ROOT / "examples/monitoring"
 
 
 def read(name: str) -> Any:
-    """A file of the example."""
-    return yaml.safe_load((PLACE / name).read_text(encoding="utf-8"))
+    """A parsed file of the example."""
+    return yaml.safe_load((EXAMPLE / name).read_text(encoding="utf-8"))
 
 
 COMPOSE = read("docker-compose.yml")["services"]
@@ -34,15 +35,15 @@ SOURCE = read("grafana/datasources/prometheus.yml")["datasources"][0]
     "command", [("promtool", "check", "config", "prometheus.yml"), ("amtool", "check-config", "alertmanager.yml")],
     ids=["Prometheus", "Alertmanager"],
 )
-def test_those_who_read_the_configuration_take_it(command: tuple[str, ...]) -> None:
-    run = subprocess.run([system_binary(command[0]), *command[1:]], cwd=PLACE, capture_output=True, text=True, timeout=120)
+def test_promtool_and_amtool_accept_the_configuration(command: tuple[str, ...]) -> None:
+    run = subprocess.run([system_binary(command[0]), *command[1:]], cwd=EXAMPLE, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0 and "SUCCESS" in run.stdout, run.stdout + run.stderr
 
 
-def test_a_prometheus_runs_with_it(tmp_path: Path) -> None:
+def test_prometheus_runs_with_the_configuration(tmp_path: Path) -> None:
     with Storefront(tmp_path / "storefront.log", OTEL_RESOURCE_ATTRIBUTES="service.version=1.0.0") as storefront:
         config = tmp_path / "prometheus.yml"
-        text = (PLACE / "prometheus.yml").read_text(encoding="utf-8").replace("storefront:9464", storefront.target)
+        text = (EXAMPLE / "prometheus.yml").read_text(encoding="utf-8").replace("storefront:9464", storefront.target)
         config.write_text(text.replace("../../dashboards", str(ROOT / "dashboards")).replace("_interval: 5s", "_interval: 500ms"))
         own = f"127.0.0.1:{reserved_port()}"
         flags = [flag for flag in COMPOSE["prometheus"]["command"] if "config.file" not in flag]
@@ -56,19 +57,19 @@ def test_a_prometheus_runs_with_it(tmp_path: Path) -> None:
             assert {group["name"] for group in groups} >= {"outrider-slo", "outrider-budgets", "outrider-process"}
 
 
-def test_compose_names_what_there_is() -> None:
+def test_compose_refers_to_existing_files_and_local_ports() -> None:
     for name, service in COMPOSE.items():
-        # Nothing is reached from another machine, and each image is one that stays.
+        # No port is reachable from another machine, and each image has a pinned version.
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
         assert re.search(r":v?\d", service.get("image", ":0")), name
         for volume in service.get("volumes", ()):
             source, target, mode = volume.split(":")
-            assert (PLACE / source).exists() and target.startswith("/etc/") and mode == "ro", volume
+            assert (EXAMPLE / source).exists() and target.startswith("/etc/") and mode == "ro", volume
     build = COMPOSE["storefront"]["build"]
-    assert (PLACE / build["context"]).resolve() == ROOT and (ROOT / build["dockerfile"]).exists()
+    assert (EXAMPLE / build["context"]).resolve() == ROOT and (ROOT / build["dockerfile"]).exists()
 
 
-def test_the_services_find_each_other() -> None:
+def test_the_services_refer_to_each_other_correctly() -> None:
     target = SCRAPES["scrape_configs"][0]["static_configs"][0]["targets"][0]
     host, port = target.split(":")
     assert host in COMPOSE and COMPOSE[host]["environment"]["OUTRIDER_ADDRESS"].endswith(f":{port}")
@@ -77,7 +78,7 @@ def test_the_services_find_each_other() -> None:
     assert "redis" in COMPOSE and COMPOSE["storefront"]["environment"]["REDIS_URL"].startswith("redis://redis:")
 
 
-def test_the_storefront_knows_what_compose_tells_it() -> None:
+def test_the_storefront_reads_every_variable_of_compose() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "examples/storefront").rglob("*.swift"))
     for name in COMPOSE["storefront"]["environment"]:
         assert f'"{name}"' in sources or name.startswith(("OUTRIDER_", "OTEL_")), name
@@ -90,6 +91,6 @@ def test_grafana_finds_the_dashboards_and_the_traces() -> None:
     assert len(boards) == 4 and all(json.loads(board.read_text())["uid"] == board.stem for board in boards)
     assert all(target.startswith(provider["options"]["path"] + "/") for _, target, _ in mounted if target.endswith(".json"))
     assert SOURCE["jsonData"]["timeInterval"] == SCRAPES["global"]["scrape_interval"]
-    # The label that the agent's exemplars have; Grafana reads $$ as one $.
+    # The label of the agent's exemplars; Grafana reads $$ as a single $.
     link = SOURCE["jsonData"]["exemplarTraceIdDestinations"][0]
     assert link["name"] == "trace_id" and "$${__value.raw}" in link["url"]

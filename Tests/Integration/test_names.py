@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics whose names collide never make an exposition that contradicts itself."""
+"""Metrics with colliding names never make an exposition inconsistent."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from probing import Probe, family
+from probe_programs import Probe, family
 
 pytestmark = pytest.mark.compute
 
@@ -20,7 +20,7 @@ EXPOSED = {"gauge": [""], "counter": [""], "histogram": ["_bucket", "_sum", "_co
 
 @st.composite
 def families(draw: st.DrawFn) -> dict[str, Any]:
-    """A family that may well have a name, a label or a help text of another one."""
+    """A family whose name, labels or help text may equal another's."""
     kind = draw(st.sampled_from(KINDS))
     name = draw(st.sampled_from(ROOTS)) + draw(st.sampled_from(SUFFIXES))
     without_labels = kind.startswith("callback")
@@ -31,7 +31,7 @@ def families(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(requests=st.lists(families(), min_size=2, max_size=8))
-def test_names_that_collide_never_make_a_sample_twice(
+def test_colliding_names_never_duplicate_a_sample(
     probe: Probe, requests: list[dict[str, Any]]
 ) -> None:
     text = probe.expose(*requests).decode("utf-8")
@@ -41,7 +41,7 @@ def test_names_that_collide_never_make_a_sample_twice(
 
 
 @given(requests=st.lists(families(), min_size=2, max_size=8))
-def test_names_that_collide_never_make_a_family_twice(
+def test_colliding_names_never_duplicate_a_family(
     probe: Probe, requests: list[dict[str, Any]]
 ) -> None:
     lines = probe.expose(*requests).decode("utf-8").split("\n")
@@ -50,7 +50,7 @@ def test_names_that_collide_never_make_a_family_twice(
 
 
 @given(requests=st.lists(families(), min_size=2, max_size=8))
-def test_every_sample_stands_below_the_type_of_its_family(
+def test_every_sample_follows_the_type_of_its_family(
     probe: Probe, requests: list[dict[str, Any]]
 ) -> None:
     allowed: set[str] = set()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real Prometheus servers take native histograms from an agent, and answer with the error of their schema."""
+"""Real Prometheus servers scrape native histograms of an agent, and quantiles are within the error
+of their schema."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import poll
-from probing import ServingProbe
+from probe_programs import ServingProbe
 from prometheus_releases import Release
 from prometheus_server import Prometheus
 
@@ -16,35 +17,35 @@ pytestmark = pytest.mark.wait
 
 DURATIONS = "probe_duration_seconds"
 OBSERVED = {0.1: 0.05, 0.5: 0.2, 0.95: 3.0}
-"""What the probe observes each time that it records, by a quantile that falls there."""
+"""The probe's observations in each recording, by a quantile that falls into their bucket."""
 RECORDS = 20
-"""How often a probe records before the first scrape, beside the once with which it starts."""
+"""Recordings of a probe before the first scrape, besides the one at its start."""
 GROWTH = 2 ** (1 / 8)
-"""From one bound to the next at the default growth factor, 1.1."""
+"""The ratio of adjacent bounds at the default growth factor, 1.1."""
 
 
 @dataclass(frozen=True)
 class Scraped:
-    """A server that asks for native histograms, and whom it asks."""
+    """A server that scrapes native histograms, and the agents that it scrapes."""
 
     server: Prometheus
     probes: dict[str, ServingProbe]
     recorded: dict[str, int]
-    """How often each of them has recorded."""
+    """The number of recordings of each agent."""
 
     def value(self, query: str) -> float:
         """The value of a query with one sample."""
         (sample,) = self.server.await_samples(query)
         return float(sample["value"][1])
 
-    def record(self, form: str) -> None:
-        """Has an agent record once more."""
-        self.probes[form].record()
-        self.recorded[form] += 1
+    def record(self, kind: str) -> None:
+        """Makes an agent record again."""
+        self.probes[kind].record()
+        self.recorded[kind] += 1
 
 
 def native_flags(prometheus_release: Release) -> tuple[list[str], dict[str, Any]]:
-    """How a server is told to ask for native histograms: a flag, an option of a job."""
+    """The flag or job option that makes a server request native histograms."""
     if prometheus_release.knows("scrape_native_histograms"):
         return [], {"scrape_native_histograms": True}
     return ["native-histograms"], {}
@@ -54,7 +55,8 @@ def native_flags(prometheus_release: Release) -> tuple[list[str], dict[str, Any]
 def fixture_scraped(
     prometheus_release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scraped]:
-    """A server of each release beside agents with native histograms alone, and with both."""
+    """A server of each release, with one agent that exposes native histograms only and one that
+    exposes both kinds."""
     features, option = native_flags(prometheus_release)
     flags = [f"--enable-feature={','.join(['exemplar-storage', *features])}"]
     with (
@@ -65,43 +67,43 @@ def fixture_scraped(
         for probe in probes.values():
             for _ in range(RECORDS):
                 probe.record()
-        places = {name: f"{probe.target}/metrics" for name, probe in probes.items()}
+        targets = {name: f"{probe.target}/metrics" for name, probe in probes.items()}
         with Prometheus(
             tmp_path_factory.mktemp("native"),
-            places,
+            targets,
             of=prometheus_release,
             flags=flags,
-            options={name: option for name in places},
+            options={name: option for name in targets},
         ) as server:
-            # Each has recorded once when it has started.
+            # Each agent records once at its start.
             yield Scraped(server, probes, dict.fromkeys(probes, 1 + RECORDS))
 
 
-@pytest.mark.parametrize("form", ["native", "both"])
+@pytest.mark.parametrize("kind", ["native", "both"])
 @pytest.mark.parametrize("quantile", OBSERVED)
 def test_a_quantile_is_within_the_error_of_the_schema(
-    scraped: Scraped, form: str, quantile: float
+    scraped: Scraped, kind: str, quantile: float
 ) -> None:
-    found = scraped.value(f'histogram_quantile({quantile}, {DURATIONS}{{job="{form}"}})')
+    found = scraped.value(f'histogram_quantile({quantile}, {DURATIONS}{{job="{kind}"}})')
     observed = OBSERVED[quantile]
     assert observed / GROWTH <= found <= observed * GROWTH
 
 
-@pytest.mark.parametrize("form", ["native", "both"])
-def test_count_and_sum_are_those_of_the_observations(scraped: Scraped, form: str) -> None:
-    times = scraped.recorded[form]
-    of_form = f'{DURATIONS}{{job="{form}"}}'
-    scraped.value(f"histogram_count({of_form}) == {len(OBSERVED) * times}")
-    total = scraped.value(f"histogram_sum({of_form})")
+@pytest.mark.parametrize("kind", ["native", "both"])
+def test_count_and_sum_match_the_observations(scraped: Scraped, kind: str) -> None:
+    times = scraped.recorded[kind]
+    of_kind = f'{DURATIONS}{{job="{kind}"}}'
+    scraped.value(f"histogram_count({of_kind}) == {len(OBSERVED) * times}")
+    total = scraped.value(f"histogram_sum({of_kind})")
     assert total == pytest.approx(sum(OBSERVED.values()) * times)
 
 
-@pytest.mark.parametrize("form", ["native", "both"])
-def test_exemplars_arrive_with_them(scraped: Scraped, form: str) -> None:
+@pytest.mark.parametrize("kind", ["native", "both"])
+def test_native_histograms_have_exemplars(scraped: Scraped, kind: str) -> None:
     def attempt() -> bool | None:
-        scraped.record(form)
+        scraped.record(kind)
         found = scraped.server.api(
-            "query_exemplars", query=f'{DURATIONS}{{job="{form}"}}', start="0", end="9999999999"
+            "query_exemplars", query=f'{DURATIONS}{{job="{kind}"}}', start="0", end="9999999999"
         )
         return any(one["exemplars"] for one in found) or None
 

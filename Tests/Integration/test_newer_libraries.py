@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""With newer releases of glibc and libmicrohttpd than the system's: the malloc hooks, their profiles, and the library's habits.
+"""The malloc hooks, their profiles, and libmicrohttpd's behaviour, with newer releases of glibc and
+libmicrohttpd than the system's.
 
 test_raw_requests.py sends its requests to agents with these libraries too.
 """
@@ -11,24 +12,24 @@ import pytest
 
 from harness import ROOT
 from newer_libraries import Libraries
-from preloading import TORTURE, compiled, fresh_folder, pprof, preloaded, run, sums, torture
-from probing import HeapProbe
+from preload_tools import TORTURE, compiled, fresh_folder, pprof, preloaded, run, sums, torture
+from probe_programs import HeapProbe
 from serving import Serving, scrape
 
 pytestmark = pytest.mark.compute
 
 
-def test_a_program_runs_with_them_and_with_no_others(newer: Libraries, tmp_path: Path) -> None:
+def test_a_program_runs_with_the_newer_libraries_only(newer: Libraries, tmp_path: Path) -> None:
     with Serving(tmp_path / "log", libraries=newer) as server:
         scrape(server.url)
         mapped = (server.proc / "maps").read_text()
-    # A new glibc, and an old linker or library of threads, would not go together.
+    # A new glibc would not work with an old linker or thread library.
     for name in ("ld-linux", "libc.so", "libm.so", "libmicrohttpd.so", "libstdc++.so"):
         (path,) = set(re.findall(rf"(?m) (/\S*/{re.escape(name)}\S*|/\S*/{name}-\S*)$", mapped))
         assert Path(path).is_relative_to(newer.folder.parent), path
 
 
-def test_the_habits_of_their_libmicrohttpd_are_found_out(newer: Libraries) -> None:
+def test_the_behaviour_of_their_libmicrohttpd_is_detected(newer: Libraries) -> None:
     program = compiled("../Sanitizers/microhttpd.c", f"-I{ROOT}/Sources", "-Wl,--no-as-needed", "-lmicrohttpd")
     ended = run([newer.program(program)], newer.environment)
     assert (ended.status, ended.errors) == (0, b""), ended
@@ -48,7 +49,7 @@ def test_a_program_ends_as_it_does_without_hooks(newer: Libraries, source: str, 
     assert f"allocator: {newer.folder}/libc.so.6" in shown
 
 
-def test_with_everything_sampled_the_sums_are_exact_and_stacks_go_down_to_main(newer: Libraries, tmp_path: Path) -> None:
+def test_sampling_everything_gives_exact_sums_and_stacks_to_main(newer: Libraries, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     program = newer.program(compiled("known.c"))
     ended = run([program, "5000", "1000"], preloaded(str(profile), 1) | newer.environment)
@@ -59,9 +60,9 @@ def test_with_everything_sampled_the_sums_are_exact_and_stacks_go_down_to_main(n
     assert re.search(r"(?m)^ +4\.77MB +keep_block\n +main$", traces), traces
 
 
-def test_a_swift_service_shows_who_holds_the_memory(newer: Libraries, tmp_path: Path) -> None:
+def test_a_swift_service_shows_the_functions_that_hold_memory(newer: Libraries, tmp_path: Path) -> None:
     with HeapProbe(libraries=newer, OUTRIDER_HEAP_INTERVAL="16384") as probe:
-        probe.tell("hold 20000")
+        probe.command("hold 20000")
         profile = probe.save("heap", tmp_path)
     top = pprof("-top", "-cum", profile)
     assert re.search(r"(9\d\.\d\d|100)% +static Serve\.hold\(_:_:\)", top), top

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenMetrics, read by a strict parser that is not ours: all is there, and all is as it went in."""
+"""OpenMetrics, read by a strict third-party parser: every sample is present and unchanged."""
 
 import math
 import time
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from prometheus_client.samples import Sample
 
-from asking import ask
 from exposition import ASKS_OPENMETRICS, OPENMETRICS, Exposition, Key, key, samples_of
 from harness import Quickstart, poll
-from probing import Probe, ServingProbe, family
+from http_client import send_get
+from probe_programs import Probe, ServingProbe, family
 from registries import (
     EXEMPLAR_LIMIT,
     Expected,
@@ -25,7 +25,7 @@ from registries import (
 
 pytestmark = pytest.mark.compute
 
-# The clock that a process reads may lag behind another by a tick of the kernel.
+# A process's clock may lag behind another's by a tick of the kernel.
 TICK = 0.05
 
 
@@ -36,10 +36,10 @@ def serving() -> Iterator[ServingProbe]:
         yield probe
 
 
-def keyed(answer: Exposition) -> dict[Key, Sample]:
-    """The samples of an answer, with the bounds of buckets in one spelling."""
+def keyed(response: Exposition) -> dict[Key, Sample]:
+    """The samples of a response, with the bounds of buckets in a canonical spelling."""
     found = {}
-    for (name, labels), sample in samples_of(answer.families).items():
+    for (name, labels), sample in samples_of(response.families).items():
         one = dict(labels)
         if name.endswith("_bucket") and "le" in one:
             one.update([spelled(float(one["le"]))])
@@ -48,15 +48,15 @@ def keyed(answer: Exposition) -> dict[Key, Sample]:
 
 
 def openmetrics(probe: Probe, wanted: list[Expected], creation_times: bool = False) -> Exposition:
-    """What a registry with these families says in OpenMetrics."""
+    """The OpenMetrics exposition of a registry with these families."""
     requests = [one.request for one in wanted]
-    answer = probe.respond(*requests, accept=ASKS_OPENMETRICS, creation_times=creation_times)
-    assert answer.content_type == OPENMETRICS
-    return answer
+    response = probe.respond(*requests, accept=ASKS_OPENMETRICS, creation_times=creation_times)
+    assert response.content_type == OPENMETRICS
+    return response
 
 
 @given(wanted=registry())
-def test_every_value_comes_back_as_it_went_in(probe: Probe, wanted: list[Expected]) -> None:
+def test_every_value_is_read_back_unchanged(probe: Probe, wanted: list[Expected]) -> None:
     found = keyed(openmetrics(probe, wanted))
     expected = {name: value for one in wanted for name, value in one.samples.items()}
     optional = {name for one in wanted for name in one.optional}
@@ -76,7 +76,7 @@ def test_both_formats_agree_on_every_value(probe: Probe, wanted: list[Expected])
 
 
 @given(wanted=registry())
-def test_name_type_unit_and_help_come_back_as_they_went_in(
+def test_name_type_unit_and_help_are_read_back_unchanged(
     probe: Probe, wanted: list[Expected]
 ) -> None:
     families = {one.name: one for one in openmetrics(probe, wanted).families}
@@ -92,7 +92,7 @@ def test_name_type_unit_and_help_come_back_as_they_went_in(
 
 
 @given(wanted=registry())
-def test_every_exemplar_is_one_that_was_given(probe: Probe, wanted: list[Expected]) -> None:
+def test_every_exemplar_was_recorded(probe: Probe, wanted: list[Expected]) -> None:
     start = time.time()
     found = keyed(openmetrics(probe, wanted))
     end = time.time()
@@ -112,7 +112,7 @@ def test_every_exemplar_is_one_that_was_given(probe: Probe, wanted: list[Expecte
 
 
 def series_of(name: Key) -> Key:
-    """What the buckets of one histogram have in common; other samples stay what they are."""
+    """The common key of a histogram's buckets; the key of any other sample is unchanged."""
     return key(name[0], [pair for pair in name[1] if pair[0] != "le"])
 
 
@@ -131,13 +131,13 @@ def test_creation_times_lie_between_the_start_and_now(
         expected |= {key(f"{one.name}_created", labels) for labels in series}
     assert expected <= set(created)
     assert all(start - TICK <= one.value <= end + TICK for one in created.values())
-    # They are all that is added.
+    # They are the only addition.
     without = keyed(openmetrics(probe, wanted))
     assert set(found) - set(created) == set(without)
 
 
 @given(wanted=registry())
-def test_without_being_asked_there_are_no_creation_times(
+def test_creation_times_are_off_by_default(
     probe: Probe, wanted: list[Expected]
 ) -> None:
     families = openmetrics(probe, wanted).families
@@ -146,7 +146,7 @@ def test_without_being_asked_there_are_no_creation_times(
     assert set(created) <= names
 
 
-def test_a_callback_that_makes_no_sense_leaves_the_rest_readable(probe: Probe) -> None:
+def test_an_invalid_value_of_a_callback_does_not_break_the_exposition(probe: Probe) -> None:
     for number in (math.nan, -1.0, -math.inf, math.inf):
         requests = [
             family("callbackCounter", "odd", [([], [number])]),
@@ -164,8 +164,8 @@ def test_an_empty_help_text_is_accepted(probe: Probe, kind: str) -> None:
     assert (found.name, found.documentation, found.type) == ("quiet", "", kind)
 
 
-def test_a_quotation_mark_in_a_help_text_is_escaped_in_openmetrics_alone(probe: Probe) -> None:
-    # Parsers put up with one that is not, so the bytes are looked at.
+def test_quotation_marks_in_help_texts_are_escaped_in_openmetrics_only(probe: Probe) -> None:
+    # Parsers tolerate an unescaped one, so this compares the bytes.
     request = family("gauge", "level", [([], [1.0])], help_text='a "b" \\ c\nd')
     line = r'# HELP level a "b" \\ c\nd'
     assert line in probe.respond(request).text.split("\n")
@@ -173,20 +173,20 @@ def test_a_quotation_mark_in_a_help_text_is_escaped_in_openmetrics_alone(probe: 
     assert escaped in probe.respond(request, accept=ASKS_OPENMETRICS).text.split("\n")
 
 
-def test_an_empty_registry_is_a_whole_exposition(probe: Probe) -> None:
+def test_an_empty_registry_is_a_valid_exposition(probe: Probe) -> None:
     assert probe.respond(accept=ASKS_OPENMETRICS).body == b"# EOF\n"
 
 
 def test_the_strict_parser_reads_an_agent(serving: ServingProbe) -> None:
-    answer = ask(serving.url, accept=ASKS_OPENMETRICS)
-    assert answer.is_openmetrics
-    families = {one.name: one for one in answer.families}
+    response = send_get(serving.url, accept=ASKS_OPENMETRICS)
+    assert response.is_openmetrics
+    families = {one.name: one for one in response.families}
     assert families["probe_requests"].type == "counter"
     assert families["probe_duration_seconds"].type == "histogram"
     assert families["probe_duration_seconds"].unit == "seconds"
     assert families["probe"].type == "info"
     assert len(families["probe_filler"].samples) == 20
-    found = samples_of(answer.families.copy())
+    found = samples_of(response.families.copy())
     exemplar = found[key("probe_requests_total", [("route", "/a")])].exemplar
     assert exemplar is not None
     assert exemplar.labels == {"trace_id": "0af7651916cd43dd8448eb211c80319c"}
@@ -195,15 +195,15 @@ def test_the_strict_parser_reads_an_agent(serving: ServingProbe) -> None:
     assert all(set(one.exemplar.labels) == {"trace_id"} for one in buckets if one.exemplar)
 
 
-def test_an_agent_tells_the_same_in_both_formats(serving: ServingProbe) -> None:
+def test_both_formats_of_an_agent_have_the_same_samples(serving: ServingProbe) -> None:
     def names_agree() -> bool | None:
-        # Series of the process come and go, such as those of its threads.
-        both = [samples_of(ask(serving.url, accept=a).families) for a in (None, ASKS_OPENMETRICS)]
+        # Series of the process, such as those of its threads, come and go.
+        both = [samples_of(send_get(serving.url, accept=a).families) for a in (None, ASKS_OPENMETRICS)]
         return set(both[0]) == set(both[1]) or None
 
-    poll("both have the same samples", names_agree)
+    poll("both formats have the same samples", names_agree)
     values = [
-        {n: s.value for n, s in samples_of(ask(serving.url, accept=a).families).items()}
+        {n: s.value for n, s in samples_of(send_get(serving.url, accept=a).families).items()}
         for a in (None, ASKS_OPENMETRICS)
     ]
     own = [name for name in values[0] if name[0].startswith("probe_")]
@@ -215,13 +215,13 @@ def test_the_strict_parser_reads_the_quickstart(quickstart: Quickstart) -> None:
     wanted = {"orders_placed", "http_server_request_duration_seconds"}
 
     def attempt() -> Exposition | None:
-        answer = ask(quickstart.agent, accept=ASKS_OPENMETRICS)
-        busy = {one.name for one in answer.families if one.samples}
-        return answer if wanted <= busy else None
+        response = send_get(quickstart.agent, accept=ASKS_OPENMETRICS)
+        busy = {one.name for one in response.families if one.samples}
+        return response if wanted <= busy else None
 
-    answer = poll("the quickstart has had customers", attempt)
-    assert answer.is_openmetrics
-    families = {one.name: one for one in answer.families}
+    response = poll("the quickstart has had orders", attempt)
+    assert response.is_openmetrics
+    families = {one.name: one for one in response.families}
     assert all(one.documentation for one in families.values())
     assert {one.type for one in families.values()} <= {"counter", "gauge", "histogram", "info"}
     assert families["http_server_request_duration_seconds"].unit == "seconds"

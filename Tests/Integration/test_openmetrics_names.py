@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that only OpenMetrics takes for one another never break it, and lose no sample.
+"""Names that collide in OpenMetrics only: they never break it, and no sample is lost.
 
 In the text format the gauge `jobs` and the counter `jobs_total` are two families; in OpenMetrics
 both would be called `jobs`.
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exposition import ASKS_OPENMETRICS, samples_of
-from probing import Probe, family
+from probe_programs import Probe, family
 from test_names import families
 
 pytestmark = pytest.mark.compute
@@ -36,7 +36,8 @@ SUFFIXES = ["", "_total", "_created", "_info", "_gcount", "_gsum", "_bucket", "_
 
 
 def check(probe: Probe, requests: list[dict[str, Any]]) -> None:
-    """The strict parser accepts it, with and without creation times, and finds what is in text."""
+    """The strict parser accepts the exposition, with and without creation times, and finds the
+    samples of the text format."""
     text = samples_of(probe.respond(*requests).families)
     found = samples_of(probe.respond(*requests, accept=ASKS_OPENMETRICS).families)
     assert {name: one.value for name, one in found.items()} == {
@@ -53,16 +54,16 @@ def one(kind: str, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: " and ".join(" ".join(p) for p in pair))
-@pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
-def test_two_names_that_only_openmetrics_confuses_are_both_told(
-    probe: Probe, pair: tuple[tuple[str, str], tuple[str, str]], turned: bool
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["", "reversed"])
+def test_both_families_are_exposed_if_their_names_collide_in_openmetrics_only(
+    probe: Probe, pair: tuple[tuple[str, str], tuple[str, str]], is_reversed: bool
 ) -> None:
-    requests = [one(kind, name) for kind, name in (pair[::-1] if turned else pair)]
+    requests = [one(kind, name) for kind, name in (pair[::-1] if is_reversed else pair)]
     check(probe, requests)
 
 
 @given(requests=st.lists(families(), min_size=2, max_size=8))
-def test_names_that_collide_never_break_openmetrics(
+def test_colliding_names_never_break_openmetrics(
     probe: Probe, requests: list[dict[str, Any]]
 ) -> None:
     check(probe, requests)
@@ -84,5 +85,5 @@ def test_names_that_collide_with_creation_times_never_break_openmetrics(
 
 
 @pytest.mark.parametrize("kind, name", [("gauge", "_total"), ("gauge", "_seconds"), ("gauge", "_")])
-def test_a_name_that_is_nothing_but_a_suffix_is_told(probe: Probe, kind: str, name: str) -> None:
+def test_a_name_that_is_only_a_suffix_is_exposed(probe: Probe, kind: str, name: str) -> None:
     check(probe, [one(kind, name)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The profile that the preloaded sampler writes: what is in it, when it is written, and what goes wrong."""
+"""Profiles of the preloaded object: their content, when they are written, and error cases."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from harness import Lines, poll
-from preloading import LIMIT, compiled, decoded, preload_object, pprof, preloaded, run, sums
+from preload_tools import LIMIT, compiled, decoded, preload_object, pprof, preloaded, run, sums
 
 pytestmark = pytest.mark.compute
 
 
 def life(name: str) -> list[str]:
-    """The program that lives as it is told."""
+    """The command line of life.c for one of its scenarios."""
     return [compiled("life.c"), name]
 
 
 def start(command: list[str], profile: Path) -> tuple[subprocess.Popen[bytes], Lines]:
-    """The program, once it waits for a line."""
+    """Starts a program, and waits until it is ready to read a line."""
     popen = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=preloaded(str(profile), 1),
@@ -33,10 +33,10 @@ def start(command: list[str], profile: Path) -> tuple[subprocess.Popen[bytes], L
     return popen, lines
 
 
-# --- what is in it -----------------------------------------------------------------------------------
+# --- content ---
 
 
-def test_with_everything_sampled_the_sums_are_exact(tmp_path: Path) -> None:
+def test_sampling_everything_gives_exact_sums(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     ended = run([compiled("known.c"), "5000", "1000"], preloaded(str(profile), 1))
     assert (ended.status, ended.output, ended.errors) == (0, b"done\n", b"")
@@ -52,11 +52,11 @@ def test_with_everything_sampled_the_sums_are_exact(tmp_path: Path) -> None:
     }
 
 
-def test_with_few_sampled_the_sums_are_near(tmp_path: Path) -> None:
+def test_sampling_gives_estimates_within_their_error(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     blocks, size, interval = 200_000, 1000, 65536
     run([compiled("known.c"), str(blocks), str(size)], preloaded(str(profile), interval))
-    # Some n samples, 1,526 and more: the standard deviation is 1/sqrt(n) of the sum. Chance alone is off by
+    # With n samples, at least 1,526, the relative standard deviation is 1/sqrt(n). Chance exceeds
     # seven of them once in 10^11 runs.
     for kind, name, true in [
         ("inuse_space", "keep_block", blocks * size),
@@ -66,18 +66,18 @@ def test_with_few_sampled_the_sums_are_near(tmp_path: Path) -> None:
         assert sums(profile, kind)[name] == pytest.approx(true, rel=7 * deviation)
 
 
-def test_stacks_go_down_to_main(tmp_path: Path) -> None:
+def test_stacks_reach_main(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     run([compiled("known.c"), "5000", "1000"], preloaded(str(profile), 1))
     traces = pprof("-traces", "-focus=keep_block", str(profile))
     assert re.search(r"(?m)^ +4\.77MB +keep_block\n +main$", traces), traces
 
 
-def test_a_program_whose_file_was_replaced_keeps_its_names(tmp_path: Path) -> None:
+def test_function_names_survive_the_replacement_of_the_program_file(tmp_path: Path) -> None:
     program, profile = tmp_path / "program", tmp_path / "profile.pb.gz"
     shutil.copy(life("wait")[0], program)
     popen, _ = start([str(program), "wait"], profile)
-    # As the next version is put in its place.
+    # As an upgrade replaces a program.
     next_version = tmp_path / "next"
     shutil.copy(compiled("known.c"), next_version)
     next_version.rename(program)
@@ -87,7 +87,7 @@ def test_a_program_whose_file_was_replaced_keeps_its_names(tmp_path: Path) -> No
     assert f'string_table: "{program}"' in decoded(profile)
 
 
-def test_protoc_reads_it(tmp_path: Path) -> None:
+def test_protoc_decodes_the_profile(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     program = compiled("operators.cpp")
     run([program], preloaded(str(profile), 4096))
@@ -111,21 +111,21 @@ def test_protoc_reads_it(tmp_path: Path) -> None:
     assert re.search(r"(?m)^period: 4096$", text)
     default = re.search(r"(?m)^default_sample_type: (\d+)$", text)
     assert default and named(default[1]) == "inuse_space"
-    # The program is the first mapping; readelf knows its build id.
+    # The first mapping is the program, whose build ID readelf prints.
     first = message("mapping")[0]
     file, build_id = (re.search(rf"{field}: (\d+)", first) for field in ("filename", "build_id"))
     assert file and named(file[1]) == program
     notes = subprocess.run(["readelf", "-n", program], capture_output=True, text=True, check=True)
     assert build_id and f"Build ID: {named(build_id[1])}" in notes.stdout
-    # Every number that is referred to is there.
+    # Every ID that is referenced exists.
     locations = {int(one) for one in re.findall(r"(?m)^location \{\n  id: (\d+)", text)}
     assert {int(one) for one in re.findall(r"location_id: (\d+)", text)} <= locations
     functions = {int(one) for one in re.findall(r"(?m)^function \{\n  id: (\d+)", text)}
     assert {int(one) for one in re.findall(r"function_id: (\d+)", text)} <= functions
-    # Four values each, none below zero.
+    # Four values each, none negative.
     for one in message("sample"):
         assert len(re.findall(r"  value: \d+\n", one)) == 4, one
-    # Names as people read them, and as the linker does.
+    # Function names both demangled and mangled.
     pairs = [
         tuple(map(named, pair))
         for pair in re.findall(r"function \{\n  id: \d+\n  name: (\d+)\n  system_name: (\d+)", text)
@@ -136,16 +136,16 @@ def test_protoc_reads_it(tmp_path: Path) -> None:
     ), pairs
 
 
-# --- when it is written ------------------------------------------------------------------------------
+# --- when they are written ---
 
 
-def test_it_is_written_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_profile_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     run(life("chdir"), preloaded(str(tmp_path / "profile.pb.gz"), 1))
     assert [path.name for path in tmp_path.iterdir()] == ["profile.pb.gz"]
     assert stat.S_IMODE((tmp_path / "profile.pb.gz").stat().st_mode) == 0o600
 
 
-def test_a_relative_path_holds_wherever_the_program_goes(tmp_path: Path) -> None:
+def test_a_relative_path_is_resolved_at_the_start(tmp_path: Path) -> None:
     folder = tmp_path / "100% p"
     folder.mkdir()
     ended = run(life("chdir"), preloaded("profile-%%-%p", 1), folder)
@@ -161,20 +161,20 @@ def test_without_a_path_nothing_is_sampled_or_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+def test_the_hooks_leave_no_descriptor_open(tmp_path: Path) -> None:
     ended = run(life("files"), preloaded(str(tmp_path / "profile.pb.gz"), 1))
     assert (ended.status, ended.output, ended.errors) == (0, b"0\n1\n2\n", b"")
 
 
-def test_a_signal_writes_one_and_the_program_goes_on(tmp_path: Path) -> None:
+def test_a_signal_writes_a_profile_and_the_program_continues(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     popen, _ = start(life("wait"), profile)
     for _ in range(3):
         popen.send_signal(signal.SIGUSR2)
-        poll("the profile is there", lambda: profile.exists() or None)
+        poll("the profile exists", lambda: profile.exists() or None)
         assert "main" in pprof("-top", str(profile))
         profile.unlink()
-    # The read that waits has not noticed.
+    # The pending read was not interrupted.
     output, errors = popen.communicate(b"\n", timeout=LIMIT)
     assert (popen.returncode, output, errors) == (0, b"", b"")
     assert profile.exists()
@@ -192,7 +192,7 @@ def test_a_signal_that_the_program_ignores_stays_ignored(tmp_path: Path) -> None
     assert (popen.returncode, output, errors) == (0, b"", b"")
 
 
-def test_a_signal_that_the_program_handles_is_its_own(tmp_path: Path) -> None:
+def test_a_handler_of_the_program_is_kept(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     popen, lines = start(life("handle"), profile)
     popen.send_signal(signal.SIGUSR2)
@@ -202,27 +202,27 @@ def test_a_signal_that_the_program_handles_is_its_own(tmp_path: Path) -> None:
     assert popen.returncode == 0
 
 
-def test_a_program_that_ends_by_itself_without_exit_writes_none(tmp_path: Path) -> None:
+def test_a_program_that_ends_without_exit_writes_no_profile(tmp_path: Path) -> None:
     ended = run(life("raw-exit"), preloaded(str(tmp_path / "profile.pb.gz"), 1))
     assert (ended.status, ended.errors, list(tmp_path.iterdir())) == (0, b"", [])
 
 
-def test_a_program_ends_with_its_last_thread(tmp_path: Path) -> None:
+def test_a_profile_is_written_when_the_last_thread_ends(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     ended = run(life("leave"), preloaded(str(profile), 1))
     assert (ended.status, ended.errors) == (0, b"")
     assert "go_on" in pprof("-top", "-sample_index=alloc_space", str(profile))
 
 
-def test_it_is_written_on_the_smallest_stack_too(tmp_path: Path) -> None:
+def test_a_profile_is_written_on_the_smallest_stack_too(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     ended = run(life("small"), preloaded(str(profile), 1))
     assert (ended.status, ended.errors) == (0, b"")
     assert "main" in pprof("-top", str(profile))
 
 
-def test_started_with_the_signal_ignored_it_has_no_thread_more(tmp_path: Path) -> None:
-    # What a program with two threads may not do.
+def test_an_ignored_signal_starts_no_extra_thread(tmp_path: Path) -> None:
+    # unshare(2) fails in a program with two threads.
     command = ["/usr/bin/unshare", "--user", "/bin/true"]
     if run(command, preloaded()).status != 0:
         pytest.skip("user namespaces are forbidden here")
@@ -231,7 +231,7 @@ def test_started_with_the_signal_ignored_it_has_no_thread_more(tmp_path: Path) -
     assert (ended.status, ended.errors) == (0, b"")
 
 
-def test_a_forked_child_writes_its_own_or_none(tmp_path: Path) -> None:
+def test_a_forked_child_writes_its_own_profile_or_none(tmp_path: Path) -> None:
     ended = run(life("fork"), preloaded(str(tmp_path / "%p.pb.gz"), 1))
     assert (ended.status, ended.errors) == (0, b"")
     child = ended.output.decode().strip()
@@ -244,38 +244,38 @@ def test_a_forked_child_writes_its_own_or_none(tmp_path: Path) -> None:
     assert "main" in pprof("-top", str(profile))
 
 
-def test_children_that_are_other_programs_write_their_own(tmp_path: Path) -> None:
+def test_children_that_run_other_programs_write_their_own_profiles(tmp_path: Path) -> None:
     ended = run(["/bin/bash", "-c", "ls /; true"], preloaded(str(tmp_path / "%p"), 1))
     assert (ended.status, ended.errors) == (0, b"")
     assert len(list(tmp_path.iterdir())) == 2
 
 
-# --- what goes wrong ---------------------------------------------------------------------------------
+# --- error cases ---
 
 
 @pytest.mark.parametrize("bad", ["0", "-1", "64KiB", "", " 1", "18446744073709551616", "1e6"])
-def test_a_bad_interval_is_told_and_the_default_holds(bad: str, tmp_path: Path) -> None:
+def test_an_invalid_interval_is_reported_and_the_default_applies(bad: str, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     ended = run(life("chdir"), preloaded(str(profile), bad))
     assert (ended.status, ended.output) == (0, b"")
-    told = f"outrider-heap: OUTRIDER_HEAP_INTERVAL is not a number of bytes, at least 1: {bad}; "
-    assert ended.errors.decode() == f"{told}sampling every 524288\n"
+    message = f"outrider-heap: OUTRIDER_HEAP_INTERVAL is not a number of bytes, at least 1: {bad}; "
+    assert ended.errors.decode() == f"{message}sampling every 524288\n"
     assert re.search(r"(?m)^period: 524288$", decoded(profile))
 
 
 @pytest.mark.parametrize("bad", ["%", "a%sb", "%P", "x" * 5000])
-def test_a_bad_path_is_told_and_nothing_is_written(bad: str, tmp_path: Path) -> None:
+def test_an_invalid_path_is_reported_and_nothing_is_written(bad: str, tmp_path: Path) -> None:
     ended = run(life("chdir"), preloaded(bad, 1), tmp_path)
     assert (ended.status, ended.output, list(tmp_path.iterdir())) == (0, b"", [])
     assert ended.errors.startswith(b"outrider-heap: no profile: ")
     assert ended.errors.endswith(b"\n") and ended.errors.count(b"\n") == 1
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "absent" / "profile"
     ended = run(life("chdir"), preloaded(str(path), 1))
-    told = f"outrider-heap: no profile {path}: cannot create a temporary file beside it: No such file or directory\n"
-    assert (ended.status, ended.output, ended.errors.decode()) == (0, b"", told)
+    message = f"outrider-heap: no profile {path}: cannot create a temporary file beside it: No such file or directory\n"
+    assert (ended.status, ended.output, ended.errors.decode()) == (0, b"", message)
 
 
 def test_a_device_is_not_replaced(tmp_path: Path) -> None:
@@ -288,15 +288,15 @@ def test_a_device_is_not_replaced(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
-def test_a_full_device_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    # A limit on the size of files is as good as a full device; the signal that comes with it is ignored.
+def test_a_full_device_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
+    # A limit on file sizes acts like a full device; the signal that comes with it is ignored.
     script = f'trap "" XFSZ; ulimit -f 0; exec "{life("chdir")[0]}" chdir'
     ended = run(["/bin/bash", "-c", script], preloaded(str(tmp_path / "%p"), 1))
     assert ended.status == 0 and b"cannot write it: File too large" in ended.errors
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_limit_of_file_sizes_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_file_size_limit_is_reported_and_leaves_no_file(tmp_path: Path) -> None:
     limited = ["sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *life("wait")]
     ended = run(limited, preloaded(str(tmp_path / "profile.pb.gz"), 1))
     assert (ended.status, ended.output) == (0, b"ready\n")
@@ -304,19 +304,19 @@ def test_a_limit_of_file_sizes_is_told_and_leaves_nothing(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("told", [{"interval": "many"}, {"profile": "/nonexistent/profile.pb.gz"}])
-def test_standard_error_that_nobody_reads_does_not_end_the_program(told: dict[str, str], tmp_path: Path) -> None:
-    told = {"profile": str(tmp_path / "profile.pb.gz")} | told
+@pytest.mark.parametrize("settings", [{"interval": "many"}, {"profile": "/nonexistent/profile.pb.gz"}])
+def test_a_closed_standard_error_does_not_end_the_program(settings: dict[str, str], tmp_path: Path) -> None:
+    settings = {"profile": str(tmp_path / "profile.pb.gz")} | settings
     reader, writer = os.pipe()
     os.close(reader)
-    # Python ignores SIGPIPE, and so would its children.
+    # Python ignores SIGPIPE, which its children would inherit.
     ended = subprocess.run(
-        life("wait"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writer, env=preloaded(**told),
+        life("wait"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=writer, env=preloaded(**settings),
         restore_signals=True, timeout=LIMIT)
     os.close(writer)
     assert (ended.returncode, ended.stdout) == (0, b"ready\n")
 
 
-def test_it_needs_nothing_but_libc() -> None:
+def test_the_object_depends_on_libc_only() -> None:
     shown = subprocess.run(["readelf", "-d", preload_object()], capture_output=True, text=True, check=True)
     assert re.findall(r"\(NEEDED\).*\[(.+)\]", shown.stdout) == ["libc.so.6"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everyday programs at work, sampled: they do what they do without, and leave a profile that can be read."""
+"""Everyday programs run with the sampler: they behave as without it, and leave a readable profile."""
 
 import functools
 import os
@@ -14,19 +14,19 @@ from pathlib import Path
 import pytest
 
 from harness import poll, system_binary
-from preloading import LIMIT, Ending, fresh_folder, pprof, preloaded, profile_of, run, unhooked
+from preload_tools import LIMIT, Ending, fresh_folder, pprof, preloaded, profile_of, run, unhooked
 
 pytestmark = pytest.mark.compute
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a program is given to do, in a folder of its own."""
+class Task:
+    """A task for a program, run in its own folder."""
 
     command: list[str]
-    # The program's name in its profile, as a pattern.
+    # A pattern for the program's name in its profile.
     name: str
-    # Files that it finds there, and those that it leaves besides what it says.
+    # Its input files, and its output files besides standard output.
     files: dict[str, str] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
 
@@ -186,86 +186,87 @@ main.o:
 
 @functools.cache
 def clang() -> str:
-    """A clang: the one on PATH, or Swift's."""
+    """The clang on PATH, or Swift's."""
     return shutil.which("clang") or str(Path(os.path.realpath(system_binary("swift"))).parent / "clang")
 
 
-def works() -> dict[str, Callable[[], Work]]:
-    """What each program does, found when it is wanted."""
+def tasks() -> dict[str, Callable[[], Task]]:
+    """The task of each program, created on use."""
     c, cxx = {"work.c": C_SOURCE}, {"work.cpp": CXX_SOURCE}
     return {
-        "python3": lambda: Work(["python3", "-c", PYTHON], r"python3\S*"),
-        "git": lambda: Work(["bash", "-c", GIT], "git"),
-        "perl": lambda: Work(["perl", "-e", PERL], "perl"),
-        "bash": lambda: Work(["bash", "-c", BASH], "bash"),
-        "gcc": lambda: Work(["gcc", "-O2", "-S", "work.c"], "cc1", c, ["work.s"]),
-        "g++": lambda: Work(["g++", "-O1", "-S", "work.cpp"], "cc1plus", cxx, ["work.s"]),
-        "clang": lambda: Work([clang(), "-O2", "-S", "work.c"], r"clang\S*", c, ["work.s"]),
-        "swiftc": lambda: Work(
+        "python3": lambda: Task(["python3", "-c", PYTHON], r"python3\S*"),
+        "git": lambda: Task(["bash", "-c", GIT], "git"),
+        "perl": lambda: Task(["perl", "-e", PERL], "perl"),
+        "bash": lambda: Task(["bash", "-c", BASH], "bash"),
+        "gcc": lambda: Task(["gcc", "-O2", "-S", "work.c"], "cc1", c, ["work.s"]),
+        "g++": lambda: Task(["g++", "-O1", "-S", "work.cpp"], "cc1plus", cxx, ["work.s"]),
+        "clang": lambda: Task([clang(), "-O2", "-S", "work.c"], r"clang\S*", c, ["work.s"]),
+        "swiftc": lambda: Task(
             ["swiftc", "-O", "-emit-assembly", "work.swift", "-o", "work.s"], "swift-frontend",
             {"work.swift": SWIFT_SOURCE}, ["work.s"],
         ),
-        "java": lambda: Work(["java", "Work.java"], "java", {"Work.java": JAVA_SOURCE}),
-        "node": lambda: Work(["node", "-e", NODE], "node"),
-        "make": lambda: Work(["make", "-j2", "-Oline"], "make", {"Makefile": MAKEFILE}),
+        "java": lambda: Task(["java", "Work.java"], "java", {"Work.java": JAVA_SOURCE}),
+        "node": lambda: Task(["node", "-e", NODE], "node"),
+        "make": lambda: Task(["make", "-j2", "-Oline"], "make", {"Makefile": MAKEFILE}),
     }  # fmt: skip
 
 
-def ending(work: Work, folder: Path, environment: dict[str, str]) -> tuple[Ending, list[bytes]]:
-    """How the work ended in an empty folder, and the files that it left."""
+def run_task(task: Task, folder: Path, environment: dict[str, str]) -> tuple[Ending, list[bytes]]:
+    """Runs a task in an empty folder; returns its exit and its output files."""
     fresh_folder(folder)
-    for name, content in work.files.items():
+    for name, content in task.files.items():
         (folder / name).write_text(content, encoding="utf-8")
-    # Neither a cache nor chance from outside.
+    # Without caches and random seeds.
     environment |= {"PYTHONHASHSEED": "0", "PERL_HASH_SEED": "0", "CCACHE_DISABLE": "1"}
-    command = [system_binary(work.command[0]), *work.command[1:]]
+    command = [system_binary(task.command[0]), *task.command[1:]]
     ended = run(command, environment, folder)
-    return ended, [(folder / name).read_bytes() for name in work.results]
+    return ended, [(folder / name).read_bytes() for name in task.results]
 
 
 @functools.cache
-def plain_ending(name: str, behind: str, folder: Path) -> tuple[Ending, list[bytes]]:
-    """What the work comes to without hooks."""
-    ended = ending(works()[name](), folder, unhooked(behind))
+def run_without_hooks(name: str, behind: str, folder: Path) -> tuple[Ending, list[bytes]]:
+    """The result of a task without hooks."""
+    ended = run_task(tasks()[name](), folder, unhooked(behind))
     assert ended[0].status == 0, ended[0]
     return ended
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that all work is done in, as its path shows in what some programs say."""
+def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all tasks: some programs print its path, so it must not vary."""
     return tmp_path_factory.mktemp("programs") / "work"
 
 
-# 64 KiB with each allocator behind; with glibc also every single allocation.
+# 64 KiB with each allocator behind the hooks; with glibc also every allocation.
 ROWS = [
     (name, behind, interval)
-    for name in works()
+    for name in tasks()
     for behind, interval in [("glibc", 65536), ("jemalloc", 65536), ("glibc", 1)]
 ] + [(name, "mimalloc", 65536) for name in ("python3", "perl", "bash", "gcc", "node")]
 
 
 @pytest.mark.parametrize("name, behind, interval", ROWS)
-def test_it_does_its_work(
-    name: str, behind: str, interval: int, place: Path, tmp_path: Path
+def test_a_program_behaves_the_same_with_the_sampler(
+    name: str, behind: str, interval: int, task_folder: Path, tmp_path: Path
 ) -> None:
-    expected = plain_ending(name, behind, place)
+    expected = run_without_hooks(name, behind, task_folder)
     profiles = fresh_folder(tmp_path / "profiles")
-    work = works()[name]()
+    task = tasks()[name]()
     environment = preloaded(f"{profiles}/%p.pb.gz", interval, behind)
-    assert ending(work, place, environment) == expected
+    assert run_task(task, task_folder, environment) == expected
     assert all(path.suffixes == [".pb", ".gz"] for path in profiles.iterdir())
-    profile = profile_of(profiles, work.name)
+    profile = profile_of(profiles, task.name)
     shown = pprof("-top", "-sample_index=alloc_space", str(profile))
     assert ("libc.so" if behind == "glibc" else f"lib{behind}") in shown
     assert "Total samples = 0" not in shown
 
 
 class Redis:
-    """A Redis server without files, on a socket of its own: it takes no port that others may want too."""
+    """A Redis server without files, on its own Unix socket, so that it takes no port that other
+    tests may need."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        # The path of a socket has to be short.
+        # The path of a Unix socket must be short.
         self.folder = tempfile.TemporaryDirectory(prefix="redis-")
         self.socket = f"{self.folder.name}/socket"
         command = [system_binary("redis-server"), "--port", "0", "--unixsocket", self.socket]
@@ -282,23 +283,23 @@ class Redis:
             connection.connect(self.socket)
             return True
 
-    def ask(self, commands: str) -> bytes:
-        """What it answers to commands, a line each."""
+    def run_commands(self, commands: str) -> bytes:
+        """The replies to commands, one per line."""
         client = [system_binary("redis-cli"), "-s", self.socket]
         answered = subprocess.run(client, input=commands.encode(), capture_output=True, timeout=LIMIT)
         assert answered.returncode == 0, answered.stderr
         return answered.stdout
 
     def stop(self) -> tuple[int, bytes]:
-        """Its status, and what it said on standard error."""
-        self.ask("shutdown nosave\n")
+        """Stops it; returns its exit status and standard error."""
+        self.run_commands("shutdown nosave\n")
         _, errors = self.popen.communicate(timeout=LIMIT)
         self.folder.cleanup()
         return self.popen.returncode, errors
 
 
 def redis_commands() -> str:
-    """Strings, lists, hashes, sorted sets, Lua, and memory that is given back."""
+    """Strings, lists, hashes, sorted sets, Lua, and freed memory."""
     lines = [f"set key:{n} {'x' * (n % 2000)}" for n in range(4000)]
     lines += [f"rpush list {n}" for n in range(2000)]
     lines += [f"hset hash:{n % 10} field:{n} {n}" for n in range(2000)]
@@ -311,16 +312,16 @@ def redis_commands() -> str:
     return "\n".join(lines) + "\n"
 
 
-# Debian's is linked with jemalloc, so that is behind the hooks in either case.
+# Debian's Redis is linked with jemalloc, which is behind the hooks in both cases.
 @pytest.mark.parametrize("behind", ["glibc", "jemalloc"])
 @pytest.mark.parametrize("interval", [65536, 1])
-def test_redis_answers_as_it_does_without(behind: str, interval: int, tmp_path: Path) -> None:
+def test_redis_replies_the_same_with_the_sampler(behind: str, interval: int, tmp_path: Path) -> None:
     plain = Redis(unhooked())
-    expected = plain.ask(redis_commands())
+    expected = plain.run_commands(redis_commands())
     assert plain.stop() == (0, b"")
 
     sampled = Redis(preloaded(f"{tmp_path}/%p.pb.gz", interval, behind))
-    assert sampled.ask(redis_commands()) == expected
+    assert sampled.run_commands(redis_commands()) == expected
     assert sampled.stop() == (0, b"")
     shown = pprof("-top", "-sample_index=alloc_space", str(profile_of(tmp_path, r"redis-\S+")))
     assert "libjemalloc" in shown

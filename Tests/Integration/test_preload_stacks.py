@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stacks in the preloaded sampler's profiles: whole on every kind of thread, with this and with newer C libraries."""
+"""Stacks in profiles of the preloaded object: complete on every kind of thread, with the system's
+and with newer C libraries."""
 
 import re
 import resource
@@ -9,11 +10,11 @@ import pytest
 
 from harness import clean_environment
 from newer_libraries import Libraries
-from preloading import HOOKS, comments, compiled, pprof, preloaded, run
+from preload_tools import HOOKS, comments, compiled, pprof, preloaded, run
 
 pytestmark = pytest.mark.compute
 
-# The functions of bounds.c that call for a block.
+# The functions of bounds.c that allocate a block.
 KINDS = [
     "with_guard", "without_guard", "on_given_stack", "on_stack_with_marked_guard", "on_stack_within_mains",
     "after_fiber", "with_number_for_frame",
@@ -23,14 +24,14 @@ IN_FIBER = 20
 
 
 def stacks(profile: Path, function: str) -> list[list[str]]:
-    """The stacks below a function, innermost frame first."""
+    """The stacks through a function, innermost frame first."""
     shown = pprof("-traces", f"-focus=^{function}$", str(profile))
     blocks = re.split(r"(?m)^-+\+-+$", shown)[1:]
     found = [[line.split()[-1] for line in block.splitlines() if line.strip()] for block in blocks]
     return [frames for frames in found if function in frames]
 
 
-def test_stacks_of_all_kinds_of_threads_are_whole(libraries: Libraries, tmp_path: Path) -> None:
+def test_stacks_of_all_kinds_of_threads_are_complete(libraries: Libraries, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     program = compiled("bounds.c", *libraries.link_flags)
     ended = run([program], preloaded(str(profile), 1) | libraries.environment)
@@ -41,31 +42,32 @@ def test_stacks_of_all_kinds_of_threads_are_whole(libraries: Libraries, tmp_path
     for frames in found:
         assert frames[:2] == ["leaf", "middle"]
         if frames[2] == "with_number_for_frame":
-            # It has no frame pointer that leads on.
+            # The walk cannot go on: the frame pointer register holds a number.
             assert len(frames) == 3, frames
             continue
         is_first_thread = "main" in frames
-        # Out of libc, which began the thread.
+        # In libc, which started the thread.
         assert frames[-1] == ("_start" if is_first_thread else "[libc.so.6]"), frames
     assert sum("main" in frames for frames in found) == 1
-    # Where a fiber's stack ends is not known: libc did not make it. Nothing else is cut.
+    # The end of a fiber's stack is unknown, since libc did not allocate it. No other stack is
+    # truncated.
     assert comments(profile)["stacks truncated"] == str(FIBERS * IN_FIBER + 1)
 
 
-def test_no_stack_of_a_short_thread_is_cut(libraries: Libraries, tmp_path: Path) -> None:
+def test_no_stack_of_a_short_lived_thread_is_truncated(libraries: Libraries, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     program = compiled("bounds.c", *libraries.link_flags)
     ended = run([program, "short"], preloaded(str(profile), 1) | libraries.environment)
     assert (ended.status, ended.output, ended.errors) == (0, b"every thread has its block\n", b"")
-    said = comments(profile)
-    assert int(said["samples"]) >= 200 and said["stacks truncated"] == "0"
+    counts = comments(profile)
+    assert int(counts["samples"]) >= 200 and counts["stacks truncated"] == "0"
 
 
-def test_a_stack_without_a_limit_is_whole(libraries: Libraries, tmp_path: Path) -> None:
+def test_a_stack_without_a_limit_is_complete(libraries: Libraries, tmp_path: Path) -> None:
     if resource.getrlimit(resource.RLIMIT_STACK)[1] != resource.RLIM_INFINITY:
         pytest.skip("stacks have a limit here that cannot be raised")
     profile = tmp_path / "profile.pb.gz"
-    # The shell itself runs with the libraries of the system.
+    # The shell itself runs with the system's libraries.
     command = 'ulimit -s unlimited; LD_LIBRARY_PATH="$LIBRARIES" exec "$0" "$@"'
     limited = ["/bin/sh", "-c", command, compiled("bounds.c", *libraries.link_flags), "deep"]
     ended = run(limited, preloaded(str(profile), 1) | {"LIBRARIES": libraries.environment.get("LD_LIBRARY_PATH", "")})
@@ -74,7 +76,7 @@ def test_a_stack_without_a_limit_is_whole(libraries: Libraries, tmp_path: Path) 
     assert frames[:4] == ["leaf", "middle", "below_much", "main"] and frames[-1] == "_start"
 
 
-def test_bounds_are_those_that_libc_says(libraries: Libraries) -> None:
+def test_stack_bounds_equal_those_of_libc(libraries: Libraries) -> None:
     sources = [str(file) for part in HOOKS for file in sorted(part.glob("*.c"))]
     program = compiled("holes.c", *(f"-I{part}/include" for part in HOOKS), *sources, *libraries.link_flags)
     for _ in range(20):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that are hard on an allocator: with the hooks they end as they do without."""
+"""Programs that stress an allocator: with the hooks they end as they do without."""
 
 import gzip
 import signal
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, clean_environment, poll
-from preloading import LIMIT, TORTURE, compiled, fresh_folder, pprof, preloaded, run, sums, torture
+from preload_tools import LIMIT, TORTURE, compiled, fresh_folder, pprof, preloaded, run, sums, torture
 
 pytestmark = pytest.mark.compute
 
-# Debian's mimalloc 2.0 does not align everything as it is told, without hooks too.
+# Debian's mimalloc 2.0 does not align every block as requested, also without hooks.
 ABSENT = {("calls.c", "mimalloc"), ("operators.cpp", "mimalloc")}
 CASES = [
     (source, behind)
@@ -24,10 +24,10 @@ CASES = [
 ]
 
 
-# An interval of 1 samples everything; 64 KiB lets most calls take the quick way.
+# An interval of 1 samples everything; with 64 KiB most calls take the fast path.
 @pytest.mark.parametrize("interval", [1, 65536])
 @pytest.mark.parametrize("source, behind", CASES)
-def test_it_ends_as_it_does_without_hooks(
+def test_a_program_ends_as_it_does_without_hooks(
     source: str, behind: str, interval: int, tmp_path: Path
 ) -> None:
     folder = fresh_folder(tmp_path / "profiles")
@@ -36,7 +36,7 @@ def test_it_ends_as_it_does_without_hooks(
     assert hooked.output.decode() == TORTURE[source]
 
     written = sorted(folder.iterdir(), key=lambda path: path.stat().st_size)
-    # One, and nothing half written: a child that was forked beside other threads has none.
+    # Exactly one complete profile: a child forked from a multithreaded process writes none.
     assert len(written) == 1
     assert all(path.suffixes == [".pb", ".gz"] for path in written)
     shown = pprof("-top", "-sample_index=alloc_space", str(written[-1]))
@@ -44,7 +44,7 @@ def test_it_ends_as_it_does_without_hooks(
     assert {"glibc": "libc.so", "jemalloc": "libjemalloc", "mimalloc": "libmimalloc"}[behind] in shown
 
 
-def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
+def test_operator_new_attributes_memory_to_its_caller(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
     assert run([compiled("operators.cpp")], preloaded(str(profile), 1)).status == 0
     held = sums(profile, "inuse_space")
@@ -52,14 +52,14 @@ def test_who_says_new_is_the_one_that_allocates(tmp_path: Path) -> None:
 
 
 def catches(process: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal; one that is unhandled would end it."""
+    """Whether a process handles a signal, which would end it otherwise."""
     status = Path(f"/proc/{process}/status").read_text()
     return bool(int(status.split("SigCgt:")[1].split()[0], 16) >> (number - 1) & 1)
 
 
-# Again and again while they start, work, fork and end.
+# Repeatedly, while the programs start, work, fork and end.
 @pytest.mark.parametrize("source", ["threads.c", "forks.c", "stacks.c", "operators.cpp"])
-def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) -> None:
+def test_profiles_can_be_requested_at_any_time(source: str, tmp_path: Path) -> None:
     popen = subprocess.Popen(
         torture(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE,
         env=preloaded(f"{tmp_path}/%p.pb.gz", 512) | {"WAITS_FOR_LINE": "1"},
@@ -70,8 +70,8 @@ def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) ->
         assert popen.poll() is None, popen.communicate()
         return catches(popen.pid, signal.SIGUSR2) or None
 
-    # It waits for a line before main, so that it cannot be over before this has begun.
-    poll("it has a handler", is_waiting, LIMIT)
+    # It waits for a line before main, so it cannot end before the handler is checked.
+    poll("the program handles the signal", is_waiting, LIMIT)
     popen.send_signal(signal.SIGUSR2)
     popen.stdin.write(b"\n")
     popen.stdin.flush()
@@ -79,14 +79,14 @@ def test_profiles_may_be_asked_for_at_any_moment(source: str, tmp_path: Path) ->
     while popen.poll() is None:
         popen.send_signal(signal.SIGUSR2)
         if profile.exists():
-            # Whole at every moment, since it is put in its place when it is.
+            # Always complete, since the file is renamed into place once it is written.
             gzip.decompress(profile.read_bytes())
-        # It does its work between two signals too.
+        # Lets the program make progress between two signals.
         time.sleep(0.002)
         if time.monotonic() > limit:
             popen.kill()
             popen.communicate()
-            pytest.fail("it does not end")
+            pytest.fail("the program does not end")
     output, errors = popen.communicate()
     assert (popen.returncode, output.decode(), errors) == (0, TORTURE[source], b"")
     assert "Total samples = 0" not in pprof("-top", "-sample_index=alloc_space", str(profile))
@@ -98,7 +98,7 @@ def test_hooks_that_are_off_change_nothing() -> None:
         assert (ended.status, ended.output.decode(), ended.errors) == (0, line, b"")
 
 
-def test_a_program_with_an_allocator_of_its_own_keeps_it(tmp_path: Path) -> None:
+def test_a_program_keeps_its_own_allocator(tmp_path: Path) -> None:
     program = compiled("own_malloc.cpp")
     profile = tmp_path / "profile.pb.gz"
     ended = run([program], preloaded(str(profile), 1))
@@ -109,7 +109,7 @@ def test_a_program_with_an_allocator_of_its_own_keeps_it(tmp_path: Path) -> None
 
 
 def test_a_program_at_a_fixed_address_is_sampled(tmp_path: Path) -> None:
-    # Such a program has stubs of its own for functions whose addresses it takes.
+    # Such a program has its own stubs for functions whose addresses it takes.
     program = compiled("stubs.c", "-no-pie", "-fno-pic")
     profile = tmp_path / "profile.pb.gz"
     ended = run([program], preloaded(str(profile), 1))

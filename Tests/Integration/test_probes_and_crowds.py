@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever one address does to the port, probes and scrapes from another one are answered at once.
+"""Probes and scrapes of one address succeed within their timeout, whatever another address does to
+the port.
 
-A probe is what kubelet does: a new connection for each, and a limit for all of it. The limit is a fact that counts
-here, as it ends containers; on a busy machine a control agent without a crowd tells how long a probe takes anyway.
-They run alone: a crowd takes all the processor that it can get, and other tests would take it from the agent.
+A probe acts as kubelet's: a new connection each time, with one limit for all of it. The limit
+matters, since exceeding it restarts containers; on a busy machine, a control agent without a crowd
+shows how long a probe takes anyway. These tests run alone: a crowd uses all the CPU that it can
+get, and other tests would take it from the agent.
 """
 
 import re
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from crowding import KINDS, crowd
+from client_crowd import KINDS, crowd
 from harness import poll
 from manifests import of_kind
 from raw import SECONDS, Client, get
@@ -30,27 +32,27 @@ PROBES = {
 }
 ROUNDS = 8
 MANY = 100
-"""Refusals in which the processor time is measured: some seconds, as each comes after a quarter of one."""
+"""Refusals during the CPU measurement: some seconds, since each comes after a quarter of a second."""
 AT_ONCE = 3
-"""Seconds of processor time: more than an address may take at once."""
+"""Seconds of CPU time: more than an address may use at once."""
 REFUSED = re.compile(rb'outrider_http_requests_total\{code="429",page="/metrics"\} ([0-9]+)')
 SLOWER = 10
-"""How many times as long as without a crowd a probe may take on a slow machine."""
+"""The factor allowed for a probe on a slow machine, relative to one without a crowd."""
 CROWD_SHARE = 0.9
-"""Processors that the requests of a crowd may take from the service: its budget is a quarter for each page, and this
-is for what is not counted, such as accepting and refusing."""
+"""Cores that a crowd's requests may take from the service: the budget is a quarter for each page,
+and the rest is for uncounted work such as accepting and refusing."""
 
 
 def seconds_of(server: Serving, path: str, source: str) -> float:
-    """How long one takes that is answered with 200."""
+    """The duration of a request with status 200."""
     start = time.monotonic()
     with Client(server.url, source=source) as client:
-        answer = client.ask(get(path, "Connection: close"), seconds=SECONDS)
-    assert answer.status == 200, f"{path} was answered with {answer.status}"
+        response = client.exchange(get(path, "Connection: close"), seconds=SECONDS)
+    assert response.status == 200, f"{path} got status {response.status}"
     return time.monotonic() - start
 
 
-def in_a_row(values: list[bool]) -> int:
+def longest_run_of_failures(values: list[bool]) -> int:
     """The longest run of failures."""
     longest = run = 0
     for passed in values:
@@ -77,10 +79,10 @@ def test_probes_and_scrapes_from_another_address_get_through(tmp_path: Path, kin
         for name, probe in PROBES.items():
             limit = max(probe["timeoutSeconds"], usual)
             passed = [seconds < limit for seconds in times[probe["httpGet"]["path"]]]
-            assert in_a_row(passed) < probe["failureThreshold"], (name, times, alone)
+            assert longest_run_of_failures(passed) < probe["failureThreshold"], (name, times, alone)
 
 
-def test_scrapers_that_ask_all_the_time_do_not_take_the_processors(tmp_path: Path) -> None:
+def test_scrapers_without_a_pause_do_not_use_up_the_cpus(tmp_path: Path) -> None:
     def ticks(server: Serving) -> float:
         fields = (server.proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / 100
@@ -88,30 +90,31 @@ def test_scrapers_that_ask_all_the_time_do_not_take_the_processors(tmp_path: Pat
     with Serving(tmp_path / "log", PROBE_SERIES="20000") as server:
         scrape(server.url)
         with crowd(server.url, "differing scrapes"):
-            # They have what an address may take at once, or the machine is so busy that they never get it.
+            # They use up what an address may take at once, unless the machine is so busy that they
+            # never get it.
             before = ticks(server)
-            first = poll("they take their share", lambda: refusals(server) or int(ticks(server) - before > AT_ONCE), SECONDS)
+            first = poll("the scrapers use their budget", lambda: refusals(server) or int(ticks(server) - before > AT_ONCE), SECONDS)
             start, before = time.monotonic(), ticks(server)
             poll(
-                "they take more, or are refused more",
+                "the scrapers use more CPU time, or are refused more often",
                 lambda: refusals(server) >= first + MANY or ticks(server) - before > AT_ONCE or None,
                 SECONDS,
             )
             share = (ticks(server) - before) / (time.monotonic() - start)
             assert share < CROWD_SHARE
-            # Somebody else has what they want meanwhile.
+            # Another address is still served.
             assert b"outrider_build_info" in scrape_bytes(server)
 
 
 def scrape_bytes(server: Serving, query: str = "") -> bytes:
-    """A scrape from an address of its own."""
+    """A scrape from its own address."""
     with Client(server.url, source=SCRAPER) as client:
-        answer = client.ask(get(f"/metrics{query}", "Connection: close"))
-    assert answer.status == 200
-    return answer.body
+        response = client.exchange(get(f"/metrics{query}", "Connection: close"))
+    assert response.status == 200
+    return response.body
 
 
 def refusals(server: Serving) -> int:
-    """How many scrapes were refused so far, by a scrape that costs little."""
+    """The number of refused scrapes so far, by a cheap scrape."""
     found = REFUSED.search(scrape_bytes(server, "?name[]=outrider_http_requests_total"))
     return int(found[1]) if found else 0

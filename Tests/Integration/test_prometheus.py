@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Prometheus scrapes the example service and answers questions about it."""
+"""A real Prometheus scrapes the quickstart and evaluates queries on its metrics."""
 
 import math
 
@@ -17,17 +17,17 @@ def test_the_service_is_up(prometheus: Prometheus) -> None:
     assert sample["value"][1] == "1"
 
 
-def test_a_counter_comes_back_and_grows(prometheus: Prometheus) -> None:
+def test_a_counter_is_stored_and_grows(prometheus: Prometheus) -> None:
     orders = 'sum(orders_placed_total{job="quickstart"})'
     (first,) = prometheus.await_samples(orders)
     assert float(first["value"][1]) > 0
     prometheus.await_samples(f"{orders} > {first['value'][1]}")
 
 
-def test_a_counter_has_the_value_that_the_service_shows(
+def test_a_stored_value_equals_the_exposed_one(
     prometheus: Prometheus, quickstart: Quickstart
 ) -> None:
-    # The start of a process is a number with many digits that does not change between scrapes.
+    # The start time of a process has many digits and does not change between scrapes.
     (sample,) = prometheus.await_samples('process_start_time_seconds{job="quickstart"}')
     lines = quickstart.metrics().split("\n")
     (shown,) = [line for line in lines if line.startswith("process_start_time_seconds ")]
@@ -55,11 +55,11 @@ def test_every_histogram_agrees_with_its_own_count(prometheus: Prometheus) -> No
     assert prometheus.query(unequal) == []
 
 
-def test_prometheus_takes_type_and_help_from_the_service(prometheus: Prometheus) -> None:
+def test_prometheus_stores_type_and_help_of_the_service(prometheus: Prometheus) -> None:
     def attempt() -> list[dict[str, str]] | None:
-        # In OpenMetrics, for which Prometheus asks, the family goes without the suffix.
+        # In OpenMetrics, which Prometheus requests, the family's name has no suffix.
         entries = prometheus.api("metadata")
         return entries.get("orders_placed") or entries.get("orders_placed_total")
 
-    (entry,) = poll("the metadata is there", attempt)
+    (entry,) = poll("the metadata is stored", attempt)
     assert (entry["type"], entry["help"]) == ("counter", "Orders accepted.")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every Prometheus that there is scrapes every format, packed and plain, and loses nothing."""
+"""Every installed Prometheus scrapes every format, compressed and uncompressed, and loses no sample."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pytest
 from accept_headers import ESCAPINGS
 from exposition import OPENMETRICS, TEXT, TEXT_1, sample_lines
 from harness import fetch, poll
-from probing import ServingProbe
+from probe_programs import ServingProbe
 from prometheus_releases import Release
 from prometheus_server import Prometheus
 from recording_proxy import Exchange, RecordingProxy
@@ -22,52 +22,52 @@ pytestmark = pytest.mark.wait
 FILLER = 200
 # A second leaves time for the proxy on a machine that is busy with other tests.
 INTERVAL = 1
-"""Between two scrapes, and as long as one may take, in seconds."""
+"""Scrape interval and timeout, in seconds."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A way to scrape, and the `Content-Type` and the packing that come of it."""
+    """A scrape configuration, with the expected `Content-Type` and compression."""
 
     content_type: str
-    packs: bool
+    compressed: bool
     protocol: str | None = None
-    """What the server is told to ask for; its own choice if None."""
+    """The configured scrape protocol; the server's default if None."""
     accept: str | None = None
-    """What a server that cannot be told is made to ask for."""
+    """The `Accept` header imposed on a server without that option."""
 
     def options(self, release: Release) -> dict[str, Any]:
-        """The part of the scrape configuration that this server knows."""
+        """The scrape options that this server knows."""
         wanted: dict[str, Any] = {}
         if self.protocol:
             wanted["scrape_protocols"] = [self.protocol]
-        if not self.packs:
+        if not self.compressed:
             wanted["enable_compression"] = False
         return release.known(**wanted)
 
     def instead(self, release: Release) -> dict[str, str]:
-        """What the proxy has to ask for in the place of this server."""
+        """Header fields that the proxy replaces for this server."""
         fields = {}
         if self.accept and not release.knows("scrape_protocols"):
             fields["Accept"] = self.accept
-        if not self.packs and not release.knows("enable_compression"):
+        if not self.compressed and not release.knows("enable_compression"):
             fields["Accept-Encoding"] = "identity"
         return fields
 
 
 JOBS = {
-    "own choice": Job(OPENMETRICS, packs=True),
-    "openmetrics, packed": Job(OPENMETRICS, True, "OpenMetricsText1.0.0"),
+    "own choice": Job(OPENMETRICS, compressed=True),
+    "openmetrics, compressed": Job(OPENMETRICS, True, "OpenMetricsText1.0.0"),
     "openmetrics, plain": Job(OPENMETRICS, False, "OpenMetricsText1.0.0"),
-    "text, packed": Job(TEXT, True, "PrometheusText0.0.4", "text/plain;version=0.0.4"),
+    "text, compressed": Job(TEXT, True, "PrometheusText0.0.4", "text/plain;version=0.0.4"),
     "text, plain": Job(TEXT, False, "PrometheusText0.0.4", "text/plain;version=0.0.4"),
 }
-TEXT_1_JOBS = {"text 1.0.0, packed": Job(TEXT_1, True, "PrometheusText1.0.0")}
+TEXT_1_JOBS = {"text 1.0.0, compressed": Job(TEXT_1, True, "PrometheusText1.0.0")}
 each_job = pytest.mark.parametrize("name", JOBS)
 
 
 class Scraped:
-    """A Prometheus that scrapes one agent in every way it can, through a proxy for each."""
+    """A Prometheus that scrapes one agent in every supported way, through a proxy for each."""
 
     def __init__(self, stack: ExitStack, release: Release, folder: Any, target: str) -> None:
         self.release = release
@@ -85,13 +85,13 @@ class Scraped:
             name: stack.enter_context(RecordingProxy(target, instead.get(name)))
             for name in options
         }
-        places = {name: f"{proxy.target}/metrics" for name, proxy in self.proxies.items()}
+        targets = {name: f"{proxy.target}/metrics" for name, proxy in self.proxies.items()}
         self.server = stack.enter_context(
-            Prometheus(folder, places, of=release, options=options, interval=f"{INTERVAL}s")
+            Prometheus(folder, targets, of=release, options=options, interval=f"{INTERVAL}s")
         )
 
     def exchange(self, name: str) -> Exchange:
-        """The last scrape of a job, once there is one."""
+        """Waits for a scrape of a job, and returns the last exchange."""
         return poll(f"{name} is scraped", lambda: self.proxies[name].last)
 
 
@@ -107,29 +107,29 @@ def scraped(
 
 
 @each_job
-def test_each_format_is_scraped_as_what_was_asked_for(scraped: Scraped, name: str) -> None:
+def test_each_format_is_scraped_as_configured(scraped: Scraped, name: str) -> None:
     check_format(scraped, name)
 
 
-def test_the_text_format_1_0_0_is_scraped_by_those_who_know_it(scraped: Scraped) -> None:
+def test_the_text_format_1_0_0_is_scraped_by_servers_that_support_it(scraped: Scraped) -> None:
     names = scraped.jobs.keys() & TEXT_1_JOBS.keys()
     if not names:
-        pytest.skip(f"{scraped.release} does not know it")
+        pytest.skip(f"{scraped.release} does not support it")
     for name in names:
         check_format(scraped, name)
 
 
 def check_format(scraped: Scraped, name: str) -> None:
-    """A job's last scrape was asked for, and answered, as the job says."""
+    """Checks that a job's last scrape was requested and answered as configured."""
     job = scraped.jobs[name]
     scraped.server.await_up(name)
     exchange = scraped.exchange(name)
-    # Versions from 3.0 on also ask for an escaping, and are told it.
-    shown, escaping = split_escaping(exchange.answer.content_type)
+    # From 3.0 on the server also requests an escaping scheme, which the response must name.
+    shown, escaping = split_escaping(exchange.response.content_type)
     assert shown == job.content_type
     assert escaping == split_escaping(exchange.accept or "")[1]
-    assert exchange.answer.header("Content-Encoding") == ("gzip" if job.packs else None)
-    assert exchange.accept_encoding == ("gzip" if job.packs else "identity")
+    assert exchange.response.header("Content-Encoding") == ("gzip" if job.compressed else None)
+    assert exchange.accept_encoding == ("gzip" if job.compressed else "identity")
 
 
 def split_escaping(value: str) -> tuple[str, str | None]:
@@ -138,17 +138,17 @@ def split_escaping(value: str) -> tuple[str, str | None]:
     return re.sub(r"; escaping=[a-z0-9-]+$", "", value), found[1] if found else None
 
 
-def test_each_escaping_is_asked_for_and_told(scraped: Scraped) -> None:
+def test_each_escaping_is_requested_and_confirmed(scraped: Scraped) -> None:
     if not scraped.escapings:
-        pytest.skip(f"{scraped.release} cannot be told how to escape")
+        pytest.skip(f"{scraped.release} has no option for escaping")
     for name, scheme in scraped.escapings.items():
         scraped.server.await_up(name)
         exchange = scraped.exchange(name)
         assert f"escaping={scheme}" in (exchange.accept or "")
-        assert exchange.answer.content_type == f"{OPENMETRICS}; escaping={scheme}"
+        assert exchange.response.content_type == f"{OPENMETRICS}; escaping={scheme}"
 
 
-def test_every_way_to_scrape_brings_the_same_number_of_samples(scraped: Scraped) -> None:
+def test_every_way_to_scrape_yields_the_same_number_of_samples(scraped: Scraped) -> None:
     def attempt() -> set[int] | None:
         shown = {}
         for name, proxy in scraped.proxies.items():
@@ -156,8 +156,8 @@ def test_every_way_to_scrape_brings_the_same_number_of_samples(scraped: Scraped)
             if not samples or not proxy.last:
                 return None
             shown[name] = int(samples[0]["value"][1])
-            # A scrape may lie between the two, so they are compared until they agree.
-            if shown[name] != len(sample_lines(proxy.last.answer.text)):
+            # A scrape may happen between the two, so they are compared until they agree.
+            if shown[name] != len(sample_lines(proxy.last.response.text)):
                 return None
         return set(shown.values()) if len(set(shown.values())) == 1 else None
 
@@ -165,7 +165,7 @@ def test_every_way_to_scrape_brings_the_same_number_of_samples(scraped: Scraped)
     assert number > FILLER
 
 
-def test_every_way_to_scrape_brings_the_same_values(scraped: Scraped) -> None:
+def test_every_way_to_scrape_yields_the_same_values(scraped: Scraped) -> None:
     for expression in ("probe_requests_total", "probe_duration_seconds_bucket", "probe_info"):
         seen = {}
         for name in scraped.proxies:
@@ -185,7 +185,7 @@ def test_every_filler_series_is_stored(scraped: Scraped) -> None:
         assert sample["value"][1] == str(FILLER)
 
 
-def test_no_scrape_fails_and_no_sample_is_refused(scraped: Scraped) -> None:
+def test_no_scrape_fails_and_no_sample_is_rejected(scraped: Scraped) -> None:
     server = scraped.server
     for name in scraped.proxies:
         server.await_samples(f'sum_over_time(up{{job="{name}"}}[1h]) >= 3')
@@ -195,7 +195,8 @@ def test_no_scrape_fails_and_no_sample_is_refused(scraped: Scraped) -> None:
     assert server.query(lost) == []
     for target in server.api("targets", state="active")["activeTargets"]:
         assert target["lastError"] == "" or "deadline exceeded" in target["lastError"]
-    # What the server counts itself: samples out of order, twice, out of bounds, and the like.
+    # The server's own counters of samples that are out of order, duplicate, out of bounds, and the
+    # like.
     own = fetch(f"{server.url}/metrics").decode("utf-8")
     counted = re.findall(
         r"(?m)^(prometheus_target_scrapes_(?:sample|exemplar|exceeded)\w*_total) (\S+)$", own

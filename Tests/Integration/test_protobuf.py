@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protobuf format, decoded by protoc: all is there that the text has, and native histograms besides."""
+"""The protobuf format, decoded by protoc: it has every sample of the text format, plus native histograms."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import protobuf_exposition
 from exposition import key
-from probing import Probe, bits, family
+from probe_programs import Probe, bits, family
 from protobuf_exposition import (
     ASKS_PROTOBUF,
     PROTOBUF,
@@ -27,15 +27,15 @@ pytestmark = pytest.mark.compute
 
 
 def scrape(probe: Probe, *requests: dict[str, Any]) -> list[Message]:
-    """What a registry with these families says."""
-    answer = probe.respond(*requests, accept=ASKS_PROTOBUF)
-    assert answer.content_type == PROTOBUF
-    return families(answer.body)
+    """The exposition of a registry with these families."""
+    response = probe.respond(*requests, accept=ASKS_PROTOBUF)
+    assert response.content_type == PROTOBUF
+    return families(response.body)
 
 
 @settings(max_examples=150)
 @given(wanted=registry())
-def test_every_value_and_exemplar_comes_back_as_it_went_in(
+def test_every_value_and_exemplar_is_read_back_unchanged(
     probe: Probe, wanted: list[Expected]
 ) -> None:
     decoded = scrape(probe, *(one.request for one in wanted))
@@ -52,7 +52,7 @@ def test_every_value_and_exemplar_comes_back_as_it_went_in(
 
 @settings(max_examples=100)
 @given(wanted=registry())
-def test_names_types_and_help_texts_are_those_of_the_text_format(
+def test_names_types_and_help_texts_equal_those_of_the_text_format(
     probe: Probe, wanted: list[Expected]
 ) -> None:
     decoded = scrape(probe, *(one.request for one in wanted))
@@ -73,7 +73,7 @@ def test_names_types_and_help_texts_are_those_of_the_text_format(
     assert shown == expected
 
 
-def test_each_counter_and_histogram_tells_since_when_it_counts(probe: Probe) -> None:
+def test_each_counter_and_histogram_has_a_creation_time(probe: Probe) -> None:
     decoded = scrape(
         probe, family("counter", "c", [([], [1.0])]), family("histogram", "h", [([], [1.0])])
     )
@@ -100,7 +100,7 @@ observations = st.lists(
 def native(
     name: str, numbers: list[float], schema: int, *, is_alone: bool = True, **more: Any
 ) -> dict[str, Any]:
-    """A native histogram with these observations, as the probe reads it."""
+    """A native histogram with these observations, in the probe's input format."""
     request = family("histogram", name, [([], numbers)])
     request["native"] = {"schema": schema, "isAlone": is_alone}
     for option, value in more.items():
@@ -115,7 +115,7 @@ def histogram(decoded: list[Message]) -> Message:
 
 
 def check_buckets(found: Message, numbers: list[float]) -> None:
-    """Each observation is in the bucket that its schema has for it."""
+    """Checks that each observation is in its bucket under the schema."""
     schema, threshold = only(found["schema"], 0), only(found["zero_threshold"], 0.0)
     buckets = {side: native_buckets(found, side) for side in ("positive", "negative")}
     zero = only(found["zero_count"], 0)
@@ -127,7 +127,7 @@ def check_buckets(found: Message, numbers: list[float]) -> None:
         assert all(count > 0 for count in buckets[side].values())
         for index, count in buckets[side].items():
             low, high = upper_bound(schema, index - 1), upper_bound(schema, index)
-            # The bounds that Prometheus computes and ours may differ in the last digit.
+            # Prometheus' computed bounds and ours may differ in the last digit.
             surely = sum(low * (1 + 1e-12) < one <= high * (1 - 1e-12) for one in own)
             perhaps = sum(low * (1 - 1e-12) < one <= high * (1 + 1e-12) for one in own)
             assert surely <= count <= perhaps, (schema, index)
@@ -157,14 +157,14 @@ def test_a_power_of_two_is_the_upper_bound_of_its_bucket(probe: Probe, schema: i
         assert sorted(native_buckets(found, "positive")) == wanted
 
 
-def test_the_finest_schema_keeps_what_lies_close_together(probe: Probe) -> None:
+def test_the_finest_schema_separates_close_values(probe: Probe) -> None:
     numbers = [1 + step / 1000 for step in range(100)]
     found = histogram(scrape(probe, native("h", numbers, 8)))
     assert only(found["schema"]) == 8
     check_buckets(found, numbers)
 
 
-def test_a_histogram_without_observations_is_native_all_the_same(probe: Probe) -> None:
+def test_a_histogram_without_observations_is_native_too(probe: Probe) -> None:
     found = histogram(scrape(probe, native("h", [], 3, zeroThreshold=0.0)))
     assert len(found["positive_span"]) == 1
     assert only(found["sample_count"], 0) == 0
@@ -177,7 +177,7 @@ def test_a_histogram_without_observations_is_native_all_the_same(probe: Probe) -
     limit=st.integers(1, 12),
     widest=st.sampled_from([0.0, 1e-3, 10.0]),
 )
-def test_there_are_never_more_buckets_than_the_limit(
+def test_the_number_of_buckets_stays_within_the_limit(
     probe: Probe, numbers: list[float], schema: int, limit: int, widest: float
 ) -> None:
     request = native("h", numbers, schema, limit=limit, maximumZeroThreshold=widest)
@@ -191,8 +191,8 @@ def test_there_are_never_more_buckets_than_the_limit(
 def test_text_formats_have_the_sum_and_the_count_of_a_native_histogram(probe: Probe) -> None:
     numbers = [0.25, 0.5, 3.0]
     for accept in (None, "application/openmetrics-text;version=1.0.0"):
-        answer = probe.respond(native("h", numbers, 3), accept=accept)
-        found = {(one.name, one.labels.get("le")): one.value for one in answer.families[0].samples}
+        response = probe.respond(native("h", numbers, 3), accept=accept)
+        found = {(one.name, one.labels.get("le")): one.value for one in response.families[0].samples}
         assert found == {("h_bucket", "+Inf"): 3.0, ("h_sum", None): 3.75, ("h_count", None): 3.0}
 
 
@@ -208,15 +208,15 @@ def test_text_formats_have_the_sum_and_the_count_of_a_native_histogram(probe: Pr
     ],
     ids=str,
 )
-def test_buckets_that_make_no_sense_are_refused(
+def test_invalid_buckets_are_rejected(
     probe: Probe, native_buckets: dict[str, Any]
 ) -> None:
     request = family("histogram", "h", [([], [1.0])])
     request["native"] = {"isAlone": True, **native_buckets}
-    answer = probe.respond(request, reports_itself=True)
+    response = probe.respond(request, reports_itself=True)
     samples = {
         key(one.name, one.labels.items()): one.value
-        for family in answer.families
+        for family in response.families
         for one in family.samples
     }
     refused = key("outrider_registrations_refused_total", [("reason", "invalid_buckets")])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exposition of a service in use, read by parsers that are not ours."""
+"""The exposition of a service in use, read by third-party parsers."""
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,17 +11,17 @@ pytestmark = pytest.mark.wait
 
 
 def busy_metrics(quickstart: Quickstart) -> str:
-    """An exposition with series of every kind in it."""
+    """Waits for an exposition with series of every kind."""
 
     def attempt() -> str | None:
         text = quickstart.metrics()
         wanted = ("orders_placed_total{", "http_server_request_duration_seconds_bucket{")
         return text if all(part in text for part in wanted) else None
 
-    return poll("the quickstart has had customers", attempt)
+    return poll("the quickstart has had orders", attempt)
 
 
-def test_promtool_finds_nothing_to_say(quickstart: Quickstart) -> None:
+def test_promtool_accepts_the_exposition(quickstart: Quickstart) -> None:
     assert promtool_findings(busy_metrics(quickstart).encode()) == ""
 
 
@@ -33,7 +33,7 @@ def test_an_independent_parser_reads_every_sample(quickstart: Quickstart) -> Non
     assert all(family.type in ("counter", "gauge", "histogram") for family in families)
 
 
-def test_families_come_once_each_and_sorted_by_name(quickstart: Quickstart) -> None:
+def test_families_are_unique_and_sorted_by_name(quickstart: Quickstart) -> None:
     lines = busy_metrics(quickstart).split("\n")
     names = [line.split(" ")[2] for line in lines if line.startswith("# TYPE ")]
     assert len(names) > 10
@@ -46,7 +46,7 @@ def test_two_scrapes_have_their_series_in_the_same_order(quickstart: Quickstart)
         for text in (busy_metrics(quickstart), quickstart.metrics())
     )
     assert len(set(first)) == len(first)
-    # In between, traffic may have made new series, and those of a thread may have ended with it.
+    # New series may have appeared with the traffic, and those of a thread ended with it.
     stayed = [series for series in first if series in set(second)]
     assert [series for series in second if series in set(first)] == stayed
     assert len(stayed) > len(first) / 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the example service begins and ends, and what it does when its agent's port is taken."""
+"""Start and end of the quickstart, and its behaviour if the agent's port is taken."""
 
 import signal
 import subprocess
@@ -15,17 +15,17 @@ from ports import reserved_port
 pytestmark = pytest.mark.wait
 
 
-def test_it_ends_by_itself_after_the_seconds_it_was_given(tmp_path: Path) -> None:
+def test_it_ends_by_itself_after_seconds_to_run(tmp_path: Path) -> None:
     with Quickstart(tmp_path / "log", SECONDS_TO_RUN="1") as service:
         assert service.wait(seconds=60) == 0
         assert service.output.endswith("stopped\n")
 
 
-# Several times, since the server ends in one way or another as the moment will have it.
+# Several times, since the server's shutdown depends on timing.
 @pytest.mark.parametrize("turn", range(4))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_it_properly_within_five_seconds(number: signal.Signals, turn: int) -> None:
-    # A pipe, so that the signal comes in the very moment in which it promises to heed it.
+def test_a_signal_ends_it_cleanly_within_five_seconds(number: signal.Signals, turn: int) -> None:
+    # A pipe, so that the signal arrives just when the service reports that it handles it.
     begin = time.monotonic()
     service = subprocess.Popen(
         [release_binary("quickstart")],
@@ -41,14 +41,14 @@ def test_a_signal_ends_it_properly_within_five_seconds(number: signal.Signals, t
         output, _ = service.communicate(timeout=120)
         end = time.monotonic()
         assert (service.returncode, output) == (0, b"stopped\n")
-        # A machine on which that takes longer took its time for the start as well.
+        # A machine that is slow to stop it was slow to start it as well.
         assert end - ready < max(5, 10 * (ready - begin))
     finally:
         service.kill()
         service.communicate(timeout=60)
 
 
-def test_a_service_whose_own_port_is_taken_says_so_and_ends(tmp_path: Path) -> None:
+def test_a_service_with_a_taken_port_reports_it_and_exits(tmp_path: Path) -> None:
     with Quickstart(tmp_path / "first") as first:
         port = first.service.rsplit(":", 1)[1]
         second = subprocess.run(
@@ -61,19 +61,19 @@ def test_a_service_whose_own_port_is_taken_says_so_and_ends(tmp_path: Path) -> N
         assert b"QUICKSTART_PORT" in second.stdout
 
 
-def test_a_second_service_on_a_taken_port_waits_for_it(tmp_path: Path) -> None:
-    # Nobody else takes it while it is free.
+def test_an_agent_waits_for_a_taken_port(tmp_path: Path) -> None:
+    # No other test takes it while it is free.
     agent = f"127.0.0.1:{reserved_port()}"
     with (
         Quickstart(tmp_path / "first", agent=agent) as first,
         Quickstart(tmp_path / "second", agent=first.target) as second,
     ):
-        # It says what is wrong and what to do, in one line.
+        # One line names the problem and what to do.
         advice = second.find(r"(?m)^outrider: error: (.*)$")
         assert f"cannot listen on {first.target}: address in use" in advice
         assert "OUTRIDER_ADDRESS" in advice
         assert second.agent.startswith("not listening yet")
-        # Its customers are served all the same, and the first one's scrapes go on.
+        # Its customers are still served, and scrapes of the first agent continue.
         assert fetch(f"{second.service}/").startswith(b"Try GET")
         assert "outrider_build_info" in first.metrics()
 
@@ -85,7 +85,7 @@ def test_a_second_service_on_a_taken_port_waits_for_it(tmp_path: Path) -> None:
 
 
 def started(agent: str) -> str:
-    """When the process behind an agent started, as it says itself."""
+    """The start time of the agent's process, from its own metrics."""
     name = "process_start_time_seconds"
     query = urllib.parse.urlencode({"name[]": name})
     lines = fetch(f"{agent}/metrics?{query}").decode("utf-8").split("\n")

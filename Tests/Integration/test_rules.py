@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules: made from their source, fired by promtool, explained by a runbook each."""
+"""The alerting and recording rules: generated from their source, tested by promtool, each alert
+with a runbook."""
 
 import json
 import re
@@ -26,13 +27,13 @@ RECORDED = set(re.findall(r"^  - record: '([\w:]+)'$", RULES, re.M))
 each_alert = pytest.mark.parametrize("alert", ALERTS)
 
 
-def promtool(*arguments: str | Path, place: Path = BOARDS) -> subprocess.CompletedProcess[str]:
-    """promtool, and what it said."""
+def promtool(*arguments: str | Path, folder: Path = BOARDS) -> subprocess.CompletedProcess[str]:
+    """Runs promtool, and returns its result."""
     command = [system_binary("promtool"), *map(str, arguments)]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
 
 
-def test_the_files_are_what_their_source_says() -> None:
+def test_the_files_are_up_to_date_with_their_source() -> None:
     made = subprocess.run(
         [sys.executable, "-B", BOARDS / "source/generate.py", "--check"],
         capture_output=True, text=True, timeout=300,
@@ -40,21 +41,21 @@ def test_the_files_are_what_their_source_says() -> None:
     assert made.returncode == 0, made.stderr
 
 
-def test_prometheus_takes_them() -> None:
+def test_promtool_accepts_the_rules() -> None:
     checked = promtool("check", "rules", "outrider.rules.yml", "outrider-prometheus.rules.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert len(ALERTS) > 15 and len(RECORDED) == 23
 
 
-# One at a time takes longest: apart they need not wait for each other.
+# In one group they would take longest: each file gets its own.
 @pytest.mark.parametrize("tests", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in TEST_FILES])
-def test_each_fires_when_it_should_and_not_else(tests: str) -> None:
+def test_the_rule_tests_pass(tests: str) -> None:
     tested = promtool("test", "rules", tests)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_what_is_recorded_reads_five_minutes_of_the_targets_and_no_more() -> None:
-    """Else a job of some hundred instances has more samples in three days than a query may read."""
+def test_recording_rules_read_at_most_five_minutes_of_raw_series() -> None:
+    """Otherwise a job with some hundred instances has more samples in three days than a query may read."""
     expressions = yaml.safe_load(RULES)["groups"]
     for rule in (rule for group in expressions for rule in group["rules"] if "record" in rule):
         for series, window in re.findall(r"([\w:]+)(?:\{[^}]*\})?\[(\w+)\]", rule["expr"]):
@@ -62,23 +63,23 @@ def test_what_is_recorded_reads_five_minutes_of_the_targets_and_no_more() -> Non
 
 
 @each_alert
-def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_not(alert: str) -> None:
+def test_each_alert_has_a_firing_and_a_silent_test_case(alert: str) -> None:
     cases = re.split(r"^- interval: \d+m\n", TESTS, flags=re.M)[1:]
     own = [case for case in cases if f'alertname="{alert}",' in case]
     firing = [case for case in own if "exp_samples" in case]
     assert firing and len(firing) < len(own)
 
 
-def test_a_case_that_is_wrong_is_found(tmp_path: Path) -> None:
+def test_promtool_fails_on_a_wrong_test_case(tmp_path: Path) -> None:
     (tmp_path / "outrider.rules.yml").write_text(RULES)
-    # The first one: an alert that fires.
+    # The first case: an alert that fires.
     tests = (BOARDS / "outrider.rules.test.yml").read_text(encoding="utf-8")
     head, first = tests.split("- interval: 1m\n")[:2]
     case = f"{head}- interval: 1m\n{first}"
     for old, new, status in (("", "", 0), ("value: 1\n", "value: 2\n", 1), ("'0+20x90'", "'0+0x90'", 1)):
         assert old in case
         (tmp_path / "wrong.yml").write_text(case.replace(old, new, 1) if old else case)
-        assert promtool("test", "rules", "wrong.yml", place=tmp_path).returncode == status
+        assert promtool("test", "rules", "wrong.yml", folder=tmp_path).returncode == status
 
 
 @each_alert
@@ -91,12 +92,12 @@ def test_each_alert_has_a_runbook(alert: str) -> None:
         assert (runbook.parent / link).resolve().exists(), link
 
 
-def test_no_runbook_is_left_over() -> None:
+def test_every_runbook_belongs_to_an_alert() -> None:
     assert sorted(path.stem for path in (ROOT / "docs/runbooks").glob("*.md")) == sorted(ALERTS)
 
 
 @each_alert
-def test_each_alert_says_what_and_why(alert: str) -> None:
+def test_each_alert_has_a_summary_a_description_and_a_severity(alert: str) -> None:
     own = RULES.split(f"  - alert: {alert}\n")[1].split("\n  - ")[0]
     for part in ("summary", "description", "runbook_url"):
         assert re.search(rf"^      {part}: '.+'$", own, re.M), part
@@ -104,7 +105,7 @@ def test_each_alert_says_what_and_why(alert: str) -> None:
     assert f"/{alert}.md'" in own
 
 
-def test_every_metric_that_a_rule_names_is_listed() -> None:
+def test_every_metric_of_a_rule_is_listed() -> None:
     for name in ("outrider.rules.yml", "outrider-prometheus.rules.yml"):
         groups = yaml.safe_load((BOARDS / name).read_text(encoding="utf-8"))["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
@@ -114,7 +115,7 @@ def test_every_metric_that_a_rule_names_is_listed() -> None:
 
 
 def test_sums_of_the_fleet_stay_right_when_instances_come_and_go(tmp_path: Path) -> None:
-    # One a second each: one instance stays, one goes, one comes, one begins anew from nought.
+    # One request per second each: one instance stays, one ends, one starts, one restarts at zero.
     board = BOARDS_BY_NAME["outrider-fleet"]
     asked = next(panel for panel in panels_of(board) if panel["title"] == "Requests by job")["targets"][0]["expr"]
     counts = {"stays": "0+60x30", "goes": "0+60x10 stale", "comes": "_x10 0+60x20", "restarts": "0+60x17 0+60x13"}

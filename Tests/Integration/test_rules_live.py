@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules on live data: with classic histograms, with native ones, which promtool cannot parse, and in either naming."""
+"""The rules on live data: with classic histograms, with native ones, which promtool cannot parse,
+and in both naming schemes."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,22 +11,22 @@ import pytest
 
 from exposition import Key
 from harness import poll
-from monitored import quick_rules
+from monitored_services import quick_rules
 from prometheus_server import Prometheus
 from runtime_lab import RuntimeLab
 
 pytestmark = pytest.mark.wait
 
 FAILED, SLOW = 15, 10
-"""Requests, of which the slow ones take longer than the bound of the budget."""
+"""Requests; the slow ones exceed the bound of the latency budget."""
 ALL = 3 * FAILED + SLOW
-"""With each that fails comes one that does not, and one that becomes a WebSocket."""
+"""For each failed request there is one that succeeds and one that becomes a WebSocket."""
 LIMIT = 300
-"""Seconds within which a mean over time has become what it should be, on any machine."""
+"""Seconds within which an average over time has settled, on any machine."""
 BOUND = "0.25"
-"""The bound of the budget, in seconds."""
+"""The bound of the latency budget, in seconds."""
 DELAYS = 30
-"""How often the main actor is blocked: of all its delays, more than one in ten is long then."""
+"""The number of times that the main actor is blocked: more than a tenth of its delays are then long."""
 SERVERS = ("classic", "native", "prometheus naming", "native, prometheus naming")
 
 each_server = pytest.mark.parametrize("server", SERVERS)
@@ -33,39 +34,39 @@ each_server = pytest.mark.parametrize("server", SERVERS)
 
 @pytest.fixture(scope="module", name="probe")
 def fixture_probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeLab]:
-    """An agent whose process does as it is told."""
+    """An agent whose process executes commands."""
     with RuntimeLab(log=tmp_path_factory.mktemp("probe") / "log", OUTRIDER_HISTOGRAMS="both") as probe:
         yield probe
 
 
 @dataclass(frozen=True)
 class Requests:
-    """Requests by what an agent itself has counted."""
+    """Requests as counted by an agent."""
 
     all: float
     failed: float
     slow: float
 
     @classmethod
-    def counted(cls, figures: dict[Key, float]) -> "Requests":
-        """Those of a scrape."""
+    def counted(cls, samples: dict[Key, float]) -> "Requests":
+        """The requests in a scrape."""
         name = "http_server_request_duration_seconds"
 
         def requests(of: str, **labels: str) -> float:
-            return sum(value for (found, own), value in figures.items() if found == of and labels.items() <= dict(own).items())
+            return sum(value for (found, own), value in samples.items() if found == of and labels.items() <= dict(own).items())
 
         total = requests(f"{name}_count")
         return cls(
             total, requests(f"{name}_count", http_response_status_code="500"), total - requests(f"{name}_bucket", le=BOUND))
 
     def since(self, before: "Requests") -> "Requests":
-        """Those that came after an earlier scrape."""
+        """The requests since an earlier scrape."""
         return Requests(self.all - before.all, self.failed - before.failed, self.slow - before.slow)
 
 
 @dataclass(frozen=True)
 class Ruled:
-    """Servers with rules, and the requests that came while they scraped."""
+    """Servers with rules, and the requests during their scrapes."""
 
     servers: dict[str, Prometheus]
     requests: Requests
@@ -73,14 +74,14 @@ class Ruled:
 
 @pytest.fixture(scope="module", name="ruled")
 def fixture_ruled(probe: RuntimeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
-    """Servers with rules that saw requests fail and take their time."""
-    place = tmp_path_factory.mktemp("rules")
+    """Servers with rules, after failed and slow requests."""
+    base = tmp_path_factory.mktemp("rules")
     with ExitStack() as stack:
         probe.do("everything")
         probe.do("request 300")
 
         def server(name: str) -> Prometheus:
-            folder: Path = place / name
+            folder: Path = base / name
             folder.mkdir()
             rules = quick_rules("outrider-prometheus.rules.yml" if "naming" in name else "outrider.rules.yml", folder)
             jobs = {"shop": f"{probe.url.removeprefix('http://')}/metrics"}
@@ -91,37 +92,37 @@ def fixture_ruled(probe: RuntimeLab, tmp_path_factory: pytest.TempPathFactory) -
         for one in servers.values():
             one.await_up("shop")
             one.await_samples("outrider_build_info")
-        before = Requests.counted(probe.figures())
-        # In turns: a mean over time is then nearly the same from the first of them to the last.
+        before = Requests.counted(probe.samples())
+        # Alternating, so that an average over time is nearly constant.
         for turn in range(FAILED):
             probe.do("everything")
             if turn < SLOW:
                 probe.do("request 300")
         block_main_actor(probe, DELAYS)
-        yield Ruled(servers, Requests.counted(probe.figures()).since(before))
+        yield Ruled(servers, Requests.counted(probe.samples()).since(before))
 
 
 def block_main_actor(probe: RuntimeLab, times: int) -> None:
-    """Blocks the main actor so often; each time begins when the one before is over."""
+    """Blocks the main actor repeatedly, each time for 150 ms."""
     for _ in range(times):
         probe.do("block-main 150")
 
 
 @pytest.fixture(name="servers")
 def fixture_servers(ruled: Ruled) -> dict[str, Prometheus]:
-    """The servers by their names."""
+    """The servers by name."""
     return ruled.servers
 
 
-def test_the_requests_were_those_that_were_ordered(ruled: Ruled) -> None:
+def test_the_counted_requests_match_the_commands(ruled: Ruled) -> None:
     found = ruled.requests
-    # Any request may be slow on a machine that is busy.
+    # Any request may be slow on a busy machine.
     assert (found.all, found.failed) == (ALL, FAILED) and SLOW <= found.slow < ALL
 
 
 @each_server
 @pytest.mark.parametrize("record", ["errors", "slow"])
-def test_the_ratios_are_those_of_the_requests(ruled: Ruled, server: str, record: str) -> None:
+def test_recorded_ratios_match_the_requests(ruled: Ruled, server: str, record: str) -> None:
     share = (ruled.requests.failed if record == "errors" else ruled.requests.slow) / ruled.requests.all
     for window in ("5m", "1h", "3d"):
         name = f"job:http_server_{record}:ratio_rate{window}"
@@ -135,22 +136,22 @@ def test_the_ratios_are_those_of_the_requests(ruled: Ruled, server: str, record:
 
 @each_server
 @pytest.mark.parametrize("alert", ["OutriderErrorBudgetBurn", "OutriderLatencyBudgetBurn"])
-def test_budgets_fire(servers: dict[str, Prometheus], server: str, alert: str) -> None:
+def test_budget_alerts_fire(servers: dict[str, Prometheus], server: str, alert: str) -> None:
     servers[server].await_samples(f'ALERTS{{alertname="{alert}",alertstate="firing",job="shop"}}')
 
 
 @each_server
-def test_an_executor_that_is_late_fires(servers: dict[str, Prometheus], probe: RuntimeLab, server: str) -> None:
+def test_a_late_executor_fires_an_alert(servers: dict[str, Prometheus], probe: RuntimeLab, server: str) -> None:
     def fires() -> bool | None:
         block_main_actor(probe, 5)
         return bool(servers[server].query('ALERTS{alertname="OutriderExecutorDelay",alertstate="firing",executor="main"}')) or None
 
-    poll("the delay of the main actor fires", fires, LIMIT)
+    poll("the alert on the main actor's delay fires", fires, LIMIT)
 
 
 @each_server
-def test_each_kind_of_histogram_is_what_it_says(servers: dict[str, Prometheus], server: str) -> None:
-    # Else the tests above could prove one kind twice.
+def test_each_server_has_its_kind_of_histogram(servers: dict[str, Prometheus], server: str) -> None:
+    # Otherwise the tests above could check the same kind twice.
     asked = servers[server].query
     name = "http_request_duration_seconds" if "naming" in server else "http_server_request_duration_seconds"
     assert bool(asked(name)) == ("native" in server) and bool(asked(f"{name}_bucket")) != ("native" in server)

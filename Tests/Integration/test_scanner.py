@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A scanner comes by: tens of thousands of paths and a thousand methods that nobody serves."""
+"""A vulnerability scanner: tens of thousands of unknown paths and a thousand unknown methods."""
 
 import socket
 import urllib.parse
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.compute
 PATHS = 50_000
 METHODS = 1_000
 BATCH = 250
-"""Requests that are sent before their answers are read."""
+"""Requests sent before their responses are read."""
 
 FAMILY = "http_server_request_duration_seconds"
 ROUTES = {"/", "/orders", "/orders/:id", "/report", "_UNMATCHED"}
@@ -26,28 +26,29 @@ Counts = dict[tuple[tuple[str, str], ...], float]
 """Requests by the labels of their series."""
 
 
-def test_a_scanner_makes_no_series_and_each_of_its_requests_counts(tmp_path: Path) -> None:
+def test_a_scanner_creates_no_series_and_each_of_its_requests_is_counted(tmp_path: Path) -> None:
     with Quickstart(tmp_path / "log") as service:
         address = urllib.parse.urlsplit(service.service)
         before = counts(service)
         with socket.create_connection((address.hostname, address.port), timeout=300) as connection:
             paths = [("GET", f"/scan/{number}/.env?x={number}") for number in range(PATHS)]
             assert send(connection, paths) == PATHS
-            # This server answers methods that it does not know before any handler sees them.
+            # This server responds to unknown methods before any handler runs.
             methods = [(f"SCAN{number}", "/wp-login.php") for number in range(METHODS)]
             assert send(connection, methods) == METHODS
         labels = {"http_route": "_UNMATCHED", "http_response_status_code": "404", "http_request_method": "GET"}
         wanted = total(before, **labels) + PATHS
 
         def all_counted() -> Counts | None:
-            # A request is counted once its answer is sent, which its client may have by then.
+            # A request is counted once its response is sent, which may be after its client has
+            # received it.
             seen = counts(service)
             return seen if total(seen, **labels) >= wanted else None
 
-        after = poll("each path is counted", all_counted)
+        after = poll("each request is counted", all_counted)
         assert total(after, **labels) == wanted
         assert {dict(series)["http_request_method"] for series in after} <= {"GET", "POST"}
-        # The traffic of the example's own customers goes on, on routes that it has.
+        # The example's own traffic continues, on known routes.
         assert {dict(series)["http_route"] for series in after} <= ROUTES
         new = set(after) - set(before)
         assert len([series for series in new if dict(series)["http_route"] == "_UNMATCHED"]) <= 2
@@ -55,7 +56,7 @@ def test_a_scanner_makes_no_series_and_each_of_its_requests_counts(tmp_path: Pat
 
 
 def send(connection: socket.socket, requests: list[tuple[str, str]]) -> int:
-    """Sends requests, some at a time, and counts the answers that say 404."""
+    """Sends requests in batches, and counts the responses with 404."""
     answered = 0
     for start in range(0, len(requests), BATCH):
         batch = requests[start : start + BATCH]
@@ -65,17 +66,17 @@ def send(connection: socket.socket, requests: list[tuple[str, str]]) -> int:
                 for method, path in batch
             )
         )
-        answers = b""
-        while answers.count(b"HTTP/1.1 ") < len(batch) or not answers.endswith(b"\r\n\r\n"):
+        responses = b""
+        while responses.count(b"HTTP/1.1 ") < len(batch) or not responses.endswith(b"\r\n\r\n"):
             received = connection.recv(1 << 16)
-            assert received, f"the server hung up after {answered} answers"
-            answers += received
-        answered += answers.count(b"HTTP/1.1 404 ")
+            assert received, f"the server closed the connection after {answered} responses"
+            responses += received
+        answered += responses.count(b"HTTP/1.1 404 ")
     return answered
 
 
 def counts(service: Quickstart) -> Counts:
-    """How many requests there were in each series of the durations."""
+    """The request counts of each series of the durations."""
     return {
         tuple(sorted(sample.labels.items())): sample.value
         for sample in samples(service, FAMILY)
@@ -84,7 +85,7 @@ def counts(service: Quickstart) -> Counts:
 
 
 def active(service: Quickstart) -> float:
-    """Requests that are being answered."""
+    """The number of requests in progress."""
     return sum(sample.value for sample in samples(service, "http_server_active_requests"))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent takes the socket that a supervisor passes, and leaves it open when it goes."""
+"""Socket activation: an agent takes the socket that a supervisor passes, and leaves it open when it stops."""
 
 import http.client
 import re
@@ -16,41 +16,42 @@ import pytest
 from activation import Activated, listening
 from harness import Process, fetch, poll, probe_binary, release_binary, system_binary
 from ports import reserved_port
-from probing import PATIENCE
+from probe_programs import PATIENCE
 from prometheus_server import Prometheus
 from raw import Client, get
 
 pytestmark = pytest.mark.wait
 
 SERVE = "serve"
-TIME_TO_ASK = 0.1
-"""Seconds in which a client that has connected has asked; an agent that stops waits no longer for it."""
+TIME_TO_SEND = 0.1
+"""Seconds between connection and request after which a stopping agent no longer waits for the request."""
 PATIENT = {"PROBE_PATIENCE": "10"}
-"""A stop with time for the answers to those that have asked, however busy the machine is."""
+"""A stop with enough time to respond to pending requests, however busy the machine is."""
 JOBS = 80
 INTERVAL = "40s"
-"""Jobs of a Prometheus that scrape the same service, two a second on average, each with 40 s to wait."""
+"""Jobs of a Prometheus that scrape the same service, two per second on average, each with a timeout
+of 40 s."""
 
 
 def serving(log: Path, sockets: dict[str, socket.socket], **more: str) -> Activated:
-    """The probe's agent, with these sockets."""
+    """The probe's agent with these sockets."""
     return Activated([probe_binary(), SERVE], log, sockets, **PATIENCE | more)
 
 
 def url_of(opened: socket.socket) -> str:
-    """How the agent behind it is reached."""
+    """The URL of the agent behind a socket."""
     host, port = opened.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @pytest.fixture
 def tcp() -> Iterator[socket.socket]:
-    """A socket on a port that was free."""
+    """A listening socket on a free port."""
     with listening() as opened:
         yield opened
 
 
-def test_a_socket_named_outrider_is_taken_without_a_word(tcp: socket.socket, tmp_path: Path) -> None:
+def test_a_socket_named_outrider_is_used_by_default(tcp: socket.socket, tmp_path: Path) -> None:
     with listening() as other, Activated(
         [release_binary("quickstart")], tmp_path / "log", {"shop": other, "outrider": tcp}, QUICKSTART_PORT="0"
     ) as service:
@@ -59,7 +60,7 @@ def test_a_socket_named_outrider_is_taken_without_a_word(tcp: socket.socket, tmp
 
 
 @pytest.mark.parametrize("address", ["systemd", "systemd:metrics"])
-def test_a_socket_is_chosen_by_its_name_or_because_it_is_the_only_one(
+def test_a_socket_is_chosen_by_name_or_if_it_is_the_only_one(
     tcp: socket.socket, tmp_path: Path, address: str
 ) -> None:
     with serving(tmp_path / "log", {"metrics": tcp}, OUTRIDER_ADDRESS=address) as service:
@@ -67,12 +68,12 @@ def test_a_socket_is_chosen_by_its_name_or_because_it_is_the_only_one(
         assert b"probe_requests_total" in fetch(f"{url_of(tcp)}/metrics")
 
 
-def test_a_supervisor_that_gives_no_names_is_understood(tcp: socket.socket, tmp_path: Path) -> None:
+def test_sockets_without_names_are_supported(tcp: socket.socket, tmp_path: Path) -> None:
     with serving(tmp_path / "log", {"": tcp}, names=False, OUTRIDER_ADDRESS="systemd"):
         assert b"probe_requests_total" in fetch(f"{url_of(tcp)}/metrics")
 
 
-def test_version_6_and_unix_sockets_are_understood(tmp_path: Path) -> None:
+def test_ipv6_and_unix_sockets_are_supported(tmp_path: Path) -> None:
     path = str(tmp_path / "outrider.sock")
     with listening(("::1", 0)) as six, serving(tmp_path / "six", {"a": six}, OUTRIDER_ADDRESS="systemd:a") as service:
         assert service.find(r"(http\S+)") == url_of(six)
@@ -81,12 +82,12 @@ def test_version_6_and_unix_sockets_are_understood(tmp_path: Path) -> None:
         assert service.find(r"(unix:\S+)") == f"unix:{path}"
         curl = ["curl", "-sS", "--max-time", "60", "--unix-socket", path, "http://localhost/debug"]
         assert b"/debug/probe" in subprocess.run(curl, check=True, capture_output=True, timeout=120).stdout
-        service.say("stop")
+        service.send_line("stop")
         service.find(r"(stopped)")
-        assert Path(path).exists(), "the file of a passed socket is its supervisor's"
+        assert Path(path).exists(), "the file of a passed socket belongs to the supervisor"
 
 
-def test_debug_is_closed_on_a_passed_socket_that_others_reach(tmp_path: Path) -> None:
+def test_debug_is_forbidden_on_a_passed_socket_reachable_from_other_machines(tmp_path: Path) -> None:
     with listening(("0.0.0.0", 0)) as wide:
         port = wide.getsockname()[1]
         with serving(
@@ -104,21 +105,21 @@ def test_debug_is_closed_on_a_passed_socket_that_others_reach(tmp_path: Path) ->
     [({}, {}), ({"other": None}, {}), ({"metrics": None}, {"pid": "1"})],
     ids=["none", "another name", "another process"],
 )
-def test_a_socket_that_was_not_passed_is_missed_aloud(
+def test_a_missing_socket_is_reported(
     tcp: socket.socket, tmp_path: Path, sockets: dict[str, None], more: dict[str, str]
 ) -> None:
     passed = dict.fromkeys(sockets, tcp)
     with serving(tmp_path / "log", passed, OUTRIDER_ADDRESS="systemd:metrics", **more) as service:
         service.find(r"(cannot listen on systemd:metrics: no listening stream socket)")
-        # The service goes on.
-        service.say("record")
+        # The service keeps running.
+        service.send_line("record")
         service.find(r"(?m)^(ok)$")
 
 
-def test_a_stop_leaves_the_socket_to_the_next_agent(tcp: socket.socket, tmp_path: Path) -> None:
+def test_a_stop_leaves_the_socket_open_for_the_next_agent(tcp: socket.socket, tmp_path: Path) -> None:
     with serving(tmp_path / "log", {"a": tcp}, OUTRIDER_ADDRESS="systemd") as service:
         assert fetch(f"{url_of(tcp)}/metrics")
-        service.say("stop")
+        service.send_line("stop")
         service.find(r"(stopped)")
         with socket.create_connection(tcp.getsockname(), timeout=60) as waiting:
             waiting.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -128,7 +129,7 @@ def test_a_stop_leaves_the_socket_to_the_next_agent(tcp: socket.socket, tmp_path
 
 
 def test_two_agents_of_a_process_do_not_share_a_socket(tcp: socket.socket, tmp_path: Path) -> None:
-    # One listener for each, and there is one socket.
+    # Each needs a listener, but there is only one socket.
     with serving(
         tmp_path / "log", {"a": tcp}, OUTRIDER_ADDRESS="systemd:a", OUTRIDER_DEBUG_ADDRESS="systemd:a"
     ) as service:
@@ -137,15 +138,16 @@ def test_two_agents_of_a_process_do_not_share_a_socket(tcp: socket.socket, tmp_p
 
 
 class Scraper(threading.Thread):
-    """Scrapes without a pause, each time over a new connection.
+    """Scrapes without a pause, over a new connection each time.
 
-    One that takes its time between its connection and its request, as on a busy machine, may be sent away.
+    A client that delays between its connection and its request, as on a busy machine, may be
+    rejected.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
         self.url, self.is_over = url, threading.Event()
-        self.answers, self.failures = 0, list[str]()
+        self.responses, self.failures = 0, list[str]()
 
     def run(self) -> None:
         while not self.is_over.is_set():
@@ -154,14 +156,14 @@ class Scraper(threading.Thread):
                 with Client(self.url) as client:
                     client.send(get("/metrics", "Connection: close"))
                     asked = time.monotonic()
-                    assert client.answer().status == 200
-                self.answers += 1
+                    assert client.read_response().status == 200
+                self.responses += 1
             except (OSError, AssertionError) as error:
-                if asked - begun < TIME_TO_ASK:
+                if asked - begun < TIME_TO_SEND:
                     self.failures.append(repr(error))
 
     def stop(self) -> None:
-        """Ends it after the scrape that is under way."""
+        """Ends it after the scrape in progress."""
         self.is_over.set()
         self.join(120)
 
@@ -172,21 +174,21 @@ def test_restarts_lose_no_scrape(tcp: socket.socket, tmp_path: Path) -> None:
         scraper.start()
     for number in range(5):
         with serving(tmp_path / f"log{number}", {"a": tcp}, OUTRIDER_ADDRESS="systemd", **PATIENT) as service:
-            reached = [scraper.answers for scraper in scrapers]
+            reached = [scraper.responses for scraper in scrapers]
             poll(
-                "each has been answered by this process",
-                lambda seen=reached: all(now.answers >= then + 10 for now, then in zip(scrapers, seen)) or None,
+                "each scraper has had responses of this process",
+                lambda seen=reached: all(now.responses >= then + 10 for now, then in zip(scrapers, seen)) or None,
             )
-            service.say("stop")
+            service.send_line("stop")
             service.find(r"(stopped)")
-    # The last one that waits is answered as well.
+    # The last pending scrape gets a response as well.
     with serving(tmp_path / "last", {"a": tcp}, OUTRIDER_ADDRESS="systemd"):
         for scraper in scrapers:
             scraper.stop()
     assert [scraper.failures for scraper in scrapers] == [[], []]
 
 
-def test_systemd_starts_it_when_somebody_scrapes(tmp_path: Path) -> None:
+def test_systemd_starts_the_service_on_the_first_scrape(tmp_path: Path) -> None:
     port = reserved_port()
     activate = system_binary("systemd-socket-activate")
     command = [
@@ -201,26 +203,26 @@ def test_systemd_starts_it_when_somebody_scrapes(tmp_path: Path) -> None:
 
 
 def waiting(listener: socket.socket) -> int:
-    """How many connections nobody has accepted yet (tcp(7), TCP_INFO: `tcpi_unacked` of a listener)."""
+    """The number of connections not yet accepted (tcp(7), TCP_INFO: `tcpi_unacked` of a listener)."""
     information = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
     return int(struct.unpack_from("I", information, 24)[0])
 
 
-def test_prometheus_sees_a_service_that_restarts_as_up_all_the_time(tcp: socket.socket, tmp_path: Path) -> None:
+def test_prometheus_sees_a_restarting_service_as_always_up(tcp: socket.socket, tmp_path: Path) -> None:
     host, port = tcp.getsockname()
-    # As DeferAcceptSec= of systemd does it: only who has asked is accepted.
+    # As systemd's DeferAcceptSec= does: a connection is accepted only once it has sent data.
     tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
     starts: list[float] = []
     jobs = {f"shop-{number}": f"{host}:{port}/metrics" for number in range(JOBS)}
     with Prometheus(tmp_path / "prometheus", jobs, interval=INTERVAL) as server:
         for number in range(3):
-            # Each process finds a scrape that has come while there was none.
+            # Each process finds a scrape that arrived while no process ran.
             poll("a scrape waits", lambda: waiting(tcp) or None, 60)
             log = tmp_path / f"log{number}"
             with serving(log, {"outrider": tcp}, OUTRIDER_ADDRESS="systemd", **PATIENT) as service:
                 begun = f"process_start_time_seconds > {max(starts, default=0)}"
                 starts.append(float(server.await_samples(begun)[0]["value"][1]))
-                service.say("stop")
+                service.send_line("stop")
                 service.find(r"(stopped)")
         seen = server.query("process_start_time_seconds[10m]")
         up = server.query("up[10m]")

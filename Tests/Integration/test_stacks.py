@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The walk of a stack, set beside another unwinder's on the allocations of real Swift code."""
+"""Stack walks, compared with another unwinder on the allocations of real Swift code."""
 
 import os
 import re
@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, clean_environment, probe_binary
-from preloading import LIMIT
+from preload_tools import LIMIT
 
 pytestmark = pytest.mark.compute
 
 STACK = ROOT / "Sources/COutriderStack"
-# Every so many allocations are compared: the other unwinder takes some 50 us each.
+# One in so many allocations is compared: the other unwinder takes some 50 us each.
 EVERY = {"objects": 7, "collections": 19, "json": 7, "tasks": 19, "dispatch": 3}
 
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The object to preload."""
+    """The preloaded object that compares stacks."""
     made = tmp_path_factory.mktemp("stacks") / "compare_stacks.so"
     flags = ["-shared", "-fPIC", "-O2", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"]
     sources = [ROOT / "Tests/Preload/compare_stacks.c", *sorted(STACK.glob("*.c"))]
@@ -32,7 +32,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("workload", EVERY)
-def test_stacks_are_those_that_an_unwinder_finds(comparison: Path, workload: str) -> None:
+def test_stacks_equal_those_of_an_unwinder(comparison: Path, workload: str) -> None:
     run = subprocess.run(
         [probe_binary(), "workload", workload],
         env=clean_environment(

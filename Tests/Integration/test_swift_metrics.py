@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What swift-metrics records can be read by parsers that are not ours, whatever its names are."""
+"""Metrics recorded through swift-metrics are readable by third-party parsers, whatever their names."""
 
 from typing import Any
 
 import pytest
 
 from exposition import ASKS_OPENMETRICS, TEXT, OPENMETRICS, samples_of
-from hostile import FRAGMENTS
-from probing import Probe, family
+from hostile_text import FRAGMENTS
+from probe_programs import Probe, family
 
 pytestmark = pytest.mark.compute
 
@@ -18,14 +18,14 @@ TYPES = ["counter", "meter", "recorder", "timer"]
 def recorded(
     kind: str, type_: str, label: str, dimensions: list[tuple[str, str]], number: float = 1.0
 ) -> dict[str, Any]:
-    """One series of swift-metrics with one number."""
+    """One series of swift-metrics with one observation."""
     names = [name for name, _ in dimensions]
     values = [value for _, value in dimensions]
     return {**family(kind, label, [(values, [number])], names), "type": type_}
 
 
 def hostile(kind: str) -> list[dict[str, Any]]:
-    """Every fragment as label, as dimension and as value, of every type."""
+    """Every fragment as a label, as a dimension and as a value, for every type."""
     return [
         recorded(kind, type_, label, dimensions)
         for number, fragment in enumerate(FRAGMENTS)
@@ -41,20 +41,20 @@ def hostile(kind: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("accept", [TEXT, ASKS_OPENMETRICS])
 @pytest.mark.parametrize("kind", KINDS)
-def test_hostile_names_are_read_by_the_python_client(probe: Probe, kind: str, accept: str) -> None:
-    answer = probe.respond(*hostile(kind), reports_itself=True, accept=accept)
-    assert answer.content_type in (TEXT, OPENMETRICS)
-    assert len(samples_of(answer.families)) > 500
+def test_hostile_names_are_readable_by_the_python_client(probe: Probe, kind: str, accept: str) -> None:
+    response = probe.respond(*hostile(kind), reports_itself=True, accept=accept)
+    assert response.content_type in (TEXT, OPENMETRICS)
+    assert len(samples_of(response.families)) > 500
 
 
-def test_dimensions_may_differ_from_series_to_series(probe: Probe) -> None:
-    answer = probe.respond(
+def test_dimensions_may_differ_between_series(probe: Probe) -> None:
+    response = probe.respond(
         recorded("swiftMetrics", "counter", "http", [("status", "200")]),
         recorded("swiftMetrics", "counter", "http", [("error", "no"), ("status", "500")], 2.0),
         recorded("swiftMetrics", "counter", "http", [("status", "500"), ("error", "no")], 3.0),
         accept=ASKS_OPENMETRICS,
     )
-    (found,) = answer.families
+    (found,) = response.families
     samples = {tuple(sorted(one.labels.items())): one.value for one in found.samples}
     assert samples == {
         (("status", "200"),): 1.0,
@@ -66,7 +66,7 @@ def test_dimensions_may_differ_from_series_to_series(probe: Probe) -> None:
     ("kind", "name", "type_"),
     [("swiftMetrics", "orders_total", "counter"), ("swiftMetricsVerbatim", "orders", "unknown")],
 )
-def test_a_counter_has_one_name_in_both_formats(
+def test_a_counter_has_the_same_name_in_both_formats(
     probe: Probe, kind: str, name: str, type_: str
 ) -> None:
     metric = recorded(kind, "counter", "orders", [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A library of others that records through swift-metrics, as Prometheus' own parser reads it."""
+"""A third-party library that records through swift-metrics, read by Prometheus' own parser."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from harness import Lines, poll, release_binary
 pytestmark = pytest.mark.wait
 
 
-def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
+def test_metrics_of_swift_configuration_are_exposed(tmp_path: Path) -> None:
     file = tmp_path / "shop.json"
     file.write_text(json.dumps({"shop": {"limit": 10}}))
     program = release_binary("recorded-configuration")
@@ -21,17 +21,17 @@ def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
     lines = Lines(service.stdout)
     try:
         recorded(service, lines)
-        # A new file in the place of the old one, as Kubernetes does it: it is never half written.
+        # A new file replaces the old one, as in Kubernetes, so it is never incomplete.
         replacement = tmp_path / "replacement.json"
         replacement.write_text(json.dumps({"shop": {"limit": 2_000}}))
         replacement.rename(file)
 
         def reloaded() -> str | None:
             text = recorded(service, lines)
-            # The size comes last.
+            # The size is exposed last.
             return text if f"_file_size_bytes {file.stat().st_size}\n" in text else None
 
-        text = poll("the new file is read", reloaded)
+        text = poll("the new file has been read", reloaded)
     finally:
         service.kill()
         service.communicate(timeout=60)
@@ -50,7 +50,7 @@ def test_what_swift_configuration_counts_is_exposed(tmp_path: Path) -> None:
 
 
 def recorded(service: subprocess.Popen[bytes], lines: Lines) -> str:
-    """What the program has recorded by now."""
+    """The program's current metrics."""
     assert service.stdin is not None
     service.stdin.write(b"\n")
     service.stdin.flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each product asks of the kernel, traced, beside what docs/system-calls.md says of it."""
+"""System calls of each product, traced and compared with docs/system-calls.md."""
 
 import functools
 import re
@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from harness import ROOT, clean_environment, fetch, heap_probe_binary, system_binary
-from preloading import LIMIT, compiled, preloaded
+from preload_tools import LIMIT, compiled, preloaded
 
 pytestmark = pytest.mark.compute
 
 
 @functools.cache
 def documented() -> dict[tuple[str, str], set[str]]:
-    """The system calls of each row of the table, by the beginning of its product and of its moment."""
+    """The system calls of each row of the table, by the first words of its product and phase."""
     text = (ROOT / "docs/system-calls.md").read_text()
     table = text.split("\n\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
@@ -30,11 +30,11 @@ def documented() -> dict[tuple[str, str], set[str]]:
 def traced(
     command: list[str], environment: dict[str, str], trace: Path, waits_for_signal: bool = True
 ) -> list[str]:
-    """The lines of a program's trace, without the processes they are of; the program ends well."""
+    """Runs a program under strace; returns the lines of the trace without process IDs."""
     strace = [system_binary("strace"), "-f", "-qq", "-o", str(trace), "--signal=none"]
-    told = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
+    variables = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
     run = subprocess.run(
-        [*strace, *told, *command], env=clean_environment(), capture_output=True, text=True,
+        [*strace, *variables, *command], env=clean_environment(), capture_output=True, text=True,
         timeout=LIMIT, stdin=subprocess.DEVNULL,
         preexec_fn=None if waits_for_signal else lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
     )  # fmt: skip
@@ -43,28 +43,28 @@ def traced(
 
 
 def calls(lines: list[str]) -> set[str]:
-    """The names of the system calls that begin in a trace."""
+    """The names of the system calls in a trace."""
     found = (re.match(r"(\w+)\(", line) for line in lines)
     return {match[1] for match in found if match}
 
 
 def between(lines: list[str], first: str, last: str) -> tuple[list[str], list[str], list[str]]:
-    """What comes before, between and after the writes of two lines."""
+    """The lines before, between and after the writes of two marker lines."""
     start = next(number for number, line in enumerate(lines) if line.startswith(f'write(1, "{first}'))
     end = next(number for number, line in enumerate(lines) if line.startswith(f'write(1, "{last}'))
     return lines[:start], lines[start + 1 : end], lines[end + 1 :]
 
 
-def test_recording_asks_the_kernel_for_nothing(tmp_path: Path) -> None:
+def test_recording_makes_no_system_calls(tmp_path: Path) -> None:
     lines = traced([heap_probe_binary(), "record"], {}, tmp_path / "trace")
     _, recording, _ = between(lines, "recording", "recorded")
     assert calls(recording) == documented()["recording", "counters"] == set()
 
 
 @pytest.mark.parametrize("interval", [1, 65536])
-def test_allocating_asks_the_kernel_for_nothing_more(interval: int, tmp_path: Path) -> None:
+def test_the_hooks_add_only_the_documented_system_calls(interval: int, tmp_path: Path) -> None:
     def life(environment: dict[str, str], **options: bool) -> tuple[set[str], set[str], set[str]]:
-        # With one arena, so that glibc asks for no processors at a moment that differs.
+        # One arena, so that glibc does not query the number of CPUs at varying times.
         arenas = {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}
         lines = traced([compiled("marked.c")], environment | arenas, tmp_path / "trace", **options)
         return tuple(calls(part) for part in between(lines, "allocating", "allocated"))
@@ -73,9 +73,9 @@ def test_allocating_asks_the_kernel_for_nothing_more(interval: int, tmp_path: Pa
     hooked = life({"LD_PRELOAD": preloaded()["LD_PRELOAD"]})
     without_profile = asked["preloaded object without `OUTRIDER_HEAP_PROFILE`", "the"]
     assert set().union(*hooked) - set().union(*plain) <= without_profile
-    told = preloaded(f"{tmp_path}/profile.pb.gz", interval)
-    sampled = {name: told[name] for name in told if name.startswith(("LD_PRELOAD", "OUTRIDER_"))}
-    # Its thread, which may begin late, is not there where it waits for no signal.
+    variables = preloaded(f"{tmp_path}/profile.pb.gz", interval)
+    sampled = {name: variables[name] for name in variables if name.startswith(("LD_PRELOAD", "OUTRIDER_"))}
+    # Without a handled signal there is no writer thread, which may otherwise start late.
     _, work, _ = life(sampled, waits_for_signal=False)
     assert work - plain[1] <= asked["malloc hooks", "sampled:"]
     start, _, end = life(sampled)
@@ -83,12 +83,12 @@ def test_allocating_asks_the_kernel_for_nothing_more(interval: int, tmp_path: Pa
     assert end - plain[2] <= asked["preloaded object", "end"]
 
 
-def test_an_agent_asks_for_what_is_documented(tmp_path: Path) -> None:
+def test_an_agent_makes_only_the_documented_system_calls(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     strace = [system_binary("strace"), "-f", "-qq", "-o", str(trace), "--signal=none"]
-    told = ["-E", "OUTRIDER_HEAP_INTERVAL=4096"]
+    variables = ["-E", "OUTRIDER_HEAP_INTERVAL=4096"]
     with subprocess.Popen(
-        [*strace, *told, heap_probe_binary(), "serve"], env=clean_environment(), text=True,
+        [*strace, *variables, heap_probe_binary(), "serve"], env=clean_environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as probe:  # fmt: skip
         url = probe.stdout.readline().strip()
@@ -101,6 +101,6 @@ def test_an_agent_asks_for_what_is_documented(tmp_path: Path) -> None:
         probe.stdin.close()
         assert probe.wait(LIMIT) == 0
     lines = [line.split(maxsplit=1)[1] for line in trace.read_text().splitlines()]
-    # The loader's are not the agent's: what comes before its first look at the process.
+    # Includes the loader's calls before the agent starts.
     assert calls(lines) <= documented()["agent with runtime metrics and a heap profiler", "the"]
     assert "process_vm_readv" not in calls(lines)

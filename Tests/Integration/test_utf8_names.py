@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of any text: shown as they are to those who read them, and else so that nothing is mixed up."""
+"""UTF-8 names: exposed unchanged to servers that support them, and escaped without collisions for others."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_form
 
 import protobuf_exposition
 from accept_headers import ESCAPINGS, OM
-from probing import Probe, ServingProbe, family
+from probe_programs import Probe, ServingProbe, family
 from prometheus_releases import Release
 from prometheus_server import Prometheus
 from protobuf_exposition import ASKS_PROTOBUF, families
@@ -26,14 +26,14 @@ LEGACY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456
 
 
 def escaped(name: str, scheme: str, more: str = "") -> str:
-    """A name in a scheme, by the words of its documentation; `more` is allowed besides."""
+    """A name escaped as the scheme's documentation defines; `more` adds allowed characters."""
     allowed = LEGACY | set(more)
     is_legacy = all(c in allowed for c in name) and not name[0].isdecimal()
     if scheme == "allow-utf-8" or is_legacy:
         return name
     parts = []
-    for place, character in enumerate(name):
-        is_allowed = character in allowed and (place > 0 or not character.isdecimal())
+    for index, character in enumerate(name):
+        is_allowed = character in allowed and (index > 0 or not character.isdecimal())
         if scheme == "underscores":
             parts.append(character if is_allowed else "_")
         elif character == "_":
@@ -48,22 +48,22 @@ def escaped(name: str, scheme: str, more: str = "") -> str:
 
 
 def escaped_label(name: str, scheme: str) -> str:
-    """The name of a label in a scheme; one that would belong to Prometheus has the form of `values`."""
+    """A label name in a scheme; a name reserved by Prometheus is escaped as in `values`."""
     own = escaped(name, scheme)
     return escaped(name, "values") if own.startswith("__") else own
 
 
 def shown(probe: Probe, kind: str, scheme: str, *requests: dict[str, Any]) -> dict[Any, float]:
-    """The samples that a scrape of a format and a scheme has, by somebody else's parser."""
+    """The samples of a scrape in a format and a scheme, read by a third-party parser."""
     accept = f"{FORMATS[kind]};escaping={scheme}"
-    answer = probe.respond(*requests, accept=accept, utf8_names=True)
-    assert answer.content_type.endswith(f"; escaping={scheme}")
+    response = probe.respond(*requests, accept=accept, utf8_names=True)
+    assert response.content_type.endswith(f"; escaping={scheme}")
     if kind == "protobuf":
-        return dict(protobuf_exposition.samples(families(answer.body)))
+        return dict(protobuf_exposition.samples(families(response.body)))
     parse = open_metrics if kind == "openmetrics" else text_format
     return {
         (one.name, frozenset(one.labels.items())): one.value
-        for metric in parse(answer.text)
+        for metric in parse(response.text)
         for one in metric.samples
     }
 
@@ -90,7 +90,7 @@ CASES = {
 @each_format
 @each_scheme
 @pytest.mark.parametrize("name", CASES)
-def test_each_scheme_has_the_names_of_its_documentation(
+def test_each_scheme_escapes_as_documented(
     probe: Probe, name: str, scheme: str, kind: str
 ) -> None:
     labels = CASES[name]
@@ -120,7 +120,7 @@ def test_each_scheme_has_the_names_of_its_documentation(
 @pytest.mark.compute
 @settings(max_examples=150)
 @given(
-    # Escaped, a character may have nine bytes, and a name has 1,024 at most.
+    # Escaped, a character takes up to nine bytes, and a name has at most 1,024.
     name=st.text(
         st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=100
     ),
@@ -131,18 +131,18 @@ def test_any_text_is_a_name_that_every_parser_reads(probe: Probe, name: str, sch
     wanted = {
         (escaped(f"x{name}", scheme, ":"), frozenset({(escaped_label(f"k{name}", scheme), "v")})): 1.0
     }
-    # The parser of the text format strips names and splits lines as Python does; protoc does not.
+    # The text parser strips names and splits lines as Python does; protoc does not.
     assert shown(probe, "protobuf", scheme, request) == wanted
     if name.isprintable() and name.strip() == name and not set(name) & set('"\\{},=#'):
         assert shown(probe, "text", scheme, request) == wanted
 
 
 @pytest.mark.compute
-def test_names_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
+def test_names_that_escape_to_the_same_text_are_rejected(probe: Probe) -> None:
     pairs = [("a.b", "a_b"), ("a.b", "a b"), ("a.b", "a_dot_b"), ("a.b", "U__a_2e_b"), ("é", "_")]
     for first, second in pairs:
         for one, other in ((first, second), (second, first)):
-            answer = probe.respond(
+            response = probe.respond(
                 family("gauge", one, [([], [1.0])]),
                 family("gauge", other, [([], [2.0])]),
                 utf8_names=True,
@@ -150,7 +150,7 @@ def test_names_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
             )
             values = {
                 sample.name: sample.value
-                for metric in answer.families
+                for metric in response.families
                 for sample in metric.samples
                 if sample.labels.get("reason") in (None, "name_taken")
             }
@@ -161,18 +161,18 @@ def test_names_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
 
 
 @pytest.mark.compute
-def test_labels_that_would_be_shown_alike_are_refused(probe: Probe) -> None:
+def test_labels_that_escape_to_the_same_text_are_rejected(probe: Probe) -> None:
     for labels in (["a.b", "a_b"], ["a.b", "a_dot_b"], ["__x"], ["l.e", "l_e"], [""]):
-        answer = probe.respond(
+        response = probe.respond(
             family("gauge", "g", [(["1"] * len(labels), [1.0])], labels), utf8_names=True
         )
-        assert answer.body == b"", labels
+        assert response.body == b"", labels
 
 
 @pytest.mark.compute
-def test_they_are_refused_unless_a_registry_allows_them(probe: Probe) -> None:
-    answer = probe.respond(family("gauge", "a.b", [([], [1.0])]))
-    assert answer.body == b""
+def test_utf8_names_are_rejected_unless_the_registry_allows_them(probe: Probe) -> None:
+    response = probe.respond(family("gauge", "a.b", [([], [1.0])]))
+    assert response.body == b""
 
 
 # MARK: Prometheus
@@ -182,14 +182,14 @@ def test_they_are_refused_unless_a_registry_allows_them(probe: Probe) -> None:
 def fixture_scraped(
     prometheus_release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """A server of each release that scrapes names of any text, in each way that it knows."""
+    """A server of each release that scrapes UTF-8 names in each scheme that it supports."""
     knows = prometheus_release.knows("metric_name_escaping_scheme")
     schemes = ESCAPINGS if knows else ["own choice"]
     options = {one: {"metric_name_escaping_scheme": one} for one in schemes} if knows else {}
     with ServingProbe(OUTRIDER_METRIC_NAMES="utf8") as probe:
-        places = {one: f"{probe.target}/metrics" for one in schemes}
+        targets = {one: f"{probe.target}/metrics" for one in schemes}
         with Prometheus(
-            tmp_path_factory.mktemp("utf8"), places, of=prometheus_release, options=options,
+            tmp_path_factory.mktemp("utf8"), targets, of=prometheus_release, options=options,
             interval="2s",
         ) as server:
             yield server

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VictoriaMetrics scrapes the examples, and loads the rules that are made for it.
+"""VictoriaMetrics scrapes the examples, and loads the rules made for it.
 
-Whether its answers are those of Prometheus, test_dashboard_queries.py shows on live data.
+test_dashboard_queries.py compares its query results with those of Prometheus on live data.
 """
 
 import json
@@ -24,26 +24,26 @@ from victoria_metrics import BEHIND, FILES, VictoriaMetrics, spelled, usual
 pytestmark = pytest.mark.wait
 
 UNKNOWN = {"histogram_count", "histogram_sum", "histogram_fraction", "histogram_avg"}
-"""Functions that VictoriaMetrics does not know."""
+"""Functions that VictoriaMetrics lacks."""
 NATIVE = UNKNOWN | {"histogram_quantile"}
-"""Functions that take native histograms."""
+"""Functions that accept native histograms."""
 JOBS = ("quickstart", "storefront")
 
 
 @pytest.fixture(scope="module", name="victoria")
 def fixture_victoria(quickstart: Quickstart, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetrics]:
     """A VictoriaMetrics that scrapes the quickstart and the storefront."""
-    place = tmp_path_factory.mktemp("victoria")
-    with Storefront(place / "storefront.log") as storefront:
+    folder = tmp_path_factory.mktemp("victoria")
+    with Storefront(folder / "storefront.log") as storefront:
         jobs = {"quickstart": f"{quickstart.target}/metrics", "storefront": f"{storefront.target}/metrics"}
         for path in ("/orders/1", "/orders?item=book&customer=a"):
-            storefront.ask(path, "POST" if "?" in path else "GET")
-        with VictoriaMetrics(place, jobs) as server:
+            storefront.request(path, "POST" if "?" in path else "GET")
+        with VictoriaMetrics(folder, jobs) as server:
             yield server
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_it_scrapes_and_keeps_every_sample(victoria: VictoriaMetrics, job: str) -> None:
+def test_every_scraped_sample_is_stored(victoria: VictoriaMetrics, job: str) -> None:
     victoria.await_up(job)
 
     def is_whole() -> bool | None:
@@ -55,10 +55,10 @@ def test_it_scrapes_and_keeps_every_sample(victoria: VictoriaMetrics, job: str) 
         kept = victoria.query(f'count({{job="{job}",__name__!~"up|scrape_.*"}})', at)
         return scraped and kept and scraped[0]["value"][1] == kept[0]["value"][1] or None
 
-    poll("as many series are kept as samples were scraped", is_whole)
+    poll("as many series are stored as samples were scraped", is_whole)
 
 
-def test_it_has_the_values_that_the_service_shows(victoria: VictoriaMetrics, quickstart: Quickstart) -> None:
+def test_stored_values_equal_the_exposed_ones(victoria: VictoriaMetrics, quickstart: Quickstart) -> None:
     (sample,) = victoria.await_samples('process_start_time_seconds{job="quickstart"}')
     (shown,) = (line for line in sample_lines(quickstart.metrics()) if line.startswith("process_start_time_seconds "))
     assert float(sample["value"][1]) == float(shown.split(" ")[1])
@@ -72,30 +72,30 @@ def test_it_has_the_values_that_the_service_shows(victoria: VictoriaMetrics, qui
 
 
 @pytest.mark.parametrize("path", sorted(FILES.glob("*.yml")), ids=lambda path: path.name)
-def test_its_rules_are_loaded(path: Path) -> None:
+def test_vmalert_accepts_the_rules(path: Path) -> None:
     run = subprocess.run([system_binary("vmalert"), f"-rule={path}", "-dryRun"], capture_output=True, text=True, timeout=LIMIT)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 def expressions(path: Path) -> list[str]:
-    """The queries of a dashboard or of a file of rules, in order."""
+    """The queries of a dashboard or of a rule file, in order."""
     if path.suffix == ".json":
         return [expression for _, expression in expressions_of(json.loads(path.read_text()))]
     return [rule["expr"] for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 
 @pytest.mark.parametrize("path", sorted(FILES.iterdir()), ids=lambda path: path.name)
-def test_what_is_made_for_it_is_without_native_histograms_and_else_the_same(path: Path) -> None:
+def test_its_files_differ_from_prometheus_only_in_native_histograms(path: Path) -> None:
     prometheus, own = set(expressions(FOLDER / path.name)), {usual(one) for one in expressions(path)}
     assert own - prometheus
     for expression in own - prometheus:
         words = set(re.findall(r"\w+", expression))
-        # It is what is left of a query that also asks for native histograms.
+        # It is a query with its part for native histograms removed.
         assert any(functions(one) & NATIVE and words <= set(re.findall(r"\w+", one)) for one in prometheus - own), expression
 
 
 @pytest.mark.parametrize("path", [*FILES.iterdir(), *(FOLDER / f"{name}.json" for name in BOARDS if not (FILES / f"{name}.json").exists())], ids=lambda path: path.name)
-def test_no_query_for_it_has_a_function_that_it_does_not_know(path: Path) -> None:
+def test_every_query_uses_supported_functions(path: Path) -> None:
     for expression in expressions(path):
         assert not functions(usual(expression)) & UNKNOWN, expression
         assert spelled(usual(expression)) == expression

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As much of WebSocket (RFC 6455) as a thousand clients in one thread need."""
+"""A minimal WebSocket client (RFC 6455), enough for a thousand clients in one thread."""
 
 import base64
 import os
@@ -10,11 +10,11 @@ import time
 import urllib.parse
 
 LIMIT = 120
-"""Seconds within which a server has answered, on any machine."""
+"""Timeout for a response in seconds, on any machine."""
 
 
 class WebSocket:
-    """One client, over a socket that does not block once it is open."""
+    """A client whose socket does not block after the handshake."""
 
     def __init__(self, url: str, receive_buffer: int | None = None) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -36,26 +36,26 @@ class WebSocket:
         assert head.startswith(b"HTTP/1.1 101 "), head
         self.socket.setblocking(False)
         self.messages = 0
-        """Messages that came."""
+        """The number of messages received."""
         self.closing: tuple[int, str] | None = None
-        """What the server said when it closed, and why."""
+        """The status code and reason of the server's close frame."""
         self.is_open = True
 
     def send(self, opcode: int, data: bytes) -> None:
-        """A frame, masked as clients have to."""
+        """Sends a frame, masked as clients must."""
         mask = os.urandom(4)
         length = struct.pack("!B", 0x80 | len(data)) if len(data) < 126 else struct.pack("!BH", 0xFE, len(data))
-        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
+        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(data))
         self.socket.setblocking(True)
         self.socket.sendall(bytes([0x80 | opcode]) + length + mask + masked)
         self.socket.setblocking(False)
 
-    def say(self, text: str) -> None:
-        """A message to all."""
+    def send_text(self, text: str) -> None:
+        """Sends a text message."""
         self.send(0x1, text.encode())
 
     def receive(self) -> None:
-        """Reads what has come."""
+        """Reads the frames that have arrived."""
         try:
             more = self.socket.recv(1 << 18)
         except BlockingIOError:
@@ -89,12 +89,12 @@ class WebSocket:
         return opcode, data
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the socket."""
         self.socket.close()
 
 
 def read_until(readers: list[WebSocket], condition: "object", seconds: float = LIMIT) -> None:
-    """Reads for all of them until a condition holds."""
+    """Reads from all clients until a condition holds."""
     assert callable(condition)
     with selectors.DefaultSelector() as selector:
         for reader in readers:

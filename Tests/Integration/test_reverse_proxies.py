@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A proxy on the agent's machine that forwards every request to it does not open /debug, unless that is meant."""
+"""A proxy on the agent's machine that forwards every request does not expose /debug unless that is
+configured."""
 
 import contextlib
 import re
@@ -9,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from fronts import haproxy, nginx, python
 from harness import poll
-from raw import Answer, ask
+from raw import Response, send_request
+from reverse_proxies import haproxy, nginx, python
 from runtime_lab import RuntimeLab
 from serving import Serving
 
 pytestmark = pytest.mark.wait
 
-Front = Callable[[str, Path], AbstractContextManager[str]]
+Proxy = Callable[[str, Path], AbstractContextManager[str]]
 TOKEN = "open-sesame"
 
 
-def with_directives(*directives: str) -> Front:
-    """An nginx with more than `proxy_pass`."""
+def with_directives(*directives: str) -> Proxy:
+    """An nginx with directives besides `proxy_pass`."""
     return lambda target, folder: nginx(target, folder, "\n".join(f"{one};" for one in directives))
 
 
-FRONTS: dict[str, Front] = {
+PROXIES: dict[str, Proxy] = {
     "nginx": nginx,
     "nginx that passes Host": with_directives("proxy_set_header Host $host"),
     "nginx with keep-alive": with_directives("proxy_http_version 1.1", 'proxy_set_header Connection ""'),
@@ -34,8 +35,8 @@ FRONTS: dict[str, Front] = {
     "a proxy that adds nothing": lambda target, _: python(target),
     "a proxy that sets Host": lambda target, _: python(target, lambda fields: fields | {"Host": target}),
 }
-"""Proxies whose requests look like those of a client on this machine, at least for some values of Host."""
-MARKED: dict[str, Front] = {
+"""Proxies whose requests look like those of a local client, at least for some values of Host."""
+MARKED: dict[str, Proxy] = {
     "nginx, X-Forwarded-For": with_directives("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for"),
     "nginx, X-Real-IP": with_directives("proxy_set_header X-Real-IP $remote_addr"),
     "nginx, Forwarded": with_directives('proxy_set_header Forwarded "for=$remote_addr"'),
@@ -53,27 +54,27 @@ HOSTS = ["shop.example", "localhost", "127.0.0.1", "127.0.0.1:9464"]
 FUNCTION = "blockMainActor"
 
 
-def through(address: str, path: str, host: str = "shop.example", *fields: str) -> Answer:
-    """The answer to a request of somebody who reaches the front."""
+def through(address: str, path: str, host: str = "shop.example", *fields: str) -> Response:
+    """The response to a request sent through the proxy."""
     lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *fields, "", ""]
-    return ask(address, "\r\n".join(lines).encode("ascii"))
+    return send_request(address, "\r\n".join(lines).encode("ascii"))
 
 
 @contextlib.contextmanager
-def behind(front: Front, url: str, folder: Path) -> Iterator[str]:
-    """The address of a front of an agent."""
-    with front(url.removeprefix("http://"), folder) as address:
+def behind(proxy: Proxy, url: str, folder: Path) -> Iterator[str]:
+    """The address of a proxy in front of an agent."""
+    with proxy(url.removeprefix("http://"), folder) as address:
         yield address
 
 
 @pytest.fixture(scope="module", name="lab")
 def fixture_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeLab]:
-    """An agent as it is by default, which has seen a function block an executor, with its name."""
+    """An agent with default settings, which has recorded a stall with the name of the blocking function."""
     with RuntimeLab(log=tmp_path_factory.mktemp("lab") / "log", OUTRIDER_DEBUG_ADDRESS="") as lab:
         landing = through(lab.url, "/").body.decode()
         links: list[str] = re.findall(r'href="(http://127\.0\.0\.1:\d+)/"', landing)
         debug = links[0] if links else lab.url
-        # A busy machine may not run the thread within the time that the hang watch waits for its stack.
+        # A busy machine may not run the blocked thread while the hang watch waits for its stack.
         for _ in range(10):
             lab.do("block-main 0")
             poll("a stall is reported", lambda: b"has not responded" in through(debug, "/debug/stalls", "localhost").body or None)
@@ -86,14 +87,14 @@ def fixture_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeLab
         yield lab
 
 
-@pytest.mark.parametrize("front", FRONTS.values(), ids=FRONTS)
-def test_no_front_reaches_debug_of_a_default_agent(front: Front, lab: RuntimeLab, tmp_path: Path) -> None:
-    with behind(front, lab.url, tmp_path) as address:
+@pytest.mark.parametrize("proxy", PROXIES.values(), ids=PROXIES)
+def test_no_proxy_reaches_debug_of_a_default_agent(proxy: Proxy, lab: RuntimeLab, tmp_path: Path) -> None:
+    with behind(proxy, lab.url, tmp_path) as address:
         for host in HOSTS:
             for path in PATHS:
-                answer = through(address, path, host)
-                assert answer.status == 403, (host, path)
-                assert FUNCTION.encode() not in answer.body
+                response = through(address, path, host)
+                assert response.status == 403, (host, path)
+                assert FUNCTION.encode() not in response.body
             landing = through(address, "/", host)
             assert landing.status == 200 and FUNCTION.encode() not in landing.body
             scrape = through(address, "/metrics", host)
@@ -101,37 +102,37 @@ def test_no_front_reaches_debug_of_a_default_agent(front: Front, lab: RuntimeLab
         assert through(address, "/readyz").status == 200
 
 
-@pytest.mark.parametrize("front", (FRONTS | MARKED).values(), ids=FRONTS | MARKED)
-def test_with_a_token_every_front_reaches_debug_with_it_and_none_without(front: Front, tmp_path: Path) -> None:
+@pytest.mark.parametrize("proxy", (PROXIES | MARKED).values(), ids=PROXIES | MARKED)
+def test_with_a_token_every_proxy_reaches_debug_with_it_and_none_without(proxy: Proxy, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n")
     more = {"OUTRIDER_DEBUG_ADDRESS": "", "OUTRIDER_DEBUG_TOKEN_FILE": str(token)}
     with Serving(tmp_path / "agent.log", **more) as server:
         for url in (server.url, server.debug_url):
-            with behind(front, url, tmp_path) as address:
+            with behind(proxy, url, tmp_path) as address:
                 for host in HOSTS:
                     assert through(address, "/debug/probe", host).status == 401
                     assert through(address, "/debug/probe", host, "Authorization: Bearer wrong").status == 401
-                    answer = through(address, "/debug/probe", host, f"Authorization: Bearer {TOKEN}")
-                    assert (answer.status, answer.body) == (200, b"debug\n")
+                    response = through(address, "/debug/probe", host, f"Authorization: Bearer {TOKEN}")
+                    assert (response.status, response.body) == (200, b"debug\n")
 
 
-@pytest.mark.parametrize("front", MARKED.values(), ids=MARKED)
-def test_a_front_that_marks_its_requests_reaches_debug_nowhere(front: Front, tmp_path: Path) -> None:
+@pytest.mark.parametrize("proxy", MARKED.values(), ids=MARKED)
+def test_a_proxy_that_marks_its_requests_never_reaches_debug(proxy: Proxy, tmp_path: Path) -> None:
     with (
         Serving(tmp_path / "shared.log", OUTRIDER_DEBUG_ADDRESS="shared") as shared,
         Serving(tmp_path / "default.log", OUTRIDER_DEBUG_ADDRESS="") as default,
     ):
         for url in (shared.url, default.url, default.debug_url):
-            with behind(front, url, tmp_path) as address:
+            with behind(proxy, url, tmp_path) as address:
                 for host in HOSTS:
                     assert through(address, "/debug/probe", host).status == 403
-        with behind(front, shared.url, tmp_path) as address:
+        with behind(proxy, shared.url, tmp_path) as address:
             assert through(address, "/metrics").status == 200
 
 
-def test_a_shared_address_is_open_through_a_front_that_sets_Host_and_adds_nothing(tmp_path: Path) -> None:
-    """What `shared` means, as the docs say; and that the fronts above would forward /debug."""
+def test_a_shared_address_exposes_debug_through_a_proxy_that_only_sets_Host(tmp_path: Path) -> None:
+    """`shared` exposes /debug, as documented; this also proves that the proxies above do forward it."""
     with Serving(tmp_path / "log", OUTRIDER_DEBUG_ADDRESS="shared") as server:
         with behind(nginx, server.url, tmp_path) as address:
             assert through(address, "/debug/probe").body == b"debug\n"

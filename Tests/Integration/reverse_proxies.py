@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proxies on the agent's machine that forward every request to it, as a service has them in front of its own port."""
+"""Reverse proxies on the agent's machine that forward every request to it, as in front of a
+service's port."""
 
 import contextlib
 import http.client
@@ -54,7 +55,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[str]:
     with Process(command, folder / "log") as process:
 
         def attempt() -> bool | None:
-            assert process.popen.poll() is None, f"{command[0]} ended early and said:\n{process.output}"
+            assert process.popen.poll() is None, f"{command[0]} ended early and printed:\n{process.output}"
             return not is_refused(f"127.0.0.1:{port}") or None
 
         poll(f"{command[0]} listens", attempt)
@@ -63,7 +64,7 @@ def _running(command: list[str], folder: Path, port: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def nginx(target: str, folder: Path, more: str = "") -> Iterator[str]:
-    """Debian's nginx with a bare `proxy_pass`, and more directives if they are given."""
+    """Debian's nginx with a bare `proxy_pass`, and further directives if given."""
     port = reserved_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(folder=folder, port=port, target=target, more=more))
@@ -74,7 +75,7 @@ def nginx(target: str, folder: Path, more: str = "") -> Iterator[str]:
 
 @contextlib.contextmanager
 def haproxy(target: str, folder: Path, more: str = "") -> Iterator[str]:
-    """Debian's haproxy in its HTTP mode."""
+    """Debian's haproxy in HTTP mode."""
     port = reserved_port()
     configuration = folder / "haproxy.cfg"
     configuration.write_text(HAPROXY.format(port=port, target=target, more=more))
@@ -85,7 +86,7 @@ def haproxy(target: str, folder: Path, more: str = "") -> Iterator[str]:
 
 @contextlib.contextmanager
 def python(target: str, changes: Callable[[dict[str, str]], dict[str, str]] = dict) -> Iterator[str]:
-    """A proxy of some lines of Python, which adds no header field; `changes` makes the fields that it sends."""
+    """A minimal proxy in Python that adds no header field; `changes` maps the fields that it forwards."""
 
     class Handler(QuietHandler):
         def do_GET(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The object to preload, and what tests do with it and the profiles that it writes."""
+"""The preloaded object, and helpers that run programs with it and read their profiles."""
 
 import fcntl
 import functools
@@ -18,23 +18,23 @@ from harness import ROOT, clean_environment, system_binary
 
 SUITE = ROOT / "Tests/Preload"
 HOOKS = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack", "COutriderSymbols")]
-"""The C sources of the hooks, for programs that are linked with them."""
-# As the kernel calls it, which knows no links: profiles have the paths of programs.
-PLACE = (ROOT / ".build/preload-tests").resolve()
+"""The C sources of the hooks, for programs that link them."""
+# Without symbolic links: profiles contain the paths of programs as the kernel reports them.
+BUILD = (ROOT / ".build/preload-tests").resolve()
 
-# Nothing here takes as long as this, not even on a machine that is busy with other things; it ends what hangs.
+# A timeout that only a hung program reaches, even on a busy machine.
 LIMIT = 900
 
 
 @functools.cache
 def preload_object() -> str:
-    """The path of the object, which is built first, once for all processes of a test run.
+    """The path of the object, built once for all processes of a test run.
 
-    It is never built again while programs run with it: they would see a file that was deleted.
+    It is not rebuilt while programs run with it: they would map a deleted file.
     """
-    PLACE.mkdir(parents=True, exist_ok=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process {os.getpid()}")
-    with (PLACE / "object").open("a+") as note:
+    with (BUILD / "object").open("a+") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         note.seek(0)
         for_run, _, path = note.read().partition("\n")
@@ -49,7 +49,7 @@ def preload_object() -> str:
 
 
 def library(name: str) -> str:
-    """The path of an allocator's library, whatever the version of its interface is."""
+    """The path of an allocator's library, in any version of its ABI."""
     listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True)
     found = re.search(rf"\b{re.escape(name)}\.\d+ .*=> (\S+)", listed.stdout)
     if not found:
@@ -57,12 +57,12 @@ def library(name: str) -> str:
     return found[1]
 
 
-# The allocators that may stand behind the hooks, as they are preloaded.
+# The allocators tested behind the hooks, by the library that is preloaded.
 BEHIND = {"glibc": "", "jemalloc": "libjemalloc.so", "mimalloc": "libmimalloc.so"}
 
 
 def hooked(folder: Path, interval: int = 65536, behind: str = "glibc") -> dict[str, str]:
-    """An environment with the hooks, whose profiles go to a folder."""
+    """An environment with the hooks, whose profiles are written to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     objects = [preload_object()] + ([library(BEHIND[behind])] if BEHIND[behind] else [])
     return clean_environment(
@@ -78,19 +78,19 @@ def unhooked(behind: str = "glibc") -> dict[str, str]:
 
 
 def outcome(command: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
-    """How a program ended, and what it printed."""
+    """Runs a program; returns its exit status and output."""
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT)
     return run.returncode, run.stdout, run.stderr
 
 
 def profiles(folder: Path) -> list[str]:
-    """The profiles in a folder; nothing half written."""
+    """The profiles in a folder; fails on partial files."""
     assert not glob.glob(f"{folder}/*.part")
     return sorted(glob.glob(f"{folder}/*.pb.gz"))
 
 
 def pprof(*arguments: str) -> str:
-    """What `go tool pprof` prints."""
+    """The output of `go tool pprof`."""
     run = subprocess.run(
         [system_binary("go"), "tool", "pprof", *arguments],
         capture_output=True, text=True, timeout=LIMIT, env=clean_environment(PPROF_TMPDIR="/nonexistent"),
@@ -101,7 +101,7 @@ def pprof(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a program ended, and everything that it said."""
+    """Exit status and output of a program."""
 
     status: int
     output: bytes
@@ -111,14 +111,14 @@ class Ending:
 def preloaded(
     profile: str | None = None, interval: int | str | None = None, behind: str = "glibc"
 ) -> dict[str, str]:
-    """An environment with the hooks, told no more than what is given."""
+    """An environment with the hooks and only the given settings."""
     objects = [preload_object()] + ([library(BEHIND[behind])] if BEHIND[behind] else [])
-    told = {"LD_PRELOAD": " ".join(objects)}
+    variables = {"LD_PRELOAD": " ".join(objects)}
     if profile is not None:
-        told["OUTRIDER_HEAP_PROFILE"] = profile
+        variables["OUTRIDER_HEAP_PROFILE"] = profile
     if interval is not None:
-        told["OUTRIDER_HEAP_INTERVAL"] = str(interval)
-    return clean_environment(**told)
+        variables["OUTRIDER_HEAP_INTERVAL"] = str(interval)
+    return clean_environment(**variables)
 
 
 def run(
@@ -133,14 +133,14 @@ def run(
 
 
 def fresh_folder(path: Path) -> Path:
-    """An empty folder in this place."""
+    """Creates an empty folder at this path, replacing an existing one."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     return path
 
 
 def profile_of(folder: Path, program: str) -> Path:
-    """The largest profile that a program of this name wrote; the name is a pattern."""
+    """The largest profile written by a program whose name matches a pattern."""
     found = sorted(folder.glob("*.pb.gz"), key=lambda path: path.stat().st_size, reverse=True)
     for path in found[:40]:
         if re.search(rf"(?m)^File: {program}$", pprof("-top", "-nodecount=1", str(path))):
@@ -149,7 +149,7 @@ def profile_of(folder: Path, program: str) -> Path:
 
 
 def sums(profile: Path, kind: str) -> dict[str, int]:
-    """Bytes or objects by the function that allocated them."""
+    """Bytes or objects by allocating function."""
     unit = "-unit=bytes" if kind.endswith("space") else "-unit=count"
     everything = ["-nodecount=100000", "-nodefraction=0", f"-sample_index={kind}", unit]
     shown = pprof("-top", *everything, str(profile))
@@ -158,31 +158,32 @@ def sums(profile: Path, kind: str) -> dict[str, int]:
 
 
 def comments(profile: Path) -> dict[str, str]:
-    """What the profile says of how it was made: the allocator, and how many samples and stacks of which kind."""
+    """The profile's comments: the allocator, and the number of samples and of stacks by kind."""
     pairs = re.findall(r"([a-z ]+): ([^,\n]+)", pprof("-comments", str(profile)))
     return {name.strip(): value for name, value in pairs}
 
 
 def decoded(profile: Path) -> str:
-    """The profile as protoc reads it."""
+    """The profile as decoded by protoc."""
     content = subprocess.run(["gzip", "-dc", str(profile)], capture_output=True, check=True).stdout
     command = [system_binary("protoc"), f"--proto_path={SUITE}", "--decode=Profile", "profile.proto"]
     read = subprocess.run(command, input=content, capture_output=True, timeout=LIMIT)
-    # It warns of text that is not UTF-8.
+    # protoc warns about text that is not UTF-8.
     assert (read.returncode, read.stderr) == (0, b"")
     return read.stdout.decode("utf-8")
 
 
 @functools.cache
 def compiled(source: str, *flags: str, name: str = "") -> str:
-    """A program of Tests/Preload, compiled with frame pointers and calls that are not left out."""
-    # A folder for each process of a test run: none replaces a program that another one runs.
-    place = PLACE / os.environ.get("PYTEST_XDIST_WORKER", "single")
-    place.mkdir(parents=True, exist_ok=True)
+    """Compiles a program of Tests/Preload, with frame pointers and without optimising calls away."""
+    # A folder for each process of a test run, so that no process replaces a program that another
+    # one runs.
+    subfolder = BUILD / os.environ.get("PYTEST_XDIST_WORKER", "single")
+    subfolder.mkdir(parents=True, exist_ok=True)
     file = SUITE / source
-    # The same source with other flags is another program.
-    told = f"-{hashlib.sha256(' '.join(flags).encode()).hexdigest()[:8]}" if flags else ""
-    program = place / (name or f"{file.stem}{told}")
+    # The same source with other flags is a different program.
+    suffix = f"-{hashlib.sha256(' '.join(flags).encode()).hexdigest()[:8]}" if flags else ""
+    program = subfolder / (name or f"{file.stem}{suffix}")
     compiler = ["gcc", "-std=c11"] if file.suffix == ".c" else ["g++", "-std=c++17"]
     command = [
         system_binary(compiler[0]), *compiler[1:], "-Wall", "-Wextra", "-Werror", "-O1",
@@ -202,11 +203,11 @@ TORTURE = {
     "libraries.c": "every library came and went\n",
     "operators.cpp": "every operator did its work\n",
 }
-"""Programs of Tests/Preload that are hard on an allocator, and what each says at its end."""
+"""Programs of Tests/Preload that stress an allocator, and the line that each prints at its end."""
 
 
 def torture(source: str) -> list[str]:
-    """One of these programs, and what it wants to be told."""
+    """The command line of one of these programs."""
     program = [compiled(source)]
     if source == "libraries.c":
         program.append(compiled("plugin.c", "-shared", "-fPIC"))

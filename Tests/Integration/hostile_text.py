@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text that has broken parsers, or might: by hand, and by Hypothesis from that."""
+"""Text that has broken parsers or could: fixed fragments, and Hypothesis strategies based on them."""
 
 import math
 
 from hypothesis import strategies as st
 
-# Each stands for a way in which a value could be taken for something else.
+# Each could be mistaken for syntax or cut a value short.
 FRAGMENTS = [
     *('"', "\\", "\n", "\r", "\r\n", "\t", " ", "\0", "\x1b", "\x7f", "\x85", "\x1c", "\x0b"),
     *("\u2028", "\u2029", "\u00a0", "\u200b", "\u202e", "\ufeff", "\ufffd", "\uffff", "\U0010ffff"),
@@ -16,7 +16,7 @@ FRAGMENTS = [
 ]
 
 LONGEST_VALUE = 1_024
-"""Bytes that a label value may have; a longer one is cut."""
+"""The longest label value in bytes; longer values are truncated."""
 
 scalars = st.characters(exclude_categories=["Cs"])
 """Any Unicode scalar value."""
@@ -30,7 +30,7 @@ texts = st.one_of(
         st.integers(0, 500),
     ),
 )
-"""Any text that is not cut, and hostile text more often than chance would have it."""
+"""Any text that is not truncated, with more hostile text than a random choice would give."""
 
 VALUES = sorted(
     {
@@ -45,16 +45,16 @@ VALUES = sorted(
         *(part * (LONGEST_VALUE // len(part.encode())) for part in FRAGMENTS),
     }
 )
-"""Every fragment alone, in company, at either end, and many times over."""
+"""Every fragment alone, combined, at either end, and repeated."""
 
 LONGEST = [part * (LONGEST_VALUE // len(part.encode())) for part in ["x", '"', "\U0001f600"]]
-"""Label values as long as a series may well have."""
+"""Label values of the maximum length."""
 
 NUMBERS = [0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 0.1, 1e21, 1e-7, 2.0**53]
-"""Numbers of every kind but the one that equals no other."""
+"""Numbers of every kind except NaN, which equals no number."""
 
 
 def every_scalar() -> list[str]:
-    """All Unicode scalar values, some hundred in each text: 1,024 bytes at most."""
+    """All Unicode scalar values, 256 in each text: at most 1,024 bytes."""
     every = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
     return ["".join(every[start : start + 256]) for start in range(0, len(every), 256)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Tests/Probe and Tests/HeapProbe offer: the library behind a pipe, and agents with a task."""
+"""Processes of Tests/Probe and Tests/HeapProbe: the library driven through a pipe, and agents for
+single purposes."""
 
 import base64
 import contextlib
@@ -21,7 +22,7 @@ USUAL = Libraries(SYSTEM)
 
 
 class ProbeProcess:
-    """The probe, running; the end of its input ends it. What it logs may go to a file."""
+    """The probe as a process, which ends when its standard input closes. Its log may go to a file."""
 
     def __init__(
         self, *arguments: str, log: Path | None = None, libraries: Libraries = USUAL, **environment: str
@@ -49,14 +50,14 @@ class ProbeProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def say(self, line: str) -> None:
-        """Writes a line to the probe."""
+    def send_line(self, line: str) -> None:
+        """Writes a line to the probe's standard input."""
         assert self.popen.stdin is not None
         self.popen.stdin.write(line.encode("ascii") + b"\n")
         self.popen.stdin.flush()
 
     def stop(self) -> None:
-        """Ends the probe: with the end of its input, and by force if it does not end then."""
+        """Ends the probe by closing its standard input, and with SIGKILL if it does not end."""
         try:
             self.popen.communicate(timeout=60)
         except subprocess.TimeoutExpired:
@@ -65,7 +66,7 @@ class ProbeProcess:
 
 
 class ProbeAgent(ProbeProcess):
-    """A probe that has an agent, and says first where that listens."""
+    """A probe with an agent, which first prints the agent's URL."""
 
     def __init__(
         self, mode: str, *, log: Path | None = None, libraries: Libraries = USUAL, **environment: str
@@ -79,7 +80,7 @@ class ProbeAgent(ProbeProcess):
 
 
 class IdleAgent(ProbeAgent):
-    """A process that does nothing but have an agent."""
+    """A process that only runs an agent."""
 
     def __init__(self, **environment: str) -> None:
         super().__init__("idle", **environment)
@@ -93,15 +94,15 @@ class BareService(ProbeAgent):
 
 
 PATIENCE = {"PROBE_HEADER_SECONDS": "600", "PROBE_IDLE_SECONDS": "600"}
-"""Deadlines that no client of a test meets, however busy the machine is."""
+"""Deadlines that no client of a test reaches, however busy the machine is."""
 
 
 class ServingProbe(ProbeAgent):
     """An agent with metrics of every kind, some with exemplars.
 
     Its registry holds the counter `probe_requests_total{route}`, the histogram
-    `probe_duration_seconds`, `probe_info`, and the gauge `probe_filler{n}` with as many series as
-    it is started with. Its deadlines for clients are long unless the environment sets them.
+    `probe_duration_seconds`, `probe_info`, and the gauge `probe_filler{n}` with `filler` series.
+    Its deadlines for clients are long unless the environment sets them.
     """
 
     def __init__(
@@ -111,25 +112,25 @@ class ServingProbe(ProbeAgent):
             environment["PROBE_SERIES"] = str(filler)
         super().__init__("serve", log=log, libraries=libraries, **PATIENCE | environment)
         self.debug_url = self.lines.read(seconds=60).decode("utf-8").strip()
-        """Where its second listener is; empty if there is none."""
+        """The URL of its debug listener; empty if it has none."""
 
     @property
     def target(self) -> str:
-        """Host and port of the agent, as Prometheus wants them."""
+        """Host and port of the agent, as a Prometheus target."""
         return self.url.removeprefix("http://")
 
     def record(self) -> None:
-        """Makes it record once more, with an exemplar that it has not had before."""
-        self.say("record")
-        answer = self.lines.read(seconds=60)
-        assert answer == b"ok\n", answer
+        """Makes it record another observation, with a new exemplar."""
+        self.send_line("record")
+        response = self.lines.read(seconds=60)
+        assert response == b"ok\n", response
 
 
 class HeapProbe(ProbeProcess):
-    """An agent with a heap profiler, which holds memory on command."""
+    """An agent with a heap profiler, which allocates and holds memory on command."""
 
     LIMIT = 900.0
-    """Seconds that a command or a profile may take."""
+    """Timeout of a command or a profile, in seconds."""
 
     @staticmethod
     def program() -> list[str]:
@@ -139,26 +140,26 @@ class HeapProbe(ProbeProcess):
         super().__init__(log=log, libraries=libraries, **environment)
         self.url = self.lines.read().decode().strip()
 
-    def tell(self, command: str) -> None:
-        """Gives a command, and waits until it is carried out."""
-        self.say(command)
+    def command(self, command: str) -> None:
+        """Sends a command, and waits until it has completed."""
+        self.send_line(command)
         assert self.lines.read(self.LIMIT) == b"done\n"
 
     def save(self, path: str, folder: Path) -> str:
-        """A profile in a file."""
+        """Downloads a profile to a file, and returns its path."""
         file = folder / re.sub(r"\W", "-", path)
         file.write_bytes(fetch(f"{self.url}/debug/pprof/{path}", timeout=self.LIMIT))
         return str(file)
 
     def value(self, name: str, **labels: str) -> float:
-        """A sample of /metrics."""
+        """The value of a sample of /metrics."""
         wanted = name + ("{" + ",".join(f'{k}="{v}"' for k, v in labels.items()) + "}" if labels else "")
         text = fetch(f"{self.url}/metrics", timeout=60).decode()
         return float(next(line for line in text.splitlines() if line.startswith(wanted + " ")).split()[-1])
 
 
 class Probe(ProbeProcess):
-    """The library behind a pipe: metrics in, the bytes of a scrape out."""
+    """The library driven through a pipe: metrics in, the bytes of a scrape out."""
 
     def respond(
         self,
@@ -169,7 +170,7 @@ class Probe(ProbeProcess):
         creation_times: bool = False,
         utf8_names: bool = False,
     ) -> Exposition:
-        """The answer to a scrape of a registry with these families."""
+        """The response to a scrape of a registry with these families."""
         request: dict[str, Any] = {"families": families, "reportsItself": reports_itself}
         if accept is not None:
             request["accept"] = accept
@@ -179,21 +180,21 @@ class Probe(ProbeProcess):
             request["creationTimes"] = True
         if utf8_names:
             request["hasUTF8Names"] = True
-        self.say(json.dumps(request))
-        answer = json.loads(self.lines.read(seconds=60))
-        assert "error" not in answer, answer["error"]
-        headers = answer.get("headers", {}).items()
-        return Exposition(base64.b64decode(answer["exposition"]), list(headers))
+        self.send_line(json.dumps(request))
+        response = json.loads(self.lines.read(seconds=60))
+        assert "error" not in response, response["error"]
+        headers = response.get("headers", {}).items()
+        return Exposition(base64.b64decode(response["exposition"]), list(headers))
 
     def expose(
         self, *families: dict[str, Any], reports_itself: bool = False, accept: str | None = None
     ) -> bytes:
-        """What a registry with these families exposes."""
+        """The exposition of a registry with these families."""
         return self.respond(*families, reports_itself=reports_itself, accept=accept).body
 
 
 def bits(number: float) -> str:
-    """A number as the probe reads it."""
+    """A number in the probe's input format."""
     return struct.pack(">d", number).hex()
 
 
@@ -206,9 +207,9 @@ def family(
     buckets: list[float] | None = None,
     exemplars: Sequence[Mapping[str, str] | None] = (),
 ) -> dict[str, Any]:
-    """A metric family as the probe reads it; each series is its label values and its numbers.
+    """A metric family in the probe's input format; each series is its label values and its numbers.
 
-    The exemplars are those of the series, in their order; one goes with each number of its series.
+    Exemplars are given per series, in order; the exemplar goes with each number of its series.
     """
     request: dict[str, Any] = {"kind": kind, "name": name, "help": help_text}
     request["labels"] = list(labels)

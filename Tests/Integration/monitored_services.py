@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services under load, with Prometheus servers that scrape them: one keeps classic histograms, one native ones.
+"""Services under load, and the Prometheus servers that scrape them: one with classic histograms,
+one with native ones.
 
-One of the newest release, where there is one, keeps classic ones. The first one also writes what it has to a VictoriaMetrics.
+A server of the newest installed release also keeps classic ones. The first server writes its
+samples to a VictoriaMetrics too.
 """
 
 import contextlib
@@ -26,23 +28,23 @@ from boards import FOLDER
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NATIVE = {"OUTRIDER_HISTOGRAMS": "both"}
-"""Native histograms for the server that asks for them, beside classic ones for the others."""
+"""Exposes native histograms to a server that requests them, and classic ones to the others."""
 LIMIT = 0.2
-"""Of the processors, for the probe: it uses more at times, and is throttled then."""
+"""The probe's CPU limit in cores: it sometimes uses more, and is throttled then."""
 WINDOW = "10s"
-"""Of rates: ten scrapes or twenty, some of which a machine that is busy may miss."""
+"""The window of rates: ten or twenty scrapes, of which a busy machine may miss some."""
 
 
-def quick_rules(name: str, place: Path) -> Path:
-    """Rules that are asked every second and wait no longer than that."""
+def quick_rules(name: str, folder: Path) -> Path:
+    """A copy of a rule file with evaluation intervals and `for` periods of a second."""
     text = (FOLDER / name).read_text(encoding="utf-8")
     text = re.sub(r"(?m)^    for: \d+m$", "    for: 1s", re.sub(r"(?m)^  interval: \d+s$", "  interval: 1s", text))
-    (place / name).write_text(text)
-    return place / name
+    (folder / name).write_text(text)
+    return folder / name
 
 
 class MemoryLab:
-    """The memory lab, which ends when its input does."""
+    """The memory lab, which ends when its standard input closes."""
 
     def __init__(self, log: Path) -> None:
         self.popen = subprocess.Popen(
@@ -61,7 +63,8 @@ class MemoryLab:
 
 
 class Customers(threading.Thread):
-    """Requests to the storefront and the memory lab, some fifty a second, and some trouble, until they are told to stop."""
+    """Sends some fifty requests a second to the storefront and the memory lab, with some faults,
+    until stopped."""
 
     def __init__(self, storefront: Storefront, lab: MemoryLab, probe: RuntimeLab, socket: WebSocket) -> None:
         super().__init__(daemon=True)
@@ -73,73 +76,75 @@ class Customers(threading.Thread):
         shop = self.storefront.service
         while not self.is_over.wait(0.02):
             number += 1
-            self.ask(f"{shop}/orders/{number % 300 + 1}")
+            self.send(f"{shop}/orders/{number % 300 + 1}")
             if number % 3 == 0:
-                self.ask(f"{shop}/orders?item=book&customer=c{number % 7}", method="POST")
+                self.send(f"{shop}/orders?item=book&customer=c{number % 7}", method="POST")
             if number % 5 == 0:
-                # One that nobody has asked for yet, so that it has to be loaded.
-                self.ask(f"{shop}/orders/{1_000 + number}")
-                self.ask(f"{self.lab.service}/products/{number % 20}")
-                self.ask(f"{self.lab.service}/products/pooled")
-                self.ask(f"{shop}/orders/no-number")
-                self.socket.say("hello")
+                # An order not requested before, which has to be loaded.
+                self.send(f"{shop}/orders/{1_000 + number}")
+                self.send(f"{self.lab.service}/products/{number % 20}")
+                self.send(f"{self.lab.service}/products/pooled")
+                self.send(f"{shop}/orders/no-number")
+                self.socket.send_text("hello")
             if number % 20 == 0:
                 self.make_trouble()
 
     def make_trouble(self) -> None:
-        """What only goes wrong when somebody makes it: each of it shows on a panel."""
-        self.ask(f"{self.storefront.agent}/nothing")
+        """Triggers the faults that do not happen by themselves; each shows on a panel."""
+        self.send(f"{self.storefront.agent}/nothing")
         for order in ("everything", "request 300", "burn 50", "objects 20000", "jobs 100"):
             self.probe.do(order)
 
     @staticmethod
-    def ask(url: str, method: str = "GET") -> None:
-        """A request of a trace that is sampled; however it ends."""
+    def send(url: str, method: str = "GET") -> None:
+        """Sends a request with a sampled trace, and ignores how it ends."""
         head = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
         request = urllib.request.Request(url, method=method, headers=head)
-        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as answer:
-            answer.read()
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=60) as response:
+            response.read()
 
     def stop(self) -> None:
-        """Ends it, before those are gone whom it asks."""
+        """Stops the thread; called while the services still run."""
         self.is_over.set()
         self.join(120)
 
 
 class Monitored:
-    """The storefront, the memory lab, the chat and the probe under load, and both servers."""
+    """The storefront, the memory lab, the chat and the probe under load, with the servers that
+    scrape them."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.stack = contextlib.ExitStack()
         with contextlib.ExitStack() as building:
             enter = building.enter_context
-            redis = enter(Redis(place))
+            redis = enter(Redis(folder))
             version = {"OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2", **NATIVE}
             self.storefront = enter(Storefront(
-                place / "storefront.log", REDIS_URL=redis.url, STOREFRONT_DATABASE=str(place / "orders.db"), **version))
-            lab = enter(MemoryLab(place / "lab.log"))
-            self.chat = enter(Example(release_binary("chat"), place / "chat.log", **NATIVE))
-            # A bad address is a failed start; the agent goes on without.
-            self.probe = enter(RuntimeLab(log=place / "probe.log", OUTRIDER_DEBUG_ADDRESS="nonsense", **NATIVE))
+                folder / "storefront.log", REDIS_URL=redis.url, STOREFRONT_DATABASE=str(folder / "orders.db"), **version))
+            lab = enter(MemoryLab(folder / "lab.log"))
+            self.chat = enter(Example(release_binary("chat"), folder / "chat.log", **NATIVE))
+            # An invalid debug address counts as a failed start; the agent runs without that
+            # listener.
+            self.probe = enter(RuntimeLab(log=folder / "probe.log", OUTRIDER_DEBUG_ADDRESS="nonsense", **NATIVE))
             agents = {"storefront": self.storefront.agent, "memory-lab": lab.agent, "chat": self.chat.agent, "probe": self.probe.url}
             jobs = {job: f"{url.removeprefix('http://')}/metrics" for job, url in agents.items()}
-            rules = [quick_rules("outrider.rules.yml", place)]
+            rules = [quick_rules("outrider.rules.yml", folder)]
             stores = "exemplar-storage"
             flags = [f"--enable-feature={stores}"]
-            self.victoria = enter(VictoriaMetrics(place / "victoria"))
+            self.victoria = enter(VictoriaMetrics(folder / "victoria"))
             self.classic = enter(Prometheus(
-                place / "classic", jobs, True, flags=flags, rules=rules, remote_write=self.victoria.write_url, keeps=True))
+                folder / "classic", jobs, True, flags=flags, rules=rules, remote_write=self.victoria.write_url, keeps=True))
             self.native = enter(Prometheus(
-                place / "native", jobs, True, interval="1s", flags=[f"--enable-feature={stores},native-histograms"], rules=rules))
+                folder / "native", jobs, True, interval="1s", flags=[f"--enable-feature={stores},native-histograms"], rules=rules))
             self.servers = {"classic": self.classic, "native": self.native}
-            # The newest one, where there is one.
+            # The newest release, if it is installed.
             if not absence(SUITES[-1]):
                 newest = release(SUITES[-1])
-                self.servers[str(newest)] = enter(Prometheus(place / "newest", jobs, True, of=newest, flags=flags, rules=rules))
+                self.servers[str(newest)] = enter(Prometheus(folder / "newest", jobs, True, of=newest, flags=flags, rules=rules))
             self.has_limit = self.limit(building)
             self.probe.do("block-main 300")
             self.probe.do("sleepers 10")
-            # Half a request, which the agent cuts off in the end.
+            # Half a request, which the agent cuts off at its deadline.
             host, port = self.storefront.target.split(":")
             half = enter(socket.create_connection((host, int(port))))
             half.sendall(b"GET /metrics HTTP/1.1\r\n")
@@ -149,7 +154,7 @@ class Monitored:
             self.stack = building.pop_all()
 
     def limit(self, building: contextlib.ExitStack) -> bool:
-        """Whether the probe has a control group of its own, which may use some of a processor."""
+        """Puts the probe into its own control group with a CPU limit; False if that is not permitted."""
         try:
             building.enter_context(cpu_limit(self.probe.popen.pid, LIMIT))
         except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that have exactly the header fields they are given."""
+"""HTTP requests with exactly the given header fields."""
 
 import http.client
 import urllib.parse
@@ -11,16 +11,16 @@ from exposition import Exposition
 Fields = Iterable[tuple[str, str]]
 
 
-class Asker:
-    """A connection to an agent, kept from one request to the next."""
+class HTTPClient:
+    """A connection to an agent, kept between requests."""
 
     def __init__(self, url: str, seconds: float = 60) -> None:
         self._connection = http.client.HTTPConnection(
             urllib.parse.urlsplit(url).netloc, timeout=seconds
         )
 
-    def ask(self, path: str = "/metrics", fields: Fields = (), method: str = "GET") -> Exposition:
-        """The answer to a request with these header fields, `Host`, and no others."""
+    def request(self, path: str = "/metrics", fields: Fields = (), method: str = "GET") -> Exposition:
+        """Sends a request with `Host` and these header fields only, and returns the response."""
         self._connection.putrequest(method, path, skip_accept_encoding=True)
         for name, value in fields:
             self._connection.putheader(name, value)
@@ -29,29 +29,29 @@ class Asker:
         return Exposition(response.read(), response.getheaders(), response.status)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         self._connection.close()
 
 
 @contextmanager
-def asking(url: str) -> Iterator[Asker]:
-    """A connection for as long as it is needed."""
-    asker = Asker(url)
+def open_client(url: str) -> Iterator[HTTPClient]:
+    """A connection that is closed at the end of the `with` block."""
+    client = HTTPClient(url)
     try:
-        yield asker
+        yield client
     finally:
-        asker.close()
+        client.close()
 
 
-def ask(
+def send_get(
     url: str, path: str = "/metrics", *, accept: str | None = None, encoding: str | None = None
 ) -> Exposition:
-    """The answer to one GET; a field that is None is left out."""
+    """Sends one GET and returns the response; a field that is None is left out."""
     fields = [("Accept", accept), ("Accept-Encoding", encoding)]
-    with asking(url) as asker:
-        return asker.ask(path, [(name, value) for name, value in fields if value is not None])
+    with open_client(url) as client:
+        return client.request(path, [(name, value) for name, value in fields if value is not None])
 
 
 def only(*names: str) -> str:
-    """The path of a scrape of these families alone."""
+    """The path of a scrape of these families only."""
     return "/metrics?" + urllib.parse.urlencode([("name[]", name) for name in names])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics are for every scraper; what is under /debug is for those who may see it."""
+"""Access control: metrics are open to every scraper, and /debug only to permitted clients."""
 
 import re
 from collections.abc import Iterator
@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 
 from harness import poll
-from raw import Answer, Client, ask, get
+from raw import Response, Client, send_request, get
 from serving import Serving
 
 pytestmark = pytest.mark.wait
 
 PAGE = "/debug/probe"
 HOSTS = "a.example,b.example"
-MAY = [
+ALLOWED_HOSTS = [
     *("localhost", "LocalHost", "localhost:9464", "127.0.0.1", "127.0.0.1:1", "127.9.9.9"),
     *("[::1]", "[::1]:9464", "10.1.2.3:80", "[2001:db8::1]:80", "0.0.0.0"),
     *("a.example", "a.example:81", "A.Example", "b.example"),
 ]
-MAY_NOT = [
+FORBIDDEN_HOSTS = [
     *("evil.example", "evil.example:9464", "c.example", "example", "localhost.evil.example"),
     *("a.example.evil.example", "evil-a.example", "xa.example", "127.0.0.1.evil.example"),
     *("2130706433", "127.1", "0x7f.0.0.1", "127.0.0.1x", "localhostx", "1.2.3.4.5", "256.0.0.1"),
     *("a.example,b.example", "notlocalhost", "probe"),
 ]
-EVIL_FIELDS = [
+CROSS_SITE_FIELDS = [
     ["Origin: http://evil.example"],
     ["Origin: null"],
     ["Origin:"],
@@ -43,7 +43,7 @@ EVIL_FIELDS = [
 
 
 def get_as(host: str | None, path: str = PAGE, *fields: str, method: str = "GET") -> bytes:
-    """A request with a Host of its own; none at all makes it HTTP/1.0."""
+    """A request with this Host; without one it is HTTP/1.0."""
     lines = [f"{method} {path} HTTP/1.{0 if host is None else 1}"]
     lines += [f"Host: {host}"] if host is not None else []
     return "\r\n".join([*lines, *fields, "", ""]).encode("latin-1")
@@ -53,7 +53,7 @@ def get_as(host: str | None, path: str = PAGE, *fields: str, method: str = "GET"
 def debug(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A place where only this machine reaches /debug."""
+    """An address where only this machine reaches /debug."""
     folder = tmp_path_factory.mktemp("who")
     more = {"OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"} if request.param == "second" else {}
     address = f"unix:{folder}/agent.sock" if request.param == "unix" else "127.0.0.1:0"
@@ -68,67 +68,68 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
         yield server
 
 
-@pytest.mark.parametrize("host", MAY)
-def test_debug_is_served_for_a_host_that_is_ours(debug: str, host: str) -> None:
-    answer = ask(debug, get_as(host))
-    assert (answer.status, answer.body) == (200, b"debug\n")
+@pytest.mark.parametrize("host", ALLOWED_HOSTS)
+def test_debug_is_served_for_an_allowed_host(debug: str, host: str) -> None:
+    response = send_request(debug, get_as(host))
+    assert (response.status, response.body) == (200, b"debug\n")
 
 
-@pytest.mark.parametrize("host", [*MAY_NOT, "", None])
+@pytest.mark.parametrize("host", [*FORBIDDEN_HOSTS, "", None])
 def test_debug_is_forbidden_for_any_other_host(debug: str, host: str | None) -> None:
-    # Some of them are not even hosts, and are refused as such.
-    allowed = (403,) if host in MAY_NOT and "," not in host else (400, 403)
+    # Some of them are not valid hosts, and are refused as such.
+    allowed = (403,) if host in FORBIDDEN_HOSTS and "," not in host else (400, 403)
     for method in ("GET", "HEAD"):
-        answer = ask(debug, get_as(host, method=method))
-        assert answer.status in allowed
-        assert b"debug\n" != answer.body
+        response = send_request(debug, get_as(host, method=method))
+        assert response.status in allowed
+        assert b"debug\n" != response.body
 
 
-@pytest.mark.parametrize("fields", EVIL_FIELDS, ids=" + ".join)
+@pytest.mark.parametrize("fields", CROSS_SITE_FIELDS, ids=" + ".join)
 def test_debug_is_forbidden_for_another_site(debug: str, fields: list[str]) -> None:
-    assert ask(debug, get_as("localhost", PAGE, *fields)).status == 403
+    assert send_request(debug, get_as("localhost", PAGE, *fields)).status == 403
 
 
 @pytest.mark.parametrize("site", ["none", "same-origin"])
-def test_debug_is_served_for_a_browser_that_was_sent_there_by_its_user(
+def test_debug_is_served_for_direct_and_same_origin_navigation(
     debug: str, site: str
 ) -> None:
-    assert ask(debug, get_as("localhost", PAGE, f"Sec-Fetch-Site: {site}")).status == 200
+    assert send_request(debug, get_as("localhost", PAGE, f"Sec-Fetch-Site: {site}")).status == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/%64ebug/probe", "/debug%2Fprobe", "/%64%65%62%75%67/%70robe", "/debug/probe?a=b"]
 )
-def test_another_way_to_write_a_path_is_no_way_around(debug: str, path: str) -> None:
-    assert ask(debug, get_as("evil.example", path)).status == 403
+def test_an_encoded_path_does_not_bypass_access_control(debug: str, path: str) -> None:
+    assert send_request(debug, get_as("evil.example", path)).status == 403
 
 
 @pytest.mark.parametrize("path", ["/debug/nothing", "/debug/pprof/heap", "/debug/probe/"])
-def test_what_is_under_debug_is_not_told_to_others(debug: str, path: str) -> None:
-    assert ask(debug, get_as("evil.example", path)).status == 403
-    assert ask(debug, get_as("localhost", path)).status == 404
+def test_forbidden_clients_cannot_tell_which_debug_pages_exist(debug: str, path: str) -> None:
+    assert send_request(debug, get_as("evil.example", path)).status == 403
+    assert send_request(debug, get_as("localhost", path)).status == 404
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz"])
-def test_what_is_not_debug_is_served_for_any_host(server: Serving, path: str) -> None:
-    for host in (*MAY, *MAY_NOT):
+def test_other_pages_are_served_for_any_host(server: Serving, path: str) -> None:
+    for host in (*ALLOWED_HOSTS, *FORBIDDEN_HOSTS):
         if "," not in host:
-            assert ask(server.url, get_as(host, path)).status == 200
-    for fields in EVIL_FIELDS:
-        assert ask(server.url, get_as("evil.example", path, *fields)).status == 200
+            assert send_request(server.url, get_as(host, path)).status == 200
+    for fields in CROSS_SITE_FIELDS:
+        assert send_request(server.url, get_as("evil.example", path, *fields)).status == 200
 
 
-def assert_hardened(answer: Answer) -> None:
-    """A browser that has this answer does nothing with it but show it."""
-    assert answer.value("x-content-type-options") == "nosniff"
-    policy = [part.strip() for part in answer.value("content-security-policy").split(";")]
+def assert_hardened(response: Response) -> None:
+    """Checks that the response keeps a browser from running or embedding it."""
+    assert response.value("x-content-type-options") == "nosniff"
+    policy = [part.strip() for part in response.value("content-security-policy").split(";")]
     assert "default-src 'none'" in policy
-    assert not re.search(r"'unsafe|\*|https?:", answer.value("content-security-policy"))
-    assert not [name for name, _ in answer.fields if name.startswith("access-control-")]
+    assert not re.search(r"'unsafe|\*|https?:", response.value("content-security-policy"))
+    assert not [name for name, _ in response.fields if name.startswith("access-control-")]
 
 
-# What the library refuses by itself, as a line beyond its memory, has no fields of ours.
-ANSWERS = {
+# Responses of the library itself, such as to a line that exceeds its memory, lack our header
+# fields.
+RESPONSES = {
     "metrics": (200, get("/metrics")),
     "landing": (200, get("/")),
     "health": (200, get("/healthz")),
@@ -146,25 +147,25 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_is_hardened(server: Serving, name: str) -> None:
-    status, request = ANSWERS[name]
-    answer = ask(server.url, request)
-    assert answer.status == status
-    assert_hardened(answer)
+@pytest.mark.parametrize("name", RESPONSES)
+def test_every_response_is_hardened(server: Serving, name: str) -> None:
+    status, request = RESPONSES[name]
+    response = send_request(server.url, request)
+    assert response.status == status
+    assert_hardened(response)
 
 
-def test_an_answer_of_an_agent_that_drains_is_hardened(tmp_path: Path) -> None:
+def test_a_response_of_a_draining_agent_is_hardened(tmp_path: Path) -> None:
     with Serving(tmp_path / "log") as server:
-        assert server.tell("drain") == "ok"
-        answer = ask(server.url, get("/readyz"))
-        assert answer.status == 503
-        assert_hardened(answer)
+        assert server.command("drain") == "ok"
+        response = send_request(server.url, get("/readyz"))
+        assert response.status == 503
+        assert_hardened(response)
 
 
 def warnings(server: Serving) -> list[str]:
-    """What it has said about Kubernetes."""
-    return [line for line in server.said.splitlines() if re.search("(?i)kubernetes|kubelet", line)]
+    """Its log lines about Kubernetes."""
+    return [line for line in server.log_text.splitlines() if re.search("(?i)kubernetes|kubelet", line)]
 
 
 @pytest.mark.parametrize(
@@ -183,13 +184,13 @@ def test_in_Kubernetes_a_loopback_address_is_warned_about_once(
         OUTRIDER_DEBUG_ADDRESS=f"unix:{tmp_path}/debug.sock",
     ) as server:
         if count:
-            poll("it warns", lambda: warnings(server) or None)
+            poll("the warning is logged", lambda: warnings(server) or None)
             assert "OUTRIDER_ADDRESS" in warnings(server)[0]
         server.stop_agent()
-    assert len(warnings(server)) == count, server.said
+    assert len(warnings(server)) == count, server.log_text
 
 
-def test_elsewhere_nobody_is_warned(server: Serving) -> None:
+def test_outside_Kubernetes_there_is_no_warning(server: Serving) -> None:
     with Client(server.url) as client:
-        assert client.ask(get()).status == 200
+        assert client.exchange(get()).status == 200
     assert not warnings(server)
