@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory that is held by a function which others await; the profile should name all of them.
+// Memory held by a function that others await; the profile should name all of them.
 
 final class Holder: @unchecked Sendable {
-    // Reached by one task after the other.
+    // Accessed by one task after the other.
     var blocks: [[UInt64]] = []
 }
 

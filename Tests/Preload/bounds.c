@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A block of each kind of thread stack, below functions whose names say the kind. What the kernel and libc say of a
- * stack differs: whether its guard is a mapping of its own, a mark within the stack's (madvise(2), MADV_GUARD_INSTALL,
- * glibc 2.42 and later), or absent; whether libc made the stack or was given it; and what a thread did before.
+ * Allocates a block on each kind of thread stack, in functions named after the kind. The kernel and
+ * libc describe stacks differently: the guard may be a separate mapping, a marked range within the
+ * stack's mapping (madvise(2), MADV_GUARD_INSTALL, glibc 2.42 and later), or absent; libc may have
+ * allocated the stack or been given it; and the thread may have run a fiber before.
  *
- *   bounds          every kind; a line at the end
+ *   bounds          every kind; prints a line at the end
  *   bounds short    many threads that end soon
  *   bounds deep     the first thread, below 200 MB of its stack
  */
@@ -22,7 +23,7 @@ enum { STACK = 1 << 20, BELOW = 256 << 20, FIBER = 65536, BEFORE = 20, SHORT_THR
 __attribute__((noinline)) static void *leaf(void) { return kept(malloc(1000)); }
 __attribute__((noinline)) static void *middle(void) { return kept(leaf()); }
 
-/* A thread's function of its own for each kind. */
+/* A separate thread function for each kind. */
 #define THREAD(kind)                                                                      \
     __attribute__((noinline)) void *kind(void *unused);                                   \
     __attribute__((noinline)) void *kind(void *unused) { return (void)unused, kept(middle()); }
@@ -47,7 +48,7 @@ static void run_on(char *stack, void *(*work)(void *)) {
     pthread_attr_destroy(&attributes);
 }
 
-/* At this address, if that is free. */
+/* Maps memory at this address if it is free. */
 static char *mapped(uintptr_t wanted, size_t size) {
     void *near = (void *)(wanted & ~(uintptr_t)0xffff);
     return mmap(near, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -55,13 +56,15 @@ static char *mapped(uintptr_t wanted, size_t size) {
 
 /* --- fibers before ---------------------------------------------------------------------------------- */
 
-/* Where the first blocks of a thread are allocated by a fiber, nothing is learned of the thread's own stack from them,
- * and a frame pointer from there leads nowhere: one page of what lies between the two stacks is missing. */
+/* If a thread's first blocks are allocated by a fiber, they say nothing about the thread's own
+ * stack, and a frame pointer from there leads nowhere: a page between the two stacks is
+ * unmapped. */
 static __thread ucontext_t home, fiber;
 static __thread char *hole;
 
 #if defined(__x86_64__)
-/* As the function of libc that begins a thread, which keeps a negative number in the register of frame pointers. */
+/* Acts like the libc function that starts a thread, which keeps a negative number in the frame
+ * pointer register. */
 void *with_number_for_frame(void *(*work)(void));
 __asm__(
     ".globl with_number_for_frame\n"
@@ -86,7 +89,7 @@ static void allocate_in_fiber(void) {
 __attribute__((noinline)) void *after_fiber(void *unused);
 __attribute__((noinline)) void *after_fiber(void *unused) {
     (void)unused;
-    /* Below the thread's descriptor, where its stack lies too. */
+    /* Below the thread descriptor, near the thread's stack. */
     char *memory = mapped((uintptr_t)pthread_self() - BELOW, 3 * FIBER);
     EXPECT(memory != MAP_FAILED && getcontext(&fiber) == 0);
     hole = memory + FIBER;
@@ -112,14 +115,14 @@ static void every_kind(void) {
     pthread_attr_destroy(&attributes);
     run_on(mapped(0, STACK), on_given_stack);
     char *marked = mapped(0, STACK);
-    /* Older kernels know no such guard; then there is none, which looks the same in maps(5). */
+    /* Older kernels lack such guards; then there is none, which looks the same in maps(5). */
     if (madvise(marked, 4096, GUARD_INSTALL) != 0) fprintf(stderr, "this kernel marks no guards\n");
     run_on(marked, on_stack_with_marked_guard);
     run_on(within_mains, on_stack_within_mains);
     run(NULL, after_fiber);
 }
 
-/* Little of it is touched. */
+/* Touches little of its large frame. */
 __attribute__((noinline)) void *below_much(void);
 __attribute__((noinline)) void *below_much(void) {
     volatile char much[MUCH];
@@ -134,7 +137,7 @@ int main(int count, char **arguments) {
     } else if (count > 1 && strcmp(arguments[1], "short") == 0) {
         for (int i = 0; i < SHORT_THREADS; i++) run(NULL, with_guard);
     } else {
-        /* The first thread's own first samples are those of a fiber too. */
+        /* The first samples of the first thread come from a fiber too. */
         EXPECT(after_fiber(NULL));
         every_kind();
         EXPECT(with_number_for_frame(middle));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * malloc and its relatives keep their promises (malloc(3), posix_memalign(3)), errno included.
+ * malloc and related functions behave as documented (malloc(3), posix_memalign(3)), errno included.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -11,7 +11,7 @@
 
 enum { ROUNDS = 2000, MOST = 9000 };
 
-/* Larger than any address space, and hidden from a compiler that would warn of it. */
+/* Larger than any address space, and volatile so that the compiler does not warn. */
 static volatile size_t huge = SIZE_MAX / 2;
 
 static void fill(unsigned char *block, size_t size) {
@@ -31,7 +31,7 @@ static void blocks_hold_what_is_written(void) {
         errno = 4711;
         blocks[i] = malloc(size);
         EXPECT(blocks[i] && errno == 4711);
-        /* Some allocators align to 16 only what comes in such units. */
+        /* Some allocators align to 16 bytes only for sizes that are multiples of 16. */
         EXPECT((uintptr_t)blocks[i] % (size % 16 == 0 && size > 0 ? 16 : 8) == 0);
         EXPECT(malloc_usable_size(blocks[i]) >= size);
         fill(blocks[i], size);
@@ -57,7 +57,7 @@ static void reallocation_keeps_the_content(void) {
     unsigned char *block = NULL;
     size_t before = 0;
     for (size_t i = 0; i < ROUNDS; i++) {
-        /* Up by little, as in place; now and then far up or down, as by a move. */
+        /* Grows in small steps, as in place; sometimes jumps far up or down, which needs a move. */
         size_t size = i % 97 == 0 ? 300000 : i % 50 == 0 ? 10 : before % MOST + 13;
         unsigned char *other = i % 3 == 0 ? malloc(100) : NULL;
         block = i % 2 ? realloc(block, size) : reallocarray(block, size, 1);

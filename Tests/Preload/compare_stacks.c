@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An object to preload that walks the stacks of a Swift program's allocations twice: with our walker and
- * with libgcc's unwinder, which reads all of .eh_frame. At exit it writes what it found to standard error:
+ * A preloaded object that walks the stack of each sampled allocation of a Swift program twice: with
+ * our walker, and with libgcc's unwinder, which reads all of .eh_frame. At exit it writes the
+ * result to standard error:
  *
  *   stacks WALKED EQUAL LONGER
  *
- * Two stacks are equal if they have the same frames down to the last one that is not libc's: what libc
- * does before it calls main or a thread's function is nobody's question. LONGER counts stacks where
- * libgcc's gave up before ours did and agrees up to there.
+ * Two stacks are equal if they have the same frames up to the last one outside libc: libc's frames
+ * before main or a thread's function do not matter. LONGER counts stacks where libgcc's unwinder
+ * stopped before ours and agrees up to there.
  */
 #define _GNU_SOURCE
 #include "../../Sources/COutriderStack/include/outrider_stack.h"
@@ -40,7 +41,7 @@ static _Unwind_Reason_Code add_frame(struct _Unwind_Context *context, void *argu
     return _URC_NO_REASON;
 }
 
-/* Without the frames at its outer end that belong to libc or to nobody. */
+/* Drops the outermost frames that belong to libc or to no module. */
 static size_t trimmed(const uintptr_t *pcs, size_t count) {
     Dl_info info;
     while (count > 0) {
@@ -52,8 +53,8 @@ static size_t trimmed(const uintptr_t *pcs, size_t count) {
     return count;
 }
 
-/* Whether the program or a library of Swift's has a frame there: not so where the loader initializes the
- * C libraries that came along. */
+/* Whether a frame belongs to the program or to a library of Swift: not so where the loader
+ * initializes the C libraries. */
 static bool is_swift_side(const uintptr_t *pcs, size_t count) {
     Dl_info info, program = {0};
     dladdr((void *)getauxval(AT_ENTRY), &program);
@@ -82,7 +83,7 @@ static void compare(outrider_stack_point caller) {
     uintptr_t pcs[OUTRIDER_STACK_DEPTH];
     outrider_stack_end end;
     size_t ours = outrider_stack_walk(caller, bounds, pcs, OUTRIDER_STACK_DEPTH, &end);
-    if (ours == OUTRIDER_STACK_DEPTH) return; /* cut at its depth, by design */
+    if (ours == OUTRIDER_STACK_DEPTH) return; /* truncated at its maximum depth, by design */
     stack whole = {.count = 0};
     _Unwind_Backtrace(add_frame, &whole);
     size_t first = 0;

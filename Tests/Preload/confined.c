@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A program that confines itself to what an allocator needs, and ends at any other system call (seccomp(2)).
+ * Confines itself to the system calls that an allocator needs; any other one ends it (seccomp(2)).
  *
  *   confined filter    memory, futex(2) and write(2), for all of its threads
- *   confined strict    read(2), write(2) and _exit(2), where not even a clock may be read
+ *   confined strict    read(2), write(2) and _exit(2) only, so that it cannot even read a clock
  *
- * Its threads allocate for the first time after that. It ends without its exit handlers; with a second argument
- * it ends with them, where they may.
+ * Its threads allocate for the first time after that. It ends without running its exit handlers;
+ * with a second argument it runs them.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -80,7 +80,7 @@ int main(int count, char **arguments) {
 #endif
     EXPECT(count > 1);
     if (strcmp(arguments[1], "strict") == 0) {
-        /* Room for what comes, since more cannot be had. */
+        /* Allocates the memory needed later, since no more is available afterwards. */
         void *room[50];
         for (int i = 0; i < 50; i++) room[i] = kept(malloc(2000));
         for (int i = 0; i < 50; i++) free(room[i]);

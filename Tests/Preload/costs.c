@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the sampler says that it took, beside what it took: the thread's CPU time of the same calls while they are sampled
- * and while they are not, the shortest of some rounds each. On a stack of functions, on one with contexts of async
- * functions, and in threads that end after a few samples.
+ * Compares the sampler's own estimate of its cost with the actual cost: the thread's CPU time of
+ * the same calls with and without sampling, the shortest of several rounds each. On a stack of
+ * functions, on one with contexts of async functions, and in threads that end after a few samples.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -63,14 +63,14 @@ static void compare(const char *what, int depth, void (*work)(int)) {
     }
     double true_ns = (on - off) / CALLS;
     said /= CALLS;
-    fprintf(stderr, "%s: a sample takes %.0f ns and is said to take %.0f ns\n", what, true_ns, said);
+    fprintf(stderr, "%s: a sample takes %.0f ns, estimated %.0f ns\n", what, true_ns, said);
     EXPECT(said < OFF_BY * true_ns && true_ns < OFF_BY * said);
 }
 
 /* --- async functions -------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-/* A context is its parent's address, and where that goes on (Swift ABI). */
+/* A context holds its parent's address and the parent's resume function (Swift ABI). */
 static struct {
     uintptr_t parent, resume_parent;
 } contexts[CONTEXTS];
@@ -90,7 +90,7 @@ static void allocate_in_async_function(int calls) {
 
 static void *live_shortly(void *unused) { return allocate(SHORT_CALLS), unused; }
 
-/* Their first samples are no dearer than any other: nothing is read for them. */
+/* Their first samples cost no more than any other: nothing is read for them. */
 static void compare_short_threads(void) {
     uint64_t first, second, third;
     double start = said_ns(&first);
@@ -102,7 +102,7 @@ static void compare_short_threads(void) {
     }
     double end = said_ns(&third);
     double usual = (between - start) / (double)(second - first), shortly = (end - between) / (double)(third - second);
-    fprintf(stderr, "in short threads a sample is said to take %.0f ns, else %.0f ns\n", shortly, usual);
+    fprintf(stderr, "in short threads: %.0f ns estimated for a sample, otherwise %.0f ns\n", shortly, usual);
     EXPECT(third - second >= SHORT_THREADS * SHORT_CALLS && shortly < OFF_BY * usual);
 }
 

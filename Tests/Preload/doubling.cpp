@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A function of C++ whose name is short as linkers write it, and would be LEVELS times doubled as people read it.
+// A C++ function whose mangled name is short, while its demangled name doubles LEVELS times.
 #include <string>
 
 #include "expect.h"
@@ -14,7 +14,7 @@ template <class Type> __attribute__((noinline)) void *hold(Type *) { return kept
 
 int main() {
     EXPECT(hold(static_cast<Doubled<LEVELS>::type *>(nullptr)));
-    // What brings the demangler into the process.
+    // Links the demangler into the process.
     std::string text(100, 'd');
     std::puts(text.append("one").c_str() + 100);
 }

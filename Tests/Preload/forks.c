@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Forks while other threads allocate: each child allocates, frees what it inherited, and exits.
+ * Forks while other threads allocate: each child allocates, frees the blocks that it inherited, and
+ * exits.
  */
 #define _GNU_SOURCE
 #include "expect.h"

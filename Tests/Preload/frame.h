@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Calls malloc(size) with any frame pointer, as code without frame pointers may. */
+ * Calls malloc(size) with an arbitrary frame pointer, as code without frame pointers may. */
 #ifndef FRAME_H
 #define FRAME_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Stacks among mappings that come and go, with the hooks linked in. The kernel joins what lies side by side,
- * so that a coroutine's stack and the first thread's descriptor seem to be one stretch of memory, until
- * something between them goes. A frame pointer that leads there may not be followed.
+ * Stacks among mappings that are created and removed, with the hooks linked in. The kernel merges
+ * adjacent mappings, so a coroutine's stack and the first thread's descriptor look like one range
+ * until something between them is unmapped. A frame pointer into that range must not be followed.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -44,8 +44,8 @@ static void memory_that_is_gone_is_not_read(void) {
     EXPECT(swapcontext(&first, &coroutine) == 0);
 }
 
-/* They are those that pthread_getattr_np(3) says, which reads files and locks, to some pages: a guard may lie below, and
- * the thread's descriptor and variables above. */
+/* The bounds must equal those of pthread_getattr_np(3), which reads files and locks, within a few
+ * pages: a guard may lie below, and the thread's descriptor and variables above. */
 static void *find_own_bounds(void *is_first) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     outrider_stack_bounds bounds = outrider_stack_find_bounds(here);
@@ -62,7 +62,7 @@ static void *find_own_bounds(void *is_first) {
     return NULL;
 }
 
-/* On a stack of libc's making, without a guard, and on one that is the program's own. */
+/* For a stack allocated by libc, one without a guard, and one provided by the program. */
 static void every_thread_knows_its_stack(void) {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -80,7 +80,7 @@ static void every_thread_knows_its_stack(void) {
 }
 
 int main(void) {
-    /* From the top down, as the kernel places them, and before the sampler's own. */
+    /* Mapped top down, as the kernel does, and before the sampler's own mappings. */
     for (int i = 0; i < MAPPINGS; i++) {
         mappings[i] = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         EXPECT(mappings[i] != MAP_FAILED);

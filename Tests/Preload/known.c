@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Known blocks by known functions: COUNT of SIZE bytes kept, and as many of half the size freed again.
+ * Known blocks of known functions: COUNT blocks of SIZE bytes are kept, and as many of half the
+ * size are freed.
  *
  *   known COUNT SIZE
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Libraries that come and go while other threads allocate; blocks outlive the library that made them.
+ * Loads and unloads a library while other threads allocate; blocks outlive the library that
+ * allocated them.
  *
  *   libraries PLUGIN
  */

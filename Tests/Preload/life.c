@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A program whose life a test directs; each line on standard output is a moment reached.
+ * A program with a scenario for each test; a line on standard output marks each step.
  *
  *   life wait        reads a line, then returns from main
  *   life ignore      the same, with SIGUSR2 ignored from the start
- *   life handle      the same, with a handler of its own for SIGUSR2, which it tells of
+ *   life handle      the same, with its own handler for SIGUSR2, which prints a line
  *   life fork        forks; the child exits, then the parent
  *   life raw-exit    ends by _exit
- *   life leave       ends the first thread by pthread_exit while another goes on
+ *   life leave       ends the first thread by pthread_exit while another continues
  *   life small       calls exit on a thread with the smallest stack
- *   life chdir       goes to the root folder, then returns
- *   life files       tells which descriptors are open
+ *   life chdir       changes to the root directory, then returns
+ *   life files       prints the open descriptors
  */
 #define _GNU_SOURCE
 #include "expect.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Allocations of one thread and of several, between two lines that a tracer of system calls sees.
+ * Allocations of one and of several threads, between two writes that are visible in a trace of
+ * system calls.
  */
 #define _GNU_SOURCE
 #include "expect.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every form of operator new and delete, new handlers, and exceptions that unwind through allocations.
+// Every form of operator new and delete, new handlers, and exceptions that unwind through
+// allocations.
 #include "expect.h"
 
 #include <cstdint>
@@ -72,7 +73,7 @@ void whatIsTooMuch() {
     EXPECT(isThrown && handlerCalls == 1);
 }
 
-// Whoever says `new` is the one that allocates, not the operator.
+// The function with the `new` expression must appear as the allocating one, not the operator.
 [[gnu::noinline]] void holdByNew() {
     for (int i = 0; i < 2000; ++i) kept(new char[1000]);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A system whose defaults are the other ones, for a program that this object is preloaded into: sockets of IPv6 take no
- * IPv4 unless they ask for it, as with net.ipv6.bindv6only=1, and umask(2) takes every bit of a new file's mode.
+ * Inverts system defaults for a program that preloads this object: IPv6 sockets accept no IPv4
+ * unless they request it, as with net.ipv6.bindv6only=1, and umask(2) clears every bit of a new
+ * file's mode.
  */
 #define _GNU_SOURCE
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program with an allocator of its own, which it exports as some do: it comes before any preloaded hooks.
-// All of its blocks are its own allocator's, operator new's too; a foreign one ends it.
+// A program with its own allocator, exported so that it precedes preloaded hooks. All of its
+// blocks, those of operator new included, come from that allocator; a foreign block ends it.
 #include "expect.h"
 
 #include <cstdint>
@@ -46,7 +46,7 @@ int main() {
     delete text;
     char *block = static_cast<char *>(std::malloc(10));
     std::memcpy(block, "0123456789", 10);
-    // The C library's, which passes on to the program's realloc.
+    // The C library's function, which calls the program's realloc.
     block = static_cast<char *>(kept(reallocarray(block, 10, 20)));
     EXPECT(isOwn(block) && std::memcmp(block, "0123456789", 10) == 0);
     std::free(block);

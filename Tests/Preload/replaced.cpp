@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program that replaces some of C++'s operators, and tells which of them each expression calls.
+// Replaces some of C++'s operators, and prints which of them each expression calls.
 //
-// Compiled once without FORM, as the program, and once for each form from 0 to 19, as an object that replaces that
-// operator: a test links any subset. With HEADER=1 in the environment a replaced operator puts a header before each
-// block and looks for it at the end, which is right only for some subsets.
+// Compiled once without FORM, as the program, and once for each FORM from 0 to 19, as an object
+// that replaces that operator: a test links any subset. With HEADER=1 in the environment, a
+// replaced operator puts a header before each block and checks it at the end, which works for some
+// subsets only.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -61,7 +62,7 @@ void replacedDelete(int form, void *block) {
 
 static void *volatile kept;
 
-// What an expression called, and how it ended.
+// Prints the operators that an expression called, and how it ended.
 template <typename Expression> static void tell(const char *what, Expression expression) {
     callCount = 0;
     memset(calls, 0, sizeof calls);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Allocations on every kind of stack: deep ones, a signal's own, coroutines', and under a storm of signals;
- * and with a frame pointer register that holds anything.
+ * Allocations on every kind of stack: deep ones, a signal stack, coroutine stacks, under frequent
+ * signals, and with arbitrary values in the frame pointer register.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -16,7 +16,7 @@
 
 enum { DEPTH = 20000, COROUTINES = 20, SWITCHES = 200, COROUTINE_STACK = 65536, PER_SECOND = 1000 };
 
-/* --- deep ------------------------------------------------------------------------------------------- */
+/* --- deep recursion --------------------------------------------------------------------------------- */
 
 static size_t descend(int depth) {
     char *block = kept(malloc((size_t)depth % 100 + 1));
@@ -27,7 +27,7 @@ static size_t descend(int depth) {
     return sum;
 }
 
-/* --- a signal's own stack --------------------------------------------------------------------------- */
+/* --- signal stack ----------------------------------------------------------------------------------- */
 
 static volatile int handled;
 static void handle_with_blocks(int number) {
@@ -78,7 +78,7 @@ static void coroutines_take_turns(void) {
     for (int i = 0; i < COROUTINES; i++) free(stacks[i]);
 }
 
-/* --- a storm of signals ----------------------------------------------------------------------------- */
+/* --- frequent signals ------------------------------------------------------------------------------- */
 
 static _Atomic(int) ticks;
 static void tick(int number) {
@@ -104,7 +104,7 @@ static void signals_a_thousand_times_a_second(void) {
 /* --- garbage in the frame pointer --------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-/* Calls malloc(size) with a frame pointer of anybody's choice, as code without frame pointers may. */
+/* Calls malloc(size) with an arbitrary frame pointer, as code without frame pointers may. */
 void *malloc_with_frame(size_t size, uintptr_t frame);
 __asm__(
     ".text\n"

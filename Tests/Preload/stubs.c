@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A program that takes the addresses of malloc and free: linked to a fixed address, it has stubs for them,
- * which the loader finds before any library.
+ * Takes the addresses of malloc and free: linked to a fixed address, the program has stubs for
+ * them, which the loader finds before any library.
  */
 #include "expect.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Libraries that are loaded one after the other where the one before was, and leave memory behind.
+ * Loads libraries one after the other at the same address, and keeps blocks that they allocated.
  *
  *   swapped ROUNDS LIBRARY...
  *
- * In each round each library is loaded, allocates 1,000 bytes more than the one before it, which stay, and is
- * unloaded. With rounds to come the last one of the last round stays loaded, so that it is in the others' place.
+ * In each round, each library is loaded, allocates 1,000 bytes more than the one before it, which
+ * are kept, and is unloaded. The last library of the last round stays loaded at the others'
+ * address.
  */
 #define _GNU_SOURCE
 #include "expect.h"

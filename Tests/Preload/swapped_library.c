@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A library for swapped.c, whose function is called as NAME says. */
+ * A library for swapped.c, with a function named by the macro NAME. */
 #include "expect.h"
 
 __attribute__((noinline)) void *NAME(size_t size);

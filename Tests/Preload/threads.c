@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Threads that are short, many, tiny or cancelled, and blocks that one allocates and another frees.
+ * Threads that are short-lived, many, tiny or cancelled, and blocks that one thread allocates and
+ * another frees.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -20,7 +21,7 @@ static void *live_shortly(void *inherited) {
     return blocks[49];
 }
 
-/* Each thread frees a block of the first one's, and leaves it one. */
+/* Each thread frees a block of the first one, and returns a block to it. */
 static void short_threads(void) {
     for (int round = 0; round < SHORT_THREADS / AT_ONCE; round++) {
         pthread_t threads[AT_ONCE];
@@ -34,7 +35,7 @@ static void short_threads(void) {
     }
 }
 
-/* Frees at the end of its thread, after most other things of it are gone. */
+/* Freed at the end of its thread, after most other parts of the thread. */
 static pthread_key_t key;
 static void *live_tinily(void *unused) {
     (void)unused;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A program with two executable segments, as linker scripts and BOLT make: it is linked with .hot_text in a place of
- * its own. A function of one segment keeps what one of the other allocates.
+ * A program with two executable segments, as linker scripts and BOLT create: it is linked with
+ * .hot_text at a separate address. A function in one segment keeps a block that a function in the
+ * other allocates.
  */
 #include "expect.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of cells from many threads on all CPUs, and forks while locks are held.
+// Per-CPU rows updated by many threads on all CPUs, and forks while locks are held.
 
 #define _GNU_SOURCE
 #include "outrider_cells.h"
@@ -16,7 +16,7 @@
 
 enum { THREADS = 8, TURNS = 200000 };
 
-/// Adds to the row that all share, as the library does where a CPU cannot add to its own.
+/// Adds to the shared row if the CPU cannot add to its own, as the library does.
 static void add(uint64_t place, uint64_t amount) {
     if (outrider_rows_add(place, amount)) return;
     __atomic_fetch_add(outrider_rows_shared(place), amount, __ATOMIC_RELAXED);
@@ -46,7 +46,7 @@ static void *work(void *argument) {
         add(place, 1);
         add_double(place + 8, 0.25);
         if (turn % 1000 == 0) {
-            // To another CPU, in the middle of things.
+            // Migrate to another CPU in the middle of the loop.
             cpu_set_t one;
             CPU_ZERO(&one);
             CPU_SET(turn / 1000 % CPU_COUNT(&allowed), &one);
@@ -56,7 +56,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/// Every addition is in some row, whatever CPU it was for; with a number of CPUs that is too small, too.
+/// Every addition is in some row, whatever its CPU; also if the number of CPUs given is too small.
 static void count_in_rows(uint32_t cpus) {
     uint64_t *rows = outrider_rows_map(cpus);
     CHECK(rows != NULL);
@@ -77,7 +77,7 @@ static void count_in_rows(uint32_t cpus) {
         double part;
         memcpy(&part, &bits, sizeof part);
         sum += part;
-        // Nothing else was touched.
+        // No other cell was touched.
         CHECK(at(rows, row, 1) == 0 && at(rows, row, 4) == 0);
     }
     CHECK(total == (uint64_t)THREADS * TURNS);
@@ -103,7 +103,7 @@ static void *hold_lock(void *argument) {
     (void)argument;
     while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
         outrider_fork_hold();
-        // Nested, as one lock under another.
+        // Nested, as when a lock is taken under another.
         outrider_fork_hold();
         pthread_mutex_lock(&lock);
         pthread_mutex_unlock(&lock);
@@ -113,7 +113,7 @@ static void *hold_lock(void *argument) {
     return NULL;
 }
 
-/// A child never finds the lock closed, however often others take it.
+/// A child never finds the lock taken, however often other threads take it.
 static void fork_beside_locks(void) {
     pthread_t threads[2];
     for (int index = 0; index < 2; index++) {
@@ -132,7 +132,7 @@ static void fork_beside_locks(void) {
         CHECK(waitpid(child, &status, 0) == child);
         CHECK(status == 0);
     }
-    // Who forks under a lock of its own waits for nobody else's sake.
+    // A thread that forks while it holds a lock itself does not wait for other threads.
     outrider_fork_hold();
     pid_t child = fork();
     if (child == 0) {
@@ -162,6 +162,6 @@ int main(void) {
 #else
     CHECK(outrider_rows_cpus() == 0);
 #endif
-    puts("cells: every addition is in a row, and every lock open in a child");
+    puts("cells: every addition is in a row, and every lock is free in a child");
     return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the tests of C code share: a check that counts, and bytes that go wrong. */
+ * Shared by the tests of C code: a check that counts, random numbers, and corrupted bytes. */
 #ifndef OUTRIDER_TEST_CHECK_H
 #define OUTRIDER_TEST_CHECK_H
 
@@ -14,7 +14,7 @@ static unsigned long checks;
     do {                                                                              \
         __atomic_add_fetch(&checks, 1, __ATOMIC_RELAXED);                             \
         if (!(condition)) {                                                           \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);   \
+            fprintf(stderr, "%s:%d: expected: %s\n", __FILE__, __LINE__, #condition); \
             _exit(1);                                                                 \
         }                                                                             \
     } while (0)
@@ -26,7 +26,7 @@ static inline uint64_t next_random(uint64_t *state) {
     return *state ^= *state << 17;
 }
 
-/* Changes a few bytes among `count`, to values that are likely to be misread. */
+/* Corrupts a few bytes among `count`, with values that are likely to be misread. */
 static inline void spoil(uint8_t *bytes, size_t count, uint64_t *state) {
     static const uint8_t likely[] = {0, 1, 0x7f, 0x80, 0xff, 0xfe, 0x10, 0x40};
     int changes = 1 + (int)(next_random(state) % 8);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Clients of that server: they send bytes as they are, whole or one by one, and judge what comes
- * back. Part of microhttpd.c. */
+ * Clients of the server in server.h: they send raw bytes, all at once or one by one, and judge the
+ * response. Part of microhttpd.c. */
 #ifndef OUTRIDER_SANITIZERS_CLIENT_H
 #define OUTRIDER_SANITIZERS_CLIENT_H
 
 #include "server.h"
 
-/* ---- What is sent ---- */
+/* ---- Requests ---- */
 
 struct text {
   char *bytes;
@@ -32,7 +32,7 @@ static struct text repeat(struct text text, const char *more, size_t count) {
 
 static struct text of(const char *bytes) { return add((struct text){0}, bytes); }
 
-/* Bytes written as a literal, with NULs. */
+/* The bytes of a literal, NULs included. */
 #define OF(literal) add_bytes((struct text){0}, literal, sizeof(literal) - 1)
 
 static int dial(void) {
@@ -46,7 +46,7 @@ static int dial(void) {
   return wire;
 }
 
-/* Sends in pieces of `step`; stops when the server has had enough. */
+/* Sends in pieces of `step`; stops when the server has closed the connection. */
 static void say(int wire, const char *bytes, size_t size, size_t step) {
   sent++;
   for (size_t start = 0; start < size;) {
@@ -67,12 +67,12 @@ static void reset(int wire) {
   close(wire);
 }
 
-/* ---- What is answered ---- */
+/* ---- Responses ---- */
 
 struct reply {
-  /* 0 if the connection ended without one. */
+  /* 0 if the connection ended without a response. */
   int status;
-  /* What the server found; -1 if the library refused by itself. */
+  /* The server's finding; -1 if the library itself refused. */
   int hides;
   size_t size;
 };
@@ -82,7 +82,7 @@ static size_t hear(int wire, char *into, size_t size) {
   size_t count = 0;
   while (count < size) {
     struct pollfd ready = {wire, POLLIN, 0};
-    CHECK(poll(&ready, 1, patience) == 1, "no answer and no end");
+    CHECK(poll(&ready, 1, patience) == 1, "neither a response nor the end of the connection");
     ssize_t done = recv(wire, into + count, size - count, 0);
     if (done <= 0) {
       CHECK(done == 0 || errno == ECONNRESET, "%s", strerror(errno));
@@ -93,7 +93,7 @@ static size_t hear(int wire, char *into, size_t size) {
   return count;
 }
 
-/* Reads the next answer of a connection, byte by byte so that the one after it stays there. */
+/* Reads the next response of a connection, byte by byte so that the following one stays unread. */
 static struct reply listen_to(int wire, int has_body) {
   char head[2048], *field;
   size_t size = 0;
@@ -102,7 +102,7 @@ static struct reply listen_to(int wire, int has_body) {
     if (size == sizeof head - 1 || hear(wire, head + size, 1) == 0) return reply;
     head[++size] = 0;
   } while (size < 4 || memcmp(head + size - 4, "\r\n\r\n", 4) != 0);
-  CHECK(sscanf(head, "HTTP/1.%*1[01] %d ", &reply.status) == 1, "no answer: %s", head);
+  CHECK(sscanf(head, "HTTP/1.%*1[01] %d ", &reply.status) == 1, "not a response: %s", head);
   if ((field = strstr(head, "\nX-Hides: ")) != NULL) reply.hides = field[10] - '0';
   field = strstr(head, "\nContent-Length: ");
   size_t expected = field == NULL || !has_body ? 0 : strtoul(field + 17, NULL, 10);
@@ -112,19 +112,19 @@ static struct reply listen_to(int wire, int has_body) {
     size_t count = hear(wire, piece, rest < sizeof piece ? rest : sizeof piece);
     if (count == 0) break;
     for (size_t each = 0; reply.hides >= 0 && each < count; each += 4093)
-      CHECK(piece[each] == 'x', "another body");
+      CHECK(piece[each] == 'x', "wrong body");
     reply.size += count;
   }
   return reply;
 }
 
-/* Until the other side ends the connection. */
+/* Reads until the other side ends the connection. */
 static void hear_end(int wire) {
   static char rest[64 << 10];
   while (hear(wire, rest, sizeof rest) > 0) continue;
 }
 
-/* Asks over a connection of its own and says no more. */
+/* Sends a request over its own connection, and shuts down its sending side. */
 static struct reply ask(struct text text, size_t step) {
   int wire = dial();
   say(wire, text.bytes, text.size, step);
@@ -136,25 +136,26 @@ static struct reply ask(struct text text, size_t step) {
 }
 
 enum expectation {
-  /* A page answers, and nothing is hidden. */
+  /* A page responds, and nothing is hidden. */
   clean,
-  /* No page answers, but nothing is hidden. */
+  /* No page responds, but nothing is hidden. */
   refused,
-  /* No page answers: the library or the server refuses, or nobody says anything. */
+  /* No page responds: the library or the server refuses, or the connection ends without a
+   * response. */
   unanswered,
-  /* A page answers only if nothing is hidden. */
+  /* A page responds only if nothing is hidden. */
   anything
 };
 
-/* What a library that hands over hidden bytes, as 0.9 does, judges otherwise than one that is strict itself, as 1.0
- * can be. */
+/* The expectation depends on whether the library passes on hidden bytes, as 0.9 does, or is strict
+ * itself, as 1.0 can be. */
 static enum expectation by_habit(enum expectation if_handed_over, enum expectation if_strict) {
   return habits.hides_bytes ? if_handed_over : if_strict;
 }
 
 static void judge(struct reply reply, enum expectation expectation) {
   int is_answered = reply.status == 200;
-  CHECK(!is_answered || reply.hides == 0, "a page answered with hidden bytes");
+  CHECK(!is_answered || reply.hides == 0, "a page responded to a request with hidden bytes");
   if (expectation == clean) CHECK(is_answered, "%d, hides %d", reply.status, reply.hides);
   if (expectation == refused)
     CHECK(reply.status >= 400 && reply.hides == 0, "%d, hides %d", reply.status, reply.hides);
@@ -162,7 +163,7 @@ static void judge(struct reply reply, enum expectation expectation) {
     CHECK(reply.status == 0 || reply.status >= 400, "%d, hides %d", reply.status, reply.hides);
 }
 
-/* Asks at once and byte by byte. */
+/* Sends the request at once and byte by byte. */
 static void expect(const char *name, enum expectation expectation, struct text text) {
   subject = name;
   judge(ask(text, text.size), expectation);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The heap sampler's tables, filter, locks and mathematics, without hooks, so that every sanitizer can
- * look on. Several threads race; what they leave must add up.
+ * The heap sampler's tables, filter, locks and mathematics, without hooks, so that every sanitizer
+ * can check them. Several threads race, and the totals must be consistent.
  *
  *   heap_tables [seed]
  */
@@ -42,7 +42,8 @@ static void mathematics_agree_with_libm(void) {
     CHECK(chance_one_minus_exp(0) == 0 && chance_one_minus_exp(1e300) == 1);
 }
 
-/* The mean of n exponential gaps has a standard deviation of mean / sqrt(n); five of them. */
+/* The mean of n exponential gaps has a standard deviation of mean / sqrt(n); this allows five of
+ * them. */
 static void gaps_have_their_mean(void) {
     enum { COUNT = 1000000, MEAN = 524288 };
     uint64_t state = seed;
@@ -54,19 +55,20 @@ static void gaps_have_their_mean(void) {
         above += gap > MEAN;
     }
     CHECK(fabs(sum / COUNT / MEAN - 1) < 5 / sqrt(COUNT));
-    /* And e^-1 of them are longer than it. */
+    /* A share of e^-1 of them is longer than the mean. */
     CHECK(fabs((double)above / COUNT - exp(-1)) < 5 * sqrt(exp(-1) * (1 - exp(-1)) / COUNT));
 }
 
 /* --- blocks --------------------------------------------------------------------------------------- */
 
-/* Addresses that nobody has mapped, each thread its own, close together as an allocator's are. */
+/* Unmapped addresses, in a separate range for each thread, close together as an allocator's are. */
 static void *fake_block(intptr_t thread, uint64_t number) {
     return (void *)(uintptr_t)(0x100000000000u + (uint64_t)thread * 0x40000000u + number * 48);
 }
 
-/* A lock whose holder gets no processor is given up, and its caller has lost a sample. Where threads race, that
- * depends on what else the machine does; so here the caller tries again, and only what it finds counts. */
+/* The sampler gives up a lock whose holder gets no CPU, and the caller loses a sample. Among racing
+ * threads that depends on the machine's load, so the test retries, and only the final result
+ * counts. */
 static blocks_result insert_in_the_end(const void *block, sampled_block sample, sampled_block *stale) {
     blocks_result result;
     while ((result = outrider_heap_blocks_insert(block, sample, stale)) == BLOCKS_BUSY) continue;
@@ -113,7 +115,8 @@ static void *copy_while_they_race(void *unused) {
     while (is_racing) {
         size_t count = outrider_heap_copy_live(live, sizeof live / sizeof *live, &skipped);
         CHECK(skipped == 0);
-        /* What is taken while it looks is seen or not; nobody holds more than this. */
+        /* A block that is taken during the copy may or may not be seen; at most this many are
+         * held. */
         CHECK(count <= sizeof live / sizeof *live);
         for (size_t i = 0; i < count; i++) {
             CHECK(live[i].size == (uint64_t)live[i].site + 1 && live[i].objects == live[i].size + 6);
@@ -131,7 +134,7 @@ static void blocks_are_found_until_they_are_taken(void) {
     is_racing = false;
     pthread_join(reader, NULL);
     CHECK(outrider_heap_blocks_count() == 0);
-    /* Every counter went down as often as up, in both filters. */
+    /* Every counter returned to zero, in both filters. */
     for (size_t i = 0; i <= FILTER_LARGE_MASK; i++) CHECK(outrider_heap_filter[i] == 0);
     CHECK(outrider_heap_filter_mask == FILTER_SMALL_MASK);
 }
@@ -178,13 +181,13 @@ static void the_first_word_of_a_live_block_is_read(void) {
     CHECK(outrider_heap_copy_live(live, 3, &skipped) == 3);
     for (int i = 0; i < 3; i++) {
         bool is_first = live[i].address == (uintptr_t)memory;
-        /* The second is too small to have one, and the third is not there. */
+        /* The second is too small to have one, and the third is not mapped. */
         CHECK(live[i].first_word == (is_first ? 0xfeed : 0));
         CHECK(outrider_heap_blocks_take((void *)live[i].address, &taken) == BLOCKS_DONE);
     }
 }
 
-static void a_lock_that_nobody_lets_go_of_costs_a_sample_and_no_more(void) {
+static void a_lock_that_is_never_released_costs_one_sample_only(void) {
     sampled_block stale, sample = {1, 1, 0};
     outrider_heap_blocks_lock_all();
     CHECK(outrider_heap_blocks_insert(fake_block(0, 1), sample, &stale) == BLOCKS_BUSY);
@@ -196,7 +199,7 @@ static void a_lock_that_nobody_lets_go_of_costs_a_sample_and_no_more(void) {
 
 static sem_t holds_locks;
 
-/* As a thread does that gets no CPU for a while. */
+/* Acts like a thread that gets no CPU for a while. */
 static void *hold_locks_for_a_while(void *unused) {
     outrider_heap_blocks_lock_all();
     sem_post(&holds_locks);
@@ -267,7 +270,7 @@ static void every_stack_has_one_site_and_nothing_is_lost(void) {
     CHECK(!outrider_heap_read_site(outrider_heap_site_count(), &site));
 }
 
-/* What a stack of these addresses has allocated; its site. */
+/* Reads the totals of a stack with these addresses; returns its site. */
 static uint32_t sums_of(const uintptr_t *pcs, uint32_t depth, outrider_heap_site *sums) {
     uint32_t number = outrider_heap_sites_find(pcs, depth, false);
     CHECK(number && outrider_heap_read_site(number, sums));
@@ -277,7 +280,7 @@ static uint32_t sums_of(const uintptr_t *pcs, uint32_t depth, outrider_heap_site
 static void stacks_of_an_unloaded_library_move_with_their_blocks(void) {
     enum { START = 0x10000000, END = 0x10001000, MAIN = 0x20000000 };
     const uintptr_t to = (uintptr_t)1 << 63;
-    /* The last call of the library returns to its end. */
+    /* The last call in the library returns to the library's end. */
     uintptr_t pcs[] = {START + 1, END, MAIN, END + 1}, moved[] = {to + 1, to + 0x1000, MAIN, END + 1};
     outrider_heap_site sums;
     sampled_block stale, taken;
@@ -315,7 +318,7 @@ static void a_full_table_of_stacks_sends_new_ones_to_site_0(void) {
     outrider_heap_sites_add_allocated(0, 1, 1);
     outrider_heap_site site;
     CHECK(outrider_heap_read_site(0, &site) && site.depth == 0 && site.allocated_objects == 1);
-    /* What moves then has no stack any more, rather than another library's. */
+    /* With a full table, moved samples lose their stack, rather than get another library's. */
     make_stack(1, pcs);
     outrider_heap_sites_add_allocated(known, 5, 0);
     CHECK(outrider_heap_sites_move(pcs[0] - 1, pcs[0], (uintptr_t)1 << 62) > 0);
@@ -331,7 +334,7 @@ int main(int argc, char **argv) {
     a_full_table_refuses_and_recovers();
     a_block_freed_behind_our_back_makes_room_for_the_next_at_its_address();
     the_first_word_of_a_live_block_is_read();
-    a_lock_that_nobody_lets_go_of_costs_a_sample_and_no_more();
+    a_lock_that_is_never_released_costs_one_sample_only();
     a_reader_waits_for_a_lock_that_is_held_for_a_while();
     every_stack_has_one_site_and_nothing_is_lost();
     stacks_of_an_unloaded_library_move_with_their_blocks();

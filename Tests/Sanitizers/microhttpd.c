@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The shim of libmicrohttpd under the sanitizers, with the real library: a server that does in
- * small what the endpoint does (server.h), and clients that send it clean requests and every kind
- * of dirt (client.h), over TCP and over a Unix socket.
+ * The shim of libmicrohttpd under the sanitizers, with the real library: a server that acts like a
+ * small endpoint (server.h), and clients that send valid requests and every kind of malformed input
+ * (client.h), over TCP and over a Unix socket.
  *
- * What is promised: whatever comes, each request, connection and body is released once, nothing
- * hangs, and a page answers only what has no hidden bytes.
+ * The requirements: for any input, each request, connection and body is released exactly once,
+ * nothing hangs, and a page responds only to requests without hidden bytes.
  *
  *   microhttpd [seed]
  */
@@ -26,7 +26,7 @@ static void test_table(void) {
   expect("empty lines before", by_habit(clean, unanswered), of("\r\n\r\n\r\nGET /" REST));
   expect("an empty value", clean, of("GET / HTTP/1.1\r\nHost: a\r\nA:\r\nB: \r\nC:\t\r\n\r\n"));
   expect_target("an encoded path", clean, of("/%41%2f%20"));
-  /* 1.0.10 refuses these two by itself. */
+  /* 1.0.10 itself refuses these two. */
   expect_target("a path with an encoded NUL", anything, of("/%00"));
   expect_target("a path with a broken escape", anything, of("/%zz%"));
   expect_target("? alone", clean, of("/?"));
@@ -70,7 +70,7 @@ static void test_table(void) {
   expect_fields("2,000 fields", unanswered, repeat((struct text){0}, "A: b\r\n", 2000));
   expect_fields("a flood of cookies", by_habit(unanswered, clean),
                 add(repeat(of("Cookie: "), "a=b;", 3000), "\r\n"));
-  /* Two reasons to refuse: then 0.9.75 does not say that the request is over. */
+  /* Two reasons to refuse: then 0.9.75 does not report the end of the request. */
   expect_fields("a cookie of 17 KB and a bad length", unanswered,
                 add(repeat(of("Content-Length: x\r\nCookie: a="), "b", 17000), "\r\n"));
   expect_fields("a cookie of 15 KB", anything, add(repeat(of("Cookie: a="), "b", 15000), "\r\n"));
@@ -96,8 +96,8 @@ static void test_table(void) {
   expect_fields("a bare LF", unanswered, of("A: b\n"));
   expect_fields("a bare LF and a space", unanswered, of("A: b\n c\r\n"));
   expect_fields("a name of nothing", unanswered, of(": c\r\n"));
-  /* A known gap: to 0.9.75, a line of a colon alone ends the head; and with a bare LF it leaves two
-   * NULs, as the empty line does. So what follows is read as the next request. */
+  /* A known gap: for 0.9.75, a line with only a colon ends the head; with a bare LF it leaves two
+   * NULs, as the empty line does. So the bytes that follow are read as the next request. */
   expect_fields("a colon and a bare LF", anything, of(":\n"));
   expect_fields("a colon alone", unanswered, of(":\r\n"));
   expect_fields("obs-fold", unanswered, of("A: b\r\n c\r\n"));
@@ -161,7 +161,7 @@ static void test_connections(void) {
     hear_end(crowd[each]);
     close(crowd[each]);
   }
-  CHECK(answered_count >= connection_limit, "%d answers", answered_count);
+  CHECK(answered_count >= connection_limit, "%d responses", answered_count);
   settle();
 }
 
@@ -170,7 +170,7 @@ enum { small_size = sizeof small - 1 };
 
 static void test_closing(void) {
   for (size_t size = 0; size < small_size; size++) {
-    subject = "a client that leaves in the middle";
+    subject = "a client that disconnects during a request";
     int wire = dial();
     say(wire, small, size, size % 3 + 1);
     if (size % 2 == 0) reset(wire);
@@ -178,13 +178,13 @@ static void test_closing(void) {
     wire = dial();
     say(wire, small, size, small_size);
     close(wire);
-    subject = "a client that says no more";
+    subject = "a client that half-closes";
     judge(ask((struct text){(char *)small, size}, small_size), unanswered);
   }
   settle();
 }
 
-/* A NUL in each place of a request: no page answers. */
+/* A NUL at each offset of a request: no page responds. */
 static void test_nul(void) {
   for (size_t where = 0; where <= small_size; where++) {
     struct text text = add_bytes((struct text){0}, small, where);
@@ -195,8 +195,8 @@ static void test_nul(void) {
   }
   for (size_t where = 0; where < small_size; where++) {
     struct text text = add_bytes((struct text){0}, small, small_size);
-    /* NUL LF for CR LF cannot be told apart: the library makes two NULs of each. Nothing is hidden
-     * then: the line ends where it would end. */
+    /* NUL LF in place of CR LF cannot be distinguished: the library makes two NULs of each. Nothing
+     * is hidden then: the line ends where it would end. */
     int is_line_end = small[where] == '\r' && where > 20;
     text.bytes[where] = 0;
     expect("a NUL for a byte", is_line_end ? anything : unanswered, text);
@@ -218,10 +218,10 @@ static uint32_t random_below(uint32_t bound) {
   return (uint32_t)(noise >> 16) % bound;
 }
 
-/* Whether what a page answered was as plain as it looked. */
+/* Whether a request that got a response from a page was unambiguous. */
 static int is_plain(struct text text) {
   size_t start = 0;
-  /* The library skips lines before the first that are empty, or begin with a NUL. */
+  /* The library skips leading lines that are empty, or begin with a NUL. */
   while (start < text.size &&
          (text.bytes[start] == 0 || text.bytes[start] == '\n' ||
           (text.bytes[start] == '\r' && start + 1 < text.size && text.bytes[start + 1] == '\n'))) {
@@ -235,7 +235,7 @@ static int is_plain(struct text text) {
     size_t size = (size_t)(end - text.bytes) - line;
     /* NUL LF is CR LF to the library; see above. */
     if (size == 0) return 0;
-    /* Nor can colon LF be told from the empty line; see the table. */
+    /* Nor can colon LF be distinguished from the empty line; see the table. */
     if (size == 1 && end[-1] == ':') return line > start;
     if (end[-1] != '\r' && end[-1] != 0) return 0;
     if (size == 1) return line > start;
@@ -287,13 +287,13 @@ static void test_random(int rounds) {
     }
     free(text.bytes);
   }
-  CHECK(answers > rounds / 20, "%d answers are too few to tell anything", answers);
+  CHECK(answers > rounds / 20, "%d responses are too few to judge", answers);
   settle();
 }
 
-/* A connection on which nothing moves is ended, wherever it stands. */
+/* An idle connection is closed, at any stage. */
 static void test_idle(void) {
-  subject = "connections on which nothing moves";
+  subject = "idle connections";
   struct server *server = start(3);
   static const size_t sizes[] = {0, 10, 20, 30, small_size - 1, small_size};
   int wires[sizeof sizes / sizeof *sizes];
@@ -333,7 +333,7 @@ static void test_stop(void) {
     long end = now() + patience;
     while ((opened < before + kinds * each_kind || waiting < each_kind) && now() < end)
       poll(NULL, 0, 1);
-    CHECK(waiting == each_kind, "%ld of %d pages in hand", waiting, each_kind);
+    CHECK(waiting == each_kind, "%ld of %d pages in progress", waiting, each_kind);
     stop(server);
     CHECK(is_even(), "%ld/%ld connections, %ld/%ld requests, %ld/%ld bodies", closed, opened,
           completions, targets, releases, bodies);
@@ -348,13 +348,13 @@ static void test_stop(void) {
     int wire = dial();
     say(wire, small, small_size, small_size);
     stop(server);
-    CHECK(is_even(), "something is left");
+    CHECK(is_even(), "not everything was released");
     hear_end(wire);
     close(wire);
   }
 }
 
-/* Which descriptor would be the next. */
+/* The number of the next free descriptor. */
 static int next_descriptor(void) {
   int descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
   close(descriptor);
@@ -379,10 +379,10 @@ int main(int count, char **arguments) {
     test_nul();
     test_random(800);
     stop(server);
-    CHECK(is_even(), "something is left");
+    CHECK(is_even(), "not everything was released");
     test_idle();
     test_stop();
-    CHECK(next_descriptor() == free_descriptor, "a descriptor is left open");
+    CHECK(next_descriptor() == free_descriptor, "a descriptor is still open");
   }
   printf("libmicrohttpd %s, %s, seed %llu: %lu requests sent, %lu seen by the handler, ",
          MHD_get_version(), habits.hides_bytes ? "which hides bytes" : "which is strict",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Lines that go to a descriptor of the host: nothing that it can be ends the process, makes it wait, or changes the
- * signals, the errno or the descriptor that the host has. */
+ * Log lines written to a descriptor of the host: whatever the descriptor is, a write must not end
+ * the process, block it, or change the host's signals, errno or descriptor. */
 #define _GNU_SOURCE
 #include "check.h"
 #include "outrider_output.h"
@@ -18,7 +18,7 @@
 static const char line[] = "outrider: warning: a line\n";
 enum { LENGTH = sizeof line - 1 };
 
-/* Says the line, and checks what a write may not change. */
+/* Writes the line, and checks that nothing else changed. */
 static bool say(int descriptor) {
     sigset_t mask, mask_after, pending;
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
@@ -51,9 +51,9 @@ static void expect_line(int descriptor) {
     CHECK(memcmp(bytes, line, LENGTH) == 0);
 }
 
-/* Two ends of a pipe or of a socket: a line comes out at the first, and is dropped once the second is full, or once
- * the first is closed. Closes both. */
-static void take_lines_until_nobody_reads(const int ends[2]) {
+/* For the two ends of a pipe or a socket: a line arrives at the first, and is dropped once the
+ * second is full, or once the first is closed. Closes both. */
+static void take_lines_until_the_reader_closes(const int ends[2]) {
     CHECK(say(ends[1]));
     expect_line(ends[0]);
     fill(ends[1]);
@@ -66,33 +66,33 @@ static void take_lines_until_nobody_reads(const int ends[2]) {
 static void test_a_pipe(void) {
     int ends[2];
     CHECK(pipe(ends) == 0);
-    take_lines_until_nobody_reads(ends);
+    take_lines_until_the_reader_closes(ends);
     CHECK(!say(ends[1]));
 }
 
-/* Where /proc does not let us open it once more, the pipe itself is asked whether it is ready. */
+/* If /proc does not permit opening the pipe again, the pipe itself is polled for readiness. */
 static void test_a_pipe_of_another_user(void) {
     if (geteuid() != 0) return;
     int ends[2];
     CHECK(pipe(ends) == 0);
     CHECK(seteuid(65534) == 0);
-    take_lines_until_nobody_reads(ends);
+    take_lines_until_the_reader_closes(ends);
     CHECK(seteuid(0) == 0);
 }
 
 static void test_a_pipe_that_never_waits(void) {
     int ends[2];
     CHECK(pipe2(ends, O_NONBLOCK) == 0);
-    take_lines_until_nobody_reads(ends);
+    take_lines_until_the_reader_closes(ends);
 }
 
 static void test_a_socket(int type) {
     int ends[2];
     CHECK(socketpair(AF_UNIX, type, 0, ends) == 0);
-    take_lines_until_nobody_reads(ends);
+    take_lines_until_the_reader_closes(ends);
 }
 
-/* A file is written where the host is in it. */
+/* A file is written at the host's offset. */
 static void test_a_file(void) {
     char name[] = "/tmp/outrider-output-XXXXXX";
     int file = mkstemp(name);
@@ -137,7 +137,7 @@ static void test_what_cannot_be_written(void) {
     free(much);
 }
 
-/* A signal that waited for the host before still waits for it. */
+/* A signal that was pending for the host before is still pending. */
 static void test_a_signal_of_the_host(void) {
     sigset_t one, pending;
     sigemptyset(&one);
@@ -157,7 +157,7 @@ static void test_a_signal_of_the_host(void) {
 }
 
 int main(void) {
-    /* What waits for ever ends here. */
+    /* Ends the test if a write blocks forever. */
     alarm(60);
     test_a_pipe();
     test_a_pipe_of_another_user();
@@ -168,6 +168,6 @@ int main(void) {
     test_a_terminal();
     test_what_cannot_be_written();
     test_a_signal_of_the_host();
-    puts("output: a line is written at once or dropped, and nothing of the host's is changed");
+    puts("output: a line is written at once or dropped, and the host's state is unchanged");
     return 0;
 }

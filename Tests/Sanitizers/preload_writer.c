@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The writer of the preloaded object, with a sampler that is made up: profiles of any size and shape, gzip
- * read back by zlib, names that are no text, settings that are none, and files that cannot be written.
+ * The writer of the preloaded object, with a simulated sampler: profiles of any size and shape,
+ * gzip read back by zlib, names that are not text, invalid settings, and files that cannot be
+ * written.
  *
  *   preload_writer [seed]
  */
@@ -25,7 +26,7 @@ enum { MOST_SITES = 3000, MOST_DEPTH = 128, ROUNDS = 60 };
 
 static uint64_t seed = 1;
 
-/* --- the sampler, as this test has it ------------------------------------------------------------------- */
+/* --- the simulated sampler ------------------------------------------------------------------------------ */
 
 static uintptr_t pcs[MOST_SITES][MOST_DEPTH];
 static outrider_heap_site sites[MOST_SITES];
@@ -53,7 +54,7 @@ static uintptr_t any_address(uint64_t random) {
     case 0: return (uintptr_t)any_address + (random >> 8) % 5000;
     case 1: return (uintptr_t)strerror + (random >> 8) % 100000;
     case 2: return random;
-    default: return (random >> 8) % 3; /* 0 too, before which there is no call */
+    default: return (random >> 8) % 3; /* includes 0, before which there is no call */
     }
 }
 
@@ -84,7 +85,7 @@ static uint64_t read_varint(reader *from) {
     }
 }
 
-/* Reads a field; `content` is what is in it if it has a length, and empty if it is a number. */
+/* Reads a field; `content` is its bytes if it has a length, and empty if it is a number. */
 static uint32_t read_field(reader *from, reader *content, uint64_t *number) {
     uint64_t head = read_varint(from);
     *content = (reader){from->at, from->at};
@@ -109,7 +110,7 @@ static int is_text(const uint8_t *bytes, size_t count) {
     return is_same;
 }
 
-/* Reads a whole profile: what its samples refer to has to be there. */
+/* Reads a whole profile: every object that its samples refer to must exist. */
 static void check_profile(const outrider_buffer *profile, size_t samples) {
     uint64_t counts[16] = {0}, number, most_location = 0;
     reader from = {profile->bytes, profile->bytes + profile->size}, content;
@@ -154,13 +155,13 @@ static void check_gzip(const uint8_t *bytes, size_t count) {
     z_stream stream = {
         .next_in = packed.bytes, .avail_in = (uInt)packed.size, .next_out = back,
         .avail_out = (uInt)count + 1};
-    /* 15 bits of window, and gzip's frame. */
+    /* 15 bits of window, with gzip's framing. */
     CHECK(inflateInit2(&stream, 15 + 16) == Z_OK && inflate(&stream, Z_FINISH) == Z_STREAM_END);
     CHECK(stream.avail_in == 0 && stream.total_out == count);
     CHECK(count == 0 || memcmp(back, bytes, count) == 0);
     inflateEnd(&stream);
     free(back);
-    /* Codes of nine bits at most. */
+    /* Codes have at most nine bits. */
     CHECK(packed.size <= count + count / 8 + 64);
     outrider_buffer_close(&packed);
 }

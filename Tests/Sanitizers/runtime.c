@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The hooks of the Swift runtime, over an imitation of it (runtime_swift.c), and the capture of stacks,
- * which is over nothing: threads race, what they leave must add up.
+ * The hooks of the Swift runtime, on a simulation of it (runtime_swift.c), and the capture of
+ * stacks, on real threads: threads race, and the totals must be consistent.
  */
 #define _GNU_SOURCE
 #include "../../Sources/COutriderRuntime/include/outrider_runtime.h"
@@ -36,7 +36,7 @@ static void run_threads(void *(*body)(void *)) {
 
 static int is_over;
 
-/* Calls `toggle` for as long as the threads of `body` run. */
+/* Calls `toggle` while the threads of `body` run. */
 static void run_toggled(void *(*body)(void *), void *(*toggle)(void *)) {
     pthread_t toggler;
     __atomic_store_n(&is_over, 0, __ATOMIC_RELEASE);
@@ -65,7 +65,7 @@ static void *toggle_jobs(void *unused) {
     return unused;
 }
 
-static void jobs_are_exact_while_nobody_switches(void) {
+static void jobs_are_exact_unless_switched(void) {
     CHECK(outrider_jobs_start() == OUTRIDER_HOOK_ON);
     run_threads(enqueue);
     CHECK(outrider_jobs_enqueued() == THREADS * ROUNDS);
@@ -99,7 +99,8 @@ static void *toggle_tasks(void *unused) {
     while (goes_on()) {
         outrider_tasks_stop();
         CHECK(outrider_tasks_start() == OUTRIDER_HOOK_ON);
-        /* Threads create and end tasks while the counts are added, but never more than there are rounds. */
+        /* Threads create and end tasks while the counts are added, but never more than there are
+         * rounds. */
         CHECK(outrider_tasks_read().live <= THREADS * ROUNDS);
     }
     return unused;
@@ -165,8 +166,8 @@ static double bytes_of_all(size_t *count, int *has_rest) {
     return sum;
 }
 
-/* Whether the estimate grows by what is allocated: some 2,900 samples, and gaps between half and one and
- * a half of the mean, so five standard deviations. */
+/* Checks that the estimate grows by the bytes allocated: some 2,900 samples, with gaps between half
+ * the mean and one and a half of it; this allows five standard deviations. */
 static void check_estimate(void) {
     size_t count;
     int has_rest;
@@ -210,7 +211,7 @@ static void *hanging(void *is_deaf) {
     return NULL;
 }
 
-/* Starts such a thread, captures it many times, and ends it. */
+/* Starts such a thread, captures its stack many times, and ends it. */
 static pid_t capture_of(int is_deaf, outrider_capture_result wanted) {
     pthread_t thread;
     waiting = 0;
@@ -249,11 +250,11 @@ static void stacks_are_captured_and_foreign_signals_passed_on(void) {
 }
 
 int main(void) {
-    jobs_are_exact_while_nobody_switches();
+    jobs_are_exact_unless_switched();
     tasks_add_up();
     tasks_past_the_limit_are_counted();
     objects_are_estimated_and_types_are_few();
-    /* The thread sanitizer holds signals back until a thread calls into it. */
+    /* The thread sanitizer delays signals until a thread calls into it. */
     if (!IS_UNDER_THREAD_SANITIZER) stacks_are_captured_and_foreign_signals_passed_on();
     printf("runtime: %lu checks\n", checks);
     return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The few functions of the Swift runtime that are hooked, in a library of its own, so that they are called
- * through the global offset table. The real ones are hooked in OutriderRuntimeTests; no sanitizer sees C
- * that Swift's package manager compiles beside them, but the thread sanitizer.
+ * Simulates the functions of the Swift runtime that are hooked, in a separate library, so that they
+ * are called through the global offset table. The real ones are hooked in OutriderRuntimeTests; the
+ * only sanitizer that covers C code compiled there by Swift's package manager is the thread
+ * sanitizer.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ extern const uint32_t _swift_concurrency_debug_internal_layout_version
 
 static SWIFT_CALL void destroy(SWIFT_CONTEXT void *task) { free(task); }
 
-/* Write-protected once it is relocated, as the real one is. */
+/* Write-protected after relocation, as the real one is. */
 static swift_destroy metadata[4] __attribute__((section(".data.rel.ro"))) = {destroy};
 const void *const _swift_concurrency_debug_asyncTaskMetadata = &metadata[2];
 
@@ -28,7 +29,7 @@ SWIFT_CALL swift_task_and_context swift_task_create(
 }
 
 void end_task(void *task) {
-    /* Read anew each time: somebody may have changed it. */
+    /* Read on each call, since a hook may have changed it. */
     __atomic_load_n(&metadata[0], __ATOMIC_ACQUIRE)(task);
 }
 

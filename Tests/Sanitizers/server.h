@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A server on the shim of libmicrohttpd that does in small what the endpoint does, and counts what
- * it makes and what it releases. Part of microhttpd.c. */
+ * A server on the shim of libmicrohttpd that acts like a small endpoint, and counts the objects
+ * that it creates and releases. Part of microhttpd.c. */
 #ifndef OUTRIDER_SANITIZERS_SERVER_H
 #define OUTRIDER_SANITIZERS_SERVER_H
 
@@ -28,8 +28,8 @@ enum {
   stack_size = 1 << 20,
   most_fields = 100,
   large_size = 4 << 20,
-  /* What anything may take before it counts as hanging, in milliseconds; and the whole, in seconds.
-   * A busy machine takes a tenth of them. */
+  /* Timeout of any operation in milliseconds, and of the whole test in seconds. A busy machine
+   * takes a tenth of them. */
   patience = 60 * 1000,
   whole_limit = 540
 };
@@ -60,7 +60,7 @@ __attribute__((format(printf, 3, 4))) static _Noreturn void fail(int line, const
 }
 
 static void on_alarm(int number) {
-  static const char text[] = "microhttpd.c: it hangs\n";
+  static const char text[] = "microhttpd.c: timeout\n";
   (void)number;
   if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _Exit(3);
   _Exit(2);
@@ -93,12 +93,12 @@ struct body {
   char bytes[];
 };
 
-/* The connection that this thread of the library serves, once a first line has come. */
+/* The connection that this library thread serves, once it has received a request line. */
 static _Thread_local int current = -1;
 static int server_context;
 
 static intptr_t on_opened(void *context, int descriptor) {
-  CHECK(context == &server_context, "another context");
+  CHECK(context == &server_context, "wrong context");
   CHECK(fcntl(descriptor, F_GETFD) >= 0, "no descriptor %d", descriptor);
   struct client *client = malloc(sizeof *client);
   client->descriptor = descriptor;
@@ -108,8 +108,8 @@ static intptr_t on_opened(void *context, int descriptor) {
 
 static void on_closed(void *context, intptr_t name) {
   struct client *client = (struct client *)name;
-  CHECK(context == &server_context, "another context");
-  CHECK(fcntl(client->descriptor, F_GETFD) >= 0, "the descriptor went first");
+  CHECK(context == &server_context, "wrong context");
+  CHECK(fcntl(client->descriptor, F_GETFD) >= 0, "the descriptor was closed first");
   if (current == client->descriptor) current = -1;
   free(client);
   atomic_fetch_add(&closed, 1);
@@ -117,7 +117,7 @@ static void on_closed(void *context, intptr_t name) {
 
 static void *on_target(void *context, intptr_t name, const char *raw) {
   struct exchange *exchange = calloc(1, sizeof *exchange);
-  CHECK(context == &server_context, "another context");
+  CHECK(context == &server_context, "wrong context");
   exchange->client = (struct client *)name;
   exchange->target_size = raw == NULL ? 0 : strlen(raw);
   current = exchange->client->descriptor;
@@ -127,15 +127,15 @@ static void *on_target(void *context, intptr_t name, const char *raw) {
 
 static void on_completed(void *context, void *state, int is_sent) {
   (void)is_sent;
-  CHECK(context == &server_context, "another context");
-  CHECK(state != NULL, "a request without its state");
+  CHECK(context == &server_context, "wrong context");
+  CHECK(state != NULL, "request without its state");
   free(state);
   atomic_fetch_add(&completions, 1);
 }
 
-/* As the endpoint does: the library's own refusals are answered before it can. */
+/* As the endpoint does: it responds before the library's own refusal. */
 static void on_log(void *context, const char *message) {
-  CHECK(context == &server_context, "another context");
+  CHECK(context == &server_context, "wrong context");
   CHECK(strlen(message) < 512, "a long message");
   if (strstr(message, "HTTP response code is ") == NULL || current < 0) return;
   static const char answer[] =
@@ -165,7 +165,7 @@ static int answer(void *connection, unsigned int status, size_t size, int hides)
   void *response = outrider_mhd_response(size, read_body, body, release_body);
   CHECK(response != NULL, "no response");
   CHECK(outrider_mhd_add_header(response, "X-Hides", hides ? "1" : "0"), "no header");
-  CHECK(!outrider_mhd_add_header(response, "X-Bad", "a\r\nb: c"), "a header that is two");
+  CHECK(!outrider_mhd_add_header(response, "X-Bad", "a\r\nb: c"), "a line break in a header");
   return outrider_mhd_answer(connection, status, response);
 }
 
@@ -182,7 +182,7 @@ static int visit(void *visitor, const char *name, size_t name_size, const char *
     return 0;
   }
   fields->count++;
-  CHECK(value != NULL || value_size == 0, "a size of nothing");
+  CHECK(value != NULL || value_size == 0, "a size without a value");
   for (size_t each = 0; each < value_size; each++)
     if ((uint8_t)value[each] < 0x20 && value[each] != '\t') fields->is_refused = 1;
   for (size_t each = 0; each < name_size; each++)
@@ -193,18 +193,18 @@ static int visit(void *visitor, const char *name, size_t name_size, const char *
   return 1;
 }
 
-/* Until the connection is ended by somebody. */
+/* Waits until either side ends the connection. */
 static void wait_for_end(void *connection) {
   struct pollfd end = {outrider_mhd_descriptor(connection), POLLRDHUP, 0};
   atomic_fetch_add(&waiting, 1);
-  CHECK(poll(&end, 1, patience) == 1, "nobody ended the connection");
+  CHECK(poll(&end, 1, patience) == 1, "the connection did not end");
 }
 
 static int on_request(void *context, outrider_mhd_connection connection, const char *path,
                       const char *method, const char *version, void *state) {
   struct exchange *exchange = state;
-  CHECK(context == &server_context, "another context");
-  CHECK(outrider_mhd_descriptor(connection) == exchange->client->descriptor, "another client");
+  CHECK(context == &server_context, "wrong context");
+  CHECK(outrider_mhd_descriptor(connection) == exchange->client->descriptor, "wrong client");
   if (exchange->stage == fresh) {
     struct fields fields = {0};
     atomic_fetch_add(&handled, 1);
@@ -223,12 +223,12 @@ static int on_request(void *context, outrider_mhd_connection connection, const c
   exchange->stage = answered;
   if (strcmp(path, "/cut") == 0) return 0;
   if (strcmp(path, "/slow") == 0) wait_for_end(connection);
-  /* What cannot be answered is released all the same. */
+  /* A response that cannot be sent is released too. */
   if (strcmp(path, "/no-status") == 0)
-    CHECK(!answer(connection, 99, 10, 0), "a status of two digits");
+    CHECK(!answer(connection, 99, 10, 0), "a two-digit status");
   size_t size = strcmp(path, "/large") == 0 ? large_size : strcmp(path, "/empty") == 0 ? 0 : 5;
   int queued = answer(connection, 200, size, exchange->hides);
-  if (strcmp(path, "/twice") == 0) CHECK(!answer(connection, 200, 10, 0), "a second answer");
+  if (strcmp(path, "/twice") == 0) CHECK(!answer(connection, 200, 10, 0), "two responses");
   return queued;
 }
 
@@ -249,7 +249,7 @@ static const outrider_mhd_callbacks callbacks = {.context = &server_context,
 static struct sockaddr_storage place;
 static socklen_t place_size;
 
-/* A socket that listens, on a free port or at an abstract name. */
+/* A listening socket, on a free port or an abstract name. */
 static int listener(void) {
   int listening = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   CHECK(listening >= 0, "no socket");
@@ -266,11 +266,11 @@ static int listener(void) {
   CHECK(bind(listening, (struct sockaddr *)&place, place_size) == 0, "%s", strerror(errno));
   CHECK(listen(listening, 128) == 0, "%s", strerror(errno));
   place_size = sizeof place;
-  CHECK(getsockname(listening, (struct sockaddr *)&place, &place_size) == 0, "no name");
+  CHECK(getsockname(listening, (struct sockaddr *)&place, &place_size) == 0, "no socket name");
   return listening;
 }
 
-/* A daemon, and the thread that accepts connections for it. */
+/* A daemon, and the thread that accepts its connections. */
 struct server {
   void *daemon;
   int listening;
@@ -278,7 +278,7 @@ struct server {
   atomic_int is_ending;
 };
 
-/* Accepts while there are fewer connections than the limit, as long as the socket is not shut. */
+/* Accepts connections below the limit until the socket is shut down. */
 static void *accept_all(void *argument) {
   struct server *server = argument;
   long handed = 0, closed_before = atomic_load(&closed);
@@ -290,7 +290,7 @@ static void *accept_all(void *argument) {
     socklen_t size = sizeof peer;
     int descriptor = outrider_accept(server->listening, (struct sockaddr *)&peer, &size);
     if (descriptor < 0) continue;
-    CHECK(peer.ss_family == (is_unix ? AF_UNIX : AF_INET), "not from here");
+    CHECK(peer.ss_family == (is_unix ? AF_UNIX : AF_INET), "unexpected address family");
     handed += outrider_mhd_serve(server->daemon, descriptor, (struct sockaddr *)&peer, size);
   }
   return NULL;
@@ -309,9 +309,9 @@ static struct server *start(unsigned int idle) {
 static void stop(struct server *server) {
   atomic_store(&server->is_ending, 1);
   shutdown(server->listening, SHUT_RDWR);
-  CHECK(pthread_join(server->acceptor, NULL) == 0, "no end");
+  CHECK(pthread_join(server->acceptor, NULL) == 0, "the thread did not end");
   outrider_mhd_stop(server->daemon);
-  CHECK(close(server->listening) == 0, "the socket was not ours");
+  CHECK(close(server->listening) == 0, "the socket was closed already");
   free(server);
 }
 
@@ -319,7 +319,7 @@ static int is_even(void) {
   return opened == closed && targets == completions && bodies == releases;
 }
 
-/* Until everything that was made is released; once, since more would not be even. */
+/* Waits until everything created is released, exactly once: more would not be even. */
 static void settle(void) {
   for (long end = now() + patience; !is_even() && now() < end;) poll(NULL, 0, 1);
   CHECK(is_even(), "%ld/%ld connections, %ld/%ld requests, %ld/%ld bodies", closed, opened,

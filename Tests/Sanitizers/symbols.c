@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Symbol tables: this program's own, and thousands that are spoiled or cut short.
+ * Symbol tables: this program's own, and thousands of corrupted or truncated ones.
  *
  *   symbols [seed]
  */
@@ -19,7 +19,7 @@ enum { SPOILED = 2000, HEAD = 64 };
 
 static uint64_t seed = 1;
 
-__attribute__((noinline)) static int a_function_that_nobody_exports(int number) {
+__attribute__((noinline)) static int a_function_without_export(int number) {
     return number * 3 + (int)seed;
 }
 
@@ -30,9 +30,9 @@ __attribute__((noinline, section(".text_apart"))) static int in_a_segment_of_its
 static void functions_are_found_by_their_addresses(const outrider_module *program) {
     outrider_symbol_table table;
     CHECK(outrider_symbols_open(program, &table));
-    uint64_t start = 0, address = (uintptr_t)a_function_that_nobody_exports - program->bias;
+    uint64_t start = 0, address = (uintptr_t)a_function_without_export - program->bias;
     const char *name = outrider_symbols_find(&table, address + 1, &start);
-    CHECK(name && strcmp(name, "a_function_that_nobody_exports") == 0 && start == address);
+    CHECK(name && strcmp(name, "a_function_without_export") == 0 && start == address);
     CHECK(!outrider_symbols_find(&table, 0, &start));
     outrider_symbols_close(&table);
     CHECK(table.count == 0 && !table.symbols);
@@ -53,7 +53,7 @@ static void every_executable_segment_is_listed(const outrider_module *modules, s
         CHECK(modules[i].start < modules[i].end && modules[i].image_start <= modules[i].start);
         CHECK(modules[i].end <= modules[i].image_end);
     }
-    /* scripts/sanitize.sh links this program with a segment of its own for this function. */
+    /* scripts/sanitize.sh links this program with a separate segment for this function. */
     uintptr_t here = (uintptr_t)in_a_segment_of_its_own;
     size_t of_this_program = 0;
     bool is_listed = false;
@@ -73,7 +73,7 @@ static void note_move(uintptr_t start, uintptr_t end, uintptr_t to) {
     moved_times++;
 }
 
-/* One of glibc's that nothing is linked to. */
+/* A library of glibc that no program links. */
 static const char unused[] = "libBrokenLocale.so.1";
 
 static uintptr_t load_and_unload(void) {
@@ -98,7 +98,8 @@ static void an_unloaded_library_has_a_range_of_its_own(void) {
     CHECK(outrider_modules_former(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
     CHECK(strstr(former[0].path, unused) && former[0].image_start == moved_to);
     CHECK(former[0].bias - moved_to == bias - moved_start);
-    /* Addresses of before follow: the first and the last call in it, and not their neighbours. */
+    /* Addresses recorded before are translated: those of the first and the last call in it, and not
+     * their neighbours. */
     uintptr_t addresses[] = {moved_start, moved_start + 1, moved_end, moved_end + 1, 0};
     outrider_modules_follow(addresses, 5, outrider_modules_moves());
     CHECK(addresses[1] == moved_start + 1);
@@ -109,7 +110,7 @@ static void an_unloaded_library_has_a_range_of_its_own(void) {
     outrider_symbol_table table;
     CHECK(outrider_symbols_open(&former[0], &table));
     outrider_symbols_close(&table);
-    /* Again and again: the same range. */
+    /* Reloading it yields the same range. */
     for (int round = 0; round < 1000; round++) load_and_unload();
     CHECK(moved_times == 1001 && moved_to == first);
     CHECK(outrider_modules_former(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
@@ -144,7 +145,7 @@ static void spoiled_files_name_something_or_nothing(const outrider_module *progr
                 uint64_t start;
                 const char *name =
                     outrider_symbols_find(&table, next_random(&seed) % 0x400000, &start);
-                /* It ends within the table of names. */
+                /* The name ends within the string table. */
                 CHECK(!name || strlen(name) <= table.names_size);
             }
             outrider_symbols_close(&table);
@@ -167,7 +168,7 @@ static void names_are_cut_to_their_room(void) {
     longest[sizeof longest - 1] = '\0';
     memcpy(longest, "_Z", 2);
     CHECK(outrider_symbols_demangle(longest, room, sizeof room) == 0);
-    /* Without a C++ runtime in this program nobody can read it, with one it is cut. */
+    /* Without a C++ runtime in this program the name is not demangled; with one it is truncated. */
     CHECK(outrider_symbols_demangle("_ZN4shop5orderEi", room, sizeof room) < sizeof room);
 }
 
@@ -195,13 +196,14 @@ static void names_that_double_themselves_are_known(void) {
     strcat(name, "S2i");
     for (int i = 0; i < 23; i++) snprintf(name + strlen(name), 8, "GA%c", 'D' + i > 'Z' ? 'Z' : 'D' + i);
     CHECK(!stays_short(name, 1));
-    /* A part repeated a billion times, a number beyond all parts, an end in the midst of each. */
+    /* A substitution repeated a billion times, a reference beyond all substitutions, and a
+     * truncated form of each. */
     CHECK(!stays_short("$s1a4BothVA999999999999999999B", 1));
     CHECK(stays_short("_ZSZZZZZZZZZZZZZZ_", 0) && stays_short("$sA99999999999999999999_", 1));
     CHECK(stays_short("_ZS", 0) && stays_short("_ZT1", 0) && stays_short("$sA", 1) && stays_short("$s9", 1));
 }
 
-/* The sanitizers judge. */
+/* Only the sanitizers judge here. */
 static void any_letters_are_a_name(void) {
     static const char letters[] = "ASTZIEcvyGFg_0123456789aBn";
     char name[256], readable[256];
@@ -217,7 +219,7 @@ static void any_letters_are_a_name(void) {
 
 int main(int argc, char **argv) {
     if (argc > 1) seed = strtoull(argv[1], NULL, 10) | 1;
-    CHECK(a_function_that_nobody_exports(1) == (int)seed + 3);
+    CHECK(a_function_without_export(1) == (int)seed + 3);
     outrider_module modules[32];
     size_t count = outrider_modules_list(modules, 32);
     CHECK(count > 1 && modules[0].path[0] == '/' && strstr(modules[0].path, "symbols"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tests of the trial that finds out how the library is to be run. Part of microhttpd.c. */
+ * Tests of the detection of the library's behaviour. Part of microhttpd.c. */
 #ifndef OUTRIDER_SANITIZERS_TRYING_H
 #define OUTRIDER_SANITIZERS_TRYING_H
 
@@ -8,30 +8,31 @@
 
 #include <sys/resource.h>
 
-/* How the library is to be run is found out, the same each time; where that is impossible, nothing is known. */
+/* The library's behaviour is detected, the same each time; without descriptors the detection fails
+ * safely. */
 static void test_habits(void) {
   subject = "habits";
-  CHECK(outrider_mhd_find_habits(&habits), "the library could not be tried");
+  CHECK(outrider_mhd_find_habits(&habits), "the detection failed");
   CHECK(habits.is_safe, "the library is not safe at any level");
   for (int each = 0; each < 20; each++) {
     outrider_mhd_habits again;
-    CHECK(outrider_mhd_find_habits(&again), "the library could not be tried again");
+    CHECK(outrider_mhd_find_habits(&again), "the repeated detection failed");
     CHECK(again.strictness == habits.strictness && again.hides_bytes == habits.hides_bytes &&
               again.is_safe,
-          "other habits");
+          "different results");
   }
   struct rlimit limit, none;
   CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0, "no limit");
   none = limit;
   none.rlim_cur = 0;
-  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0, "no limit can be set");
+  CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0, "the limit cannot be set");
   outrider_mhd_habits unknown;
   int is_tried = outrider_mhd_find_habits(&unknown);
-  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "the limit stays");
-  CHECK(!is_tried && !unknown.is_safe && !unknown.hides_bytes, "tried without descriptors");
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "the limit cannot be restored");
+  CHECK(!is_tried && !unknown.is_safe && !unknown.hides_bytes, "no descriptors, yet detected");
 
-  CHECK(outrider_mhd_is_one_refusal(""), "nothing");
-  CHECK(outrider_mhd_is_one_refusal("HTTP/1.1 400 A\r\nContent-Length: 2\r\n\r\nab"), "one");
+  CHECK(outrider_mhd_is_one_refusal(""), "empty input");
+  CHECK(outrider_mhd_is_one_refusal("HTTP/1.1 400 A\r\nContent-Length: 2\r\n\r\nab"), "one refusal");
   static const char *const others[] = {
       "HTTP/1.1 301 A\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
       "HTTP/1.1 200 A\r\nContent-Length: 0\r\n\r\n",

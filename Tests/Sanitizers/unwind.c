@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Steps by the unwind tables, in real frames: callbacks that libc, the loader and libdispatch call
- * walk out to the start of their thread, and libgcc's unwinder must have seen the same addresses.
+ * Steps by the unwind tables, in real frames: callbacks of libc, the loader and libdispatch are
+ * walked to the start of their thread, and libgcc's unwinder must have seen the same addresses.
  *
- * What is promised besides: libraries may come and go, and a reader beside that gets the right
- * caller or none.
+ * Also: libraries may be loaded and unloaded, and a concurrent reader gets the right caller or
+ * none.
  *
  *   unwind [libdispatch.so]
  */
@@ -23,7 +23,8 @@
 
 enum { most_frames = 128, storms = 1000 };
 
-/* The libraries' own functions: the sanitizers put frames of theirs between some and us. */
+/* The library's own functions: the sanitizers insert their frames between some functions and
+ * ours. */
 static void *libc;
 static void *of_libc(const char *name) {
   void *function = dlsym(libc, name);
@@ -31,7 +32,7 @@ static void *of_libc(const char *name) {
   return function;
 }
 
-/* ---- Walks, beside libgcc's ---- */
+/* ---- Walks, compared with libgcc's ---- */
 
 struct frames {
   size_t count;
@@ -41,7 +42,7 @@ struct frames {
 static _Unwind_Reason_Code note(struct _Unwind_Context *context, void *argument) {
   struct frames *frames = argument;
   uintptr_t pc = _Unwind_GetIP(context);
-  /* Past _start it sees a frame of nothing. */
+  /* Past _start it sees a frame with address 0. */
   if (pc != 0 && frames->count < most_frames) frames->pcs[frames->count++] = pc;
   return _URC_NO_REASON;
 }
@@ -56,7 +57,7 @@ static outrider_stack_bounds bounds_of_thread(void) {
   return (outrider_stack_bounds){(uintptr_t)low, (uintptr_t)low + size};
 }
 
-/* The code of this program, all of which has frame pointers but _start, whose own is 0. */
+/* The code of this program, which has frame pointers except in _start, whose own is 0. */
 extern const char __executable_start, etext;
 
 static int step(outrider_stack_point *point, outrider_stack_bounds bounds) {
@@ -71,9 +72,9 @@ static int step(outrider_stack_point *point, outrider_stack_bounds bounds) {
 
 static unsigned long looks;
 static int last_result;          /* of the last walk's last step */
-static outrider_stack_point out; /* where the first walk entered a library, for later */
+static outrider_stack_point out; /* where the first walk entered a library, for later tests */
 
-/* Walks from the caller to the end of the stack. `whole`: as far as libgcc does. */
+/* Walks from the caller to the end of the stack; with `whole`, as far as libgcc does. */
 static __attribute__((noinline)) void look_as(bool whole) {
   struct frames theirs = {0};
   _Unwind_Backtrace(note, &theirs);
@@ -82,7 +83,7 @@ static __attribute__((noinline)) void look_as(bool whole) {
   outrider_stack_bounds bounds = bounds_of_thread();
   size_t place = 0, tables = 0;
   while (place < theirs.count && theirs.pcs[place] != point.pc) place++;
-  CHECK(place < theirs.count, "libgcc does not see the caller");
+  CHECK(place < theirs.count, "libgcc does not have the caller");
   do {
     CHECK(place < theirs.count, "a frame past the end: %#lx", point.pc);
     CHECK(point.pc == theirs.pcs[place], "frame %zu is %#lx, not %#lx", place, point.pc,
@@ -138,15 +139,15 @@ static void on_signal(int signal) {
 static void *in_thread(void *unused) {
   (void)unused;
   look();
-  CHECK(last_result == -1, "a thread's outermost frame is not known");
+  CHECK(last_result == -1, "a thread's outermost frame is not recognized");
   pthread_once_t once = PTHREAD_ONCE_INIT;
   int (*call)(pthread_once_t *, void (*)(void)) = of_libc("pthread_once");
   call(&once, look);
   return NULL;
 }
 
-/* Who called exit expects no return: that call may be the last of its function, and the return
- * address in the next one. */
+/* exit does not return: the call to it may be the last of its function, with the return address in
+ * the next function. */
 static void at_exit(void) {
   look();
   printf("unwind: %lu walks as libgcc's, %lu checks, %zu bytes of tables\n", looks, checks,
@@ -202,11 +203,11 @@ static void test_walks(void) {
       of_libc("pthread_create");
   int (*join)(pthread_t, void **) = of_libc("pthread_join");
   COUNTED(CHECK(create(&thread, NULL, in_thread, NULL) == 0, "no thread"); join(thread, NULL));
-  /* What the signal interrupted is beyond a table: its frame is an expression. */
+  /* The frame that the signal interrupted is beyond a table: its rule is an expression. */
   struct sigaction action = {.sa_handler = on_signal};
   int (*act)(int, const struct sigaction *, struct sigaction *) = of_libc("sigaction");
   act(SIGUSR1, &action, NULL);
-  COUNTED(raise(SIGUSR1); CHECK(last_result == 0, "a step over a signal's frame"));
+  COUNTED(raise(SIGUSR1); CHECK(last_result == 0, "a step over a signal frame"));
 }
 
 static void on_queue(void *unused) {
@@ -214,7 +215,8 @@ static void on_queue(void *unused) {
   look();
 }
 
-/* A thread that libdispatch makes begins in frames of the address sanitizer, if that is there. */
+/* A thread that libdispatch creates starts in frames of the address sanitizer, if that is
+ * active. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 enum { own_threads = 0 };
@@ -237,7 +239,7 @@ static void test_dispatch(const char *path) {
   void (*add)(void *, void *, void *, void (*)(void *)) = dlsym(library, "dispatch_group_async_f");
   long (*wait)(void *, uint64_t) = dlsym(library, "dispatch_group_wait");
   void (*release)(void *) = dlsym(library, "dispatch_release");
-  CHECK(queue && run && group && add && wait && release, "%s is no libdispatch", path);
+  CHECK(queue && run && group && add && wait && release, "%s is not libdispatch", path);
   void *serial = queue("outrider", NULL), *members = group();
   COUNTED(run(serial, NULL, on_queue));
   if (own_threads) COUNTED(add(members, serial, NULL, on_queue); wait(members, UINT64_MAX));
@@ -245,7 +247,7 @@ static void test_dispatch(const char *path) {
   release(serial);
 }
 
-/* ---- What must not work ---- */
+/* ---- Steps that must fail ---- */
 
 static void refused(const char *why, outrider_stack_point point, outrider_stack_bounds bounds) {
   outrider_stack_point before = point;
@@ -273,7 +275,7 @@ static void test_refusals(void) {
   refused("no pc", (outrider_stack_point){0, good.sp, good.fp}, bounds);
 }
 
-/* ---- Libraries that come and go ---- */
+/* ---- Libraries that are loaded and unloaded ---- */
 
 static atomic_bool over;
 
@@ -284,21 +286,21 @@ static void *read_beside(void *unused) {
   CHECK(frame != NULL, "no memory");
   outrider_stack_point from = {out.pc, (uintptr_t)frame, 0}, first = from;
   outrider_stack_bounds bounds = {from.sp, from.sp + size};
-  /* None, while the directory is written. */
+  /* Fails while the directory is being written. */
   while (outrider_stack_table_step(&first, bounds) == 0) {
   }
   unsigned long steps = 0;
   while (!atomic_load(&over) || steps == 0) {
     outrider_stack_point point = from;
     if (outrider_stack_table_step(&point, bounds) == 0) continue;
-    CHECK(memcmp(&point, &first, sizeof point) == 0, "another step than before");
+    CHECK(memcmp(&point, &first, sizeof point) == 0, "a different step than before");
     steps++;
   }
   free(frame);
   return NULL;
 }
 
-/* Copies libgcc_s, which can be unloaded where it is not needed, to a file of a similar name. */
+/* Copies libgcc_s, which can be unloaded where it is not needed, to a file with a similar name. */
 static void copy_library(char *directory, char *path, size_t size) {
   struct module module = find_module("libgcc_s");
   CHECK(mkdtemp(directory) != NULL, "no directory");
@@ -318,12 +320,12 @@ static void test_storm(void) {
   for (int each = 0; each < storms; each++) {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     CHECK(library != NULL, "%s", dlerror());
-    CHECK(outrider_stack_prepare_tables() == bytes, "the same table was made twice");
+    CHECK(outrider_stack_prepare_tables() == bytes, "the same table was created twice");
     uintptr_t inside = find_module("libgcc_s-copy").image.text;
-    CHECK(outrider_stack_has_table(inside), "a library that is there has no table");
+    CHECK(outrider_stack_has_table(inside), "a loaded library has no table");
     CHECK(dlclose(library) == 0, "%s", dlerror());
-    CHECK(outrider_stack_prepare_tables() == bytes, "a table was made for nothing");
-    CHECK(!outrider_stack_has_table(inside), "a library that is gone has a table");
+    CHECK(outrider_stack_prepare_tables() == bytes, "a table was created needlessly");
+    CHECK(!outrider_stack_has_table(inside), "an unloaded library has a table");
   }
   pid_t child = fork();
   CHECK(child >= 0, "no child");
@@ -336,7 +338,7 @@ static void test_storm(void) {
   rmdir(directory);
 }
 
-/* Counts the looks at the loaded libraries, during which threads wait that load one. */
+/* Counts the enumerations of loaded libraries, during which threads that load one must wait. */
 static _Atomic int surveys;
 
 int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *context) {
@@ -349,13 +351,13 @@ int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *c
 int main(int count, char **arguments) {
   libc = dlopen("libc.so.6", RTLD_NOW);
   CHECK(libc != NULL, "%s", dlerror());
-  CHECK(!outrider_stack_has_table((uintptr_t)of_libc("qsort")), "tables before they were made");
+  CHECK(!outrider_stack_has_table((uintptr_t)of_libc("qsort")), "tables before they were created");
   surveys = 0;
   size_t bytes = outrider_stack_prepare_tables();
   CHECK(bytes > 0 && bytes < 700 * 1024, "%zu bytes", bytes);
-  /* The linker, libc, and what the sanitizers bring: a table each. */
-  CHECK(surveys > 2, "several tables were made in one look");
-  CHECK(outrider_stack_prepare_tables() == bytes, "made twice");
+  /* The linker, libc, and the sanitizers' libraries: a table each. */
+  CHECK(surveys > 2, "several tables were created in one enumeration");
+  CHECK(outrider_stack_prepare_tables() == bytes, "tables created twice");
   CHECK(atexit(at_exit) == 0, "no walk at exit");
   test_walks();
   test_refusals();

@@ -3,8 +3,8 @@
  * The reader of .eh_frame under the sanitizers: real entries of libgcc_s, libc and the loader with
  * random bytes changed.
  *
- * The copies end where their memory does, so a read past a segment is seen. What is promised: the
- * table that comes out, if one does, leads nowhere but into itself.
+ * The copies end at the end of their memory, so a read past a segment is detected. The requirement:
+ * a resulting table has no reference outside itself.
  *
  *   unwind_fuzz [seed]
  */
@@ -13,7 +13,7 @@
 
 enum { mutations = 20000, fuzzed_entries = 60, most_changes = 8 };
 
-/* A changed byte is often one that means something: a length, an encoding, a high bit. */
+/* A changed byte is often a significant one: a length, an encoding, a high bit. */
 static uint8_t changed(uint8_t byte) {
   static const uint8_t special[] = {0x00, 0x01, 0x0A, 0x0B, 0x0F, 0x16, 0x7F, 0x80, 0xFF};
   switch (random_below(3)) {
@@ -23,7 +23,7 @@ static uint8_t changed(uint8_t byte) {
   }
 }
 
-/* Every place of a table leads to a row and a rule that it has. */
+/* Every offset covered by a table leads to a row and a rule that it has. */
 static void check_table(const outrider_unwind_table *table) {
   size_t blocks = ((table->span - 1) >> OUTRIDER_UNWIND_BLOCK_BITS) + 1;
   CHECK(table->index[0] == 1 && table->index[blocks] <= table->row_count, "a bad index");
@@ -34,13 +34,13 @@ static void check_table(const outrider_unwind_table *table) {
     wild |= table->rows[each].rule >= table->rule_count;
   for (uint32_t each = 1; each < table->row_count; each++)
     twice |= table->rows[each].rule == table->rows[each - 1].rule;
-  CHECK(!falls && !wild, "a place leads out of the table");
-  CHECK(!twice, "neighbours say the same");
+  CHECK(!falls && !wild, "a reference outside the table");
+  CHECK(!twice, "adjacent rows have the same rule");
   outrider_unwind_find(table, random_below(table->span));
   outrider_unwind_find(table, table->span - 1);
 }
 
-/* Whether two tables of one module say the same. */
+/* Whether two tables of one module are equal. */
 static bool is_same(const outrider_unwind_table *one, const outrider_unwind_table *other) {
   return one->row_count == other->row_count &&
          memcmp(one->rows, other->rows, one->row_count * sizeof one->rows[0]) == 0 &&
@@ -54,7 +54,7 @@ static uint32_t number_at(const uint8_t *bytes, size_t place) {
   return value;
 }
 
-/* A place in one of the first entries, in its common part, or in the header and the list. */
+/* An offset in one of the first entries, in its common part, or in the header and the list. */
 static size_t random_place(const uint8_t *bytes, size_t header) {
   size_t list = header + 12;
   switch (random_below(8)) {
@@ -66,7 +66,7 @@ static size_t random_place(const uint8_t *bytes, size_t header) {
   return entry + random_below(number_at(bytes, entry) + 4);
 }
 
-/* Changes the first entries of a copy, which ends with the last of them in memory. */
+/* Changes the first entries of a copy whose memory ends with the last of them. */
 static void fuzz(const char *name) {
   struct module module = find_module(name);
   outrider_eh_image image = module.image;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the tests of the unwind tables share: how a module is found, random numbers, and checks.
+ * Shared by the tests of the unwind tables: lookup of a module, random numbers, and checks.
  */
 #ifndef UNWIND_MODULE_H
 #define UNWIND_MODULE_H

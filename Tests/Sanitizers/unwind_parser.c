@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The reader of .eh_frame under the sanitizers, by entries that are written here: instructions that
- * no library at hand uses, and what no linker writes.
+ * The reader of .eh_frame under the sanitizers, with entries written here: instructions that no
+ * library at hand uses, and input that no linker writes.
  */
 #define _GNU_SOURCE
 #include "unwind_module.h"
@@ -24,13 +24,13 @@ static void put_all(struct bytes *into, const char *from, size_t size) {
   for (size_t each = 0; each < size; each++) put(into, (uint8_t)from[each], 1);
 }
 
-/* What there is to vary; a field that is 0 is as compilers write it. */
+/* The fields that a test varies; 0 means the value that compilers write. */
 struct program {
   const char *promise;
   const char *code; /* of the entry */
   size_t size;
   const char *expected;
-  const char *augmentation; /* and its data, with its length before */
+  const char *augmentation; /* and its data, preceded by its length */
   const char *data;
   size_t data_size;
   uint8_t version, column, encoding;
@@ -104,7 +104,7 @@ static int print_rule(char *into, size_t size, outrider_unwind_rule rule) {
   return snprintf(into, size, "%s+%d c-%d", base, rule.words * 8, rule.saved * 8);
 }
 
-/* All that a table says, by places in the function: "0 rsp+8, 1 rsp+16 c-16". */
+/* The whole table as text, by offset in the function: "0 rsp+8, 1 rsp+16 c-16". */
 static void print_table(const outrider_unwind_table *table, char *into, size_t size) {
   outrider_unwind_rule last = {.base = 0xFF};
   size_t used = 0;
@@ -225,7 +225,7 @@ static void test_programs(void) {
   }
 }
 
-/* A list of entries that cannot be read is no table. */
+/* A list of entries that cannot be read yields no table. */
 static void test_lists(void) {
   const struct {
     const char *promise;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Prints what the unwind table of a library says, for unwind_rows.py to compare with readelf.
+ * Prints rows of a library's unwind table, for unwind_rows.py to compare with readelf.
  *
  *   unwind_rows <library>
  *
- * Prints the path of the library. Then reads addresses from standard input, hexadecimal and as in
- * the file, and prints a line for each:
- * "stop", "outermost", or the CFA's base and offset and where the caller's frame pointer is saved
- * from there ("rsp+16 c-16", "rbp+16 u"). "outside" is an address not in the library's code.
+ * Prints the path of the library. Then reads addresses from standard input, hexadecimal and
+ * relative to the file, and prints a line for each: "stop", "outermost", or the CFA's base and
+ * offset and the offset from there where the caller's frame pointer is saved ("rsp+16 c-16",
+ * "rbp+16 u"). "outside" means that the address is not in the library's code.
  */
 #define _GNU_SOURCE
 #include "unwind_module.h"

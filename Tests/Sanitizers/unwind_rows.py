@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares every row of the unwind tables of libraries with what readelf says.
+"""Compares every row of libraries' unwind tables with readelf's output.
 
     unwind_rows.py <the program unwind_rows> <library>...
 
-readelf is an independent reader of .eh_frame. Each row that it prints is asked for at its first and
-its last byte, and between two functions nothing may be found.
+readelf is an independent reader of .eh_frame. Each of its rows is compared at its first and its
+last byte, and between two functions there must be no row.
 """
 
 import re
@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 ENTRY = re.compile(r"\S+ \S+ \S+ (CIE .*|FDE cie=(\S+) pc=(\w+)\.\.(\w+))")
-PADDING = 16  # less between two functions needs no stop
+PADDING = 16  # a smaller gap between two functions needs no stop
 
 
 def entries(library):
@@ -36,13 +36,13 @@ def entries(library):
         elif words and re.fullmatch(r"[0-9a-f]{16}", words[0]):
             rows.append((int(words[0], 16), dict(zip(columns, words[1:], strict=True))))
     for start, end, cie, rows in sorted(functions, key=lambda each: each[0]):
-        if not rows:  # readelf prints none where the common part says it all
+        if not rows:  # readelf prints none if the common part covers the function
             rows = [(start, common[cie][0][1])]
         yield start, end, rows
 
 
 def rule(row):
-    """What a table must say of a row."""
+    """The expected table row for a row of readelf."""
     if row["ra"] == "u":
         return "outermost"
     base = re.fullmatch(r"(rsp|rbp)\+(\d+)", row["CFA"])
@@ -55,7 +55,7 @@ def rule(row):
 
 
 def questions(library):
-    """Yields an address and what must be said of it."""
+    """Yields addresses with the expected rows."""
     known = None
     for start, end, rows in entries(library):
         if known is not None and start - known >= PADDING:
@@ -70,7 +70,7 @@ def questions(library):
 
 
 def ask(program, library, addresses):
-    """Returns the library's path and what its table says of each address."""
+    """Returns the library's path and its table's row for each address."""
     lines = subprocess.run(
         [program, library], input="".join(f"{address:x}\n" for address in addresses),
         check=True, capture_output=True, text=True, timeout=120).stdout.splitlines()
@@ -85,12 +85,12 @@ def main():
         asked = list(questions(path))
         _, answers = ask(program, library, [address for address, _ in asked])
         if len(answers) != len(asked) or len(asked) < 50:
-            sys.exit(f"{path}: {len(answers)} answers to {len(asked)} questions")
+            sys.exit(f"{path}: {len(answers)} rows for {len(asked)} addresses")
         for (address, expected), answer in zip(asked, answers, strict=True):
             if answer != expected:
                 sys.exit(f"{path}: {address:#x} is {answer!r}, but {expected!r} in readelf")
         total += len(asked)
-    print(f"unwind_rows: {total} places in {len(libraries)} libraries are as readelf reads them")
+    print(f"unwind_rows: {total} addresses in {len(libraries)} libraries match readelf")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Steps by libc's unwind table on stacks that are made up.
+ * Steps by libc's unwind table on simulated stacks.
  *
- * What is promised: each rule is applied as it says, and whatever the registers hold, nothing is
- * read but the stack above the stack pointer, and a step ends above it.
+ * The requirements: each rule is applied as defined, and whatever the registers hold, only the
+ * stack above the stack pointer is read, and a step ends above it.
  */
 #define _GNU_SOURCE
 #include "unwind_module.h"
 
 enum { random_steps = 1000000, words = 64 };
 
-/* A return address is looked up by the call before it: after one that does not return, another rule
- * may begin. */
+/* A return address is looked up by the call before it: after a call that does not return, another
+ * rule may begin. */
 static void test_return_addresses(void) {
   struct module module = find_module("libc.so.6");
   const outrider_unwind_table *table = outrider_unwind_build(&module.image);
@@ -29,7 +29,7 @@ static void test_return_addresses(void) {
     CHECK(outrider_stack_table_step(&point, bounds) == 1, "no step at %#zx", each);
     CHECK(point.sp == (uintptr_t)(stack + before.words), "the rule after %#zx", each);
     CHECK(point.pc == before.words - 1U, "the return address at %#zx", each);
-    /* A slot below the stack pointer was popped. */
+    /* A slot below the stack pointer has been popped. */
     bool stored = before.saved != 0 && before.saved <= before.words;
     CHECK(point.fp == (stored ? (uintptr_t)(before.words - before.saved) : words),
           "the frame pointer at %#zx", each);
@@ -39,7 +39,7 @@ static void test_return_addresses(void) {
   outrider_unwind_discard(table);
 }
 
-/* Random points in libc, on a stack between two pages that cannot be touched. */
+/* Random points in libc, on a stack between two inaccessible pages. */
 static void test_fenced_stack(void) {
   struct module module = find_module("libc.so.6");
   const size_t page = 4096;

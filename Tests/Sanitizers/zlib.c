@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * outrider_gzip under the sanitizers: what it makes is what zlib reads back, and it touches nothing
- * but its buffers.
+ * outrider_gzip under the sanitizers: zlib decompresses its output, and it touches nothing but its
+ * buffers.
  *
- * zlib itself is not instrumented. So input and output end at a page that cannot be touched, and
- * bytes before the output are looked at again.
+ * zlib itself is not instrumented. So input and output end at an inaccessible page, and bytes
+ * before the output are checked.
  */
 #define _GNU_SOURCE
 #include "CZlib/stream.h"
@@ -15,8 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The same once more with counts that hold 1,000 at most: it takes 4 GiB to see the loop otherwise.
- */
+/* The same code again with counts of at most 1,000: otherwise the loop needs 4 GiB. */
 #undef OUTRIDER_CZLIB_SHIM_H
 #undef UINT_MAX
 #define UINT_MAX 1000U
@@ -43,21 +42,22 @@ static unsigned long members, checks;
     }                                                                                              \
   } while (0)
 
-/* Memory that ends at a page nobody may touch; returns its end. */
+/* Memory that ends at an inaccessible page; returns its end. */
 static uint8_t *fenced(size_t size) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   size = (size + page - 1) / page * page;
   uint8_t *start =
       mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(start != MAP_FAILED, "no memory");
-  CHECK(mprotect(start + size, page, PROT_NONE) == 0, "no fence");
+  CHECK(mprotect(start + size, page, PROT_NONE) == 0, "mprotect failed");
   return start + size;
 }
 
 static uint8_t *input_end, *output_end, *inflated;
 static size_t room;
 
-/* Compresses what ends at input_end to what is before output_end; looks at the bytes around. */
+/* Compresses the bytes that end at input_end into those that end at output_end; checks the bytes
+ * before. */
 static size_t compress_into(compress_call call, size_t size, size_t capacity, int level) {
   uint8_t *into = output_end - capacity;
   memset(into - guard_size, guard_byte, guard_size);
@@ -89,7 +89,7 @@ static void round_trip(compress_call call, size_t size, int level) {
   size_t length = compress_into(call, size, room, level);
   CHECK(length > 0, "%zu bytes at level %d do not fit into %zu", size, level, room);
   read_back(output_end - room, length, size);
-  /* Where the room comes in pieces, zlib does not tell of an end that takes the last byte. */
+  /* With output in pieces, zlib does not report an end that takes the last byte. */
   size_t enough = length + (call == gzip_in_pieces);
   size_t again = compress_into(call, size, enough, level);
   CHECK(again == length, "%zu, not %zu, for %zu", again, length, size);
@@ -116,7 +116,7 @@ static void fill(size_t size, int is_text) {
   }
 }
 
-/* A member written in pieces of input and of output, each of its own size. */
+/* Writes a member with input and output in pieces of different sizes. */
 static void stream_through(size_t size, size_t in_piece, size_t out_piece) {
   z_stream *stream = outrider_gzip_open(1);
   CHECK(stream != NULL, "no memory");
@@ -124,13 +124,13 @@ static void stream_through(size_t size, size_t in_piece, size_t out_piece) {
   size_t length = 0;
   for (size_t at = 0, last = 0; !last; at += in_piece) {
     last = at + in_piece >= size;
-    /* The last piece is fed by itself, and then the end. */
+    /* The last piece is fed separately, and then the end. */
     for (size_t end = 0; end <= last; end++) {
       size_t count = end ? 0 : last ? size - at : in_piece;
       outrider_gzip_feed(stream, input_end - size + at, count);
       size_t taken;
       do {
-        CHECK(room - length >= out_piece, "%zu bytes made more", size);
+        CHECK(room - length >= out_piece, "%zu bytes yield more than fits", size);
         taken = outrider_gzip_take(stream, into + length, out_piece, (int)end);
         CHECK(taken <= out_piece, "%zu of %zu bytes", taken, out_piece);
         length += taken;
@@ -172,7 +172,7 @@ int main(void) {
     stream_through(size, 1 << 16, 1 << 15);
   }
   CHECK(outrider_gzip_open(10) == NULL, "level 10");
-  /* What is no level makes nothing; nothing at all is a member of its own. */
+  /* An invalid level produces nothing; empty input produces a member. */
   CHECK(outrider_gzip(input_end, 0, output_end - 64, 64, 10) == 0, "level 10");
   CHECK(outrider_gzip(input_end, 0, output_end - 64, 64, -2) == 0, "level -2");
   CHECK(outrider_gzip(NULL, 0, NULL, 0, 1) == 0, "no buffers");
