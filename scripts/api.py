@@ -1,33 +1,33 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Turns symbol graphs into sorted lists of public declarations, one file for each library module.
+"""Converts symbol graphs to sorted lists of public declarations, one file for each library module.
 
 usage: api.py <package description> <folder of symbol graphs> <output folder>
        api.py --modules <package description>
 
-A line holds where a declaration is and what it says, or a conformance:
+Each line is the path of a declaration with its text, or a conformance:
 
     Counter.increment(by:) — func increment(by amount: Int)
     Counter : Sendable
 
-The lists are for people who review a change, so they say nothing that changes by itself.
+The lists are for reviewers of a change, so they contain nothing that changes by itself.
 """
 
 import json
 import sys
 from pathlib import Path
 
-# Conformances that the compiler adds by itself wherever they hold.
+# Conformances that the compiler adds implicitly.
 IMPLIED = {"Copyable", "Escapable", "SendableMetatype"}
 
 
 def load(file):
-    """The content of a JSON file."""
+    """Parses a JSON file."""
     return json.loads(Path(file).read_text(encoding="utf-8"))
 
 
 def library_modules(package):
-    """The Swift modules that the library products of the package name."""
+    """The Swift modules of the package's library products."""
     modules = {
         target["name"]: target["c99name"]
         for target in package["targets"]
@@ -43,14 +43,15 @@ def library_modules(package):
 
 
 def constraints_text(constraints):
-    """` where …` for the constraints of an extension, or nothing."""
+    """` where …` for the constraints of an extension, or an empty string."""
     signs = {"conformance": ":", "superclass": ":", "sameType": "=="}
     parts = sorted({f"{c['lhs']} {signs[c['kind']]} {c['rhs']}" for c in constraints or []})
     return f" where {', '.join(parts)}" if parts else ""
 
 
 def notes(symbol):
-    """What the declaration itself does not show: the constraints of its extension, its age."""
+    """Details that the declaration itself lacks: the constraints of its extension, its
+    availability."""
     text = ""
     constraints = symbol.get("swiftExtension", {}).get("constraints")
     if constraints:
@@ -68,7 +69,7 @@ def lines_of(module, graphs):
     path_of = {}
     relations = [relation for graph in graphs for relation in graph["relationships"]]
     for relation in relations:
-        # The types of other modules are not among the symbols. Their new members name them.
+        # Types of other modules are not among the symbols; the members added to them name them.
         if relation["kind"] == "memberOf" and "targetFallback" in relation:
             path_of[relation["target"]] = tuple(relation["targetFallback"].split("."))
 
@@ -104,7 +105,7 @@ def main(arguments):
         if stale.stem not in modules:
             stale.unlink()
     for module in modules:
-        # <Module>@<Other>.symbols.json holds what the module adds to the types of another one.
+        # <Module>@<Other>.symbols.json holds the module's additions to the types of another module.
         files = [
             graphs / f"{module}.symbols.json",
             *graphs.glob(f"{module}@*.symbols.json"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Writes the public declarations of each library module to api/<Module>.txt. With --check it only
-# compares, and fails when the files do not tell what the sources say.
+# compares, and fails if the files differ from the sources.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh

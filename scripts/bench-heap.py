@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the malloc hooks cost.
+"""Measures the cost of the malloc hooks.
 
-    scripts/bench-heap.py           nanoseconds a pair of malloc and free, hooked and sampled, beside the
-                                    sampling of tcmalloc and jemalloc where they are installed: TSV
-    scripts/bench-heap.py --check   instructions a pair over the allocator behind, which the hooks may
-                                    not exceed; counted, so no other load on the machine matters
+    scripts/bench-heap.py           nanoseconds of a pair of malloc and free, hooked and sampled, compared with
+                                    the sampling of tcmalloc and jemalloc if they are installed; as TSV
+    scripts/bench-heap.py --check   instructions of a pair beyond those of the allocator, against the limits
+                                    of the hooks; counted, so the machine's load does not matter
 
-The hooks are the preloaded object's; those that a service links are compiled from the same files.
+The hooks are those of the preloaded object; the hooks that a service links are compiled from the
+same files.
 """
 
 import os
@@ -21,14 +22,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".build/heap-bench"
 
-# Instructions a pair may take over the allocator behind, with nothing sampled.
+# Instructions per pair allowed beyond those of the allocator, without samples.
 LIMITS = {"malloc_64": 14, "malloc_mixed": 14, "malloc_4096": 17}
 INTERVAL = 512 * 1024
 ROUNDS = 3
 
 
 def build() -> tuple[Path, Path]:
-    """The benchmark and the preloadable object."""
+    """Builds the benchmark and the preloaded object."""
     PLACE.mkdir(parents=True, exist_ok=True)
     program = PLACE / "pairs"
     compiler = [os.environ.get("CC", "cc"), "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
@@ -42,7 +43,7 @@ def build() -> tuple[Path, Path]:
 
 
 def environment(preload: str = "", **more: str) -> dict[str, str]:
-    """The environment with nothing of ours but what is asked for."""
+    """The environment without our variables and the allocators', except the given ones."""
     own = ("OUTRIDER_", "LD_PRELOAD", "MALLOC_CONF", "TCMALLOC_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     return kept | ({"LD_PRELOAD": preload} if preload else {}) | more
@@ -62,14 +63,14 @@ def instructions(program: Path, operation: str, count: int, preload: str) -> int
 
 
 def instructions_per_pair(program: Path, operation: str, preload: str) -> float:
-    """What one pair takes: the difference of two runs, so that the start is not counted."""
+    """The instructions of one pair: the difference of two runs, which excludes the start."""
     few, many = 50_000, 250_000
     spent = [instructions(program, operation, count, preload) for count in (few, many)]
     return (spent[1] - spent[0]) / (many - few)
 
 
 def check(program: Path, hooks: Path) -> int:
-    """Compares the hooks with what they may cost."""
+    """Compares the cost of the hooks with the limits."""
     failed = False
     print("operation\tbehind\thooked\tover\tlimit")
     runs = [(operation, preload) for operation in LIMITS for preload in ("", str(hooks))]
@@ -86,14 +87,14 @@ def check(program: Path, hooks: Path) -> int:
 
 
 def library(name: str) -> str:
-    """The path of an allocator's library; nothing where it is not installed."""
+    """The path of an allocator's library; empty if it is not installed."""
     listed = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True)
     found = re.search(rf"{re.escape(name)} .*=> (\S+)", listed.stdout)
     return found[1] if found else ""
 
 
 def contenders(hooks: Path) -> dict[str, dict[str, str]]:
-    """The environments to compare, by name; each sampler first off, then on."""
+    """The environments to compare, by name; each sampler first disabled, then enabled."""
     sampled = {"OUTRIDER_HEAP_INTERVAL": str(INTERVAL)}
     found = {
         "glibc": environment(),
@@ -113,7 +114,7 @@ def contenders(hooks: Path) -> dict[str, dict[str, str]]:
 
 
 def compare(program: Path, hooks: Path) -> None:
-    """Times all of them in turn, so that slow spells of a shared machine hit all alike."""
+    """Measures all of them in turn, so that slow periods of a shared machine affect all alike."""
     times: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for _ in range(ROUNDS):
         for name, variables in contenders(hooks).items():

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What recording each request costs a Hummingbird service: its CPU time per request under wrk.
+"""Measures the cost of recording each request in a Hummingbird service: CPU time per request under
+wrk.
 
     scripts/bench-middleware.py [--rounds 24] [--seconds 2]
     scripts/bench-middleware.py --instructions        instead: under valgrind's callgrind
 
 One server for each variant runs all the time; idle ones cost nothing. A round loads each of them in
-turn, in another order each time, so that a slow minute of the machine meets all alike. The ratio of a
-variant to `none` is taken within a round; its median and the 95 % interval of that median (binomial,
-so no distribution is assumed) are what counts.
+turn, in a different order each time, so that a slow minute of the machine affects all alike. The
+ratio of a variant to `none` is computed within a round; the result is its median, with the 95 %
+interval of that median (binomial, so no distribution is assumed).
 
-Instructions do not depend on what else the machine does: those of a run with many requests, less
-those of a run with few, by the difference.
+Instructions do not depend on the machine's load: they are the difference between a run with many
+requests and one with few, per request.
 """
 
 import argparse
@@ -32,7 +33,7 @@ VARIANTS = ["none", "empty", "outrider", "hummingbird-noop", "hummingbird"]
 
 
 def cpu_nanoseconds(pid):
-    """CPU time of a process so far, by the scheduler's account of each of its threads."""
+    """The CPU time of a process so far, from the scheduler's account of each of its threads."""
     total = 0
     for schedstat in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
         with contextlib.suppress(FileNotFoundError):
@@ -41,13 +42,14 @@ def cpu_nanoseconds(pid):
 
 
 def pinned(index):
-    """What pins a command to the n-th of our CPUs, so that load and server do not meet on one."""
+    """The command prefix that pins a command to the n-th available CPU, so that load and server use
+    different ones."""
     cpus = sorted(os.sched_getaffinity(0))
     return ["taskset", "-c", str(cpus[index])] if len(cpus) > 1 else []
 
 
 def load(port, seconds):
-    """Requests that wrk had answered, and how many were errors."""
+    """The number of requests that wrk completed; fails on errors."""
     output = subprocess.run(
         [*pinned(1), "wrk", "-t1", "-c16", f"-d{seconds}s", f"http://127.0.0.1:{port}/hello/42"],
         capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
@@ -57,7 +59,7 @@ def load(port, seconds):
 
 
 def instructions(server, variant, requests):
-    """Instructions that a server takes to start, answer so many requests and end."""
+    """The instructions of a server that starts, responds to this many requests and ends."""
     with tempfile.TemporaryDirectory() as folder:
         stripped = f"{folder}/server"
         subprocess.run(["strip", "-s", "-o", stripped, server], check=True)
@@ -93,7 +95,7 @@ def report_instructions(server):
 
 
 def interval(values):
-    """The ranks between which the median lies with 95 % confidence, and the values there."""
+    """The 95 % confidence interval of the median."""
     ordered = sorted(values)
     count = len(ordered)
     low, below = 0, 0.0

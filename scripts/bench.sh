@@ -3,8 +3,9 @@
 # Builds the benchmarks and runs them; TSV on standard output, notes on standard error.
 # Usage: bench.sh [--quick | --check]
 #   --quick   coarser, under a minute
-#   --check   what CI can promise on a shared machine: every line is there, nothing allocates for
-#             a series or an observation, a request only its token; no time is judged
+#   --check   the properties that CI can verify on a shared machine: every line is present, series
+#             and observations do not allocate, and a request allocates only its token; times are
+#             not judged
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

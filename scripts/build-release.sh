@@ -17,8 +17,8 @@ fi
 tree=.build/programs
 package=(-c release "${quick_build[@]}" --package-path Tests/Programs --scratch-path "$tree")
 
-# SwiftPM keeps its plan as long as the nested package itself does not change, and so misses files
-# that were added to Outrider. Without the plan it makes a new one; nothing is built twice.
+# SwiftPM keeps its build plan while the nested package itself does not change, and so misses files
+# added to Outrider. Without the plan it makes a new one; nothing is built twice.
 rm -f "$tree/release.yaml"
 
 if [[ $1 == --all ]]; then

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Checks what a user of the core gets.
+# Checks the package from the view of a user of the core.
 #
-#   scripts/check-consumer.sh            fetches swift-metrics, and no other package
-#   scripts/check-consumer.sh --build    and builds, taken by URL and version, with each build system of SwiftPM
+#   scripts/check-consumer.sh            it fetches swift-metrics, and no other package
+#   scripts/check-consumer.sh --build    it also builds, taken by URL and version, with each build system of SwiftPM
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -35,7 +35,8 @@ if [[ $checkouts != swift-metrics ]]; then
 fi
 [[ ${1:-} == --build ]] || exit 0
 
-# A package that is taken by URL is compiled with other flags than one that is taken by path: without warnings.
+# SwiftPM compiles a package that is taken by URL with other flags than one that is taken by path:
+# without warnings.
 version=0.1.0
 work="$PWD/.build/consumer-by-url"
 rm -rf "$work"
@@ -53,7 +54,7 @@ fi
 printf '%s\n' "${manifest/"$by_path"/"$by_url"}" >"$work/consumer/Package.swift"
 for system in native swiftbuild; do
     printf '\n-- build system %s\n' "$system"
-    # A cache of packages would keep the tag's commit of an earlier run.
+    # A package cache would keep the tag's commit of an earlier run.
     swift_build --package-path "$work/consumer" --scratch-path "$work/$system" --disable-dependency-cache \
         --build-system "$system"
     said="$(swift run --package-path "$work/consumer" --scratch-path "$work/$system" --disable-dependency-cache \

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Proves that imports only point down.
+"""Checks that imports point downwards only.
 
-The targets are floors of a house. A target may import what the table below grants it and nothing
-else: no neighbour of its own floor, nothing from above, no Foundation but where a framework's own
-types are Foundation's. A target that the table does
-not know is an error too, so that a new one has to find its floor first.
+The targets form layers. A target may import the modules that the table below grants it, and no
+others: no target of its own layer, nothing from a higher layer, and no Foundation, except where a
+framework's own types are Foundation's. A target that is missing from the table is an error as well,
+so that a new one must be assigned a layer first.
 """
 
 import sys
@@ -16,7 +16,7 @@ from imports import imports_of
 LIBC = {"Glibc", "Musl", "Darwin"}
 SYSTEM = LIBC | {"Synchronization"}
 
-# From the ground up: the targets of each floor, and what each one may import.
+# From the bottom up: the targets of each layer, and the modules that each one may import.
 FLOORS = [
     {
         "COutriderCells": set(),
@@ -50,7 +50,7 @@ FLOORS = [
         },
         "OutriderHTTP": SYSTEM | {"OutriderThreading", "OutriderMetrics", "OutriderProfile"},
         "OutriderInstruments": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
-        # Not SwiftPM's: scripts/preload.sh builds it.
+        # Not built by SwiftPM, but by scripts/preload.sh.
         "COutriderPreload": {"COutriderOutput", "COutriderStack", "COutriderSymbols", "COutriderHeap"},
         "OutriderHeap": SYSTEM
         | {
@@ -74,7 +74,7 @@ FLOORS = [
         },
         "OutriderTesting": SYSTEM | {"OutriderThreading", "OutriderMetrics"},
     },
-    # Adapters: each may import the framework that it is for, and only if its trait is on.
+    # Adapters: each may import its framework, but only if its trait is on.
     {
         "OutriderHummingbird": SYSTEM
         | {"OutriderThreading", "OutriderMetrics", "OutriderHTTP"}
@@ -100,7 +100,7 @@ FLOORS = [
 ]
 
 def faults_of_table():
-    """Yields a sentence for each line of the table that does not point down."""
+    """Yields a message for each entry of the table that does not point downwards."""
     floor_of = {target: floor for floor, targets in enumerate(FLOORS) for target in targets}
     for target, floor in floor_of.items():
         for module in sorted(FLOORS[floor][target]):
@@ -109,7 +109,7 @@ def faults_of_table():
 
 
 def faults_of_sources(sources):
-    """Yields `file:line: what is wrong` for each import that the table does not grant."""
+    """Yields `file:line: problem` for each import that the table does not grant."""
     granted = {target: modules for targets in FLOORS for target, modules in targets.items()}
     for folder in sorted(path for path in sources.iterdir() if path.is_dir()):
         target = folder.name

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Proves from the manifests and the imports what would otherwise take a build for each trait and each example.
+"""Checks manifests and imports for properties that would otherwise need a build for each trait.
 
 - A target declares every module that it imports as a dependency.
-- What an adapter imports comes with its trait: each import of a framework stands within `#if TRAIT`, and the
-  manifest has the framework's product for that trait, or for one that it enables. All code of an adapter
-  stands within its trait, so that it is empty without.
+- The dependencies of an adapter come with its trait: each import of a framework is within
+  `#if TRAIT`, and the manifest has the framework's product for that trait, or for one that it
+  enables. All code of an adapter is within its trait, so that it is empty without.
 - No target needs a package other than swift-metrics while no trait is on.
-- No target has a setting that only a root package may have: Outrider builds when it is taken by URL, too.
-- The examples' own manifests and Tests/Programs say the same of each example.
+- No target has a setting that only a root package may have: Outrider must build when it is taken
+  by URL, too.
+- The examples' own manifests and Tests/Programs agree on each example.
 
-The builds themselves run every night: scripts/traits.sh.
+The builds themselves, of each trait and each example, run every night: scripts/traits.sh.
 """
 
 import json
@@ -25,21 +26,22 @@ from check_layers import SYSTEM
 from imports import guard_of, imports_of
 
 ROOT = Path(__file__).resolve().parent.parent
-# What comes with the toolchain.
+# Modules that come with the toolchain.
 TOOLCHAIN = SYSTEM | {
     "Dispatch", "Foundation", "FoundationEssentials", "FoundationNetworking", "Testing", "XCTest", "Swift",
     "_Concurrency", "Distributed", "RegexBuilder",
 }
 CORE_PACKAGE = "swift-metrics"
-# Flags that SwiftPM refuses in a dependency, and those that contradict its own for one, `-suppress-warnings`.
+# Flags that SwiftPM rejects in a dependency, and flags that conflict with its own for a dependency,
+# `-suppress-warnings`.
 ROOT_ONLY = {"unsafeFlags", "treatAllWarnings", "treatWarning"}
 EXAMPLES = {"examples": ["storefront", "chat"], "examples/quickstart": ["quickstart"], "examples/memory-lab": ["memory-lab"]}
 
 
 def manifest(folder: str) -> dict[str, Any]:
-    """What SwiftPM reads in the manifest of a package."""
+    """SwiftPM's description of a package."""
     command = ["swift", "package", "--package-path", str(ROOT / folder), "dump-package"]
-    # As scripts/lib.sh calls SwiftPM, which keeps what it read for each environment.
+    # As in scripts/lib.sh: SwiftPM caches manifests for each environment.
     environment = os.environ | {"SWIFT_DETERMINISTIC_HASHING": "1"}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     if shown.returncode != 0:
@@ -48,7 +50,8 @@ def manifest(folder: str) -> dict[str, Any]:
 
 
 def products_of(target: dict[str, Any]) -> dict[str, tuple[str, frozenset[str]]]:
-    """The products that a target depends on: for each its package, and the traits that it is conditioned on."""
+    """The products that a target depends on: for each its package, and the traits that it is
+    conditional on."""
     found = {}
     for dependency in target["dependencies"]:
         if "product" in dependency:
@@ -64,7 +67,7 @@ def targets_of(target: dict[str, Any]) -> set[str]:
 
 
 def enabled_by(package: dict[str, Any]) -> dict[str, frozenset[str]]:
-    """For each trait, the traits that are on with it."""
+    """For each trait, the traits that it turns on, itself included."""
     direct = {trait["name"]: set(trait["enabledTraits"]) for trait in package["traits"]}
     closure = {}
     for name in direct:
@@ -78,12 +81,12 @@ def enabled_by(package: dict[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def folder_of(target: dict[str, Any]) -> Path:
-    """Where the sources of a target are."""
+    """The folder of a target's sources."""
     return ROOT / (target.get("path") or f"{'Tests' if target['type'] == 'test' else 'Sources'}/{target['name']}")
 
 
 def faults_of_file(file: Path, target: dict[str, Any], package: dict[str, Any]) -> Iterator[str]:
-    """A sentence for each import of a file that the manifest does not provide for."""
+    """Yields a message for each import of a file that the manifest does not cover."""
     own = {other["name"] for other in package["targets"]}
     products, traits = products_of(target), enabled_by(package)
     for found in imports_of(file):
@@ -105,7 +108,7 @@ def faults_of_file(file: Path, target: dict[str, Any], package: dict[str, Any]) 
 
 
 def faults_of_package(package: dict[str, Any]) -> Iterator[str]:
-    """Faults of Outrider's own manifest, and of its sources against it."""
+    """Yields faults of Outrider's own manifest, and of its sources compared with it."""
     names = {trait["name"] for trait in package["traits"]}
     for target in package["targets"]:
         if target["type"] == "system":
@@ -124,7 +127,7 @@ def faults_of_package(package: dict[str, Any]) -> Iterator[str]:
 
 
 def sources_of(package: dict[str, Any]) -> dict[str, Any]:
-    """For each package that a manifest names, its version requirement; for Outrider none."""
+    """The version requirement of each package that a manifest depends on; Outrider has none."""
     found = {}
     for dependency in package["dependencies"]:
         for source in dependency.get("sourceControl", []):
@@ -139,7 +142,7 @@ def outrider_traits(package: dict[str, Any]) -> set[str]:
 
 
 def faults_of_examples(traits: set[str]) -> Iterator[str]:
-    """Where the manifest of an example and the one of Tests/Programs differ."""
+    """Yields differences between the manifests of the examples and that of Tests/Programs."""
     programs = manifest("Tests/Programs")
     built = {target["name"]: target for target in programs["targets"]}
     for folder, names in EXAMPLES.items():

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the tests in a whole Debian 13: in a root that debootstrap makes from the mirror that apt uses, below .build. There
-# everything is of that release: compilers, libraries, Prometheus, and what scripts/setup.sh installs. Swift is this system's.
+# Runs the tests in a complete Debian 13: in a root that debootstrap creates below .build, from the
+# mirror that apt uses. Compilers, libraries, Prometheus and everything that scripts/setup.sh
+# installs are of that release. Swift is this system's.
 #
-#   scripts/debian-root.sh                   the endpoint's raw tests, heap profiles and the torture of the hooks
+#   scripts/debian-root.sh                   the endpoint's raw tests, heap profiles and the stress tests of the hooks
 #   scripts/debian-root.sh COMMAND ...       another command, in a clone of the last commit
 #
-# The root is kept, so that the next run installs and builds only what is new; `rm -rf .build/debian-root` makes a fresh one.
-# Its mounts and processes are in namespaces of their own, and end with the run.
+# The root is kept, so that the next run installs and builds only what is new; `rm -rf
+# .build/debian-root` forces a new one. Its mounts and processes are in their own namespaces, and
+# end with the run.
 #
-# It takes root, and the right to mount. Where no root can be made, that is no failure: it says so, and ends.
+# This requires root and permission to mount. If no root can be created, the script reports why and
+# succeeds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/debian.sh
@@ -18,7 +21,7 @@ source scripts/debian.sh
 suite=trixie
 root="$PWD/.build/debian-root/$suite"
 clone=/root/outrider
-# What Swift needs on a machine.
+# Packages that Swift requires.
 packages=(binutils ca-certificates gcc git libc6-dev libcurl4t64 libedit2 libncurses6 libsqlite3-0 libstdc++-14-dev libxml2
     libuuid1 make tzdata)
 tests=(bash -c 'scripts/test.sh setup build unit programs sanitize &&
@@ -27,7 +30,7 @@ if [[ $# -gt 0 ]]; then
     tests=("$@")
 fi
 
-# What keeps this system from it; nothing if it can be tried.
+# Prints what prevents this system from doing it; empty if it can be tried.
 obstacle_to_root() {
     local obstacle
     obstacle="$(obstacle)"
@@ -44,7 +47,7 @@ obstacle_to_root() {
     fi
 }
 
-# Makes the root, or says on stdout why it cannot.
+# Creates the root, or prints on stdout why it cannot.
 make_root() {
     local work log="$PWD/.build/debian-root/$suite.log"
     mkdir -p .build/debian-root
@@ -57,7 +60,7 @@ make_root() {
         return
     fi
     apt-config dump | grep -iE '^Acquire::(https?::|check-date|.*proxy)' >"$work/etc/apt/apt.conf.d/90host" || true
-    # All or nothing: a folder with the name of the suite is whole.
+    # Moved as a whole, so a folder with the name of the suite is always complete.
     chmod 755 "$work"
     mv "$work" "$root"
 }
@@ -71,7 +74,7 @@ if [[ -n $problem ]]; then
     exit
 fi
 
-# Where Swift is, and folders of this machine that its git takes packages from.
+# The folder of Swift, and local folders that git is configured to fetch packages from.
 swift="$(dirname "$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")")"
 folders=("$swift")
 replaced=()
@@ -82,7 +85,7 @@ while read -r key value; do
     [[ ! -d $place ]] || folders+=("$(realpath "$place")")
 done < <(git config --get-regexp '^url\..*\.insteadof$' || true)
 
-# The last commit, beside what was built of the one before.
+# The last commit, with the build products of the one before.
 if [[ ! -d $root$clone ]]; then
     git clone --quiet --no-hardlinks "$PWD" "$root$clone"
 fi
@@ -99,7 +102,7 @@ for ((each = 0; each < ${#replaced[@]}; each += 2)); do
 done
 git config --file "$root/etc/gitconfig" --add safe.directory '*'
 
-# Of this environment only how the network is reached.
+# Of this environment, only the settings of network access are kept.
 environment=(HOME=/root USER=root LOGNAME=root TERM=dumb LANG=C.UTF-8 CI=true
     "PATH=$swift/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 while IFS= read -r line; do

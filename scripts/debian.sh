@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the scripts share that fetch packages of newer Debian releases for the tests; source it from the root of the
-# repository.
+# Shared by the scripts that fetch packages of newer Debian releases for the tests; source it from
+# the root of the repository.
 #
-# Packages come from the mirror that apt uses already, are unpacked below .build and never installed; the package
-# manager's own sources, lists and caches stay as they are.
+# Packages come from the mirror that apt already uses, are unpacked below .build and never
+# installed; the package manager's own sources, lists and caches do not change.
 # shellcheck shell=bash
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-# Seconds. Lists are 10 MB, the largest package is 35 MB.
+# In seconds. Lists are 10 MB, the largest package is 35 MB.
 update_limit=90
 download_limit=180
 
-# Those suites that are newer than this system. A system that is none of Debian's counts as older.
+# The suites that are newer than this system. A system other than Debian counts as older.
 newer_suites() {
     local own newer=' bookworm trixie forky sid ' suite
     # shellcheck source=/dev/null
@@ -24,7 +24,7 @@ newer_suites() {
     done
 }
 
-# The Debian mirror that apt has package lists of. Mirrors of security updates and of backports have
+# The Debian mirror that apt has package lists of. Mirrors of security updates and backports have
 # other labels.
 mirror_of_apt() {
     # shellcheck disable=SC2016 # apt-get fills it in
@@ -33,7 +33,7 @@ mirror_of_apt() {
         awk '!/^cdrom:/ && !found++'
 }
 
-# What keeps this system from it; nothing if it can be tried.
+# Prints what prevents this system from doing it; empty if it can be tried.
 obstacle() {
     local tool
     for tool in apt-get apt-config dpkg timeout; do
@@ -49,14 +49,14 @@ obstacle() {
     fi
 }
 
-# The configuration of apt-get for one suite. Of the system's own it has the mirror and how that is
-# reached, so that neither its other sources nor what it does after an update come into play.
+# Writes the configuration of apt-get for one suite. It takes only the mirror and network settings
+# from the system's own, so that other sources and hooks after an update have no effect.
 write_configuration() {
     local folder="$1" suite="$2" mirror
     mkdir -p "$folder"/{lists/partial,cache/archives/partial,none}
     : >"$folder/status"
     mirror="$(mirror_of_apt)"
-    # A mirror that lags behind is good enough for tests: its lists are signed, if not of this week.
+    # An outdated mirror is good enough for tests: its lists are signed, even if they have expired.
     echo "deb [signed-by=$keyring check-valid-until=no] $mirror $suite main" \
         >"$folder/sources.list"
     apt-config dump | grep -iE '^Acquire::(https?::|check-date|.*proxy)' >"$folder/apt.conf" || true
@@ -79,7 +79,7 @@ APT::Sandbox::User "";
 END
 }
 
-# Runs apt-get with that configuration, for so many seconds, quietly unless it fails.
+# Runs apt-get with that configuration and a timeout in seconds, quietly unless it fails.
 apt_get() {
     local folder="$1" limit="$2"
     shift 2
@@ -88,7 +88,7 @@ apt_get() {
             timeout --kill-after=10 "$limit" apt-get -q "$@" </dev/null >output 2>&1)
 }
 
-# Why a command failed: that it took too long, or the first error that it wrote.
+# Prints why a command failed: a timeout, or the first error that it wrote.
 reason() {
     local status="$1" folder="$2"
     if [[ $status -eq 124 || $status -eq 137 ]]; then
@@ -98,13 +98,13 @@ reason() {
     fi
 }
 
-# Unpacks packages of a suite into the folder `unpacked`, as apt-get gets them by the command that is given, or says on
-# stdout what went wrong.
+# Runs the given apt-get command for a suite and unpacks the packages into the folder `unpacked`, or
+# prints the problem on stdout.
 unpack_packages() {
     local work="$1" suite="$2" status=0 package
     shift 2
     write_configuration "$work" "$suite"
-    # An update that only warns may have got nothing.
+    # An update that only warns may have fetched nothing.
     apt_get "$work" "$update_limit" -o APT::Update::Error-Mode=any update || status=$?
     if [[ $status -ne 0 ]]; then
         echo "cannot fetch package lists: $(reason "$status" "$work")"
@@ -123,12 +123,13 @@ unpack_packages() {
     fi
 }
 
-# What a script does that takes the names of suites, for each of them:
+# For scripts that take the names of suites:
 #
 #   fetch_suites NAME HOME FILE WHAT fetch_into SUITE...
 #
-# prints the path of FILE in the folder of the suite below HOME. Where that is not there yet, `fetch_into WORK SUITE`
-# makes the folder WORK/unpacked, or says on stdout why it cannot; then NAME says so on stderr, and that there is no WHAT.
+# For each suite, prints the path of FILE in the suite's folder below HOME. If it does not exist
+# yet, `fetch_into WORK SUITE` creates the folder WORK/unpacked, or prints the problem on stdout;
+# then a message on stderr, prefixed with NAME, reports the missing WHAT.
 fetch_suites() {
     local name="$1" home="$2" file="$3" what="$4" fetch_into="$5" suite problem impossible
     shift 5
@@ -147,7 +148,7 @@ fetch_suites() {
             trap 'exit 143' TERM
             problem="$("$fetch_into" "$work" "$suite")"
             if [[ -z $problem ]]; then
-                # All or nothing: a folder with the name of a suite is whole.
+                # Moved as a whole, so a folder with the name of a suite is always complete.
                 rm -rf "${home:?}/$suite"
                 mv "$work/unpacked" "$home/$suite"
             fi
@@ -164,7 +165,8 @@ fetch_suites() {
     done
 }
 
-# The suites that a script is to take: those that its arguments name, or all newer ones. `--suites` prints these and ends it.
+# Sets the suites: those given as arguments, or all newer ones. `--suites` prints the newer ones and
+# exits.
 choose_suites() {
     local suite
     if [[ ${1:-} == --suites ]]; then

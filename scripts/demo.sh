@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the quickstart service and becomes it. SECONDS_TO_RUN, when set, is the service's to read.
+# Builds the quickstart service and runs it in place of this script. SECONDS_TO_RUN, if set, is read
+# by the service.
 #
-# It is built from its own manifest, as its readers would do it: nothing is fetched but what it needs.
+# It is built from its own manifest, as a reader would build it: only its own dependencies are
+# fetched.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds the documentation of all library modules with the docc of the Swift toolchain. They share
-# one archive, so that a comment of one module can link to another: ``OutriderMetrics/Counter``.
+# one archive, so that a comment in one module can link to another: ``OutriderMetrics/Counter``.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -11,7 +11,8 @@ output=.build/docs
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-# What is on PATH may be a link or a wrapper of a version manager, so the compiler comes first.
+# The swift on PATH may be a link or a wrapper of a version manager, so the compiler's resource path
+# is tried first.
 find_docc() {
     local resources folder
     resources="$(swiftc -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p')"
@@ -36,7 +37,7 @@ for module in $modules; do
         echo "docs: the module $module has no symbol graph" >&2
         exit 1
     fi
-    # <Module>@<Other>.symbols.json holds what the module adds to the types of another one.
+    # <Module>@<Other>.symbols.json holds the module's additions to the types of another module.
     find "$graphs" \( -name "$module.symbols.json" -o -name "$module@*.symbols.json" \) \
         -exec cp {} "$work/graphs" \;
     find "Sources/$module" -name '*.docc' -prune -exec cp -R {}/. "$work/Outrider.docc" \;

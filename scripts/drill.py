@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The drill: the storefront healthy, then with five faults, one after another; and what gives each away.
+"""Runs the drill: the storefront without faults, then with five, one after another, and the
+indicator of each.
 
-    scripts/drill.py                    some minute of load
-    scripts/drill.py --seconds 3        three seconds for each
-    scripts/drill.py --requests 3000    so many requests for each, however long that takes
-    scripts/drill.py --program P        with a storefront that is built already
+    scripts/drill.py                    about a minute of load
+    scripts/drill.py --seconds 3        three seconds for each run
+    scripts/drill.py --requests 3000    this many requests for each run, however long they take
+    scripts/drill.py --program P        with a storefront that has been built
 
-docs/diagnose.md tells how to read it. Profiles and stalls are kept in .build/drill.
+docs/diagnose.md explains how to read it. Profiles and stalls are kept in .build/drill.
 """
 
 import argparse
@@ -31,26 +32,27 @@ function request()
   return wrk.format("GET", "/orders/" .. math.random(100))
 end
 """
-"""Customers who think for some 10 ms: mostly of a few orders, sometimes of one that is not there."""
+"""Customers with a think time of some 10 ms: they mostly request a few orders, sometimes a missing
+one."""
 
 CUSTOMERS = 32
 STEADY_LOAD = {"": (CUSTOMERS, 2), "leak": (CUSTOMERS, 2), "hot-route": (8, 0.5)}
-"""Where the requests are counted: customers, and how many times as many requests as another run has.
+"""With counted requests: the number of customers, and a factor on the number of requests.
 
-More requests where what grows is estimated from samples; few customers where more of them would queue for a processor
-that the machine does not have.
+More requests where growth is estimated from samples; fewer customers where they would queue for
+CPUs that the machine lacks.
 """
 FINER = {"OUTRIDER_HEAP_INTERVAL": "65536"}
-"""Samples of the heap, so that a short run has enough of them."""
+"""A smaller heap sampling interval, so that a short run has enough samples."""
 LONG_DELAYS = 10
-"""So many have to be seen of a blocked executor: a machine that is busy delays one or two."""
+"""The long delays required as evidence of a blocked executor: a busy machine causes one or two."""
 LIMIT = 240
 """Seconds after which a run has failed, on any machine."""
 SAMPLE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
 
 
 class Scrape:
-    """What /metrics says at a moment."""
+    """A scrape of /metrics and its time."""
 
     def __init__(self, lab: Lab) -> None:
         self.moment = time.monotonic()
@@ -60,13 +62,13 @@ class Scrape:
                 self.samples.append((found[1], found[2] or "", float(found[3])))
 
     def sum(self, name: str, *labels: str) -> float:
-        """The sum of what has this name and these labels, written as they are exposed."""
+        """The sum of the samples with this name and these labels, written as they are exposed."""
         return sum(v for n, own, v in self.samples if n == name and all(l in own for l in labels))
 
 
 @dataclass
 class Run:
-    """The service under load, from one scrape to another, and what was seen between them."""
+    """The service under load between two scrapes, with the evidence found."""
 
     fault: str
     before: Scrape | None = None
@@ -75,16 +77,16 @@ class Run:
     evidence: list[str] = field(default_factory=list)
 
     def grown(self, name: str, *labels: str) -> float:
-        """By how much something has grown."""
+        """The growth of a metric."""
         return self.after.sum(name, *labels) - self.before.sum(name, *labels)
 
     @property
     def answered(self) -> float:
-        """Requests that the service has answered."""
+        """The number of requests that the service has responded to."""
         return self.grown("http_server_request_duration_seconds_count")
 
     def mean(self, histogram: str, *labels: str) -> float:
-        """The mean of what was observed."""
+        """The mean of the observations."""
         count = self.grown(f"{histogram}_count", *labels)
         return self.grown(f"{histogram}_sum", *labels) / count if count else 0
 
@@ -95,7 +97,7 @@ POOL = 'db_client_connection_pool_name="orders-db"'
 
 
 def hit_share(run: Run) -> float:
-    """Of look-ups in the cache of the process, those that found something."""
+    """The share of lookups in the in-process cache that found an entry."""
     requests = "cache_requests_total"
     missed = run.grown(requests, 'level="1"', 'result="miss"')
     return 1 - missed / max(1, run.grown(requests, 'level="1"'))
@@ -116,17 +118,19 @@ INDICATORS: dict[str, Indicator] = {
         lambda run: 1e3 * run.mean("db_client_connection_wait_time_seconds", POOL),
     ),
     "hot-route": (
-        # Not for each request: few requests, as a dry pool has, bear what the service does besides.
+        # Not per request: with few requests, as with a dry pool, each would carry more of the
+        # service's other work.
         "CPU usage", "cores",
         lambda run: run.grown("process_cpu_seconds_total") / (run.after.moment - run.before.moment),
     ),
     "cold-cache": ("level 1 misses", "%", lambda run: 100 * (1 - hit_share(run))),
 }
-"""For each fault what gives it away, its unit, and how it is read."""
+"""The indicator of each fault: its name, its unit, and its computation."""
 
 
 def long_delays(run: Run) -> float:
-    """Delays of the global executor above 0.1 s: while its threads are blocked, and next to never else."""
+    """Delays of the global executor above 100 ms: frequent while its threads are blocked, and very
+    rare otherwise."""
     delays = ("swift_executor_delay_seconds", 'executor="global"')
     return run.grown(f"{delays[0]}_count", delays[1]) - run.grown(f"{delays[0]}_bucket", delays[1], 'le="0.1"')
 
@@ -137,7 +141,8 @@ STEADY = INDICATORS | {
         lambda run: 1e3 * long_delays(run) / max(1, run.answered),
     ),
     "dry-pool": (
-        # Not for each time that one was asked for: in a healthy run those are few, and may all come at a bad moment.
+        # Not per wait: a healthy run has few waits, which may all coincide with a slow moment of
+        # the machine.
         "connection wait", "ms/request",
         lambda run: 1e3 * run.grown("db_client_connection_wait_time_seconds_sum", POOL) / max(1, run.answered),
     ),
@@ -146,18 +151,18 @@ STEADY = INDICATORS | {
         lambda run: 1e3 * run.grown("process_cpu_mode_seconds_total", 'mode="user"') / max(1, run.answered),
     ),
 }
-"""The same, of what does not depend on what else the machine has to do."""
+"""The same indicators in a form that does not depend on the machine's other load."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much load: for so long, or so many requests and until there is evidence of the fault."""
+    """The amount of load: a duration, or a number of requests and evidence of the fault."""
 
     seconds: float = 0
     requests: int = 0
 
     def is_enough(self, run: Run, lab: Lab) -> bool:
-        """Whether a run has had that."""
+        """Whether a run has had this amount."""
         passed = run.after.moment - run.before.moment
         if passed > LIMIT:
             sys.exit(f"{run.fault or 'healthy'}: {run.answered:g} requests in {passed:.0f} s without evidence of the fault")
@@ -166,15 +171,15 @@ class Amount:
         return run.answered >= self.requests and IS_EVIDENT.get(run.fault, lambda run, lab: True)(run, lab)
 
     def for_warmth(self) -> "Amount":
-        """What comes before, so that the caches are filled: an eighth."""
+        """The amount of the warm-up, which fills the caches: an eighth."""
         return Amount(self.seconds / 8, self.requests // 8)
 
 
 def load(lab: Lab, run: Run, amount: Amount, customers: int) -> None:
-    """Puts the service under load, and looks at what comes and goes as Prometheus would."""
+    """Puts the service under load, and scrapes it as Prometheus would."""
     script = PLACE / "load.lua"
     script.write_text(LOAD)
-    # Stopped when it is enough.
+    # Stopped once the amount is reached.
     command = ["wrk", "-t1", f"-c{customers}", f"-d{2 * LIMIT}s", "--timeout", f"{LIMIT}s", "-s", str(script), lab.service]
     run.before = run.after = Scrape(lab)
     wrk = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -189,7 +194,7 @@ def load(lab: Lab, run: Run, amount: Amount, customers: int) -> None:
 
 
 def drill(fault: str, amount: Amount, program: str | None) -> Run:
-    """The service with a fault, under load."""
+    """Runs the service with a fault, under load."""
     lab = Lab("storefront", PLACE, program, STOREFRONT_FAULT=fault, **FINER if amount.requests else {})
     run = Run(fault)
     customers, times = STEADY_LOAD.get(fault, (CUSTOMERS, 1)) if amount.requests else (CUSTOMERS, 1)
@@ -206,14 +211,14 @@ def drill(fault: str, amount: Amount, program: str | None) -> Run:
 
 
 def who_grows(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
-    """The function that holds most of what is new."""
+    """The functions that hold most of the new memory."""
     table = pprof("-top", "-sample_index=inuse_space", *profiles).splitlines()
     ours = [line for line in table if "Fault." in line or "fault" in line]
     return ["go tool pprof -top -base=before after", *ours[:2]]
 
 
 def what_hung(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
-    """What the hang watch caught."""
+    """The reports of the hang watch."""
     stalls = run.grown("outrider_stalls_total")
     report = lab.fetch("/debug/stalls").decode()
     caught = [line for line in report.splitlines() if "usleep" in line]
@@ -221,19 +226,19 @@ def what_hung(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
 
 
 def who_waits(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
-    """The queue before the pool."""
+    """The queue for the connection pool."""
     late = run.grown("work_queue_deadline_exceeded_total")
     return [f"up to {run.pending:g} requests waited for a connection; {late:g} requests got a 504 response"]
 
 
 def which_route(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
-    """Time in the route, beside its own work."""
+    """The duration of the slow route, compared with another."""
     reading, buying = (1e3 * run.mean(*which) for which in (READ, BUY))
     return [f"GET /orders/{{id}} takes {reading:.2f} ms; POST /orders, which does far more work, takes {buying:.2f} ms"]
 
 
 def who_is_asked(run: Run, lab: Lab, profiles: list[str]) -> list[str]:
-    """What level 1 passes on."""
+    """The lookups that level 1 passes on."""
     asked = run.grown("cache_requests_total", 'level="2"') / max(1, run.answered)
     return [f"each request makes {asked:.2f} lookups in level 2"]
 
@@ -242,7 +247,7 @@ IS_EVIDENT: dict[str, Callable[[Run, Lab], bool]] = {
     "blocked-executor": lambda run, lab: long_delays(run) >= LONG_DELAYS and b"usleep" in lab.fetch("/debug/stalls"),
     "dry-pool": lambda run, lab: run.pending > 0 and run.grown("work_queue_deadline_exceeded_total") > 0,
 }
-"""What comes by chance, and comes where a run is long enough."""
+"""Evidence that appears by chance, given a long enough run."""
 EVIDENCE: dict[str, Callable[[Run, Lab, list[str]], list[str]]] = {
     "leak": who_grows, "blocked-executor": what_hung, "dry-pool": who_waits,
     "hot-route": which_route, "cold-cache": who_is_asked,
@@ -250,7 +255,7 @@ EVIDENCE: dict[str, Callable[[Run, Lab, list[str]], list[str]]] = {
 
 
 def table(runs: list[Run], indicators: dict[str, Indicator]) -> None:
-    """Every indicator in every run; its own is marked."""
+    """Prints every indicator of every run; marks the one of the run's fault."""
     say(f"\n{'':18}" + "".join(f"{name[0]:>24}" for name in indicators.values()))
     say(f"{'':18}" + "".join(f"{name[1]:>24}" for name in indicators.values()))
     for run in runs:
@@ -262,7 +267,7 @@ def table(runs: list[Run], indicators: dict[str, Indicator]) -> None:
 
 
 def report(healthy: Run, runs: list[Run]) -> None:
-    """The indicators of all runs, and what comes of each fault."""
+    """Prints the indicators of all runs, and the evidence of each fault."""
     table([healthy, *runs], INDICATORS)
     say("\nIndicators that do not depend on other load of the machine:")
     table([healthy, *runs], STEADY)

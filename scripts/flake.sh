@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs a stage of the check again and again, to find tests that fail by chance: every second run beside two busy
-# loops for each CPU, each with a seed of its own for the order of the tests.
+# Runs a stage of the checks repeatedly, to find flaky tests: every second run with two busy loops
+# for each CPU, each run with its own seed for the order of the tests.
 #
 #   scripts/flake.sh 10                    the integration stage
 #   scripts/flake.sh 20 unit               another stage of scripts/test.sh
 #
-# What the stage needs has to be built: scripts/test.sh setup build programs. A table stands last; the output of
-# each run and the logs of its failed tests are in .build/flake.
+# The stage's dependencies must be built: scripts/test.sh setup build programs. A table is printed
+# at the end; the output of each run and the logs of its failed tests are in .build/flake.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

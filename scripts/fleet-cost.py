@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a fleet costs those who watch it: the figures of docs/scaling.md.
+"""Measures the cost of a fleet for its Prometheus server: the numbers in docs/scaling.md.
 
     scripts/fleet-cost.py                             a thousand instances for three minutes, twice
     scripts/fleet-cost.py --instances 50 --seconds 30   quicker
 
-One storefront under load is scraped as many instances, each with a label of its own, by Debian's Prometheus: once with
-classic histograms, once with native ones. Needs what `scripts/setup.sh test` installs.
+Debian's Prometheus scrapes one storefront under load as many instances, each with its own label:
+once with classic histograms, once with native ones. Needs the packages that `scripts/setup.sh test`
+installs.
 """
 
 import argparse
@@ -46,30 +47,30 @@ RECORDED = {"requests, recorded": "job:http_server_requests:rate5m"}
 
 
 class Server:
-    """Debian's Prometheus with so many instances to scrape."""
+    """Debian's Prometheus, scraping this many instances."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def api(self, path: str, **arguments: str) -> Any:
-        """An answer of its API."""
+        """The data of an API response."""
         with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(arguments)}", timeout=60) as answer:
             return json.load(answer)["data"]
 
     def number(self, query: str) -> float:
-        """The value of a query that has one."""
+        """The value of a query with one sample."""
         found = self.api("query", query=query)["result"]
         return float(found[0]["value"][1]) if found else 0.0
 
     def samples(self, query: str) -> tuple[int, float]:
-        """How many samples a query reads, and how long that takes, in milliseconds."""
+        """The number of samples that a query reads, and its duration in milliseconds."""
         statistics = self.api("query", query=query, stats="all")["stats"]
         return statistics["samples"]["totalQueryableSamples"], 1e3 * statistics["timings"]["evalTotalTime"]
 
 
 @contextmanager
 def prometheus(target: str, instances: int, native: bool) -> Iterator[Server]:
-    """A server that has just begun."""
+    """A newly started server."""
     folder = PLACE / ("native" if native else "classic")
     subprocess.run(["rm", "-rf", folder], check=True)
     folder.mkdir(parents=True)
@@ -96,7 +97,7 @@ def prometheus(target: str, instances: int, native: bool) -> Iterator[Server]:
 
 
 def sizes(lab: Lab) -> None:
-    """Bytes of a scrape, by format and compression, and what one takes of the service."""
+    """Prints the size of a scrape, by format and compression."""
     say(f"{'format':14}{'bytes':>10}{'gzip':>10}{'samples':>10}")
     for name, accept in FORMATS.items():
         request = urllib.request.Request(f"{lab.agent}/metrics", headers={"Accept": accept, "Accept-Encoding": "gzip"})
@@ -108,7 +109,7 @@ def sizes(lab: Lab) -> None:
 
 
 def watched(server: Server, seconds: int) -> dict[str, float]:
-    """What the server holds and does, over the last half of the time."""
+    """The server's resources and load, over the last half of the time."""
     time.sleep(seconds)
     own, window = '{job="prometheus"}', f"[{max(60, seconds // 2)}s]"
     instances = server.number('count(up{job="shop"} == 1)')
@@ -125,7 +126,7 @@ def watched(server: Server, seconds: int) -> dict[str, float]:
 
 
 def measure(native: bool, instances: int, seconds: int) -> None:
-    """A storefront with one kind of histograms, and its server."""
+    """Measures a storefront with one kind of histograms, and its server."""
     say(f"\n{'native' if native else 'classic'} histograms")
     lab = Lab("storefront", PLACE, OUTRIDER_HISTOGRAMS="native" if native else "classic", STOREFRONT_HOST="127.0.0.1")
     (PLACE / "load.lua").write_text(LOAD)
@@ -151,7 +152,7 @@ def measure(native: bool, instances: int, seconds: int) -> None:
 
 
 def main() -> None:
-    """Both kinds."""
+    """Measures both kinds."""
     parser = argparse.ArgumentParser(description="Measures what a fleet costs Prometheus.")
     parser.add_argument("--instances", type=int, default=1_000)
     parser.add_argument("--seconds", type=int, default=180)

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Fuzzes what reads bytes that others wrote: a client's Accept, Accept-Encoding, Authorization, Host and
-# request targets; the kernel's files of a process, of control groups and of mappings.
+# Fuzzes the parsers of external input: a client's Accept, Accept-Encoding, Authorization, Host and
+# request target; the kernel's files on processes, control groups and mappings.
 #
 #   scripts/fuzz.sh            each for 60 s, or for FUZZ_SECONDS
-#   scripts/fuzz.sh --check    each for a bounded number of inputs: a part of `make test`
+#   scripts/fuzz.sh --check    each for a bounded number of inputs; part of `make test`
 #
-# The readers are plain Swift without imports, so each fuzzer is compiled from their files alone,
-# with libFuzzer's coverage and the address sanitizer. Seeds are in Tests/Fuzz/seeds; what is found
-# on the way is kept in .build/fuzz.
+# The parsers are plain Swift without imports, so each fuzzer is compiled from their files alone,
+# with libFuzzer's coverage and the address sanitizer. Seeds are in Tests/Fuzz/seeds; inputs found
+# during the run are kept in .build/fuzz.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The imports of Swift files: what check_layers.py and check_manifests.py share."""
+"""Parser for the imports of Swift files, shared by check_layers.py and check_manifests.py."""
 
 import re
 from collections.abc import Iterator
@@ -19,22 +19,23 @@ DIRECTIVE = re.compile(r"^\s*#(if|elseif|else|endif)\b\s*(.*?)\s*(?://.*)?$")
 
 
 class Import(NamedTuple):
-    """An import declaration: where it is, what it names, and the conditions around it."""
+    """An import declaration: its line, its module, and the conditions around it."""
 
     line: int
     module: str
     conditions: frozenset[str]
-    """Names that are all set where it is compiled: `A` and `B` within `#if A && B`."""
+    """Names that are all set if it is compiled: `A` and `B` within `#if A && B`."""
 
 
 def names_in(condition: str) -> frozenset[str]:
-    """The names which must all be set for a condition to hold; none where it is more than a conjunction of names."""
+    """The names that must all be set for a condition to hold; empty unless it is a conjunction of
+    names."""
     parts = [part.strip() for part in condition.split("&&")]
     return frozenset(parts) if all(re.fullmatch(r"\w+", part) for part in parts) else frozenset()
 
 
 def imports_of(file: Path) -> Iterator[Import]:
-    """The imports of a file, in their order."""
+    """The imports of a file, in order."""
     conditions: list[frozenset[str]] = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         if directive := DIRECTIVE.match(line):
@@ -48,12 +49,12 @@ def imports_of(file: Path) -> Iterator[Import]:
 
 
 def is_code(line: str) -> bool:
-    """Whether a line is more than blank or a comment."""
+    """Whether a line has code, and not only a comment."""
     return bool(line.strip()) and not line.lstrip().startswith("//")
 
 
 def guard_of(file: Path) -> frozenset[str]:
-    """The names in the `#if` around all code of a file; none if there is code outside."""
+    """The names in the `#if` around all code of a file; empty if there is code outside."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if is_code(line)]
     depth = 0
     for number, line in enumerate(lines):

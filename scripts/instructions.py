@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Counts the instructions of the hot paths, and fails where one takes more than it may.
+"""Counts the instructions of frequently executed operations, and fails if one exceeds its limit.
 
-Times depend on the machine and on who else is on it; instructions do not. valgrind has no rseq(2), so the
-path of a series that has a row for each CPU is counted with a thread that is told its CPU; without that,
-the same operation is the fallback, an atomic add, which has a limit of its own.
+Times depend on the machine and its load; instructions do not. valgrind has no rseq(2), so the path
+of a series with per-CPU rows is counted with a thread whose CPU is set in code; without that, the
+same operation takes the fallback, an atomic add, which has its own limit.
 
     scripts/instructions.py             counts all
     scripts/instructions.py counter_inc counts one
@@ -25,15 +25,15 @@ FIRST_CPU = "--on-first-cpu"
 
 
 class Gate(NamedTuple):
-    """An operation, and the instructions that one of it may take."""
+    """An operation with its instruction limit."""
 
     operation: str
     most: float
     on_cpu: bool = False
-    """Whether the thread is told its CPU."""
+    """Whether the CPU of the thread is set in code."""
     count: int = 200_000
     per: int = 1
-    """What one operation consists of."""
+    """The number of units, such as series, in one operation."""
 
 
 GATES = [
@@ -53,7 +53,7 @@ GATES = [
 
 
 def instructions(program: Path, gate: Gate, count: int) -> int:
-    """What the program executes until its end."""
+    """The instructions that the program executes until its end."""
     with tempfile.NamedTemporaryFile() as out:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}", str(program)]
         command += [FIRST_CPU] if gate.on_cpu else []
@@ -71,8 +71,9 @@ def instructions(program: Path, gate: Gate, count: int) -> int:
 
 
 def measure(program: Path, gate: Gate) -> float:
-    """Instructions of one operation: those of many without those of half as many."""
-    # Half, so that a series is hot in both.
+    """The instructions of one operation: the difference between a run and one with twice as
+    many."""
+    # Twice as many, so that a series is frequently updated in both.
     few, many = (instructions(program, gate, count) for count in (gate.count, gate.count * 2))
     return (many - few) / gate.count / gate.per
 
@@ -88,7 +89,7 @@ def main() -> None:
         check=True,
     )
     with tempfile.TemporaryDirectory() as place:
-        # valgrind cannot read what debuggers are told of Swift.
+        # valgrind cannot read Swift's debug information.
         program = Path(place, "outrider-bench")
         shutil.copy(built.stdout.split()[-1], program)
         subprocess.run(["strip", "-s", program], check=True)

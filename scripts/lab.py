@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An example under load: what the memory lab and the drill share."""
+"""An example under load, shared by the memory lab and the drill."""
 
 import functools
 import os
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def say(text: str = "") -> None:
-    """A line, at once."""
+    """Prints a line at once."""
     print(text, flush=True)
 
 
@@ -26,7 +26,7 @@ def built(product: str) -> str:
 
 
 class Lab:
-    """A service with its agent, running on free ports; it is built first, unless the program is given."""
+    """A service with its agent, running on free ports; built first, unless a program is given."""
 
     def __init__(self, product: str, place: Path, program: str | None = None, **environment: str) -> None:
         place.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class Lab:
         self.product = product
         ours = ("OUTRIDER_", "STOREFRONT_", "REDIS_URL", "SECONDS_TO_RUN")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        # Nothing forwards to it, so one address may serve /debug too.
+        # No proxy forwards requests to it, so one address may serve /debug too.
         ports = {"OUTRIDER_ADDRESS": "127.0.0.1:0", "OUTRIDER_DEBUG_ADDRESS": "shared", "STOREFRONT_PORT": "0"}
         self.process = subprocess.Popen(
             [program or built(product)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -51,7 +51,7 @@ class Lab:
         return line.split()[1]
 
     def stop(self) -> None:
-        """Ends the service, and by force after ten seconds."""
+        """Ends the service with SIGTERM, and with SIGKILL after ten seconds."""
         self.process.terminate()
         try:
             self.process.communicate(timeout=10)
@@ -60,7 +60,7 @@ class Lab:
             self.process.communicate()
 
     def load(self, seconds: int, *arguments: str) -> tuple[int, str]:
-        """Requests that were answered while wrk asked, and what it said."""
+        """Runs wrk; returns the number of completed requests, and wrk's output."""
         command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "--timeout", "60s", *arguments]
         run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 600)
         found = re.search(r"(\d+) requests in", run.stdout)
@@ -74,7 +74,8 @@ class Lab:
         return sum(float(line.split()[-1]) for line in lines if re.match(rf"{metric}[ {{]", line))
 
     def idle(self) -> int:
-        """The requests that the service has handled, once none is left of those that wrk gave up."""
+        """Waits until no request is in progress, those abandoned by wrk included; returns the
+        number handled."""
         limit = time.monotonic() + 300
         while self.total("http_server_active_requests"):
             if time.monotonic() > limit:
@@ -83,17 +84,17 @@ class Lab:
         return int(self.total("http_server_request_duration_seconds_count"))
 
     def fetch(self, path: str) -> bytes:
-        """A page of the agent's."""
+        """The body of one of the agent's pages."""
         with urllib.request.urlopen(self.agent + path, timeout=60) as answer:
             return answer.read()
 
     def save(self, what: str, name: str) -> Path:
-        """A profile, in a file."""
+        """Saves a profile to a file."""
         (self.place / name).write_bytes(self.fetch(f"/debug/pprof/{what}"))
         return self.place / name
 
 
 def pprof(*arguments: str) -> str:
-    """What `go tool pprof` prints."""
+    """The output of `go tool pprof`."""
     command = ["go", "tool", "pprof", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout

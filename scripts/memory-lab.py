@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The memory lab: a service under load, two heap profiles, and what they tell.
+"""The memory lab: a service under load, and its heap profiles.
 
     scripts/memory-lab.py              some fifteen seconds of load
     scripts/memory-lab.py --seconds 1  a second for each route
-    scripts/memory-lab.py --program P  with a program that is built already
+    scripts/memory-lab.py --program P  with a program that has been built
 
-Builds examples/memory-lab, runs it on free ports of this machine, and has wrk ask it. What is kept is in
-.build/memory-lab: the profiles, and the flame graph as a page.
+Builds examples/memory-lab, runs it on free ports of this machine, and loads it with wrk. The
+profiles and the flame graph, a web page, are kept in .build/memory-lab.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from lab import ROOT, Lab, pprof, say
 
 PLACE = ROOT / ".build/memory-lab"
 LEAST_VIEWS = 10_000
-"""Some 4 MB are leaked by so many, which is 60 samples: the leak cannot be missed by chance."""
+"""This many views leak some 4 MB, which is 60 samples: the leak cannot be missed by chance."""
 
 
 def ask(lab: Lab, path: str, seconds: int) -> int:
-    """Requests that were answered while wrk asked for a path, all well."""
+    """The number of completed requests for a path; fails unless all succeed."""
     requests, said = lab.load(seconds, lab.service + path)
     if "Non-2xx" in said:
         sys.exit(f"memory-lab: some requests failed:\n{said}")
@@ -31,7 +31,7 @@ def ask(lab: Lab, path: str, seconds: int) -> int:
 
 
 def allocated(before: Path, after: Path) -> int:
-    """Bytes that were allocated between two profiles, whoever did it."""
+    """Bytes allocated between two profiles, by any function."""
     text = pprof("-top", "-sample_index=alloc_space", "-unit=B", f"-base={before}", str(after))
     found = re.search(r"of (\d+)B total", text)
     return int(found[1]) if found else 0
@@ -65,7 +65,7 @@ def compare_the_ways(lab: Lab, seconds: int) -> None:
     ask(lab, "/products/pooled", 1)
     spent = {}
     for way in ("naive", "pooled"):
-        # Also those that wrk did not wait for have allocated, and are handled.
+        # Requests that wrk did not wait for have allocated as well, and are handled.
         handled = lab.idle()
         before = lab.save("allocs", f"{way}-before.pb.gz")
         requests = ask(lab, f"/products/{way}", seconds)

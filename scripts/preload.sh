@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the malloc hooks and their sampler as a shared object for LD_PRELOAD, which samples the heap of any
-# glibc program:
+# Builds the malloc hooks and their sampler as a shared object for LD_PRELOAD, which samples the
+# heap of any glibc program:
 #
 #   OUTRIDER_HEAP_PROFILE=/tmp/%p.pb.gz LD_PRELOAD="$(scripts/preload.sh | tail -n 1)" python3 …
 #   go tool pprof -top /tmp/….pb.gz
 #
-# The last line it prints is the path of the object. It needs nothing but libc, and exports nothing but what
-# it stands in front of; both are checked. Sources/COutriderPreload/preload.c says what it listens to.
+# The last line of its output is the path of the object. It depends on libc only, and exports
+# nothing but the functions that it hooks; both are checked. Sources/COutriderPreload/preload.c
+# describes its settings.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -27,8 +28,8 @@ for part in "${parts[@]}"; do
     flags+=("-ISources/COutrider$part/include")
 done
 
-# Under another name first: a program may be running with the object of before. Old DWARF, which valgrind
-# reads; frame pointers, so that the walk finds its way out of the hooks.
+# Written under another name first: a program may be running with the previous object. Old DWARF,
+# which valgrind can read; frame pointers, so that the stack walk leaves the hooks.
 new="$object.$$"
 trap 'rm -f "$new"' EXIT
 "$compiler" "${flags[@]}" -shared -Wl,--no-undefined -Wl,-z,now -Wl,-z,relro \
@@ -42,12 +43,13 @@ if [[ -n $foreign ]]; then
     exit 1
 fi
 
-# malloc's family, C++'s operators new (_Zn) and delete (_Zd), by what a program confines itself, and by what it
-# unloads a library.
+# The functions of malloc, C++'s operators new (_Zn) and delete (_Zd), the calls by which a program
+# confines itself, and the one by which it unloads a library.
 hooks='malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc'
 hooks+='|malloc_usable_size|free_sized|free_aligned_sized|_Z[nd][wal][A-Za-z0-9_]*'
 hooks+='|prctl|syscall|dlclose'
-# Lowercase are symbols that the linker keeps for relocations, which nobody else sees.
+# Lowercase letters mark symbols that the linker keeps for relocations, which are not visible
+# outside.
 exported="$(nm --dynamic --defined-only --format=posix "$new" |
     awk '$2 ~ /[A-Z]/ { print $1 }')"
 unexpected="$(grep -vxE "$hooks" <<<"$exported" || true)"

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Tests the C code under the address and undefined-behaviour sanitizers, which also look for leaks: the two
-# shims with the real libraries, the heap sampler's tables, the unwind tables, the symbol reader, the writer
-# of the preloaded object, and the hooks of the Swift runtime over an imitation of it. The sampler's tables and
-# those hooks, and the cells of metrics, where threads race, are tested under the thread sanitizer too.
+# Tests the C code under the address and undefined-behaviour sanitizers, with leak detection: the
+# two shims with the real libraries, the heap sampler's tables, the unwind tables, the symbol
+# reader, the writer of the preloaded object, and the hooks of the Swift runtime on a simulation of
+# it. The parts where threads race, which are the sampler's tables, those hooks and the cells of
+# metrics, are tested under the thread sanitizer too.
 #
-# Not here: the malloc hooks, which a sanitizer's own malloc leaves no room for (Tests/Integration does).
+# Not included: the malloc hooks, which conflict with a sanitizer's own malloc (Tests/Integration
+# tests them).
 #
-#   scripts/sanitize.sh           with the seed that is always the same
+#   scripts/sanitize.sh           with the default seed
 #   scripts/sanitize.sh <seed>    with other random requests
 #
 # The shims are static inline, so they are instrumented with the tests that include them; libraries
@@ -31,13 +33,13 @@ flags=(-std=c11 -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -pthread
     -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all -ISources)
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
-# No leak is excused.
+# No leak is suppressed.
 unset LSAN_OPTIONS
 
 compile() {
     local name=$1 log=$place/$1.build.log
     shift
-    # Some linkers warn about the sanitizers' own symbols; nobody needs to see that.
+    # Some linkers warn about the sanitizers' own symbols; these warnings are hidden.
     "$compiler" "$@" -o "$place/$name" >"$log" 2>&1 || {
         cat "$log"
         echo "sanitize: $name does not compile"
@@ -83,7 +85,7 @@ programs=(zlib microhttpd cells heap_tables output symbols preload_writer)
 if [[ $(uname -sm) == "Linux x86_64" ]]; then
     programs+=(unwind_steps unwind_parser unwind_fuzz)
 fi
-# A program of Tests/Sanitizers, with the seed if it has a use for one.
+# Builds and runs a program of Tests/Sanitizers, with the seed if it uses one.
 check() {
     local name=$1
     shift
@@ -91,7 +93,7 @@ check() {
         set --
     fi
     local more=()
-    # A second executable segment, as linker scripts and BOLT make it.
+    # A second executable segment, as linker scripts and BOLT create.
     if [[ $name == symbols ]]; then more=(-no-pie -fuse-ld=bfd -Wl,--section-start=.text_apart=0x40000000); fi
     # shellcheck disable=SC2086 # one file for each word
     compile "$name" "${flags[@]}" "${more[@]}" -Wl,--build-id "Tests/Sanitizers/$name.c" ${sources[$name]} \
@@ -109,8 +111,8 @@ printf '#include "outrider_cells.h"\n%s\n%s\n' \
 run_job compile cells_aarch64.o --target=aarch64-linux-gnu -ffreestanding -c -O2 -Wall -Wextra -Werror \
     -ISources/COutriderCells/include "$place/cells_aarch64.c"
 
-# All of our C for an architecture and a C library that we have no machine of: compiled, not run. The
-# preloaded object is glibc's alone.
+# All of our C code for an architecture and a C library without a test machine: compiled, not run.
+# The preloaded object supports glibc only.
 elsewhere() {
     local target=$1 file includes=()
     shift
@@ -130,8 +132,8 @@ run_job elsewhere x86_64-linux-musl -nostdlibinc -isystem /usr/include/x86_64-li
 swift_libraries="$(swiftc -print-target-info |
     sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p' | head -n 1)/linux"
 
-# Walks out of libraries, libdispatch among them; once more without the frames of the address
-# sanitizer where libdispatch's threads begin.
+# Walks through libraries, including libdispatch; a second time without the address sanitizer, whose
+# frames hide the start of libdispatch's threads.
 check_walks() {
     # shellcheck disable=SC2086 # one file for each word
     compile unwind "${flags[@]}" Tests/Sanitizers/unwind.c ${sources[unwind]}
@@ -155,7 +157,7 @@ if [[ $(uname -sm) == "Linux x86_64" ]]; then
     run_job check_rows
 fi
 
-# What is hooked is called through the global offset table, which the loader has write-protected.
+# The hooked functions are called through the global offset table, which the loader write-protects.
 runtime_sources="$(echo Sources/COutriderRuntime/*.c) ${sources[unwind]}"
 hardened=(-Wl,-z,relro -Wl,-z,now -L"$place" "-Wl,-rpath,$PWD/$place")
 check_runtime() {
@@ -168,10 +170,10 @@ check_runtime() {
 }
 run_job check_runtime
 
-# The thread sanitizer of Swift's clang knows libdispatch and wants it.
+# The thread sanitizer of Swift's clang requires libdispatch.
 race_flags=(-std=c11 -Wall -Wextra -Werror -O1 -g -fno-omit-frame-pointer -pthread -fsanitize=thread
     -ISources/COutriderHeap/include -ISources/COutriderRuntime/include -ISources/COutriderStack/include -ISources/COutriderSymbols/include -L"$swift_libraries" "-Wl,-rpath,$swift_libraries")
-# It expects addresses where it maps its own memory.
+# It requires the address space layout without randomization.
 run_under_thread_sanitizer() {
     TSAN_OPTIONS="halt_on_error=1 exitcode=66" run "$1" setarch --addr-no-randomize "$place/$1"
 }
@@ -183,7 +185,8 @@ check_heap_races() {
     run_under_thread_sanitizer heap_tables_races
 }
 
-# Under this sanitizer no CPU has a row, since it cannot see what a restartable sequence does.
+# Under this sanitizer no CPU has a row, since the sanitizer cannot see the effects of a restartable
+# sequence.
 check_cell_races() {
     # shellcheck disable=SC2086 # one file for each word
     compile cells_races "${race_flags[@]}" -ISources/COutriderCells/include -ISources/COutriderFork/include \

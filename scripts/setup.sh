@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs what is missing, and nothing else. Runs again at no cost.
+# Installs missing packages only. A repeated run costs nothing.
 #
-#   scripts/setup.sh demo    what it takes to build the libraries, the tests and the examples
-#   scripts/setup.sh sql     the same, plus SQLite, which the storefront keeps its orders in
-#   scripts/setup.sh bench   the same as demo, plus a load generator and the allocators to compare with
+#   scripts/setup.sh demo    the requirements of building the libraries, the tests and the examples
+#   scripts/setup.sh sql     the same, plus SQLite, in which the storefront stores its orders
+#   scripts/setup.sh bench   the same as demo, plus a load generator and the allocators for comparison
 #   scripts/setup.sh lab     the same as sql, plus a load generator and a reader of profiles
-#   scripts/setup.sh test    everything above, plus Prometheus, Alertmanager, VictoriaMetrics, the proxies that are run
-#                            in front of an agent, the programs that are run under the malloc hooks, what makes a
-#                            whole Debian, and the Python packages of the tests
-#   scripts/setup.sh pictures  the same as test, plus a browser that takes pictures of the dashboards
+#   scripts/setup.sh test    all of the above, plus Prometheus, Alertmanager, VictoriaMetrics, the proxies that
+#                            the tests run in front of an agent, the programs that they run with the malloc
+#                            hooks, debootstrap, and the Python packages of the tests
+#   scripts/setup.sh pictures  the same as test, plus a browser that renders the pictures of the dashboards
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,7 +28,7 @@ if [[ $goal == pictures ]]; then
     goal=test
 fi
 
-# Names of one package in several releases have "|" between them, the newest first.
+# Alternative names of a package in different releases are separated by "|", the newest first.
 packages=(libmicrohttpd-dev zlib1g-dev pkg-config)
 if [[ $goal == bench ]]; then
     packages+=(wrk python3 gcc libc6-dev binutils libjemalloc2 'libgoogle-perftools4t64|libgoogle-perftools4')
@@ -43,7 +43,7 @@ if [[ $goal == test ]]; then
     packages+=(${browser[@]+"${browser[@]}"} prometheus prometheus-alertmanager python3 python3-venv wrk golang-go graphviz protobuf-compiler valgrind gcc g++
         libc6-dev libc6-dev-arm64-cross musl-dev binutils make git perl procps redis-server strace systemd curl libsqlite3-dev
         libjemalloc2 nginx haproxy victoria-metrics debootstrap 'libmimalloc3|libmimalloc2.0')
-    # The tests of the hooks want some of each; whose is on PATH does not matter.
+    # The tests of the hooks need one of each, from any source on PATH.
     command -v java >/dev/null && command -v javac >/dev/null ||
         packages+=(default-jdk-headless)
     command -v node >/dev/null || packages+=(nodejs)
@@ -53,11 +53,11 @@ say() {
     echo "setup: $*" >&2
 }
 
-# Those of the packages of which none is installed under any of its names.
+# Prints the packages of which no name is installed.
 missing_packages() {
     local installed package state=' installed'
     local next="$state"$'\n'
-    # dpkg-query exits non-zero when it does not know one of the names.
+    # dpkg-query exits non-zero if it does not know one of the names.
     # shellcheck disable=SC2016,SC2086 # dpkg-query fills in the fields; one word for each name
     installed="$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' \
         ${packages[*]//|/ } 2>/dev/null || true)"
@@ -66,7 +66,8 @@ missing_packages() {
     done
 }
 
-# The first name of each package that apt knows. It knows none before its lists are there; then it is the last.
+# Prints the first name of each package that apt knows. Without package lists apt knows none; then
+# it is the last name.
 names_here() {
     local names
     for names in "$@"; do
@@ -77,7 +78,8 @@ names_here() {
     done
 }
 
-# A new Debian service starts at once, and at every boot. The tests start their own Prometheus.
+# A newly installed Debian service starts at once, and at every boot. The tests start their own
+# Prometheus.
 policy=/usr/sbin/policy-rc.d
 forbid_services() {
     if [[ ! -e $policy ]]; then
@@ -107,14 +109,14 @@ set_up_debian() {
         exit 1
     fi
 
-    # Package lists are absent in a new container.
+    # A new container has no package lists.
     if ! apt-cache show "${names[@]}" >/dev/null 2>&1; then
         apt-get update
         mapfile -t names < <(names_here "${missing[@]}")
     fi
     say "installing ${names[*]}"
     forbid_services
-    # Or they are too old, and name a file that is gone by now.
+    # Or the lists are outdated, and name a file that no longer exists.
     if ! install_packages "${names[@]}"; then
         apt-get update
         install_packages "${names[@]}"

@@ -4,8 +4,9 @@
 
 usage: symbol-graphs.py <build tree> <package description> <output folder>
 
-`swift package dump-symbol-graph` does the same for every module of the package, tests included, and builds again
-before; this takes the modules that the libraries name, and what the build's plan says about where their imports are.
+`swift package dump-symbol-graph` does the same for every module of the package, tests included, and
+builds again first; this script takes the modules of the library products only, with the import
+paths in the build's plan.
 """
 
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 from api import library_modules, load
 
 TAKES_VALUE = {"-I", "-F", "-Xcc", "-target", "-sdk", "-module-cache-path"}
-"""The arguments of the compiler that tell where a module and its imports are, each with a value."""
+"""Compiler arguments that locate a module and its imports, each with a value."""
 
 
 def compile_arguments(plan: str, module: str) -> list[str]:
@@ -30,7 +31,7 @@ def compile_arguments(plan: str, module: str) -> list[str]:
 
 
 def import_arguments(arguments: list[str]) -> list[str]:
-    """Those of the arguments that the extraction of symbols needs too."""
+    """The arguments that symbol extraction needs as well."""
     kept = []
     pairs = iter(arguments)
     for argument in pairs:

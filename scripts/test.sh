@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the checks in order. All of them run even if one fails, except those that need what it makes. With
+# Runs the checks in order. All of them run even if one fails, except those that depend on it. With
 # names, runs only those stages:
 #
 #   scripts/test.sh build unit
@@ -8,7 +8,7 @@
 #   OUTRIDER_TEST_SEED=17 scripts/test.sh integration    in the order of an earlier run
 #
 # The output of each stage is in .build/test-logs, the logs of the servers of a failed test in
-# .build/test-logs/failed. What failed stands last, with the command that repeats it.
+# .build/test-logs/failed. Failures are listed at the end, with the command that repeats them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -20,7 +20,8 @@ if [[ $# -gt 0 ]]; then
     stages=("$@")
 fi
 
-# What a stage needs of the stages before it. All but the first two need what `setup` installs.
+# The stages that a stage depends on. All but the first two also need the packages that `setup`
+# installs.
 declare -A needs=(
     [build]=libraries [api]=build [unit]=build [unit-hooked]=build [bench-check]=programs [instructions]=programs
     [integration]="build programs" [integration-compute]="build programs"
@@ -29,8 +30,8 @@ declare -A needs=(
 logs=.build/test-logs
 mkdir -p "$logs"
 rm -rf "${logs:?}"/*
-# One seed for the order of the integration tests, and for their random inputs. Only those have it in their
-# environment: scripts/lib.sh tells why.
+# One seed for the order of the integration tests, and for their random inputs. Only those have it
+# in their environment: scripts/lib.sh explains why.
 seed="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"
 unset OUTRIDER_TEST_SEED
 
@@ -38,23 +39,25 @@ table=()
 closing_lines=()
 declare -A failed=()
 
-# stage_<name> runs a stage. verify_<name>, where there is one, then reads its output for what an
-# exit status does not tell, and says what is wrong.
+# stage_<name> runs a stage. verify_<name>, if defined, then checks its output for failures that the
+# exit status does not show, and prints the problem.
 
-# SwiftPM fetches packages while apt does. Where that fails, the build tries again, and says why it cannot.
+# SwiftPM fetches packages while apt does. If that fails, the build tries again, and reports the
+# reason.
 fetch_packages() {
     swift_package --scratch-path .build/all-traits --enable-all-traits resolve
     swift_package --package-path Tests/Programs --scratch-path .build/programs resolve
 }
 
-# What the build needs, and no more.
+# Installs the requirements of the build only.
 stage_libraries() {
     fetch_packages >"$logs/fetch.log" 2>&1 &
     scripts/setup.sh bench
     wait
 }
 
-# What the other stages need is installed while the build goes on: its process, empty if it was not started.
+# The process that installs the requirements of the other stages during the build; empty if it was
+# not started.
 rest=
 start_rest() {
     (
@@ -77,7 +80,7 @@ stage_setup() {
         install_rest
         wait
     else
-        # `wait` knows it not: a stage runs in a shell of its own.
+        # `wait` does not work here: a stage runs in a subshell.
         tail --pid="$rest" -n +1 -f "$logs/rest.log"
         [[ $(<"$logs/rest.status") == 0 ]]
     fi
@@ -104,15 +107,16 @@ stage_build() {
     swift_build "${all_traits[@]}" --build-tests
 }
 
-# A warning of our own manifest or sources is an error. What SwiftPM or other packages' builds warn of is not.
+# A warning of our own manifest or sources is an error. Warnings of SwiftPM or of other packages are
+# not.
 verify_build() {
     local ours place="^$PWD/(Package.swift|Sources|Tests)[^:]*:[0-9]+:[0-9]+: warning: "
     ours="$(basename "$PWD" | tr '[:upper:]' '[:lower:]')"
     if ! grep -E "$place|^warning: '$ours': " "$1"; then
         return 0
     fi
-    # The compiler repeats no warning for a file that it does not compile again. A new date makes it
-    # compile the file in the next run too.
+    # The compiler does not repeat a warning for a file that it does not compile again. A new date
+    # makes it compile the file in the next run too.
     { grep -E "$place" "$1" || true; } | cut -d : -f 1 | sort -u | while read -r file; do touch "$file"; done
     echo "The build has warnings, which count as errors."
     return 1
@@ -122,7 +126,7 @@ stage_api() {
     scripts/api.sh --check
 }
 
-# Runs the Swift tests of a build, without SwiftPM in between: `swift test` plans the build once more.
+# Runs the Swift tests of a build directly: `swift test` would plan the build again.
 run_swift_tests() {
     local tree=$1
     shift
@@ -133,7 +137,7 @@ stage_unit() {
     run_swift_tests .build/all-traits ${FILTER:+--filter "$FILTER"}
 }
 
-# Swift Testing passes when it finds no test at all.
+# Swift Testing passes if it finds no test at all.
 verify_unit() {
     if ! grep -qE 'Test run with [1-9][0-9]* tests?' "$1"; then
         echo "No test ran."
@@ -141,9 +145,9 @@ verify_unit() {
     fi
 }
 
-# The test bundle once more, with every allocation of it sampled by the preloaded hooks. Without one test that counts
-# on how many stacks libc keeps to use again (the hooks' own thread has one), and without YearTests, which repeat for
-# a simulated year what other tests do: half of the time of this stage.
+# Runs the test bundle again, with every allocation sampled by the preloaded hooks. Excludes one
+# test that depends on the number of stacks that libc caches (the hooks' own thread has one), and
+# YearTests, which repeat other tests for a simulated year and took half of the time of this stage.
 stage_unit-hooked() {
     local hooks
     hooks="$(scripts/preload.sh | tail -n 1)"
@@ -153,7 +157,7 @@ stage_unit-hooked() {
 
 verify_unit-hooked() {
     verify_unit "$1" || return 1
-    # A test bundle without profiles was not hooked.
+    # Without a profile, the hooks were not active in the test bundle.
     local profile=("$PWD"/.build/unit-hooked.*.pb.gz)
     if [[ ! -s ${profile[0]} ]]; then
         echo "The malloc hooks did not write a profile."
@@ -162,10 +166,10 @@ verify_unit-hooked() {
     rm -f "${profile[@]}"
 }
 
-# This is the build without any trait too.
+# This is also the build without any trait.
 stage_thread-sanitizer() {
     local tree=.build/thread-sanitizer
-    # Reports name lines.
+    # For line numbers in reports.
     swift_build --sanitize thread --scratch-path "$tree" --build-tests "${quick_debug_build[@]}" \
         -Xswiftc -gline-tables-only -Xcc -gline-tables-only
     TSAN_OPTIONS="halt_on_error=0 exitcode=66" \
@@ -213,7 +217,7 @@ stage_integration-compute() {
     OUTRIDER_TEST_SEED=$seed scripts/integration.sh compute
 }
 
-# The last word of the test runners of a stage: Swift Testing's, or pytest's.
+# The summary lines of the test runners of a stage: Swift Testing's, or pytest's.
 closing_lines_of() {
     local swift_testing='Test run with [0-9]+ tests?'
     local pytest='^(=+ )?([0-9]+ (passed|failed|error|skipped)|no tests ran).* in [0-9.]+s'
@@ -224,17 +228,17 @@ load_average() {
     cut -d ' ' -f 1 /proc/loadavg 2>/dev/null || echo '?'
 }
 
-# What all CPUs have done since the start of the machine: time at work and time in all, in ticks (proc_stat(5)).
+# The busy time and the total time of all CPUs since boot, in ticks (proc_stat(5)).
 cpu_ticks() {
     awk '/^cpu / {print $2 + $3 + $4 + $7 + $8 + $9, $2 + $3 + $4 + $5 + $6 + $7 + $8 + $9}' /proc/stat 2>/dev/null || echo 0 0
 }
 
-# How much of all CPUs was at work since then, in percent.
+# The share of all CPUs that was busy since then, in percent.
 cpu_share_since() {
     echo "$1 $(cpu_ticks)" | awk '{print ($4 > $2 ? int(100 * ($3 - $1) / ($4 - $2) + 0.5) "%" : "?")}'
 }
 
-# The first lines of reason for each failed test of a stage, or else the end of its output.
+# The first lines of the reason for each failed test of a stage, or else the end of its output.
 reasons() {
     local reason='^(FAILED|ERROR) |recorded an issue|(WARNING|FATAL|ERROR): ThreadSanitizer|: error: '
     if ! grep -E "$reason" "$1" | sed -E 's/^((FAILED|ERROR) \S+)@\S+/\1/' | cut -c 1-240 | sort -u | head -n 30; then
@@ -273,7 +277,7 @@ trap summary EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Whether a stage that failed made what this one needs.
+# Whether a stage that this one depends on has failed.
 is_blocked() {
     local needed
     for needed in libraries setup ${needs[$1]:-}; do
@@ -286,7 +290,7 @@ run_stage() {
     local stage=$1 started=$SECONDS status=0 result=passed line ticks
     ticks="$(cpu_ticks)"
     printf '\n== %s ==\n' "$stage"
-    # A stage runs in a shell of its own, outside of any condition, so that its first error ends it.
+    # A stage runs in a subshell, outside of any condition, so that its first error ends it.
     set +e
     (
         set -e

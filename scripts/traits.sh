@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds each adapter with nothing but its own trait, then runs the tests without any trait: nine builds, for
-# every night. Every change is checked by scripts/check_manifests.py instead, which reads from the manifest and
-# the imports that an adapter's dependencies come with its trait.
+# Builds each adapter with its own trait only, then runs the tests without any trait: nine builds,
+# run every night. For each change, scripts/check_manifests.py checks instead, from the manifest and
+# the imports, that an adapter's dependencies come with its trait.
 #
 #   scripts/traits.sh
 set -euo pipefail
@@ -10,11 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-# All traits first: the frameworks are built once, each with what any single trait needs.
+# All traits first: the frameworks are built once, each with the parts that any single trait needs.
 choose_all_traits
 swift_build "${all_traits[@]}"
 
-# The adapter that a trait is for.
+# The adapter that belongs to a trait.
 adapter_of() {
     case "$1" in
         HTTPTypes) echo OutriderNIO ;;

@@ -17,7 +17,8 @@ LIMIT = 120
 
 
 def moment(text: str) -> datetime:
-    """Parses a time of Alertmanager, whose number of digits varies, so that the text cannot be compared."""
+    """Parses a time of Alertmanager, whose number of digits varies, so that the text cannot be
+    compared."""
     # A datetime holds six digits of a second.
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
@@ -38,7 +39,8 @@ class Webhook(LocalServer):
         super().__init__(Handler)
 
     def await_alert(self, alert: str, status: str, instance: str) -> dict[str, Any]:
-        """The first notification that this alert of an instance is in this state; skips other alerts."""
+        """The first notification that this alert of an instance is in this state; skips other
+        alerts."""
         own = {"alertname": alert, "instance": instance}
         while True:
             message = self.messages.get(timeout=LIMIT)
@@ -50,7 +52,8 @@ class Webhook(LocalServer):
 
 
 class Alertmanager(Process):
-    """Debian's Alertmanager with the example's configuration, short delays, and the test's webhook."""
+    """Debian's Alertmanager with the example's configuration, short delays, and the test's
+    webhook."""
 
     def __init__(self, folder: Path, webhook: str) -> None:
         self.target = f"127.0.0.1:{reserved_port()}"

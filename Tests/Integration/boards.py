@@ -60,7 +60,8 @@ def resolved(expression: str, window: str = "5m", jobs: str = ".+") -> str:
 
 @cache
 def parsed(expression: str) -> Any:
-    """The syntax tree of a query; raises ValueError if it does not parse. The window is five minutes."""
+    """The syntax tree of a query; raises ValueError if it does not parse. The window is five
+    minutes."""
     return promql.parse(expression.replace("$__rate_interval", "5m").replace("$__interval_ms", "15000"))
 
 

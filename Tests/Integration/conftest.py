@@ -64,7 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Checks that pytest-xdist has kept the groups: pytest-xdist 3.8 drops them with pytest 9.2 and later."""
+    """Checks that pytest-xdist has kept the groups: pytest-xdist 3.8 drops them with pytest 9.2 and
+    later."""
     if session.config.getoption("loadgroup", False) and not all("@" in item.nodeid for item in session.items):
         raise pytest.UsageError("this pytest-xdist does not keep the tests of a file together under this pytest")
 

@@ -29,7 +29,8 @@ def is_permitted(command: Sequence[str]) -> bool:
 
 @contextmanager
 def world_readable_copy(program: str) -> Iterator[Path]:
-    """A copy of a program that every user can run. Not below /tmp, which the restrictions may replace."""
+    """A copy of a program that every user can run. Not below /tmp, which the restrictions may
+    replace."""
     folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     try:
         folder.chmod(0o755)

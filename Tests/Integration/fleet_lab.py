@@ -62,7 +62,8 @@ class Run:
     orders: list[Order] = field(default_factory=list)
 
     def answered(self, until: float = float("inf")) -> int:
-        """Orders accepted before a moment, as far as the customers know: no counter may show fewer."""
+        """Orders accepted before a moment, as far as the customers know: no counter may show
+        fewer."""
         return sum(1 for order in self.orders if order.answered is not None and order.answered < until)
 
     def sent(self, until: float = float("inf")) -> int:
@@ -110,7 +111,8 @@ class Customer(threading.Thread):
 
     @staticmethod
     def order(run: Run, kind: str) -> None:
-        """Places one order, on its own connection; an order without a response may have been served."""
+        """Places one order, on its own connection; an order without a response may have been
+        served."""
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(run.service).netloc, timeout=LIMIT)
         try:
             connection.connect()

@@ -56,7 +56,8 @@ def fetch(url: str, timeout: float = LIMIT) -> bytes:
 
 
 def system_binary(name: str) -> str:
-    """A program on PATH or in /usr/sbin, where Debian installs servers and which only root has on PATH."""
+    """A program on PATH or in /usr/sbin, where Debian installs servers and which only root has on
+    PATH."""
     for folder in [*os.get_exec_path(), "/usr/sbin"]:
         if os.access(path := Path(folder) / name, os.X_OK):
             return str(path)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text that has broken parsers or could: fixed fragments, and Hypothesis strategies based on them."""
+"""Text that has broken parsers or could: fixed fragments, and Hypothesis strategies based on
+them."""
 
 import math
 

@@ -14,7 +14,8 @@ class Metrics:
         self.samples = [sample for family in exposition.families for sample in family.samples]
 
     def sum(self, name: str, **labels: str) -> float:
-        """The sum of the series with this name and these labels; `status=` and `method=` are HTTP's."""
+        """The sum of the series with this name and these labels; `status=` and `method=` are
+        HTTP's."""
         short = {"status": "http_response_status_code", "method": "http_request_method"}
         wanted = {short.get(name, name): value for name, value in labels.items()}.items()
         found = [s.value for s in self.samples if s.name == name and wanted <= s.labels.items()]

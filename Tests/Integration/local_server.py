@@ -21,7 +21,8 @@ class LocalServer:
     def __init__(self, handler: type[QuietHandler]) -> None:
         class Server(http.server.ThreadingHTTPServer):
             def handle_error(self, *_: object) -> None:
-                """Suppresses errors of clients that disconnect, as Prometheus does when it stops."""
+                """Suppresses errors of clients that disconnect, as Prometheus does when it
+                stops."""
 
         self._server = Server(("127.0.0.1", 0), handler)
         self.target = f"127.0.0.1:{self._server.server_port}"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes manifests, validated against the published schemas of Kubernetes and the Prometheus Operator."""
+"""Kubernetes manifests, validated against the published schemas of Kubernetes and the Prometheus
+Operator."""
 
 import importlib
 from pathlib import Path

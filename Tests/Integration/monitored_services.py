@@ -154,7 +154,8 @@ class Monitored:
             self.stack = building.pop_all()
 
     def limit(self, building: contextlib.ExitStack) -> bool:
-        """Puts the probe into its own control group with a CPU limit; False if that is not permitted."""
+        """Puts the probe into its own control group with a CPU limit; False if that is not
+        permitted."""
         try:
             building.enter_context(cpu_limit(self.probe.popen.pid, LIMIT))
         except OSError:

@@ -68,7 +68,8 @@ class Libraries:
 
 @functools.cache
 def copy_with_linker(path: str, suite: str) -> str:
-    """A copy of a program that names the linker of a suite; one copy for each process of a test run."""
+    """A copy of a program that names the linker of a suite; one copy for each process of a test
+    run."""
     assert Path.cwd() == ROOT, "the linker's path is relative to the root of the repository"
     worker = os.environ.get("PYTEST_XDIST_WORKER", "single")
     copy = ROOT / FOLDER / "programs" / worker / suite / Path(path).name

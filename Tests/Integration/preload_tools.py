@@ -175,7 +175,8 @@ def decoded(profile: Path) -> str:
 
 @functools.cache
 def compiled(source: str, *flags: str, name: str = "") -> str:
-    """Compiles a program of Tests/Preload, with frame pointers and without optimising calls away."""
+    """Compiles a program of Tests/Preload, with frame pointers and without optimising calls
+    away."""
     # A folder for each process of a test run, so that no process replaces a program that another
     # one runs.
     subfolder = BUILD / os.environ.get("PYTEST_XDIST_WORKER", "single")

@@ -22,7 +22,8 @@ USUAL = Libraries(SYSTEM)
 
 
 class ProbeProcess:
-    """The probe as a process, which ends when its standard input closes. Its log may go to a file."""
+    """The probe as a process, which ends when its standard input closes. Its log may go to a
+    file."""
 
     def __init__(
         self, *arguments: str, log: Path | None = None, libraries: Libraries = USUAL, **environment: str

@@ -44,7 +44,8 @@ class PrometheusAPI:
         return poll(f"{expression} has samples", lambda: self.query(expression) or None)
 
     def recorded(self, selector: str, window: str = "1h") -> list[tuple[float, float]]:
-        """The stored samples of one series, each with its time; empty if the series does not exist."""
+        """The stored samples of one series, each with its time; empty if the series does not
+        exist."""
         found = self.query(f"{selector}[{window}]")
         assert len(found) <= 1
         return [(at, float(value)) for series in found for at, value in series["values"]]
@@ -58,7 +59,8 @@ class PrometheusAPI:
         return [at for at, up in self.recorded(f"up{{{target}}}") if up == 0 and durations.get(at, 0) < 0.95 * limit]
 
     def exemplars(self, expression: str) -> list[dict[str, Any]]:
-        """The exemplars of the selected series within half an hour of now, each with its series' labels."""
+        """The exemplars of the selected series within half an hour of now, each with its series'
+        labels."""
         now = time.time()
         span = {"start": f"{now - 1800:.3f}", "end": f"{now + 1800:.3f}"}
         found = self.api("query_exemplars", query=expression, **span)
@@ -69,7 +71,8 @@ class PrometheusAPI:
         ]
 
     def await_up(self, job: str) -> None:
-        """Waits for a successful scrape of a job; on failure reports the error of the last scrape."""
+        """Waits for a successful scrape of a job; on failure reports the error of the last
+        scrape."""
         last = "none"
 
         def attempt() -> bool | None:

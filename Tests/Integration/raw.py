@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from harness import poll
 
 SECONDS = 60.0
-"""Timeout of every operation of a peer: only a broken peer reaches it, however busy the machine is."""
+"""Timeout of every operation of a peer: only a broken peer reaches it, however busy the machine
+is."""
 
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9]) [ -~]*\r\n")
 FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n")
@@ -73,7 +74,8 @@ def parse_response(wire: bytes, is_head: bool = False) -> tuple[Response, bytes]
 
 
 def parse_responses(wire: bytes, heads: Iterable[bool] = ()) -> list[Response]:
-    """All responses received on a closed connection; `heads` says which of the first ones respond to HEAD."""
+    """All responses received on a closed connection; `heads` says which of the first ones respond
+    to HEAD."""
     responses: list[Response] = []
     kinds = iter(heads)
     rest = wire
@@ -191,7 +193,8 @@ class Client:
             assert time.monotonic() < deadline, f"{left} bytes are still unread after {SECONDS:g} s"
 
     def read(self, seconds: float = SECONDS, size: int = 1 << 16) -> bool:
-        """Reads what has arrived, or arrives within the timeout; returns False if there is nothing."""
+        """Reads what has arrived, or arrives within the timeout; returns False if there is
+        nothing."""
         if self.is_closed:
             return False
         self.socket.settimeout(max(seconds, 0.000_1))

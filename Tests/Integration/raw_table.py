@@ -26,7 +26,8 @@ class Row:
     is_kept: bool | None
     """Whether the connection stays open; None if that depends on the status: it does with 200."""
     is_silent_if_strict: bool = False
-    """Whether a strict library closes the connection without a response instead: see `is_strict`."""
+    """Whether a strict library closes the connection without a response instead: see
+    `is_strict`."""
 
     @property
     def is_head(self) -> bool:

@@ -16,7 +16,8 @@ from probe_programs import family
 UNITS = ["", "_seconds", "_bytes", "_ratio", "_celsius", "_meters", "_joules", "_volts"]
 LABELS = ["a", "B9", "le_", "queue_name", "z"]
 EXEMPLAR_LIMIT = 128
-"""The limit on characters in the names and values of an exemplar's labels: OpenMetrics 1.0, "Exemplars"."""
+"""The limit on characters in the names and values of an exemplar's labels: OpenMetrics 1.0,
+"Exemplars"."""
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 amounts = st.floats(min_value=0.0, allow_infinity=False)

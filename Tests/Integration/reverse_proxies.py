@@ -86,7 +86,8 @@ def haproxy(target: str, folder: Path, more: str = "") -> Iterator[str]:
 
 @contextlib.contextmanager
 def python(target: str, changes: Callable[[dict[str, str]], dict[str, str]] = dict) -> Iterator[str]:
-    """A minimal proxy in Python that adds no header field; `changes` maps the fields that it forwards."""
+    """A minimal proxy in Python that adds no header field; `changes` maps the fields that it
+    forwards."""
 
     class Handler(QuietHandler):
         def do_GET(self) -> None:

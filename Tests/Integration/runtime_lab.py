@@ -182,5 +182,6 @@ def cpu_limit(pid: int, cores: float) -> AbstractContextManager[Path]:
 
 
 def memory_limit(pid: int, size: int) -> AbstractContextManager[Path]:
-    """Limits the memory of a process in bytes, without swap; raises OSError if that is not permitted."""
+    """Limits the memory of a process in bytes, without swap; raises OSError if that is not
+    permitted."""
     return control_group(pid, "memory", {"memory.limit_in_bytes": str(size)}, {"memory.max": str(size)})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent under adverse conditions: the probe as a server, with a client that keeps scraping it."""
+"""An agent under adverse conditions: the probe as a server, with a client that keeps scraping
+it."""
 
 import contextlib
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A label with a million values costs no more than its family's limit allows, and totals stay exact."""
+"""A label with a million values costs no more than its family's limit allows, and totals stay
+exact."""
 
 import base64
 import json

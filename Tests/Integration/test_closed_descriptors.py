@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service closes descriptors that it does not own; descriptors that it opens afterwards stay its own."""
+"""A service closes descriptors that it does not own; descriptors that it opens afterwards stay its
+own."""
 
 from pathlib import Path
 

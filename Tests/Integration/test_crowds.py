@@ -43,14 +43,16 @@ SERIES = 9_000
 SERIES_MEMORY = 24 << 20
 """The same for bodies that are expositions: 200 of them are at least 38 MB."""
 SCRAPE_SECONDS = 1.0
-"""The maximum duration of a scrape behind a crowd: several times the wait before a client is cut."""
+"""The maximum duration of a scrape behind a crowd: several times the wait before a client is
+cut."""
 SLOWER = 10
 """The factor allowed on a slow machine, relative to a scrape of an agent without a crowd."""
 
 
 @contextmanager
 def descriptors(count: int) -> Iterator[None]:
-    """Raises this process's limit of open files to `count`, or skips the test if that is not permitted."""
+    """Raises this process's limit of open files to `count`, or skips the test if that is not
+    permitted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         pytest.skip(f"NEEDS {count} DESCRIPTORS: the hard limit is {hard} (ulimit -Hn)")

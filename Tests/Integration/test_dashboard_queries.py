@@ -38,7 +38,8 @@ NOT_HERE = {
     "outrider_source_failures_total": "only on a machine that hides a file from the agent; tests in Swift hide some",
     "outrider_collector_failures_total": "only where a collector hangs; a test in Swift has one hang",
 }
-"""Metrics that are not exposed here, with the reason; panels of all other metrics must draw data."""
+"""Metrics that are not exposed here, with the reason; panels of all other metrics must draw
+data."""
 OF_A_LIMIT = {"cgroup_cpu_limit_cores", "cgroup_cpu_periods_total"}
 """Metrics that need a CPU limit, which this machine may not let a test set."""
 PANELS = {

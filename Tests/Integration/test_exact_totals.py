@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every increment is counted exactly once, under any mix of threads, CPUs, forks, removals and scrapes."""
+"""Every increment is counted exactly once, under any mix of threads, CPUs, forks, removals and
+scrapes."""
 
 import subprocess
 

@@ -141,7 +141,8 @@ def test_an_almost_empty_profile_explains_how_to_get_more_samples() -> None:
 
 
 def rendered(form: str, stacks: int) -> tuple[int, int]:
-    """The size of a profile of deep stacks, and the growth of the process that wrote it, in bytes."""
+    """The size of a profile of deep stacks, and the growth of the process that wrote it, in
+    bytes."""
     run = subprocess.run(
         [heap_probe_binary(), "render", form, str(stacks)], env=clean_environment(), capture_output=True, text=True,
         timeout=LIMIT, check=True,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identity attributes from the environment reach a scraper unchanged, whatever text they contain."""
+"""Identity attributes from the environment reach a scraper unchanged, whatever text they
+contain."""
 
 import urllib.parse
 

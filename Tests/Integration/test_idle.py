@@ -19,7 +19,8 @@ MEBIBYTE = 1 << 20
 
 @pytest.fixture
 def agent() -> Iterator[IdleAgent]:
-    """A process that only runs an agent, with the default listeners: the main one and that of /debug."""
+    """A process that only runs an agent, with the default listeners: the main one and that of
+    /debug."""
     with IdleAgent(OUTRIDER_DEBUG_ADDRESS="") as process:
         yield process
 

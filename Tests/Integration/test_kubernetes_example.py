@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""examples/kubernetes: validated against published schemas, and run as far as possible without a cluster."""
+"""examples/kubernetes: validated against published schemas, and run as far as possible without a
+cluster."""
 
 import copy
 import json

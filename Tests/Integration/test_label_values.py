@@ -84,7 +84,8 @@ def test_canonically_equivalent_texts_are_different_series(probe: Probe) -> None
 
 
 def cut(value: str) -> str:
-    """A value that is too long, truncated as docs/cardinality.md describes: its beginning and a hash."""
+    """A value that is too long, truncated as docs/cardinality.md describes: its beginning and a
+    hash."""
     hash_of_all = 0xCBF29CE484222325
     for byte in value.encode():
         hash_of_all = (hash_of_all ^ byte) * 0x100000001B3 % 2**64

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Content negotiation: every scrape gets a response, in the best format that the scraper accepts."""
+"""Content negotiation: every scrape gets a response, in the best format that the scraper
+accepts."""
 
 import gzip
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everyday programs run with the sampler: they behave as without it, and leave a readable profile."""
+"""Everyday programs run with the sampler: they behave as without it, and leave a readable
+profile."""
 
 import functools
 import os

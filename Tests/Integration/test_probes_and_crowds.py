@@ -32,7 +32,8 @@ PROBES = {
 }
 ROUNDS = 8
 MANY = 100
-"""Refusals during the CPU measurement: some seconds, since each comes after a quarter of a second."""
+"""Refusals during the CPU measurement: some seconds, since each comes after a quarter of a
+second."""
 AT_ONCE = 3
 """Seconds of CPU time: more than an address may use at once."""
 REFUSED = re.compile(rb'outrider_http_requests_total\{code="429",page="/metrics"\} ([0-9]+)')

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every installed Prometheus scrapes every format, compressed and uncompressed, and loses no sample."""
+"""Every installed Prometheus scrapes every format, compressed and uncompressed, and loses no
+sample."""
 
 import re
 from collections.abc import Iterator

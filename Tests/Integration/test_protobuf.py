@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protobuf format, decoded by protoc: it has every sample of the text format, plus native histograms."""
+"""The protobuf format, decoded by protoc: it has every sample of the text format, plus native
+histograms."""
 
 import itertools
 import math

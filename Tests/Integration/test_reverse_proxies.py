@@ -69,7 +69,8 @@ def behind(proxy: Proxy, url: str, folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module", name="lab")
 def fixture_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeLab]:
-    """An agent with default settings, which has recorded a stall with the name of the blocking function."""
+    """An agent with default settings, which has recorded a stall with the name of the blocking
+    function."""
     with RuntimeLab(log=tmp_path_factory.mktemp("lab") / "log", OUTRIDER_DEBUG_ADDRESS="") as lab:
         landing = through(lab.url, "/").body.decode()
         links: list[str] = re.findall(r'href="(http://127\.0\.0\.1:\d+)/"', landing)
@@ -132,7 +133,8 @@ def test_a_proxy_that_marks_its_requests_never_reaches_debug(proxy: Proxy, tmp_p
 
 
 def test_a_shared_address_exposes_debug_through_a_proxy_that_only_sets_Host(tmp_path: Path) -> None:
-    """`shared` exposes /debug, as documented; this also proves that the proxies above do forward it."""
+    """`shared` exposes /debug, as documented; this also proves that the proxies above do forward
+    it."""
     with Serving(tmp_path / "log", OUTRIDER_DEBUG_ADDRESS="shared") as server:
         with behind(nginx, server.url, tmp_path) as address:
             assert through(address, "/debug/probe").body == b"debug\n"

@@ -55,7 +55,8 @@ def test_the_rule_tests_pass(tests: str) -> None:
 
 
 def test_recording_rules_read_at_most_five_minutes_of_raw_series() -> None:
-    """Otherwise a job with some hundred instances has more samples in three days than a query may read."""
+    """Otherwise a job with some hundred instances has more samples in three days than a query may
+    read."""
     expressions = yaml.safe_load(RULES)["groups"]
     for rule in (rule for group in expressions for rule in group["rules"] if "record" in rule):
         for series, window in re.findall(r"([\w:]+)(?:\{[^}]*\})?\[(\w+)\]", rule["expr"]):

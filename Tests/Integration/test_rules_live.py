@@ -26,7 +26,8 @@ LIMIT = 300
 BOUND = "0.25"
 """The bound of the latency budget, in seconds."""
 DELAYS = 30
-"""The number of times that the main actor is blocked: more than a tenth of its delays are then long."""
+"""The number of times that the main actor is blocked: more than a tenth of its delays are then
+long."""
 SERVERS = ("classic", "native", "prometheus naming", "native, prometheus naming")
 
 each_server = pytest.mark.parametrize("server", SERVERS)

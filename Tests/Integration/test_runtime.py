@@ -28,7 +28,8 @@ def fixture_lab(tmp_path: Path) -> Iterator[RuntimeLab]:
 
 @dataclass(frozen=True)
 class ReadAgain:
-    """A process with additional 64 MiB and a hundred threads, after its slow readings have run again."""
+    """A process with additional 64 MiB and a hundred threads, after its slow readings have run
+    again."""
 
     lab: RuntimeLab
     samples: dict[Key, float]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The heap sampler's own estimate of its cost, on which its budget depends, compared with its actual cost."""
+"""The heap sampler's own estimate of its cost, on which its budget depends, compared with its
+actual cost."""
 
 import pytest
 

@@ -29,7 +29,8 @@ pytestmark = pytest.mark.wait
 PATIENCE = 60.0
 """Timeout in seconds, reached by a broken agent only."""
 WINDOW = 4096
-"""The receive window of a client that does not read; the sender buffers some tens of kilobytes more."""
+"""The receive window of a client that does not read; the sender buffers some tens of kilobytes
+more."""
 LARGE_BYTES = 20 << 20
 CUT = re.compile(r'(?m)^outrider_connections_cut_total\{reason="(\w+)"\} (\d+)$')
 LIBRARY_ROUNDING = 0.9

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Socket activation: an agent takes the socket that a supervisor passes, and leaves it open when it stops."""
+"""Socket activation: an agent takes the socket that a supervisor passes, and leaves it open when it
+stops."""
 
 import http.client
 import re
@@ -24,7 +25,8 @@ pytestmark = pytest.mark.wait
 
 SERVE = "serve"
 TIME_TO_SEND = 0.1
-"""Seconds between connection and request after which a stopping agent no longer waits for the request."""
+"""Seconds between connection and request after which a stopping agent no longer waits for the
+request."""
 PATIENT = {"PROBE_PATIENCE": "10"}
 """A stop with enough time to respond to pending requests, however busy the machine is."""
 JOBS = 80
@@ -203,7 +205,8 @@ def test_systemd_starts_the_service_on_the_first_scrape(tmp_path: Path) -> None:
 
 
 def waiting(listener: socket.socket) -> int:
-    """The number of connections not yet accepted (tcp(7), TCP_INFO: `tcpi_unacked` of a listener)."""
+    """The number of connections not yet accepted (tcp(7), TCP_INFO: `tcpi_unacked` of a
+    listener)."""
     information = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
     return int(struct.unpack_from("I", information, 24)[0])
 

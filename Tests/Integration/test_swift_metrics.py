@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics recorded through swift-metrics are readable by third-party parsers, whatever their names."""
+"""Metrics recorded through swift-metrics are readable by third-party parsers, whatever their
+names."""
 
 from typing import Any
 

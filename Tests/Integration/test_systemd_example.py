@@ -16,7 +16,8 @@ pytestmark = pytest.mark.compute
 EXAMPLE = ROOT / "examples/systemd"
 SERVICE, SOCKET = ((EXAMPLE / name).read_text(encoding="utf-8") for name in ("shop.service", "shop-outrider.socket"))
 EXPOSURE = 2.0
-"""Out of 10, by `systemd-analyze security`, which rates up to 2 as OK; the remainder is network access."""
+"""Out of 10, by `systemd-analyze security`, which rates up to 2 as OK; the remainder is network
+access."""
 
 
 @pytest.fixture(name="units")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""UTF-8 names: exposed unchanged to servers that support them, and escaped without collisions for others."""
+"""UTF-8 names: exposed unchanged to servers that support them, and escaped without collisions for
+others."""
 
 from collections.abc import Iterator
 from typing import Any

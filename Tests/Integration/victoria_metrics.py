@@ -32,7 +32,8 @@ Results = dict[frozenset[tuple[str, str]], float]
 
 
 class VictoriaMetrics(Process, PrometheusAPI):
-    """A VictoriaMetrics with its own database, which scrapes targets, or receives samples at `write_url`."""
+    """A VictoriaMetrics with its own database, which scrapes targets, or receives samples at
+    `write_url`."""
 
     def __init__(self, folder: Path, jobs: Mapping[str, str] | None = None, interval: str = Prometheus.INTERVAL) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,8 @@ def agree(prometheus: PrometheusAPI, victoria: VictoriaMetrics, expression: str,
 
 
 def spelled(expression: str) -> str:
-    """A query in VictoriaMetrics' spelling, whose `changes` also counts the first sample of a series."""
+    """A query in VictoriaMetrics' spelling, whose `changes` also counts the first sample of a
+    series."""
     return expression.replace("changes(", "changes_prometheus(")
 
 
