@@ -124,7 +124,7 @@ class Prometheus(Process, PrometheusAPI):
         `jobs` maps names to targets; `options` adds to a job's scrape configuration. Alerts of the
         rules go to the Alertmanager at `alertmanager`, host and port. With `remote_write`, the URL
         of another server, it stores nothing itself unless `keeps`: it runs in agent mode, which
-        answers no queries.
+        serves no queries.
         """
         is_agent = remote_write and not keeps
         folder.mkdir(parents=True, exist_ok=True)

@@ -104,7 +104,7 @@ def test_an_encoded_path_does_not_bypass_access_control(debug: str, path: str) -
 
 
 @pytest.mark.parametrize("path", ["/debug/nothing", "/debug/pprof/heap", "/debug/probe/"])
-def test_forbidden_clients_cannot_tell_which_debug_pages_exist(debug: str, path: str) -> None:
+def test_forbidden_clients_get_403_for_existing_and_missing_debug_pages(debug: str, path: str) -> None:
     assert send_request(debug, get_as("evil.example", path)).status == 403
     assert send_request(debug, get_as("localhost", path)).status == 404
 

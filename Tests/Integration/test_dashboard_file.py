@@ -111,7 +111,7 @@ MUTANTS: dict[str, tuple[Callable[[Board], None], str]] = {
     "classic histograms alone": (lambda board: set_query(latency(board)["targets"][0]["expr"].split(" or histogram_quantile")[0])(board),
                                  "both-histograms"),
     "a link without an instance label": (put("fieldConfig.defaults.links", [{"url": "http://${__field.labels.instance}/"}]), "links-of-instances"),
-    "a data source of its own": (put("datasource", {"type": "prometheus", "uid": "P1"}), "panel-datasource"),
+    "another data source": (put("datasource", {"type": "prometheus", "uid": "P1"}), "panel-datasource"),
     "a threshold without a reason": (put("fieldConfig.defaults.thresholds", {
         "mode": "absolute", "steps": [{"color": "green", "value": None}, {"color": "red", "value": 1}]}), "threshold-reason"),
     "a legend without values": (put("options.legend.calcs", []), "legend"),

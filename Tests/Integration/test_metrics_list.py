@@ -98,7 +98,7 @@ def test_every_listed_metric_is_exposed(live: dict[str, tuple[str, set[str]]]) -
         if not depends and not row.absent_when.startswith("before the first one"):
             missing.append(name)
     assert not missing, f"docs/metrics.md lists metrics that no agent exposes: {missing}"
-    # Only these need a failure of their own.
+    # Only these need a specific failure.
     rare = {name for name in listed() if name not in live and not name.startswith("cgroup_")}
     assert rare <= {
         "outrider_connections_cut_total",
