@@ -3,8 +3,8 @@
 """Counts the instructions of frequently executed operations, and fails if one exceeds its limit.
 
 Times depend on the machine and its load; instructions do not. valgrind has no rseq(2), so the path
-of a series with per-CPU rows is counted with a thread whose CPU is set in code; without that, the
-same operation takes the fallback, an atomic add, which has its own limit.
+of a series with per-CPU rows is counted with a thread that is registered on the first CPU without
+the kernel; otherwise the same operation takes the fallback, an atomic add, which has its own limit.
 
     scripts/instructions.py             counts all
     scripts/instructions.py counter_inc counts one
@@ -30,7 +30,7 @@ class Gate(NamedTuple):
     operation: str
     most: float
     on_cpu: bool = False
-    """Whether the CPU of the thread is set in code."""
+    """Whether the thread is registered on the first CPU."""
     count: int = 200_000
     per: int = 1
     """The number of units, such as series, in one operation."""
