@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Hooks for malloc and its relatives, as called by the whole process.
  *
- * Each hook counts its bytes and passes the call on to the next allocator. The two that determine
- * the cost are written in assembly, because compilers set up a frame in every function if frame
- * pointers are enabled: malloc adds five instructions, free seven. Nothing here allocates, locks or
- * changes errno unless the next allocator does; calls from within the sampler are passed on
+ * Hooks that allocate count the requested bytes; all pass the call on to the next allocator. The
+ * two that determine the cost are written in assembly on x86-64, because compilers set up a frame
+ * in every function if frame pointers are enabled: malloc adds five instructions, free seven. A
+ * call that is not sampled takes no lock; sampling waits for locks only for a bounded time. Only
+ * reallocarray's check for overflow sets errno here. Calls from within the sampler are passed on
  * uncounted.
  */
 #define _GNU_SOURCE
@@ -18,7 +19,8 @@
 #include <errno.h>
 #include <stdint.h>
 
-/* The slow paths of the assembly. */
+/* The slow paths of the assembly. A gap is counted down in parts of at most 1 MiB (sampler.h), so
+ * the end of a part need not be a sample: `mean` is that of the gap that ended, 0 without one. */
 COLD void *outrider_heap_malloc_end_part(size_t size);
 COLD void outrider_heap_free_stopped(void *block);
 
@@ -85,7 +87,7 @@ _Static_assert(
     FILTER_FACTOR == 0x9e3779b1u && FILTER_SHIFT == 12 && FILTER_LARGE_MASK < 1u << (32 - 12)
         && offsetof(struct outrider_heap_next, malloc) == 0
         && offsetof(struct outrider_heap_next, free) == 8,
-    "the assembly says the same");
+    "the assembly hard-codes these constants");
 
 #else
 
@@ -109,7 +111,8 @@ EXPORTED void free(void *block) __attribute__((alias("outrider_heap_free")));
 
 #endif
 
-/* Counts a call and records its block if it is a sample; must be used in the hook itself. */
+/* Counts a call and records its block if it is a sample; must be used in the hook itself,
+ * whose caller is the first frame of the stack. */
 #define SAMPLED(block, bytes)                                                                    \
     do {                                                                                         \
         uint64_t mean_ = outrider_heap_count(bytes);                                             \
@@ -124,9 +127,9 @@ EXPORTED void *calloc(size_t count, size_t size) {
     return block;
 }
 
-/* For the live totals, a block that was moved or has grown counts as new: it is forgotten first,
- * and the new size decides whether it is sampled. If it was resized in place, only its growth
- * counts as allocated. */
+/* For the live totals, every resized block counts as new: it is forgotten first, and the new size
+ * decides whether it is sampled. In place, only growth beyond the old usable size counts as
+ * allocated. */
 static void *reallocated(void *block, size_t size, outrider_stack_point caller) {
     if (outrider_heap_is_boot_block(block)) return outrider_heap_move_boot_block(block, size);
     forgotten_block lifted;
@@ -205,7 +208,7 @@ EXPORTED size_t malloc_usable_size(void *block) {
     return outrider_heap_next.malloc_usable_size(block);
 }
 
-/* C23 functions that only some allocators have; free does the same. */
+/* C23 functions that only some allocators have: free without the need of the size. */
 EXPORTED void free_sized(void *block, size_t size);
 EXPORTED void free_aligned_sized(void *block, size_t alignment, size_t size);
 

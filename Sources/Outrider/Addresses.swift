@@ -6,11 +6,13 @@ internal import OutriderEndpoint
 /// The addresses of an agent, from code, from the environment, or by default.
 struct Addresses {
     let main: ListenAddress
-    /// For `/debug` only; nil if it does not have its own listener.
+    /// The address of `/debug`; nil if `/debug` does not have its own listener.
     let debug: ListenAddress?
-    /// Whether a loopback main address serves `/debug` to local requests without a token.
+    /// Whether the debug address is `.shared`; it only applies to a local main address without a
+    /// token file.
     let isDebugShared: Bool
-    /// Whether code or the environment set `debug`.
+    /// Whether code or the environment set the debug address; then a failure to open it is an error
+    /// if the agent throws on failure.
     let isDebugWanted: Bool
     /// A probable configuration mistake, with its remedy.
     let warning: String?
@@ -24,7 +26,8 @@ struct Addresses {
         if case .at(let address) = place.kind { debug = address } else { debug = nil }
         isDebugShared = place == .shared
         isDebugWanted = given != nil
-        // A sidecar can share a Unix socket; a loopback address cannot be reached from outside.
+        // kubelet and a Prometheus outside of the pod cannot reach a loopback address. A Unix socket
+        // may be meant for a sidecar.
         let port = main.port.flatMap { $0 == 0 ? nil : $0 } ?? 9464
         warning =
             environment.isInKubernetes && main.isLocal && main.port != nil

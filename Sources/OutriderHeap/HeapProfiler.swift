@@ -34,7 +34,6 @@ internal import OutriderThreading
 ///
 /// Samples are kept in tables of fixed size: 65,536 live blocks and 16,384 different stacks.
 /// Samples that do not fit are counted in `outrider_heap_samples_refused_total{reason}`.
-/// does not fit is counted in `outrider_heap_samples_refused_total{reason}`.
 public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     private struct State: Sendable {
         var budget: OverheadBudget?

@@ -71,6 +71,7 @@ package struct OverheadBudget: Sendable {
         return Change(
             interval: interval,
             description:
-                "heap sampling is within its budget again; the interval is now \(interval) bytes")
+                "heap sampling used less than a quarter of its budget; "
+                + "the interval is now \(interval) bytes")
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The request that a page receives.
 
-/// A GET or HEAD request that passed all checks.
+/// A GET or HEAD request that passed the checks of syntax, access and rate.
 public struct Request: Sendable {
     /// `GET` or `HEAD`.
     public let method: String
@@ -15,11 +15,12 @@ public struct Request: Sendable {
 
     /// How a pause ended.
     public enum PauseEnd: Sendable {
-        /// The time is up.
+        /// The duration, or one day, has passed; or poll(2) failed.
         case elapsed
-        /// The client has closed its connection or its sending side; it may no longer read.
+        /// The client has closed its connection or its sending side; it might not read the
+        /// response.
         case clientLeft
-        /// The endpoint is stopping; respond at once, with 503 if there is nothing better.
+        /// The endpoint is stopping; respond at once, with 503 if no result is ready.
         case stopping
     }
 
@@ -50,10 +51,11 @@ public struct Request: Sendable {
         query.filter { $0.name == name }.map(\.value)
     }
 
-    /// Blocks the page for a while, for example while a profile samples.
+    /// Blocks the calling thread for a while, for example while a profile samples.
     ///
     /// At most one day. Ends early when the client leaves or the endpoint stops. Call it only from
-    /// ``Page/respond(to:)``. Costs one poll(2).
+    /// ``Page/respond(to:)``: after that, another connection may have the descriptor. Costs one
+    /// poll(2).
     public func pause(for duration: Duration) -> PauseEnd {
         stopSignal.wait(for: duration, client: client)
     }

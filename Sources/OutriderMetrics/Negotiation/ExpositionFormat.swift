@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Negotiation of the exposition format by the Accept header.
 //
-// A client that accepts none of the formats gets the text format, as does a user with curl: a
-// response that may be readable is better than a 406, which leaves a gap in the dashboard.
+// A client that accepts none of the formats gets the text format: a response that may be readable
+// is better than a 406, which leaves a gap in the dashboard.
 
 /// A version of a format, as media types distinguish them.
 enum ExpositionFormat: CaseIterable {
-    // In order of preference for a scraper that accepts several equally.
+    // The order decides between formats that the same media range matches.
     case text
     case openMetrics
     case openMetrics001
@@ -17,7 +17,7 @@ enum ExpositionFormat: CaseIterable {
     /// Whether the bytes are OpenMetrics.
     var isOpenMetrics: Bool { self == .openMetrics || self == .openMetrics001 }
 
-    /// Whether it is also used for a range that does not name this version.
+    /// Whether wildcards and ranges without a version select this format.
     fileprivate var isOfferedUnasked: Bool { self == .text || self == .openMetrics }
 
     fileprivate var type: String {
@@ -49,7 +49,8 @@ enum ExpositionFormat: CaseIterable {
 
 /// A format, and the escaping scheme for names that need escaping.
 ///
-/// The scheme is nil if the scraper does not specify one; then it gets classic names.
+/// The scheme is nil if the scraper names none, or an unknown one; then names are escaped with
+/// underscores.
 struct NegotiatedFormat: Equatable {
     let format: ExpositionFormat
     let escaping: NameEscaping?
@@ -61,10 +62,11 @@ struct NegotiatedFormat: Equatable {
         return format.mediaType + parameters + (format.isText ? "; charset=utf-8" : "") + suffix
     }
 
-    /// The format that matches `accept` best; the text format if there is no such field.
+    /// The format that matches `accept` best; the text format if nothing matches.
     ///
     /// The weight of a format is that of the most specific range that matches it (RFC 9110,
-    /// 12.5.1). Among equal weights, the more specific range wins, then the first one.
+    /// 12.5.1). Among equal weights, the more specific range wins, then the earlier
+    /// range, then the earlier case.
     static func best(for accept: String?) -> NegotiatedFormat {
         let ranges = WeightedItem.list(accept ?? "")
         var best: (format: ExpositionFormat, match: Match)?

@@ -9,11 +9,11 @@
     internal import Darwin
 #endif
 
-/// A resource with a limit.
+/// A resource whose use the system limits.
 enum ResourceLimit {
     case openFiles, addressSpace
 
-    /// The current limit; infinite if there is none, nil if the system does not report it.
+    /// The current soft limit; infinite if unlimited, nil if getrlimit(2) fails.
     var soft: Double? {
         var limit = rlimit()
         #if canImport(Glibc)
