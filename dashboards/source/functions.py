@@ -1,31 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which functions the server knows that queries are for.
+"""The query functions that the server supports.
 
-VictoriaMetrics refuses a query that names a function of native histograms other than `histogram_quantile`, whatever stands
-beside it. What is made for it asks for classic histograms alone.
+VictoriaMetrics rejects any query that contains a function of native histograms other than
+`histogram_quantile`. Queries for it therefore select classic histograms only.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_of_native_histograms = [True]
+_native_histograms = [True]
 
 
 @contextmanager
 def without_native_histograms() -> Iterator[None]:
-    """Has the queries that are made meanwhile ask for classic histograms alone."""
-    _of_native_histograms.append(False)
+    """Within this context, queries select classic histograms only."""
+    _native_histograms.append(False)
     try:
         yield
     finally:
-        _of_native_histograms.pop()
+        _native_histograms.pop()
 
 
-def know_native_histograms() -> bool:
-    """Whether queries may ask for native histograms."""
-    return _of_native_histograms[-1]
+def has_native_histograms() -> bool:
+    """Whether queries may select native histograms."""
+    return _native_histograms[-1]
 
 
 def either(classic: str, native: str) -> str:
-    """What classic histograms answer, or native ones where there are no classic ones."""
-    return f"{classic} or {native}" if know_native_histograms() else classic
+    """The result from classic histograms, or from native ones where no classic ones exist."""
+    return f"{classic} or {native}" if has_native_histograms() else classic

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what is imported from what stands in this folder; `make dashboards` has the packages that it needs.
+"""Generates the dashboards and rules; `make dashboards` installs the packages that this needs.
 
-    dashboards/source/generate.py          writes it
-    dashboards/source/generate.py --check  fails if it is not what this folder says
+    dashboards/source/generate.py          writes the files
+    dashboards/source/generate.py --check  fails if a file differs from what it would write
 """
 
 import json
@@ -16,20 +16,20 @@ from boards.runtime import runtime
 from boards.service import service
 from functions import without_native_histograms
 from naming import NAMINGS, PROMETHEUS
-from rules.files import custom_resource, file, rules, tests
+from rules.files import custom_resource, file_name, rules, tests
 
-PLACE = Path(__file__).resolve().parent.parent
+FOLDER = Path(__file__).resolve().parent.parent
 VICTORIA = "victoria-metrics"
-"""The folder of what is for VictoriaMetrics."""
+"""The folder of the files for VictoriaMetrics."""
 
 
-def made() -> dict[str, str]:
-    """Every file, by its name."""
+def generated() -> dict[str, str]:
+    """The content of every file, by its name."""
     files = {"outrider-runtime.json": runtime(), "outrider-agent.json": agent()}
     for names in NAMINGS:
         files[f"outrider-service{names.suffix}.json"] = service(names)
         files[f"outrider-fleet{names.suffix}.json"] = fleet(names)
-        files[file(names)] = rules(names)
+        files[file_name(names)] = rules(names)
     files["outrider.prometheusrule.yaml"] = custom_resource(files["outrider.rules.yml"])
     files["outrider.rules.test.yml"] = tests(1)
     files["outrider.rules.days.test.yml"] = tests(2)
@@ -39,36 +39,36 @@ def made() -> dict[str, str]:
 
 
 def for_victoria_metrics() -> dict[str, str]:
-    """What differs for VictoriaMetrics; the other files are the same for it."""
+    """The files that differ for VictoriaMetrics; the others work with it unchanged."""
     with without_native_histograms():
-        # There `changes` counts the first sample of a series too.
-        files = {f"{VICTORIA}/{file(names)}": rules(names).replace("changes(", "changes_prometheus(") for names in NAMINGS}
+        # VictoriaMetrics' `changes` counts the first sample of a series too.
+        files = {f"{VICTORIA}/{file_name(names)}": rules(names).replace("changes(", "changes_prometheus(") for names in NAMINGS}
         for names in NAMINGS:
             for name, board in (("service", service(names)), ("fleet", fleet(names))):
-                files[f"{VICTORIA}/outrider-{name}{names.suffix}.json"] = renamed(board)
+                files[f"{VICTORIA}/outrider-{name}{names.suffix}.json"] = for_victoria(board)
     return files
 
 
-def renamed(board: str) -> str:
-    """A dashboard that can be in one Grafana with that for Prometheus."""
-    made = json.loads(board)
-    made["uid"] += "-victoria"
-    made["title"] += " (VictoriaMetrics)"
-    return json.dumps(made, indent=1, sort_keys=True) + "\n"
+def for_victoria(board: str) -> str:
+    """The dashboard with its own uid and title, for a Grafana that also has the one for Prometheus."""
+    content = json.loads(board)
+    content["uid"] += "-victoria"
+    content["title"] += " (VictoriaMetrics)"
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def main() -> None:
-    """Writes or compares."""
-    wrong = []
-    for name, content in made().items():
-        path = PLACE / name
+    """Writes the files, or compares them with `--check`."""
+    differing = []
+    for name, content in generated().items():
+        path = FOLDER / name
         if "--check" not in sys.argv:
             path.parent.mkdir(exist_ok=True)
             path.write_text(content)
         elif not path.exists() or path.read_text() != content:
-            wrong.append(name)
-    if wrong:
-        sys.exit(f"generate.py: {', '.join(wrong)} differs from dashboards/source; run make dashboards")
+            differing.append(name)
+    if differing:
+        sys.exit(f"generate.py: {', '.join(differing)} differs from dashboards/source; run make dashboards")
 
 
 if __name__ == "__main__":

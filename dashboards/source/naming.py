@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How requests are named: `configuration.http.naming` of the service."""
+"""Names of the request metrics: `configuration.http.naming` of the service."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Naming:
-    """Names of the metrics of requests, and of their labels."""
+    """Names of the request metrics and their labels."""
 
     suffix: str
-    """Of files and uids."""
+    """Suffix of file names and uids."""
     title: str
-    """Of dashboards; empty for the naming that a service has when nobody chose one."""
+    """Suffix of dashboard titles; empty for the default naming."""
     duration: str
     active: str
     method: str

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Outrider itself: what a scrape costs, what it refused, and what it takes from its host."""
+"""Dashboard of the agent: cost of scrapes, rejected input, and overhead on the host."""
 
-from boards.board import Row, built
-from boards.kit import PAGE, Bound, Query, graph, heat, number
+from boards.board import Row, dashboard_json
+from boards.kit import PAGE, Bound, Query, graph, heat, latest
 from boards.promql import Histogram, gauge, increase, rate, total
 from naming import OPEN_TELEMETRY
 
@@ -24,34 +24,34 @@ REFUSED = ("outrider_registrations_refused_total", "outrider_observations_refuse
 
 
 def grown(*names: str) -> str:
-    """By how much counters grew together; none that is there yet is nought."""
-    made = " or ".join(increase(name) for name in names)
-    return f"sum({made}) or {NONE}"
+    """The summed increase of counters; 0 if none of them exists yet."""
+    increases = " or ".join(increase(name) for name in names)
+    return f"sum({increases}) or {NONE}"
 
 
-def now() -> Row:
-    """What is well when it is nought."""
+def overview() -> Row:
+    """Scrape time, sampler overhead, and counts that should be zero."""
     return Row(
         "Overview",
         [
-            number("Scrape", "99th percentile of the time to write a scrape.", "s", Query(SCRAPE.quantile(0.99), "p99"),
+            latest("Scrape", "99th percentile of the time to write a scrape.", "s", Query(SCRAPE.quantile(0.99), "p99"),
                    bounds=SLOW),
-            number("Overflowed series", "Lookups beyond the series limit of a family, within the rate interval.", "short",
+            latest("Overflowed series", "Lookups beyond the series limit of a family, within the rate interval.", "short",
                    Query(grown("outrider_series_overflowed_total"), "lookups"), bounds=ANY),
-            number("Rejected", "Registrations and observations that were rejected, within the rate interval.", "short",
+            latest("Rejected", "Registrations and observations that were rejected, within the rate interval.", "short",
                    Query(grown(*REFUSED), "rejected"), bounds=ANY),
-            number("Failures", "Kernel files that could not be read and collectors that failed, within the rate interval.", "short",
+            latest("Failures", "Kernel files that could not be read and collectors that failed, within the rate interval.", "short",
                    Query(grown("outrider_source_failures_total", "outrider_collector_failures_total"), "failures"), bounds=ANY),
-            number("Connections closed", "Client connections that the agent closed early, within the rate interval.", "short",
+            latest("Connections closed", "Client connections that the agent closed early, within the rate interval.", "short",
                    Query(grown("outrider_connections_cut_total"), "connections"), bounds=ANY),
-            number("Sampler", "Share of a process's CPU time used by the heap sampler; worst instance.", "percentunit",
+            latest("Sampler", "Share of a process's CPU time used by the heap sampler; worst instance.", "percentunit",
                    Query(f"max({SAMPLER})", "worst"), bounds=OVERHEAD),
         ],
     )
 
 
 def scrapes() -> Row:
-    """What a scrape costs."""
+    """Duration, size and collectors of scrapes, and responses of the endpoint."""
     return Row(
         "Scrapes",
         [
@@ -76,8 +76,8 @@ def scrapes() -> Row:
     )
 
 
-def refusals() -> Row:
-    """What was not recorded, and why."""
+def rejections() -> Row:
+    """Values that were not recorded, with the reason."""
     return Row(
         "Overflow and rejections",
         [
@@ -110,7 +110,7 @@ def refusals() -> Row:
 
 
 def overhead() -> Row:
-    """What the agent takes from its host."""
+    """CPU time and memory that the agent uses."""
     return Row(
         "Overhead",
         [
@@ -143,9 +143,9 @@ def overhead() -> Row:
 
 
 def agent() -> str:
-    """The dashboard of Outrider itself."""
-    return built(
+    """The agent dashboard."""
+    return dashboard_json(
         "agent", "Agent",
         "Outrider itself: cost of scrapes, overflowed series, rejected registrations and observations, and overhead on the host.",
-        [now(), scrapes(), refusals(), overhead()], OPEN_TELEMETRY,
+        [overview(), scrapes(), rejections(), overhead()], OPEN_TELEMETRY,
     )

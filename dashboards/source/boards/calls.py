@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls to other services, and gRPC's both ways."""
+"""Rows of outgoing HTTP requests, and of gRPC calls in both directions."""
 
 from boards.board import Row
 from boards.kit import Query, graph
@@ -13,8 +13,8 @@ CALLED = Histogram("rpc_client_call_duration_seconds")
 
 
 def http() -> Row:
-    """Requests to other services."""
-    # What the caller gave up says nothing about the server.
+    """Outgoing HTTP requests."""
+    # A request that the caller cancelled does not indicate a fault of the server.
     failed = REQUESTS.where('error_type!~"|cancelled"')
     life = Histogram("http_client_connection_duration_seconds")
     return Row(
@@ -65,5 +65,5 @@ def grpc() -> Row:
 
 
 def calls() -> list[Row]:
-    """All of them."""
+    """All rows of calls."""
     return [http(), grpc()]

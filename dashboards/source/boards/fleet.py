@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many instances: how many and of what version, which of them are unlike the others, and what they do together."""
+"""Dashboard of many instances: their number and versions, totals by job, and outliers."""
 
-from boards.board import RESTARTS, Row, built
-from boards.kit import HEAP, PAGE, STALLS, Bound, Column, Query, graph, number, rows
+from boards.board import RESTARTS, Row, dashboard_json
+from boards.kit import HEAP, PAGE, STALLS, Bound, Column, Query, graph, latest, target_table
 from boards.promql import Histogram, gauge, rate, share, top, total
 from boards.service import ERRORS
 from naming import Naming
@@ -12,7 +12,7 @@ OF = "{{job}} {{instance}}"
 UPTIME = f"time() - max by (job, instance) ({gauge('process_start_time_seconds')})"
 CPU = total(rate("process_cpu_seconds_total"), *WHERE)
 RESIDENT = total(gauge("process_resident_memory_bytes"), *WHERE)
-UNLIKE = (
+OUTLIER = (
     Bound(2, "yellow", "twice the median of its job"),
     Bound(4, "red", "four times the median of its job"),
 )
@@ -21,33 +21,33 @@ CELL = (("Agent page of the instance", "http://${__data.fields.Instance}/"),
 
 
 def to_median(expression: str) -> str:
-    """By how much an instance is above the median of its job."""
+    """The value of an instance divided by the median of its job."""
     return f"({expression}) / on (job) group_left () (quantile by (job) (0.5, {expression}) > 0)"
 
 
-def now(requests: Histogram, failed: Histogram) -> Row:
-    """The fleet in one line."""
+def overview(requests: Histogram, failed: Histogram) -> Row:
+    """Instances, versions, requests and errors of the fleet, one value each."""
     return Row(
         "Overview",
         [
-            number("Instances", "Selected targets that respond to scrapes.", "short",
+            latest("Instances", "Selected targets that respond to scrapes.", "short",
                    Query(f"count({gauge('outrider_build_info')})", "instances")),
-            number("Versions", "Versions of the running services; more than one per service during a deploy.",
+            latest("Versions", "Versions of the running services; more than one per service during a deploy.",
                    "short", Query(f"count(count by (job, service_version) ({gauge('target_info')}))", "versions")),
-            number("Just started", "Instances that started less than 15 minutes ago.", "short",
+            latest("Just started", "Instances that started less than 15 minutes ago.", "short",
                    Query(f"count({UPTIME} < 900) or count({gauge('outrider_build_info')}) * 0", "instances")),
-            number("Requests", "Completed requests per second, over all instances.", "reqps", Query(total(requests.count), "requests")),
-            number("Server errors", "Share of requests that ended with a status of 500 or above, or whose response could not be "
+            latest("Requests", "Completed requests per second, over all instances.", "reqps", Query(total(requests.count), "requests")),
+            latest("Server errors", "Share of requests that ended with a status of 500 or above, or whose response could not be "
                    "sent.", "percentunit",
                    Query(share(total(failed.count), total(requests.count)), "5xx"), bounds=ERRORS),
-            number("p99", "99th percentile of the request duration, over all instances.", "s",
+            latest("p99", "99th percentile of the request duration, over all instances.", "s",
                    Query(requests.quantile(0.99), "p99")),
         ],
     )
 
 
-def members() -> Row:
-    """Who is there."""
+def instances() -> Row:
+    """Instances by job and version, with uptime and restarts."""
     return Row(
         "Instances and versions",
         [
@@ -65,8 +65,8 @@ def members() -> Row:
     )
 
 
-def together(requests: Histogram, failed: Histogram, names: Naming) -> Row:
-    """Sums of rates, which stay right when instances come and go; a rate of sums would not."""
+def totals(requests: Histogram, failed: Histogram, names: Naming) -> Row:
+    """Totals by job: sums of rates, which stay correct when instances stop, unlike a rate of sums."""
     jobs = total(requests.count, "job")
     return Row(
         "Totals by job",
@@ -89,20 +89,20 @@ def together(requests: Histogram, failed: Histogram, names: Naming) -> Row:
 
 
 def outliers(requests: Histogram, failed: Histogram) -> Row:
-    """Which instance is unlike the others of its job."""
+    """Instances that differ from the others of their job."""
     traffic = total(requests.count, *WHERE)
     return Row(
         "Outliers",
         [
             graph("p99 relative to the median", "p99 of an instance divided by the median of its job; 1 is typical.", "short",
-                  Query(top(10, to_median(requests.quantile(0.99, *WHERE))), OF), bounds=UNLIKE, to=(PAGE, STALLS)),
+                  Query(top(10, to_median(requests.quantile(0.99, *WHERE))), OF), bounds=OUTLIER, to=(PAGE, STALLS)),
             graph("Memory relative to the median", "Resident memory of an instance divided by the median of its job.", "short",
-                  Query(top(10, to_median(RESIDENT)), OF), bounds=UNLIKE, to=(PAGE, HEAP)),
+                  Query(top(10, to_median(RESIDENT)), OF), bounds=OUTLIER, to=(PAGE, HEAP)),
             graph("CPU relative to the median", "CPU usage of an instance divided by the median of its job.", "short",
-                  Query(top(10, to_median(CPU)), OF), bounds=UNLIKE, to=(PAGE,)),
+                  Query(top(10, to_median(CPU)), OF), bounds=OUTLIER, to=(PAGE,)),
             graph("Requests relative to the median", "Request rate of an instance divided by the median of its job; shows uneven load "
                   "balancing.", "short",
-                  Query(top(10, to_median(traffic)), OF), bounds=UNLIKE, to=(PAGE,)),
+                  Query(top(10, to_median(traffic)), OF), bounds=OUTLIER, to=(PAGE,)),
             graph("Errors by instance", "Share of requests that ended with a status of 500 or above; the ten highest instances.",
                   "percentunit", Query(top(10, share(total(failed.count, *WHERE), traffic)), OF), bounds=ERRORS, to=(PAGE,)),
             graph("Latency by instance", "99th percentile of the request duration; the ten slowest instances.", "s",
@@ -111,8 +111,8 @@ def outliers(requests: Histogram, failed: Histogram) -> Row:
     )
 
 
-def each(requests: Histogram, failed: Histogram) -> Row:
-    """All of them in a table."""
+def all_instances(requests: Histogram, failed: Histogram) -> Row:
+    """A table of all instances."""
     traffic = total(requests.count, *WHERE)
     columns = (
         Column("Uptime", "s", UPTIME),
@@ -124,7 +124,7 @@ def each(requests: Histogram, failed: Histogram) -> Row:
     )
     return Row(
         "All instances",
-        [rows("Instance table", "Current values of each instance; click an instance to open its agent page.", columns,
+        [target_table("Instance table", "Current values of each instance; click an instance to open its agent page.", columns,
               {"job": "Job", "instance": "Instance"}, CELL)],
     )
 
@@ -133,9 +133,12 @@ def fleet(names: Naming) -> str:
     """The dashboard of many instances, for a naming of their requests."""
     requests = Histogram(names.duration)
     failed = requests.where(f'{names.status}=~"5..|"')
-    return built(
+    return dashboard_json(
         "fleet", "Fleet",
         "Many instances of many services: number of instances, versions, totals by job, and outliers.",
-        [now(requests, failed), members(), together(requests, failed, names), outliers(requests, failed), each(requests, failed)],
+        [
+            overview(requests, failed), instances(), totals(requests, failed, names), outliers(requests, failed),
+            all_instances(requests, failed),
+        ],
         names,
     )

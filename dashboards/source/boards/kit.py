@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Panels as we want all of them: described, with a unit, thresholds with a reason, a legend with values."""
+"""Panels in a common style: a description, a unit, thresholds with reasons, a legend with values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from functions import know_native_histograms
+from functions import has_native_histograms
 
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 INSTANCE = "http://${__field.labels.instance}"
-"""The agent of a series that has the label `instance`."""
+"""The address of the agent of a series with the label `instance`."""
 PAGE = ("Agent page of the instance", f"{INSTANCE}/")
 HEAP = ("Heap profile of the instance (flame graph)", f"{INSTANCE}/debug/pprof/heap?format=flamegraph")
 SITES = ("Allocation sites of the instance (flame graph)", f"{INSTANCE}/debug/pprof/allocs?format=flamegraph")
@@ -25,19 +25,19 @@ Link = tuple[str, str]
 
 @dataclass(frozen=True)
 class Query:
-    """What a panel asks, and how it names the answers."""
+    """A query of a panel, and the legend of its series."""
 
     expression: str
     legend: str
     exemplars: bool = False
-    """Whether requests of the histogram are drawn, each a link to its trace."""
+    """Whether exemplars are drawn, each with a link to its trace."""
     native: bool = False
-    """Whether it answers with native histograms."""
+    """Whether the query returns native histograms."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A value from which on a panel is coloured, and why."""
+    """A threshold: panels use its colour from this value on, and describe the reason."""
 
     value: float
     colour: str
@@ -45,30 +45,30 @@ class Bound:
 
 
 def described(text: str, bounds: Sequence[Bound]) -> str:
-    """The description, with the reason of each colour."""
+    """The description, with the reason for each colour."""
     return " ".join([text, *(f"{b.colour.capitalize()} from {b.value:g}: {b.reason}." for b in bounds)])
 
 
 def targets(queries: Sequence[Query], instant: bool = False, form: PromQueryFormat = PromQueryFormat.TIME_SERIES) -> list[Any]:
-    """The queries as Grafana wants them."""
-    made = []
+    """The queries in Grafana's form."""
+    converted = []
     for index, query in enumerate(queries):
         target = prometheus.Dataquery().ref_id(chr(ord("A") + index)).datasource(SOURCE)
         target = target.expr(query.expression).legend_format(query.legend).format(form)
         target = target.instant() if instant else target.range().exemplar(query.exemplars)
-        made.append(target)
-    return made
+        converted.append(target)
+    return converted
 
 
 def steps(bounds: Sequence[Bound]) -> Any:
-    """Thresholds; what is below the first is well."""
+    """Grafana's thresholds; values below the first one are green."""
     first = model.Threshold(value=None, color="green")
     rest = [model.Threshold(value=bound.value, color=bound.colour) for bound in bounds]
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps([first, *rest])
 
 
 def links(given: Sequence[Link]) -> list[Any]:
-    """Links of each series; they open beside the dashboard."""
+    """Links of each series; they open in a new tab."""
     return [dashboard.DashboardLink(title).url(url).type(model.DashboardLinkType.LINK).target_blank(True) for title, url in given]
 
 
@@ -76,7 +76,7 @@ def graph(
     title: str, description: str, unit: str, *queries: Query, width: int = 8, height: int = 8, stacked: bool = False,
     most: float | None = None, bounds: Sequence[Bound] = (), to: Sequence[Link] = (),
 ) -> Any:
-    """Lines over time, from nought up."""
+    """A graph over time; its axis starts at zero."""
     legend = common.VizLegendOptions().display_mode(shapes.LegendDisplayMode.TABLE).show_legend(True)
     legend = legend.placement(shapes.LegendPlacement.BOTTOM).calcs(["lastNotNull", "mean", "max"])
     tooltip = common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING)
@@ -93,11 +93,11 @@ def graph(
     return panel.data_links(links(to)) if to else panel
 
 
-def number(
+def latest(
     title: str, description: str, unit: str, query: Query, width: int = 4, bounds: Sequence[Bound] = (),
     words: dict[int, tuple[str, str]] | None = None, to: Sequence[Link] = (),
 ) -> Any:
-    """One figure of now, with its line behind it; words, with a colour each, in place of some figures."""
+    """The latest value, with its graph behind it; `words` replaces some values by a coloured text."""
     panel = stat.Panel().title(title).description(described(description, bounds)).unit(unit).datasource(SOURCE)
     panel = panel.span(width).height(4).targets(targets([query])).thresholds(steps(bounds))
     panel = panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
@@ -113,19 +113,19 @@ def number(
 
 
 def heat(title: str, description: str, unit: str, *queries: Query, width: int = 8, height: int = 8) -> Any:
-    """How observations spread over buckets, over time."""
+    """A heat map: observations by bucket over time."""
     colour = heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
     panel = heatmap.Panel().title(title).description(description).unit(unit).datasource(SOURCE)
     panel = panel.span(width).height(height).calculate(False).color(colour).cell_gap(1)
     panel = panel.y_axis(heatmap.YAxisConfig().unit(unit).axis_placement(shapes.AxisPlacement.LEFT))
     panel = panel.show_legend().exemplars_color("rgba(255,0,255,0.7)")
-    known = [query for query in queries if know_native_histograms() or not query.native]
-    return panel.targets(targets(known, form=PromQueryFormat.HEATMAP))
+    supported = [query for query in queries if has_native_histograms() or not query.native]
+    return panel.targets(targets(supported, form=PromQueryFormat.HEATMAP))
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a query by target, its name and unit."""
+    """A column of a table: a query by target, with its name and unit."""
 
     name: str
     unit: str
@@ -133,7 +133,9 @@ class Column:
     bounds: Sequence[Bound] = field(default=())
 
 
-def rows(title: str, description: str, columns: Sequence[Column], labels: dict[str, str], to: Sequence[Link], height: int = 10) -> Any:
+def target_table(
+    title: str, description: str, columns: Sequence[Column], labels: dict[str, str], to: Sequence[Link], height: int = 10,
+) -> Any:
     """A table with a row for each target: its labels, and a column for each query."""
     names = {f"Value #{chr(ord('A') + index)}": column.name for index, column in enumerate(columns)}
     bounds = [bound for column in columns for bound in column.bounds]
@@ -149,9 +151,9 @@ def rows(title: str, description: str, columns: Sequence[Column], labels: dict[s
         )
     )
     for column in columns:
-        wanted = [model.DynamicConfigValue(id_val="unit", value=column.unit)]
+        properties = [model.DynamicConfigValue(id_val="unit", value=column.unit)]
         if column.bounds:
-            wanted.append(model.DynamicConfigValue(id_val="thresholds", value=steps(column.bounds).build()))
-            wanted.append(model.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}))
-        panel = panel.override_by_name(column.name, wanted)
+            properties.append(model.DynamicConfigValue(id_val="thresholds", value=steps(column.bounds).build()))
+            properties.append(model.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}))
+        panel = panel.override_by_name(column.name, properties)
     return panel.data_links(links(to))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queries of the dashboards: of the targets that the reader chose, and of ours alone.
+"""PromQL of the dashboards, restricted to the selected targets that run Outrider.
 
-A target answers with classic buckets or with native ones. A server that stores the native histogram has no
-`_bucket`, `_count` and `_sum` of it, so each query asks for both, per series, before anything is summed.
+A target exposes classic or native histograms. A server that stores a native histogram has no `_bucket`,
+`_count` and `_sum` series of it, so each query selects either kind for each series, before it aggregates.
 """
 
 from dataclasses import dataclass, replace
@@ -10,62 +10,62 @@ from dataclasses import dataclass, replace
 from functions import either
 
 TARGET = "cluster, namespace, job, instance"
-"""What tells a target. A label that a server does not set is empty, on both sides of a join."""
+"""Labels that identify a target. A label that a server does not set is empty on both sides of a join."""
 CHOSEN = ('cluster=~"$cluster"', 'namespace=~"$namespace"', 'job=~"$job"', 'instance=~"$instance"')
 WINDOW = "[$__rate_interval]"
 INFO = "outrider_build_info"
-"""What every target of ours exposes, and no other."""
+"""A metric that every Outrider target exposes, and no other target."""
 
 
 def chosen(name: str, *matchers: str) -> str:
-    """A selector of what the reader chose."""
+    """A selector with the values of the dashboard's variables."""
     return f"{name}{{{','.join((*CHOSEN, *matchers))}}}"
 
 
 def ours(expression: str) -> str:
-    """The same, of our targets alone: `All` would show everybody's `process_*`."""
+    """The expression for Outrider targets only; `All` would otherwise include `process_*` of every target."""
     return f"({expression} and on ({TARGET}) {chosen(INFO)})"
 
 
 def gauge(name: str, *matchers: str) -> str:
-    """What a gauge shows."""
+    """The value of a gauge."""
     return ours(chosen(name, *matchers))
 
 
 def rate(name: str, *matchers: str) -> str:
-    """How fast a counter grows, by the second."""
+    """The rate of a counter per second."""
     return ours(f"rate({chosen(name, *matchers)}{WINDOW})")
 
 
 def increase(name: str, *matchers: str) -> str:
-    """By how much a counter grew in a window."""
+    """The increase of a counter within a window."""
     return ours(f"increase({chosen(name, *matchers)}{WINDOW})")
 
 
 def aggregate(function: str, expression: str, *by: str) -> str:
-    """All series with the same labels as one."""
+    """One value for all series with the same labels."""
     return f"{function} by ({', '.join(by)}) ({expression})" if by else f"{function}({expression})"
 
 
 def total(expression: str, *by: str) -> str:
-    """Their sum."""
+    """The sum of all series with the same labels."""
     return aggregate("sum", expression, *by)
 
 
 def top(count: int, expression: str) -> str:
-    """Those with most."""
+    """The series with the largest values."""
     return f"topk({count}, {expression})"
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """A histogram of either kind."""
+    """A classic or native histogram."""
 
     name: str
     matchers: tuple[str, ...] = ()
 
     def where(self, *matchers: str) -> "Histogram":
-        """Some of its series."""
+        """The histogram, restricted to some series."""
         return replace(self, matchers=self.matchers + matchers)
 
     def _rate(self, suffix: str = "", *matchers: str) -> str:
@@ -73,13 +73,13 @@ class Histogram:
 
     @property
     def count(self) -> str:
-        """Observations a second, by series."""
+        """Observations per second, by series."""
         count = either(self._rate("_count"), f"histogram_count({self._rate()})")
         return ours(f"({count})")
 
     @property
     def sum(self) -> str:
-        """What they add up to each second, by series."""
+        """Sum of the observed values per second, by series."""
         sum_ = either(self._rate("_sum"), f"histogram_sum({self._rate()})")
         return ours(f"({sum_})")
 
@@ -89,20 +89,20 @@ class Histogram:
         return ours(self._rate())
 
     def buckets(self, *by: str) -> str:
-        """Observations a second in each classic bucket, cumulated."""
+        """Observations per second in each classic bucket, cumulative."""
         return total(ours(self._rate("_bucket")), *by, "le")
 
     def quantile(self, q: float, *by: str) -> str:
-        """A quantile over all of its series with the same labels."""
+        """A quantile over all series with the same labels."""
         classic = f"histogram_quantile({q}, {self.buckets(*by)})"
         return either(classic, f"histogram_quantile({q}, {total(self.native, *by)})")
 
     def mean(self, *by: str) -> str:
-        """The mean, where there is one."""
+        """The mean; absent without observations."""
         return f"{total(self.sum, *by)} / ({total(self.count, *by)} > 0)"
 
     def above(self, bound: str, *by: str) -> str:
-        """The share of observations above a bound, which is one of the classic buckets."""
+        """The share of observations above `bound`, which must be the bound of a classic bucket."""
         under = either(
             self._rate("_bucket", f'le="{bound}"'),
             f"histogram_fraction(0, {bound}, {self._rate()}) * (histogram_count({self._rate()}) > 0)",
@@ -111,5 +111,5 @@ class Histogram:
 
 
 def share(part: str, whole: str) -> str:
-    """A part of a whole; no series of the part is none of it, and no whole is no answer."""
+    """`part` divided by `whole`: 0 if `part` has no series, and no series if `whole` is 0."""
     return f"({part} or {whole} * 0) / ({whole} > 0)"

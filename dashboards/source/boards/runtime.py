@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process from within: memory and who allocates, CPU and threads, executors and event loops, what holds it up."""
+"""Dashboard of the process and runtime: memory, allocation, CPU and threads, executors, event loops, kernel."""
 
-from boards.board import Row, built
-from boards.kit import HEAP, PAGE, SITES, STALLS, Bound, Query, graph, heat, number
+from boards.board import Row, dashboard_json
+from boards.kit import HEAP, PAGE, SITES, STALLS, Bound, Query, graph, heat, latest
 from boards.promql import Histogram, gauge, increase, rate, top, total
 from naming import OPEN_TELEMETRY
 
@@ -30,53 +30,51 @@ NEAR = (
 
 
 def by_instance(expression: str, *more: str) -> str:
-    """Summed by instance, which is what a link needs."""
+    """The sum by instance; the links of a panel need the label `instance`."""
     return total(expression, *WHERE, *more)
 
 
 def growth(part: str) -> str:
-    """How much a part of the memory has grown within an hour, by instance; of several, the one that there is."""
+    """Growth of a part of the memory within an hour, by instance. `part` may list alternatives, as in a|b."""
     return by_instance(gauge("process_memory_part_growth_bytes", f'part=~"{part}"'))
 
 
 LIVE = growth("live_heap|heap")
-"""Without a heap profiler the heap is one part."""
-
-
+"""Without a heap profiler, live heap and slack are one part, `heap`."""
 BOUND = "16 * 1024 * 1024"
 VERDICT = (
     f"({LIVE} > {BOUND} and ({LIVE} >= {growth('allocator_slack')} or {growth('heap')})) * 0 + 1"
     f" or ({growth('allocator_slack')} > {BOUND}) * 0 + 2"
     f" or {LIVE} * 0"
 )
-"""1: what is in use grows most; 2: what the allocator keeps does; 0: neither by 16 MiB."""
+"""1: the heap in use grows most; 2: allocator slack grows most; 0: neither has grown by 16 MiB."""
 WORDS = {0: ("steady", "green"), 1: ("heap growth: leak or cache", "red"), 2: ("slack growth: fragmentation", "yellow")}
 CPU = by_instance(rate("process_cpu_seconds_total"))
 THROTTLING = f"{by_instance(rate('cgroup_cpu_throttled_periods_total'))} / ({by_instance(rate('cgroup_cpu_periods_total'))} > 0)"
 FDS = f"{by_instance(gauge('process_open_fds'))} / {by_instance(gauge('process_max_fds'))}"
 
 
-def now() -> Row:
-    """The worst of the instances chosen."""
+def overview() -> Row:
+    """The worst of the selected instances."""
     return Row(
         "Overview",
         [
-            number("Memory", "Largest memory growth of each instance within the last hour. Live heap: a leak or a cache; allocator "
+            latest("Memory", "Largest memory growth of each instance within the last hour. Live heap: a leak or a cache; allocator "
                    "slack: fragmentation or a peak that has passed.", "short", Query(VERDICT, OF), width=8,
                    words=WORDS, to=(HEAP, PAGE)),
-            number("CPU", "CPU cores used by the selected instances.", "short", Query(total(rate("process_cpu_seconds_total")), "cores")),
-            number("Executor delay", "99th percentile of the time that jobs wait for a thread, over all priorities.", "s",
+            latest("CPU", "CPU cores used by the selected instances.", "short", Query(total(rate("process_cpu_seconds_total")), "cores")),
+            latest("Executor delay", "99th percentile of the time that jobs wait for a thread, over all priorities.", "s",
                    Query(DELAY.quantile(0.99), "p99"), bounds=LATE),
-            number("Throttled", "Share of periods in which the control group was throttled; worst instance.",
+            latest("Throttled", "Share of periods in which the control group was throttled; worst instance.",
                    "percentunit", Query(f"max({THROTTLING})", "worst"), bounds=THROTTLED),
-            number("Descriptors", "Share of the file descriptor limit that is in use; worst instance.", "percentunit",
+            latest("Descriptors", "Share of the file descriptor limit that is in use; worst instance.", "percentunit",
                    Query(f"max({FDS})", "worst"), bounds=OPEN),
         ],
     )
 
 
 def memory() -> Row:
-    """Where the memory is, part by part."""
+    """Memory by part, and its growth."""
     limit = by_instance(gauge("cgroup_memory_limit_bytes"))
     return Row(
         "Memory",
@@ -111,7 +109,7 @@ def memory() -> Row:
 
 
 def allocation() -> Row:
-    """Who allocates, by site and by type."""
+    """Allocation by instance and by type, with links to the allocation sites."""
     return Row(
         "Allocation",
         [
@@ -132,7 +130,7 @@ def allocation() -> Row:
 
 
 def threads() -> Row:
-    """CPU, and the threads that use it."""
+    """CPU and threads."""
     return Row(
         "CPU and threads",
         [
@@ -161,13 +159,13 @@ def threads() -> Row:
 
 
 def executors() -> Row:
-    """Swift's executors: how late jobs run."""
-    who = ("executor", "priority")
+    """Delay of Swift's executors, and tasks."""
+    by = ("executor", "priority")
     return Row(
         "Swift concurrency",
         [
             graph("Executor delay by priority", "99th percentile of the time that jobs wait for a thread of an executor.", "s",
-                  Query(DELAY.quantile(0.99, *who), "{{executor}} {{priority}}"), bounds=LATE),
+                  Query(DELAY.quantile(0.99, *by), "{{executor}} {{priority}}"), bounds=LATE),
             heat("Executor delay distribution", "Probe jobs per second by the time that they waited for a thread.", "s",
                  Query(DELAY.buckets(), "{{le}}"), Query(total(DELAY.native), "native", native=True)),
             graph("Oldest executor probe", "Age of the agent's outstanding probe job; shows a stall while it lasts.", "s",
@@ -185,7 +183,7 @@ def executors() -> Row:
 
 
 def loops() -> Row:
-    """NIO's event loops."""
+    """SwiftNIO's event loops."""
     return Row(
         "Event loops",
         [
@@ -205,7 +203,7 @@ def loops() -> Row:
 
 
 def kernel() -> Row:
-    """What the kernel counts: pressure, faults, descriptors, input and output, the network."""
+    """Kernel statistics: pressure, page faults, descriptors, I/O and network."""
     return Row(
         "Kernel",
         [
@@ -236,10 +234,10 @@ def kernel() -> Row:
 
 
 def runtime() -> str:
-    """The dashboard of the runtime."""
-    return built(
+    """The runtime dashboard."""
+    return dashboard_json(
         "runtime", "Runtime",
         "Process and runtime: memory by part and its growth, allocation by site and type, threads, Swift executors, NIO event "
         "loops, and kernel statistics.",
-        [now(), memory(), allocation(), threads(), executors(), loops(), kernel()], OPEN_TELEMETRY,
+        [overview(), memory(), allocation(), threads(), executors(), loops(), kernel()], OPEN_TELEMETRY,
     )

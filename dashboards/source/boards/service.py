@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A service as its users see it: requests by route, then what stands behind the routes."""
+"""Dashboard of a service: requests by route, then its instruments and outgoing calls."""
 
 from typing import Any
 
-from boards.behind import behind
-from boards.board import Row, built
+from boards.board import Row, dashboard_json
 from boards.calls import calls
-from boards.kit import HEAP, PAGE, STALLS, Bound, Query, graph, heat, number
+from boards.instruments import instruments
+from boards.kit import HEAP, PAGE, STALLS, Bound, Query, graph, heat, latest
 from boards.promql import Histogram, gauge, rate, share, total
 from naming import Naming
 from rules.slo import ERROR_BUDGET, SLOW, SLOW_BUDGET
@@ -23,40 +23,40 @@ QUANTILES = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 
 
 def quantiles(histogram: Histogram, *chosen: str, exemplars: bool = False) -> list[Query]:
-    """Some quantiles of a histogram; exemplars with the last one."""
-    made = [(q, name) for q, name in QUANTILES if not chosen or name in chosen]
-    return [Query(histogram.quantile(q), name, exemplars=exemplars and name == made[-1][1]) for q, name in made]
+    """Quantiles of a histogram, by default all; exemplars with the last one."""
+    selected = [(q, name) for q, name in QUANTILES if not chosen or name in chosen]
+    return [Query(histogram.quantile(q), name, exemplars=exemplars and name == selected[-1][1]) for q, name in selected]
 
 
-def now(names: Naming, requests: Histogram) -> Row:
-    """Rate, errors and duration in one line."""
+def overview(names: Naming, requests: Histogram) -> Row:
+    """Rate, errors and duration, one value each."""
     failed = requests.where(f'{names.status}=~"5..|"')
-    # The gauge of requests in flight knows no route.
+    # The gauge of requests in flight has no route label.
     return Row(
         "Overview",
         [
-            number("Requests", "Completed requests per second, over the selected "
+            latest("Requests", "Completed requests per second, over the selected "
                    "routes.", "reqps", Query(total(requests.count), "requests")),
-            number("Server errors", "Share of requests that ended with a status of 500 or above, or whose response could not be "
+            latest("Server errors", "Share of requests that ended with a status of 500 or above, or whose response could not be "
                    "sent.", "percentunit",
                    Query(share(total(failed.count), total(requests.count)), "5xx"), bounds=ERRORS),
-            number("p99", "99th percentile of the request duration.", "s",
+            latest("p99", "99th percentile of the request duration.", "s",
                    Query(requests.quantile(0.99), "p99")),
-            number("Slow requests", f"Share of requests that took longer than {SLOW} s, the threshold of the latency budget.",
+            latest("Slow requests", f"Share of requests that took longer than {SLOW} s, the threshold of the latency budget.",
                    "percentunit", Query(requests.above(SLOW), "slow"), bounds=SLOWNESS),
-            number("In flight", "Requests in progress, over all routes.", "short",
+            latest("In flight", "Requests in progress, over all routes.", "short",
                    Query(total(gauge(names.active)), "requests")),
-            number("Instances", "Selected targets that respond to scrapes.", "short",
+            latest("Instances", "Selected targets that respond to scrapes.", "short",
                    Query(f"count({gauge('outrider_build_info')})", "instances")),
         ],
     )
 
 
 def requests_by_route(names: Naming, requests: Histogram) -> Row:
-    """What came, how it ended and how long it took, by route."""
+    """Requests by route: rate, errors and latency."""
     route = f"{{{{{names.route}}}}}"
     failed = requests.where(f'{names.status}=~"5..|"')
-    refused = requests.where(f'{names.status}=~"4.."')
+    rejected = requests.where(f'{names.status}=~"4.."')
     by = (names.method, names.route)
     return Row(
         "Requests",
@@ -84,15 +84,15 @@ def requests_by_route(names: Naming, requests: Histogram) -> Row:
                   "that do not end.", "short",
                   Query(total(gauge(names.active), "job", "instance"), "{{job}} {{instance}}"), stacked=True, to=(PAGE, STALLS)),
             graph("Client errors by route", "Share of the requests of a route that ended with a status of 400 to 499.", "percentunit",
-                  Query(share(total(refused.count, names.route), total(requests.count, names.route)), route)),
+                  Query(share(total(rejected.count, names.route), total(requests.count, names.route)), route)),
             graph("Slow requests by route", f"Share of the requests of a route that took longer than {SLOW} s.", "percentunit",
                   Query(requests.above(SLOW, names.route), route), bounds=SLOWNESS),
         ],
     )
 
 
-def beside_the_duration(names: Naming) -> Any:
-    """What only one of the namings has."""
+def naming_specific_panel(names: Naming) -> Any:
+    """The panel of the metric that only this naming has."""
     if names.suffix:
         return graph("Requests by code", "Requests per second from the request counter, by code.", "reqps",
                      Query(total(rate("http_requests_total", 'route=~"$route"'), "code"), "{{code}}"))
@@ -102,7 +102,7 @@ def beside_the_duration(names: Naming) -> Any:
 
 
 def details(names: Naming) -> Row:
-    """What is recorded beside the duration, under the same names in every naming."""
+    """Request metrics whose names do not depend on the naming."""
     def histogram(name: str) -> Histogram:
         return Histogram(name, ('http_route=~"$route"',))
 
@@ -111,7 +111,7 @@ def details(names: Naming) -> Row:
     return Row(
         "Errors, sizes and connections",
         [
-            beside_the_duration(names),
+            naming_specific_panel(names),
             graph("Aborted responses", "Responses per second that were aborted after their head, by route: the client disconnected, or "
                   "the body failed.", "cps", Query(total(aborted, "http_route"), "{{http_route}}")),
             graph("Protocol errors", "Inputs per second that could not be parsed as an HTTP request, by reason.", "cps",
@@ -134,10 +134,10 @@ def details(names: Naming) -> Row:
 def service(names: Naming) -> str:
     """The dashboard of a service, for a naming of its requests."""
     requests = Histogram(names.duration, (f'{names.route}=~"$route"',))
-    rows = [now(names, requests), requests_by_route(names, requests), details(names)]
-    return built(
+    rows = [overview(names, requests), requests_by_route(names, requests), details(names)]
+    return dashboard_json(
         "service", "Service",
         "A service's requests by route, their errors and latency, its outgoing calls, and its pools, caches, queues and "
         "limits.",
-        [*rows, *behind(), *calls()], names, has_routes=True,
+        [*rows, *instruments(), *calls()], names, has_routes=True,
     )

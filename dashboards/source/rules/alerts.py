@@ -1,37 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alerts about a target, the process in it, and what stands behind its routes."""
+"""Alerts about targets, processes and instruments."""
 
 from rules.model import OURS, Alert, Case, Group, ours
 
 UP = "up"
-LATELY = "[1d]"
-"""For how long a target that is gone is still one of ours."""
+RECENT = "[1d]"
+"""How long a target counts as an Outrider target after its last successful scrape."""
 
 DELAYS = 'swift_executor_delay_seconds_bucket{executor="global",le='
 WITHIN_BOUND, BEYOND_BOUND, ALL_JOBS = (f'{DELAYS}"{bound}"}}' for bound in ("0.1", "0.5", "+Inf"))
 PENDING = 'db_client_connection_pending_requests{db_client_connection_pool_name="db"}'
 USED = 'db_client_connection_count{db_client_connection_pool_name="db",state="used"}'
-MOST = 'db_client_connection_max{db_client_connection_pool_name="db"}'
+MAXIMUM = 'db_client_connection_max{db_client_connection_pool_name="db"}'
 
 TARGETS = Group(
     "outrider-targets",
     (
         Alert(
             "OutriderScrapeFailing",
-            f"up == 0 and on (job, instance) count by (job, instance) (last_over_time({OURS}{LATELY}))",
+            f"up == 0 and on (job, instance) count by (job, instance) (last_over_time({OURS}{RECENT}))",
             "critical", "scrapes of {{ $labels.instance }} of {{ $labels.job }} fail",
             "Prometheus cannot scrape an agent that it scraped within the last day.",
             minutes=2,
             cases=(
                 Case({OURS: "1x10 _x20", UP: "1x10 0x20"}, 20, True),
                 Case({OURS: "1x30", UP: "1x30"}, 20, False),
-                # Somebody else's target.
+                # A target without Outrider.
                 Case({OURS: "_x30", UP: "0x30"}, 20, False),
             ),
         ),
         Alert(
             "OutriderTargetAbsent",
-            f"count by (job) (last_over_time({OURS}{LATELY})) unless on (job) count by (job) ({OURS})",
+            f"count by (job) (last_over_time({OURS}{RECENT})) unless on (job) count by (job) ({OURS})",
             "critical", "no instance of {{ $labels.job }} is scraped",
             "Prometheus scraped {{ $value }} instances within the last day and scrapes none now. If the job was removed on "
             "purpose, the alert ends after a day.",
@@ -151,7 +151,7 @@ PROCESS = Group(
         ),
         Alert(
             "OutriderExecutorDelay",
-            # Of targets with classic buckets, and of those with native ones.
+            # Of targets with classic histograms, and of those with native ones.
             "histogram_quantile(0.9, sum by (job, instance, executor, le) ("
             + ours("rate(swift_executor_delay_seconds_bucket[5m])") + ")) > 0.1\n"
             "or histogram_quantile(0.9, sum by (job, instance, executor) ("
@@ -181,8 +181,8 @@ PROCESS = Group(
     ),
 )
 
-BEHIND = Group(
-    "outrider-behind-routes",
+INSTRUMENTS = Group(
+    "outrider-instruments",
     (
         Alert(
             "OutriderPoolExhausted",
@@ -197,12 +197,12 @@ BEHIND = Group(
             cases=(
                 Case({PENDING: "5x20",
                       USED: "4x20",
-                      MOST: "4x20"}, 10, True,
+                      MAXIMUM: "4x20"}, 10, True,
                      {"db_client_connection_pool_name": "db"}),
-                # Now and then somebody waits.
+                # Requests wait only now and then.
                 Case({PENDING: "5 0 5 0 5 0 5 0 5 0 5 0 5",
                       USED: "4x20",
-                      MOST: "4x20"}, 10, False),
+                      MAXIMUM: "4x20"}, 10, False),
             ),
         ),
         Alert(

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules as values: what they ask, when they fire, and a case in which each does and does not."""
+"""Recording rules, alerting rules, and test cases of alerts."""
 
 from dataclasses import dataclass, field
 
 Series = dict[str, str]
-"""Input of a test: series, and their values in promtool's notation, one for each step."""
+"""Input of a test: series with their values in promtool's notation, one for each step."""
 
 OURS = "outrider_build_info"
-"""What every target of ours exposes, and no other."""
+"""A metric that every Outrider target exposes, and no other target."""
 
 
 def ours(expression: str) -> str:
-    """The same, of our own targets alone."""
+    """The expression for Outrider targets only."""
     return f"{expression} and on (job, instance) {OURS}"
 
 
@@ -31,9 +31,9 @@ class Case:
     minutes: int
     fires: bool
     labels: dict[str, str] = field(default_factory=dict)
-    """Labels of the alert beside those of its rule."""
+    """Labels of the alert that its rule does not set."""
     step: int = 1
-    """Minutes from one value, and one evaluation, to the next."""
+    """Minutes between two values, and between two evaluations."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Alert:
     summary: str
     description: str
     minutes: int = 0
-    """For how long it has to be so."""
+    """Minutes that the expression must hold before the alert fires."""
     cases: tuple[Case, ...] = ()
 
 
@@ -59,12 +59,12 @@ class Group:
     seconds: int = 30
 
 
-def text(value: str) -> str:
-    """A YAML scalar, whatever stands in it."""
+def quoted(value: str) -> str:
+    """The text as a single-quoted YAML scalar."""
     return "'" + value.replace("'", "''") + "'"
 
 
 def block(value: str, indent: int) -> str:
-    """A YAML block of lines."""
+    """The text as a YAML block scalar."""
     margin = " " * indent
     return "|-\n" + "\n".join(margin + line for line in value.strip().splitlines())

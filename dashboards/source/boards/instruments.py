@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands behind the routes: pools, caches, queues, limiters, locks, fan-out and drain."""
+"""Rows of the instruments: pools, caches, queues, limiters, locks, fan-out and drain."""
 
 from boards.board import Row
 from boards.kit import PAGE, Bound, Query, graph
@@ -15,35 +15,35 @@ FULL = (
 )
 
 
-def p99(title: str, description: str, name: str, by: tuple[str, ...], legend: str) -> object:
-    """How long something took, by what it belongs to."""
+def durations(title: str, description: str, name: str, by: tuple[str, ...], legend: str) -> object:
+    """Median and 99th percentile of a duration, by labels."""
     histogram = Histogram(name)
     return graph(title, description, "s", Query(histogram.quantile(0.5, *by), f"{legend} p50"),
                  Query(histogram.quantile(0.99, *by), f"{legend} p99"))
 
 
 def pools() -> Row:
-    """Connections to databases, and who waits for one."""
+    """Connection pools of databases, and object pools."""
     used = total(gauge("db_client_connection_count", 'state="used"'), POOL)
-    most = total(gauge("db_client_connection_max"), POOL)
+    maximum = total(gauge("db_client_connection_max"), POOL)
     return Row(
         "Connection pools",
         [
             graph("Connections in use", "Share of a pool's connections that are in use, over the selected instances.", "percentunit",
-                  Query(f"{used} / {most}", OF_POOL), bounds=FULL),
+                  Query(f"{used} / {maximum}", OF_POOL), bounds=FULL),
             graph("Connections", "Connections of a pool by state, and its maximum.", "short",
                   Query(total(gauge("db_client_connection_count"), POOL, "state"), f"{OF_POOL} {{{{state}}}}"),
-                  Query(most, f"{OF_POOL} limit")),
+                  Query(maximum, f"{OF_POOL} limit")),
             graph("Waiting requests", "Requests waiting for a connection. If the value stays above zero, the pool is too "
                   "small or connections are not returned.", "short",
                   Query(total(gauge("db_client_connection_pending_requests"), POOL), OF_POOL),
                   bounds=(Bound(1, "yellow", "requests are waiting"),)),
-            p99("Connection wait time", "Time from requesting a connection to obtaining it.", "db_client_connection_wait_time_seconds",
-                (POOL,), OF_POOL),
-            p99("Connection use time", "Time from obtaining a connection to returning it.", "db_client_connection_use_time_seconds",
-                (POOL,), OF_POOL),
-            p99("Connection creation time", "Time to open a new connection.", "db_client_connection_create_time_seconds",
-                (POOL,), OF_POOL),
+            durations("Connection wait time", "Time from requesting a connection to obtaining it.",
+                      "db_client_connection_wait_time_seconds", (POOL,), OF_POOL),
+            durations("Connection use time", "Time from obtaining a connection to returning it.",
+                      "db_client_connection_use_time_seconds", (POOL,), OF_POOL),
+            durations("Connection creation time", "Time to open a new connection.", "db_client_connection_create_time_seconds",
+                      (POOL,), OF_POOL),
             graph("Requests without a connection", "Requests per second that did not obtain a connection, by result.", "cps",
                   Query(total(rate("db_client_connection_requests_total", 'result!="success"'), POOL, "result"),
                         f"{OF_POOL} {{{{result}}}}")),
@@ -57,7 +57,7 @@ def pools() -> Row:
 
 
 def caches() -> Row:
-    """Levels of caches."""
+    """Caches by level."""
     requests = rate("cache_requests_total")
     hits = total(rate("cache_requests_total", 'result=~"hit|negative"'), *CACHE)
     return Row(
@@ -69,7 +69,7 @@ def caches() -> Row:
                   Query(total(requests, *CACHE, "result"), f"{OF_CACHE} {{{{result}}}}")),
             graph("Evictions", "Entries removed per second, by cause. size: the cache is too small; expired: the time to live is short.",
                   "cps", Query(total(rate("cache_evictions_total"), *CACHE, "cause"), f"{OF_CACHE} {{{{cause}}}}")),
-            p99("Load duration", "Duration of successful loads after a cache miss.", "cache_load_duration_seconds", CACHE, OF_CACHE),
+            durations("Load duration", "Duration of successful loads after a cache miss.", "cache_load_duration_seconds", CACHE, OF_CACHE),
             graph("Loads by result", "Loads after a cache miss per second. failure: loading from the cache's source failed.", "cps",
                   Query(total(rate("cache_loads_total"), *CACHE, "result"), f"{OF_CACHE} {{{{result}}}}"), stacked=True),
             graph("Failed lookups", "Lookups per second that failed, for example because a remote cache is down.", "cps",
@@ -81,7 +81,7 @@ def caches() -> Row:
 
 
 def queues() -> Row:
-    """Work that waits, and who does it."""
+    """Work queues and their workers."""
     depth = total(gauge("work_queue_depth"), "queue")
     return Row(
         "Queues and workers",
@@ -90,9 +90,10 @@ def queues() -> Row:
                   Query(f"{depth} / {total(gauge('work_queue_capacity'), 'queue')}", "{{queue}}"), bounds=FULL),
             graph("Queue items", "Items waiting in a queue and items being processed.", "short",
                   Query(depth, "{{queue}} waiting"), Query(total(gauge("work_queue_active"), "queue"), "{{queue}} processing")),
-            p99("Queue wait time", "Time from entering the queue to the start of "
-                "processing.", "work_queue_wait_seconds", ("queue",), "{{queue}}"),
-            p99("Processing time", "Time from the start of processing to its end.", "work_queue_run_seconds", ("queue",), "{{queue}}"),
+            durations("Queue wait time", "Time from entering the queue to the start of "
+                      "processing.", "work_queue_wait_seconds", ("queue",), "{{queue}}"),
+            durations("Processing time", "Time from the start of processing to its end.", "work_queue_run_seconds", ("queue",),
+                      "{{queue}}"),
             graph("Rejected and failed items", "Items per second that the queue rejected, that missed their deadline, or that "
                   "failed.", "cps",
                   Query(total(rate("work_queue_rejected_total"), "queue"), "{{queue}} rejected"),
@@ -105,7 +106,7 @@ def queues() -> Row:
 
 
 def limits() -> Row:
-    """Limiters, breakers and locks."""
+    """Rate limiters, circuit breakers and locks."""
     return Row(
         "Rate limiters, circuit breakers and locks",
         [
@@ -113,7 +114,8 @@ def limits() -> Row:
                   Query(total(rate("rate_limiter_requests_total"), "limiter", "result"), "{{limiter}} {{result}}"), stacked=True),
             graph("Permits", "Permits that a limiter has available.", "short",
                   Query(total(gauge("rate_limiter_permits"), "limiter"), "{{limiter}}")),
-            p99("Permit wait time", "Time that requests waited for a permit.", "rate_limiter_wait_seconds", ("limiter",), "{{limiter}}"),
+            durations("Permit wait time", "Time that requests waited for a permit.", "rate_limiter_wait_seconds", ("limiter",),
+                      "{{limiter}}"),
             graph("Open circuit breakers", "Instances whose circuit breaker is open or half-open.", "short",
                   Query(total(gauge("circuit_breaker_state", 'state!="closed"'), "breaker", "state"), "{{breaker}} {{state}}")),
             graph("Calls through circuit breakers", "Calls per second by result; a rejected call was not made.", "cps",
@@ -126,8 +128,8 @@ def limits() -> Row:
     )
 
 
-def others() -> Row:
-    """Fan-out, drain and what is logged."""
+def fan_out_and_drain() -> Row:
+    """Fan-out, drain and log messages."""
     messages = total(rate("fanout_messages_total"), "fanout", "result")
     return Row(
         "Fan-out, drain and log",
@@ -149,6 +151,6 @@ def others() -> Row:
     )
 
 
-def behind() -> list[Row]:
-    """All of it."""
-    return [pools(), caches(), queues(), limits(), others()]
+def instruments() -> list[Row]:
+    """All rows of the instruments."""
+    return [pools(), caches(), queues(), limits(), fan_out_and_drain()]
