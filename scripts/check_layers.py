@@ -3,7 +3,7 @@
 """Checks that imports point downwards only.
 
 The targets form layers. A target may import the modules that the table below grants it, and no
-others: no target of its own layer, nothing from a higher layer, and no Foundation, except where a
+others: no other target of its layer, nothing from a higher layer, and no Foundation, except where a
 framework's own types are Foundation's. A target that is missing from the table is an error as well,
 so that a new one must be assigned a layer first.
 """

@@ -28,7 +28,7 @@
 #include <sys/auxv.h>
 #include <time.h>
 
-/* A thread reads the clock once per so many of its own samples. */
+/* A thread reads the clock once per this many samples. */
 enum { JUDGED_EVERY = 8 };
 /* The shortest period over which the budget is evaluated. */
 static const uint64_t budget_window_ns = 1000000000;

@@ -7,7 +7,7 @@ internal import OutriderEndpoint
 public struct AgentError: Error, Sendable, CustomStringConvertible {
     /// A machine-readable reason: the code of an `EndpointError`, or `invalid_environment`.
     public let reason: String
-    /// What happened and what to do, in sentences.
+    /// The error and its remedy, in sentences.
     public let description: String
 
     init(reason: String, description: String) {

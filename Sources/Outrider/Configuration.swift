@@ -88,13 +88,13 @@ extension Agent {
         }
     }
 
-    /// What to do if the agent cannot listen: log, count, and retry until it can.
+    /// A policy for failures to listen: log, count, and retry until it succeeds.
     public struct RetryOnFailure: Sendable {
-        /// Logs what to do, counts in `outrider_start_failures_total{reason}`, and retries later.
+        /// Logs the remedy, counts in `outrider_start_failures_total{reason}`, and retries later.
         public static let retry = RetryOnFailure()
     }
 
-    /// What to do if the agent cannot listen: throw.
+    /// A policy for failures to listen: throw.
     public struct ThrowOnFailure: Sendable {
         /// Throws the ``AgentError`` and starts nothing.
         public static let `throw` = ThrowOnFailure()

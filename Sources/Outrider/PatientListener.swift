@@ -90,8 +90,7 @@ final class PatientListener: Sendable {
         alarm.set(for: moment) { [self] in keepTrying(lastDelay: next, after: error) }
     }
 
-    /// Replaces an endpoint whose listening socket was closed by the service, on a thread of its
-    /// own.
+    /// Replaces an endpoint whose listening socket was closed by the service, on a separate thread.
     private func reopen() {
         alarm.set(for: settings.time.now) { [self] in
             let lost = state.withLock { state in

@@ -19,7 +19,7 @@ extension Endpoint {
         public var notices: @Sendable (PageAudience) -> [String] = { _ in [] }
         /// Limits on what clients may use.
         public var limits = Limits()
-        /// Who may see the operator pages.
+        /// The rules for access to the operator pages.
         public var access = AccessRules()
         /// Receives libmicrohttpd's messages about bad requests and failures, without a rate limit.
         public var log: @Sendable (String) -> Void = { _ in }

@@ -86,7 +86,7 @@ class Crowd:
         for _ in range(count):
             self.connect()
         if self.kind == "in use":
-            # Besides the clients in use, further ones try to connect.
+            # In addition to the clients in use, further ones try to connect.
             connecting = {self.connect().fileno() for _ in range(30)}
         else:
             connecting = set(self.clients) if self.kind == "newcomers" else set()

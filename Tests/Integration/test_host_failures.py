@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host runs out of descriptors, or exits during requests: the agent adds no failure of its
-own."""
+"""The host runs out of descriptors, or exits during requests: the agent adds no further
+failure."""
 
 import itertools
 import os

@@ -19,7 +19,7 @@ DURATIONS = "probe_duration_seconds"
 OBSERVED = {0.1: 0.05, 0.5: 0.2, 0.95: 3.0}
 """The probe's observations in each recording, by a quantile that falls into their bucket."""
 RECORDS = 20
-"""Recordings of a probe before the first scrape, besides the one at its start."""
+"""Recordings of a probe before the first scrape, not counting the one at its start."""
 GROWTH = 2 ** (1 / 8)
 """The ratio of adjacent bounds at the default growth factor, 1.1."""
 

@@ -61,7 +61,7 @@ def swapped(rounds: int, profile: Path) -> None:
     """Runs the program; the libraries must be loaded at the same address, or the test is void."""
     command = [compiled("swapped.c"), str(rounds), *libraries()]
     ended = run(command, preloaded(str(profile), 1))
-    assert (ended.status, ended.output, ended.errors) == (0, b"all in one place\n", b"")
+    assert (ended.status, ended.output, ended.errors) == (0, b"all at one address\n", b"")
 
 
 def test_memory_of_an_unloaded_library_is_attributed_to_its_functions(tmp_path: Path) -> None:

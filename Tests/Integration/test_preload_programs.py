@@ -27,7 +27,7 @@ class Task:
     command: list[str]
     # A pattern for the program's name in its profile.
     name: str
-    # Its input files, and its output files besides standard output.
+    # Its input files, and its output files other than standard output.
     files: dict[str, str] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
 

@@ -23,7 +23,7 @@ TOKEN = "open-sesame"
 
 
 def with_directives(*directives: str) -> Proxy:
-    """An nginx with directives besides `proxy_pass`."""
+    """An nginx with directives in addition to `proxy_pass`."""
     return lambda target, folder: nginx(target, folder, "\n".join(f"{one};" for one in directives))
 
 

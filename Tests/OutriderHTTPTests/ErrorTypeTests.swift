@@ -24,7 +24,7 @@ private struct
 
 private enum Choice: Error, CustomStringConvertible {
     case one(String)
-    var description: String { "a description is no type" }
+    var description: String { "a description is not a type" }
 }
 
 @Suite struct ErrorTypeTests {

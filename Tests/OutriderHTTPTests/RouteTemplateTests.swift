@@ -166,7 +166,7 @@ import Testing
             try recording.total("http_server_upgraded_connection_duration_seconds_count") == count)
     }
 
-    @Test func `an empty template is recorded as the root, since an empty label is no label`()
+    @Test func `an empty template is recorded as the root, since Prometheus drops empty labels`()
         throws
     {
         let recording = Recording()

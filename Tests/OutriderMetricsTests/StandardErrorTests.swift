@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests that writing to standard error neither ends nor blocks the service, whoever reads it.
+// Tests that writing to standard error neither ends nor blocks the service, whatever the state of
+// its reader.
 
 import Glibc
 import OutriderMetrics

@@ -69,7 +69,7 @@
         }
     }
 
-    /// A web server that answers its requests in flight before it ends.
+    /// A web server that completes its requests in flight before it ends.
     private final class Server: Service {
         let endpoint: Endpoint
         let address: ListenAddress

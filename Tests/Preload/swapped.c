@@ -28,5 +28,5 @@ int main(int count, char **arguments) {
             EXPECT(dlclose(library) == 0);
         }
     }
-    puts(moved ? "not all in one place" : "all in one place");
+    puts(moved ? "not all at one address" : "all at one address");
 }

@@ -51,7 +51,7 @@ struct Probe {
             } catch {
                 answer = Answer(error: "\(error)")
             }
-            // An answer consists of text and bytes, which every encoder supports.
+            // A response consists of text and bytes, which every encoder supports.
             guard let json = try? encoder.encode(answer) else { return }
             FileHandle.standardOutput.write(json + Data("\n".utf8))
         }

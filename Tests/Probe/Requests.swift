@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The requests that tests send to the probe, and its answers.
+// The requests that tests send to the probe, and its responses.
 //
 //     {"families": [{"kind": "gauge", "name": "depth", "help": "Items.", "labels": ["queue"],
 //                    "series": [{"values": ["in"], "numbers": ["3ff0000000000000"]}]}]}

@@ -60,7 +60,7 @@ public struct EndpointError: Error, Hashable, Sendable {
 }
 
 extension EndpointError: CustomStringConvertible {
-    /// What happened and what to do, in sentences.
+    /// The error and its remedy, in sentences.
     public var description: String {
         description(setBy: "Configuration.address or OUTRIDER_ADDRESS")
     }

@@ -21,7 +21,7 @@ public protocol Page: Sendable {
     /// if this one hangs.
     var concurrencyLimit: Int { get }
 
-    /// Who may see it; a page under `/debug` is for operators in any case.
+    /// The clients that may see it; a page under `/debug` is for operators in any case.
     var audience: PageAudience { get }
 
     /// Whether health probes request it.
@@ -53,7 +53,7 @@ extension Page {
     }
 }
 
-/// Who may see a page.
+/// The clients that may see a page.
 public struct PageAudience: Hashable, Sendable {
     private let name: String
 

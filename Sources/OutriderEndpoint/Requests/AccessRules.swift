@@ -16,7 +16,7 @@
 // Host to our address, as nginx does by default, looks like curl on this machine. So a loopback
 // address is trusted only if the configuration says so.
 
-/// Who may see the operator pages, those for ``PageAudience/operators``.
+/// Rules for access to the operator pages, those for ``PageAudience/operators``.
 public struct AccessRules: Sendable {
     /// Host names that requests for operator pages may use, in addition to `localhost` and numeric
     /// addresses.

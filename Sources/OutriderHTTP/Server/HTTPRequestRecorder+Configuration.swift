@@ -4,7 +4,7 @@
 public import OutriderMetrics
 
 extension HTTPRequestRecorder {
-    /// What a recorder records, and under which names.
+    /// The metrics of a recorder, and their names and buckets.
     public struct Configuration: Sendable {
         /// Names of metrics and labels.
         public var naming: Naming = .openTelemetry

@@ -3,7 +3,7 @@
 // closest to the true value where several are equally short.
 //
 // A scrape prints tens of thousands of samples, so the printer allocates nothing and calls no
-// formatting library in the range that metrics live in. Whole numbers have a path of their own.
+// formatting library in the range that metrics live in. Whole numbers have a separate path.
 // Everything else is the Schubfach algorithm (Raffaello Giulietti, "The Schubfach way to render
 // doubles"), here in exact arithmetic, for which one table of 28 powers of five is enough.
 

@@ -60,7 +60,7 @@
         // As in frexp(3): a fraction between 0.5 and 1, times a power of two.
         let exponent = Int(truncatingIfNeeded: bits >> Self.mantissaBits) - 1_022
         let mantissa = bits & ((1 << Self.mantissaBits) - 1)
-        // Subnormal numbers have no exponent of their own.
+        // The exponent bits of a subnormal number are zero.
         if exponent == -1_022 { return indexOfSubnormal(magnitude) }
         return index(exponent, mantissa)
     }

@@ -32,7 +32,7 @@ final class FamilyCore: Sendable {
         self.limit = limit
         self.surroundings = surroundings
         texts = FamilyTexts(definition)
-        // Open labels are not known in advance; their overflow series has a label of its own.
+        // Open labels are not known in advance; their overflow series has the label `overflow`.
         labelHeads = LabelHeads(definition.hasOpenLabels ? ["overflow"] : definition.labels)
         let cells =
             switch definition.kind {

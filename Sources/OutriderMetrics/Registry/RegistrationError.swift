@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a metric cannot be registered, and what to do about it.
+// The error of a rejected metric definition, with advice.
 
 /// A definition that a ``Registry`` refuses.
 ///
 /// Thrown by the `register(…)` methods. The methods that never fail log its description once
 /// and count it in `outrider_registrations_refused_total{reason}`.
 public struct RegistrationError: Error, Hashable, Sendable {
-    /// What is wrong with the definition.
+    /// The kind of mistake in the definition.
     public let code: Code
     /// The name of the metric, as it was given.
     public let metric: String
-    /// What happened and what to do, in a sentence.
+    /// The error and its remedy, in a sentence.
     public let advice: String
 
     /// The kind of mistake; more kinds may be added.
@@ -55,6 +55,6 @@ public struct RegistrationError: Error, Hashable, Sendable {
 }
 
 extension RegistrationError: CustomStringConvertible {
-    /// What happened and what to do, in a sentence.
+    /// The error and its remedy, in a sentence.
     public var description: String { "metric \"\(metric)\": \(advice)" }
 }

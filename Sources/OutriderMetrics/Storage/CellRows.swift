@@ -22,7 +22,7 @@ internal import Synchronization
 
 /// Allocates per-CPU rows; thread-safe.
 package final class CellRows: Sendable {
-    /// The rows of the process; nil if CPUs cannot add to rows of their own.
+    /// The rows of the process; nil if per-CPU addition is unavailable.
     static let shared: CellRows? = {
         let cpus = outrider_rows_cpus()
         return cpus == 0 ? nil : CellRows(cpus: cpus)

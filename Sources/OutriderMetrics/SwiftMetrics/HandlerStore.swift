@@ -130,8 +130,8 @@ final class HandlerStore: Sendable {
         cached: (SeriesHandler, _ removalCount: Int) -> (CachedHandler, UInt64)?
     ) -> SeriesHandler {
         // A series that was found may be removed before its handler is stored; then it is created
-        // again. If the instrument still has no series of its own after that, it stands for labels
-        // that do not fit.
+        // again. If the instrument still has no series after that, it stands for labels that do not
+        // fit.
         var attempts = 3
         while true {
             attempts -= 1

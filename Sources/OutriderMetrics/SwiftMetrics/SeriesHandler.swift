@@ -94,7 +94,7 @@ final class CounterSeriesHandler: SeriesHandler, CounterHandler, FloatingPointCo
     /// Resets the counter to zero and its creation time to now, so that OpenMetrics exposes the
     /// reset; readers of the text format detect it by the lower value.
     func reset() {
-        // A handler without a series of its own shares the counter with other labels.
+        // A handler without its own series shares the counter with other labels.
         guard let key else { return }
         counter.reset()
         core.restart(counter, rendered: key)

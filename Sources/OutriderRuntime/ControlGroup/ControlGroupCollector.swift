@@ -81,7 +81,7 @@ public struct ControlGroupCollector: Collector {
         help: "Time that some or all (full) tasks of the group waited for a resource.",
         labels: ["resource", "kind"])
 
-    /// All metric families; those whose source is missing stay empty.
+    /// All metric families; a family whose source is missing stays empty.
     public var families: [CollectedFamily] {
         [
             Self.usage, Self.periods, Self.throttledPeriods, Self.throttled, Self.cores,

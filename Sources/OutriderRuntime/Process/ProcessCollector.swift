@@ -98,7 +98,7 @@ public struct ProcessCollector: Collector {
         "tcp_retransmits_total",
         help: "TCP segments retransmitted, in the network namespace.")
 
-    /// All metric families; those whose source is missing stay empty.
+    /// All metric families; a family whose source is missing stays empty.
     public var families: [CollectedFamily] {
         [
             Self.cpu, Self.cpuByMode, Self.startTime, Self.resident, Self.residentByKind, Self.peak,

@@ -6,6 +6,6 @@
 /// Expectations throw, so they work in every test framework: an error thrown by a test is reported
 /// as a failure with its description.
 public struct ExpectationFailure: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What was expected and what was found, in one or more lines.
+    /// The expected and the actual metrics, in one or more lines.
     public let description: String
 }

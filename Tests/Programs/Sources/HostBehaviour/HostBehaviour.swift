@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a supervisor, a shell or a user observes of a program, one command at a time.
+// Behaviour that a supervisor, a shell or a user observes of a program, one command at a time.
 //
 //     exit N        exits with a status
 //     trap          ends like a Swift runtime error
