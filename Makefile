@@ -68,7 +68,7 @@ fuzz: ## Fuzz the parsers of untrusted input; FUZZ_SECONDS=60 sets the time for 
 	@scripts/setup.sh demo
 	@exec scripts/fuzz.sh
 
-lint: ## Check the format of all Swift files and the layering of imports.
+lint: ## Check the format of all Swift files, the English of all texts, and the layering of imports.
 	@scripts/test.sh lint layers
 
 format: ## Format all Swift files.

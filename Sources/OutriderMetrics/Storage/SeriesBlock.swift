@@ -3,7 +3,7 @@
 //
 // A series consists of a record (where its labels end, its cell, its creation time), its rendered
 // labels, which follow those of the series before it, and its instrument. One thread at a time
-// appends, under the table's lock. Below `published`, only two things change: the mark that a
+// appends, under the table's lock. Below `published`, only two values change: the mark that a
 // series was removed or hidden, and a creation time, on a reset. `published` is stored with release
 // and loaded with acquire, so a reader only sees complete series.
 //
