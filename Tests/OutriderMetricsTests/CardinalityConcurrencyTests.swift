@@ -72,13 +72,11 @@ private final class ScrapeClock: MetricClock {
     }
 
     /// The increase of each sample, as a server that scrapes repeatedly computes it.
+    ///
+    /// A sample that was absent continues from its last value, as in PromQL, unless a new creation
+    /// time says that it started from zero: a series that expires while a caller holds it continues,
+    /// another one starts again.
     private final class Increase: Sendable {
-        /// Whether a sample that was absent continues from its last value, as in PromQL, instead of
-        /// from zero.
-        private let goesOn: Bool
-
-        init(goesOn: Bool) { self.goesOn = goesOn }
-
         private struct State: Sendable {
             var last: [String: Double] = [:]
             var total: [String: Double] = [:]
@@ -90,10 +88,15 @@ private final class ScrapeClock: MetricClock {
         func add(_ scrape: () -> String) {
             // Scraping and adding are one step, as for a single scraper.
             state.withLock { state in
-                var now = goesOn ? state.last : [:]
-                for (name, value) in CardinalityConcurrencyTests.samples(scrape()) {
+                let samples = CardinalityConcurrencyTests.samples(scrape())
+                var now = state.last
+                for (name, value) in samples {
                     let name = String(name)
-                    let before = state.last[name] ?? 0
+                    let created = "hits_created\(name.dropFirst("hits_total".count))"
+                    let isNew =
+                        name.hasPrefix("hits_total")
+                        && samples[Substring(created)] != state.last[created]
+                    let before = isNew ? 0 : state.last[name] ?? 0
                     state.total[name, default: 0] += value < before ? value : value - before
                     now[name] = value
                 }
@@ -110,7 +113,7 @@ private final class ScrapeClock: MetricClock {
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .seconds(1)))
         let kept = (0..<4).map { hits.with("\($0)") }
-        let increase = Increase(goesOn: true)
+        let increase = Increase()
         let scrapes = Tally()
         await scraping(
             {
@@ -143,7 +146,7 @@ private final class ScrapeClock: MetricClock {
             "wait", help: "", labels: ["n"], buckets: [1, 2],
             limit: SeriesLimit(idleTime: .seconds(1)))
         let kept = waits.with("a")
-        let increase = Increase(goesOn: true)
+        let increase = Increase()
         await scraping(
             {
                 clock.tick()
@@ -168,11 +171,11 @@ private final class ScrapeClock: MetricClock {
         let registry = Registry(reportsItself: false, log: .silent, clock: clock)
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 6, idleTime: .seconds(1)))
-        let increase = Increase(goesOn: false)
+        let increase = Increase()
         await scraping(
             {
                 clock.tick()
-                increase.add { registry.text() }
+                increase.add { registry.openMetricsText(creationTimes: true) }
             },
             during: (0..<3).map { task -> @Sendable () async -> Void in
                 {
@@ -182,7 +185,7 @@ private final class ScrapeClock: MetricClock {
                     }
                 }
             })
-        increase.add { registry.text() }
+        increase.add { registry.openMetricsText(creationTimes: true) }
         let names = (0..<9).map(String.init) + ["_OVERFLOW"]
         let total = names.map { increase.total(of: "hits_total{n=\"\($0)\"}") }.reduce(0, +)
         #expect(total == 12_000)

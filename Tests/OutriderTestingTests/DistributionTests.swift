@@ -95,7 +95,7 @@ import Testing
         ]
         #expect(throws: Never.self) { try read(samples, as: .text) }
         let error = #expect(throws: ExpositionError.self) { try read(samples, as: .openMetrics) }
-        #expect("\(error as Any)".contains("line 4: h_sum may not be there"))
+        #expect("\(error as Any)".contains("line 4: h_sum is not allowed"))
         #expect(throws: Never.self) { try read(Array(samples.prefix(2)), as: .openMetrics) }
         #expect(throws: ExpositionError.self) {
             try read([samples[1], "h_sum -1", "h_count 1"], as: .openMetrics)

@@ -96,7 +96,7 @@ import Testing
         ("x +NaN\n# EOF\n", 1, "is not a number"),
         ("# HELP x say \"x\"\nx 1\n# EOF\n", 1, "a quote must be escaped here"),
         ("# HELP x a\\qb\nx 1\n# EOF\n", 1, "\\q is not an escape"),
-        ("# TYPE x untyped\n# EOF\n", 1, "\"untyped\" is not a type"),
+        ("# TYPE x untyped\n# EOF\n", 1, "\"untyped\" is not a metric type"),
         ("# UNIT x seconds\n# EOF\n", 1, "the name x does not end in its unit, _seconds"),
         ("# TYPE x_on info\n# UNIT x_on on\n# EOF\n", 1, "the info x_on cannot have a unit"),
         ("# TYPE x counter\nx 1\n# EOF\n", 2, "the counter x cannot have a sample x, only x_total"),

@@ -98,7 +98,7 @@ import Testing
         ("# TYPE x gauge\n# TYPE x gauge\n", 2, "x has a second TYPE line"),
         ("# TYPE x gauge\n# TYPE y gauge\n# HELP x X.\n", 3, "x belongs to the family x"),
         ("# TYPE x\n", 1, "a blank is missing before the type"),
-        ("# TYPE x info\n", 1, "\"info\" is not a type"),
+        ("# TYPE x info\n", 1, "\"info\" is not a metric type"),
         ("# TYPE 0x gauge\n", 1, "\"0x\" is not a metric name"),
         ("# HELP x a\\tb\n", 1, "\\t is not an escape"),
         ("x{a=\"\\t\"} 1\n", 1, "\\t is not an escape"),
