@@ -11,12 +11,13 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Blocks its thread until it may continue; tests look for this function's name.
+/// Opens the latch and blocks its thread until it may continue; tests look for this function's name.
 ///
 /// It does not call libc directly: a stack may lack the caller of a function without a frame
 /// pointer.
 @inline(never)
-private func holdUp(until mayGo: () -> Bool) {
+private func holdUp(_ hasBegun: Latch, until mayGo: () -> Bool) {
+    hasBegun.open()
     _ = eventually(within: 300, mayGo)
 }
 
@@ -27,8 +28,7 @@ private final class Hold: Sendable {
     /// Blocks a worker, and returns once it is blocked.
     func begin(_ worker: Worker) {
         worker.enqueue { [self] in
-            hasBegun.open()
-            holdUp { mayGo.load(ordering: .acquiring) }
+            holdUp(hasBegun) { mayGo.load(ordering: .acquiring) }
         }
         #expect(hasBegun.wait(for: .seconds(60)))
     }
