@@ -35,7 +35,7 @@ def test_a_service_that_dies_and_restarts_fires_an_alert_and_resolves_it(tmp_pat
             alert = webhook.await_alert("OutriderScrapeFailing", "firing", service.target)
             own = {"job": "shop", "instance": service.target}
             assert alert["labels"] == own | {"alertname": "OutriderScrapeFailing", "severity": "critical"}
-            assert alert["annotations"]["summary"] == f"{service.target} of shop is not scraped"
+            assert alert["annotations"]["summary"] == f"scrapes of {service.target} of shop fail"
             assert alert["annotations"]["runbook_url"].endswith("/docs/runbooks/OutriderScrapeFailing.md")
 
             with Storefront(tmp_path / "second.log", agent=service.target):

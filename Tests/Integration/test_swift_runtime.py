@@ -122,7 +122,7 @@ def test_a_blocked_executor_is_reported_with_duration_and_cause(
     poll("no old probe is outstanding", lambda: age()[0] < 0.2 or None)
     # A few stalls are logged each minute, with the cause from the report.
     logged = (tmp_path / "log").read_text()
-    causes = [report.splitlines()[0].partition(", from ")[2] for report in reports(lab, what)]
+    causes = [report.splitlines()[0].partition(", starting at ")[2] for report in reports(lab, what)]
     assert any(cause in logged for cause in causes), (causes, logged)
     assert any(function in cause for cause in causes)
 
