@@ -13,7 +13,7 @@ extension Agent {
         enum Kind: Hashable, Sendable {
             case at(ListenAddress)
             case shared
-            case nowhere
+            case disabled
         }
 
         let kind: Kind
@@ -31,7 +31,7 @@ extension Agent {
 
         /// Without a separate listener, and not on a loopback main address;
         /// `OUTRIDER_DEBUG_ADDRESS=none`.
-        public static let nowhere = DebugAddress(kind: .nowhere)
+        public static let disabled = DebugAddress(kind: .disabled)
 
         init(kind: Kind) {
             self.kind = kind
@@ -41,7 +41,7 @@ extension Agent {
         init(_ text: String) throws(EndpointError) {
             switch text {
             case "shared": self = .shared
-            case "none": self = .nowhere
+            case "none": self = .disabled
             default: self = .at(try ListenAddress(text))
             }
         }
@@ -53,7 +53,7 @@ extension Agent {
         /// service on this machine, listens on later.
         package static func beside(_ main: ListenAddress) -> DebugAddress {
             let main = main.resolved
-            if main.isSocketFile { return .nowhere }
+            if main.isSocketFile { return .disabled }
             return .at(.loopback(port: main.port == 9464 ? 9465 : 0))
         }
     }

@@ -72,13 +72,13 @@ struct Listeners {
         settings.time = configuration.time
         // Function names are only for clients that may see `/debug` on that listener.
         settings.notices = { [runtime, registry = configuration.registry] audience in
-            runtime.notices(namesFunctions: audience == .operators) + registry.overflowNotices
+            runtime.notices(includesFunctions: audience == .operators) + registry.overflowNotices
         }
         let log = configuration.log
         settings.log = { message in log.say(.warning, about: "endpoint", message) }
         settings.onCut = { [cuts] reason in cuts.with("\(reason)").increment() }
         settings.onLostDescriptor = { [lostDescriptors] in lostDescriptors.increment() }
-        settings.onAnswer = { [responses] page, status in
+        settings.onResponse = { [responses] page, status in
             responses.with(page, String(status)).increment()
         }
         if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }

@@ -21,7 +21,7 @@ struct MetricsPage: Page {
             creationTimes: showsCreationTimes, awaitsDelivery: true)
         var response = Response(
             status: scrape.status, headers: scrape.headers, bytes: scrape.bytes)
-        response.onDelivery = { scrape.delivered() }
+        response.onDelivery = { scrape.confirmDelivery() }
         return response
     }
 }

@@ -25,7 +25,7 @@ extension Endpoint {
         public var log: @Sendable (String) -> Void = { _ in }
         /// Called for each response with the page's path, `_UNMATCHED` or `_REFUSED`, and the
         /// status.
-        public var onAnswer: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
+        public var onResponse: @Sendable (_ page: String, _ status: Int) -> Void = { _, _ in }
         /// Called for each connection that is closed before its client closes it.
         public var onCut: @Sendable (CutReason) -> Void = { _ in }
         /// Called for each descriptor of the endpoint that other code of the process has closed,
@@ -71,7 +71,7 @@ extension Endpoint {
         /// a second; those for probe pages are delayed instead. All addresses together may take
         /// twice as much for a page; after that, addresses that contributed get 503. Work that a
         /// page leaves to other threads is not counted.
-        public var processorShare = 0.25
+        public var cpuShare = 0.25
         /// Bytes of all response bodies that are being sent; responses that share a body count it
         /// once.
         ///
@@ -93,7 +93,7 @@ extension Endpoint {
         /// The idle timeout that was set; nil takes it from the environment, else the default.
         package var chosenIdleTimeout: Duration?
         /// How long a client may take to read a whole response.
-        public var answerTimeout: Duration = .seconds(300)
+        public var responseTimeout: Duration = .seconds(300)
         /// How long ``Endpoint/stop()`` waits for requests in flight, at most 0.9 s.
         public var drainTimeout: Duration = .milliseconds(700)
 
@@ -108,11 +108,11 @@ extension Endpoint {
             var limits = self
             limits.connections = min(max(connections, 1), 10_000)
             limits.connectionsPerAddress = min(max(connectionsPerAddress, 1), 10_000)
-            limits.processorShare = processorShare >= 0.001 ? min(processorShare, 10_000) : 0.001
+            limits.cpuShare = cpuShare >= 0.001 ? min(cpuShare, 10_000) : 0.001
             limits.bodyBytes = max(bodyBytes, 1 << 20)
             limits.headerTimeout = sane(headerTimeout)
             limits.idleTimeout = max(sane(idleTimeout), .seconds(1))
-            limits.answerTimeout = sane(answerTimeout)
+            limits.responseTimeout = sane(responseTimeout)
             limits.drainTimeout = min(max(drainTimeout, .zero), .seconds(1))
             return limits
         }

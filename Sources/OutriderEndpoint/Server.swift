@@ -25,7 +25,7 @@ final class Server: Sendable {
     let configuration: Endpoint.Configuration
     let habits: Habits
     private let pages: PageTable
-    private let processor: ProcessorBudget
+    private let processor: CPUBudget
     private let bodies: BodyBudget
 
     /// How long a request waits for a permit of a busy page: 120 steps of 25 ms.
@@ -44,7 +44,7 @@ final class Server: Sendable {
         self.configuration = configuration
         self.stopSignal = stopSignal
         habits = configuration.habits ?? .ofLibrary(log: configuration.log)
-        processor = ProcessorBudget(share: configuration.limits.processorShare)
+        processor = CPUBudget(share: configuration.limits.cpuShare)
         bodies = BodyBudget(limit: configuration.limits.bodyBytes)
         connections = ConnectionTable(
             limits: configuration.limits, time: configuration.time,
@@ -105,7 +105,7 @@ final class Server: Sendable {
         if configuration.address.port == nil, Self.isOfTCP(text) { return }
         if let found = Self.status(in: text) {
             let status = (400...599).contains(found) ? found : 400
-            configuration.onAnswer("_REFUSED", status)
+            configuration.onResponse("_REFUSED", status)
             let refusal = Response.text("The request could not be parsed.\n", status: status)
             connections.endCurrent(with: refusal.asLastAnswer)
         }
@@ -211,11 +211,11 @@ final class Server: Sendable {
         let request = Request(
             method: method, target: target, headers: unsafe IncomingFields.of(connection).all,
             stopSignal: stopSignal, client: descriptor)
-        let before = ProcessorBudget.ofThisThread
+        let before = CPUBudget.ofThisThread
         var response = page.respond(to: request)
         if method == "HEAD" { response.onDelivery = nil }
         processor.charge(
-            ProcessorBudget.ofThisThread - before, to: client, page: number,
+            CPUBudget.ofThisThread - before, to: client, page: number,
             at: configuration.time.now)
         return unsafe answer(connection, response, page: page.path, exchange)
     }
@@ -290,7 +290,7 @@ final class Server: Sendable {
             response = .unavailable("Responses in progress have used up their memory budget.")
             _ = bodies.enter(response.bytes, for: address)
         }
-        configuration.onAnswer(page, response.status)
+        configuration.onResponse(page, response.status)
         let (connections, bodies, client) = (self.connections, self.bodies, exchange.connection)
         let outgoing = OutgoingResponse(
             response.bytes, onProgress: { connections.noteProgress(client) },

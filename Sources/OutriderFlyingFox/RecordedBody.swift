@@ -39,7 +39,7 @@
 
         func makeAsyncIterator() -> Iterator {
             // The body is requested after the head has been written.
-            watch.noteHead()
+            watch.recordHead()
             return Iterator(
                 base: base.makeAsyncIterator(), framing: isChunked ? ChunkFraming() : nil,
                 watch: watch)
@@ -111,7 +111,7 @@
             token.finish(.clientDisconnected, traceparent: headers.traceparent)
         }
 
-        func noteHead() { token.noteHead(status: status) }
+        func recordHead() { token.recordHead(status: status) }
 
         func add(_ count: Int) { token.addResponseBytes(count) }
 

@@ -33,7 +33,7 @@
                 response.payload = .webSocket(RecordedSocket(handler: handler, token: self))
             case .httpBody(let body):
                 if let count = body.count, count <= Self.followedFrom {
-                    noteHead(status: status)
+                    recordHead(status: status)
                     addResponseBytes(count)
                     finish(.completed, traceparent: request.traceparent)
                 } else {

@@ -112,7 +112,7 @@
                 response.body = answer.body(response.body)
                 return
             }
-            token.noteHead(status: status)
+            token.recordHead(status: status)
             if !isHead { token.addResponseBytes(length ?? 0) }
             token.finish(.completed, traceparent: request.traceparent)
         }

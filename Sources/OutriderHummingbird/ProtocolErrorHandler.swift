@@ -34,7 +34,7 @@
             if let error = error as? HTTPParserError, error != .invalidEOFState,
                 isFirst(on: context)
             {
-                recorder.noteProtocolError(error == .headerOverflow ? .headerTooLarge : .parse)
+                recorder.recordProtocolError(error == .headerOverflow ? .headerTooLarge : .parse)
             }
             context.fireErrorCaught(error)
         }

@@ -40,7 +40,7 @@
         func body(_ body: ResponseBody) -> ResponseBody {
             ResponseBody(contentLength: body.contentLength) { writer in
                 // Hummingbird has written the head by now.
-                self.token.noteHead(status: self.status)
+                self.token.recordHead(status: self.status)
                 do {
                     try await body.write(RecordedBodyWriter(parent: writer, answer: self))
                 } catch {

@@ -52,7 +52,7 @@
                     try await writer.finish(nil)
                     // Not called for a HEAD, whose body is never written, or for a client that has
                     // left.
-                    scrape.delivered()
+                    scrape.confirmDelivery()
                 })
         }
     }

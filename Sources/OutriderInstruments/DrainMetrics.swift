@@ -43,10 +43,10 @@ public final class DrainMetrics: Sendable {
     }
 
     /// Exposes the amount of remaining work, read at each scrape.
-    public func watch(_ what: String, _ count: @escaping @Sendable () -> Int) {
-        let place = board.add { samples in samples.add(Self.remaining, count(), what) }
+    public func watch(_ kind: String, _ count: @escaping @Sendable () -> Int) {
+        let place = board.add { samples in samples.add(Self.remaining, count(), kind) }
         // Exposed as 0 from the start, so that the first increase is visible.
-        _ = lost.with(what)
+        _ = lost.with(kind)
         places.withLock { $0.append(place) }
     }
 
@@ -56,8 +56,8 @@ public final class DrainMetrics: Sendable {
     }
 
     /// Counts work that was given up.
-    public func abandoned(_ what: String, count: Int = 1) {
-        lost.with(what).increment(by: count)
+    public func abandoned(_ kind: String, count: Int = 1) {
+        lost.with(kind).increment(by: count)
     }
 
     private var seconds: Double {

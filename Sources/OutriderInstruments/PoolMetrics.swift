@@ -156,12 +156,12 @@ public final class PoolMetrics: Sendable {
             return connection
         } catch {
             if isTimeout(error) {
-                noteTimeout()
+                recordTimeout()
             } else if isCancellation(error) {
                 stopwatch.stop()
                 requests.with(name, "cancelled").increment()
             } else {
-                noteFailure()
+                recordFailure()
             }
             throw error
         }
@@ -190,38 +190,38 @@ public final class PoolMetrics: Sendable {
             stopwatch.stop()
             return connection
         } catch {
-            if !isCancellation(error) { noteCreationFailure() }
+            if !isCancellation(error) { recordCreationFailure() }
             throw error
         }
     }
 
     /// Records that a request got a connection after this time; for pools that measure it
     /// themselves.
-    public func noteWait(_ duration: Duration) {
+    public func recordWait(_ duration: Duration) {
         waits.histogram.observe(duration)
         successes.increment()
     }
 
     /// Records how long a connection was in use.
-    public func noteUse(_ duration: Duration) { uses.observe(duration) }
+    public func recordUse(_ duration: Duration) { uses.observe(duration) }
 
     /// Records how long it took to create a connection.
-    public func noteCreation(_ duration: Duration) { creations.histogram.observe(duration) }
+    public func recordCreation(_ duration: Duration) { creations.histogram.observe(duration) }
 
     /// Counts a connection that could not be created.
-    public func noteCreationFailure() { creationFailures.increment() }
+    public func recordCreationFailure() { creationFailures.increment() }
 
     /// Counts a request that timed out waiting for a connection.
-    public func noteTimeout() {
+    public func recordTimeout() {
         timeouts.increment()
         requests.with(name, "timeout").increment()
     }
 
     /// Counts a request that got an error instead of a connection.
-    public func noteFailure() { requests.with(name, "failure").increment() }
+    public func recordFailure() { requests.with(name, "failure").increment() }
 
     /// Records a request that its caller cancelled after it had waited for this time.
-    public func noteCancellation(after wait: Duration) {
+    public func recordCancellation(after wait: Duration) {
         waits.histogram.observe(wait)
         requests.with(name, "cancelled").increment()
     }

@@ -95,8 +95,8 @@ public final class WorkQueueMetrics: Sendable {
 
     /// Work in a queue.
     ///
-    /// Only the first call of ``run(_:)-(_)``, ``begin()`` or ``leave()`` counts. Without one, the
-    /// work leaves the queue with the last reference to its ticket. Thread-safe.
+    /// Only the first call of ``run(_:)-(_)``, ``begin()`` or ``discard()`` counts. Without one,
+    /// the work leaves the queue with the last reference to its ticket. Thread-safe.
     public final class Ticket: Sendable {
         private let queue: WorkQueueMetrics
         private let waiting: Stopwatch
@@ -108,7 +108,7 @@ public final class WorkQueueMetrics: Sendable {
             queue.depth.increment()
         }
 
-        deinit { leave() }
+        deinit { discard() }
 
         /// Runs the work, which ends its wait.
         ///
@@ -150,7 +150,7 @@ public final class WorkQueueMetrics: Sendable {
         /// result is not needed.
         ///
         /// It counts in `work_queue_rejected_total`.
-        public func leave() {
+        public func discard() {
             guard leaveQueue() else { return }
             queue.rejections.increment()
         }

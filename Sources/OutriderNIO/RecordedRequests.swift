@@ -119,7 +119,7 @@
             guard unanswered.count < Self.limit, unfollowed == 0 else {
                 unfollowed += 1
                 beingRead = nil
-                recorder.noteProtocolError(.other)
+                recorder.recordProtocolError(.other)
                 return
             }
             let token = recorder.begin(method: head.method, scheme: head.scheme)
@@ -183,7 +183,7 @@
                 !(100..<200).contains(status)
             else { return }
             unanswered[unanswered.startIndex].isHeadSent = true
-            token.noteHead(status: status)
+            token.recordHead(status: status)
         }
 
         func sends(_ count: Int) {
@@ -281,7 +281,7 @@
                 return
             }
             guard let error = error as? HTTPParserError, error != .invalidEOFState else { return }
-            recorder.noteProtocolError(error == .headerOverflow ? .headerTooLarge : .parse)
+            recorder.recordProtocolError(error == .headerOverflow ? .headerTooLarge : .parse)
         }
     }
 #endif

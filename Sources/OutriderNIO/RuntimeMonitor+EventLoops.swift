@@ -32,7 +32,7 @@
             for loop in group.makeIterator() {
                 let label = EventLoopNumbers.label(of: ObjectIdentifier(loop))
                 let target = ProbeTarget(
-                    name: "event loop \(label)", kind: "event_loop", answersForSure: true,
+                    name: "event loop \(label)", kind: "event_loop", alwaysResponds: true,
                     enqueue: nil)
                 let probe = watch(target, delay: delays.with(label), age: ages.with(label))
                 let beat = EventLoopBeat(loop: loop, probe: probe, interval: interval)

@@ -59,7 +59,7 @@ extension RuntimeMonitor {
         }
 
         /// A configuration with everything switched off, as a base for switching on single parts.
-        public static var nothing: Configuration {
+        public static var disabled: Configuration {
             var configuration = Configuration()
             configuration.process = false
             configuration.threads = false

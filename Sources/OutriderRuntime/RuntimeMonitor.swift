@@ -253,9 +253,9 @@ public final class RuntimeMonitor: Sendable {
 
     /// Notices for operators: memory growth, and the last stalls.
     ///
-    /// - Parameter namesFunctions: Whether notices may include the functions of a stall.
-    public func notices(namesFunctions: Bool = true) -> [String] {
+    /// - Parameter includesFunctions: Whether notices may include the functions of a stall.
+    public func notices(includesFunctions: Bool = true) -> [String] {
         [memory?.notice].compactMap { $0 }
-            + stalls.prefix(3).map { namesFunctions ? $0.summary : $0.sentence }
+            + stalls.prefix(3).map { includesFunctions ? $0.summary : $0.sentence }
     }
 }

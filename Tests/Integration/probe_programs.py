@@ -172,7 +172,7 @@ class Probe(ProbeProcess):
         utf8_names: bool = False,
     ) -> Exposition:
         """The response to a scrape of a registry with these families."""
-        request: dict[str, Any] = {"families": families, "reportsItself": reports_itself}
+        request: dict[str, Any] = {"families": families, "hasOwnMetrics": reports_itself}
         if accept is not None:
             request["accept"] = accept
         if accept_encoding is not None:

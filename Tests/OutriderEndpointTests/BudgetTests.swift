@@ -48,7 +48,7 @@ import Testing
     }
 
     @Test func `a client that exceeds its CPU share is refused until its budget has refilled`() {
-        let budget = ProcessorBudget(share: 0.25)
+        let budget = CPUBudget(share: 0.25)
         #expect(budget.judge(greedy, page: 0, at: now) == .granted)
         budget.charge(1.5, to: greedy, page: 0, at: now)
         #expect(budget.judge(greedy, page: 0, at: now) == .addressHasSpent)
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test func `when a page's CPU budget is spent, only clients that used it are refused`() {
-        let budget = ProcessorBudget(share: 0.25)
+        let budget = CPUBudget(share: 0.25)
         let crowd = (1...4).map { ClientAddress([127, 0, 7, $0]) }
         for client in crowd { budget.charge(0.6, to: client, page: 0, at: now) }
         for client in crowd { #expect(budget.judge(client, page: 0, at: now) == .pageHasSpent) }

@@ -127,7 +127,7 @@ import Testing
         let refusal = try Connection(endpoint.address).response()
         #expect(refusal.status == 429)
         #expect(refusal.header("Retry-After") == "1")
-        #expect(cuts.withLock { $0.last } == .tooOften)
+        #expect(cuts.withLock { $0.last } == .rateLimited)
         let other = try Connection(endpoint.address, from: "127.0.0.9")
         try other.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(try other.response().status == 200)
@@ -139,7 +139,7 @@ import Testing
             $0.limits.connectionsPerAddress = 0
             $0.limits.headerTimeout = .seconds(Int64.max)
             $0.limits.idleTimeout = .seconds(-5)
-            $0.limits.answerTimeout = .seconds(Int64.max)
+            $0.limits.responseTimeout = .seconds(Int64.max)
             $0.limits.drainTimeout = .seconds(Int64.max)
         }
         #expect(try fetch("/hello", from: endpoint.address).status == 200)

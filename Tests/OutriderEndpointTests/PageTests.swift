@@ -136,7 +136,7 @@ import Testing
     @Test func `each response is reported under a bounded set of names`() throws {
         let reported = Guarded<[String]>([])
         let endpoint = try startEndpoint {
-            $0.onAnswer = { page, status in reported.withLock { $0.append("\(page) \(status)") } }
+            $0.onResponse = { page, status in reported.withLock { $0.append("\(page) \(status)") } }
         }
         defer { endpoint.stop() }
         _ = try fetch("/hello?q", from: endpoint.address)

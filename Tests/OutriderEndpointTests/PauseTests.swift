@@ -54,7 +54,7 @@ import Testing
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { [entered] request in
                 entered.signal()
-                if request.pause(for: .seconds(3_600)) == .clientLeft { left.signal() }
+                if request.pause(for: .seconds(3_600)) == .clientDisconnected { left.signal() }
                 return .text("")
             }
         ])

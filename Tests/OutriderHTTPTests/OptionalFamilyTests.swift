@@ -24,7 +24,7 @@ import Testing
         let token = recording.begin()
         token.addRequestBytes(10)
         token.addResponseBytes(10)
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         token.finish()
         let exposition = try recording.registry.exposition()
         for name in [Self.read, Self.written, Self.firstByte] {
@@ -84,9 +84,9 @@ import Testing
         #expect(recording.recorder.recordsTimeToFirstByte)
         let token = recording.begin()
         recording.clock.advance(by: .milliseconds(125))
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         recording.clock.advance(by: .seconds(1))
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         token.finish()
         try recording.registry.expect("\(Self.firstByte)_sum", Recording.labels("200"), 0.125)
         try recording.registry.expect("\(Recording.durations)_sum", Recording.labels("200"), 1.125)
@@ -101,7 +101,7 @@ import Testing
     @Test func `durations have the buckets that OpenTelemetry recommends`() throws {
         let recording = Recording { $0.recordsTimeToFirstByte = true }
         let token = recording.begin()
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         token.finish()
         let wanted = [
             0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,

@@ -80,7 +80,7 @@ import Testing
         throws
     {
         let token = recording.begin()
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         token.finish(.failed(OutOfStock()))
         try recording.expectOne("200", error: "OutOfStock")
         try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
@@ -92,7 +92,7 @@ import Testing
     ) throws {
         let token = recording.begin()
         token.setStatus(200)
-        if isNoted { token.noteHead(status: 200) }
+        if isNoted { token.recordHead(status: 200) }
         token.finishUnsent(OutOfStock())
         try recording.expectOne("", error: "OutOfStock")
         #expect(try recording.total(Recording.aborted) == 0)
@@ -120,7 +120,7 @@ import Testing
         throws
     {
         let token = recording.begin()
-        token.noteHead(status: 206)
+        token.recordHead(status: 206)
         token.finish(.clientDisconnected)
         try recording.expectOne("206", error: "client_disconnect")
         try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
@@ -128,7 +128,7 @@ import Testing
 
     @Test func `after the head, the recorded status is the one that was sent`() throws {
         let token = recording.begin()
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         token.setStatus(500)
         token.finish(.failed(OutOfStock()))
         try recording.expectOne("200", error: "OutOfStock")
@@ -137,23 +137,23 @@ import Testing
     @Test(arguments: [100, 102, 103, 199])
     func `an interim response is not the head`(status: Int) throws {
         let token = recording.begin()
-        token.noteHead(status: status)
-        token.noteHead(status: 204)
+        token.recordHead(status: status)
+        token.recordHead(status: 204)
         token.finish()
         try recording.expectOne("204")
     }
 
     @Test func `a client that disconnects after an interim response is counted as 499`() throws {
         let token = recording.begin()
-        token.noteHead(status: 103)
+        token.recordHead(status: 103)
         token.finish(.clientDisconnected)
         try recording.expectOne("499", error: "client_disconnect")
     }
 
     @Test func `a second head has no effect`() throws {
         let token = recording.begin()
-        token.noteHead(status: 200)
-        token.noteHead(status: 503)
+        token.recordHead(status: 200)
+        token.recordHead(status: 503)
         token.finish()
         try recording.expectOne("200")
     }
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test func `a token dropped after the head keeps its status and counts as aborted`() throws {
-        recording.begin().noteHead(status: 200)
+        recording.begin().recordHead(status: 200)
         try recording.expectOne("200", error: "abandoned")
         try recording.registry.expect(Recording.aborted, ["http_route": "/orders/{id}"], 1)
     }
@@ -205,7 +205,7 @@ import Testing
         let token = recording.begin()
         token.finish()
         token.setRoute(template: "/late")
-        token.noteHead(status: 500)
+        token.recordHead(status: 500)
         token.addRequestBytes(1)
         token.addResponseBytes(1)
         token.captureTrace()
@@ -229,7 +229,7 @@ import Testing
     @Test func `a streamed response is timed to its last byte`() throws {
         let token = recording.begin()
         recording.clock.advance(by: .milliseconds(250))
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         recording.clock.advance(by: .milliseconds(1_750))
         token.finish()
         let labels = Recording.labels("200")
@@ -245,8 +245,8 @@ import Testing
 
     @Test func `a protocol error is counted under its reason`() throws {
         for reason in HTTPRequestRecorder.ProtocolError.allCases {
-            recording.recorder.noteProtocolError(reason)
-            recording.recorder.noteProtocolError(reason)
+            recording.recorder.recordProtocolError(reason)
+            recording.recorder.recordProtocolError(reason)
             let labels = ["reason": reason.rawValue]
             try recording.registry.expect("http_server_protocol_errors_total", labels, 2)
         }

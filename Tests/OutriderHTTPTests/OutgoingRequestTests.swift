@@ -15,7 +15,7 @@ import Testing
     private let stock: HTTPClientRecorder.Peer
 
     init() {
-        registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         recorder = HTTPClientRecorder(registry: registry)
         stock = recorder.peer("stock.internal", port: 8080)
     }
@@ -249,7 +249,7 @@ import Testing
     }
 
     @Test func `a peer of another recorder is counted in the recorder that is used`() throws {
-        let other = Registry(reportsItself: false, log: .silent, clock: clock)
+        let other = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let theirs = HTTPClientRecorder(registry: other)
         let foreign = theirs.peer("stock.internal", port: 8080)
         for _ in 0..<3 { theirs.begin(method: "GET", to: foreign).finish(.failed(OutOfStock())) }

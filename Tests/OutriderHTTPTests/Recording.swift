@@ -18,7 +18,7 @@ struct Recording {
     let recorder: HTTPRequestRecorder
 
     init(_ configure: (inout HTTPRequestRecorder.Configuration) -> Void = { _ in }) {
-        registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         var configuration = HTTPRequestRecorder.Configuration()
         configure(&configuration)
         recorder = HTTPRequestRecorder(registry: registry, configuration: configuration)

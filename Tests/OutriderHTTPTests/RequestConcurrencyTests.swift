@@ -33,7 +33,7 @@ import Testing
         for _ in 0..<200 {
             let token = recording.begin()
             await withTaskGroup { group in
-                for _ in 0..<4 { group.addTask { token.noteHead(status: 200) } }
+                for _ in 0..<4 { group.addTask { token.recordHead(status: 200) } }
             }
         }
         #expect(try recording.counted(where: ["error_type": "abandoned"]) == 200)
@@ -66,7 +66,7 @@ import Testing
                 token.addRequestBytes(1)
                 token.addResponseBytes(2)
                 token.setRoute(template: "/orders/{id}")
-                token.noteHead(status: 200)
+                token.recordHead(status: 200)
                 token.captureTrace()
             }
         }
@@ -185,7 +185,7 @@ import Testing
     }
 
     @Test func `outgoing requests that four threads finish are counted once`() async throws {
-        let registry = Registry(reportsItself: false, log: .silent)
+        let registry = Registry(hasOwnMetrics: false, log: .silent)
         let recorder = HTTPClientRecorder(registry: registry)
         let tokens = (0..<Self.tokens).map { number in
             recorder.begin(method: "GET", to: recorder.peer("h\(number % 30)", port: 1))

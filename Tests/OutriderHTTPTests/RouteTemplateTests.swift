@@ -155,7 +155,7 @@ import Testing
     @Test func `a hostile template breaks neither aborts nor upgrades`() throws {
         for template in Self.hostile {
             let token = recording.begin(route: template)
-            token.noteHead(status: 200)
+            token.recordHead(status: 200)
             token.finish(.clientDisconnected)
             recording.begin(route: template).upgrade(to: template).end()
         }

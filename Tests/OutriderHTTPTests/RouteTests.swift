@@ -74,7 +74,7 @@ import Testing
         {
             let token = recording.recorder.begin(method: "GET", route: route)
             #expect(try recording.inFlight() == 0)
-            token.noteHead(status: 500)
+            token.recordHead(status: 500)
             token.finish(outcome)
         }
         _ = recording.recorder.begin(method: "GET", route: route)
@@ -114,7 +114,7 @@ import Testing
         let recording = Recording { $0.streamingRoutes = ["/events"] }
         let token = recording.begin(route: "/events")
         recording.clock.advance(by: .milliseconds(250))
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         recording.clock.advance(by: .seconds(3_600))
         #expect(try recording.inFlight() == 1)
         token.finish()
@@ -127,10 +127,10 @@ import Testing
         let recording = Recording { $0.streamingRoutes = ["/events"] }
         for outcome in [RequestToken.Outcome.completed, .clientDisconnected] {
             let token = recording.begin(route: "/events")
-            token.noteHead(status: 200)
+            token.recordHead(status: 200)
             token.finish(outcome)
         }
-        recording.begin(route: "/events").noteHead(status: 200)
+        recording.begin(route: "/events").recordHead(status: 200)
         let labels = Recording.labels("200", route: "/events")
         try recording.registry.expect("\(Recording.durations)_count", labels, 3)
         #expect(try recording.total("http_server_aborted_requests_total") == 0)
@@ -152,7 +152,7 @@ import Testing
         }
         for number in 0..<5 { recording.begin(route: "/\(number)").finish() }
         let token = recording.begin(route: "/events")
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         recording.clock.advance(by: .seconds(3_600))
         token.finish()
         #expect(try recording.total("\(Recording.durations)_sum") == 0)

@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test func `counts remain after their recorder is gone`() throws {
-        let registry = Registry(reportsItself: false, log: .silent)
+        let registry = Registry(hasOwnMetrics: false, log: .silent)
         for _ in 0..<3 { HTTPRequestRecorder(registry: registry).begin(method: "GET").finish() }
         let labels = Recording.labels("200", route: "_UNMATCHED")
         try registry.expect("\(Recording.durations)_count", labels, 3)
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test func `conflicting names do not stop a recorder`() throws {
-        let registry = Registry(reportsItself: false, log: .silent)
+        let registry = Registry(hasOwnMetrics: false, log: .silent)
         registry.counter("http_requests_total", help: "Mine.").increment()
         registry.gauge(Recording.durations, help: "Mine.").set(7)
         registry.gauge(Recording.active, help: "Mine.", labels: ["x"]).with("1").set(8)
@@ -45,7 +45,7 @@ import Testing
         for number in 0..<10 {
             let token = recorder.begin(method: "GET")
             token.setRoute(template: "/\(number)")
-            token.noteHead(status: 200)
+            token.recordHead(status: 200)
             token.finish(.clientDisconnected)
         }
         recorder.begin(method: "GET").upgrade(to: "websocket").end()
@@ -61,7 +61,7 @@ import Testing
     func `a clock with invalid values does not stop a recorder`(uptime: Duration) throws {
         let clock = ManualClock(uptime: uptime)
         clock.advance(by: .seconds(Int64.max))
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let token = HTTPRequestRecorder(registry: registry).begin(method: "GET")
         clock.advance(by: .seconds(Int64.max))
         token.finish(traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")

@@ -19,10 +19,10 @@ import Testing
         slow.setStatus(200)
         slow.finish()
         let cutOff = recording.recorder.begin(method: "BREW", scheme: .https)
-        cutOff.noteHead(status: 200)
+        cutOff.recordHead(status: 200)
         cutOff.finish(.clientDisconnected)
         recording.begin(method: "POST").finish(.failed(OutOfStock()))
-        recording.recorder.noteProtocolError(.headerTooLarge)
+        recording.recorder.recordProtocolError(.headerTooLarge)
         return recording.registry
     }
 
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test func `outgoing requests have OpenTelemetry's names`() throws {
-        let registry = Registry(reportsItself: false, log: .silent, clock: ManualClock())
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: ManualClock())
         var configuration = HTTPClientRecorder.Configuration()
         configuration.buckets = [1]
         let recorder = HTTPClientRecorder(registry: registry, configuration: configuration)
@@ -73,10 +73,10 @@ import Testing
             $0.recordsTimeToFirstByte = true
         }
         let token = recording.begin()
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         token.finish(.clientDisconnected)
         recording.begin().upgrade(to: "websocket").end()
-        recording.recorder.noteProtocolError(.tls)
+        recording.recorder.recordProtocolError(.tls)
         let outgoing = HTTPClientRecorder(registry: recording.registry)
         outgoing.begin(method: "GET", to: outgoing.peer("stock", port: 8080)).finish()
         #expect(try recording.registry.exposition().families.count >= 10)

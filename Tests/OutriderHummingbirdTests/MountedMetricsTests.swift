@@ -74,7 +74,7 @@
         @Test func `HEAD has the headers of GET and no body`() async throws {
             let service = Service()
             let router = service.router {
-                $0.addMetrics(registry: Registry(reportsItself: false), path: "/internal/metrics")
+                $0.addMetrics(registry: Registry(hasOwnMetrics: false), path: "/internal/metrics")
             }
             try await service.serve(router) { address, _ in
                 let head = try await Self.scrape("/internal/metrics", address, method: "HEAD")
@@ -87,7 +87,7 @@
 
         @Test func `a HEAD request does not expire idle series, a GET does`() async throws {
             let clock = ManualClock()
-            let registry = Registry(reportsItself: false, clock: clock)
+            let registry = Registry(hasOwnMetrics: false, clock: clock)
             let limit = SeriesLimit(idleTime: .seconds(2))
             registry.counter("hits", help: "Hits.", labels: ["n"], limit: limit).with("a")
                 .increment()
@@ -111,7 +111,7 @@
 
         @Test(arguments: ["name[]=", "name%5B%5D=", "name%5b%5d="])
         func `a query selects families by name`(name: String) async throws {
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             for name in ["a", "b", "c"] { registry.gauge(name, help: "A gauge.").set(1) }
             let service = Service()
             let router = service.router { $0.addMetrics(registry: registry) }
@@ -126,7 +126,7 @@
             async throws
         {
             let service = Service()
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             let entered = Atomic<Int>(0)
             let mayGo = Latch()
             registry.gauge("slow", help: "Slow.") {

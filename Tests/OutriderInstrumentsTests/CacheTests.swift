@@ -13,7 +13,7 @@ private struct Unreachable: Error {}
     private let registry: Registry
 
     init() {
-        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: DiagnosticLog { _, _ in }, clock: clock)
     }
 
     private func requests(_ result: String, level: String = "1") -> Double? {

@@ -13,7 +13,7 @@ private struct Failed: Error {}
     private let registry: Registry
 
     init() {
-        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: DiagnosticLog { _, _ in }, clock: clock)
     }
 
     @Test func `each request for a permit has one result`() throws {

@@ -35,7 +35,7 @@ private final class WatchedClock: MetricClock {
     private let registry: Registry
 
     init() {
-        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: DiagnosticLog { _, _ in }, clock: clock)
     }
 
     private final class Shared: Sendable {

@@ -15,7 +15,7 @@ private struct Refused: Error {}
     private let orders = ["db_client_connection_pool_name": "orders"]
 
     init() {
-        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: DiagnosticLog { _, _ in }, clock: clock)
     }
 
     @Test func `a pool is read at each scrape`() throws {
@@ -54,9 +54,9 @@ private struct Refused: Error {}
         #expect(connection == 1)
         await pool.use { clock.advance(by: .milliseconds(300)) }
         await pool.create { clock.advance(by: .seconds(2)) }
-        pool.noteWait(.milliseconds(30))
-        pool.noteUse(.milliseconds(200))
-        pool.noteCreation(.seconds(1))
+        pool.recordWait(.milliseconds(30))
+        pool.recordUse(.milliseconds(200))
+        pool.recordCreation(.seconds(1))
         for (name, sum) in [("wait", 0.05), ("use", 0.5), ("create", 3)] {
             try registry.expect("db_client_connection_\(name)_time_seconds_count", orders, 2)
             try registry.expect("db_client_connection_\(name)_time_seconds_sum", orders, sum)
@@ -72,7 +72,7 @@ private struct Refused: Error {}
         await #expect(throws: Refused.self) {
             try await pool.acquire(isTimeout: isTimeout) { throw Refused() }
         }
-        pool.noteTimeout()
+        pool.recordTimeout()
         try registry.expect("db_client_connection_timeouts_total", orders, 2)
         try registry.expect("db_client_connection_wait_time_seconds_count", orders, 0)
         try expectRequests(["success": 0, "timeout": 2, "failure": 1, "cancelled": 0])
@@ -115,7 +115,7 @@ private struct Refused: Error {}
                 }
             }
         }
-        pool.noteCancellation(after: .seconds(5))
+        pool.recordCancellation(after: .seconds(5))
         try registry.expect("db_client_connection_wait_time_seconds_sum", orders, 505)
         try registry.expect("db_client_connection_timeouts_total", orders, 0)
         try expectRequests(["success": 0, "timeout": 0, "failure": 0, "cancelled": 101])
@@ -128,7 +128,7 @@ private struct Refused: Error {}
             try await pool.create { () async throws(Refused) in throw Refused() }
         }
         await inCancelledTask { try await pool.create { throw GaveUp() } }
-        pool.noteCreationFailure()
+        pool.recordCreationFailure()
         try registry.expect("db_client_connection_create_failures_total", orders, 2)
         try registry.expect("db_client_connection_create_time_seconds_count", orders, 0)
     }

@@ -14,7 +14,7 @@ private struct Failed: Error {}
     private let labels = ["queue": "orders"]
 
     init() {
-        registry = Registry(reportsItself: false, log: DiagnosticLog { _, _ in }, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: DiagnosticLog { _, _ in }, clock: clock)
     }
 
     @Test func `work waits, runs and leaves the queue`() async throws {
@@ -98,7 +98,7 @@ private struct Failed: Error {}
             let running = ticket.begin()
             ticket.begin().end()
             ticket.run {}
-            ticket.leave()
+            ticket.discard()
             try registry.expect("work_queue_active", labels, 1)
             running.end()
             running.end()
@@ -115,7 +115,7 @@ private struct Failed: Error {}
     @Test func `work that was refused or left the queue is rejected`() throws {
         let queue = WorkQueueMetrics("orders", registry: registry)
         queue.rejected()
-        queue.enqueued().leave()
+        queue.enqueued().discard()
         try registry.expect("work_queue_rejected_total", labels, 2)
         try registry.expect("work_queue_depth", labels, 0)
         try registry.expect("work_queue_wait_seconds_count", labels, 0)

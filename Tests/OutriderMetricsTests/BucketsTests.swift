@@ -127,7 +127,7 @@ import Testing
     }
 
     @Test func `a bound of minus zero is zero in every format`() {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         let balance = registry.histogram("balance", help: "Balance.", buckets: [-1, -0.0, 1])
         balance.observe(-0.5)
         #expect(registry.text().contains("balance_bucket{le=\"0.0\"} 1\n"))

@@ -109,7 +109,7 @@ private final class ScrapeClock: MetricClock {
 
     @Test func `no increment of a held counter is lost when it expires repeatedly`() async {
         let clock = ScrapeClock()
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(idleTime: .seconds(1)))
         let kept = (0..<4).map { hits.with("\($0)") }
@@ -141,7 +141,7 @@ private final class ScrapeClock: MetricClock {
         async
     {
         let clock = ScrapeClock()
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let waits = registry.histogram(
             "wait", help: "", labels: ["n"], buckets: [1, 2],
             limit: SeriesLimit(idleTime: .seconds(1)))
@@ -168,7 +168,7 @@ private final class ScrapeClock: MetricClock {
 
     @Test func `no increment is lost when series are looked up each time and expire`() async {
         let clock = ScrapeClock()
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let hits = registry.counter(
             "hits", help: "", labels: ["n"], limit: SeriesLimit(count: 6, idleTime: .seconds(1)))
         let increase = Increase()
@@ -195,7 +195,7 @@ private final class ScrapeClock: MetricClock {
         async
     {
         let clock = ScrapeClock()
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let waits = registry.histogram(
             "wait", help: "", labels: ["n"], buckets: [1, 2],
             limit: SeriesLimit(idleTime: .seconds(5)))

@@ -12,7 +12,7 @@ import Testing
     static let many = 80_000
 
     private func registry(_ rows: CellRows?, _ clock: ManualClock = ManualClock()) -> Registry {
-        Registry(reportsItself: false, log: .silent, clock: clock, rows: rows)
+        Registry(hasOwnMetrics: false, log: .silent, clock: clock, rows: rows)
     }
 
     private func heat(_ counter: OutriderMetrics.Counter) {

@@ -110,7 +110,7 @@ import Testing
     }
 
     @Test func `a bad name cannot forge a log line`() {
-        let registry = Registry(reportsItself: false, log: log)
+        let registry = Registry(hasOwnMetrics: false, log: log)
         _ = registry.gauge("a\noutrider: error: forged", help: "X.")
         _ = registry.gauge("x", help: "X.", labels: ["a\r\u{1B}[2J"])
         let scalars = lines.take().joined().unicodeScalars
@@ -152,7 +152,7 @@ import Testing
     }
 
     @Test func `the handler may use the log and the metrics`() {
-        let registry = Registry(reportsItself: false, log: log)
+        let registry = Registry(hasOwnMetrics: false, log: log)
         let lines = lines
         log.setHandler { [log] _, message in
             lines.append(message)

@@ -26,13 +26,13 @@ import Testing
     }
 
     @Test func `scrapes of a registry without metrics do not race`() async {
-        let registry = Registry(reportsItself: false, log: .silent)
+        let registry = Registry(hasOwnMetrics: false, log: .silent)
         let bytes = await inThreads { registry.respond(accept: "text/plain").body.count }
         #expect(bytes == 0)
     }
 
     @Test func `removals that match an absent label do not race`() async {
-        let registry = Registry(reportsItself: false, log: .silent)
+        let registry = Registry(hasOwnMetrics: false, log: .silent)
         let family = registry.counter("jobs", help: "Jobs.", labels: ["queue"])
         #expect(await inThreads { family.removeAll(matching: ["queue": ""]) } == 0)
     }

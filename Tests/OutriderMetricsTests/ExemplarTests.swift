@@ -10,7 +10,7 @@ import Testing
     private let registry: Registry
 
     init() {
-        registry = Registry(reportsItself: true, log: .silent, clock: clock)
+        registry = Registry(hasOwnMetrics: true, log: .silent, clock: clock)
     }
 
     /// The OpenMetrics lines with this prefix.

@@ -10,7 +10,7 @@ import Testing
     private let registry: Registry
 
     init() {
-        registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
     }
 
     private let limit = SeriesLimit(count: 3, idleTime: .seconds(60))
@@ -146,7 +146,7 @@ import Testing
         let buckets: Buckets = [1, 2]
         let waits = registry.histogram(
             "wait", help: "", labels: ["n"],
-            buckets: isNative ? buckets.and(native: .init()) : buckets, limit: limit)
+            buckets: isNative ? buckets.adding(native: .init()) : buckets, limit: limit)
         let kept = waits.with("kept")
         for value in [0.5, 1.5, 10] {
             kept.observe(value)
@@ -226,7 +226,7 @@ import Testing
             let response = registry.respond(awaitsDelivery: true)
             #expect(String(decoding: response.body, as: UTF8.self).contains("kept"))
             #expect(String(decoding: response.body, as: UTF8.self).contains("let go"))
-            response.delivered()
+            response.confirmDelivery()
         }
         #expect(waitAndScrape(.seconds(59)).count == 4)
         #expect(waitAndScrape(.seconds(1)) == [])
@@ -251,7 +251,7 @@ import Testing
         clock.advance(by: .seconds(1))
         hits.with("a").increment()
         _ = registry.respond(awaitsDelivery: true)
-        old.delivered()
+        old.confirmDelivery()
         clock.advance(by: .seconds(100))
         #expect(scrape().first == #"hits_total{n="a"} 2"#)
     }

@@ -9,7 +9,7 @@ import Testing
 @Suite struct LabelBytesTests {
     private let heard = RecordedLog()
 
-    private func registry(_ limits: LabelLimits = .standard) -> Registry {
+    private func registry(_ limits: LabelLimits = .default) -> Registry {
         Registry(labels: limits, log: heard.log)
     }
 

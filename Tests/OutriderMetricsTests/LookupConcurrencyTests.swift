@@ -56,7 +56,7 @@ import Testing
             // The clock does not advance, so all additions fall into a short time, which gives a
             // series rows.
             let registry = Registry(
-                reportsItself: false, log: .silent, clock: ManualClock(), rows: rows)
+                hasOwnMetrics: false, log: .silent, clock: ManualClock(), rows: rows)
             let counter = registry.counter("c", help: "C.")
             let histogram = registry.histogram("h", help: "H.", buckets: [1, 2])
             await withTaskGroup { group in

@@ -13,7 +13,7 @@ import Testing
 
     /// Creates a histogram with these native buckets, and its registry.
     private func make(_ buckets: NativeBuckets) -> (Registry, Histogram) {
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         return (registry, registry.histogram("h", help: "H.", buckets: .native(buckets)))
     }
 
@@ -88,8 +88,8 @@ import Testing
     }
 
     @Test func `a registry can use native histograms by default`() throws {
-        for (form, buckets) in [(HistogramForm.native, 1), (.both, 3)] {
-            let registry = Registry(reportsItself: false, histograms: form, log: .silent)
+        for (form, buckets) in [(HistogramKind.native, 1), (.both, 3)] {
+            let registry = Registry(hasOwnMetrics: false, histograms: form, log: .silent)
             let histogram = registry.histogram("h", help: "H.", buckets: [1, 2])
             histogram.observe(1.5)
             #expect(try shown(registry).count == 1)
@@ -98,8 +98,8 @@ import Testing
             // The same definition returns the same instrument.
             #expect(registry.histogram("h", help: "H.", buckets: [1, 2]) === histogram)
         }
-        #expect(HistogramForm("both") == .both)
-        #expect(HistogramForm("neither") == nil)
+        #expect(HistogramKind("both") == .both)
+        #expect(HistogramKind("neither") == nil)
     }
 }
 

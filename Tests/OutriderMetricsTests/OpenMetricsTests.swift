@@ -73,7 +73,7 @@ import Testing
 
     @Test func `creation times are shown on request, to a sixteenth of a second`() {
         let clock = ManualClock(secondsSinceEpoch: 1000)
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let orders = registry.counter("orders", help: "", labels: ["kind"])
         orders.with("old").increment()
         clock.advance(by: .milliseconds(1_270))
@@ -104,7 +104,7 @@ import Testing
 
     @Test func `a creation time stays when other series are removed`() {
         let clock = ManualClock(secondsSinceEpoch: 1000)
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let family = registry.counter("orders", help: "", labels: ["n"])
         family.with("kept").increment()
         clock.advance(by: .seconds(5))

@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test func `a scrape of several megabytes is complete each time`() throws {
-        let registry = Registry(reportsItself: false, log: .silent)
+        let registry = Registry(hasOwnMetrics: false, log: .silent)
         let levels = registry.gauge("levels", help: "Levels.", labels: ["value"])
         let rest = String(repeating: "x", count: 900)
         for index in 0..<4_000 { levels.with("\(index) \(rest)").set(Double(index)) }
@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test func `a scrape with more native buckets than expected is complete too`() {
-        let registry = Registry(reportsItself: false, log: .silent)
+        let registry = Registry(hasOwnMetrics: false, log: .silent)
         let sizes = registry.histogram(
             "sizes", help: "Sizes.", labels: ["n"], buckets: .native(NativeBuckets(schema: 3)))
         for series in 0..<400 {

@@ -11,7 +11,7 @@ import Testing
     private let registry: Registry
 
     init() {
-        registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
     }
 
     /// Two readers of each format, with different intervals.
@@ -38,7 +38,8 @@ import Testing
 
     @Test func `each reader sees every observation of native histograms beyond their limit`() {
         let both = registry.histogram(
-            "both", help: "B.", buckets: Buckets([0.5, 2]).and(native: .init(schema: 3, limit: 4)))
+            "both", help: "B.",
+            buckets: Buckets([0.5, 2]).adding(native: .init(schema: 3, limit: 4)))
         let native = registry.histogram(
             "native", help: "N.", buckets: .native(.init(schema: 8, limit: 8)))
         var random = SeededGenerator(seed: 7)
@@ -67,7 +68,7 @@ import Testing
         let limit = SeriesLimit(idleTime: .seconds(120))
         let hits = registry.counter("hits", help: "H.", labels: ["n"], limit: limit)
         let waits = registry.histogram(
-            "waits", help: "W.", labels: ["n"], buckets: Buckets([1]).and(native: .init()),
+            "waits", help: "W.", labels: ["n"], buckets: Buckets([1]).adding(native: .init()),
             limit: limit)
         // Held, so that they are hidden instead of removed.
         let (hit, wait) = (hits.with("held"), waits.with("held"))
@@ -135,7 +136,7 @@ private final class Reader: CustomStringConvertible {
             format == .protobuf
             ? Self.samples(ProtobufMetric.all(in: response))
             : Self.samples(String(decoding: response.body, as: UTF8.self))
-        response.delivered()
+        response.confirmDelivery()
         for (name, sample) in samples {
             let before = last[name] ?? (0, sample.created)
             let isReset = sample.value < before.value || sample.created != before.created

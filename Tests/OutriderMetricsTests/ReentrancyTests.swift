@@ -81,12 +81,12 @@ import Testing
 
     @Test func `a log handler may log and register`() {
         let recorded = RecordedLog()
-        let registry = Registry(reportsItself: false, log: recorded.log)
+        let registry = Registry(hasOwnMetrics: false, log: recorded.log)
         let outer = DiagnosticLog { _, message in
             recorded.log.say(.info, about: message, message)
             _ = registry.gauge("7", help: "Seven.")
         }
-        _ = Registry(reportsItself: false, log: outer).gauge("9", help: "Nine.")
+        _ = Registry(hasOwnMetrics: false, log: outer).gauge("9", help: "Nine.")
         #expect(recorded.lines.count == 2)
     }
 }

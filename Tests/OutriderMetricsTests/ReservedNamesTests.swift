@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct ReservedNamesTests {
     private static func utf8() -> Registry {
-        Registry(reportsItself: false, names: .utf8, log: .silent)
+        Registry(hasOwnMetrics: false, names: .utf8, log: .silent)
     }
 
     /// The code of the error that a registration throws, or nil.

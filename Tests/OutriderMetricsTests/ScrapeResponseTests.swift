@@ -101,7 +101,7 @@ import Testing
     func `a scrape that starts with too little memory is complete, and calls callbacks once`(
         capacity: Int
     ) {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         let calls = Calls()
         registry.gauge("asked", help: "Calls.") { calls.next() }
         let levels = registry.gauge("levels", help: "Levels.", labels: ["n"])

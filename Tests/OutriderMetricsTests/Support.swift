@@ -13,7 +13,7 @@ extension DiagnosticLog {
 
 extension Registry {
     /// A registry that exposes only what a test adds.
-    static var bare: Registry { Registry(reportsItself: false, log: .silent) }
+    static var bare: Registry { Registry(hasOwnMetrics: false, log: .silent) }
 
     /// The printed value of `name`, including its labels, or nil if there is no such sample.
     func sample(_ name: String) -> String? {

@@ -8,7 +8,7 @@ import OutriderTesting
 import Testing
 
 @Suite struct SwiftMetricsConcurrencyTests {
-    private let registry = Registry(reportsItself: false, log: .silent)
+    private let registry = Registry(hasOwnMetrics: false, log: .silent)
     private let factory: OutriderMetricsFactory
 
     init() {

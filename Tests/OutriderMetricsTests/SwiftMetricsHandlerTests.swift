@@ -215,7 +215,7 @@ import Testing
 
     @Test func `a counter whose series was removed does not reset the next one`() {
         let clock = ManualClock(secondsSinceEpoch: 1_000)
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let factory = OutriderMetricsFactory(registry: registry)
         let old = factory.makeCounter(label: "c", dimensions: [("a", "1")])
         factory.destroyCounter(old)

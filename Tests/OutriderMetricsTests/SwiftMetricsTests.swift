@@ -100,7 +100,7 @@ import Testing
 
     @Test func `a reset counter is created at the time of the reset`() throws {
         let clock = ManualClock(secondsSinceEpoch: 1_000)
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let factory = OutriderMetricsFactory(registry: registry)
         let counter = CoreMetrics.Counter(
             label: "c", dimensions: [("a", "1")], factory: factory)
@@ -160,7 +160,7 @@ import Testing
 
     @Test func `after bootstrap, the factory records the metrics of the process`() async {
         await #expect(processExitsWith: .success) {
-            let registry = Registry(reportsItself: false, log: .silent)
+            let registry = Registry(hasOwnMetrics: false, log: .silent)
             MetricsSystem.bootstrap(OutriderMetricsFactory(registry: registry))
             CoreMetrics.Counter(label: "c", dimensions: [("a", "1")]).increment()
             CoreMetrics.Timer(label: "t").recordSeconds(2)

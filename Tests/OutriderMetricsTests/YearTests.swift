@@ -42,7 +42,7 @@ import Testing
     func `a native histogram that outgrows its bucket limit stays at the first day's size`(
         schema: Int, isSigned: Bool
     ) {
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let buckets = NativeBuckets(schema: schema)
         let histogram = registry.histogram("h", help: "H.", buckets: .native(buckets))
         var random = SeededGenerator(seed: 42)
@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test func `exemplars replace earlier ones`() {
-        let registry = Registry(reportsItself: false, log: .silent, clock: clock)
+        let registry = Registry(hasOwnMetrics: false, log: .silent, clock: clock)
         let waits = registry.histogram("wait", help: "W.")
         let kept = year { number in
             for value in [0.001, 0.1, 10] {

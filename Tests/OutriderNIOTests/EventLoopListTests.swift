@@ -13,10 +13,10 @@
 
     @Suite struct EventLoopListTests {
         @Test func `the exposed metrics of event loops match the documented list`() async throws {
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             let group = MultiThreadedEventLoopGroup(
                 numberOfThreads: 1, metricsDelegate: EventLoopMetrics(registry: registry))
-            let monitor = RuntimeMonitor(registry: registry, configuration: .nothing)
+            let monitor = RuntimeMonitor(registry: registry, configuration: .disabled)
             monitor.watch(group)
             try await group.next().submit {}.get()
             // A tick is counted when it has ended.

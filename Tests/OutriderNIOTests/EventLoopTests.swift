@@ -20,13 +20,13 @@
 
     /// A configuration in which a monitor only probes.
     private func quietConfiguration() -> RuntimeMonitor.Configuration {
-        var configuration = RuntimeMonitor.Configuration.nothing
+        var configuration = RuntimeMonitor.Configuration.disabled
         configuration.probeInterval = .milliseconds(20)
         return configuration
     }
 
     @Suite struct EventLoopTests {
-        private let registry = Registry(reportsItself: false)
+        private let registry = Registry(hasOwnMetrics: false)
 
         /// The sum of a metric over all loops; reads no other metric.
         private func sum(_ name: String) throws -> Double {
@@ -103,7 +103,7 @@
                 try await holdsEventually { try sum("nio_event_loop_delay_seconds_sum") >= 1.3 })
             #expect(try await holdsEventually { ofBlock().first?.isOver == true })
             let stall = try #require(ofBlock().first)
-            #expect(stall.what.hasPrefix("event loop "))
+            #expect(stall.target.hasPrefix("event loop "))
             #expect(stall.duration >= .milliseconds(1_300))
             #expect(ofBlock().count == 1)
             #expect(try sum("outrider_stalls_total") == Double(monitor.stalls.count))

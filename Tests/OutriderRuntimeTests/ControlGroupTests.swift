@@ -63,7 +63,7 @@ import Testing
         _ files: [String: String], failures: SourceFailures = SourceFailures()
     ) throws -> (Registry, FakeProc) {
         let tree = try FakeProc(files)
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         try registry.register(
             ControlGroupCollector(
                 proc: "\(tree.path)/proc", root: tree.path, failures: failures,
@@ -221,7 +221,7 @@ import Testing
 
     @Test func `this machine's own groups can be read`() throws {
         let failures = SourceFailures()
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         try registry.register(
             ControlGroupCollector(
                 proc: "/proc", root: "", failures: failures, pauses: ReadingPauses(of: "cgroup")))

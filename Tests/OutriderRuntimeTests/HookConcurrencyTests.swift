@@ -123,7 +123,7 @@ private func run(
                 for _ in 0..<20_000 { withExtendedLifetime(Parcel()) {} }
             }
             try #require(collector.start(interval: 64 << 10) == nil)
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             try registry.register(collector)
             func parcelBytes() throws -> Double {
                 var bytes = 0.0

@@ -173,11 +173,11 @@ import Testing
 
     /// Requires that at most 5 % of this process is unexplained; nothing else allocates between the
     /// two reads.
-    private static func requireNames(asksAllocator: Bool, parts count: Int) throws {
+    private static func requireNames(readsAllocator: Bool, parts count: Int) throws {
         let block = [UInt8](repeating: 1, count: 32 << 20)
-        let collector = MemoryCollector(asksAllocator: asksAllocator)
+        let collector = MemoryCollector(readsAllocator: readsAllocator)
         collector.readNow()
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         try registry.register(collector)
         let exposition = try registry.exposition()
         let parts = exposition.families.flatMap(\.samples).filter {
@@ -192,13 +192,13 @@ import Testing
 
     @Test func `95 % of a process's memory is attributed`() async {
         await #expect(processExitsWith: .success) {
-            try MemoryPartsTests.requireNames(asksAllocator: false, parts: 5)
+            try MemoryPartsTests.requireNames(readsAllocator: false, parts: 5)
         }
     }
 
     @Test func `95 % of a process's memory is attributed with allocator readings`() async {
         await #expect(processExitsWith: .success) {
-            try MemoryPartsTests.requireNames(asksAllocator: true, parts: 6)
+            try MemoryPartsTests.requireNames(readsAllocator: true, parts: 6)
         }
     }
 }

@@ -14,7 +14,7 @@ import Testing
         var count: Int { jobs.withLock { $0.count } }
     }
 
-    private let registry = Registry(reportsItself: false)
+    private let registry = Registry(hasOwnMetrics: false)
     private let time = ManualTime()
     private let monitor: RuntimeMonitor
     private let delay: Histogram
@@ -36,7 +36,7 @@ import Testing
     @Test func `a job that does not run is the only one, and its age grows`() throws {
         let kept = Kept()
         monitor.watch(
-            ProbeTarget(name: "held", kind: "worker", answersForSure: true) { job in
+            ProbeTarget(name: "held", kind: "worker", alwaysResponds: true) { job in
                 kept.jobs.withLock { $0.append(job) }
             }, delay: delay, age: age)
         defer { monitor.stop() }
@@ -54,7 +54,7 @@ import Testing
 
     @Test func `a self-reporting target is late by what it reports, and no more`() throws {
         let probe = monitor.watch(
-            ProbeTarget(name: "own", kind: "worker", answersForSure: true, enqueue: nil),
+            ProbeTarget(name: "own", kind: "worker", alwaysResponds: true, enqueue: nil),
             delay: delay, age: age)
         defer { monitor.stop() }
         expectBeatDone(time)
@@ -74,7 +74,7 @@ import Testing
     @Test func `a retired target is no longer probed`() throws {
         let kept = Kept()
         let probe = monitor.watch(
-            ProbeTarget(name: "going", kind: "worker", answersForSure: true) { job in
+            ProbeTarget(name: "going", kind: "worker", alwaysResponds: true) { job in
                 kept.jobs.withLock { $0.append(job) }
             }, delay: delay, age: age)
         defer { monitor.stop() }

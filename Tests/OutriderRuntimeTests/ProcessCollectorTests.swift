@@ -17,7 +17,7 @@ private func value(of sample: String, in text: String) -> Double? {
     private let text: String
 
     init() throws {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         try registry.register(ProcessCollector())
         text = registry.text()
     }
@@ -68,7 +68,7 @@ private func value(of sample: String, in text: String) -> Double? {
     @Test func `resident memory grows by what is touched`() async {
         // In a separate process, where no other test frees memory.
         await #expect(processExitsWith: .success) {
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             try registry.register(ProcessCollector())
             let name = "process_resident_memory_bytes"
             let before = try #require(value(of: name, in: registry.text()))
@@ -103,7 +103,7 @@ private func value(of sample: String, in text: String) -> Double? {
         // In a separate process, since other tests open and close descriptors. The runner's own may
         // still come and go, so the counts are compared until they agree.
         await #expect(processExitsWith: .success) {
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             try registry.register(ProcessCollector())
             func agrees() -> Bool {
                 // The listing has ".", ".." and its own descriptor.
@@ -117,7 +117,7 @@ private func value(of sample: String, in text: String) -> Double? {
     }
 
     @Test func `without /proc, other metrics are still exposed`() throws {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         try registry.register(ProcessCollector(proc: "/nonexistent"))
         let text = registry.text()
         #expect(value(of: "process_cpu_seconds_total", in: text) != nil)

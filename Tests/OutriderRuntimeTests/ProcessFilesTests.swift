@@ -72,7 +72,7 @@ import Testing
 
     private let proc: FakeProc
     private let failures = SourceFailures()
-    private let registry = Registry(reportsItself: false)
+    private let registry = Registry(hasOwnMetrics: false)
 
     init() throws {
         proc = try FakeProc(Self.files)
@@ -133,7 +133,7 @@ import Testing
 
     @Test func `a service that closes every descriptor does not break the metrics`() async {
         await #expect(processExitsWith: .success) {
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             try registry.register(ProcessCollector())
             let before = registry.value("process_threads")
             // As a daemon does when it starts. Other files then reuse the descriptors.

@@ -74,7 +74,7 @@ private final class CallCosts: Sendable {
         let readings = ["process", "cgroup", "threads", "memory"]
         let name = "outrider_reading_longest_pause_seconds"
         for allocator in [false, true] {
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             var configuration = RuntimeMonitor.Configuration()
             configuration.executors = false
             configuration.allocator = allocator
@@ -87,9 +87,9 @@ private final class CallCosts: Sendable {
     }
 
     @Test func `the metrics of a switched-off source are absent, and its pause is shown`() throws {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         let costs = CallCosts { _ in .milliseconds(6) }
-        var configuration = RuntimeMonitor.Configuration.nothing
+        var configuration = RuntimeMonitor.Configuration.disabled
         configuration.process = true
         configuration.threadTime = { costs.now }
         let log = DiagnosticLog { _, _ in }
@@ -146,7 +146,7 @@ private final class CallCosts: Sendable {
             pauses: ReadingPauses(of: "memory", log: DiagnosticLog { _, _ in }) { costs.now },
             allocatorPauses: nil, liveBytes: { nil })
         collector.readNow()
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         registry.add(collector)
         var parts: [String: Double] = [:]
         for part in ["heap", "stacks", "mapped_files", "shared", "rest"] {
@@ -278,7 +278,7 @@ private final class CallCosts: Sendable {
         await #expect(processExitsWith: .success) {
             ReadingPausesTests.passPeak()
             let asked = ReadingPauses(of: "allocator", log: DiagnosticLog { _, _ in })
-            let registry = Registry(reportsItself: false)
+            let registry = Registry(hasOwnMetrics: false)
             func read(_ allocator: ReadingPauses?) -> Duration {
                 let collector = MemoryCollector(
                     proc: "/proc", failures: SourceFailures(), pauses: ReadingPauses(of: "memory"),

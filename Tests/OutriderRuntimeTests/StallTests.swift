@@ -42,7 +42,7 @@ private final class Log: Sendable {
 }
 
 @Suite struct StallTests {
-    private let registry = Registry(reportsItself: false)
+    private let registry = Registry(hasOwnMetrics: false)
     private let log = Log()
     private let time = ManualTime()
 
@@ -96,7 +96,7 @@ private final class Log: Sendable {
         #expect(running.summary.contains("has not responded for"))
         #expect(monitor.notices().contains { $0.contains("The worker") && $0.contains("holdUp") })
         #expect(
-            monitor.notices(namesFunctions: false).allSatisfy {
+            monitor.notices(includesFunctions: false).allSatisfy {
                 $0.contains("worker") && !$0.contains("holdUp")
             })
         hold.end()
@@ -136,7 +136,7 @@ private final class Log: Sendable {
         let monitor = monitor(stallThreshold: .seconds(1))
         let probes = (0..<20).map { number in
             monitor.watch(
-                ProbeTarget(name: "no \(number)", kind: "worker", answersForSure: true) { _ in },
+                ProbeTarget(name: "no \(number)", kind: "worker", alwaysResponds: true) { _ in },
                 delay: delay)
         }
         defer { monitor.stop() }

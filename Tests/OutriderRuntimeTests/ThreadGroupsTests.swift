@@ -98,7 +98,7 @@ import Testing
             "self/task/13/stat": "13 (cut", "self/task/13/comm": "cut\n",
         ])
         let failures = SourceFailures()
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         try registry.register(
             ThreadCollector(
                 proc: proc.path, failures: failures, pauses: ReadingPauses(of: "threads")))
@@ -121,7 +121,7 @@ import Testing
             ]
         }
         let (proc, time) = (try FakeProc(files(11)), ManualTime())
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         try registry.register(
             ThreadCollector(
                 proc: proc.path, failures: SourceFailures(), pauses: ReadingPauses(of: "threads"),

@@ -39,7 +39,7 @@ final class Worker: Sendable {
 
     /// A probe target that runs its jobs on this worker.
     func target(_ name: String) -> ProbeTarget {
-        ProbeTarget(name: name, kind: "worker", answersForSure: true) { job in
+        ProbeTarget(name: name, kind: "worker", alwaysResponds: true) { job in
             self.enqueue { job.run() }
         }
     }
@@ -47,7 +47,7 @@ final class Worker: Sendable {
 
 /// A configuration in which a monitor only probes, every five milliseconds.
 func quietConfiguration() -> RuntimeMonitor.Configuration {
-    var configuration = RuntimeMonitor.Configuration.nothing
+    var configuration = RuntimeMonitor.Configuration.disabled
     configuration.probeInterval = .milliseconds(5)
     return configuration
 }
@@ -56,7 +56,7 @@ func quietConfiguration() -> RuntimeMonitor.Configuration {
 func quietConfiguration(
     _ time: ManualTime, stallThreshold: Duration? = nil
 ) -> RuntimeMonitor.Configuration {
-    var configuration = RuntimeMonitor.Configuration.nothing
+    var configuration = RuntimeMonitor.Configuration.disabled
     configuration.probeInterval = .seconds(1)
     configuration.stallThreshold = stallThreshold
     configuration.time = time

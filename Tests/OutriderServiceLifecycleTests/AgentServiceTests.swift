@@ -20,7 +20,7 @@
         var configuration = Agent.Configuration(address: try address ?? ListenAddress("[::1]:0"))
         configuration.log = log
         configuration.registry = Registry(log: log)
-        configuration.debugAddress = .nowhere
+        configuration.debugAddress = .disabled
         return Agent.start(configuration)
     }
 
@@ -255,7 +255,7 @@
                 let entered = Gate()
                 var configuration = Agent.Configuration(address: .loopback(port: 0))
                 configuration.registry = Registry(log: DiagnosticLog { _, _ in })
-                configuration.debugAddress = .nowhere
+                configuration.debugAddress = .disabled
                 configuration.pages = [SlowPage(entered: entered, mayAnswer: mayAnswer)]
                 configuration.time = time
                 let agent = Agent.start(configuration)

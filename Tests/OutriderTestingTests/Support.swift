@@ -6,7 +6,7 @@ import OutriderTesting
 
 extension Registry {
     /// A registry that exposes only what a test adds.
-    static var bare: Registry { Registry(reportsItself: false, log: DiagnosticLog { _, _ in }) }
+    static var bare: Registry { Registry(hasOwnMetrics: false, log: DiagnosticLog { _, _ in }) }
 }
 
 /// The description of a failed expectation; empty if it holds or another error is thrown.

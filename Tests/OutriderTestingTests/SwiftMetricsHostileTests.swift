@@ -37,7 +37,7 @@ import Testing
 
     @Test(.enabled(if: Promtool.path != nil))
     func `promtool reports no problems with well-chosen names`() throws {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         let factory = OutriderMetricsFactory(registry: registry)
         CoreMetrics.Counter(
             label: "http.server.requests", dimensions: [("method", "GET")], factory: factory

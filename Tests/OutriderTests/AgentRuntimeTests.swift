@@ -60,7 +60,7 @@ private func threads(named name: String) -> Int {
 
     @Test func `switched-off metrics are absent`() throws {
         var configuration = isolated()
-        configuration.runtime = .nothing
+        configuration.runtime = .disabled
         let agent = Agent.start(configuration)
         defer { agent.stop() }
         let names = agent.registry.text().split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }

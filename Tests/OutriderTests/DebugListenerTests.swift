@@ -58,7 +58,7 @@ import Testing
             #expect(chosen == .at(.loopback(port: 0)), "\(text)")
         }
         let socket = ListenAddress.unix(path: "/run/shop/outrider.sock")
-        #expect(Agent.DebugAddress.beside(socket) == .nowhere)
+        #expect(Agent.DebugAddress.beside(socket) == .disabled)
     }
 
     @Test func `an agent on a Unix socket serves /debug there`() throws {
@@ -138,7 +138,7 @@ import Testing
         #expect(refusal.status == 403)
         #expect(refusal.text.contains("OUTRIDER_DEBUG_ADDRESS"))
         let third = try started(["OUTRIDER_DEBUG_ADDRESS": "127.0.0.1:0"]) {
-            $0.debugAddress = .nowhere
+            $0.debugAddress = .disabled
         }
         defer { third.stop() }
         #expect(third.debugAddress == nil)

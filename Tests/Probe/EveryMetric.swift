@@ -22,14 +22,14 @@ enum EveryMetric {
         let orders = agent.http.route("/orders/:id")
         let token = agent.http.begin(method: "GET", route: orders)
         token.addRequestBytes(10)
-        token.noteHead(status: 200)
+        token.recordHead(status: 200)
         token.addResponseBytes(100)
         token.finish()
         let failed = agent.http.begin(method: "GET", route: orders)
         failed.setStatus(500)
-        failed.noteHead(status: 500)
+        failed.recordHead(status: 500)
         failed.finish(.clientDisconnected)
-        agent.http.noteProtocolError(.parse)
+        agent.http.recordProtocolError(.parse)
         let socket = agent.http.begin(method: "GET", route: agent.http.route("/live"))
         socket.upgrade(to: "websocket").end()
 
@@ -65,7 +65,7 @@ enum EveryMetric {
         let pool = PoolMetrics("probe", registry: registry) {
             .init(idle: 1, used: 1, max: 2, pending: 0)
         }
-        pool.noteCreation(.milliseconds(2))
+        pool.recordCreation(.milliseconds(2))
         let limiter = RateLimiterMetrics("probe", registry: registry) { 1 }
         limiter.allowed(after: .milliseconds(2))
         kept = [

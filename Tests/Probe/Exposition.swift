@@ -11,7 +11,7 @@ enum Exposition {
         let request = try JSONDecoder().decode(ExpositionRequest.self, from: line)
         let log = CollectedLog()
         let registry = Registry(
-            reportsItself: request.reportsItself ?? false,
+            hasOwnMetrics: request.hasOwnMetrics ?? false,
             names: request.hasUTF8Names == true ? .utf8 : .classic,
             log: DiagnosticLog { level, message in log.add("\(level.rawValue): \(message)") })
         for family in request.families { try family.fill(registry) }
@@ -33,7 +33,7 @@ extension FamilyRequest {
         if let limit = native.limit { chosen.limit = limit }
         if let threshold = native.zeroThreshold { chosen.zeroThreshold = threshold.value }
         if let largest = native.maximumZeroThreshold { chosen.maximumZeroThreshold = largest.value }
-        return native.isAlone ? .native(chosen) : bounds.and(native: chosen)
+        return native.isAlone ? .native(chosen) : bounds.adding(native: chosen)
     }
 
     func fill(_ registry: Registry) throws {

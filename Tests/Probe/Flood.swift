@@ -31,7 +31,7 @@ enum Flood {
             }
         }
         let before = Serve.residentBytes()
-        let limit = min(count, SeriesLimit.standard.count)
+        let limit = min(count, SeriesLimit.default.count)
         flood(0..<limit)
         let atLimit = Serve.residentBytes()
         flood(limit..<count)

@@ -13,7 +13,7 @@ import Foundation
 struct ExpositionRequest: Decodable {
     let families: [FamilyRequest]
     /// Whether the registry also exposes its own metrics; false if absent.
-    let reportsItself: Bool?
+    let hasOwnMetrics: Bool?
     /// The scrape's `Accept` and `Accept-Encoding`.
     let accept: String?
     let acceptEncoding: String?

@@ -54,7 +54,7 @@ enum Serve {
         configuration.registry = registry
         seconds("PROBE_HEADER_SECONDS") { configuration.limits.headerTimeout = $0 }
         seconds("PROBE_IDLE_SECONDS") { configuration.limits.idleTimeout = $0 }
-        seconds("PROBE_ANSWER_SECONDS") { configuration.limits.answerTimeout = $0 }
+        seconds("PROBE_ANSWER_SECONDS") { configuration.limits.responseTimeout = $0 }
         let hosts = environment["PROBE_HOSTS"] ?? ""
         configuration.debugHostNames = hosts.split(separator: ",").map(String.init)
         let size = environment["PROBE_LARGE_BYTES"].flatMap { Int($0) } ?? 20 << 20
@@ -216,7 +216,7 @@ private struct SlowPage: Page {
     func respond(to request: Request) -> Response {
         switch request.pause(for: .seconds(Int(seconds))) {
         case .elapsed: .text("slow\n")
-        case .clientLeft: .text("nobody reads this\n")
+        case .clientDisconnected: .text("nobody reads this\n")
         case .stopping: .unavailable("The agent is stopping.")
         }
     }

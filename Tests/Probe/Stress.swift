@@ -33,7 +33,7 @@ final class Stress: Sendable {
         var lost = 0
     }
 
-    private let registry = Registry(reportsItself: false)
+    private let registry = Registry(hasOwnMetrics: false)
     private let whole: Counter
     private let fraction: Counter
     private let histogram: Histogram

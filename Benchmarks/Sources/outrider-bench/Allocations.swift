@@ -20,7 +20,7 @@ func reportAllocations() -> Bool {
     }
 
     func scrape(_ fill: (Registry) -> Void) -> Int {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         fill(registry)
         return allocations { _ = registry.respond() }
     }

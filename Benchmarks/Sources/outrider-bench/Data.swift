@@ -36,7 +36,7 @@ enum Data {
 
     /// Ten families of 1,000 counters each, with different values.
     static func counters(
-        in registry: Registry, families: Int = 10, limit: SeriesLimit = .standard
+        in registry: Registry, families: Int = 10, limit: SeriesLimit = .default
     ) {
         for family in 0..<families {
             let counters = registry.counter(

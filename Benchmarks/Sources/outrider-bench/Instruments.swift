@@ -21,7 +21,7 @@ func instruments(_ harness: Harness) {
         for index in 0..<$0 { _ = objects.get({ index & 1 == 0 ? index : nil }, orMake: { 0 }) }
     }
     let pool = PoolMetrics("bench", registry: registry)
-    harness.operation("pool_note_use") { for _ in 0..<$0 { pool.noteUse(.milliseconds(3)) } }
+    harness.operation("pool_note_use") { for _ in 0..<$0 { pool.recordUse(.milliseconds(3)) } }
     let queue = WorkQueueMetrics("bench", registry: registry)
     harness.operation("work_queue_cycle") { for _ in 0..<$0 { queue.enqueued().run {} } }
     let mutex = Mutex(0)

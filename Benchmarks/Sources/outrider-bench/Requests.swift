@@ -40,7 +40,7 @@ enum RequestBench {
         let header: String? = nil
         for _ in 0..<count {
             let token = recorder.begin(method: "POST", route: route)
-            token.noteHead(status: 201)
+            token.recordHead(status: 201)
             token.addResponseBytes(100)
             token.finish(traceparent: header)
         }

@@ -30,7 +30,7 @@ enum RuntimeBench {
         scrape("collect_memory\(suffix)", harness, MemoryCollector())
         scrape("collect_jobs\(suffix)", harness, JobCollector())
         scrapeHooks(harness, suffix)
-        var onlyExecutors = RuntimeMonitor.Configuration.nothing
+        var onlyExecutors = RuntimeMonitor.Configuration.disabled
         onlyExecutors.executors = true
         monitoring(onlyExecutors) { registry in
             each("collect_executors\(suffix)", harness) { _ = registry.respond() }
@@ -69,7 +69,7 @@ enum RuntimeBench {
 
     /// Files are opened and cached readings are taken before the measurement.
     private static func scrape(_ op: String, _ harness: Harness, _ collector: some Collector) {
-        let registry = Registry(reportsItself: false)
+        let registry = Registry(hasOwnMetrics: false)
         registry.add(collector)
         _ = registry.respond()
         each(op, harness) { _ = registry.respond() }

@@ -42,7 +42,7 @@ func runTimings(isQuick: Bool) {
 func creation() {
     pin(to: 0)
     _ = (Data.labelSets, Data.values)
-    let registry = Registry(reportsItself: false)
+    let registry = Registry(hasOwnMetrics: false)
     let line = { (op: String, value: Double) in
         print(
             "outrider\t\(op)\t1\t\((value * 100).rounded() / 100)\t\((value * 100).rounded() / 100)"
@@ -57,7 +57,7 @@ func creation() {
     line("register_histogram", Double(threadTime() - start) / 1_000)
     line("heap_histogram_bytes", Double(bench_heap_bytes() - bytes) / 1_000)
     withExtendedLifetime(registry) {}
-    let many = Registry(reportsItself: false).counter(
+    let many = Registry(hasOwnMetrics: false).counter(
         "bench_many_total", help: "Bench.", labels: Data.labels,
         limit: SeriesLimit(count: 1_000_000))
     let routes = (0..<1_000_000).map { "/api/v1/resource\($0)/items" }
@@ -84,7 +84,7 @@ func recording(_ harness: Harness) {
         for index in 0..<$0 { native.observe(values[index & 1023]) }
     }
     let both = registry.histogram(
-        "bench_both", help: "Bench.", buckets: Data.buckets.and(native: NativeBuckets()))
+        "bench_both", help: "Bench.", buckets: Data.buckets.adding(native: NativeBuckets()))
     harness.operation("native_and_classic_observe") {
         for index in 0..<$0 { both.observe(values[index & 1023]) }
     }
@@ -162,13 +162,13 @@ func lookUps(_ harness: Harness) {
 }
 
 func scrapes(_ harness: Harness) {
-    let counters = Registry(reportsItself: false)
+    let counters = Registry(hasOwnMetrics: false)
     Data.counters(in: counters)
-    let expiring = Registry(reportsItself: false)
+    let expiring = Registry(hasOwnMetrics: false)
     Data.counters(in: expiring, limit: SeriesLimit(idleTime: .seconds(86_400)))
-    let histograms = Registry(reportsItself: false)
+    let histograms = Registry(hasOwnMetrics: false)
     Data.histograms(in: histograms)
-    let gauges = Registry(reportsItself: false)
+    let gauges = Registry(hasOwnMetrics: false)
     Data.gauges(in: gauges, count: 10_000)
     for (op, registry) in [
         ("scrape_counters", counters), ("scrape_counters_expiring", expiring),

@@ -88,7 +88,7 @@ final class ProfilePage: Page {
         defer { sessions.leave(session) }
         switch request.pause(for: max(.zero, session.end - time.now)) {
         case .elapsed: break
-        case .clientLeft: return Self.unavailable("the client disconnected", retryAfter: 1)
+        case .clientDisconnected: return Self.unavailable("the client disconnected", retryAfter: 1)
         case .stopping: return Self.unavailable("the agent is stopping", retryAfter: 1)
         }
         return Self.onOwnThread { self.finished(session, seconds, format) }

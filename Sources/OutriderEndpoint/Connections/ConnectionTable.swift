@@ -150,7 +150,7 @@ package final class ConnectionTable: Sendable {
     package func noteAnswer(_ id: ID, by page: Int?) {
         change(id) { connection, now in
             connection.phase = .sending(page: page)
-            connection.deadline = now + limits.answerTimeout
+            connection.deadline = now + limits.responseTimeout
         }
     }
 
@@ -265,7 +265,7 @@ package final class ConnectionTable: Sendable {
             state.nextLook = nil
             for (id, connection) in state.crowd.connections {
                 guard let deadline = connection.deadline, deadline <= now else { continue }
-                state.crowd.cut(id, connection.isWaiting ? .tooSlowToAsk : .tooSlowToRead)
+                state.crowd.cut(id, connection.isWaiting ? .requestTimeout : .responseTimeout)
             }
             look(at: state.crowd.connections.values.compactMap(\.deadline).min(), &state)
         }

@@ -197,7 +197,7 @@ struct Crowd: Sendable {
     /// Closes the oldest one whose client has closed its sending side; false if there is none.
     private mutating func cutLeft(of candidates: [ID: OpenConnection]) -> Bool {
         guard let victim = oldest(of: candidates, where: \.hasLeft) else { return false }
-        cuts.append(.crowded)
+        cuts.append(.displaced)
         shut(victim, Int32(SHUT_RDWR))
         return true
     }
@@ -206,7 +206,7 @@ struct Crowd: Sendable {
     private mutating func cutSilent(of candidates: [ID: OpenConnection]) -> Bool {
         let waiting = candidates.filter { $0.value.isWaiting }
         guard let victim = oldest(of: waiting, where: \.isSilent) else { return false }
-        cut(victim, .crowded)
+        cut(victim, .displaced)
         return true
     }
 
@@ -223,7 +223,7 @@ struct Crowd: Sendable {
         guard let victim = candidates.min(by: { $0.value.since < $1.value.since }) else {
             return false
         }
-        cut(victim.key, victim.value.isWaiting ? .crowded : .stalled)
+        cut(victim.key, victim.value.isWaiting ? .displaced : .stalled)
         return true
     }
 

@@ -17,9 +17,9 @@ final class StopSignal: Sendable {
     /// Reported when the client has shut down its sending side. Elsewhere only a broken connection
     /// is seen.
     #if os(Linux)
-        private static let clientLeft: Int16 = 0x2000  // POLLRDHUP, which Glibc hides
+        private static let clientDisconnected: Int16 = 0x2000  // POLLRDHUP, which Glibc hides
     #else
-        private static let clientLeft: Int16 = 0
+        private static let clientDisconnected: Int16 = 0
     #endif
 
     /// Longer than any real wait, and small enough for every clock.
@@ -60,16 +60,16 @@ final class StopSignal: Sendable {
     }
 
     /// Waits until `duration` has passed, the client (if any) disconnects, or the signal is raised.
-    func wait(for duration: Duration, client: Int32 = -1) -> Request.PauseEnd {
+    func wait(for duration: Duration, client: Int32 = -1) -> Request.PauseResult {
         let deadline = time.now + min(max(duration, .zero), Self.longest)
         while true {
             var waiting = [
                 pollfd(fd: readEnd.number, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: client, events: Self.clientLeft, revents: 0),
+                pollfd(fd: client, events: Self.clientDisconnected, revents: 0),
             ]
             let found = time.poll(&waiting, until: deadline)
             if waiting[0].revents != 0 { return .stopping }
-            if waiting[1].revents != 0 { return .clientLeft }
+            if waiting[1].revents != 0 { return .clientDisconnected }
             if found < 0 || time.now >= deadline { return .elapsed }
         }
     }

@@ -110,7 +110,7 @@ final class Acceptor: Sendable {
             arrivals.take(1, for: client, at: now)
             return false
         }
-        if isTooOften { return refuse(accepted, .tooOften, with: refusalOfTooOften) }
+        if isTooOften { return refuse(accepted, .rateLimited, with: refusalOfTooOften) }
         let descriptor = HighNumbers.move(accepted)
         guard let id = server.connections.open(descriptor, from: peer.address) else {
             return refuse(descriptor, .refused, with: refusalOfFull)

@@ -14,12 +14,12 @@ public struct Request: Sendable {
     private let client: Int32
 
     /// How a pause ended.
-    public enum PauseEnd: Sendable {
+    public enum PauseResult: Sendable {
         /// The duration, or one day, has passed; or poll(2) failed.
         case elapsed
         /// The client has closed its connection or its sending side; it might not read the
         /// response.
-        case clientLeft
+        case clientDisconnected
         /// The endpoint is stopping; respond at once, with 503 if no result is ready.
         case stopping
     }
@@ -56,7 +56,7 @@ public struct Request: Sendable {
     /// At most one day. Ends early when the client leaves or the endpoint stops. Call it only from
     /// ``Page/respond(to:)``: after that, another connection may have the descriptor. Costs one
     /// poll(2).
-    public func pause(for duration: Duration) -> PauseEnd {
+    public func pause(for duration: Duration) -> PauseResult {
         stopSignal.wait(for: duration, client: client)
     }
 }

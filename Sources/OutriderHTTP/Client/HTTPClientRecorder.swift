@@ -96,7 +96,7 @@ public final class HTTPClientRecorder: Sendable {
     private let identity: UInt64
 
     private static let identities = Atomic<UInt64>(0)
-    private static let longest = LabelLimits.standard.valueLength
+    private static let longest = LabelLimits.default.valueLength
 
     /// A recorder that registers its metrics in `registry`.
     public init(registry: Registry = .shared, configuration: Configuration = Configuration()) {

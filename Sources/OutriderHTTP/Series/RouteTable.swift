@@ -14,7 +14,7 @@ internal import Synchronization
 final class RouteTable: Sendable {
     private static let aliasCount = 256
     /// The longest template in bytes; a longer text is not a template, and not kept.
-    private static let longest = LabelLimits.standard.valueLength
+    private static let longest = LabelLimits.default.valueLength
 
     /// A `String` that was seen, and its route.
     private final class Alias: Sendable {

@@ -117,7 +117,7 @@ public final class HTTPRequestRecorder: Sendable {
     /// `http_server_protocol_errors_total{reason}`.
     ///
     /// A server detects these before there is a request to record.
-    public func noteProtocolError(_ reason: ProtocolError) {
+    public func recordProtocolError(_ reason: ProtocolError) {
         families.protocolErrors.with(reason.rawValue).increment()
     }
 

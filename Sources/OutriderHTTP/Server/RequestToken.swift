@@ -132,7 +132,7 @@ public final class RequestToken: Sendable {
     /// Records that the head of the response has been sent, with this status.
     ///
     /// Only the first one counts. Informational heads (1xx except 101) are ignored.
-    public func noteHead(status code: Int) {
+    public func recordHead(status code: Int) {
         if (100..<200).contains(code), code != 101 { return }
         setStatus(code)
         // ORDERING: releasing, so that the thread that ends it sees the status with the bit.

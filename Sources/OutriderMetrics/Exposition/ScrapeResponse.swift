@@ -30,7 +30,7 @@ public struct ScrapeResponse: Sendable {
     /// Notes that the client received the whole body; for a response created with `awaitsDelivery`.
     ///
     /// Thread-safe; further calls have no effect.
-    public func delivered() { delivery?.confirm() }
+    public func confirmDelivery() { delivery?.confirm() }
 }
 
 extension ScrapeResponse {
@@ -78,7 +78,7 @@ extension Registry {
     ///   - creationTimes: Whether OpenMetrics has `_created` samples, the creation times of
     ///     counters and histograms. They double the lines of counters.
     ///   - awaitsDelivery: Whether the caller confirms delivery with
-    ///     ``ScrapeResponse/delivered()``. Only a delivered scrape lets idle series expire
+    ///     ``ScrapeResponse/confirmDelivery()``. Only a delivered scrape lets idle series expire
     ///     (``SeriesLimit/idleTime``). Pass true for a HEAD request, and if the server knows when a
     ///     body was sent. If false, the returned response counts as delivered.
     public func respond(

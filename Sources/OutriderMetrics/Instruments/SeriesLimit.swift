@@ -55,7 +55,7 @@ public struct SeriesLimit: Hashable, Sendable {
     }
 
     /// The default: 10,000 series with 16 MiB of labels, kept forever.
-    public static let standard = SeriesLimit()
+    public static let `default` = SeriesLimit()
 
     /// The value of every label of an overflow series.
     static let overflowValue = "_OVERFLOW"

@@ -47,21 +47,6 @@ public struct NativeBuckets: Hashable, Sendable {
         self.limit = limit
     }
 
-    /// The same as ``init(schema:zeroThreshold:maximumZeroThreshold:limit:)``; the interval has no
-    /// effect.
-    ///
-    /// It was the time after which a series with too many buckets was reset to zero. Each reset
-    /// lost observations for the readers that had not scraped them yet.
-    @available(*, deprecated, message: "a series keeps its count; omit resetInterval")
-    public init(
-        schema: Int, zeroThreshold: Double = 0x1p-128, maximumZeroThreshold: Double = 0,
-        limit: Int = 160, resetInterval: Duration?
-    ) {
-        self.init(
-            schema: schema, zeroThreshold: zeroThreshold,
-            maximumZeroThreshold: maximumZeroThreshold, limit: limit)
-    }
-
     /// Creates buckets whose bounds grow by at most a factor: 1.1, a tenth, gives schema 3.
     public init(growthFactor: Double = 1.1) {
         guard growthFactor > 1 else {
@@ -95,7 +80,7 @@ extension Buckets {
     }
 
     /// These buckets, and native ones in addition: an observation counts in both.
-    public func and(native: NativeBuckets) -> Buckets {
+    public func adding(native: NativeBuckets) -> Buckets {
         Buckets(bounds: bounds, native: native, problem: problem)
     }
 }

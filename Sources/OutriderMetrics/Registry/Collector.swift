@@ -162,7 +162,7 @@ public struct CollectedSamples {
             longest: plan.diagnostics.longestValue
         ) { key, cuts in
             plan.diagnostics.noteCuts(cuts, of: family.name)
-            guard series[index].labels.count + key.count <= SeriesLimit.standard.labelBytes else {
+            guard series[index].labels.count + key.count <= SeriesLimit.default.labelBytes else {
                 plan.diagnostics.refuse(
                     .labelBytes,
                     "collector \"\(plan.name)\" passes over 16 MiB of labels to \(family.name)")

@@ -40,7 +40,7 @@ final class Diagnostics: Sendable {
     /// The maximum number of bytes of a label value.
     let longestValue: Int
 
-    init(log: DiagnosticLog, longestValue: Int = LabelLimits.standard.saneLength) {
+    init(log: DiagnosticLog, longestValue: Int = LabelLimits.default.saneLength) {
         self.log = log
         self.longestValue = longestValue
         observations = Counts(RefusedObservation.allCases.count)

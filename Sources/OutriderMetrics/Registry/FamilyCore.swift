@@ -25,7 +25,7 @@ final class FamilyCore: Sendable {
     private let isUnregistered = Atomic<Bool>(false)
 
     init(
-        _ definition: MetricDefinition, limit: SeriesLimit = .standard,
+        _ definition: MetricDefinition, limit: SeriesLimit = .default,
         _ surroundings: Surroundings
     ) {
         self.definition = definition

@@ -33,14 +33,14 @@ public struct LabelLimits: Hashable, Sendable {
     }
 
     /// The default: values of up to 1,024 bytes, and 32 MiB of labels.
-    public static let standard = LabelLimits()
+    public static let `default` = LabelLimits()
 
     /// The length, limited to valid values.
     var saneLength: Int { min(max(64, valueLength), 16 << 10) }
 
     /// The limits from the environment: `OUTRIDER_LABEL_VALUE_BYTES`, `OUTRIDER_LABEL_BYTES`.
     static func ofProcess(log: DiagnosticLog) -> LabelLimits {
-        var limits = standard
+        var limits = `default`
         limits.valueLength = EnvironmentChoice.number(
             "OUTRIDER_LABEL_VALUE_BYTES", else: limits.valueLength, log: log)
         limits.bytes = EnvironmentChoice.number(

@@ -17,7 +17,7 @@ extension Registry {
     ///
     /// `limit` bounds the number of series; the first registration of the family sets it.
     public func counter(
-        _ name: String, help: String, labels: [String], limit: SeriesLimit = .standard
+        _ name: String, help: String, labels: [String], limit: SeriesLimit = .default
     ) -> Family<Counter> {
         Family(coreOrDetached(.counter, name, help, labels, limit: limit), labels: labels)
     }
@@ -42,7 +42,7 @@ extension Registry {
     ///
     /// `limit` bounds the number of series; the first registration of the family sets it.
     public func gauge(
-        _ name: String, help: String, labels: [String], limit: SeriesLimit = .standard
+        _ name: String, help: String, labels: [String], limit: SeriesLimit = .default
     ) -> Family<Gauge> {
         Family(coreOrDetached(.gauge, name, help, labels, limit: limit), labels: labels)
     }
@@ -73,7 +73,7 @@ extension Registry {
     /// `limit` bounds the number of series; the first registration of the family sets it.
     public func histogram(
         _ name: String, help: String, labels: [String], buckets: Buckets = .default,
-        limit: SeriesLimit = .standard
+        limit: SeriesLimit = .default
     ) -> Family<Histogram> {
         Family(
             coreOrDetached(.histogram, name, help, labels, buckets, limit: limit), labels: labels)
@@ -101,7 +101,7 @@ extension Registry {
 
     /// A counter for each set of values of `labels`.
     public func register(
-        counter name: String, help: String, labels: [String], limit: SeriesLimit = .standard
+        counter name: String, help: String, labels: [String], limit: SeriesLimit = .default
     ) throws(RegistrationError) -> Family<Counter> {
         Family(try core(.counter, name, help, labels, limit: limit), labels: labels)
     }
@@ -121,7 +121,7 @@ extension Registry {
 
     /// A gauge for each set of values of `labels`.
     public func register(
-        gauge name: String, help: String, labels: [String], limit: SeriesLimit = .standard
+        gauge name: String, help: String, labels: [String], limit: SeriesLimit = .default
     ) throws(RegistrationError) -> Family<Gauge> {
         Family(try core(.gauge, name, help, labels, limit: limit), labels: labels)
     }
@@ -144,7 +144,7 @@ extension Registry {
     /// A histogram for each set of values of `labels`.
     public func register(
         histogram name: String, help: String, labels: [String], buckets: Buckets = .default,
-        limit: SeriesLimit = .standard
+        limit: SeriesLimit = .default
     ) throws(RegistrationError) -> Family<Histogram> {
         Family(try core(.histogram, name, help, labels, buckets, limit: limit), labels: labels)
     }

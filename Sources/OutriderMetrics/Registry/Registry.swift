@@ -34,7 +34,7 @@ public final class Registry: Sendable {
     /// Threads that call collectors, beyond the first of each scrape.
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>
-    private let histograms: HistogramForm
+    private let histograms: HistogramKind
     private let names: MetricNames
     /// The cost of scrapes of this registry.
     let scrapeFigures: ScrapeFigures
@@ -45,29 +45,29 @@ public final class Registry: Sendable {
     /// Creates an empty registry.
     ///
     /// - Parameters:
-    ///   - reportsItself: Whether the registry exposes its refusals and the cost of its scrapes
+    ///   - hasOwnMetrics: Whether the registry exposes its refusals and the cost of its scrapes
     ///     (`outrider_…`). Turn it off to compare a whole exposition in a test.
     ///   - histograms: The kind of histograms whose buckets do not specify native ones; if nil,
     ///     `OUTRIDER_HISTOGRAMS` (`classic`, `native` or `both`), by default classic.
     ///   - names: The allowed names of metrics and labels; if nil, `OUTRIDER_METRIC_NAMES`
     ///     (`classic` or `utf8`), by default classic.
     ///   - labels: The limits on label text; if nil, `OUTRIDER_LABEL_VALUE_BYTES` and
-    ///     `OUTRIDER_LABEL_BYTES`, by default ``LabelLimits/standard``.
+    ///     `OUTRIDER_LABEL_BYTES`, by default ``LabelLimits/default``.
     ///   - log: Receives advice.
     ///   - clock: The source of time; for tests.
     public convenience init(
-        reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
+        hasOwnMetrics: Bool = true, histograms: HistogramKind? = nil, names: MetricNames? = nil,
         labels: LabelLimits? = nil, log: DiagnosticLog = .shared,
         clock: any MetricClock = SystemMetricClock()
     ) {
         self.init(
-            reportsItself: reportsItself, histograms: histograms, names: names, labels: labels,
+            hasOwnMetrics: hasOwnMetrics, histograms: histograms, names: names, labels: labels,
             log: log, clock: clock, rows: .shared)
     }
 
     /// The same, with its own per-CPU rows, or none.
     package init(
-        reportsItself: Bool = true, histograms: HistogramForm? = nil, names: MetricNames? = nil,
+        hasOwnMetrics: Bool = true, histograms: HistogramKind? = nil, names: MetricNames? = nil,
         labels: LabelLimits? = nil, log: DiagnosticLog = .shared,
         clock: any MetricClock = SystemMetricClock(), rows: CellRows?
     ) {
@@ -79,13 +79,13 @@ public final class Registry: Sendable {
             diagnostics: diagnostics, clock: clock, rows: rows, labels: LabelBudget(limits.bytes))
         var state = RegistryState()
         scrapeFigures = ScrapeFigures(
-            in: &state, isExposed: reportsItself, histograms: self.histograms, surroundings)
-        if reportsItself {
+            in: &state, isExposed: hasOwnMetrics, histograms: self.histograms, surroundings)
+        if hasOwnMetrics {
             try? state.add(CollectionPlan(diagnostics, origin: .own, diagnostics: diagnostics))
         }
         self.state = Guarded(state)
         handlers = HandlerStore(diagnostics)
-        if reportsItself {
+        if hasOwnMetrics {
             try? add(OverflowCollector(registry: self), .own)
             try? add(SeriesCollector(registry: self), .own)
         }
@@ -144,7 +144,7 @@ public final class Registry: Sendable {
     /// Registers a family, or returns the existing one with the same definition.
     func core(
         _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
-        _ buckets: Buckets? = nil, limit: SeriesLimit = .standard
+        _ buckets: Buckets? = nil, limit: SeriesLimit = .default
     ) throws(RegistrationError) -> FamilyCore {
         let definition = try MetricDefinition(
             kind, name, help: help, labels: labels, buckets: buckets, names: names)
@@ -153,18 +153,18 @@ public final class Registry: Sendable {
 
     /// Registers a family, or returns the existing one with the same definition.
     func core(
-        _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .standard
+        _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .default
     ) throws(RegistrationError) -> FamilyCore {
         try state.withLock { (state) throws(RegistrationError) in
             try state.findOrAdd(
-                definition.inForm(histograms), given: name, limit: limit, surroundings)
+                definition.using(histograms), given: name, limit: limit, surroundings)
         }
     }
 
     /// Registers a family, or logs the error and creates one that is not exposed.
     func coreOrDetached(
         _ kind: MetricKind, _ name: String, _ help: String, _ labels: [String],
-        _ buckets: Buckets? = nil, limit: SeriesLimit = .standard
+        _ buckets: Buckets? = nil, limit: SeriesLimit = .default
     ) -> FamilyCore {
         do {
             return try core(kind, name, help, labels, buckets, limit: limit)

@@ -27,7 +27,7 @@ struct RegistryState: Sendable {
 
     /// The family with this definition, created if missing; an existing family keeps its limit.
     mutating func findOrAdd(
-        _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .standard,
+        _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .default,
         _ surroundings: Surroundings
     ) throws(RegistrationError) -> FamilyCore {
         if let taken = taken(by: definition) {

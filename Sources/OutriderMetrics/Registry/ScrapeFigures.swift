@@ -17,7 +17,7 @@ struct ScrapeFigures: Sendable {
 
     /// Registers the metrics in `state`, or creates them without exposing them.
     init(
-        in state: inout RegistryState, isExposed: Bool, histograms: HistogramForm,
+        in state: inout RegistryState, isExposed: Bool, histograms: HistogramKind,
         _ surroundings: Surroundings
     ) {
         func core(
@@ -26,7 +26,7 @@ struct ScrapeFigures: Sendable {
         ) -> FamilyCore {
             let definition = MetricDefinition(
                 unchecked: kind, name, help: help, labels: labels, buckets: buckets
-            ).inForm(histograms)
+            ).using(histograms)
             let registered =
                 isExposed
                 ? try? state.findOrAdd(definition, given: name, surroundings) : nil

@@ -20,7 +20,7 @@ extension OutriderMetricsFactory {
         ///
         /// A series whose handler is never destroyed still counts towards the limit while it is
         /// hidden.
-        public var limit: SeriesLimit = .standard
+        public var limit: SeriesLimit = .default
 
         /// Creates the default configuration.
         public init() {}

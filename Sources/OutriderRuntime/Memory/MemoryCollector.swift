@@ -36,17 +36,17 @@ public struct MemoryCollector: Collector {
     /// Creates a collector for this process.
     ///
     /// - Parameters:
-    ///   - asksAllocator: Whether mallinfo2(3) is called. It blocks every allocating thread while
+    ///   - readsAllocator: Whether mallinfo2(3) is called. It blocks every allocating thread while
     ///     it walks the freed blocks: 100 ms for 200 MB of them. After a call that took more than 5
     ///     ms, it is not called again.
     ///   - liveBytes: Estimates the heap in use from samples, as `HeapProfiler` does; if nil, the
     ///     allocator's value is used.
     public init(
-        asksAllocator: Bool = false, liveBytes: @escaping @Sendable () -> Int? = { nil }
+        readsAllocator: Bool = false, liveBytes: @escaping @Sendable () -> Int? = { nil }
     ) {
         self.init(
             proc: "/proc", failures: SourceFailures(), pauses: ReadingPauses(of: Self.readingName),
-            allocatorPauses: asksAllocator ? ReadingPauses(of: Self.allocatorReadingName) : nil,
+            allocatorPauses: readsAllocator ? ReadingPauses(of: Self.allocatorReadingName) : nil,
             liveBytes: liveBytes)
     }
 

@@ -33,14 +33,14 @@ enum ExecutorProbes {
             labels: ["executor", "priority"], buckets: buckets)
         // Once `main` is asynchronous, Dispatch runs the main queue on any thread.
         let main = ProbeTarget(
-            name: "main actor", kind: "main_actor", answersForSure: false, threads: .pool
+            name: "main actor", kind: "main_actor", alwaysResponds: false, threads: .pool
         ) { job in
             Task { @MainActor in job.run() }
         }
         let global = priorities.map { priority in
             let name = name(of: priority)
             let target = ProbeTarget(
-                name: "global executor, priority \(name)", kind: "executor", answersForSure: true,
+                name: "global executor, priority \(name)", kind: "executor", alwaysResponds: true,
                 threads: .pool
             ) { job in
                 Task.detached(priority: priority) { job.run() }

@@ -28,7 +28,7 @@ public struct ProbeTarget: Sendable {
     public let kind: String
     /// Whether the target is known to respond; if not, silence before the first response means
     /// nothing.
-    public let answersForSure: Bool
+    public let alwaysResponds: Bool
     /// The threads that its jobs run on.
     public let threads: Threads
     /// Enqueues a job to run once, without waiting for it; nil if the target runs its own timer.
@@ -36,12 +36,12 @@ public struct ProbeTarget: Sendable {
 
     /// Creates a target; see the properties.
     public init(
-        name: String, kind: String, answersForSure: Bool, threads: Threads = .one,
+        name: String, kind: String, alwaysResponds: Bool, threads: Threads = .one,
         enqueue: (@Sendable (_ job: ProbeJob) -> Void)?
     ) {
         self.name = name
         self.kind = kind
-        self.answersForSure = answersForSure
+        self.alwaysResponds = alwaysResponds
         self.threads = threads
         self.enqueue = enqueue
     }
@@ -151,7 +151,7 @@ public final class Probe: Sendable {
     /// meaningless.
     var age: Duration? {
         state.withLock { state in
-            guard state.answers > 0 || target.answersForSure, !state.isRetired else { return nil }
+            guard state.answers > 0 || target.alwaysResponds, !state.isRetired else { return nil }
             return state.sent.map { max(.zero, time.now - $0) } ?? .zero
         }
     }

@@ -12,7 +12,7 @@
 /// A period in which an executor or event loop did not respond.
 public struct Stall: Sendable {
     /// The target that did not respond: `main actor`, `event loop 3`.
-    public let what: String
+    public let target: String
     /// When its last job was enqueued, in seconds since the epoch.
     public let beganAt: Double
     /// How long it had not responded at the last check.
@@ -33,7 +33,7 @@ public struct Stall: Sendable {
     package var sentence: String {
         let seconds = Double(Int(duration / .milliseconds(10))) / 100
         let end = isOver ? "did not respond for \(seconds) s" : "has not responded for \(seconds) s"
-        return "The \(what) \(end), starting at \(Self.text(of: beganAt))."
+        return "The \(target) \(end), starting at \(Self.text(of: beganAt))."
     }
 
     /// The same sentence with the innermost functions.

@@ -18,7 +18,7 @@ final class StallWatch: Sendable {
     /// The key of a stall among those kept.
     private struct Known: Sendable {
         let start: Double
-        let what: String
+        let target: String
         /// The same start on the monotonic clock that ages are measured with.
         let since: ContinuousClock.Instant
     }
@@ -89,7 +89,7 @@ final class StallWatch: Sendable {
     private func update(_ known: Known, _ change: (inout Stall) -> Void) {
         state.withLock { state in
             let place = state.stalls.firstIndex {
-                $0.beganAt == known.start && $0.what == known.what
+                $0.beganAt == known.start && $0.target == known.target
             }
             if let place { change(&state.stalls[place]) }
         }
@@ -100,11 +100,11 @@ final class StallWatch: Sendable {
         let since = time.now - age
         let stack = stack(of: probe)
         let stall = Stall(
-            what: probe.target.name, beganAt: start, duration: age,
+            target: probe.target.name, beganAt: start, duration: age,
             thread: stack.map { "\($0.name) (\($0.thread))" }, state: stack?.state ?? "",
             functions: stack?.functions ?? [])
         state.withLock { state in
-            state.current[id] = Known(start: start, what: stall.what, since: since)
+            state.current[id] = Known(start: start, target: stall.target, since: since)
             state.stalls = Array(([stall] + state.stalls).prefix(Self.limit))
         }
         counter.with(probe.target.kind).increment()

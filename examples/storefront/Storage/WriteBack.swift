@@ -33,7 +33,7 @@ final class WriteBack: Service {
         case .enqueued: break
         default:
             waiting.wrappingSubtract(1, ordering: .relaxed)
-            item.ticket.leave()
+            item.ticket.discard()
         }
     }
 

@@ -34,7 +34,7 @@ final class WorkerPool: Sendable {
             do {
                 try await permits.acquire()
             } catch {
-                ticket.leave()
+                ticket.discard()
                 answer.give(.failure(error is Permits.Full ? Full() : error))
                 return
             }

@@ -16,7 +16,7 @@ internal import OutriderThreading
 #endif
 
 /// Processor time by address and page; thread-safe.
-package final class ProcessorBudget: Sendable {
+package final class CPUBudget: Sendable {
     /// The decision on a request.
     package enum Verdict: Hashable, Sendable {
         case granted
