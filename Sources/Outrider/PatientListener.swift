@@ -19,7 +19,7 @@ final class PatientListener: Sendable {
     private let failures: Family<Counter>
     /// The timer of the next attempt; not a task, because a service whose tasks are all stuck must
     /// still be observable.
-    private let alarm: Alarm
+    private let timer: OneShotTimer
     private let state = Guarded(State())
 
     private struct State: Sendable {
@@ -37,7 +37,7 @@ final class PatientListener: Sendable {
         self.retryDelay = retryDelay
         self.log = log
         self.failures = failures
-        alarm = Alarm(named: "outrider-listen", time: settings.time)
+        timer = OneShotTimer(named: "outrider-listen", time: settings.time)
     }
 
     /// The address, with the actual port if port 0 was requested; nil while it does not listen.
@@ -87,12 +87,12 @@ final class PatientListener: Sendable {
         let next = Self.delay(after: lastDelay, in: retryDelay)
         // If the agent is stopped before then, this attempt does nothing.
         let moment = settings.time.now + next
-        alarm.set(for: moment) { [self] in keepTrying(lastDelay: next, after: error) }
+        timer.set(for: moment) { [self] in keepTrying(lastDelay: next, after: error) }
     }
 
     /// Replaces an endpoint whose listening socket was closed by the service, on a separate thread.
     private func reopen() {
-        alarm.set(for: settings.time.now) { [self] in
+        timer.set(for: settings.time.now) { [self] in
             let lost = state.withLock { state in
                 defer { state.endpoint = nil }
                 return state.endpoint
@@ -117,7 +117,7 @@ final class PatientListener: Sendable {
             defer { state = State(endpoint: nil, isStopped: true) }
             return state.endpoint
         }
-        alarm.turnOff()
+        timer.cancel()
         endpoint?.stop()
     }
 }

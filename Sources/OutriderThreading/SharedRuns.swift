@@ -14,21 +14,21 @@
 ///
 /// Two callers share a run if they have equal keys.
 public final class SharedRuns<Key: Hashable & Sendable, Result: Sendable>: Sendable {
-    private final class Flight: Sendable {
-        let landed = Latch()
+    private final class SharedRun: Sendable {
+        let finished = Latch()
         let result = Guarded<Result?>(nil)
     }
 
     private struct State: Sendable {
-        var running: [Key: Flight] = [:]
-        var boarding: [Key: Flight] = [:]
+        var running: [Key: SharedRun] = [:]
+        var next: [Key: SharedRun] = [:]
         var waiting = 0
     }
 
     private enum Role {
-        case lead(Flight)
-        case leadNext(Flight, after: Flight)
-        case follow(Flight)
+        case lead(SharedRun)
+        case leadNext(SharedRun, after: SharedRun)
+        case follow(SharedRun)
     }
 
     private let state = Guarded(State())
@@ -49,20 +49,20 @@ public final class SharedRuns<Key: Hashable & Sendable, Result: Sendable>: Senda
     ) -> Result {
         let start = ContinuousClock.now
         switch role(for: key) {
-        case .lead(let flight):
-            return fly(flight, key) { run(limit) }
-        case .leadNext(let flight, let previous):
-            _ = previous.landed.wait(for: limit / 2)
+        case .lead(let shared):
+            return perform(shared, key) { run(limit) }
+        case .leadNext(let shared, let previous):
+            _ = previous.finished.wait(for: limit / 2)
             state.withLock { state in
                 state.waiting -= 1
-                state.boarding[key] = nil
-                state.running[key] = flight
+                state.next[key] = nil
+                state.running[key] = shared
             }
-            return fly(flight, key) { run(limit - (ContinuousClock.now - start)) }
-        case .follow(let flight):
-            let hasLanded = flight.landed.wait(for: limit)
+            return perform(shared, key) { run(limit - (ContinuousClock.now - start)) }
+        case .follow(let shared):
+            let hasFinished = shared.finished.wait(for: limit)
             state.withLock { $0.waiting -= 1 }
-            if hasLanded, let result = flight.result.withLock({ $0 }) { return result }
+            if hasFinished, let result = shared.result.withLock({ $0 }) { return result }
             return run(limit - (ContinuousClock.now - start))
         }
     }
@@ -73,25 +73,25 @@ public final class SharedRuns<Key: Hashable & Sendable, Result: Sendable>: Senda
     private func role(for key: Key) -> Role {
         state.withLock { state in
             guard let running = state.running[key] else {
-                let flight = Flight()
-                state.running[key] = flight
-                return .lead(flight)
+                let shared = SharedRun()
+                state.running[key] = shared
+                return .lead(shared)
             }
             state.waiting += 1
-            if let boarding = state.boarding[key] { return .follow(boarding) }
-            let flight = Flight()
-            state.boarding[key] = flight
-            return .leadNext(flight, after: running)
+            if let next = state.next[key] { return .follow(next) }
+            let shared = SharedRun()
+            state.next[key] = shared
+            return .leadNext(shared, after: running)
         }
     }
 
-    private func fly(_ flight: Flight, _ key: Key, _ run: () -> Result) -> Result {
+    private func perform(_ shared: SharedRun, _ key: Key, _ run: () -> Result) -> Result {
         let result = run()
-        flight.result.withLock { $0 = result }
+        shared.result.withLock { $0 = result }
         state.withLock { state in
-            if state.running[key] === flight { state.running[key] = nil }
+            if state.running[key] === shared { state.running[key] = nil }
         }
-        flight.landed.open()
+        shared.finished.open()
         return result
     }
 }

@@ -38,7 +38,7 @@ package final class ConnectionTable: Sendable {
     private let time: any TimeSource
     private let state: Guarded<State>
     /// Fires at the next deadline.
-    private let alarm: Alarm
+    private let timer: OneShotTimer
 
     package init(
         limits: Endpoint.Limits, time: any TimeSource = SystemTime(),
@@ -50,7 +50,7 @@ package final class ConnectionTable: Sendable {
         self.onCut = onCut
         self.onLostDescriptor = onLostDescriptor
         state = Guarded(State(crowd: Crowd(limits: limits)))
-        alarm = Alarm(named: "outrider-time", time: time)
+        timer = OneShotTimer(named: "outrider-time", time: time)
     }
 
     /// Runs `body` with the state, then reports the connections it closed, without the lock.
@@ -224,7 +224,7 @@ package final class ConnectionTable: Sendable {
     }
 
     /// Cancels the timer of the deadlines.
-    func stopLooking() { alarm.turnOff() }
+    func stopLooking() { timer.cancel() }
 
     /// Closes connections without a request, so that their clients connect to the next process;
     /// returns whether any connection still waits for a request.
@@ -254,7 +254,7 @@ package final class ConnectionTable: Sendable {
             return
         }
         state.nextLook = moment
-        alarm.set(for: moment) { [weak self] in self?.cutExpired(planned: moment) }
+        timer.set(for: moment) { [weak self] in self?.cutExpired(planned: moment) }
     }
 
     private func cutExpired(planned: ContinuousClock.Instant) {

@@ -5,11 +5,11 @@
 // /proc, where libdispatch counts its workers, it ends the process as soon as they have work.
 
 /// A timer for one moment at a time; its thread exists only while a moment is set.
-public final class Alarm: Sendable {
+public final class OneShotTimer: Sendable {
     private struct State: Sendable {
         var moment: ContinuousClock.Instant?
-        var ring: (@Sendable () -> Void)?
-        var isKept = false
+        var action: (@Sendable () -> Void)?
+        var hasThread = false
         /// Opened when the timer is set again or cancelled.
         var change = Latch()
     }
@@ -25,25 +25,25 @@ public final class Alarm: Sendable {
         self.time = time
     }
 
-    /// Calls `ring` at this moment, or soon afterwards, and replaces an earlier setting.
+    /// Calls `action` at this moment, or soon afterwards, and replaces an earlier setting.
     ///
     /// If no thread can be started, nothing is called until another moment is set.
-    public func set(for moment: ContinuousClock.Instant, _ ring: @escaping @Sendable () -> Void) {
-        let isKept = state.withLock { state in
-            (state.moment, state.ring) = (moment, ring)
+    public func set(for moment: ContinuousClock.Instant, _ action: @escaping @Sendable () -> Void) {
+        let hasThread = state.withLock { state in
+            (state.moment, state.action) = (moment, action)
             state.change.open()
-            defer { state.isKept = true }
-            return state.isKept
+            defer { state.hasThread = true }
+            return state.hasThread
         }
-        if !isKept, !DetachedThread.start(named: name, { self.keep() }) {
-            state.withLock { $0.isKept = false }
+        if !hasThread, !DetachedThread.start(named: name, { self.run() }) {
+            state.withLock { $0.hasThread = false }
         }
     }
 
     /// Cancels the timer; its thread ends.
-    public func turnOff() {
+    public func cancel() {
         state.withLock { state in
-            (state.moment, state.ring) = (nil, nil)
+            (state.moment, state.action) = (nil, nil)
             state.change.open()
         }
     }
@@ -55,24 +55,24 @@ public final class Alarm: Sendable {
         case wait(Latch, until: ContinuousClock.Instant)
     }
 
-    private func keep() {
+    private func run() {
         while true {
             switch state.withLock({ next(&$0) }) {
             case .end: return
-            case .call(let ring): ring()
+            case .call(let action): action()
             case .wait(let change, let moment): _ = time.wait(for: change, until: moment)
             }
         }
     }
 
     private func next(_ state: inout State) -> Step {
-        guard let moment = state.moment, let ring = state.ring else {
-            state.isKept = false
+        guard let moment = state.moment, let action = state.action else {
+            state.hasThread = false
             return .end
         }
         if moment <= time.now {
-            (state.moment, state.ring) = (nil, nil)
-            return .call(ring)
+            (state.moment, state.action) = (nil, nil)
+            return .call(action)
         }
         state.change = Latch()
         return .wait(state.change, until: moment)

@@ -5,13 +5,13 @@ import OutriderThreading
 import TestSupport
 import Testing
 
-@Suite struct AlarmConcurrencyTests {
+@Suite struct OneShotTimerConcurrencyTests {
     @Test func `it fires once, and not before its deadline`() {
-        let alarm = Alarm(named: "alarm")
+        let timer = OneShotTimer(named: "alarm")
         let rings = Guarded([ContinuousClock.Instant]())
         let isOver = Latch()
         let moment = ContinuousClock.now + .milliseconds(20)
-        alarm.set(for: moment) {
+        timer.set(for: moment) {
             rings.withLock { $0.append(.now) }
             isOver.open()
         }
@@ -22,9 +22,9 @@ import Testing
 
     @Test func `it fires at its deadline on the given clock`() {
         let time = ManualTime()
-        let alarm = Alarm(named: "alarm", time: time)
+        let timer = OneShotTimer(named: "alarm", time: time)
         let isOver = Latch()
-        alarm.set(for: time.now + .seconds(3_600)) { isOver.open() }
+        timer.set(for: time.now + .seconds(3_600)) { isOver.open() }
         #expect(time.awaitWaiter(in: .seconds(3_600)))
         time.advance(by: .seconds(3_599))
         #expect(time.awaitWaiter(in: .seconds(1)))
@@ -35,33 +35,33 @@ import Testing
 
     @Test(arguments: [-1, 0, 1])
     func `a deadline in the past fires immediately`(milliseconds: Int) {
-        let alarm = Alarm(named: "alarm")
+        let timer = OneShotTimer(named: "alarm")
         let isOver = Latch()
-        alarm.set(for: .now + .milliseconds(milliseconds)) { isOver.open() }
+        timer.set(for: .now + .milliseconds(milliseconds)) { isOver.open() }
         #expect(isOver.wait(for: .seconds(60)))
     }
 
     @Test func `an earlier deadline does not wait for the one set before`() {
-        let alarm = Alarm(named: "alarm")
+        let timer = OneShotTimer(named: "alarm")
         let (isLate, isOver) = (Latch(), Latch())
-        alarm.set(for: .now + .seconds(3_600)) { isLate.open() }
-        alarm.set(for: .now) { isOver.open() }
+        timer.set(for: .now + .seconds(3_600)) { isLate.open() }
+        timer.set(for: .now) { isOver.open() }
         #expect(isOver.wait(for: .seconds(60)))
         #expect(!isLate.wait(for: .zero))
     }
 
     @Test func `the action may set the timer again`() {
-        let alarm = Alarm(named: "alarm")
+        let timer = OneShotTimer(named: "alarm")
         let count = Guarded(0)
         let isOver = Latch()
-        @Sendable func ring() {
+        @Sendable func action() {
             let isLast = count.withLock { count in
                 count += 1
                 return count == 100
             }
-            if isLast { isOver.open() } else { alarm.set(for: .now, ring) }
+            if isLast { isOver.open() } else { timer.set(for: .now, action) }
         }
-        alarm.set(for: .now, ring)
+        timer.set(for: .now, action)
         #expect(isOver.wait(for: .seconds(60)))
     }
 
@@ -71,30 +71,30 @@ import Testing
             init(_ end: Latch) { self.end = end }
             deinit { end.open() }
         }
-        let alarm = Alarm(named: "alarm")
+        let timer = OneShotTimer(named: "alarm")
         let isFree = Latch()
         do {
             let held = Held(isFree)
-            alarm.set(for: .now + .seconds(3_600)) { _ = held }
+            timer.set(for: .now + .seconds(3_600)) { _ = held }
         }
-        alarm.turnOff()
+        timer.cancel()
         #expect(isFree.wait(for: .seconds(60)))
     }
 
     @Test func `after concurrent calls from many threads, the deadline set last wins`() async {
-        let alarm = Alarm(named: "alarm")
+        let timer = OneShotTimer(named: "alarm")
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<8 {
                 group.addTask {
                     for step in 0..<200 {
-                        alarm.set(for: .now + .milliseconds(step % 3)) {}
-                        if step % 7 == 0 { alarm.turnOff() }
+                        timer.set(for: .now + .milliseconds(step % 3)) {}
+                        if step % 7 == 0 { timer.cancel() }
                     }
                 }
             }
         }
         let isOver = Latch()
-        alarm.set(for: .now) { isOver.open() }
+        timer.set(for: .now) { isOver.open() }
         #expect(isOver.wait(for: .seconds(60)))
     }
 }
