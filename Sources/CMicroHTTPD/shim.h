@@ -8,7 +8,7 @@
  * static inline: there is no object file to link.
  *
  * Written against libmicrohttpd 0.9.75 (Debian 12) and 1.0.1 (Debian 13); every function used
- * exists since 0.9.64. Both have the same interface, so the process may run with either; habits.h
+ * exists since 0.9.64. Both have the same interface, so the process may run with either; quirks.h
  * detects where they differ.
  */
 #ifndef OUTRIDER_CMICROHTTPD_SHIM_H
@@ -172,7 +172,7 @@ static inline void *outrider_mhd_start_with(const outrider_mhd_callbacks *callba
 }
 
 /* Starts a daemon that has one thread for each connection; NULL if that fails. `strictness` is 1
- * for the library's strict level, 0 for its usual one; habits.h determines which. */
+ * for the library's strict level, 0 for its usual one; quirks.h determines which. */
 static inline void *outrider_mhd_start(const outrider_mhd_callbacks *callbacks,
                                        outrider_mhd_limits limits, int strictness) {
   return outrider_mhd_start_with(callbacks, limits, strictness,
@@ -261,7 +261,7 @@ static inline enum MHD_Result outrider_mhd_on_field(void *cls, enum MHD_ValueKin
  *
  * This works for a library that parses a request in its receive buffer and overwrites each
  * separator with a NUL: in a clean request each part then begins right behind the previous one.
- * 0.9 does so, and habits.h detects whether the installed release does. Three cases leave no
+ * 0.9 does so, and quirks.h detects whether the installed release does. Three cases leave no
  * trace in 0.9: NUL LF for CR LF; a line of `:` and a bare LF, which it takes for the end of the
  * head; and lines that it skips before the first one. */
 static inline int outrider_mhd_hides_bytes(outrider_mhd_connection connection, const char *path,
@@ -302,7 +302,7 @@ static inline int outrider_mhd_add_header(void *response, const char *name, cons
 }
 
 /* Queues a response and releases it; returns 0 if the connection can no longer respond. */
-static inline int outrider_mhd_answer(outrider_mhd_connection connection, unsigned int status,
+static inline int outrider_mhd_respond(outrider_mhd_connection connection, unsigned int status,
                                       void *response) {
   int queued = MHD_queue_response((struct MHD_Connection *)connection, status,
                                   (struct MHD_Response *)response) == MHD_YES;

@@ -38,7 +38,7 @@ extension Endpoint {
         package var time: any TimeSource = SystemTime()
 
         /// How to run libmicrohttpd; if nil, the endpoint detects it.
-        package var habits: Habits?
+        package var quirks: Quirks?
 
         /// The defaults, on this address.
         public init(address: ListenAddress) {
@@ -101,8 +101,8 @@ extension Endpoint {
         public init() {}
 
         /// A copy with each value clamped to a range that works.
-        var sane: Limits {
-            func sane(_ duration: Duration) -> Duration {
+        var clamped: Limits {
+            func clamped(_ duration: Duration) -> Duration {
                 min(max(duration, .milliseconds(10)), .seconds(86_400))
             }
             var limits = self
@@ -110,9 +110,9 @@ extension Endpoint {
             limits.connectionsPerAddress = min(max(connectionsPerAddress, 1), 10_000)
             limits.cpuShare = cpuShare >= 0.001 ? min(cpuShare, 10_000) : 0.001
             limits.bodyBytes = max(bodyBytes, 1 << 20)
-            limits.headerTimeout = sane(headerTimeout)
-            limits.idleTimeout = max(sane(idleTimeout), .seconds(1))
-            limits.responseTimeout = sane(responseTimeout)
+            limits.headerTimeout = clamped(headerTimeout)
+            limits.idleTimeout = max(clamped(idleTimeout), .seconds(1))
+            limits.responseTimeout = clamped(responseTimeout)
             limits.drainTimeout = min(max(drainTimeout, .zero), .seconds(1))
             return limits
         }

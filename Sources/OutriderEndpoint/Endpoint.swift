@@ -34,10 +34,10 @@ public final class Endpoint: Sendable {
     private static let stopLimit: Duration = .milliseconds(900)
 
     /// How long ``stop()`` waits for the clients of a passed socket to leave, in steps.
-    private static let stepsToSendOn = 25
-    private static let stepToSendOn: Duration = .milliseconds(10)
+    private static let closingSteps = 25
+    private static let closingStep: Duration = .milliseconds(10)
 
-    private static let caution =
+    private static let unsafeLibraryWarning =
         """
         this libmicrohttpd accepts requests that two parsers could read differently (request smuggling), or could not \
         be tested: each connection is closed after one response
@@ -75,11 +75,11 @@ public final class Endpoint: Sendable {
         else { throw failed(errno) }
         var configuration = configuration
         configuration.address = socket.address
-        configuration.limits = configuration.limits.sane
+        configuration.limits = configuration.limits.clamped
         server = Server(pages: pages, configuration: configuration, stopSignal: stopSignal)
-        if !server.habits.isSafe { configuration.log(Self.caution) }
+        if !server.quirks.isSafe { configuration.log(Self.unsafeLibraryWarning) }
         let limits = Daemon.Limits(
-            connections: Crowd.largest(within: configuration.limits),
+            connections: OpenConnections.largest(within: configuration.limits),
             idleSeconds: Int(clamping: configuration.limits.idleTimeout.components.seconds),
             memory: Self.connectionMemory, stack: Self.stackSize)
         let started = Daemon.start(server, filler: stopSignal.descriptor, limits: limits)
@@ -115,7 +115,7 @@ public final class Endpoint: Sendable {
         let limit = time.now + Self.stopLimit
         running.acceptor.stop(until: limit, by: time)
         socket.file?.remove()
-        if socket.passed != nil { sendClientsOn() }
+        if socket.passed != nil { closeIdleClients() }
         // Wakes pages that wait, so that they respond now.
         server.stopSignal.raise()
         server.inFlight.drain(
@@ -126,7 +126,7 @@ public final class Endpoint: Sendable {
         } else {
             running.daemon.stop(until: limit, by: time)
         }
-        server.connections.stopLooking()
+        server.connections.cancelTimer()
     }
 
     /// Makes idle clients reconnect to the next process that gets the socket, without refusing any
@@ -134,10 +134,10 @@ public final class Endpoint: Sendable {
     ///
     /// Clients that were accepted a moment ago, and so cannot wait for that process, get a
     /// response.
-    private func sendClientsOn() {
+    private func closeIdleClients() {
         let time = configuration.time
-        for _ in 0..<Self.stepsToSendOn where server.connections.sendIdleAway() {
-            _ = time.wait(for: Latch(), until: time.now + Self.stepToSendOn)
+        for _ in 0..<Self.closingSteps where server.connections.closeIdle() {
+            _ = time.wait(for: Latch(), until: time.now + Self.closingStep)
         }
     }
 }

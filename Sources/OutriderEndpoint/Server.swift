@@ -23,7 +23,7 @@ final class Server: Sendable {
     let connections: ConnectionTable
     let stopSignal: StopSignal
     let configuration: Endpoint.Configuration
-    let habits: Habits
+    let quirks: Quirks
     private let pages: PageTable
     private let processor: CPUBudget
     private let bodies: BodyBudget
@@ -32,9 +32,9 @@ final class Server: Sendable {
     private static let stepsToWait = 120
     private static let stepMicroseconds: UInt32 = 25_000
     /// Delay of a refusal for a spent budget, so that the client does not retry at once.
-    private static let pauseOfSpent: Duration = .milliseconds(250)
+    private static let overBudgetDelay: Duration = .milliseconds(250)
     /// Delay of a probe page, which is never refused, after its budget is spent.
-    private static let pauseOfProbe: Duration = .milliseconds(25)
+    private static let probeDelay: Duration = .milliseconds(25)
 
     init(pages: [any Page], configuration: Endpoint.Configuration, stopSignal: StopSignal) {
         self.pages = PageTable(
@@ -43,7 +43,7 @@ final class Server: Sendable {
             report: configuration.log)
         self.configuration = configuration
         self.stopSignal = stopSignal
-        habits = configuration.habits ?? .ofLibrary(log: configuration.log)
+        quirks = configuration.quirks ?? .ofLibrary(log: configuration.log)
         processor = CPUBudget(share: configuration.limits.cpuShare)
         bodies = BodyBudget(limit: configuration.limits.bodyBytes)
         connections = ConnectionTable(
@@ -59,7 +59,7 @@ final class Server: Sendable {
         switch exchange.stage {
         case .fresh:
             let hidesBytes =
-                unsafe habits.hidesBytes
+                unsafe quirks.hidesBytes
                 && outrider_mhd_hides_bytes(
                     connection, path, exchange.targetSize, method, version) != 0
             let verdict = unsafe judge(
@@ -71,12 +71,12 @@ final class Server: Sendable {
                 exchange.stage = .accepted
                 return true
             }
-            exchange.stage = .answered
+            exchange.stage = .responded
             return unsafe refuse(connection, status, reason, page: "_REFUSED", exchange)
         case .accepted:
-            exchange.stage = .answered
+            exchange.stage = .responded
             return unsafe respond(to: connection, method: String(cString: method), exchange)
-        case .answered:
+        case .responded:
             // The response could not be queued, because the daemon is stopping.
             return false
         }
@@ -85,7 +85,7 @@ final class Server: Sendable {
     /// The request is over; `isSent` if the kernel has taken the whole response.
     func complete(_ exchange: Exchange, isSent: Bool) {
         if isSent { exchange.onDelivery?() }
-        if let page = exchange.page { pages.places(on: page).leave() }
+        if let page = exchange.page { pages.permits(on: page).release() }
         // The target may have been read without a call of the handler; such a request was never
         // counted.
         if exchange.isCounted { inFlight.leave() }
@@ -107,7 +107,7 @@ final class Server: Sendable {
             let status = (400...599).contains(found) ? found : 400
             configuration.onResponse("_REFUSED", status)
             let refusal = Response.text("The request could not be parsed.\n", status: status)
-            connections.endCurrent(with: refusal.asLastAnswer)
+            connections.endCurrent(with: refusal.asFinalResponse)
         }
         configuration.log("listener on \(configuration.address): \(text)")
     }
@@ -188,26 +188,26 @@ final class Server: Sendable {
         to connection: outrider_mhd_connection, method: String, _ exchange: Exchange
     ) -> Bool {
         guard case .success(let target) = exchange.target,
-            let number = pages.number(at: target.path)
+            let index = pages.index(at: target.path)
         else {
             let text = "Not found. See / for the list of pages.\n"
-            return unsafe answer(
+            return unsafe send(
                 connection, .text(text, status: 404), page: "_UNMATCHED", exchange)
         }
-        let page = pages.page(number)
+        let page = pages.page(index)
         let client = connections.client(of: exchange.connection) ?? ClientAddress([])
         let descriptor = unsafe outrider_mhd_descriptor(connection)
-        if let refusal = budgetRefusal(of: page, number, to: client, over: descriptor) {
-            return unsafe answer(connection, refusal, page: page.path, exchange)
+        if let refusal = budgetRefusal(of: page, index, to: client, over: descriptor) {
+            return unsafe send(connection, refusal, page: page.path, exchange)
         }
-        awaitRoom(for: client)
-        guard enter(number, for: client) else {
+        awaitMemory(for: client)
+        guard enter(index, for: client) else {
             return unsafe refuse(
                 connection, 503, "Too many concurrent requests for this page.", page: page.path,
                 exchange
             )
         }
-        exchange.page = number
+        exchange.page = index
         let request = Request(
             method: method, target: target, headers: unsafe IncomingFields.of(connection).all,
             stopSignal: stopSignal, client: descriptor)
@@ -215,9 +215,9 @@ final class Server: Sendable {
         var response = page.respond(to: request)
         if method == "HEAD" { response.onDelivery = nil }
         processor.charge(
-            CPUBudget.ofThisThread - before, to: client, page: number,
+            CPUBudget.ofThisThread - before, to: client, page: index,
             at: configuration.time.now)
-        return unsafe answer(connection, response, page: page.path, exchange)
+        return unsafe send(connection, response, page: page.path, exchange)
     }
 
     /// The refusal for a client that has spent its budget for a page, after a delay; nil if it has
@@ -225,14 +225,14 @@ final class Server: Sendable {
     ///
     /// A probe page is only delayed, so that a health probe always gets its response.
     private func budgetRefusal(
-        of page: any Page, _ number: Int, to client: ClientAddress, over descriptor: Int32
+        of page: any Page, _ index: Int, to client: ClientAddress, over descriptor: Int32
     ) -> Response? {
-        let verdict = processor.judge(client, page: number, at: configuration.time.now)
+        let verdict = processor.judge(client, page: index, at: configuration.time.now)
         if verdict == .granted { return nil }
-        let pause = page.isForProbes ? Self.pauseOfProbe : Self.pauseOfSpent
+        let pause = page.isForProbes ? Self.probeDelay : Self.overBudgetDelay
         _ = stopSignal.wait(for: pause, client: descriptor)
         if page.isForProbes { return nil }
-        processor.charge(0, to: client, page: number, at: configuration.time.now)
+        processor.charge(0, to: client, page: index, at: configuration.time.now)
         if verdict == .pageHasSpent {
             return .unavailable("This page has used up its CPU budget.")
         }
@@ -243,7 +243,7 @@ final class Server: Sendable {
     ///
     /// The response may share its bytes with one under way, so the budget is checked when it is
     /// ready.
-    private func awaitRoom(for client: ClientAddress) {
+    private func awaitMemory(for client: ClientAddress) {
         for _ in 0..<Self.stepsToWait {
             if !bodies.isFull || inFlight.isClosed { return }
             _ = connections.cutStalled(on: nil, for: client)
@@ -253,18 +253,18 @@ final class Server: Sendable {
     }
 
     /// Acquires a permit for a page, which a client that has stalled may have to give up.
-    private func enter(_ number: Int, for client: ClientAddress) -> Bool {
-        let places = pages.places(on: number)
-        let ticket = places.come()
+    private func enter(_ index: Int, for client: ClientAddress) -> Bool {
+        let permits = pages.permits(on: index)
+        let ticket = permits.join()
         for _ in 0..<Self.stepsToWait {
-            if places.take(ticket) { return true }
+            if permits.acquire(ticket) { return true }
             if inFlight.isClosed { break }
-            _ = connections.cutStalled(on: number, for: client)
+            _ = connections.cutStalled(on: index, for: client)
             // Only this client waits, because the connection has its own thread.
             usleep(Self.stepMicroseconds)
         }
-        if places.take(ticket) { return true }
-        places.giveUp(ticket)
+        if permits.acquire(ticket) { return true }
+        permits.cancel(ticket)
         return false
     }
 
@@ -276,11 +276,11 @@ final class Server: Sendable {
             status == 503 ? .unavailable(reason) : Response.text(reason + "\n", status: status)
         if status == 405 { response.headers.append(("Allow", "GET, HEAD")) }
         if status == 401 { response.headers.append(("WWW-Authenticate", "Bearer")) }
-        return unsafe answer(connection, response, page: page, exchange)
+        return unsafe send(connection, response, page: page, exchange)
     }
 
     /// Queues a response; returns whether the connection can continue.
-    private func answer(
+    private func send(
         _ connection: outrider_mhd_connection, _ response: Response, page: String,
         _ exchange: Exchange
     ) -> Bool {
@@ -300,17 +300,17 @@ final class Server: Sendable {
             return false
         }
         // Hidden bytes cannot become a second request on a connection that serves only one.
-        if !habits.isSafe { _ = outgoing.add("Connection", "close") }
+        if !quirks.isSafe { _ = outgoing.add("Connection", "close") }
         for (name, value) in response.allHeaders where !outgoing.add(name, value) {
             configuration.log("page \(page) returned a header field that cannot be sent: \(name)")
         }
         // A client that has closed its end by now reads no response. Later, it may have read all of
         // it.
-        if let onDelivery = response.onDelivery, !connections.hasLeft(client) {
+        if let onDelivery = response.onDelivery, !connections.hasDisconnected(client) {
             exchange.onDelivery = onDelivery
         }
-        connections.noteAnswer(client, by: exchange.page)
+        connections.noteResponse(client, by: exchange.page)
         let status = UInt32(clamping: response.status)
-        return unsafe outrider_mhd_answer(connection, status, outgoing.handle) == 1
+        return unsafe outrider_mhd_respond(connection, status, outgoing.handle) == 1
     }
 }

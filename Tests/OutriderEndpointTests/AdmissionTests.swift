@@ -21,7 +21,7 @@ import Testing
     private func occupy(_ count: Int, from address: [UInt8]) throws -> [SocketPair] {
         try (0..<count).compactMap { _ in
             let pair = try SocketPair()
-            guard let id = table.open(pair.near, from: address) else { return nil }
+            guard let id = table.admit(pair.near, from: address) else { return nil }
             table.noteRequest(id)
             return pair
         }
@@ -34,7 +34,7 @@ import Testing
         #expect(inUse.count == 64)
         #expect(inUse.allSatisfy { !$0.isCut })
         let pair = try SocketPair()
-        #expect(table.open(pair.near, from: prober) != nil)
+        #expect(table.admit(pair.near, from: prober) != nil)
     }
 
     @Test func `a probe is admitted even when other addresses use all connections`() throws {
@@ -42,20 +42,20 @@ import Testing
         for last in 0..<200 * 10 {
             let pair = try SocketPair()
             let attacker = [127, 0, 7, UInt8(last % 200 + 1)]
-            guard let id = table.open(pair.near, from: attacker) else { continue }
+            guard let id = table.admit(pair.near, from: attacker) else { continue }
             table.noteRequest(id)
             inUse[id] = pair
             // Their threads notice the cut and end.
             for (id, pair) in inUse where pair.isCut {
-                table.close(id)
+                table.remove(id)
                 inUse[id] = nil
             }
             if last % 200 != 199 { continue }
             let probe = try SocketPair()
-            let probeID = try #require(table.open(probe.near, from: prober))
+            let probeID = try #require(table.admit(probe.near, from: prober))
             table.noteRequest(probeID)
             #expect(!probe.isCut)
-            table.close(probeID)
+            table.remove(probeID)
         }
         // Everything is bounded.
         #expect(inUse.count <= 256)
@@ -63,18 +63,18 @@ import Testing
 
     @Test func `new connections without a request evict each other, and never a probe`() throws {
         let probe = try SocketPair()
-        let id = try #require(table.open(probe.near, from: prober))
+        let id = try #require(table.admit(probe.near, from: prober))
         var crowd: [SocketPair] = []
         for _ in 0..<100 {
             let pair = try SocketPair()
-            _ = table.open(pair.near, from: attacker)
+            _ = table.admit(pair.near, from: attacker)
             crowd.append(pair)
         }
         #expect(crowd.count(where: \.isCut) >= 36)
         #expect(!probe.isCut)
         table.noteRequest(id)
         let second = try SocketPair()
-        #expect(table.open(second.near, from: prober) != nil)
+        #expect(table.admit(second.near, from: prober) != nil)
         withExtendedLifetime(crowd) {}
     }
 
@@ -85,14 +85,14 @@ import Testing
             let pair = try SocketPair()
             // Its thread has not read the byte yet.
             try pair.sendByte()
-            _ = try #require(table.open(pair.near, from: attacker))
+            _ = try #require(table.admit(pair.near, from: attacker))
             return pair
         }
         let refused = try SocketPair()
-        #expect(table.open(refused.near, from: attacker) == nil)
+        #expect(table.admit(refused.near, from: attacker) == nil)
         time.advance(by: .milliseconds(150))
         let pair = try SocketPair()
-        #expect(table.open(pair.near, from: attacker) != nil)
+        #expect(table.admit(pair.near, from: attacker) != nil)
         withExtendedLifetime(drips) {}
     }
 
@@ -100,13 +100,13 @@ import Testing
         // No client has sent anything: the far ends are open but silent.
         let pairs = try (0..<64).map { _ in try SocketPair() }
         let own: [UInt8] = [127, 0, 0, 1]
-        _ = table.open(pairs[0].near, from: own)
+        _ = table.admit(pairs[0].near, from: own)
         for pair in pairs[1..<63] {
-            table.noteRequest(try #require(table.open(pair.near, from: own)))
+            table.noteRequest(try #require(table.admit(pair.near, from: own)))
         }
         #expect(!pairs[0].isCut)
         time.advance(by: .milliseconds(150))
-        _ = table.open(pairs[63].near, from: own)
+        _ = table.admit(pairs[63].near, from: own)
         #expect(pairs[0].isCut)
         #expect(!pairs[1].isCut && !pairs[63].isCut)
     }
@@ -136,7 +136,7 @@ import Testing
             limits: Endpoint.Limits(), time: time, onLostDescriptor: { lost.withLock { $0 += 1 } },
             onCut: { _ in })
         let ours = try SocketPair()
-        #expect(table.open(ours.near, from: attacker) != nil)
+        #expect(table.admit(ours.near, from: attacker) != nil)
         // The service closes a descriptor it does not own, then opens one of its own.
         let theirs = try SocketPair()
         #expect(theirs.replace(ours))

@@ -15,33 +15,33 @@ import Testing
     private let unix = ClientAddress([])
 
     @Test func `an allowance permits a burst, then a rate`() {
-        var allowances = Allowances<Int>(burst: 10, rate: 2)
+        var allowances = TokenBuckets<Int>(burst: 10, rate: 2)
         allowances.take(10, for: 1, at: now)
-        #expect(allowances.left(for: 1, at: now) == 0)
-        #expect(allowances.left(for: 2, at: now) == 10)
-        #expect(allowances.left(for: 1, at: now + .seconds(3)) == 6)
-        #expect(allowances.left(for: 1, at: now + .seconds(3_600)) == 10)
+        #expect(allowances.balance(for: 1, at: now) == 0)
+        #expect(allowances.balance(for: 2, at: now) == 10)
+        #expect(allowances.balance(for: 1, at: now + .seconds(3)) == 6)
+        #expect(allowances.balance(for: 1, at: now + .seconds(3_600)) == 10)
         // However much was taken, the allowance is full again after one burst's worth of time.
         allowances.take(1_000, for: 1, at: now)
-        #expect(allowances.left(for: 1, at: now + .seconds(10)) == 10)
+        #expect(allowances.balance(for: 1, at: now + .seconds(10)) == 10)
     }
 
     @Test func `remembered keys are bounded, and the largest consumers are kept`() {
-        var allowances = Allowances<Int>(burst: 10, rate: 1)
+        var allowances = TokenBuckets<Int>(burst: 10, rate: 1)
         allowances.take(9, for: -1, at: now)
         for key in 0..<10_000 { allowances.take(1, for: key, at: now) }
         #expect(allowances.count <= 4_096)
-        #expect(allowances.left(for: -1, at: now) == 1)
+        #expect(allowances.balance(for: -1, at: now) == 1)
     }
 
     @Test func `room for new keys is made in batches`() {
-        var allowances = Allowances<Int>(burst: 10, rate: 1)
+        var allowances = TokenBuckets<Int>(burst: 10, rate: 1)
         for key in 0..<4_096 { allowances.take(1, for: key, at: now) }
         #expect(allowances.count == 4_096)
         // Otherwise each request from a crowd of addresses would scan all entries.
         allowances.take(1, for: -1, at: now)
         #expect(allowances.count <= 3_073)
-        #expect(allowances.left(for: -1, at: now) == 9)
+        #expect(allowances.balance(for: -1, at: now) == 9)
         // Keys with a full burst again are all forgotten.
         for key in 10_000..<11_100 { allowances.take(1, for: key, at: now + .seconds(60)) }
         #expect(allowances.count == 1_100)

@@ -171,10 +171,10 @@ enum SocketKind: CaseIterable, Sendable {
         let pair = try SocketPair()
         func answer(_ id: ConnectionTable.ID) {
             table.noteRequest(id)
-            table.noteAnswer(id, by: nil)
+            table.noteResponse(id, by: nil)
             table.noteCompletion(id)
         }
-        let id = try #require(table.open(pair.near, from: [127, 0, 0, 1]))
+        let id = try #require(table.admit(pair.near, from: [127, 0, 0, 1]))
         try #require(time.awaitWaiter(in: .seconds(10)))
         answer(id)
         // The first request's deadline passes; the next deadline is 40 s after the response.

@@ -75,12 +75,12 @@ import Testing
     }
 
     @Test func `a stop waits for a request in progress to be answered`() throws {
-        let (door, time) = (Door(), ManualTime())
-        defer { door.open() }
+        let (gate, time) = (BlockingGate(), ManualTime())
+        defer { gate.open() }
         let endpoint = try startEndpoint(
             [
                 TestPage(path: "/slow") { _ in
-                    door.pass()
+                    gate.pass()
                     return .text("done")
                 }
             ], at: .unix(path: freshSocketPath())
@@ -90,22 +90,22 @@ import Testing
         }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(door.waitForVisitor())
+        #expect(gate.waitForArrival())
         let isStopped = stopOnOwnThread(endpoint)
         // stop() waits for the request, after it has closed the listener.
         #expect(time.awaitWaiter(in: .milliseconds(300)))
         #expect(throws: ConnectionFailure.self) { try Connection(endpoint.address) }
-        door.open()
+        gate.open()
         #expect(try connection.response(within: 60).text == "done")
         #expect(isStopped.wait(for: .seconds(60)))
     }
 
     @Test func `a page that does not return delays a stop by at most 0.9 seconds`() throws {
-        let (door, time) = (Door(), ManualTime())
-        defer { door.open() }
+        let (gate, time) = (BlockingGate(), ManualTime())
+        defer { gate.open() }
         let endpoint = try startEndpoint([
             TestPage(path: "/stuck") { _ in
-                door.pass()
+                gate.pass()
                 return .text("late")
             }
         ]) {
@@ -114,7 +114,7 @@ import Testing
         }
         let connection = try Connection(endpoint.address)
         try connection.send("GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(door.waitForVisitor())
+        #expect(gate.waitForArrival())
         let isStopped = stopOnOwnThread(endpoint)
         #expect(time.awaitWaiter(in: .milliseconds(50)))
         time.advance(by: .milliseconds(50))

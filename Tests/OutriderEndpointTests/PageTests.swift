@@ -159,10 +159,10 @@ import Testing
     }
 
     @Test func `a page at its concurrency limit refuses the next request with 503`() throws {
-        let door = Door()
+        let gate = BlockingGate()
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { _ in
-                door.pass()
+                gate.pass()
                 return .text("slow")
             }, TestPage(path: "/quick"),
         ])
@@ -170,7 +170,7 @@ import Testing
         let waiting = try (0..<8).map { _ in
             let connection = try Connection(endpoint.address)
             try connection.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(door.waitForVisitor())
+            #expect(gate.waitForArrival())
             return connection
         }
         let refused = try fetch("/slow", from: endpoint.address)
@@ -178,11 +178,11 @@ import Testing
         #expect(refused.header("Retry-After") == "1")
         #expect(try fetch("/quick", from: endpoint.address).status == 200)
         for connection in waiting {
-            door.open()
+            gate.open()
             _ = connection
         }
         for connection in waiting { #expect(try connection.response().text == "slow") }
-        door.open()
+        gate.open()
         #expect(
             try eventually {
                 try fetch("/slow", from: endpoint.address).status == 200
@@ -212,19 +212,19 @@ import Testing
     }
 
     @Test func `a slow page does not delay other pages`() throws {
-        let door = Door()
+        let gate = BlockingGate()
         let endpoint = try startEndpoint([
             TestPage(path: "/slow") { _ in
-                door.pass()
+                gate.pass()
                 return .text("slow")
             }, TestPage(path: "/quick"),
         ])
         defer { endpoint.stop() }
         let slow = try Connection(endpoint.address)
         try slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(door.waitForVisitor())
+        #expect(gate.waitForArrival())
         #expect(try fetch("/quick", from: endpoint.address).status == 200)
-        door.open()
+        gate.open()
         #expect(try slow.response().text == "slow")
     }
 }

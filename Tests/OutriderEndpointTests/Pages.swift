@@ -18,7 +18,7 @@ struct TestPage: Page {
 }
 
 /// A door at which a page waits until the test opens it.
-final class Door: Sendable {
+final class BlockingGate: Sendable {
     let entered = DispatchSemaphore(value: 0)
     private let opened = DispatchSemaphore(value: 0)
 
@@ -31,7 +31,7 @@ final class Door: Sendable {
     func open() { opened.signal() }
 
     /// Waits until a page has arrived at the door.
-    func waitForVisitor() -> Bool { entered.wait(timeout: .now() + 60) == .success }
+    func waitForArrival() -> Bool { entered.wait(timeout: .now() + 60) == .success }
 }
 
 func startEndpoint(

@@ -44,13 +44,13 @@ import Testing
     }
 
     @Test func `the trial of the HTTP library finds that it handles every request safely`() throws {
-        #expect(Habits.ofLibrary { _ in }.isSafe)
+        #expect(Quirks.ofLibrary { _ in }.isSafe)
     }
 
-    @Test func `with a library of unknown habits, each connection serves one request`() throws {
+    @Test func `with a library of unknown quirks, each connection serves one request`() throws {
         let lines = Guarded<[String]>([])
         let endpoint = try startEndpoint {
-            $0.habits = .unknown
+            $0.quirks = .unknown
             $0.log = { line in lines.withLock { $0.append(line) } }
         }
         defer { endpoint.stop() }

@@ -12,7 +12,7 @@ import TestTraits
 import Testing
 
 /// A door at which collectors wait until the test opens it for good.
-private final class Door: Sendable {
+private final class BlockingGate: Sendable {
     private let visitors = DispatchSemaphore(value: 0)
     private let opened = DispatchSemaphore(value: 0)
 
@@ -24,7 +24,7 @@ private final class Door: Sendable {
 
     func open() { opened.signal() }
 
-    func waitForVisitor() -> Bool { visitors.wait(timeout: .now() + 120) == .success }
+    func waitForArrival() -> Bool { visitors.wait(timeout: .now() + 120) == .success }
 }
 
 /// The number of threads in this process.
@@ -47,8 +47,8 @@ private func threadCount() -> Int {
     @Test func `a hung collector is omitted at the time limit, and all others are served`() {
         let recorded = RecordedLog()
         let registry = Registry(log: recorded.log)
-        let door = Door()
-        defer { door.open() }
+        let gate = BlockingGate()
+        defer { gate.open() }
         let calls = Tally()
         registry.gauge("instrument", help: "I.").set(1)
         // Before and after the hung one, by name and by registration.
@@ -56,7 +56,7 @@ private func threadCount() -> Int {
         registry.add(
             TestCollector(name: "hung", families: [Self.value]) { samples in
                 calls.add()
-                door.pass()
+                gate.pass()
                 samples.add(Self.value, 1)
             })
         registry.gauge("zz_behind", help: "B.") { 1 }
@@ -73,17 +73,17 @@ private func threadCount() -> Int {
         #expect(registry.value(failed, ["collector": "hung"]) == 2)
         #expect(recorded.lines.count == 1)
         #expect(recorded.lines.first?.contains("hung") == true)
-        door.open()
+        gate.open()
         // It returns, and is called again.
         #expect(eventually { body(registry.respond()).contains("\nvalue 1\n") })
     }
 
     @Test func `a hung callback is omitted and counted under its metric's name`() {
         let registry = Registry(log: .silent)
-        let door = Door()
-        defer { door.open() }
+        let gate = BlockingGate()
+        defer { gate.open() }
         registry.gauge("hung", help: "H.") {
-            door.pass()
+            gate.pass()
             return 1
         }
         #expect(!body(registry.respond(scrapeTimeout: "0.1")).contains("\nhung "))
@@ -107,10 +107,10 @@ private func threadCount() -> Int {
         // In a separate process, to count its threads.
         await #expect(processExitsWith: .success) {
             let registry = Registry(log: .silent)
-            let door = Door()
+            let gate = BlockingGate()
             for number in 0..<100 {
                 registry.gauge("g\(number)", help: "G.") {
-                    door.pass()
+                    gate.pass()
                     return 1
                 }
             }
@@ -120,7 +120,7 @@ private func threadCount() -> Int {
             }
             // One for each of the two scrapes, and eight for the registry.
             let isBounded = threadCount() - before <= 2 + 8 + 4
-            door.open()
+            gate.open()
             exit(isBounded ? 0 : 1)
         }
     }
@@ -134,11 +134,11 @@ private func threadCount() -> Int {
 
     @Test func `concurrent scrapes share a rendering`() {
         let registry = Registry.bare
-        let door = Door()
+        let gate = BlockingGate()
         let renders = Tally()
         registry.gauge("value", help: "") {
             renders.add()
-            door.pass()
+            gate.pass()
             return 1
         }
         let done = DispatchGroup()
@@ -150,10 +150,10 @@ private func threadCount() -> Int {
             }
         }
         scrape()
-        #expect(door.waitForVisitor())
+        #expect(gate.waitForArrival())
         for _ in 0..<7 { scrape() }
         #expect(eventually { registry.waitingScrapes == 7 })
-        door.open()
+        gate.open()
         #expect(done.wait(timeout: .now() + 120) == .success)
         #expect(responses.count == 8)
         #expect(renders.count == 2, "one for the first, one for all that waited")

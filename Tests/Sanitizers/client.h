@@ -150,7 +150,7 @@ enum expectation {
 /* The expectation depends on whether the library passes on hidden bytes, as 0.9 does, or is strict
  * itself, as 1.0 can be. */
 static enum expectation by_habit(enum expectation if_handed_over, enum expectation if_strict) {
-  return habits.hides_bytes ? if_handed_over : if_strict;
+  return quirks.hides_bytes ? if_handed_over : if_strict;
 }
 
 static void judge(struct reply reply, enum expectation expectation) {

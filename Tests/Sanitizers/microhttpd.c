@@ -368,7 +368,7 @@ int main(int count, char **arguments) {
   signal(SIGALRM, on_alarm);
   alarm(whole_limit);
   outrider_mhd_set_panic(on_panic);
-  test_habits();
+  test_quirks();
   for (is_unix = 0; is_unix < 2; is_unix++) {
     int free_descriptor = next_descriptor();
     noise = seed * 2 + 1;
@@ -385,7 +385,7 @@ int main(int count, char **arguments) {
     CHECK(next_descriptor() == free_descriptor, "a descriptor is still open");
   }
   printf("libmicrohttpd %s, %s, seed %llu: %lu requests sent, %lu seen by the handler, ",
-         MHD_get_version(), habits.hides_bytes ? "which hides bytes" : "which is strict",
+         MHD_get_version(), quirks.hides_bytes ? "which hides bytes" : "which is strict",
          (unsigned long long)seed, sent, handled);
   printf("%ld connections, %lu checks\n", opened, checks);
   return 0;

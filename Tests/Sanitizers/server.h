@@ -5,7 +5,7 @@
 #ifndef OUTRIDER_SANITIZERS_SERVER_H
 #define OUTRIDER_SANITIZERS_SERVER_H
 
-#include "CMicroHTTPD/habits.h"
+#include "CMicroHTTPD/quirks.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -38,7 +38,7 @@ static atomic_long opened, closed, targets, completions, bodies, releases, waiti
 static atomic_ulong checks, handled;
 static unsigned long sent;
 static const char *subject = "";
-static outrider_mhd_habits habits;
+static outrider_mhd_quirks quirks;
 static int is_unix;
 
 #define CHECK(condition, ...)                                                                      \
@@ -166,7 +166,7 @@ static int answer(void *connection, unsigned int status, size_t size, int hides)
   CHECK(response != NULL, "no response");
   CHECK(outrider_mhd_add_header(response, "X-Hides", hides ? "1" : "0"), "no header");
   CHECK(!outrider_mhd_add_header(response, "X-Bad", "a\r\nb: c"), "a line break in a header");
-  return outrider_mhd_answer(connection, status, response);
+  return outrider_mhd_respond(connection, status, response);
 }
 
 struct fields {
@@ -209,7 +209,7 @@ static int on_request(void *context, outrider_mhd_connection connection, const c
     struct fields fields = {0};
     atomic_fetch_add(&handled, 1);
     exchange->hides =
-        habits.hides_bytes &&
+        quirks.hides_bytes &&
         outrider_mhd_hides_bytes(connection, path, exchange->target_size, method, version);
     outrider_mhd_headers(connection, visit, &fields);
     unsigned int refusal = strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 ? 405
@@ -300,7 +300,7 @@ static struct server *start(unsigned int idle) {
   struct server *server = calloc(1, sizeof *server);
   server->listening = listener();
   outrider_mhd_limits limits = {connection_limit, idle, connection_memory, stack_size};
-  server->daemon = outrider_mhd_start(&callbacks, limits, habits.strictness);
+  server->daemon = outrider_mhd_start(&callbacks, limits, quirks.strictness);
   CHECK(server->daemon != NULL, "no daemon");
   CHECK(pthread_create(&server->acceptor, NULL, accept_all, server) == 0, "no thread");
   return server;

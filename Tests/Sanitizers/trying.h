@@ -10,14 +10,14 @@
 
 /* The library's behaviour is detected, the same each time; without descriptors the detection fails
  * safely. */
-static void test_habits(void) {
-  subject = "habits";
-  CHECK(outrider_mhd_find_habits(&habits), "the detection failed");
-  CHECK(habits.is_safe, "the library is not safe at any level");
+static void test_quirks(void) {
+  subject = "quirks";
+  CHECK(outrider_mhd_find_quirks(&quirks), "the detection failed");
+  CHECK(quirks.is_safe, "the library is not safe at any level");
   for (int each = 0; each < 20; each++) {
-    outrider_mhd_habits again;
-    CHECK(outrider_mhd_find_habits(&again), "the repeated detection failed");
-    CHECK(again.strictness == habits.strictness && again.hides_bytes == habits.hides_bytes &&
+    outrider_mhd_quirks again;
+    CHECK(outrider_mhd_find_quirks(&again), "the repeated detection failed");
+    CHECK(again.strictness == quirks.strictness && again.hides_bytes == quirks.hides_bytes &&
               again.is_safe,
           "different results");
   }
@@ -26,8 +26,8 @@ static void test_habits(void) {
   none = limit;
   none.rlim_cur = 0;
   CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0, "the limit cannot be set");
-  outrider_mhd_habits unknown;
-  int is_tried = outrider_mhd_find_habits(&unknown);
+  outrider_mhd_quirks unknown;
+  int is_tried = outrider_mhd_find_quirks(&unknown);
   CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "the limit cannot be restored");
   CHECK(!is_tried && !unknown.is_safe && !unknown.hides_bytes, "no descriptors, yet detected");
 

@@ -15,7 +15,7 @@ package final class BodyBudget: Sendable {
     private struct Share: Sendable {
         /// The client of the first of these responses, which is charged for the bytes.
         let client: ClientAddress
-        var answers: Int
+        var responses: Int
     }
 
     private struct State: Sendable {
@@ -41,14 +41,14 @@ package final class BodyBudget: Sendable {
     ///
     /// When nothing is being sent, a body of any size is admitted: it is already in memory.
     package func enter(_ body: BodyBytes, for client: ClientAddress) -> Bool {
-        let place = Self.place(of: body)
+        let address = Self.address(of: body)
         return state.withLock { state in
-            if let share = state.shares[place] {
-                state.shares[place] = Share(client: share.client, answers: share.answers + 1)
+            if let share = state.shares[address] {
+                state.shares[address] = Share(client: share.client, responses: share.responses + 1)
                 return true
             }
             guard isGranted(body.room, to: client, in: state) else { return false }
-            state.shares[place] = Share(client: client, answers: 1)
+            state.shares[address] = Share(client: client, responses: 1)
             state.bytes += body.room
             state.ofClients[client, default: 0] += body.room
             return true
@@ -57,12 +57,12 @@ package final class BodyBudget: Sendable {
 
     /// Counts a body out that was counted in.
     package func leave(_ body: BodyBytes) {
-        let place = Self.place(of: body)
+        let address = Self.address(of: body)
         state.withLock { state in
-            guard var share = state.shares[place] else { return }
-            share.answers -= 1
-            state.shares[place] = share.answers > 0 ? share : nil
-            if share.answers > 0 { return }
+            guard var share = state.shares[address] else { return }
+            share.responses -= 1
+            state.shares[address] = share.responses > 0 ? share : nil
+            if share.responses > 0 { return }
             state.bytes -= body.room
             let left = state.ofClients[share.client, default: 0] - body.room
             state.ofClients[share.client] = left > 0 ? left : nil
@@ -78,7 +78,7 @@ package final class BodyBudget: Sendable {
     }
 
     /// The address of the bytes: equal for arrays that share storage.
-    private static func place(of body: BodyBytes) -> UInt {
+    private static func address(of body: BodyBytes) -> UInt {
         // SAFETY: the address is compared, and nothing is read from it.
         unsafe body.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
     }

@@ -26,14 +26,14 @@ package final class CPUBudget: Sendable {
         case pageHasSpent
     }
 
-    private struct Purse: Hashable, Sendable {
+    private struct BudgetKey: Hashable, Sendable {
         let client: ClientAddress
         let page: Int
     }
 
     private struct State: Sendable {
-        var ofAddresses: Allowances<Purse>
-        var ofPages: Allowances<Int>
+        var ofAddresses: TokenBuckets<BudgetKey>
+        var ofPages: TokenBuckets<Int>
     }
 
     /// Processor time that an address may take at once, in seconds.
@@ -49,8 +49,8 @@ package final class CPUBudget: Sendable {
     package init(share: Double) {
         state = Guarded(
             State(
-                ofAddresses: Allowances(burst: Self.burst, rate: share),
-                ofPages: Allowances(
+                ofAddresses: TokenBuckets(burst: Self.burst, rate: share),
+                ofPages: TokenBuckets(
                     burst: Self.burst * Self.addresses, rate: share * Self.addresses)))
     }
 
@@ -59,9 +59,9 @@ package final class CPUBudget: Sendable {
         _ client: ClientAddress, page: Int, at now: ContinuousClock.Instant
     ) -> Verdict {
         state.withLock { state in
-            let own = state.ofAddresses.left(for: Purse(client: client, page: page), at: now)
+            let own = state.ofAddresses.balance(for: BudgetKey(client: client, page: page), at: now)
             if own <= 0 { return .addressHasSpent }
-            let isShort = state.ofPages.left(for: page, at: now) <= 0
+            let isShort = state.ofPages.balance(for: page, at: now) <= 0
             return isShort && own < Self.burst / 2 ? .pageHasSpent : .granted
         }
     }
@@ -72,7 +72,7 @@ package final class CPUBudget: Sendable {
     ) {
         let cost = seconds + Self.overhead
         state.withLock { state in
-            state.ofAddresses.take(cost, for: Purse(client: client, page: page), at: now)
+            state.ofAddresses.take(cost, for: BudgetKey(client: client, page: page), at: now)
             state.ofPages.take(cost, for: page, at: now)
         }
     }

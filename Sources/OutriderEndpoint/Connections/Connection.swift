@@ -20,14 +20,14 @@ internal import OutriderThreading
 struct OpenConnection: Sendable {
     enum Phase: Sendable {
         case waiting
-        case answering
+        case responding
         case sending(page: Int?)
     }
 
     /// A client that has read nothing for this long may lose its connection to a newcomer.
-    static let stallTime: Duration = .milliseconds(100)
+    static let stallThreshold: Duration = .milliseconds(100)
     /// A client that has sent no request within this time counts as idle.
-    static let timeToAsk: Duration = .milliseconds(100)
+    static let idleThreshold: Duration = .milliseconds(100)
 
     let descriptor: OwnedDescriptor
     let client: ClientAddress
@@ -57,12 +57,12 @@ struct OpenConnection: Sendable {
     /// Whether its client has not read for a while.
     func isStalled(at now: ContinuousClock.Instant) -> Bool {
         guard !isCut, case .sending = phase else { return false }
-        return now - since >= Self.stallTime
+        return now - since >= Self.stallThreshold
     }
 
     /// Whether its client has had time to send a request, and has not.
     func isIdle(at now: ContinuousClock.Instant) -> Bool {
-        !isCut && isWaiting && now - since >= Self.timeToAsk
+        !isCut && isWaiting && now - since >= Self.idleThreshold
     }
 
     /// Whether its thread has read all that the client sent.
@@ -73,7 +73,7 @@ struct OpenConnection: Sendable {
     }
 
     /// Whether the client has closed its end, or its sending side, and all it sent was read.
-    var hasLeft: Bool {
+    var hasDisconnected: Bool {
         guard descriptor.isOwn else { return true }
         var byte: UInt8 = 0
         let count = unsafe recv(descriptor.number, &byte, 1, SocketAddress.quietPeek)

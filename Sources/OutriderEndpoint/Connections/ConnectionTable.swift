@@ -3,7 +3,7 @@
 //
 // The library closes connections on which nothing moves, but not one on which a byte moves now and
 // then. So this table closes connections as well: those past their deadline and, when the limits
-// are reached, those that can be spared (Crowd.swift).
+// are reached, those that can be spared (OpenConnections.swift).
 //
 // It closes a connection by shutdown(2), under the lock that its removal takes, so the descriptor
 // is still the connection's own unless the service has closed it. The connection's thread then
@@ -25,9 +25,9 @@ package final class ConnectionTable: Sendable {
     package typealias ID = Int
 
     private struct State: Sendable {
-        var crowd: Crowd
+        var open: OpenConnections
         /// When the table next checks for expired deadlines.
-        var nextLook: ContinuousClock.Instant?
+        var nextCheck: ContinuousClock.Instant?
         /// Set once all connections are being closed; opened when the last of them is.
         var lastClosed: Latch?
     }
@@ -49,19 +49,19 @@ package final class ConnectionTable: Sendable {
         self.time = time
         self.onCut = onCut
         self.onLostDescriptor = onLostDescriptor
-        state = Guarded(State(crowd: Crowd(limits: limits)))
+        state = Guarded(State(open: OpenConnections(limits: limits)))
         timer = OneShotTimer(named: "outrider-time", time: time)
     }
 
     /// Runs `body` with the state, then reports the connections it closed, without the lock.
-    private func telling<Result>(_ body: (inout State) -> Result) -> Result {
-        let (result, news) = state.withLock { state in
+    private func reporting<Result>(_ body: (inout State) -> Result) -> Result {
+        let (result, events) = state.withLock { state in
             let result = body(&state)
-            if state.crowd.isEmpty { state.lastClosed?.open() }
-            return (result, state.crowd.takeNews())
+            if state.open.isEmpty { state.lastClosed?.open() }
+            return (result, state.open.takeEvents())
         }
-        for reason in news.cuts { onCut(reason) }
-        for _ in 0..<news.lostDescriptors { onLostDescriptor() }
+        for reason in events.cuts { onCut(reason) }
+        for _ in 0..<events.lostDescriptors { onLostDescriptor() }
         return result
     }
 
@@ -74,17 +74,17 @@ package final class ConnectionTable: Sendable {
     ///
     /// - Returns: The connection's ID; nil if it is refused, and the caller still owns the
     ///   descriptor.
-    package func open(_ descriptor: Int32, from address: [UInt8]) -> ID? {
+    package func admit(_ descriptor: Int32, from address: [UInt8]) -> ID? {
         let now = time.now
         let client = ClientAddress(address)
-        return telling { state in
-            guard state.lastClosed == nil, state.crowd.makeRoom(for: client, at: now) else {
+        return reporting { state in
+            guard state.lastClosed == nil, state.open.makeRoom(for: client, at: now) else {
                 return nil
             }
             let deadline = now + limits.headerTimeout
-            let id = state.crowd.add(
+            let id = state.open.add(
                 OpenConnection(descriptor, from: client, since: now, deadline: deadline))
-            look(at: deadline, &state)
+            scheduleCheck(at: deadline, &state)
             return id
         }
     }
@@ -92,38 +92,38 @@ package final class ConnectionTable: Sendable {
     /// The library has begun to serve a descriptor; returns the ID of its connection, or 0.
     func serve(_ descriptor: Int32) -> ID {
         state.withLock { state in
-            let known = state.crowd.connections.first {
+            let known = state.open.connections.first {
                 $0.value.descriptor.number == descriptor && !$0.value.isServed
             }
             guard let known else { return 0 }
-            state.crowd.change(known.key) { $0.isServed = true }
+            state.open.change(known.key) { $0.isServed = true }
             return known.key
         }
     }
 
     /// A connection is about to be closed, or was never served.
-    package func close(_ id: ID) {
-        telling { $0.crowd.remove(id) }
+    package func remove(_ id: ID) {
+        reporting { $0.open.remove(id) }
     }
 
     /// The first line of a request has arrived, on the thread that serves its connection.
     func noteTarget(_ id: ID) {
-        state.withLock { $0.crowd.change(id) { $0.thread = Self.currentThread } }
+        state.withLock { $0.open.change(id) { $0.thread = Self.currentThread } }
     }
 
     /// Sends a last response over the connection that this thread serves, and nothing after it.
     ///
     /// Bytes that do not fit into the socket's buffer are lost.
-    func endCurrent(with answer: [UInt8]) {
-        telling { state in
-            let own = state.crowd.connections.first {
+    func endCurrent(with response: [UInt8]) {
+        reporting { state in
+            let own = state.open.connections.first {
                 !$0.value.isCut && $0.value.thread == Self.currentThread
             }
             guard let (id, connection) = own else { return }
             if connection.descriptor.isOwn {
-                SocketAddress.sendQuietly(answer, over: connection.descriptor.number)
+                SocketAddress.sendQuietly(response, over: connection.descriptor.number)
             }
-            state.crowd.shut(id, Int32(SHUT_WR))
+            state.open.shut(id, Int32(SHUT_WR))
         }
     }
 
@@ -138,7 +138,7 @@ package final class ConnectionTable: Sendable {
     /// A complete request has arrived.
     package func noteRequest(_ id: ID) {
         change(id) { connection, _ in
-            connection.phase = .answering
+            connection.phase = .responding
             connection.deadline = nil
             // The request had already been read when its connection was cut, so it is still
             // answered.
@@ -147,7 +147,7 @@ package final class ConnectionTable: Sendable {
     }
 
     /// A response is ready to be sent.
-    package func noteAnswer(_ id: ID, by page: Int?) {
+    package func noteResponse(_ id: ID, by page: Int?) {
         change(id) { connection, now in
             connection.phase = .sending(page: page)
             connection.deadline = now + limits.responseTimeout
@@ -157,7 +157,7 @@ package final class ConnectionTable: Sendable {
     /// The client has taken more of a response.
     func noteProgress(_ id: ID) {
         let now = time.now
-        state.withLock { $0.crowd.change(id) { $0.since = now } }
+        state.withLock { $0.open.change(id) { $0.since = now } }
     }
 
     /// A response has been sent; the next request may come.
@@ -170,21 +170,23 @@ package final class ConnectionTable: Sendable {
     }
 
     /// Whether the client of a connection has closed its end, or the connection is gone.
-    func hasLeft(_ id: ID) -> Bool { state.withLock { $0.crowd[id]?.hasLeft ?? true } }
+    func hasDisconnected(_ id: ID) -> Bool {
+        state.withLock { $0.open[id]?.hasDisconnected ?? true }
+    }
 
     /// The client of a connection.
-    func client(of id: ID) -> ClientAddress? { state.withLock { $0.crowd[id]?.client } }
+    func client(of id: ID) -> ClientAddress? { state.withLock { $0.open[id]?.client } }
 
     private func change(
         _ id: ID, _ body: (inout OpenConnection, ContinuousClock.Instant) -> Void
     ) {
         let now = time.now
         state.withLock { state in
-            state.crowd.change(id) { connection in
+            state.open.change(id) { connection in
                 connection.since = now
                 body(&connection, now)
             }
-            look(at: state.crowd[id]?.deadline, &state)
+            scheduleCheck(at: state.open[id]?.deadline, &state)
         }
     }
 
@@ -194,14 +196,14 @@ package final class ConnectionTable: Sendable {
     /// page if nil), because `client` needs its permit; false if there is none.
     func cutStalled(on page: Int?, for client: ClientAddress) -> Bool {
         let now = time.now
-        return telling { $0.crowd.cutStalled(on: page, for: client, at: now) }
+        return reporting { $0.open.cutStalled(on: page, for: client, at: now) }
     }
 
     /// Closes the connection that has waited longest without a request; if none waits, the one that
     /// has stalled longest.
     func cutOne() {
         let now = time.now
-        telling { $0.crowd.cutOne(at: now) }
+        reporting { $0.open.cutOne(at: now) }
     }
 
     // MARK: - Shutdown
@@ -210,64 +212,64 @@ package final class ConnectionTable: Sendable {
     /// page.
     package func endAll() {
         shutAll()
-        while let lastClosed = state.withLock({ $0.crowd.isEmpty ? nil : $0.lastClosed }) {
+        while let lastClosed = state.withLock({ $0.open.isEmpty ? nil : $0.lastClosed }) {
             _ = lastClosed.wait(for: .seconds(60))
         }
     }
 
     /// Closes all connections, later ones too, without waiting for them.
     func shutAll() {
-        telling { state in
+        reporting { state in
             state.lastClosed = Latch()
-            for id in state.crowd.connections.keys { state.crowd.shut(id, Int32(SHUT_RDWR)) }
+            for id in state.open.connections.keys { state.open.shut(id, Int32(SHUT_RDWR)) }
         }
     }
 
     /// Cancels the timer of the deadlines.
-    func stopLooking() { timer.cancel() }
+    func cancelTimer() { timer.cancel() }
 
     /// Closes connections without a request, so that their clients connect to the next process;
     /// returns whether any connection still waits for a request.
     ///
     /// A client that has just connected gets a moment to send a request. A request that has arrived
     /// is answered.
-    func sendIdleAway() -> Bool {
+    func closeIdle() -> Bool {
         let now = time.now
-        return telling { state in
-            for (id, connection) in state.crowd.connections
+        return reporting { state in
+            for (id, connection) in state.open.connections
             where connection.isWaiting && !connection.isCut {
                 let isNew = connection.thread == nil && !connection.isIdle(at: now)
                 if isNew || !connection.isSilent { continue }
-                state.crowd.shut(id, Int32(SHUT_RD))
+                state.open.shut(id, Int32(SHUT_RD))
             }
-            return state.crowd.connections.values.contains(where: \.isWaiting)
+            return state.open.connections.values.contains(where: \.isWaiting)
         }
     }
 
     // MARK: - Deadlines
 
     /// Sets the timer for `moment`, unless it already fires earlier; nil sets nothing.
-    private func look(at moment: ContinuousClock.Instant?, _ state: inout State) {
+    private func scheduleCheck(at moment: ContinuousClock.Instant?, _ state: inout State) {
         guard let moment else { return }
         // A check that is long overdue will not run: there was no thread for it.
-        if let planned = state.nextLook, planned <= moment, planned > time.now - .seconds(1) {
+        if let planned = state.nextCheck, planned <= moment, planned > time.now - .seconds(1) {
             return
         }
-        state.nextLook = moment
+        state.nextCheck = moment
         timer.set(for: moment) { [weak self] in self?.cutExpired(planned: moment) }
     }
 
     private func cutExpired(planned: ContinuousClock.Instant) {
         let now = time.now
-        telling { state in
+        reporting { state in
             // An earlier check replaced this one, and sets the next.
-            guard state.nextLook == planned else { return }
-            state.nextLook = nil
-            for (id, connection) in state.crowd.connections {
+            guard state.nextCheck == planned else { return }
+            state.nextCheck = nil
+            for (id, connection) in state.open.connections {
                 guard let deadline = connection.deadline, deadline <= now else { continue }
-                state.crowd.cut(id, connection.isWaiting ? .requestTimeout : .responseTimeout)
+                state.open.cut(id, connection.isWaiting ? .requestTimeout : .responseTimeout)
             }
-            look(at: state.crowd.connections.values.compactMap(\.deadline).min(), &state)
+            scheduleCheck(at: state.open.connections.values.compactMap(\.deadline).min(), &state)
         }
     }
 }

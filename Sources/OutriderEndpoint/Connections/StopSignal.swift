@@ -35,8 +35,8 @@ final class StopSignal: Sendable {
         var ends: [Int32] = [-1, -1]
         guard unsafe pipe(&ends) == 0 else { return nil }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        readEnd = OwnedDescriptor(HighNumbers.move(ends[0]))
-        writeEnd = OwnedDescriptor(HighNumbers.move(ends[1]))
+        readEnd = OwnedDescriptor(HighDescriptors.move(ends[0]))
+        writeEnd = OwnedDescriptor(HighDescriptors.move(ends[1]))
         self.time = time
     }
 

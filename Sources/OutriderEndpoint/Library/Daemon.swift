@@ -31,7 +31,7 @@ internal import OutriderThreading
 
     /// Starts a daemon without connections; nil if the library cannot start its thread.
     ///
-    /// `filler` is any descriptor of ours; see ``HighNumbers/withLowOnesTaken(by:_:)``.
+    /// `filler` is any descriptor of ours; see ``HighDescriptors/withLowDescriptorsTaken(by:_:)``.
     static func start(_ server: Server, filler: Int32, limits: Limits) -> Daemon? {
         Panic.disarm(log: server.configuration.log)
         let retained = unsafe Unmanaged.passRetained(server)
@@ -39,13 +39,13 @@ internal import OutriderThreading
         unsafe callbacks.initialize(to: makeCallbacks(unsafe retained.toOpaque()))
         let handle = unsafe withSignalsBlocked {
             // The library opens an eventfd, which its threads write to.
-            unsafe HighNumbers.withLowOnesTaken(by: filler) {
+            unsafe HighDescriptors.withLowDescriptorsTaken(by: filler) {
                 unsafe outrider_mhd_start(
                     callbacks,
                     outrider_mhd_limits(
                         connections: UInt32(clamping: limits.connections),
                         idle_seconds: UInt32(clamping: limits.idleSeconds), memory: limits.memory,
-                        stack: limits.stack), server.habits.isStrict ? 1 : 0)
+                        stack: limits.stack), server.quirks.isStrict ? 1 : 0)
             }
         }
         guard let handle = unsafe handle else {
@@ -101,7 +101,7 @@ internal import OutriderThreading
                 unsafe reachServer(context)?.connections.serve(descriptor) ?? 0
             },
             closed: { context, client in
-                unsafe reachServer(context)?.connections.close(client)
+                unsafe reachServer(context)?.connections.remove(client)
             },
             target: { context, client, raw in
                 unsafe reachServer(context)?.connections.noteTarget(client)

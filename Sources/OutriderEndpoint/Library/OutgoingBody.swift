@@ -4,7 +4,7 @@
 internal import CMicroHTTPD
 internal import OutriderThreading
 
-/// A response of the library; its owner passes it to `outrider_mhd_answer` once.
+/// A response of the library; its owner passes it to `outrider_mhd_respond` once.
 @safe struct OutgoingResponse {
     let handle: UnsafeMutableRawPointer
 

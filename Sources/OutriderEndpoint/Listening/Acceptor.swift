@@ -34,12 +34,12 @@ final class Acceptor: Sendable {
     private let ended = Latch()
     private let hasLost = Guarded(false)
     private let arrivals = Guarded(
-        Allowances<ClientAddress>(burst: Acceptor.burst, rate: Acceptor.rate))
+        TokenBuckets<ClientAddress>(burst: Acceptor.burst, rate: Acceptor.rate))
 
     private let refusalOfFull =
-        Response.unavailable("Too many connections to this agent.").asLastAnswer
+        Response.unavailable("Too many connections to this agent.").asFinalResponse
     private let refusalOfTooOften =
-        Response.tooMany("Too many new connections from this address.").asLastAnswer
+        Response.tooMany("Too many new connections from this address.").asFinalResponse
 
     /// Takes over a socket.
     init(socket: ListeningSocket, server: Server, daemon: Daemon, ending: StopSignal) {
@@ -55,7 +55,7 @@ final class Acceptor: Sendable {
     /// Starts its thread; false if none can be started.
     func start() -> Bool {
         DetachedThread.start(named: "outrider-accept") { [self] in
-            while isToGoOn() { acceptBatch() }
+            while waitForConnection() { acceptBatch() }
             socket.stopListening()
             ended.open()
         }
@@ -69,7 +69,7 @@ final class Acceptor: Sendable {
     }
 
     /// Waits for a newcomer; false if it has to stop, or if the socket is no longer ours.
-    private func isToGoOn() -> Bool {
+    private func waitForConnection() -> Bool {
         var waiting = [
             pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: ending.descriptor, events: Int16(POLLIN), revents: 0),
@@ -81,7 +81,7 @@ final class Acceptor: Sendable {
         let isBroken = waiting[0].revents & Int16(POLLHUP | POLLERR | POLLNVAL) != 0
         if found >= 0, !isBroken, waiting[1].revents == 0, socket.isOwn { return true }
         hasLost.withLock { $0 = true }
-        HighNumbers.leave()
+        HighDescriptors.advance()
         server.noteLostListener()
         return false
     }
@@ -90,9 +90,9 @@ final class Acceptor: Sendable {
         for _ in 0..<Self.batch {
             switch SocketAddress.accept(on: socket.descriptor) {
             case .connection(let descriptor, let client): take(descriptor, from: client)
-            case .nobody: return
-            case .gone: continue
-            case .noRoom:
+            case .none: return
+            case .disconnected: continue
+            case .noResources:
                 // Closes an idle connection; the newcomer stays in the kernel's queue.
                 server.connections.cutOne()
                 server.noteLackOfDescriptors()
@@ -106,22 +106,22 @@ final class Acceptor: Sendable {
         let now = server.configuration.time.now
         let client = ClientAddress(peer.address)
         let isTooOften = arrivals.withLock { arrivals in
-            if client.isKnown, arrivals.left(for: client, at: now) < 1 { return true }
+            if client.isKnown, arrivals.balance(for: client, at: now) < 1 { return true }
             arrivals.take(1, for: client, at: now)
             return false
         }
         if isTooOften { return refuse(accepted, .rateLimited, with: refusalOfTooOften) }
-        let descriptor = HighNumbers.move(accepted)
-        guard let id = server.connections.open(descriptor, from: peer.address) else {
+        let descriptor = HighDescriptors.move(accepted)
+        guard let id = server.connections.admit(descriptor, from: peer.address) else {
             return refuse(descriptor, .refused, with: refusalOfFull)
         }
         // If the library cannot serve it, the library has closed it.
-        if !daemon.serve(descriptor, from: peer) { server.connections.close(id) }
+        if !daemon.serve(descriptor, from: peer) { server.connections.remove(id) }
     }
 
-    private func refuse(_ descriptor: Int32, _ reason: CutReason, with answer: [UInt8]) {
+    private func refuse(_ descriptor: Int32, _ reason: CutReason, with response: [UInt8]) {
         server.configuration.onCut(reason)
-        SocketAddress.sendQuietly(answer, over: descriptor)
+        SocketAddress.sendQuietly(response, over: descriptor)
         shutdown(descriptor, Int32(SHUT_WR))
         // Unread input would make the peer's kernel discard the response.
         SocketAddress.discardInput(of: descriptor)

@@ -42,7 +42,7 @@ struct ListeningSocket: Sendable {
                 passed.release()
                 throw EndpointError(errno: failure, context: "\(address)")
             }
-            owned = OwnedDescriptor(HighNumbers.move(copy))
+            owned = OwnedDescriptor(HighDescriptors.move(copy))
             self.address = passed.address
             self.passed = passed
             file = nil
@@ -66,7 +66,7 @@ struct ListeningSocket: Sendable {
             close(descriptor)
             throw error
         }
-        owned = OwnedDescriptor(HighNumbers.move(descriptor))
+        owned = OwnedDescriptor(HighDescriptors.move(descriptor))
         self.address = SocketAddress.port(of: owned.number).map(address.with(port:)) ?? address
         if case .unix(let path) = address.kind { file = SocketFile(path) } else { file = nil }
     }
@@ -156,7 +156,7 @@ struct ListeningSocket: Sendable {
         guard status.st_mode & S_IFMT == S_IFSOCK else {
             throw EndpointError(.unusablePath, context: "\(address)", errno: EEXIST)
         }
-        if SocketAddress.answers(address) {
+        if SocketAddress.acceptsConnections(address) {
             throw EndpointError(.addressInUse, context: "\(address)", errno: EADDRINUSE)
         }
         unsafe unlink(path)

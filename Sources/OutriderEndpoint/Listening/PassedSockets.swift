@@ -40,9 +40,9 @@ package struct PassedSockets {
             return
         }
         let given = (names ?? "").split(separator: ":", omittingEmptySubsequences: false)
-        sockets = (0..<count).map { place in
-            let isNamed = Int(place) < given.count
-            return (isNamed ? String(given[Int(place)]) : "", Self.start + place)
+        sockets = (0..<count).map { index in
+            let isNamed = Int(index) < given.count
+            return (isNamed ? String(given[Int(index)]) : "", Self.start + index)
         }
     }
 
@@ -83,16 +83,16 @@ final class PassedSocket: Sendable {
 
     /// Takes the socket for one endpoint, until ``release()``.
     init(named name: String?) throws(EndpointError) {
-        let asked = "\(ListenAddress.systemd(name: name))"
+        let requested = "\(ListenAddress.systemd(name: name))"
         let passed = PassedSockets.ofProcess
         guard let original = passed.descriptor(named: name) else {
-            throw EndpointError(.socketNotPassed, context: asked)
+            throw EndpointError(.socketNotPassed, context: requested)
         }
         guard let address = SocketAddress.listening(on: original) else {
-            throw EndpointError(.socketNotPassed, context: asked, errno: ENOTSOCK)
+            throw EndpointError(.socketNotPassed, context: requested, errno: ENOTSOCK)
         }
         guard Self.inUse.withLock({ $0.insert(original).inserted }) else {
-            throw EndpointError(.addressInUse, context: asked, errno: EADDRINUSE)
+            throw EndpointError(.addressInUse, context: requested, errno: EADDRINUSE)
         }
         self.address = address
         self.original = original

@@ -119,13 +119,13 @@ package enum SocketAddress {
             case AF_INET:
                 return unsafe place.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { own in
                     let port = unsafe UInt16(bigEndian: own.pointee.sin_port)
-                    let host = unsafe inNumbers(AF_INET, &own.pointee.sin_addr)
+                    let host = unsafe numericHost(AF_INET, &own.pointee.sin_addr)
                     return ListenAddress(kind: .ipv4(host: host, port: port))
                 }
             case AF_INET6:
                 return unsafe place.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { own in
                     let port = unsafe UInt16(bigEndian: own.pointee.sin6_port)
-                    let host = unsafe inNumbers(AF_INET6, &own.pointee.sin6_addr)
+                    let host = unsafe numericHost(AF_INET6, &own.pointee.sin6_addr)
                     return ListenAddress(kind: .ipv6(host: host, port: port))
                 }
             case AF_UNIX:
@@ -143,7 +143,7 @@ package enum SocketAddress {
     }
 
     /// The address in numeric form (inet_ntop(3)).
-    private static func inNumbers(_ family: Int32, _ address: UnsafeRawPointer) -> String {
+    private static func numericHost(_ family: Int32, _ address: UnsafeRawPointer) -> String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         // SAFETY: inet_ntop(3) writes at most the size it is given, with a zero at the end.
         return unsafe text.withUnsafeMutableBufferPointer { place in
@@ -179,7 +179,7 @@ package enum SocketAddress {
     }
 
     /// Whether a process accepts connections there.
-    static func answers(_ address: ListenAddress) -> Bool {
+    static func acceptsConnections(_ address: ListenAddress) -> Bool {
         let descriptor = socket(AF_UNIX, streamType, 0)
         guard descriptor >= 0 else { return true }
         defer { close(descriptor) }
@@ -231,11 +231,11 @@ extension SocketAddress {
     enum Accepted {
         case connection(Int32, Peer)
         /// No connection is waiting.
-        case nobody
+        case none
         /// A connection was waiting, but its client has left.
-        case gone
+        case disconnected
         /// No descriptor is left, or no memory.
-        case noRoom
+        case noResources
     }
 
     /// Accepts a non-blocking connection that child programs do not inherit.
@@ -251,9 +251,9 @@ extension SocketAddress {
         }
         if descriptor >= 0 { return .connection(descriptor, peer) }
         switch errno {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noRoom
-        case EAGAIN, EBADF, EINVAL, ENOTSOCK: return .nobody
-        default: return .gone
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noResources
+        case EAGAIN, EBADF, EINVAL, ENOTSOCK: return .none
+        default: return .disconnected
         }
     }
 }

@@ -4,16 +4,16 @@
 /// The pages of an endpoint by path; thread-safe.
 final class PageTable: Sendable {
     private let entries: [Entry]
-    private let numbers: [String: Int]
+    private let indices: [String: Int]
 
     /// A page and the requests that it is serving, until their last byte is sent.
     private final class Entry: Sendable {
         let page: any Page
-        let places: PlaceQueue
+        let permits: PermitQueue
 
         init(_ page: any Page) {
             self.page = page
-            places = PlaceQueue(limit: page.concurrencyLimit)
+            permits = PermitQueue(limit: page.concurrencyLimit)
         }
     }
 
@@ -28,24 +28,24 @@ final class PageTable: Sendable {
         address: ListenAddress, report: (String) -> Void
     ) {
         var served: [any Page] = []
-        var numbers: [String: Int] = [:]
+        var indices: [String: Int] = [:]
         func add(_ page: any Page) {
             for path in [page.path] + page.aliases {
                 if !path.hasPrefix("/") {
                     report("invalid page path \"\(path)\"; a path must start with /")
-                } else if numbers[path] != nil {
+                } else if indices[path] != nil {
                     report(
                         "two pages have the path \(path); only the first is served, rename the other"
                     )
                 } else {
-                    numbers[path] = served.count
+                    indices[path] = served.count
                 }
             }
             served.append(page)
         }
         for page in pages { add(page) }
-        if numbers["/"] == nil {
-            let reachable = pages.enumerated().filter { numbers[$1.path] == $0 }.map(\.element)
+        if indices["/"] == nil {
+            let reachable = pages.enumerated().filter { indices[$1.path] == $0 }.map(\.element)
             let listed = reachable.filter { access.isOpen(at: address) || !$0.isForOperators }
             add(
                 LandingPage(
@@ -53,21 +53,21 @@ final class PageTable: Sendable {
             )
         }
         entries = served.map(Entry.init)
-        self.numbers = numbers
+        self.indices = indices
     }
 
     /// The index of the page at a path.
-    func number(at path: String) -> Int? { numbers[path] }
+    func index(at path: String) -> Int? { indices[path] }
 
     /// A page by its index.
-    func page(_ number: Int) -> any Page { entries[number].page }
+    func page(_ index: Int) -> any Page { entries[index].page }
 
     /// The requests that a page is serving, and those that wait for it.
-    func places(on number: Int) -> PlaceQueue { entries[number].places }
+    func permits(on index: Int) -> PermitQueue { entries[index].permits }
 
     /// The audience of a path, whether or not there is a page.
     func audience(of path: String) -> PageAudience {
         if PageAudience.ofPath(path) == .operators { return .operators }
-        return number(at: path).map { page($0).isForOperators } ?? false ? .operators : .everyone
+        return index(at: path).map { page($0).isForOperators } ?? false ? .operators : .everyone
     }
 }

@@ -73,7 +73,7 @@ public struct Response: Sendable {
     ]
 
     /// The bytes of a whole HTTP response, after which the connection closes.
-    var asLastAnswer: [UInt8] {
+    var asFinalResponse: [UInt8] {
         let fields =
             allHeaders + [("Content-Length", "\(bytes.count)"), ("Connection", "close")]
         let lines = fields.map { "\($0.name): \($0.value)\r\n" }

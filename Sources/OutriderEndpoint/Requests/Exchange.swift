@@ -14,7 +14,7 @@ final class Exchange {
     enum Stage {
         case fresh
         case accepted
-        case answered
+        case responded
     }
 
     /// The parsed target, or why it was refused.

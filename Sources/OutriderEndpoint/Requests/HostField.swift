@@ -36,7 +36,7 @@ struct HostField: Equatable {
             let colon = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.endIndex
             host = bytes[..<colon]
             port = bytes[colon...]
-            guard host.allSatisfy(Self.mayStandInName) else { return nil }
+            guard host.allSatisfy(Self.isAllowedInName) else { return nil }
         }
         guard port.isEmpty || Self.isPort(port) else { return nil }
         let lower = host.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
@@ -59,7 +59,7 @@ struct HostField: Equatable {
 
     /// Letters, digits and the other characters that RFC 3986 allows unencoded in a registered
     /// name.
-    private static func mayStandInName(_ byte: UInt8) -> Bool {
+    private static func isAllowedInName(_ byte: UInt8) -> Bool {
         switch byte {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
         default: "-._~!$&'()*+;=".utf8.contains(byte)

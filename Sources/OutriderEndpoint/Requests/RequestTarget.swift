@@ -27,7 +27,7 @@ struct RequestTarget: Equatable {
 
     /// Parses a target.
     init(_ bytes: some BidirectionalCollection<UInt8>) throws(Problem) {
-        guard bytes.first == UInt8(ascii: "/"), bytes.allSatisfy(Self.mayStandInTarget) else {
+        guard bytes.first == UInt8(ascii: "/"), bytes.allSatisfy(Self.isAllowedInTarget) else {
             throw .malformed
         }
         let mark = bytes.firstIndex(of: UInt8(ascii: "?")) ?? bytes.endIndex
@@ -56,7 +56,7 @@ struct RequestTarget: Equatable {
     }
 
     /// Printable ASCII, except characters that other parsers read differently.
-    private static func mayStandInTarget(_ byte: UInt8) -> Bool {
+    private static func isAllowedInTarget(_ byte: UInt8) -> Bool {
         (0x21...0x7E).contains(byte) && byte != UInt8(ascii: "\\") && byte != UInt8(ascii: "#")
     }
 

@@ -9,7 +9,7 @@ import OutriderThreading
 import TestSupport
 import Testing
 
-@Suite struct CrowdTests {
+@Suite struct OpenConnectionsTests {
     @Test func `idle connections give way to a client that sends a request`() throws {
         let endpoint = try startEndpoint { $0.limits.connections = 4 }
         defer { endpoint.stop() }

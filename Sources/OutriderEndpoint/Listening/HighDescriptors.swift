@@ -17,7 +17,7 @@ internal import OutriderThreading
 #endif
 
 /// The range of our descriptors.
-enum HighNumbers {
+enum HighDescriptors {
     private static let usual: Int32 = 512
     /// More descriptors than an endpoint has at one time.
     private static let span: Int32 = 1_024
@@ -27,12 +27,12 @@ enum HighNumbers {
     ///
     /// Called when the service has closed the descriptors of an endpoint: the library's threads
     /// continue to read and write by the old numbers, which must not be those of the next endpoint.
-    static func leave() {
+    static func advance() {
         given.withLock { $0 += span }
     }
 
     /// The lowest number: 512, or half of `RLIMIT_NOFILE` if that is below 1,024; higher after
-    /// ``leave()``.
+    /// ``advance()``.
     ///
     /// select(2) is limited to numbers below 1,024; services that use it keep all the low ones.
     static var lowest: Int32 {
@@ -62,7 +62,7 @@ enum HighNumbers {
     /// There is no other way to do this for descriptors that a library opens. It duplicates
     /// `filler` up to a few hundred times, which takes as many system calls. Files that other
     /// threads open at that time get high numbers too.
-    static func withLowOnesTaken<Result>(by filler: Int32, _ body: () -> Result) -> Result {
+    static func withLowDescriptorsTaken<Result>(by filler: Int32, _ body: () -> Result) -> Result {
         let end = lowest
         var taken: [Int32] = []
         while true {

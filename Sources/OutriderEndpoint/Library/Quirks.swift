@@ -4,8 +4,8 @@
 internal import CMicroHTTPD
 internal import OutriderThreading
 
-/// How to run the library; see habits.h in CMicroHTTPD.
-package struct Habits: Sendable {
+/// How to run the library; see quirks.h in CMicroHTTPD.
+package struct Quirks: Sendable {
     /// Whether the library runs at its strict level.
     package var isStrict: Bool
     /// Whether the library passes on requests with bytes that it hides, so that we have to look for
@@ -15,23 +15,23 @@ package struct Habits: Sendable {
     package var isSafe: Bool
 
     /// The safe choice when the library could not be tested.
-    package static let unknown = Habits(outrider_mhd_unknown_habits())
+    package static let unknown = Quirks(outrider_mhd_unknown_quirks())
 
-    private static let found = Guarded<Habits?>(nil)
+    private static let found = Guarded<Quirks?>(nil)
 
     /// Those of the library of this process.
     ///
     /// The first endpoint detects them, which takes half a millisecond. If that fails, for example
     /// for lack of a descriptor, they are ``unknown``, and the next endpoint tries again.
-    package static func ofLibrary(log: @escaping @Sendable (String) -> Void) -> Habits {
+    package static func ofLibrary(log: @escaping @Sendable (String) -> Void) -> Quirks {
         if let known = found.withLock({ $0 }) { return known }
         Panic.disarm(log: log)
         let done = Latch()
         // On a separate thread, which the library may park: see Panic.swift.
         let isStarted = DetachedThread.start(named: "outrider-try") {
-            var habits = outrider_mhd_unknown_habits()
-            if unsafe outrider_mhd_find_habits(&habits) == 1 {
-                let new = Habits(habits)
+            var quirks = outrider_mhd_unknown_quirks()
+            if unsafe outrider_mhd_find_quirks(&quirks) == 1 {
+                let new = Quirks(quirks)
                 found.withLock { $0 = new }
             }
             done.open()
@@ -40,9 +40,9 @@ package struct Habits: Sendable {
         return found.withLock { $0 } ?? .unknown
     }
 
-    private init(_ habits: outrider_mhd_habits) {
-        isStrict = habits.strictness == 1
-        hidesBytes = habits.hides_bytes == 1
-        isSafe = habits.is_safe == 1
+    private init(_ quirks: outrider_mhd_quirks) {
+        isStrict = quirks.strictness == 1
+        hidesBytes = quirks.hides_bytes == 1
+        isSafe = quirks.is_safe == 1
     }
 }

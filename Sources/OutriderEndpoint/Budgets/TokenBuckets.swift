@@ -2,9 +2,9 @@
 // Token buckets, one for each key: a burst at once, then a steady rate.
 
 /// The balance of each key; a value type that its owner keeps behind a lock.
-package struct Allowances<Key: Hashable & Sendable>: Sendable {
-    private struct Account: Sendable {
-        var left: Double
+package struct TokenBuckets<Key: Hashable & Sendable>: Sendable {
+    private struct Bucket: Sendable {
+        var balance: Double
         var since: ContinuousClock.Instant
     }
 
@@ -13,7 +13,7 @@ package struct Allowances<Key: Hashable & Sendable>: Sendable {
 
     private let burst: Double
     private let rate: Double
-    private var accounts: [Key: Account] = [:]
+    private var buckets: [Key: Bucket] = [:]
 
     /// Each key may take `burst` at once, and `rate` a second.
     package init(burst: Double, rate: Double) {
@@ -22,21 +22,21 @@ package struct Allowances<Key: Hashable & Sendable>: Sendable {
     }
 
     /// The balance of a key at this moment; negative if it is overdrawn.
-    package func left(for key: Key, at now: ContinuousClock.Instant) -> Double {
-        accounts[key].map { value(of: $0, at: now) } ?? burst
+    package func balance(for key: Key, at now: ContinuousClock.Instant) -> Double {
+        buckets[key].map { value(of: $0, at: now) } ?? burst
     }
 
     /// Takes an amount, whether or not the balance covers it.
     ///
     /// The balance never falls below minus one burst, so that no key is locked out for ever.
     package mutating func take(_ amount: Double, for key: Key, at now: ContinuousClock.Instant) {
-        if accounts[key] == nil, accounts.count >= Self.capacity { forget(at: now) }
-        let left = max(left(for: key, at: now) - amount, -burst)
-        accounts[key] = Account(left: left, since: now)
+        if buckets[key] == nil, buckets.count >= Self.capacity { forget(at: now) }
+        let balance = max(balance(for: key, at: now) - amount, -burst)
+        buckets[key] = Bucket(balance: balance, since: now)
     }
 
     /// The number of keys that are remembered.
-    package var count: Int { accounts.count }
+    package var count: Int { buckets.count }
 
     /// Forgets at least a quarter of the keys: those with a full burst, then those with the highest
     /// balance.
@@ -44,10 +44,10 @@ package struct Allowances<Key: Hashable & Sendable>: Sendable {
     /// Forgetting one key at a time would scan all keys for each new one.
     private mutating func forget(at now: ContinuousClock.Instant) {
         let kept = Self.capacity * 3 / 4
-        let left = accounts.mapValues { value(of: $0, at: now) }
+        let left = buckets.mapValues { value(of: $0, at: now) }
         let limit = left.values.sorted()[kept]
         var room = kept - left.values.count { $0 < limit }
-        accounts = accounts.filter { key, _ in
+        buckets = buckets.filter { key, _ in
             guard let value = left[key], value < burst, value <= limit else { return false }
             if value < limit { return true }
             room -= 1
@@ -55,7 +55,7 @@ package struct Allowances<Key: Hashable & Sendable>: Sendable {
         }
     }
 
-    private func value(of account: Account, at now: ContinuousClock.Instant) -> Double {
-        min(burst, account.left + (now - account.since) / .seconds(1) * rate)
+    private func value(of bucket: Bucket, at now: ContinuousClock.Instant) -> Double {
+        min(burst, bucket.balance + (now - bucket.since) / .seconds(1) * rate)
     }
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 /* How to run the library. */
-typedef struct outrider_mhd_habits {
+typedef struct outrider_mhd_quirks {
   /* For outrider_mhd_start. */
   int strictness;
   /* Whether it passes on requests with bytes that it hides, so that outrider_mhd_hides_bytes has to
@@ -29,12 +29,12 @@ typedef struct outrider_mhd_habits {
   /* Whether every trial request ended as expected, or was found by that check. If not, another
    * parser may read bytes behind a request as a second one, so a connection must serve only one. */
   int is_safe;
-} outrider_mhd_habits;
+} outrider_mhd_quirks;
 
 /* The safe choice when the library could not be tested. */
-static inline outrider_mhd_habits outrider_mhd_unknown_habits(void) {
-  outrider_mhd_habits habits = {1, 0, 0};
-  return habits;
+static inline outrider_mhd_quirks outrider_mhd_unknown_quirks(void) {
+  outrider_mhd_quirks quirks = {1, 0, 0};
+  return quirks;
 }
 
 enum outrider_mhd_expectation { outrider_mhd_clean, outrider_mhd_dirty, outrider_mhd_either };
@@ -266,16 +266,16 @@ static inline int outrider_mhd_try_level(int strictness, outrider_mhd_findings *
 /* Tests the library, the strict level first; returns 0 if it could not be tested for lack of
  * descriptors or memory, or because a system call failed. Otherwise it always succeeds.
  * Thread-safe. */
-static inline int outrider_mhd_find_habits(outrider_mhd_habits *habits) {
-  *habits = outrider_mhd_unknown_habits();
+static inline int outrider_mhd_find_quirks(outrider_mhd_quirks *quirks) {
+  *quirks = outrider_mhd_unknown_quirks();
   for (int strictness = 1; strictness >= 0; strictness--) {
     outrider_mhd_findings findings;
     if (!outrider_mhd_try_level(strictness, &findings)) return 0;
     if (findings.loses || findings.misleads) continue;
     if (findings.hides && findings.look_is_wrong) continue;
-    habits->strictness = strictness;
-    habits->hides_bytes = findings.hides;
-    habits->is_safe = 1;
+    quirks->strictness = strictness;
+    quirks->hides_bytes = findings.hides;
+    quirks->is_safe = 1;
     return 1;
   }
   return 1;

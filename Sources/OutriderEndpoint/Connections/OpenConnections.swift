@@ -37,7 +37,7 @@
 #endif
 
 /// The open connections of one endpoint; a value that ``ConnectionTable`` keeps behind its lock.
-struct Crowd: Sendable {
+struct OpenConnections: Sendable {
     typealias ID = Int
 
     /// Multiple of the limits that is admitted when no connection can be spared.
@@ -51,7 +51,7 @@ struct Crowd: Sendable {
     private static let leastCapacity = 256
     /// How many connections are checked for having left or being silent; each check is a system
     /// call.
-    private static let looks = 32
+    private static let checkLimit = 32
 
     let limits: Endpoint.Limits
     private(set) var connections: [ID: OpenConnection] = [:]
@@ -93,7 +93,7 @@ struct Crowd: Sendable {
     }
 
     /// Takes the events that have not been reported.
-    mutating func takeNews() -> (cuts: [CutReason], lostDescriptors: Int) {
+    mutating func takeEvents() -> (cuts: [CutReason], lostDescriptors: Int) {
         defer { (cuts, lostDescriptors) = ([], 0) }
         return (cuts, lostDescriptors)
     }
@@ -190,13 +190,13 @@ struct Crowd: Sendable {
     private mutating func cutAny(
         of candidates: [ID: OpenConnection], at now: ContinuousClock.Instant
     ) -> Bool {
-        cutLeft(of: candidates) || cutSilent(of: candidates)
+        cutDisconnected(of: candidates) || cutSilent(of: candidates)
             || cutOldest(of: candidates.filter { $0.value.isIdle(at: now) })
     }
 
     /// Closes the oldest one whose client has closed its sending side; false if there is none.
-    private mutating func cutLeft(of candidates: [ID: OpenConnection]) -> Bool {
-        guard let victim = oldest(of: candidates, where: \.hasLeft) else { return false }
+    private mutating func cutDisconnected(of candidates: [ID: OpenConnection]) -> Bool {
+        guard let victim = oldest(of: candidates, where: \.hasDisconnected) else { return false }
         cuts.append(.displaced)
         shut(victim, Int32(SHUT_RDWR))
         return true
@@ -214,7 +214,7 @@ struct Crowd: Sendable {
     private func oldest(
         of candidates: [ID: OpenConnection], where condition: (OpenConnection) -> Bool
     ) -> ID? {
-        candidates.sorted { $0.value.since < $1.value.since }.prefix(Self.looks)
+        candidates.sorted { $0.value.since < $1.value.since }.prefix(Self.checkLimit)
             .first { condition($0.value) }?.key
     }
 

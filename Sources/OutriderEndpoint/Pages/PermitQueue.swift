@@ -7,7 +7,7 @@
 internal import OutriderThreading
 
 /// The requests that one page is serving, and those that wait for it; thread-safe.
-package final class PlaceQueue: Sendable {
+package final class PermitQueue: Sendable {
     /// A position in the queue; never reused.
     package typealias Ticket = Int
 
@@ -26,8 +26,8 @@ package final class PlaceQueue: Sendable {
         self.limit = limit
     }
 
-    /// Joins the queue; ``take(_:)`` then acquires a permit.
-    package func come() -> Ticket {
+    /// Joins the queue; ``acquire(_:)`` then acquires a permit.
+    package func join() -> Ticket {
         state.withLock { state in
             state.lastTicket += 1
             state.waiting.append(state.lastTicket)
@@ -36,7 +36,7 @@ package final class PlaceQueue: Sendable {
     }
 
     /// Acquires a permit if there are enough for all earlier tickets and this one.
-    package func take(_ ticket: Ticket) -> Bool {
+    package func acquire(_ ticket: Ticket) -> Bool {
         state.withLock { state in
             let next = state.waiting.prefix(max(0, limit - state.taken))
             guard let position = next.firstIndex(of: ticket) else { return false }
@@ -47,12 +47,12 @@ package final class PlaceQueue: Sendable {
     }
 
     /// Leaves the queue without a permit.
-    package func giveUp(_ ticket: Ticket) {
+    package func cancel(_ ticket: Ticket) {
         state.withLock { $0.waiting.removeAll { $0 == ticket } }
     }
 
     /// Releases a permit.
-    package func leave() {
+    package func release() {
         state.withLock { $0.taken -= 1 }
     }
 }
