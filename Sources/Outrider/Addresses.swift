@@ -22,9 +22,9 @@ struct Addresses {
             configuration.address ?? environment.address ?? .passedToAgent ?? .loopback(port: 9464)
         self.main = main
         let given = configuration.debugAddress ?? environment.debugAddress
-        let place = given ?? .beside(main)
-        if case .at(let address) = place.kind { debug = address } else { debug = nil }
-        isDebugShared = place == .shared
+        let listener = given ?? .beside(main)
+        if case .at(let address) = listener.kind { debug = address } else { debug = nil }
+        isDebugShared = listener == .shared
         isDebugWanted = given != nil
         // kubelet and a Prometheus outside of the pod cannot reach a loopback address. A Unix socket
         // may be meant for a sidecar.

@@ -49,9 +49,9 @@ public final class Agent: Sendable {
     private let failures: Family<Counter>
     private let process = getpid()
     private let time: any TimeSource
-    private let listener: PatientListener
+    private let listener: RetryingListener
     /// For `/debug` only; nil if the main listener serves it.
-    private let debugListener: PatientListener?
+    private let debugListener: RetryingListener?
     /// Whether code or the environment set the debug address.
     private let isDebugListenerWanted: Bool
 
@@ -80,8 +80,8 @@ public final class Agent: Sendable {
             agent.log.say(.error, about: "start:\(problem.reason)", "\(problem)")
         }
         agent.runtime.start()
-        agent.listener.keepTrying()
-        agent.debugListener?.keepTrying()
+        agent.listener.openWithRetries()
+        agent.debugListener?.openWithRetries()
         return agent
     }
 
@@ -106,7 +106,7 @@ public final class Agent: Sendable {
             agent.listener.stop()
             throw error
         }
-        if !agent.isDebugListenerWanted { agent.debugListener?.keepTrying() }
+        if !agent.isDebugListenerWanted { agent.debugListener?.openWithRetries() }
         agent.runtime.start()
         return agent
     }

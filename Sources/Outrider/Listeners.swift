@@ -42,8 +42,8 @@ struct Listeners {
 
     /// The listener for all clients; `debug` is the one for operators, if there is one.
     func main(
-        at address: ListenAddress, _ pages: [any Page], sharesDebug: Bool, debug: PatientListener?
-    ) -> PatientListener {
+        at address: ListenAddress, _ pages: [any Page], sharesDebug: Bool, debug: RetryingListener?
+    ) -> RetryingListener {
         var access = AccessRules()
         access.trustsLoopback = sharesDebug
         access.operatorAddress = { debug?.address }
@@ -53,7 +53,7 @@ struct Listeners {
 
     /// The listener for operators only; on a loopback address it requires a token only if one is
     /// configured.
-    func debug(at address: ListenAddress, _ pages: [any Page]) -> PatientListener {
+    func debug(at address: ListenAddress, _ pages: [any Page]) -> RetryingListener {
         var access = AccessRules()
         access.trustsLoopback = true
         return make(
@@ -63,7 +63,7 @@ struct Listeners {
 
     private func make(
         at address: ListenAddress, _ pages: [any Page], _ access: AccessRules, setBy origin: String
-    ) -> PatientListener {
+    ) -> RetryingListener {
         var settings = Endpoint.Configuration(address: address)
         settings.access = access
         settings.access.hostNames = configuration.debugHostNames
@@ -82,7 +82,7 @@ struct Listeners {
             responses.with(page, String(status)).increment()
         }
         if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }
-        return PatientListener(
+        return RetryingListener(
             settings, pages: pages, retryDelay: configuration.retryDelay, log: log,
             failures: failures, setBy: origin)
     }

@@ -94,11 +94,13 @@ private final class ReadinessCheck: Sendable {
             current = run
             return (run, true)
         }
-        if isNew, !DetachedThread.start(named: "outrider-ready", { self.ask(run) }) { ask(run) }
+        if isNew, !DetachedThread.start(named: "outrider-ready", { self.evaluate(run) }) {
+            evaluate(run)
+        }
         return run
     }
 
-    private func ask(_ run: Run) {
+    private func evaluate(_ run: Run) {
         let result = isPassing()
         run.isPassing.withLock { $0 = result }
         current.withLock { $0 = nil }

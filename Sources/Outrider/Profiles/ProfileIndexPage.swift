@@ -36,7 +36,7 @@ struct ProfileIndexPage: Page {
             <h1>Profiles</h1>
             \(list)
             <p>go tool pprof -http=: http://ADDRESS\(ProfilePage.root)NAME</p>
-            <p>seconds=N profiles the changes of N seconds, up to \(ProfileQuery.longestSpan); debug=1 returns text.</p>
+            <p>seconds=N profiles the changes of N seconds, up to \(ProfileQuery.longestDelta); debug=1 returns text.</p>
             </body>
             </html>
 

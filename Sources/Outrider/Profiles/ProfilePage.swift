@@ -19,9 +19,9 @@ final class ProfilePage: Page {
     private let source: any ProfileSource
     private let time: any TimeSource
     private let sessions: ProfileSessions
-    private let moments = SharedRuns<ProfileFormat, Response>()
+    private let currentProfiles = SharedRuns<ProfileFormat, Response>()
     /// Time limit for an instantaneous profile.
-    private static let patience = Duration.seconds(60)
+    private static let timeLimit = Duration.seconds(60)
 
     init(_ kind: ProfileKind, of source: any ProfileSource, time: any TimeSource) {
         self.kind = kind
@@ -41,11 +41,11 @@ final class ProfilePage: Page {
             return Self.refusal("\(error)\n", status: 400)
         }
         guard let seconds = query.seconds else {
-            return moments.share(query.format, within: Self.patience) { _ in
-                Self.onOwnThread { self.moment(query.format) }
+            return currentProfiles.share(query.format, within: Self.timeLimit) { _ in
+                Self.onOwnThread { self.currentProfile(query.format) }
             }
         }
-        return span(seconds, query.format, request)
+        return deltaProfile(seconds, query.format, request)
     }
 
     private func snapshot() throws(ProfileUnavailable) -> Profile {
@@ -61,16 +61,18 @@ final class ProfilePage: Page {
         return try outcome.get()
     }
 
-    private func moment(_ format: ProfileFormat) -> Response {
+    private func currentProfile(_ format: ProfileFormat) -> Response {
         do throws(ProfileUnavailable) {
             let bytes = try snapshot().rendered(as: format, title: kind.name)
-            return answer(bytes, format, isSpan: false)
+            return response(bytes, format, isDelta: false)
         } catch {
             return Self.unavailable(error.description, retryAfter: 60)
         }
     }
 
-    private func span(_ seconds: Int, _ format: ProfileFormat, _ request: Request) -> Response {
+    private func deltaProfile(_ seconds: Int, _ format: ProfileFormat, _ request: Request)
+        -> Response
+    {
         let joined: ProfileSession?
         do throws(ProfileUnavailable) {
             joined = try sessions.join(seconds: seconds) { () throws(ProfileUnavailable) in
@@ -102,7 +104,7 @@ final class ProfilePage: Page {
         case .success(let profile):
             let title = "\(kind.name), \(seconds) s"
             let bytes = session.bytes(format) { profile.rendered(as: format, title: title) }
-            return answer(bytes, format, isSpan: true)
+            return response(bytes, format, isDelta: true)
         case .failure(let error):
             return Self.unavailable(error.description, retryAfter: 60)
         }
@@ -118,17 +120,17 @@ final class ProfilePage: Page {
             done.open()
         }
         guard isStarted else { return unavailable("cannot start a thread", retryAfter: 1) }
-        if done.wait(for: patience), let response = result.withLock({ $0 }) { return response }
+        if done.wait(for: timeLimit), let response = result.withLock({ $0 }) { return response }
         return unavailable("the profile took too long", retryAfter: 60)
     }
 
     // MARK: - Responses
 
-    private func answer(_ bytes: [UInt8], _ format: ProfileFormat, isSpan: Bool) -> Response {
+    private func response(_ bytes: [UInt8], _ format: ProfileFormat, isDelta: Bool) -> Response {
         var fields = [(name: "Cache-Control", value: "no-store")]
         switch format {
         case .pprof:
-            let file = isSpan ? "\(kind.name)-delta" : kind.name
+            let file = isDelta ? "\(kind.name)-delta" : kind.name
             // The body is compressed already, as pprof clients expect: no Content-Encoding.
             fields.append(("Content-Type", "application/octet-stream"))
             fields.append(("Content-Disposition", "attachment; filename=\"\(file)\""))

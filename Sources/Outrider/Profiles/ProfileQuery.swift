@@ -11,7 +11,7 @@ internal import OutriderProfile
 /// is no longer referenced.
 struct ProfileQuery: Equatable {
     /// Longest span, in seconds; a longer one counts as this.
-    static let longestSpan = 300
+    static let longestDelta = 300
 
     /// The output format.
     let format: ProfileFormat
@@ -49,9 +49,9 @@ struct ProfileQuery: Equatable {
         guard let text else { return nil }
         guard let number = Int(text), number >= 1 else {
             throw Problem(
-                description: "seconds must be a whole number from 1 to \(longestSpan)")
+                description: "seconds must be a whole number from 1 to \(longestDelta)")
         }
-        return min(number, longestSpan)
+        return min(number, longestDelta)
     }
 
     private static func debug(_ text: String?) throws(Problem) -> ProfileFormat? {

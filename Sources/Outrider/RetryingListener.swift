@@ -9,7 +9,7 @@ internal import OutriderMetrics
 internal import OutriderThreading
 
 /// Opens an endpoint, with retries if needed; thread-safe.
-final class PatientListener: Sendable {
+final class RetryingListener: Sendable {
     private let settings: Endpoint.Configuration
     /// The settings that set the address, for messages.
     private let origin: String
@@ -64,14 +64,14 @@ final class PatientListener: Sendable {
     }
 
     /// Opens the endpoint, now or as soon as possible.
-    func keepTrying() {
-        keepTrying(lastDelay: .zero, after: nil)
+    func openWithRetries() {
+        openWithRetries(lastDelay: .zero, after: nil)
     }
 
     /// - Parameters:
     ///   - lastDelay: The delay before this attempt.
     ///   - failure: The error of the previous attempt.
-    private func keepTrying(lastDelay: Duration, after failure: AgentError?) {
+    private func openWithRetries(lastDelay: Duration, after failure: AgentError?) {
         if state.withLock({ $0.isStopped }) { return }
         guard let error = open() else {
             if failure != nil, let address {
@@ -87,7 +87,7 @@ final class PatientListener: Sendable {
         let next = Self.delay(after: lastDelay, in: retryDelay)
         // If the agent is stopped before then, this attempt does nothing.
         let moment = settings.time.now + next
-        timer.set(for: moment) { [self] in keepTrying(lastDelay: next, after: error) }
+        timer.set(for: moment) { [self] in openWithRetries(lastDelay: next, after: error) }
     }
 
     /// Replaces an endpoint whose listening socket was closed by the service, on a separate thread.
@@ -98,7 +98,7 @@ final class PatientListener: Sendable {
                 return state.endpoint
             }
             lost?.stop()
-            keepTrying()
+            openWithRetries()
         }
     }
 
