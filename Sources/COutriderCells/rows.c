@@ -55,7 +55,7 @@ void *outrider_rows_map(uint32_t cpus) {
     int protection = PROT_READ | PROT_WRITE;
     void *rows = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (rows == MAP_FAILED) return NULL;
-    if ((uintptr_t)rows >> OUTRIDER_PLACE_BITS != 0) {
+    if ((uintptr_t)rows >> OUTRIDER_POINTER_BITS != 0) {
         munmap(rows, size);
         return NULL;
     }

@@ -77,7 +77,7 @@ public final class Agent: Sendable {
         let agent = Agent(configuration.with(profiles), environment)
         for problem in environment.problems {
             agent.failures.with(problem.reason).increment()
-            agent.log.say(.error, about: "start:\(problem.reason)", "\(problem)")
+            agent.log.report(.error, about: "start:\(problem.reason)", "\(problem)")
         }
         agent.runtime.start()
         agent.listener.openWithRetries()
@@ -144,7 +144,7 @@ public final class Agent: Sendable {
         listener = listeners.main(
             at: addresses.main, pages, sharesDebug: addresses.isDebugShared, debug: debugListener)
         isDebugListenerWanted = addresses.isDebugWanted
-        if let warning = addresses.warning { log.sayOnce(.warning, warning) }
+        if let warning = addresses.warning { log.reportOnce(.warning, warning) }
     }
 
     private static func pages(

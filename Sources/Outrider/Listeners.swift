@@ -75,13 +75,13 @@ struct Listeners {
             runtime.notices(includesFunctions: audience == .operators) + registry.overflowNotices
         }
         let log = configuration.log
-        settings.log = { message in log.say(.warning, about: "endpoint", message) }
+        settings.log = { message in log.report(.warning, about: "endpoint", message) }
         settings.onCut = { [cuts] reason in cuts.with("\(reason)").increment() }
         settings.onLostDescriptor = { [lostDescriptors] in lostDescriptors.increment() }
         settings.onResponse = { [responses] page, status in
             responses.with(page, String(status)).increment()
         }
-        if let problem = settings.tokenProblem { log.sayOnce(.warning, problem) }
+        if let problem = settings.tokenProblem { log.reportOnce(.warning, problem) }
         return RetryingListener(
             settings, pages: pages, retryDelay: configuration.retryDelay, log: log,
             failures: failures, setBy: origin)

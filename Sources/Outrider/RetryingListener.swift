@@ -75,14 +75,14 @@ final class RetryingListener: Sendable {
         if state.withLock({ $0.isStopped }) { return }
         guard let error = open() else {
             if failure != nil, let address {
-                log.say(.info, about: "listening", "now listening on \(address)")
+                log.report(.info, about: "listening", "now listening on \(address)")
             }
             return
         }
         failures.with(error.reason).increment()
         // Each outage is logged once, not at each attempt.
         if error.reason != failure?.reason {
-            log.say(.error, about: "start:\(error.reason)", "\(error)")
+            log.report(.error, about: "start:\(error.reason)", "\(error)")
         }
         let next = Self.delay(after: lastDelay, in: retryDelay)
         // If the agent is stopped before then, this attempt does nothing.

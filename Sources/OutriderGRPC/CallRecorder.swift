@@ -72,7 +72,7 @@
 
         /// Logs once that an interceptor is installed twice, and that each call still counts once.
         func warnOfSecond(_ interceptor: String) {
-            log.sayOnce(
+            log.reportOnce(
                 .warning,
                 """
                 \(interceptor) was added twice for the same calls; only the first one counts them. Add \

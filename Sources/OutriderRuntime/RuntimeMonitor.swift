@@ -126,7 +126,7 @@ public final class RuntimeMonitor: Sendable {
             let source = "self/stat"
             if unsafe access("/proc/\(source)", R_OK) == 0 { return true }
             failures.count(source, errno == EACCES ? .unreadable : .missing)
-            log.sayOnce(
+            log.reportOnce(
                 .warning,
                 "executors are not probed: /proc is unreadable, and libdispatch aborts a process whose workers it cannot find there"
             )
@@ -145,18 +145,18 @@ public final class RuntimeMonitor: Sendable {
             let tasks = TaskCollector()
             add(tasks)
             if let problem = tasks.start() {
-                log.sayOnce(.warning, "live-task metrics are unavailable: \(problem)")
+                log.reportOnce(.warning, "live-task metrics are unavailable: \(problem)")
             }
         }
         if configuration.objectTypes {
             let types = ObjectTypeCollector()
             add(types)
             if let problem = types.start() {
-                log.sayOnce(.warning, "object-type metrics are unavailable: \(problem)")
+                log.reportOnce(.warning, "object-type metrics are unavailable: \(problem)")
             }
         }
         if watchdog != nil, !ThreadStack.prepare() {
-            log.sayOnce(
+            log.reportOnce(
                 .warning, "stalls will be reported without stacks: SIGPROF is in use by other code")
         }
     }
@@ -190,7 +190,7 @@ public final class RuntimeMonitor: Sendable {
         }
         if !isStarted {
             state.withLock { $0.isRunning = false }
-            log.sayOnce(.error, "cannot start the timer thread: executors will not be probed")
+            log.reportOnce(.error, "cannot start the timer thread: executors will not be probed")
         }
     }
 

@@ -47,52 +47,52 @@ import Testing
     }
 
     @Test func `six messages about one subject are logged per minute`() {
-        for number in 1...6 { log.say(.warning, about: "a", "message \(number)") }
-        for number in 7...9 { log.say(.warning, about: "a", "message \(number)") }
+        for number in 1...6 { log.report(.warning, about: "a", "message \(number)") }
+        for number in 7...9 { log.report(.warning, about: "a", "message \(number)") }
         #expect(lines.take() == (1...6).map { "warning: message \($0)" })
         clock.advance(by: .milliseconds(59_999))
-        log.say(.warning, about: "a", "message 10")
+        log.report(.warning, about: "a", "message 10")
         #expect(lines.take() == [])
     }
 
     @Test func `the next minute's first message reports how many were suppressed`() {
-        for _ in 1...9 { log.say(.info, about: "a", "again") }
+        for _ in 1...9 { log.report(.info, about: "a", "again") }
         _ = lines.take()
         clock.advance(by: .seconds(60))
-        log.say(.info, about: "a", "again")
-        log.say(.info, about: "a", "again")
+        log.report(.info, about: "a", "again")
+        log.report(.info, about: "a", "again")
         #expect(
             lines.take() == ["info: again (3 similar messages were suppressed)", "info: again"])
     }
 
     @Test func `suppressed messages are reported only once`() {
-        for _ in 1...9 { log.say(.info, about: "a", "again") }
+        for _ in 1...9 { log.report(.info, about: "a", "again") }
         clock.advance(by: .seconds(60))
-        log.say(.info, about: "a", "again")
+        log.report(.info, about: "a", "again")
         _ = lines.take()
         clock.advance(by: .seconds(60))
-        log.say(.info, about: "a", "again")
+        log.report(.info, about: "a", "again")
         #expect(lines.take() == ["info: again"])
     }
 
     @Test func `suppressed messages are still reported after a long silence`() {
-        for _ in 1...9 { log.say(.info, about: "a", "again") }
+        for _ in 1...9 { log.report(.info, about: "a", "again") }
         _ = lines.take()
         clock.advance(by: .seconds(86_400))
-        log.say(.info, about: "a", "again")
+        log.report(.info, about: "a", "again")
         #expect(lines.take() == ["info: again (3 similar messages were suppressed)"])
     }
 
     @Test func `each subject has its own allowance`() {
-        for _ in 1...20 { log.say(.info, about: "a", "a") }
-        for _ in 1...20 { log.say(.error, about: "b", "b") }
+        for _ in 1...20 { log.report(.info, about: "a", "a") }
+        for _ in 1...20 { log.report(.error, about: "b", "b") }
         #expect(
             lines.take()
                 == Array(repeating: "info: a", count: 6) + Array(repeating: "error: b", count: 6))
     }
 
     @Test func `many subjects together are limited too`() {
-        for number in 0..<100_000 { log.say(.info, about: "subject \(number)", "x") }
+        for number in 0..<100_000 { log.report(.info, about: "subject \(number)", "x") }
         #expect(lines.take().count <= 2_000)
     }
 
@@ -100,7 +100,7 @@ import Testing
         "\n", "\r", "\r\n", "\t", "\u{0}", "\u{1B}[31m", "\u{7F}", "\u{85}", "\u{9B}", "\u{8}",
     ])
     func `a logged line has no control characters`(text: String) {
-        log.say(.warning, about: "a", "before\(text)after")
+        log.report(.warning, about: "a", "before\(text)after")
         let said = lines.take()
         #expect(said.count == 1)
         let scalars = said.joined().unicodeScalars
@@ -121,32 +121,32 @@ import Testing
     @Test func `the log's memory is bounded in bytes, whatever it is given`() {
         let long = String(repeating: "x", count: 20_000)
         for number in 0..<2_000 {
-            log.say(.info, about: "\(number)\(long)", "x")
-            log.sayOnce(.info, "\(number)\(long)")
+            log.report(.info, about: "\(number)\(long)", "x")
+            log.reportOnce(.info, "\(number)\(long)")
         }
         #expect(log.rememberedLength <= 1_000 * (200 + 2_000))
     }
 
     @Test func `a message of any length becomes one line of bounded length`() {
-        log.say(.info, about: "a", String(repeating: "x", count: 10_000_000))
+        log.report(.info, about: "a", String(repeating: "x", count: 10_000_000))
         let said = lines.take()
         #expect(said.count == 1)
         #expect(said.joined().utf8.count < 100_000)
     }
 
-    @Test func `sayOnce logs a message once`() {
-        for _ in 0..<10 { log.sayOnce(.error, "the sky falls") }
+    @Test func `reportOnce logs a message once`() {
+        for _ in 0..<10 { log.reportOnce(.error, "the sky falls") }
         clock.advance(by: .seconds(3_600))
-        log.sayOnce(.error, "the sky falls")
+        log.reportOnce(.error, "the sky falls")
         #expect(lines.take() == ["error: the sky falls"])
     }
 
     @Test func `the handler can be replaced`() {
         let other = Lines()
-        log.say(.info, about: "a", "first")
+        log.report(.info, about: "a", "first")
         log.setHandler { _, message in other.append(message) }
-        log.say(.info, about: "a", "second")
-        log.sayOnce(.info, "third")
+        log.report(.info, about: "a", "second")
+        log.reportOnce(.info, "third")
         #expect(lines.take() == ["info: first"])
         #expect(other.take() == ["second", "third"])
     }
@@ -157,7 +157,7 @@ import Testing
         log.setHandler { [log] _, message in
             lines.append(message)
             registry.counter("log_messages", help: "M.", labels: ["level"]).with("x").increment()
-            log.sayOnce(.info, "from inside")
+            log.reportOnce(.info, "from inside")
             log.setHandler(nil)
         }
         _ = registry.gauge("9", help: "Nine.")

@@ -77,20 +77,20 @@ import Testing
 
     @Test func `memory withdrawn from readers is freed once they have left`() {
         let gate = ReaderGate.shared
-        var graveyard = Graveyard()
+        var retired = RetiredObjects()
         let freed = Tally()
-        graveyard.bury(Notice(freed))
+        retired.retire(Notice(freed))
         gate.whileReading {
-            _ = graveyard.dig(gate)
+            _ = retired.reclaim(gate)
             #expect(freed.count == 0)
         }
         // Readers in other tests come and go.
         let isFreed = eventually {
-            _ = graveyard.dig(gate)
+            _ = retired.reclaim(gate)
             return freed.count == 1
         }
         #expect(isFreed)
-        #expect(graveyard.count == 0)
+        #expect(retired.count == 0)
     }
 
     /// Counts when it is freed.

@@ -126,7 +126,7 @@ import Testing
         let log = DiagnosticLog(
             handler: { _, _ in said.add() }, now: { now })
         await run { writer, turn in
-            if turn % 100 == 0 { log.say(.info, about: "subject \(writer % 2)", "again") }
+            if turn % 100 == 0 { log.report(.info, about: "subject \(writer % 2)", "again") }
         }
         #expect(said.count == 12)
     }

@@ -71,7 +71,7 @@ import Testing
         await #expect(processExitsWith: .success) {
             let log = DiagnosticLog.silent
             func setHandler() {
-                let farewell = Farewell { log.say(.info, about: "farewell", "gone") }
+                let farewell = Farewell { log.report(.info, about: "farewell", "gone") }
                 log.setHandler { _, _ in farewell.stay() }
             }
             setHandler()
@@ -83,7 +83,7 @@ import Testing
         let recorded = RecordedLog()
         let registry = Registry(hasOwnMetrics: false, log: recorded.log)
         let outer = DiagnosticLog { _, message in
-            recorded.log.say(.info, about: message, message)
+            recorded.log.report(.info, about: message, message)
             _ = registry.gauge("7", help: "Seven.")
         }
         _ = Registry(hasOwnMetrics: false, log: outer).gauge("9", help: "Nine.")

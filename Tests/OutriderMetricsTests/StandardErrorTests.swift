@@ -60,8 +60,8 @@ import Testing
         await #expect(processExitsWith: .success) {
             let reader = StandardErrorTests.replaceStandardError(.reading)
             let log = DiagnosticLog()
-            log.sayOnce(.warning, "short")
-            log.sayOnce(.error, String(repeating: "🐦", count: 10_000))
+            log.reportOnce(.warning, "short")
+            log.reportOnce(.error, String(repeating: "🐦", count: 10_000))
             var bytes = [UInt8](repeating: 0, count: 16_384)
             let count = unsafe read(reader, &bytes, bytes.count)
             let lines = String(decoding: bytes.prefix(count), as: UTF8.self)

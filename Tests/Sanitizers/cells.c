@@ -61,7 +61,7 @@ static void count_in_rows(uint32_t cpus) {
     uint64_t *rows = outrider_rows_map(cpus);
     CHECK(rows != NULL);
     CHECK(outrider_rows_resident(rows, cpus) <= (int)cpus + OUTRIDER_FIRST_ROWS);
-    uint64_t place = (uint64_t)cpus << OUTRIDER_PLACE_BITS | (uintptr_t)(rows + 2) | 1;
+    uint64_t place = (uint64_t)cpus << OUTRIDER_POINTER_BITS | (uintptr_t)(rows + 2) | 1;
     CHECK(outrider_rows_limit(place) == cpus);
     CHECK(outrider_rows_shared(place) == rows + 2);
     pthread_t threads[THREADS];

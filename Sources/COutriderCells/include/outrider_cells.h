@@ -25,9 +25,9 @@
 #define OUTRIDER_ROW_SHIFT 12
 /// The number of rows before that of CPU 0.
 #define OUTRIDER_FIRST_ROWS 2
-/// A row pointer (`place`) is the address of a word in row 0, with the number of CPUs above these
+/// A row pointer is the address of a word in row 0, with the number of CPUs above these
 /// bits, and 1 in the lowest bit, which is 0 in the address of a word.
-#define OUTRIDER_PLACE_BITS 48
+#define OUTRIDER_POINTER_BITS 48
 
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__))
 #define OUTRIDER_HAS_RSEQ 1
@@ -47,18 +47,18 @@ void outrider_rows_unmap(void *rows, uint32_t cpus);
 int outrider_rows_resident(const void *rows, uint32_t cpus);
 
 /// The word of a row pointer in row 0.
-static inline uint64_t *outrider_rows_shared(uint64_t place) {
-    return (uint64_t *)(uintptr_t)(place & ((UINT64_C(1) << OUTRIDER_PLACE_BITS) - 8));
+static inline uint64_t *outrider_rows_shared(uint64_t pointer) {
+    return (uint64_t *)(uintptr_t)(pointer & ((UINT64_C(1) << OUTRIDER_POINTER_BITS) - 8));
 }
 
 /// The number of CPUs that have a row.
-static inline uint64_t outrider_rows_limit(uint64_t place) {
-    return place >> OUTRIDER_PLACE_BITS;
+static inline uint64_t outrider_rows_limit(uint64_t pointer) {
+    return pointer >> OUTRIDER_POINTER_BITS;
 }
 
 /// The word of a row pointer in the row of CPU 0.
-static inline uint64_t *outrider_rows_first(uint64_t place) {
-    return outrider_rows_shared(place) + ((OUTRIDER_FIRST_ROWS << OUTRIDER_ROW_SHIFT) / 8);
+static inline uint64_t *outrider_rows_first(uint64_t pointer) {
+    return outrider_rows_shared(pointer) + ((OUTRIDER_FIRST_ROWS << OUTRIDER_ROW_SHIFT) / 8);
 }
 
 #if OUTRIDER_HAS_RSEQ && defined(__x86_64__)
@@ -88,13 +88,13 @@ static inline uint64_t *outrider_rows_first(uint64_t place) {
 
 /// Adds to this CPU's copy; false if that was not possible.
 static inline __attribute__((always_inline)) bool outrider_rows_add(
-    uint64_t place, uint64_t amount) {
-    uint64_t limit = outrider_rows_limit(place);
+    uint64_t pointer, uint64_t amount) {
+    uint64_t limit = outrider_rows_limit(pointer);
     if (limit == 0) return false;
     __asm__ goto(OUTRIDER_RSEQ_BEGIN "addq %[amount], (%[row], %%rax)\n\t" OUTRIDER_RSEQ_END
                  :
                  : [area] "r"(__rseq_offset), [limit] "r"(limit),
-                   [row] "r"(outrider_rows_first(place)), [amount] "er"(amount)
+                   [row] "r"(outrider_rows_first(pointer)), [amount] "er"(amount)
                  : "rax", "memory", "cc"
                  : elsewhere);
     return true;
@@ -104,8 +104,8 @@ elsewhere:
 
 /// The same for a double.
 static inline __attribute__((always_inline)) bool outrider_rows_add_double(
-    uint64_t place, double amount) {
-    uint64_t limit = outrider_rows_limit(place);
+    uint64_t pointer, double amount) {
+    uint64_t limit = outrider_rows_limit(pointer);
     if (limit == 0) return false;
     __asm__ goto(OUTRIDER_RSEQ_BEGIN
                  "movsd (%[row], %%rax), %%xmm15\n\t"
@@ -113,7 +113,7 @@ static inline __attribute__((always_inline)) bool outrider_rows_add_double(
                  "movsd %%xmm15, (%[row], %%rax)\n\t" OUTRIDER_RSEQ_END
                  :
                  : [area] "r"(__rseq_offset), [limit] "r"(limit),
-                   [row] "r"(outrider_rows_first(place)), [amount] "x"(amount)
+                   [row] "r"(outrider_rows_first(pointer)), [amount] "x"(amount)
                  : "rax", "xmm15", "memory", "cc"
                  : elsewhere);
     return true;
@@ -152,8 +152,8 @@ static inline char *outrider_rseq_area(void) {
 
 /// Adds to this CPU's copy; false if that was not possible.
 static inline __attribute__((always_inline)) bool outrider_rows_add(
-    uint64_t place, uint64_t amount) {
-    uint64_t limit = outrider_rows_limit(place);
+    uint64_t pointer, uint64_t amount) {
+    uint64_t limit = outrider_rows_limit(pointer);
     if (limit == 0) return false;
     __asm__ goto(OUTRIDER_RSEQ_BEGIN
                  "ldr x17, [x16]\n\t"
@@ -161,7 +161,7 @@ static inline __attribute__((always_inline)) bool outrider_rows_add(
                  "str x17, [x16]\n\t" OUTRIDER_RSEQ_END
                  :
                  : [area] "r"(outrider_rseq_area()), [limit] "r"(limit),
-                   [row] "r"(outrider_rows_first(place)), [amount] "r"(amount)
+                   [row] "r"(outrider_rows_first(pointer)), [amount] "r"(amount)
                  : "x16", "x17", "memory", "cc"
                  : elsewhere);
     return true;
@@ -171,8 +171,8 @@ elsewhere:
 
 /// The same for a double.
 static inline __attribute__((always_inline)) bool outrider_rows_add_double(
-    uint64_t place, double amount) {
-    uint64_t limit = outrider_rows_limit(place);
+    uint64_t pointer, double amount) {
+    uint64_t limit = outrider_rows_limit(pointer);
     if (limit == 0) return false;
     __asm__ goto(OUTRIDER_RSEQ_BEGIN
                  "ldr d31, [x16]\n\t"
@@ -180,7 +180,7 @@ static inline __attribute__((always_inline)) bool outrider_rows_add_double(
                  "str d31, [x16]\n\t" OUTRIDER_RSEQ_END
                  :
                  : [area] "r"(outrider_rseq_area()), [limit] "r"(limit),
-                   [row] "r"(outrider_rows_first(place)), [amount] "w"(amount)
+                   [row] "r"(outrider_rows_first(pointer)), [amount] "w"(amount)
                  : "x16", "v31", "memory", "cc"
                  : elsewhere);
     return true;
@@ -190,13 +190,13 @@ elsewhere:
 
 #else
 
-static inline bool outrider_rows_add(uint64_t place, uint64_t amount) {
-    (void)place, (void)amount;
+static inline bool outrider_rows_add(uint64_t pointer, uint64_t amount) {
+    (void)pointer, (void)amount;
     return false;
 }
 
-static inline bool outrider_rows_add_double(uint64_t place, double amount) {
-    (void)place, (void)amount;
+static inline bool outrider_rows_add_double(uint64_t pointer, double amount) {
+    (void)pointer, (void)amount;
     return false;
 }
 

@@ -23,12 +23,12 @@ struct Profiles {
         for source in sources {
             for kind in source.kinds {
                 if !Self.isName(kind.name) {
-                    log.sayOnce(
+                    log.reportOnce(
                         .error,
                         "invalid profile name \"\(kind.name)\"; use 1 to 32 lower-case letters")
                     refuse("profile_name")
                 } else if taken.contains(where: { $0.kind.name == kind.name }) {
-                    log.sayOnce(
+                    log.reportOnce(
                         .error, "two sources have a profile \(kind.name); only the first is served")
                     refuse("profile_twice")
                 } else {
@@ -43,7 +43,7 @@ struct Profiles {
     func start(in registry: Registry, log: DiagnosticLog) {
         for source in sources {
             source.start { isError, message in
-                log.say(isError ? .error : .info, about: "profiles", message)
+                log.report(isError ? .error : .info, about: "profiles", message)
             }
             if let collector = source as? any Collector, !registry.isCollecting(collector.name) {
                 registry.add(collector)

@@ -36,7 +36,7 @@ extension HTTPRequestRecorder {
 
     /// Logs once that an adapter is installed twice, and that each request still counts once.
     package func warnOfSecond(_ adapter: String) {
-        log.sayOnce(
+        log.reportOnce(
             .warning,
             """
             \(adapter) was added twice for the same requests; only the outer one counts them. Add it \

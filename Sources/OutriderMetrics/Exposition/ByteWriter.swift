@@ -47,7 +47,7 @@ internal import OutriderThreading
 
     /// The address for `length` more bytes; nil, from then on always, if they do not fit.
     @inline(__always)
-    private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
+    private mutating func reserve(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
         if length > capacity - count, !makeRoom(length) { return nil }
         guard let start = unsafe start else { return nil }
         return unsafe start + count
@@ -70,8 +70,8 @@ internal import OutriderThreading
     /// Appends one byte.
     @inline(__always)
     mutating func append(_ byte: UInt8) {
-        guard let place = unsafe place(1) else { return }
-        unsafe place.pointee = byte
+        guard let destination = unsafe reserve(1) else { return }
+        unsafe destination.pointee = byte
         count += 1
     }
 
@@ -79,9 +79,9 @@ internal import OutriderThreading
     @inline(__always)
     mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
         guard let source = bytes.baseAddress else { return }
-        guard let place = unsafe place(bytes.count) else { return }
-        // SAFETY: `place` has room for them, and no other thread writes there.
-        unsafe _ = memcpy(place, source, bytes.count)
+        guard let destination = unsafe reserve(bytes.count) else { return }
+        // SAFETY: `destination` has room for them, and no other thread writes there.
+        unsafe _ = memcpy(destination, source, bytes.count)
         count += bytes.count
     }
 
@@ -101,8 +101,8 @@ internal import OutriderThreading
     /// Inserts bytes at an offset, moving everything after it.
     mutating func insert(_ bytes: [UInt8], at offset: Int) {
         let moved = count - offset
-        guard let end = unsafe place(bytes.count) else { return }
-        // SAFETY: `place` made sure that this many bytes fit.
+        guard let end = unsafe reserve(bytes.count) else { return }
+        // SAFETY: `reserve` made sure that this many bytes fit.
         unsafe _ = memmove(end - moved + bytes.count, end - moved, moved)
         count = offset
         append(bytes)
@@ -128,28 +128,28 @@ internal import OutriderThreading
 
     /// Appends an integer in decimal digits.
     mutating func append(_ value: UInt64) {
-        guard let place = unsafe place(20) else { return }
-        count += unsafe DecimalDigits.write(value, to: place)
+        guard let destination = unsafe reserve(20) else { return }
+        count += unsafe DecimalDigits.write(value, to: destination)
     }
 
     /// Appends a floating-point value in its shortest form: `0.1`, `1e+21`, `+Inf`, `NaN`.
     mutating func append(_ value: Double) {
-        guard let place = unsafe place(ShortestDecimal.maximumLength) else { return }
-        count += unsafe ShortestDecimal.write(value, to: place)
+        guard let destination = unsafe reserve(ShortestDecimal.maximumLength) else { return }
+        count += unsafe ShortestDecimal.write(value, to: destination)
     }
 }
 
 /// Unsigned integers in decimal digits.
 enum DecimalDigits {
     /// Writes the digits of `value`, at most 20, and returns their number.
-    static func write(_ value: UInt64, to place: UnsafeMutablePointer<UInt8>) -> Int {
+    static func write(_ value: UInt64, to destination: UnsafeMutablePointer<UInt8>) -> Int {
         let count = length(of: value)
         var rest = value
         var position = count
         repeat {
             position -= 1
             // SAFETY: `count` digits fit, and `position` counts down from there to 0.
-            unsafe place[position] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+            unsafe destination[position] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
             rest /= 10
         } while rest != 0
         return count

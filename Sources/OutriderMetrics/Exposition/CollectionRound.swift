@@ -33,34 +33,34 @@ final class CollectionRound: Sendable {
     /// The maximum number of threads of a registry beyond the first of each round.
     private static let moreThreads = 8
     /// How often a thread checks whether a call that another scrape abandoned has returned.
-    private static let lookMicroseconds: UInt32 = 5_000
+    private static let pollMicroseconds: UInt32 = 5_000
 
     private struct State: Sendable {
         /// The collectors to call; released when the round is over, not when its last thread is.
         var plans: [CollectionPlan]
         var next = 0
-        var answered = 0
+        var returned = 0
         var isOver = false
-        var answers: [[CollectedSamples.Series]?]
+        var results: [[CollectedSamples.Series]?]
         /// The calls in progress, and when they started.
-        var asked: [Int: Duration] = [:]
+        var running: [Int: Duration] = [:]
 
         var isAnyLeft: Bool { next < plans.count }
     }
 
     private enum Step {
-        case asked
-        case askedTheLast
-        case nothingLeft
+        case called
+        case calledLast
+        case finished
     }
 
     private let registry: Registry
     private let state: Guarded<State>
-    private let allAnswered = Latch()
+    private let allReturned = Latch()
 
     init(_ plans: [CollectionPlan], in registry: Registry) {
         self.registry = registry
-        state = Guarded(State(plans: plans, answers: Array(repeating: nil, count: plans.count)))
+        state = Guarded(State(plans: plans, results: Array(repeating: nil, count: plans.count)))
     }
 
     /// The samples of each collector, in the order of the plans; nil for those that failed or did
@@ -68,14 +68,14 @@ final class CollectionRound: Sendable {
     func run(within limit: Duration) -> [[CollectedSamples.Series]?] {
         if !state.withLock({ $0.isAnyLeft }) { return [] }
         let deadline = ContinuousClock.now + limit
-        if !DetachedThread.start({ [self] in askTheRest() }) { return close() }
+        if !DetachedThread.start({ [self] in callRemaining() }) { return close() }
         var seen = 0
         while true {
             let left = deadline - .now
-            if allAnswered.wait(for: min(left, Self.patience)) || left <= .zero { break }
-            let (answered, isAnyLeft) = state.withLock { ($0.answered, $0.isAnyLeft) }
-            if answered == seen, isAnyLeft { startAnotherThread() }
-            seen = answered
+            if allReturned.wait(for: min(left, Self.patience)) || left <= .zero { break }
+            let (returned, isAnyLeft) = state.withLock { ($0.returned, $0.isAnyLeft) }
+            if returned == seen, isAnyLeft { startAnotherThread() }
+            seen = returned
         }
         return close()
     }
@@ -86,54 +86,54 @@ final class CollectionRound: Sendable {
         let isStarted =
             count <= Self.moreThreads
             && DetachedThread.start { [self] in
-                askTheRest()
+                callRemaining()
                 registry.collectionThreads.wrappingSubtract(1, ordering: .relaxed)
             }
         if !isStarted { registry.collectionThreads.wrappingSubtract(1, ordering: .relaxed) }
     }
 
     /// Calls one collector after the other until none is left.
-    private func askTheRest() {
+    private func callRemaining() {
         while true {
             // This scope holds no reference to a collector when the scrape continues.
-            switch askNext() {
-            case .asked: continue
-            case .askedTheLast: allAnswered.open()
-            case .nothingLeft: return
+            switch callNext() {
+            case .called: continue
+            case .calledLast: allReturned.open()
+            case .finished: return
             }
         }
     }
 
-    private func askNext() -> Step {
-        let clock = registry.surroundings.clock
+    private func callNext() -> Step {
+        let clock = registry.context.clock
         let start = clock.uptime
         let taken: (index: Int, plan: CollectionPlan)? = state.withLock { state in
             guard !state.isOver, state.isAnyLeft else { return nil }
             defer { state.next += 1 }
-            state.asked[state.next] = start
+            state.running[state.next] = start
             return (state.next, state.plans[state.next])
         }
-        guard let (index, plan) = taken else { return .nothingLeft }
-        while plan.isStuck, !state.withLock({ $0.isOver }) { usleep(Self.lookMicroseconds) }
+        guard let (index, plan) = taken else { return .finished }
+        while plan.isStuck, !state.withLock({ $0.isOver }) { usleep(Self.pollMicroseconds) }
         if state.withLock({ $0.isOver }) {
             plan.noteReturn()
-            return .nothingLeft
+            return .finished
         }
-        let answer = plan.collectReporting(to: registry.scrapeFigures)
+        let result = plan.collectReporting(to: registry.scrapeMetrics)
         let duration = clock.uptime - start
         let step: Step = state.withLock { state in
             if state.isOver {
                 plan.noteReturn()
-                return .nothingLeft
+                return .finished
             }
-            state.asked[index] = nil
-            state.answers[index] = answer
-            state.answered += 1
-            return state.answered == state.plans.count ? .askedTheLast : .asked
+            state.running[index] = nil
+            state.results[index] = result
+            state.returned += 1
+            return state.returned == state.plans.count ? .calledLast : .called
         }
-        if step != .nothingLeft {
-            registry.scrapeFigures.note(plan, took: duration)
-            if answer != nil { plan.noteSuccess() }
+        if step != .finished {
+            registry.scrapeMetrics.note(plan, took: duration)
+            if result != nil { plan.noteSuccess() }
         }
         return step
     }
@@ -142,20 +142,20 @@ final class CollectionRound: Sendable {
     private func close() -> [[CollectedSamples.Series]?] {
         let over = state.withLock { state in
             state.isOver = true
-            for (index, start) in state.asked { state.plans[index].noteAbandoned(since: start) }
+            for (index, start) in state.running { state.plans[index].noteAbandoned(since: start) }
             // Objects of the service that the round holds are released outside the lock.
             defer { state.plans = [] }
             return state
         }
-        let figures = registry.scrapeFigures
-        let now = registry.surroundings.clock.uptime
-        for (index, start) in over.asked {
-            figures.note(over.plans[index], took: now - start)
-            over.plans[index].fail("it did not return in time", figures)
+        let metrics = registry.scrapeMetrics
+        let now = registry.context.clock.uptime
+        for (index, start) in over.running {
+            metrics.note(over.plans[index], took: now - start)
+            over.plans[index].fail("it did not return in time", metrics)
         }
         for plan in over.plans[over.next...] {
-            plan.fail("there was no time or no thread left to call it", figures)
+            plan.fail("there was no time or no thread left to call it", metrics)
         }
-        return over.answers
+        return over.results
     }
 }

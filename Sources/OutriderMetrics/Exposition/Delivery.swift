@@ -8,15 +8,15 @@ internal import OutriderThreading
 /// Rendering is not delivery. The scrape may be for a HEAD request, whose body is not sent, or its
 /// client may disconnect before the end. So a series does not expire just because it was rendered.
 final class Delivery: Sendable {
-    private let looks = Guarded<[(expiry: IdleExpiry, time: Duration)]>([])
+    private let checks = Guarded<[(expiry: IdleExpiry, time: Duration)]>([])
 
     /// Adds a family that was checked and is written next.
-    func add(_ expiry: IdleExpiry, lookedAt time: Duration) {
-        looks.withLock { $0.append((expiry, time)) }
+    func add(_ expiry: IdleExpiry, checkedAt time: Duration) {
+        checks.withLock { $0.append((expiry, time)) }
     }
 
     /// Notes that a reader has received the whole scrape.
     func confirm() {
-        for (expiry, time) in looks.withLock({ $0 }) { expiry.noteDelivery(of: time) }
+        for (expiry, time) in checks.withLock({ $0 }) { expiry.noteDelivery(of: time) }
     }
 }

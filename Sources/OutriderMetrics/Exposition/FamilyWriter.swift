@@ -142,7 +142,7 @@ struct FamilyWriter {
     }
 
     @inline(__always)
-    private func writeCounter(_ numbers: SeriesNumbers, into writer: inout ByteWriter) {
+    private func writeCounter(_ numbers: SeriesValues, into writer: inout ByteWriter) {
         let whole = numbers.integer(at: 0)
         let fraction = numbers.double(at: 1)
         if fraction == 0 {
@@ -154,7 +154,7 @@ struct FamilyWriter {
 
     /// The cumulative buckets, then `_sum` and `_count`, without the last line feed.
     private func writeHistogram(
-        _ text: FamilyText, _ labels: UnsafeBufferPointer<UInt8>, _ numbers: SeriesNumbers,
+        _ text: FamilyText, _ labels: UnsafeBufferPointer<UInt8>, _ numbers: SeriesValues,
         _ exemplars: ExemplarSlots?, into writer: inout ByteWriter
     ) {
         var total: UInt64 = 0

@@ -54,7 +54,7 @@ struct ProtobufWriter: ~Copyable {
     /// Writes one family of a collector; nothing if it has no samples.
     mutating func write(_ samples: CollectedSamples.Series, as definition: MetricDefinition) {
         if samples.samples.isEmpty { return }
-        let place = output.count
+        let start = output.count
         begin(definition)
         unsafe samples.labels.withUnsafeBufferPointer { bytes in
             var start = 0
@@ -67,7 +67,7 @@ struct ProtobufWriter: ~Copyable {
                 start = end
             }
         }
-        delimit(from: place)
+        delimit(from: start)
     }
 
     private mutating func begin(_ definition: MetricDefinition) {
@@ -146,7 +146,7 @@ struct ProtobufWriter: ~Copyable {
 
     /// Adds the fields of a histogram.
     private mutating func addHistogram(
-        _ core: FamilyCore, _ block: SeriesBlock, _ index: Int, _ numbers: SeriesNumbers
+        _ core: FamilyCore, _ block: SeriesBlock, _ index: Int, _ numbers: SeriesValues
     ) {
         // SAFETY: a family of histograms has no other instruments.
         let histogram = unsafe unsafeDowncast(block.instrument(at: index), to: Histogram.self)
@@ -168,13 +168,13 @@ struct ProtobufWriter: ~Copyable {
         _ bounds: [Double], _ counts: [UInt64], total: UInt64, _ exemplars: ExemplarSlots?
     ) {
         var cumulative: UInt64 = 0
-        for (number, count) in counts.enumerated() {
+        for (bucket, count) in counts.enumerated() {
             cumulative &+= count
-            let isLast = number == bounds.count
+            let isLast = bucket == bounds.count
             inner.clear()
             inner.add(1, isLast ? total : min(cumulative, total))
-            inner.add(2, isLast ? .infinity : bounds[number])
-            if let exemplars, let exemplar = Self.message(exemplars.rendered(at: number)) {
+            inner.add(2, isLast ? .infinity : bounds[bucket])
+            if let exemplars, let exemplar = Self.message(exemplars.rendered(at: bucket)) {
                 inner.add(3, exemplar)
             }
             value.add(3, inner)

@@ -54,15 +54,15 @@ struct Scrape {
         within limit: Duration = ScrapeTimeout.own, capacity: Int? = nil,
         _ body: (MappedMemory, Int) -> Result
     ) -> Result? {
-        let start = registry.surroundings.clock.uptime
+        let start = registry.context.clock.uptime
         let collected = collect(within: limit)
-        return registry.printing.take(within: limit / 2) {
+        return registry.renderTurns.take(within: limit / 2) {
             let expected = style.isProtobuf ? estimateProtobuf(collected) : estimate(collected)
             let memory =
                 capacity.map(MappedMemory.init(capacity:)) ?? registry.memory.take(expected)
             guard let memory, let count = print(collected, into: memory) else { return nil }
-            registry.scrapeFigures.duration.observe(registry.surroundings.clock.uptime - start)
-            registry.scrapeFigures.bytes.set(count)
+            registry.scrapeMetrics.duration.observe(registry.context.clock.uptime - start)
+            registry.scrapeMetrics.bytes.set(count)
             defer { registry.memory.keep(memory) }
             return body(memory, count)
         }
@@ -85,7 +85,7 @@ struct Scrape {
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                core.forgetIdle(for: delivery)
+                core.expireIdle(for: delivery)
                 writer.write(core)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }
@@ -101,20 +101,20 @@ struct Scrape {
         for case .collected(let plan, _) in entries { wanted[plan] = true }
         var collected: [[CollectedSamples.Series]?] = Array(repeating: nil, count: wanted.count)
         var foreign: [Int] = []
-        for (number, plan) in snapshot.plans.enumerated() where wanted[number] {
+        for (index, plan) in snapshot.plans.enumerated() where wanted[index] {
             if plan.origin == .own {
-                collected[number] = plan.collectReporting(to: registry.scrapeFigures)
-            } else if plan.isHung(at: registry.surroundings.clock.uptime) {
-                plan.fail("it has not returned from an earlier scrape", registry.scrapeFigures)
+                collected[index] = plan.collectReporting(to: registry.scrapeMetrics)
+            } else if plan.isHung(at: registry.context.clock.uptime) {
+                plan.fail("it has not returned from an earlier scrape", registry.scrapeMetrics)
             } else {
-                foreign.append(number)
+                foreign.append(index)
             }
         }
         // Collectors that another scrape has abandoned come last: they may have returned by then.
         foreign.sort { !snapshot.plans[$0].isStuck && snapshot.plans[$1].isStuck }
         let round = CollectionRound(foreign.map { snapshot.plans[$0] }, in: registry)
-        for (number, answer) in zip(foreign, round.run(within: limit)) {
-            collected[number] = answer
+        for (index, series) in zip(foreign, round.run(within: limit)) {
+            collected[index] = series
         }
         return collected
     }
@@ -126,7 +126,7 @@ struct Scrape {
         for entry in entries {
             switch entry {
             case .instruments(let core):
-                core.forgetIdle(for: delivery)
+                core.expireIdle(for: delivery)
                 familyWriter.write(core, into: &writer)
             case .collected(let plan, let family):
                 guard let series = collected[plan]?[family] else { continue }

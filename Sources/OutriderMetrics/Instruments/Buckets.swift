@@ -58,18 +58,18 @@ public struct Buckets: Hashable, Sendable, ExpressibleByArrayLiteral {
     ///
     /// Computed in decimal: 0.1 and two steps of 0.1 make exactly 0.3.
     public static func linear(start: Double, width: Double, count: Int) -> Buckets {
-        Buckets(WrittenDecimal.sums(from: start, step: width, count: sane(count)))
+        Buckets(WrittenDecimal.sums(from: start, step: width, count: clamped(count)))
     }
 
     /// `count` buckets, each bound `factor` times the one before, the first `start`.
     ///
     /// Computed in decimal: ten times a millionth is exactly 0.00001.
     public static func exponential(start: Double, factor: Double, count: Int) -> Buckets {
-        Buckets(WrittenDecimal.products(from: start, factor: factor, count: sane(count)))
+        Buckets(WrittenDecimal.products(from: start, factor: factor, count: clamped(count)))
     }
 
     /// Limits the count to one more than the maximum, which is enough to be refused.
-    private static func sane(_ count: Int) -> Int { min(max(0, count), maximumCount + 1) }
+    private static func clamped(_ count: Int) -> Int { min(max(0, count), maximumCount + 1) }
 
     private static func problem(in bounds: [Double]) -> String? {
         if bounds.isEmpty { return "a histogram needs at least one bucket; give an upper bound" }

@@ -33,7 +33,7 @@ public final class Counter: Sendable {
     }
 
     deinit {
-        cells.giveBack(Self.cellCount, to: arena)
+        cells.release(Self.cellCount, to: arena)
     }
 
     /// The first of its cells in the arena.
@@ -42,7 +42,7 @@ public final class Counter: Sendable {
     /// Adds one.
     @inlinable
     public func increment() {
-        if cells.add(1) { warmUp() }
+        if cells.add(1) { addRowsIfBusy() }
         withExtendedLifetime(self) {}
     }
 
@@ -52,7 +52,7 @@ public final class Counter: Sendable {
         // One comparison checks both ends: a negative amount has the highest bit set.
         let bits = UInt64(bitPattern: Int64(amount))
         guard bits < Self.smallLimit else { return incrementByMuch(amount) }
-        if cells.add(bits) { warmUp() }
+        if cells.add(bits) { addRowsIfBusy() }
         withExtendedLifetime(self) {}
     }
 
@@ -77,7 +77,7 @@ public final class Counter: Sendable {
 
     private func addsToInteger(_ amount: Int) -> Bool {
         guard cells.numbers.integer(at: 0) < 1 << 62 else { return false }
-        if cells.add(UInt64(amount)) { warmUp() }
+        if cells.add(UInt64(amount)) { addRowsIfBusy() }
         return true
     }
 
@@ -87,7 +87,7 @@ public final class Counter: Sendable {
     @inlinable
     public func increment(by amount: Double) {
         guard amount >= 0, amount < .infinity else { return refuse(amount) }
-        if cells.add(fraction: amount, at: 1) { warmUp() }
+        if cells.add(fraction: amount, at: 1) { addRowsIfBusy() }
         withExtendedLifetime(self) {}
     }
 
@@ -127,13 +127,13 @@ public final class Counter: Sendable {
 
     @usableFromInline
     @inline(never)
-    func warmUp() { cells.warmUp(Self.cellCount, in: arena) }
+    func addRowsIfBusy() { cells.addRowsIfBusy(Self.cellCount, in: arena) }
 
     @usableFromInline
     func refuse(_ amount: Double) {
         let reason: RefusedObservation =
             amount.isNaN ? .notANumber : amount < 0 ? .negative : .infinite
-        arena.surroundings.diagnostics.refuse(
+        arena.context.diagnostics.refuse(
             reason, "counter increment \(amount) rejected; a counter only grows, use a gauge")
     }
 }

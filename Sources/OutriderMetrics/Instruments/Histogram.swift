@@ -43,7 +43,7 @@ public final class Histogram: Sendable {
     }
 
     deinit {
-        cells.giveBack(Self.cellCount(bounds: bounds.count), to: arena)
+        cells.release(Self.cellCount(bounds: bounds.count), to: arena)
     }
 
     /// The first of its cells in the arena.
@@ -95,13 +95,13 @@ public final class Histogram: Sendable {
     private func count(_ value: Double, in bucket: Int) {
         let isSample = cells.add(1, at: bucket)
         _ = cells.add(fraction: value, at: bounds.count + 1)
-        if isSample { warmUp() }
+        if isSample { addRowsIfBusy() }
         native?.observe(value)
     }
 
     @inline(never)
-    private func warmUp() {
-        cells.warmUp(Self.cellCount(bounds: bounds.count), in: arena)
+    private func addRowsIfBusy() {
+        cells.addRowsIfBusy(Self.cellCount(bounds: bounds.count), in: arena)
     }
 
     /// Counts one duration, in seconds.
@@ -118,7 +118,7 @@ public final class Histogram: Sendable {
     public func time<Result, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        let clock = arena.surroundings.clock
+        let clock = arena.context.clock
         let start = clock.uptime
         defer { observe(clock.uptime - start) }
         return try body()
@@ -130,7 +130,7 @@ public final class Histogram: Sendable {
             _ body: nonisolated(nonsending) () async throws(Failure) -> Result
         ) async throws(Failure) -> Result
     {
-        let clock = arena.surroundings.clock
+        let clock = arena.context.clock
         let start = clock.uptime
         defer { observe(clock.uptime - start) }
         return try await body()
@@ -154,7 +154,7 @@ public final class Histogram: Sendable {
     var exemplarSlots: ExemplarSlots? { exemplars.made }
 
     private func refuse(_ value: Double) {
-        arena.surroundings.diagnostics.refuse(
+        arena.context.diagnostics.refuse(
             value.isNaN ? .notANumber : .infinite,
             "histogram observation \(value) rejected; it would corrupt the sum")
     }

@@ -61,5 +61,5 @@ public struct SeriesLimit: Hashable, Sendable {
     static let overflowValue = "_OVERFLOW"
 
     /// The count, limited to valid values.
-    var saneCount: Int { max(1, count) }
+    var clampedCount: Int { max(1, count) }
 }

@@ -47,15 +47,15 @@ public final class StateSet<State: LabelValue>: Sendable {
     }
 
     private func bit(of state: State) -> UInt64 {
-        let place = states.firstIndex { $0.rawValue == state.rawValue } ?? Self.most
-        return place < Self.most ? 1 << UInt64(place) : 0
+        let ordinal = states.firstIndex { $0.rawValue == state.rawValue } ?? Self.most
+        return ordinal < Self.most ? 1 << UInt64(ordinal) : 0
     }
 
     /// Adds a sample for each state.
     fileprivate func add(to samples: inout CollectedSamples, _ family: CollectedFamily) {
         let bits = bits.load(ordering: .relaxed)
-        for (place, state) in states.enumerated() where place < Self.most {
-            samples.add(family, Double(bits >> UInt64(place) & 1), state.rawValue)
+        for (ordinal, state) in states.enumerated() where ordinal < Self.most {
+            samples.add(family, Double(bits >> UInt64(ordinal) & 1), state.rawValue)
         }
     }
 }

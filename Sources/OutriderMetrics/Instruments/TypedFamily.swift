@@ -41,9 +41,9 @@ public enum NoLabel: String, LabelValue {
 public struct TypedFamily<
     Instrument: AnyObject & Sendable, First: LabelValue, Second: LabelValue, Third: LabelValue
 >: Sendable {
-    @usableFromInline let first = LabelPlaces<First>()
-    @usableFromInline let second = LabelPlaces<Second>()
-    @usableFromInline let third = LabelPlaces<Third>()
+    @usableFromInline let first = LabelOrdinals<First>()
+    @usableFromInline let second = LabelOrdinals<Second>()
+    @usableFromInline let third = LabelOrdinals<Third>()
     /// The instruments by table index; empty if there would be too many.
     @usableFromInline let instruments: [Instrument]
     /// The same instruments unretained, for `record`: reference counting costs more than a count.
@@ -86,7 +86,7 @@ public struct TypedFamily<
     /// all from several threads.
     @inlinable
     public func with(_ first: First, _ second: Second, _ third: Third) -> Instrument {
-        let index = place(of: first, second, third)
+        let index = tableIndex(of: first, second, third)
         guard index >= 0, index < instruments.count else {
             return find(first.rawValue, second.rawValue, third.rawValue)
         }
@@ -104,7 +104,7 @@ public struct TypedFamily<
     public func record(
         _ first: First, _ second: Second, _ third: Third, _ body: (Instrument) -> Void
     ) {
-        let index = place(of: first, second, third)
+        let index = tableIndex(of: first, second, third)
         guard index >= 0, unsafe index < uncounted.count else {
             return body(find(first.rawValue, second.rawValue, third.rawValue))
         }
@@ -115,12 +115,14 @@ public struct TypedFamily<
 
     /// The table index of these values; negative if a type does not list its value in `allCases`.
     @inlinable
-    func place(of first: First, _ second: Second, _ third: Third) -> Int {
-        let places = (
-            self.first.place(of: first), self.second.place(of: second), self.third.place(of: third)
+    func tableIndex(of first: First, _ second: Second, _ third: Third) -> Int {
+        let ordinals = (
+            self.first.ordinal(of: first), self.second.ordinal(of: second),
+            self.third.ordinal(of: third)
         )
-        let index = (places.0 &* self.second.count &+ places.1) &* self.third.count &+ places.2
-        return places.0 | places.1 | places.2 < 0 ? -1 : index
+        let index =
+            (ordinals.0 &* self.second.count &+ ordinals.1) &* self.third.count &+ ordinals.2
+        return ordinals.0 | ordinals.1 | ordinals.2 < 0 ? -1 : index
     }
 
     @usableFromInline
@@ -180,7 +182,7 @@ extension Family {
 }
 
 /// The ordinals of a label's values.
-@usableFromInline struct LabelPlaces<Value: LabelValue>: Sendable {
+@usableFromInline struct LabelOrdinals<Value: LabelValue>: Sendable {
     /// The number of values.
     @usableFromInline let count: Int
     /// Whether the byte of each value is its ordinal.
@@ -193,14 +195,14 @@ extension Family {
         count = all.count
         let isSmall = MemoryLayout<Value>.size <= 1 && all.count <= 256
         isDense = isSmall && all.enumerated().allSatisfy { Self.byte(of: $1) == $0 }
-        let places = isDense ? [] : all.enumerated().map { ($1.rawValue, $0) }
-        byText = Dictionary(places, uniquingKeysWith: { first, _ in first })
+        let ordinals = isDense ? [] : all.enumerated().map { ($1.rawValue, $0) }
+        byText = Dictionary(ordinals, uniquingKeysWith: { first, _ in first })
     }
 
     /// The ordinal of a value; negative for a value that its type does not list.
     @inlinable
-    func place(of value: Value) -> Int {
-        isDense ? Self.byte(of: value) : placeByText(of: value)
+    func ordinal(of value: Value) -> Int {
+        isDense ? Self.byte(of: value) : ordinalByText(of: value)
     }
 
     /// The byte of a value; 0 for a type with a single value, which has no bytes.
@@ -212,5 +214,5 @@ extension Family {
     }
 
     @usableFromInline
-    func placeByText(of value: Value) -> Int { byText[value.rawValue] ?? -1 }
+    func ordinalByText(of value: Value) -> Int { byText[value.rawValue] ?? -1 }
 }

@@ -119,7 +119,7 @@ internal import Synchronization
     }
 
     private func put(_ segment: NativeSegment, last segments: inout [NativeSegment]) {
-        if let place = segments.firstIndex(where: { $0 === segment }) { segments.remove(at: place) }
+        if let index = segments.firstIndex(where: { $0 === segment }) { segments.remove(at: index) }
         segments.append(segment)
     }
 

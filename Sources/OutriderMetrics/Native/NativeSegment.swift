@@ -40,7 +40,7 @@ internal import Synchronization
     }
 
     deinit {
-        cells.giveRowsBack(count + 1, to: arena)
+        cells.releaseRows(count + 1, to: arena)
         unsafe words.deallocate()
     }
 
@@ -68,13 +68,13 @@ internal import Synchronization
             guard UInt(bitPattern: position) < UInt(bitPattern: count) else { return false }
             cell = position &+ 1
         }
-        if cells.add(1, at: cell) { warmUp() }
+        if cells.add(1, at: cell) { addRowsIfBusy() }
         return true
     }
 
     @inline(never)
-    private func warmUp() { cells.warmUp(count + 1, in: arena) }
+    private func addRowsIfBusy() { cells.addRowsIfBusy(count + 1, in: arena) }
 
     /// The counts.
-    var numbers: SeriesNumbers { cells.numbers }
+    var numbers: SeriesValues { cells.numbers }
 }

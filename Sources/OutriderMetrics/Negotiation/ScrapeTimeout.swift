@@ -19,7 +19,7 @@ enum ScrapeTimeout {
         guard let header, header.utf8.count <= 32, let seconds = Double(header), seconds > 0 else {
             return own
         }
-        let asked = Duration.seconds(min(seconds, 3600))
-        return min(own, max(shortest, max(asked - margin, asked / 2)))
+        let requested = Duration.seconds(min(seconds, 3600))
+        return min(own, max(shortest, max(requested - margin, requested / 2)))
     }
 }

@@ -64,19 +64,19 @@ final class CollectionPlan: Sendable {
     /// The index of a family; `hint` is the index that the caller expects.
     func index(of family: CollectedFamily, hint: Int) -> Int? {
         // Collectors usually add all samples of one family before those of the next.
-        for place in hint...hint + 1 where place < families.count {
-            if families[place].givenName == family.name { return place }
+        for index in hint...hint + 1 where index < families.count {
+            if families[index].givenName == family.name { return index }
         }
         return indices[family.name]
     }
 
     /// Calls the collector; nil if it throws, which is counted and logged.
-    func collectReporting(to figures: ScrapeFigures) -> [CollectedSamples.Series]? {
+    func collectReporting(to metrics: ScrapeMetrics) -> [CollectedSamples.Series]? {
         var samples = CollectedSamples(self)
         do {
             try collector.collect(into: &samples)
         } catch {
-            fail("\(error)", figures)
+            fail("\(error)", metrics)
             return nil
         }
         return samples.series
@@ -89,10 +89,10 @@ final class CollectionPlan: Sendable {
 
     /// Counts that the collector was left out of a scrape; logs the reason once until it works
     /// again.
-    func fail(_ reason: String, _ figures: ScrapeFigures) {
-        figures.collectorFailures.with(name).increment()
+    func fail(_ reason: String, _ metrics: ScrapeMetrics) {
+        metrics.collectorFailures.with(name).increment()
         if isFailing.exchange(true, ordering: .relaxed) { return }
-        diagnostics.log.say(
+        diagnostics.log.report(
             .warning, about: "collector:\(name)",
             "collector \"\(name)\" was left out of a scrape: \(reason)")
     }

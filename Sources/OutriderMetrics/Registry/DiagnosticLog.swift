@@ -56,7 +56,7 @@ public final class DiagnosticLog: Sendable {
     private struct State: Sendable {
         /// Nil for standard error.
         var handler: Handler?
-        var told: Set<String> = []
+        var reported: Set<String> = []
         var allowances: [String: Allowance] = [:]
     }
 
@@ -95,7 +95,7 @@ public final class DiagnosticLog: Sendable {
     }
 
     /// Logs a message, at most a few times a minute for each subject.
-    package func say(_ level: Level, about subject: String, _ message: String) {
+    package func report(_ level: Level, about subject: String, _ message: String) {
         let now = self.now()
         let subject = Self.beginning(of: subject, Self.longestSubject)
         let passed: (handler: Handler?, leftOut: Int)? = state.withLock { state in
@@ -122,10 +122,11 @@ public final class DiagnosticLog: Sendable {
     ///
     /// After the first 1,000 different messages, further ones are dropped; what they report is
     /// still counted.
-    package func sayOnce(_ level: Level, _ message: String) {
+    package func reportOnce(_ level: Level, _ message: String) {
         let line = Self.oneLine(message)
         let passed: (handler: Handler?, isNew: Bool) = state.withLock { state in
-            let isNew = state.told.count < Self.subjectLimit && state.told.insert(line).inserted
+            let isNew =
+                state.reported.count < Self.subjectLimit && state.reported.insert(line).inserted
             return (state.handler, isNew)
         }
         if passed.isNew { pass(level, line, to: passed.handler) }
@@ -134,7 +135,7 @@ public final class DiagnosticLog: Sendable {
     /// The number of remembered bytes of subjects and messages; for tests.
     package var rememberedLength: Int {
         state.withLock { state in
-            (Array(state.told) + state.allowances.keys).reduce(0) { $0 + $1.utf8.count }
+            (Array(state.reported) + state.allowances.keys).reduce(0) { $0 + $1.utf8.count }
         }
     }
 

@@ -40,7 +40,7 @@ final class Diagnostics: Sendable {
     /// The maximum number of bytes of a label value.
     let longestValue: Int
 
-    init(log: DiagnosticLog, longestValue: Int = LabelLimits.default.saneLength) {
+    init(log: DiagnosticLog, longestValue: Int = LabelLimits.default.clampedLength) {
         self.log = log
         self.longestValue = longestValue
         observations = Counts(RefusedObservation.allCases.count)
@@ -50,13 +50,13 @@ final class Diagnostics: Sendable {
     /// Counts a refused observation and logs it.
     func refuse(_ reason: RefusedObservation, _ message: @autoclosure () -> String) {
         observations.add(at: reason.rawValue)
-        log.say(.warning, about: "observation:\(reason.label)", message())
+        log.report(.warning, about: "observation:\(reason.label)", message())
     }
 
     /// Counts a refused registration and logs its advice, once for each message.
     func refuse(_ error: RegistrationError, _ consequence: String) {
         registrations.add(at: error.code.index)
-        log.sayOnce(.error, "\(error); \(consequence)")
+        log.reportOnce(.error, "\(error); \(consequence)")
     }
 
     /// Counts a label value that was not valid UTF-8.
@@ -68,7 +68,7 @@ final class Diagnostics: Sendable {
     func noteCuts(_ count: Int, of metric: String) {
         if count == 0 { return }
         if cut.wrappingAdd(count, ordering: .relaxed).oldValue == 0 {
-            log.say(
+            log.report(
                 .warning, about: "cut",
                 """
                 metric "\(metric)" got a label value of more than \(longestValue) bytes; only its beginning \

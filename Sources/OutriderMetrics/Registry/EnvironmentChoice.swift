@@ -23,7 +23,7 @@ enum EnvironmentChoice {
         if name.isEmpty { return choices[0] }
         if let choice = choices.first(where: { $0.description == name }) { return choice }
         let known = choices.map(\.description).joined(separator: ", ")
-        log.say(
+        log.report(
             .warning, about: variable,
             "\(variable) is \"\(name)\", which is not one of \(known); it is ignored")
         return choices[0]
@@ -31,13 +31,13 @@ enum EnvironmentChoice {
 
     /// The number in a variable; `standard` if it is empty, not set or not a positive number, which
     /// is logged.
-    static func number(_ variable: String, else standard: Int, log: DiagnosticLog) -> Int {
+    static func positiveInteger(_ variable: String, else standard: Int, log: DiagnosticLog) -> Int {
         // SAFETY: as above.
         guard let value = unsafe getenv(variable) else { return standard }
         let text = unsafe String(cString: value)
         if text.isEmpty { return standard }
         if let number = Int(text), number > 0 { return number }
-        log.say(
+        log.report(
             .warning, about: variable,
             "\(variable) is \"\(text)\", which is not a positive number; it is ignored")
         return standard

@@ -11,7 +11,7 @@ internal import Synchronization
 final class FamilyCore: Sendable {
     let definition: MetricDefinition
     let texts: FamilyTexts
-    let surroundings: Surroundings
+    let context: RegistryContext
     let limit: SeriesLimit
     /// The maximum number of series, the overflow series not included; nil if there is no limit.
     let seriesLimit: Int?
@@ -26,11 +26,11 @@ final class FamilyCore: Sendable {
 
     init(
         _ definition: MetricDefinition, limit: SeriesLimit = .default,
-        _ surroundings: Surroundings
+        _ context: RegistryContext
     ) {
         self.definition = definition
         self.limit = limit
-        self.surroundings = surroundings
+        self.context = context
         texts = FamilyTexts(definition)
         // Open labels are not known in advance; their overflow series has the label `overflow`.
         labelHeads = LabelHeads(definition.hasOpenLabels ? ["overflow"] : definition.labels)
@@ -42,9 +42,9 @@ final class FamilyCore: Sendable {
             }
         let isLabelled = !definition.labels.isEmpty || definition.hasOpenLabels
         arena = CellArena(
-            cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, surroundings: surroundings)
+            cellsPerSeries: cells, firstCapacity: isLabelled ? 4 : 1, context: context)
         let isLimited = isLabelled && definition.kind != .info
-        seriesLimit = isLimited ? limit.saneCount : nil
+        seriesLimit = isLimited ? limit.clampedCount : nil
         let isCumulative = definition.kind == .counter || definition.kind == .histogram
         let arena = arena
         let expiry = limit.idleTime.flatMap { idleTime in
@@ -53,14 +53,14 @@ final class FamilyCore: Sendable {
                     idleTime: idleTime, kind: definition.kind, arena: arena) : nil
         }
         table = SeriesTable(
-            expectsMany: isLabelled, limit: isLimited ? limit.saneCount : .max,
+            expectsMany: isLabelled, limit: isLimited ? limit.clampedCount : .max,
             budget: isLimited
                 ? FamilyBudget(
                     limit: limit.labelBytes, lines: definition.linesPerSeries,
-                    registry: surroundings.labels) : nil,
+                    registry: context.labels) : nil,
             overflowKey: isLimited ? Self.overflowKey(labelHeads) : [],
             heads: definition.hasOpenLabels ? nil : labelHeads, expiry: expiry,
-            clock: surroundings.clock)
+            clock: context.clock)
     }
 
     private static func overflowKey(_ heads: LabelHeads) -> [UInt8] {
@@ -71,7 +71,7 @@ final class FamilyCore: Sendable {
         return key ?? []
     }
 
-    var diagnostics: Diagnostics { surroundings.diagnostics }
+    var diagnostics: Diagnostics { context.diagnostics }
 
     /// Whether a series may have an exemplar, so that a scrape has to check.
     var hasExemplars: Bool { arena.mayHaveExemplars }
@@ -94,7 +94,7 @@ final class FamilyCore: Sendable {
     var overflowKey: [UInt8] { table.overflowKey }
 
     /// Removes or hides idle series, for a scrape that is about to write the family.
-    func forgetIdle(for delivery: Delivery) { table.forgetIdle(for: delivery) }
+    func expireIdle(for delivery: Delivery) { table.expireIdle(for: delivery) }
 
     // MARK: - Lookups
 
@@ -163,7 +163,7 @@ final class FamilyCore: Sendable {
         // ORDERING: relaxed; the flag and the count do not guard other memory.
         if lacksBytes { lackedBytes.store(true, ordering: .relaxed) }
         if overflows.wrappingAdd(1, ordering: .relaxed).oldValue == 0 {
-            diagnostics.log.say(
+            diagnostics.log.report(
                 .warning, about: "overflow:\(definition.name)", overflowAdvice)
         }
     }

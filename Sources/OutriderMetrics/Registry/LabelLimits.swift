@@ -36,14 +36,14 @@ public struct LabelLimits: Hashable, Sendable {
     public static let `default` = LabelLimits()
 
     /// The length, limited to valid values.
-    var saneLength: Int { min(max(64, valueLength), 16 << 10) }
+    var clampedLength: Int { min(max(64, valueLength), 16 << 10) }
 
     /// The limits from the environment: `OUTRIDER_LABEL_VALUE_BYTES`, `OUTRIDER_LABEL_BYTES`.
     static func ofProcess(log: DiagnosticLog) -> LabelLimits {
         var limits = `default`
-        limits.valueLength = EnvironmentChoice.number(
+        limits.valueLength = EnvironmentChoice.positiveInteger(
             "OUTRIDER_LABEL_VALUE_BYTES", else: limits.valueLength, log: log)
-        limits.bytes = EnvironmentChoice.number(
+        limits.bytes = EnvironmentChoice.positiveInteger(
             "OUTRIDER_LABEL_BYTES", else: limits.bytes, log: log)
         return limits
     }

@@ -73,11 +73,11 @@ extension Duration {
 
 extension Registry {
     /// Reads this registry's clock; keep the reader rather than request it again.
-    package var uptime: UptimeReader { UptimeReader(surroundings.clock) }
+    package var uptime: UptimeReader { UptimeReader(context.clock) }
 }
 
 /// Diagnostics, clock and limits shared by all families of a registry.
-struct Surroundings: Sendable {
+struct RegistryContext: Sendable {
     let diagnostics: Diagnostics
     let clock: any MetricClock
     /// The per-CPU rows of frequently updated series; nil if there are none.

@@ -259,8 +259,8 @@ struct MetricDefinition: Sendable {
                         must not start with a digit; rename it
                         """)
             }
-            let isNew = spellings.enumerated().allSatisfy { number, spelling in
-                seen[number].insert(spelling).inserted
+            let isNew = spellings.enumerated().allSatisfy { index, spelling in
+                seen[index].insert(spelling).inserted
             }
             guard isNew else {
                 throw RegistrationError(

@@ -87,8 +87,8 @@ extension FamilyCore {
     private var room: String {
         hasLackedBytes
             ? "\(limit.labelBytes) bytes of labels in a scrape, or its registry at "
-                + "\(surroundings.labels.limit)"
-            : "\(limit.saneCount) series"
+                + "\(context.labels.limit)"
+            : "\(limit.clampedCount) series"
     }
 
     /// The log message when the family first returns its overflow series.

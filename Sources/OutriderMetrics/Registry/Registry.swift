@@ -24,20 +24,20 @@ public final class Registry: Sendable {
     /// The registry that an agent exposes by default.
     public static let shared = Registry()
 
-    let surroundings: Surroundings
+    let context: RegistryContext
     /// Scrapes in progress.
     let renders = SharedRuns<SharedRender.Key, SharedRender?>()
     /// Only one scrape at a time is rendered and compressed.
-    let printing = Turns()
+    let renderTurns = Turns()
     /// The memory that it is rendered into.
-    let memory = PrintingMemory()
+    let memory = RenderMemory()
     /// Threads that call collectors, beyond the first of each scrape.
     let collectionThreads = Atomic<Int>(0)
     private let state: Guarded<RegistryState>
     private let histograms: HistogramKind
     private let names: MetricNames
     /// The cost of scrapes of this registry.
-    let scrapeFigures: ScrapeFigures
+    let scrapeMetrics: ScrapeMetrics
     /// The swift-metrics handlers of this registry, from all factories.
     let handlers: HandlerStore
     private let attachments = Guarded<[String: any AnyObject & Sendable]>([:])
@@ -74,12 +74,12 @@ public final class Registry: Sendable {
         self.histograms = histograms ?? .ofProcess(log: log)
         self.names = names ?? .ofProcess(log: log)
         let limits = labels ?? .ofProcess(log: log)
-        let diagnostics = Diagnostics(log: log, longestValue: limits.saneLength)
-        surroundings = Surroundings(
+        let diagnostics = Diagnostics(log: log, longestValue: limits.clampedLength)
+        context = RegistryContext(
             diagnostics: diagnostics, clock: clock, rows: rows, labels: LabelBudget(limits.bytes))
         var state = RegistryState()
-        scrapeFigures = ScrapeFigures(
-            in: &state, isExposed: hasOwnMetrics, histograms: self.histograms, surroundings)
+        scrapeMetrics = ScrapeMetrics(
+            in: &state, isExposed: hasOwnMetrics, histograms: self.histograms, context)
         if hasOwnMetrics {
             try? state.add(CollectionPlan(diagnostics, origin: .own, diagnostics: diagnostics))
         }
@@ -91,7 +91,7 @@ public final class Registry: Sendable {
         }
     }
 
-    var diagnostics: Diagnostics { surroundings.diagnostics }
+    var diagnostics: Diagnostics { context.diagnostics }
 
     /// Removes a metric family, or the whole collector that exposes it.
     ///
@@ -157,7 +157,7 @@ public final class Registry: Sendable {
     ) throws(RegistrationError) -> FamilyCore {
         try state.withLock { (state) throws(RegistrationError) in
             try state.findOrAdd(
-                definition.using(histograms), given: name, limit: limit, surroundings)
+                definition.using(histograms), given: name, limit: limit, context)
         }
     }
 
@@ -172,7 +172,7 @@ public final class Registry: Sendable {
             diagnostics.refuse(error, "the instrument works, but is not exposed")
             let definition = MetricDefinition(
                 unchecked: kind, name, help: help, labels: labels, buckets: buckets)
-            return FamilyCore(definition, limit: limit, surroundings)
+            return FamilyCore(definition, limit: limit, context)
         }
     }
 

@@ -28,7 +28,7 @@ struct RegistryState: Sendable {
     /// The family with this definition, created if missing; an existing family keeps its limit.
     mutating func findOrAdd(
         _ definition: MetricDefinition, given name: String, limit: SeriesLimit = .default,
-        _ surroundings: Surroundings
+        _ context: RegistryContext
     ) throws(RegistrationError) -> FamilyCore {
         if let taken = taken(by: definition) {
             guard case .instruments(let core) = owners[taken] else {
@@ -40,7 +40,7 @@ struct RegistryState: Sendable {
             if let error = core.definition.conflict(with: definition, given: name) { throw error }
             return core
         }
-        let core = FamilyCore(definition, limit: limit, surroundings)
+        let core = FamilyCore(definition, limit: limit, context)
         claim(definition, for: .instruments(core))
         return core
     }
@@ -95,9 +95,9 @@ struct RegistryState: Sendable {
         var entries: [RegistrySnapshot.Entry] = []
         let plans = self.plans
         for case .instruments(let core) in owners.values { entries.append(.instruments(core)) }
-        for (number, plan) in plans.enumerated() {
+        for (index, plan) in plans.enumerated() {
             for family in plan.families.indices {
-                entries.append(.collected(plan: number, family: family))
+                entries.append(.collected(plan: index, family: family))
             }
         }
         let snapshot = RegistrySnapshot(entries: entries, plans: plans)

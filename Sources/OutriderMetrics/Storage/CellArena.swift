@@ -22,7 +22,7 @@ final class CellArena: @unchecked Sendable {
     /// The number of adjacent cells of each series.
     let cellsPerSeries: Int
     /// The diagnostics that count refused observations, and the clock.
-    let surroundings: Surroundings
+    let context: RegistryContext
 
     private let firstCapacity: Int
     private let exemplarsGiven = Atomic<Bool>(false)
@@ -38,17 +38,17 @@ final class CellArena: @unchecked Sendable {
     }
 
     /// Creates an empty arena; it allocates memory with the first series.
-    init(cellsPerSeries: Int, firstCapacity: Int, surroundings: Surroundings) {
+    init(cellsPerSeries: Int, firstCapacity: Int, context: RegistryContext) {
         self.cellsPerSeries = cellsPerSeries
         self.firstCapacity = max(1, firstCapacity)
-        self.surroundings = surroundings
+        self.context = context
     }
 
     deinit {
         let chunks = unsafe state.withLock { unsafe $0.chunks }
-        for unsafe(number, chunk) in unsafe chunks.enumerated() {
+        for unsafe(chunkIndex, chunk) in unsafe chunks.enumerated() {
             // SAFETY: instruments keep the arena alive, so all cells are unused now.
-            unsafe chunk.deinitialize(count: seriesCount(ofChunk: number) * cellsPerSeries)
+            unsafe chunk.deinitialize(count: seriesCount(ofChunk: chunkIndex) * cellsPerSeries)
             unsafe chunk.deallocate()
         }
     }
@@ -100,8 +100,8 @@ final class CellArena: @unchecked Sendable {
     /// that instruments need not store it.
     private func index(of cell: Cell, in state: State) -> Int? {
         var start = 0
-        for unsafe(number, chunk) in unsafe state.chunks.enumerated() {
-            let count = seriesCount(ofChunk: number)
+        for unsafe(chunkIndex, chunk) in unsafe state.chunks.enumerated() {
+            let count = seriesCount(ofChunk: chunkIndex)
             // SAFETY: only addresses are compared; the distance is taken within one chunk.
             let end = unsafe chunk + count * cellsPerSeries
             if unsafe cell.word >= chunk, unsafe cell.word < end {
@@ -113,17 +113,17 @@ final class CellArena: @unchecked Sendable {
     }
 
     /// The number of series in a chunk: n, n, 2n, 4n and so on.
-    private func seriesCount(ofChunk number: Int) -> Int {
-        number == 0 ? firstCapacity : firstCapacity << (number - 1)
+    private func seriesCount(ofChunk chunkIndex: Int) -> Int {
+        chunkIndex == 0 ? firstCapacity : firstCapacity << (chunkIndex - 1)
     }
 
     private func cell(at index: Int, in state: State) -> Cell {
         // Chunk k > 0 starts at index n · 2^(k-1), so k follows from the highest bit of index / n.
         let multiple = index / firstCapacity
-        let number = Int.bitWidth - multiple.leadingZeroBitCount
-        let start = number == 0 ? 0 : firstCapacity << (number - 1)
+        let chunkIndex = Int.bitWidth - multiple.leadingZeroBitCount
+        let start = chunkIndex == 0 ? 0 : firstCapacity << (chunkIndex - 1)
         // SAFETY: `index` came from `allocate`, so its chunk exists and holds it.
-        return unsafe Cell(word: state.chunks[number] + (index - start) * cellsPerSeries)
+        return unsafe Cell(word: state.chunks[chunkIndex] + (index - start) * cellsPerSeries)
     }
 
     private func makeChunk(series: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {

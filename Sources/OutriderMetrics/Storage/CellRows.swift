@@ -35,10 +35,10 @@ package final class CellRows: Sendable {
     private let groupLimit: Int
     private let state = Guarded(State())
     /// How many series are detached from their rows; checked without the lock.
-    private let leftCount = Atomic<Int>(0)
+    private let detachedCount = Atomic<Int>(0)
     /// How long detached rows stay reserved, in milliseconds: much longer than a thread takes for
     /// an addition.
-    private static let rest: UInt64 = 60_000
+    private static let quarantine: UInt64 = 60_000
 
     @safe private struct State: @unchecked Sendable {
         // SAFETY: only accessed under the lock.
@@ -47,7 +47,7 @@ package final class CellRows: Sendable {
         var used = CellRows.wordsInRow
         /// The row pointers of detached series and the times of detachment, by the address of their
         /// first cells.
-        var left: [UInt64: (place: UInt64, milliseconds: UInt64)] = [:]
+        var detached: [UInt64: (pointer: UInt64, milliseconds: UInt64)] = [:]
         /// Freed row pointers, by the power of two of their size in words.
         var free: [[UInt64]] = Array(repeating: [], count: CellRows.wordsInRow.bitWidth)
     }
@@ -81,14 +81,16 @@ package final class CellRows: Sendable {
     /// series was detached from its rows too recently.
     func take(_ words: Int, for cell: Cell, at milliseconds: UInt64) -> UInt64? {
         guard words <= Self.wordsInRow else { return nil }
-        if let left = left(by: cell) {
-            guard milliseconds >= left.milliseconds &+ Self.rest, forget(cell) else { return nil }
-            Self.clear(left.place, words, exceptRow: 1)
-            return left.place
+        if let detached = detached(by: cell) {
+            guard milliseconds >= detached.milliseconds &+ Self.quarantine, forget(cell) else {
+                return nil
+            }
+            Self.clear(detached.pointer, words, exceptRow: 1)
+            return detached.pointer
         }
         let power = Self.power(of: words)
-        let place: UInt64? = state.withLock { state in
-            if let place = state.free[power].popLast() { return place }
+        let pointer: UInt64? = state.withLock { state in
+            if let pointer = state.free[power].popLast() { return pointer }
             if state.used + 1 << power > Self.wordsInRow {
                 guard unsafe state.groups.count < groupLimit,
                     let group = unsafe outrider_rows_map(cpus)
@@ -99,23 +101,23 @@ package final class CellRows: Sendable {
             guard let group = unsafe state.groups.last else { return nil }
             let address = UInt64(UInt(bitPattern: group)) + UInt64(state.used) * 8
             state.used += 1 << power
-            return UInt64(cpus) << OUTRIDER_PLACE_BITS | address | 1
+            return UInt64(cpus) << OUTRIDER_POINTER_BITS | address | 1
         }
-        guard let place else { return nil }
-        Self.word(of: place, row: 1).add(cell.address)
-        return place
+        guard let pointer else { return nil }
+        Self.word(of: pointer, row: 1).add(cell.address)
+        return pointer
     }
 
     /// Frees the rows of a series that no thread adds to any more.
-    func giveBack(_ place: UInt64, _ words: Int) {
-        Self.clear(place, words)
-        state.withLock { $0.free[Self.power(of: words)].append(place) }
+    func release(_ pointer: UInt64, _ words: Int) {
+        Self.clear(pointer, words)
+        state.withLock { $0.free[Self.power(of: words)].append(pointer) }
     }
 
-    private static func clear(_ place: UInt64, _ words: Int, exceptRow kept: Int? = nil) {
-        for row in 0..<rowCount(of: place) where row != kept {
+    private static func clear(_ pointer: UInt64, _ words: Int, exceptRow kept: Int? = nil) {
+        for row in 0..<rowCount(of: pointer) where row != kept {
             for offset in 0..<words {
-                let word = word(of: place, row: row).advanced(by: offset)
+                let word = word(of: pointer, row: row).advanced(by: offset)
                 // Writing zero to a page without memory would allocate it.
                 if word.integer != 0 { word.set(0) }
             }
@@ -125,30 +127,30 @@ package final class CellRows: Sendable {
     // MARK: - Resets
 
     /// Detaches a series from its rows: it counts in its cells from now on.
-    func leave(_ place: UInt64, of cell: Cell, at milliseconds: UInt64) {
+    func detach(_ pointer: UInt64, of cell: Cell, at milliseconds: UInt64) {
         state.withLock { state in
-            let old = state.left.updateValue((place, milliseconds), forKey: cell.address)
-            if old == nil { leftCount.wrappingAdd(1, ordering: .relaxed) }
+            let old = state.detached.updateValue((pointer, milliseconds), forKey: cell.address)
+            if old == nil { detachedCount.wrappingAdd(1, ordering: .relaxed) }
         }
     }
 
     /// Frees the rows that a series was detached from; no thread adds to the series any more.
-    func giveLeftBack(of cell: Cell, _ words: Int) {
-        if let left = left(by: cell), forget(cell) { giveBack(left.place, words) }
+    func freeDetached(of cell: Cell, _ words: Int) {
+        if let detached = detached(by: cell), forget(cell) { release(detached.pointer, words) }
     }
 
-    private func left(by cell: Cell) -> (place: UInt64, milliseconds: UInt64)? {
+    private func detached(by cell: Cell) -> (pointer: UInt64, milliseconds: UInt64)? {
         // ORDERING: relaxed; the series was detached by this thread, or by one whose work on the
         // series this thread has seen.
-        if leftCount.load(ordering: .relaxed) == 0 { return nil }
-        return state.withLock { $0.left[cell.address] }
+        if detachedCount.load(ordering: .relaxed) == 0 { return nil }
+        return state.withLock { $0.detached[cell.address] }
     }
 
     /// Forgets that a series is detached from rows; returns whether it was.
     private func forget(_ cell: Cell) -> Bool {
         state.withLock { state in
-            guard state.left.removeValue(forKey: cell.address) != nil else { return false }
-            leftCount.wrappingSubtract(1, ordering: .relaxed)
+            guard state.detached.removeValue(forKey: cell.address) != nil else { return false }
+            detachedCount.wrappingSubtract(1, ordering: .relaxed)
             return true
         }
     }
@@ -161,45 +163,45 @@ package final class CellRows: Sendable {
 
     /// Whether the bits are a row pointer, rather than the address of cells.
     @inline(__always)
-    static func isPlace(_ bits: UInt64) -> Bool { bits & 1 != 0 }
+    static func isRowPointer(_ bits: UInt64) -> Bool { bits & 1 != 0 }
 
     /// The first cell of the series that a row pointer belongs to.
-    static func cell(at place: UInt64) -> Cell {
+    static func cell(at pointer: UInt64) -> Cell {
         // SAFETY: `take` stored its address there.
-        unsafe Cell(address: word(of: place, row: 1).integer)
+        unsafe Cell(address: word(of: pointer, row: 1).integer)
     }
 
     /// The number of rows: the shared row, the row of the owner's address, and one for each CPU.
     @inline(__always)
-    static func rowCount(of place: UInt64) -> Int {
-        Int(outrider_rows_limit(place)) + Int(OUTRIDER_FIRST_ROWS)
+    static func rowCount(of pointer: UInt64) -> Int {
+        Int(outrider_rows_limit(pointer)) + Int(OUTRIDER_FIRST_ROWS)
     }
 
     /// The first word of a series in a row.
     @inline(__always)
-    static func word(of place: UInt64, row: Int) -> Cell {
+    static func word(of pointer: UInt64, row: Int) -> Cell {
         // SAFETY: the rows are mapped for as long as a series owns the row pointer.
         unsafe Cell(
-            address: UInt64(UInt(bitPattern: outrider_rows_shared(place)))
+            address: UInt64(UInt(bitPattern: outrider_rows_shared(pointer)))
                 + UInt64(row) << OUTRIDER_ROW_SHIFT)
     }
 
     /// The sum of the integers at an offset in all rows.
     @inline(__always)
-    static func integer(at offset: Int, of place: UInt64) -> UInt64 {
-        var sum = word(of: place, row: 0).advanced(by: offset).integer
-        for row in Int(OUTRIDER_FIRST_ROWS)..<rowCount(of: place) {
-            sum &+= word(of: place, row: row).advanced(by: offset).integer
+    static func integer(at offset: Int, of pointer: UInt64) -> UInt64 {
+        var sum = word(of: pointer, row: 0).advanced(by: offset).integer
+        for row in Int(OUTRIDER_FIRST_ROWS)..<rowCount(of: pointer) {
+            sum &+= word(of: pointer, row: row).advanced(by: offset).integer
         }
         return sum
     }
 
     /// The sum of the fractions at an offset in all rows.
     @inline(__always)
-    static func double(at offset: Int, of place: UInt64) -> Double {
-        var sum = word(of: place, row: 0).advanced(by: offset).double
-        for row in Int(OUTRIDER_FIRST_ROWS)..<rowCount(of: place) {
-            sum += word(of: place, row: row).advanced(by: offset).double
+    static func double(at offset: Int, of pointer: UInt64) -> Double {
+        var sum = word(of: pointer, row: 0).advanced(by: offset).double
+        for row in Int(OUTRIDER_FIRST_ROWS)..<rowCount(of: pointer) {
+            sum += word(of: pointer, row: row).advanced(by: offset).double
         }
         return sum
     }

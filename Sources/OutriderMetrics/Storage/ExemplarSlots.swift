@@ -31,17 +31,17 @@ final class ExemplarSlots: Sendable {
     ///
     /// `milliseconds` is the clock's uptime, for callers that have already read it.
     func offer(
-        _ exemplar: () -> Exemplar?, value: Double, at index: Int, _ surroundings: Surroundings,
+        _ exemplar: () -> Exemplar?, value: Double, at index: Int, _ context: RegistryContext,
         milliseconds: UInt64?
     ) {
         let slot = slots[index]
-        let now = (milliseconds ?? surroundings.coarseMilliseconds) + 1
+        let now = (milliseconds ?? context.coarseMilliseconds) + 1
         // ORDERING: relaxed; the time does not guard other memory, and the text has its own lock.
         let last = slot.taken.load(ordering: .relaxed)
         if last != 0, now < last + Self.intervalMilliseconds { return }
         guard let exemplar = exemplar() else { return }
         if let problem = exemplar.problem {
-            surroundings.diagnostics.refuse(
+            context.diagnostics.refuse(
                 problem,
                 """
                 exemplar rejected: it may have at most \(Exemplar.lengthLimit) characters, unique label \
@@ -53,7 +53,7 @@ final class ExemplarSlots: Sendable {
             expected: last, desired: now, ordering: .relaxed
         ).exchanged
         guard isOurs else { return }
-        let text = exemplar.rendered(value: value, at: surroundings.clock.secondsSinceEpoch)
+        let text = exemplar.rendered(value: value, at: context.clock.secondsSinceEpoch)
         slot.rendered.withLock { $0 = text }
     }
 
@@ -74,13 +74,13 @@ struct LazyExemplars: ~Copyable, Sendable {
     ) {
         if let slots = slots.load() {
             return slots.offer(
-                exemplar, value: value, at: index, arena.surroundings, milliseconds: milliseconds)
+                exemplar, value: value, at: index, arena.context, milliseconds: milliseconds)
         }
         // A service that never offers an exemplar allocates nothing.
         guard let first = exemplar() else { return }
         slots.storeIfNil(ExemplarSlots(count))
             .offer(
-                { first }, value: value, at: index, arena.surroundings, milliseconds: milliseconds)
+                { first }, value: value, at: index, arena.context, milliseconds: milliseconds)
         arena.noteExemplar()
     }
 

@@ -6,17 +6,17 @@
 // sum.
 
 /// A digest of the numbers of a series.
-struct NumbersSeen: Hashable, Sendable {
+struct ValueDigest: Hashable, Sendable {
     private var whole: UInt64 = 0
     private var fraction: UInt64 = 0
 
     /// The digest of a series without recordings.
-    static let none = NumbersSeen()
+    static let none = ValueDigest()
 
     private init() {}
 
     /// Creates a digest of the `count` numbers of a series.
-    init(_ numbers: SeriesNumbers, count: Int) {
+    init(_ numbers: SeriesValues, count: Int) {
         for offset in 0..<count - 1 { whole &+= numbers.integer(at: offset) }
         fraction = numbers.double(at: count - 1).bitPattern
     }
@@ -24,7 +24,7 @@ struct NumbersSeen: Hashable, Sendable {
 
 /// The last scrape's observation of a series, and since when it has not changed.
 struct IdleWatch: Sendable {
-    var seen = NumbersSeen.none
+    var seen = ValueDigest.none
     /// The clock's uptime at the end of the first check that saw these numbers, nil before it;
     /// after they were delivered, the time of the check of the delivered scrape.
     var since: Duration?

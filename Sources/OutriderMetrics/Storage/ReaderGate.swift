@@ -3,8 +3,9 @@
 //
 // A reader increments a counter on its CPU's stripe, reads, and decrements it: two atomic adds to a
 // cache line that no other CPU touches. A writer first unpublishes an object and then hands it to a
-// Graveyard. Later readers cannot see it, so it can be freed once each stripe has been seen empty.
-// No thread waits: neither a reader nor the one that frees, which checks again the next time.
+// RetiredObjects. Later readers cannot see it, so it can be freed once each stripe has been seen
+// empty. No thread waits: neither a reader nor the one that frees, which checks again the next
+// time.
 
 internal import COutriderCells
 internal import Synchronization
@@ -47,8 +48,8 @@ internal import Synchronization
     /// Calls `body`, which may read what is published now, but must not use it after returning.
     @inline(__always)
     package func whileReading<Result>(_ body: () -> Result) -> Result {
-        let number = Int(outrider_cpu()) & (Self.stripeCount - 1)
-        let stripe = unsafe stripes + number * Self.stride
+        let index = Int(outrider_cpu()) & (Self.stripeCount - 1)
+        let stripe = unsafe stripes + index * Self.stride
         // ORDERING: sequentially consistent, so that either the reader sees that an object was
         // unpublished, or the thread that unpublished it sees the reader. Release at the end, so
         // that all reads happen before it.
@@ -64,7 +65,7 @@ internal import Synchronization
 }
 
 /// Objects that readers may still be reading; its owner serializes access.
-package struct Graveyard: Sendable {
+package struct RetiredObjects: Sendable {
     /// Objects that can be freed once each stripe in a bit set has been seen quiet.
     private var waiting: [any AnyObject & Sendable] = []
     private var unseen: UInt64 = 0
@@ -77,13 +78,13 @@ package struct Graveyard: Sendable {
     package var count: Int { waiting.count + next.count }
 
     /// Adds an object that was just unpublished.
-    package mutating func bury(_ object: any AnyObject & Sendable) {
+    package mutating func retire(_ object: any AnyObject & Sendable) {
         next.append(object)
     }
 
     /// Removes and returns the objects that no reader can be reading any more; the caller frees
     /// them, preferably without a lock.
-    package mutating func dig(_ gate: ReaderGate) -> [any AnyObject & Sendable] {
+    package mutating func reclaim(_ gate: ReaderGate) -> [any AnyObject & Sendable] {
         if waiting.isEmpty {
             if next.isEmpty { return [] }
             swap(&waiting, &next)

@@ -182,16 +182,16 @@ extension SeriesBlock {
     ///
     /// Weak references do not count. If it does, no thread records on the instrument, and the table
     /// is the only way to get it; earlier recordings are visible to the caller.
-    func isUnheld<Instrument: AnyObject>(at index: Int, as _: Instrument.Type) -> Bool {
+    func isUnreferenced<Instrument: AnyObject>(at index: Int, as _: Instrument.Type) -> Bool {
         // In a build without optimization, the runtime cannot check this for an `AnyObject`.
         // SAFETY: callers pass an index below `count`, and the class of the family's instruments.
-        let isUnheld = unsafe (instruments + index).withMemoryRebound(
+        let isUnreferenced = unsafe (instruments + index).withMemoryRebound(
             to: Instrument.self, capacity: 1
         ) { unsafe isKnownUniquelyReferenced(&$0.pointee) }
         // ORDERING: pairs with the release in the runtime's decrement of the count, so that the
         // last numbers recorded by the former holder are visible.
-        if isUnheld { atomicMemoryFence(ordering: .acquiring) }
-        return isUnheld
+        if isUnreferenced { atomicMemoryFence(ordering: .acquiring) }
+        return isUnreferenced
     }
 }
 

@@ -16,42 +16,42 @@ public import Synchronization
 @usableFromInline
 struct SeriesCells: ~Copyable, Sendable {
     /// The address of the first cell, or a row pointer, which is odd.
-    @usableFromInline let place: Atomic<UInt64>
+    @usableFromInline let target: Atomic<UInt64>
 
     init(_ cell: Cell) {
-        place = Atomic(cell.address)
+        target = Atomic(cell.address)
     }
 
     /// Adds to an integer; wraps at 2^64.
     ///
-    /// - Returns: Whether to call ``warmUp(_:in:)``.
+    /// - Returns: Whether to call ``addRowsIfBusy(_:in:)``.
     @inlinable
     @inline(__always)
     func add(_ amount: UInt64, at offset: Int = 0) -> Bool {
         // ORDERING: acquire, so that a thread that sees a row pointer sees rows that are zero.
-        let place = place.load(ordering: .acquiring) &+ UInt64(truncatingIfNeeded: offset &* 8)
-        if place & 1 != 0 {
-            if !outrider_rows_add(place, amount) { Self.addShared(amount, at: place) }
+        let target = target.load(ordering: .acquiring) &+ UInt64(truncatingIfNeeded: offset &* 8)
+        if target & 1 != 0 {
+            if !outrider_rows_add(target, amount) { Self.addShared(amount, at: target) }
             return false
         }
         // SAFETY: the instrument owns the cells until it releases them.
-        return Self.isSample(unsafe Cell(address: place).add(amount))
+        return Self.isSample(unsafe Cell(address: target).add(amount))
     }
 
     /// Adds to a fraction.
     ///
-    /// - Returns: Whether to call ``warmUp(_:in:)``.
+    /// - Returns: Whether to call ``addRowsIfBusy(_:in:)``.
     @inlinable
     @inline(__always)
     func add(fraction amount: Double, at offset: Int) -> Bool {
         // ORDERING: as above.
-        let place = place.load(ordering: .acquiring) &+ UInt64(truncatingIfNeeded: offset &* 8)
-        if place & 1 != 0 {
-            if !outrider_rows_add_double(place, amount) { Self.addShared(amount, at: place) }
+        let target = target.load(ordering: .acquiring) &+ UInt64(truncatingIfNeeded: offset &* 8)
+        if target & 1 != 0 {
+            if !outrider_rows_add_double(target, amount) { Self.addShared(amount, at: target) }
             return false
         }
         // SAFETY: as above.
-        return Self.isSample(unsafe Cell(address: place).add(amount))
+        return Self.isSample(unsafe Cell(address: target).add(amount))
     }
 
     /// True for one in 16,384 values, whatever their pattern.
@@ -62,31 +62,31 @@ struct SeriesCells: ~Copyable, Sendable {
     }
 
     @usableFromInline
-    static func addShared(_ amount: UInt64, at place: UInt64) {
-        CellRows.word(of: place, row: 0).add(amount)
+    static func addShared(_ amount: UInt64, at target: UInt64) {
+        CellRows.word(of: target, row: 0).add(amount)
     }
 
     @usableFromInline
-    static func addShared(_ amount: Double, at place: UInt64) {
-        CellRows.word(of: place, row: 0).add(amount)
+    static func addShared(_ amount: Double, at target: UInt64) {
+        CellRows.word(of: target, row: 0).add(amount)
     }
 
     /// Gives the series per-CPU rows if it is updated frequently.
-    func warmUp(_ count: Int, in arena: CellArena) {
-        let bits = place.load(ordering: .acquiring)
-        guard !CellRows.isPlace(bits), let rows = arena.surroundings.rows,
-            Heat.isHot(bits, at: arena.surroundings.coarseMilliseconds)
+    func addRowsIfBusy(_ count: Int, in arena: CellArena) {
+        let bits = target.load(ordering: .acquiring)
+        guard !CellRows.isRowPointer(bits), let rows = arena.context.rows,
+            UpdateRate.isFrequent(bits, at: arena.context.coarseMilliseconds)
         else { return }
         let cell = unsafe Cell(address: bits)
         guard
-            let new = rows.take(count, for: cell, at: arena.surroundings.coarseMilliseconds)
+            let new = rows.take(count, for: cell, at: arena.context.coarseMilliseconds)
         else { return }
         arena.noteRows()
         // ORDERING: release, so that a thread that sees the row pointer sees rows that are zero.
-        let isOurs = place.compareExchange(
+        let isOurs = target.compareExchange(
             expected: bits, desired: new, ordering: .acquiringAndReleasing
         ).exchanged
-        if !isOurs { rows.giveBack(new, count) }
+        if !isOurs { rows.release(new, count) }
     }
 
     /// Sets all numbers to zero; a concurrent addition may or may not be lost.
@@ -96,45 +96,45 @@ struct SeriesCells: ~Copyable, Sendable {
     /// ones. So the series is detached from its rows, and counts in its cells until it gets rows
     /// again.
     func reset(_ count: Int, in arena: CellArena) {
-        let bits = place.load(ordering: .acquiring)
+        let bits = target.load(ordering: .acquiring)
         let cell = numbers.cell
-        if CellRows.isPlace(bits), let rows = arena.surroundings.rows {
-            rows.leave(bits, of: cell, at: arena.surroundings.coarseMilliseconds)
+        if CellRows.isRowPointer(bits), let rows = arena.context.rows {
+            rows.detach(bits, of: cell, at: arena.context.coarseMilliseconds)
             // ORDERING: release, as for every row pointer. If it fails, another thread has reset
             // the series.
-            _ = place.compareExchange(
+            _ = target.compareExchange(
                 expected: bits, desired: cell.address, ordering: .acquiringAndReleasing)
         }
         for offset in 0..<count { cell.advanced(by: offset).set(0) }
     }
 
     /// Releases cells and rows, once no thread adds to them any more.
-    func giveBack(_ count: Int, to arena: CellArena) {
+    func release(_ count: Int, to arena: CellArena) {
         let cell = numbers.cell
-        giveRowsBack(count, to: arena)
+        releaseRows(count, to: arena)
         arena.release(cell)
     }
 
     /// Releases the rows, once no thread adds to them any more.
-    func giveRowsBack(_ count: Int, to arena: CellArena) {
+    func releaseRows(_ count: Int, to arena: CellArena) {
         let numbers = numbers
-        guard let rows = arena.surroundings.rows else { return }
-        if numbers.place != 0 { rows.giveBack(numbers.place, count) }
-        rows.giveLeftBack(of: numbers.cell, count)
+        guard let rows = arena.context.rows else { return }
+        if numbers.rowPointer != 0 { rows.release(numbers.rowPointer, count) }
+        rows.freeDetached(of: numbers.cell, count)
     }
 
     /// The numbers, for readers.
-    var numbers: SeriesNumbers {
-        let bits = place.load(ordering: .acquiring)
-        guard CellRows.isPlace(bits) else {
-            return SeriesNumbers(cell: unsafe Cell(address: bits))
+    var numbers: SeriesValues {
+        let bits = target.load(ordering: .acquiring)
+        guard CellRows.isRowPointer(bits) else {
+            return SeriesValues(cell: unsafe Cell(address: bits))
         }
-        return SeriesNumbers(cell: CellRows.cell(at: bits), place: bits)
+        return SeriesValues(cell: CellRows.cell(at: bits), rowPointer: bits)
     }
 }
 
 /// The last times at which one of a series' sampled additions (1 in 16,384) was seen.
-private enum Heat {
+private enum UpdateRate {
     private static let size = 256
     /// Two sampled additions within this many milliseconds make a series frequently updated.
     private static let interval: UInt64 = 1_000
@@ -150,9 +150,9 @@ private enum Heat {
     /// this sample.
     ///
     /// Series share entries: if one replaces another, the other gets its rows a little later.
-    static func isHot(_ address: UInt64, at milliseconds: UInt64) -> Bool {
-        let number = Int((address &* 0x9E37_79B9_7F4A_7C15) >> 56)
-        let entry = entries[number]
+    static func isFrequent(_ address: UInt64, at milliseconds: UInt64) -> Bool {
+        let index = Int((address &* 0x9E37_79B9_7F4A_7C15) >> 56)
+        let entry = entries[index]
         // ORDERING: relaxed; a wrong result gives rows a little earlier or later.
         let last = entry.seen.exchange(milliseconds, ordering: .relaxed)
         let isSame = entry.address.exchange(address, ordering: .relaxed) == address

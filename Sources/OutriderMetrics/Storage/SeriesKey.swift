@@ -81,10 +81,10 @@
     private static func closingQuote(
         from start: UnsafePointer<UInt8>, to end: UnsafePointer<UInt8>
     ) -> UnsafePointer<UInt8>? {
-        var place = unsafe start
-        while unsafe place < end {
-            if unsafe place.pointee == UInt8(ascii: "\"") { return unsafe place }
-            unsafe place += unsafe place.pointee == UInt8(ascii: "\\") ? 2 : 1
+        var position = unsafe start
+        while unsafe position < end {
+            if unsafe position.pointee == UInt8(ascii: "\"") { return unsafe position }
+            unsafe position += unsafe position.pointee == UInt8(ascii: "\\") ? 2 : 1
         }
         return nil
     }

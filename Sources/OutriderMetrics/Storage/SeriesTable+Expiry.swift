@@ -43,58 +43,59 @@ final class IdleExpiry: Sendable {
 
     /// Notes the delivery of a scrape that checked the series at this time and wrote them
     /// afterwards.
-    func noteDelivery(of look: Duration) {
-        delivered.withLock { $0 = max($0 ?? look, look) }
+    func noteDelivery(of check: Duration) {
+        delivered.withLock { $0 = max($0 ?? check, check) }
     }
 
     /// The last check whose scrape was delivered; nil before the first.
     var lastDelivery: Duration? { delivered.withLock { $0 } }
 
     /// The numbers of a series.
-    func numbers(at index: Int, in block: SeriesBlock) -> SeriesNumbers {
+    func numbers(at index: Int, in block: SeriesBlock) -> SeriesValues {
         block.numbers(at: index, of: kind, hasRows: arena.mayHaveRows)
     }
 
     /// Whether only the table holds the instrument of a series.
-    func isUnheld(at index: Int, in block: SeriesBlock) -> Bool {
+    func isUnreferenced(at index: Int, in block: SeriesBlock) -> Bool {
         kind == .counter
-            ? block.isUnheld(at: index, as: Counter.self)
-            : block.isUnheld(at: index, as: Histogram.self)
+            ? block.isUnreferenced(at: index, as: Counter.self)
+            : block.isUnreferenced(at: index, as: Histogram.self)
     }
 }
 
 extension SeriesTable {
     /// Removes or hides idle series, and shows those that changed; for a scrape that is about to
     /// write the family.
-    func forgetIdle(for delivery: Delivery) {
+    func expireIdle(for delivery: Delivery) {
         guard let expiry else { return }
         let delivered = expiry.lastDelivery
-        var number = 0
+        var blockIndex = 0
         // Lookups wait for the check of one block at most, not of the whole family. If a removal
         // rebuilds the blocks during the check, a series is checked twice, which changes nothing,
         // or not until the next scrape.
-        while changing({ look(at: number, in: &$0, expiry, delivered) }) {
-            number += 1
+        while changing({ check(at: blockIndex, in: &$0, expiry, delivered) }) {
+            blockIndex += 1
         }
-        delivery.add(expiry, lookedAt: clock.uptime)
+        delivery.add(expiry, checkedAt: clock.uptime)
     }
 
     /// Checks the series of a block; false if there is no such block.
-    private func look(
-        at number: Int, in state: inout SeriesIndex, _ expiry: IdleExpiry, _ delivered: Duration?
+    private func check(
+        at blockIndex: Int, in state: inout SeriesWriter, _ expiry: IdleExpiry,
+        _ delivered: Duration?
     ) -> Bool {
-        guard number < state.blocks.count else {
+        guard blockIndex < state.blocks.count else {
             state.rebuildIfWorthwhile()
             return false
         }
-        let block = state.blocks[number]
+        let block = state.blocks[blockIndex]
         let count = block.count
         // An unchanged series was idle at least until this moment.
         let start = clock.uptime
         for index in 0..<count {
             let mark = block.mark(of: index)
             if mark == .removed { continue }
-            let seen = NumbersSeen(
+            let seen = ValueDigest(
                 expiry.numbers(at: index, in: block), count: expiry.cellsPerSeries)
             var watch = block.watch(of: index)
             guard seen == watch.seen, let since = watch.since else {
@@ -109,7 +110,7 @@ extension SeriesTable {
                 block.setWatch(of: index, to: watch)
             }
             guard start - (watch.since ?? start) >= expiry.idleTime else { continue }
-            if expiry.isUnheld(at: index, in: block) {
+            if expiry.isUnreferenced(at: index, in: block) {
                 removeIfStill(seen, at: index, block, &state, expiry)
             } else {
                 block.setMark(of: index, to: .hidden)
@@ -129,14 +130,14 @@ extension SeriesTable {
     /// Removes a series that only the table holds, unless its numbers changed before its last other
     /// holder released it.
     private func removeIfStill(
-        _ seen: NumbersSeen, at index: Int, _ block: SeriesBlock, _ state: inout SeriesIndex,
+        _ seen: ValueDigest, at index: Int, _ block: SeriesBlock, _ state: inout SeriesWriter,
         _ expiry: IdleExpiry
     ) {
         let key = unsafe block.labels(at: index)
         let numbers = expiry.numbers(at: index, in: block)
-        guard NumbersSeen(numbers, count: expiry.cellsPerSeries) == seen,
-            let place = unsafe state.find(key, hash: state.hash(of: key))
+        guard ValueDigest(numbers, count: expiry.cellsPerSeries) == seen,
+            let location = unsafe state.find(key, hash: state.hash(of: key))
         else { return }
-        state.bury(place)
+        state.remove(location)
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The series of one family: lookup, limit and removal.
 //
-// Looking up an existing series takes no lock (LookupTable, ReaderGate), unless the series is not
+// Looking up an existing series takes no lock (SeriesLookup, ReaderGate), unless the series is not
 // plain (SeriesKey) or the family has an idle time: only under the lock can expiry know that
 // nothing else holds an instrument. Past the limit, looking up a new series returns the overflow
 // series: one hash, one failed probe, nothing stored.
@@ -24,7 +24,7 @@ final class SeriesTable: Sendable {
     }
 
     let clock: any MetricClock
-    let state: Guarded<SeriesIndex>
+    let state: Guarded<SeriesWriter>
     /// The expiry of idle series; nil if they are kept.
     let expiry: IdleExpiry?
     /// The rendered labels of the overflow series; empty if there is none.
@@ -34,9 +34,9 @@ final class SeriesTable: Sendable {
     private let budget: FamilyBudget?
     private let key: SeriesKey
     private let gate = ReaderGate.shared
-    /// The address of the table that readers use, kept alive by the state or the graveyard.
+    /// The address of the table that readers use, kept alive by the state or `retired`.
     private let current: Atomic<UInt>
-    private let graveyard = Guarded(Graveyard())
+    private let retired = Guarded(RetiredObjects())
     /// When the table was created, in seconds since the epoch.
     private let epoch: Double
 
@@ -58,10 +58,10 @@ final class SeriesTable: Sendable {
         self.clock = clock
         epoch = clock.secondsSinceEpoch
         key = SeriesKey(heads)
-        let index = SeriesIndex(
+        let writer = SeriesWriter(
             expectsMany: expectsMany, isWatched: expiry != nil, overflowKey: overflowKey, key: key)
-        current = Atomic(Self.address(of: index.lookup))
-        state = Guarded(index)
+        current = Atomic(Self.address(of: writer.lookup))
+        state = Guarded(writer)
     }
 
     deinit {
@@ -71,7 +71,7 @@ final class SeriesTable: Sendable {
 
     // MARK: - Readers
 
-    private static func address(of table: LookupTable) -> UInt {
+    private static func address(of table: SeriesLookup) -> UInt {
         unsafe UInt(bitPattern: Unmanaged.passUnretained(table).toOpaque())
     }
 
@@ -86,7 +86,7 @@ final class SeriesTable: Sendable {
         return gate.whileReading {
             // ORDERING: sequentially consistent, as the gate requires.
             // SAFETY: a table is freed only when no reader that may have seen its address is left.
-            let table = unsafe Unmanaged<LookupTable>.fromOpaque(
+            let table = unsafe Unmanaged<SeriesLookup>.fromOpaque(
                 UnsafeRawPointer(bitPattern: current.load(ordering: .sequentiallyConsistent))
                     .unsafelyUnwrapped)
             return unsafe table._withUnsafeGuaranteedRef { table in
@@ -96,14 +96,14 @@ final class SeriesTable: Sendable {
     }
 
     /// Publishes the changed table to readers; the old one is freed when its readers have left.
-    private func publish(_ state: SeriesIndex, instead old: LookupTable) {
+    private func publish(_ state: SeriesWriter, instead old: SeriesLookup) {
         if state.lookup === old { return }
         current.store(Self.address(of: state.lookup), ordering: .sequentiallyConsistent)
-        graveyard.withLock { $0.bury(old) }
+        retired.withLock { $0.retire(old) }
     }
 
     /// Runs `body`, which may change the series, under the lock.
-    func changing<Result>(_ body: (inout SeriesIndex) -> Result) -> Result {
+    func changing<Result>(_ body: (inout SeriesWriter) -> Result) -> Result {
         let result = state.withLock { state in
             let (old, bytes) = (state.lookup, state.labelBytes)
             defer {
@@ -118,7 +118,7 @@ final class SeriesTable: Sendable {
 
     /// Frees tables that no reader can be reading any more.
     func freeUnread() {
-        let unread = graveyard.withLock { $0.dig(gate) }
+        let unread = retired.withLock { $0.reclaim(gate) }
         withExtendedLifetime(unread) {}
     }
 
@@ -136,7 +136,7 @@ final class SeriesTable: Sendable {
 
     /// The number of current series.
     var count: Int {
-        state.withLock { $0.living }
+        state.withLock { $0.liveCount }
     }
 
     /// When a series started to count from zero, in seconds since the epoch, to a sixteenth of a
@@ -156,12 +156,12 @@ final class SeriesTable: Sendable {
     ///
     /// `make` runs under the table's lock, once for each series.
     func findOrMake(
-        _ key: UnsafeBufferPointer<UInt8>, make: SeriesIndex.Maker
+        _ key: UnsafeBufferPointer<UInt8>, make: SeriesWriter.Maker
     ) -> Found {
         let hash = unsafe self.key.hash(of: key)
         return changing { state in
-            if let place = unsafe state.find(key, hash: hash) {
-                return Found(instrument: state.instrument(at: place), isOverflow: false)
+            if let location = unsafe state.find(key, hash: hash) {
+                return Found(instrument: state.instrument(at: location), isOverflow: false)
             }
             let isFull = state.isFull(limit)
             let lacksBytes =
@@ -177,7 +177,7 @@ final class SeriesTable: Sendable {
     }
 
     /// The instrument of the overflow series; for a family without labels, that of its one series.
-    func overflow(make: SeriesIndex.Maker) -> AnyObject {
+    func overflow(make: SeriesWriter.Maker) -> AnyObject {
         changing { overflow(in: &$0, make: make) }
     }
 
@@ -186,18 +186,20 @@ final class SeriesTable: Sendable {
         state.withLock { $0.overflow === instrument }
     }
 
-    private func overflow(in state: inout SeriesIndex, make: SeriesIndex.Maker) -> AnyObject {
+    private func overflow(in state: inout SeriesWriter, make: SeriesWriter.Maker) -> AnyObject {
         if let overflow = state.overflow { return overflow }
         return unsafe overflowKey.withUnsafeBufferPointer { key in
             let hash = unsafe self.key.hash(of: key)
-            if let place = unsafe state.find(key, hash: hash) { return state.instrument(at: place) }
+            if let location = unsafe state.find(key, hash: hash) {
+                return state.instrument(at: location)
+            }
             return unsafe add(key, hash: hash, make, to: &state)
         }
     }
 
     private func add(
-        _ key: UnsafeBufferPointer<UInt8>, hash: UInt64, _ make: SeriesIndex.Maker,
-        to state: inout SeriesIndex
+        _ key: UnsafeBufferPointer<UInt8>, hash: UInt64, _ make: SeriesWriter.Maker,
+        to state: inout SeriesWriter
     ) -> AnyObject {
         let (instrument, cell) = make()
         unsafe state.append(instrument, cell: cell, key: key, hash: hash, created: now)
@@ -217,24 +219,24 @@ final class SeriesTable: Sendable {
     func restart(_ instrument: AnyObject, _ key: UnsafeBufferPointer<UInt8>) {
         let hash = unsafe self.key.hash(of: key)
         state.withLock { state in
-            guard let place = unsafe state.find(key, hash: hash),
-                state.instrument(at: place) === instrument
+            guard let location = unsafe state.find(key, hash: hash),
+                state.instrument(at: location) === instrument
             else { return }
-            state.blocks[place.block].setCreated(at: place.index, to: now)
+            state.blocks[location.block].setCreated(at: location.index, to: now)
         }
     }
 
     /// Keeps only the series with these rendered labels, created if missing.
-    func keepOnly(_ key: UnsafeBufferPointer<UInt8>, make: SeriesIndex.Maker) {
+    func keepOnly(_ key: UnsafeBufferPointer<UInt8>, make: SeriesWriter.Maker) {
         let hash = unsafe self.key.hash(of: key)
         changing { state in
             let kept = unsafe state.find(key, hash: hash)
-            for (number, block) in state.blocks.enumerated() {
+            for (blockIndex, block) in state.blocks.enumerated() {
                 for index in 0..<block.count where !block.isRemoved(at: index) {
-                    if number == kept?.block && index == kept?.index { continue }
+                    if blockIndex == kept?.block && index == kept?.index { continue }
                     let other = unsafe block.labels(at: index)
-                    if let place = unsafe state.find(other, hash: self.key.hash(of: other)) {
-                        state.bury(place)
+                    if let location = unsafe state.find(other, hash: self.key.hash(of: other)) {
+                        state.remove(location)
                     }
                 }
             }
@@ -247,8 +249,8 @@ final class SeriesTable: Sendable {
     func remove(_ key: UnsafeBufferPointer<UInt8>) -> Bool {
         let hash = unsafe self.key.hash(of: key)
         return changing { state in
-            guard let place = unsafe state.find(key, hash: hash) else { return false }
-            state.bury(place)
+            guard let location = unsafe state.find(key, hash: hash) else { return false }
+            state.remove(location)
             state.rebuildIfWorthwhile()
             return true
         }
@@ -265,9 +267,9 @@ final class SeriesTable: Sendable {
                 for index in 0..<block.count where !block.isRemoved(at: index) {
                     let key = unsafe block.labels(at: index)
                     guard unsafe matches(key),
-                        let place = unsafe state.find(key, hash: self.key.hash(of: key))
+                        let location = unsafe state.find(key, hash: self.key.hash(of: key))
                     else { continue }
-                    state.bury(place)
+                    state.remove(location)
                     count += 1
                 }
             }

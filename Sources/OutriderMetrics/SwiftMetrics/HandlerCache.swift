@@ -99,27 +99,27 @@ struct HashedHandlers: Sendable {
     private func home(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & mask }
 
     /// The slot of a hash, or the free slot where it would be stored.
-    private func place(_ hash: UInt64) -> Int {
-        var place = home(hash)
-        while handlers[place] != nil, hashes[place] != hash { place = (place + 1) & mask }
-        return place
+    private func slot(_ hash: UInt64) -> Int {
+        var slot = home(hash)
+        while handlers[slot] != nil, hashes[slot] != hash { slot = (slot + 1) & mask }
+        return slot
     }
 
     func find(_ hash: UInt64) -> CachedHandler? {
-        hashes.isEmpty ? nil : handlers[place(hash)]
+        hashes.isEmpty ? nil : handlers[slot(hash)]
     }
 
     mutating func insert(_ handler: CachedHandler, _ hash: UInt64) {
         if (count + 1) * 4 > hashes.count * 3 { resize(to: max(8, hashes.count * 2)) }
-        let place = place(hash)
-        if handlers[place] == nil { count += 1 }
-        hashes[place] = hash
-        handlers[place] = handler
+        let slot = slot(hash)
+        if handlers[slot] == nil { count += 1 }
+        hashes[slot] = hash
+        handlers[slot] = handler
     }
 
     mutating func remove(_ hash: UInt64) {
         if hashes.isEmpty { return }
-        var hole = place(hash)
+        var hole = slot(hash)
         if handlers[hole] == nil { return }
         count -= 1
         // Entries after the hole move into it where their probe sequence allows, so no tombstone is
@@ -145,9 +145,9 @@ struct HashedHandlers: Sendable {
         handlers = Array(repeating: nil, count: size)
         for (hash, handler) in zip(old.0, old.1) {
             guard let handler else { continue }
-            let place = place(hash)
-            hashes[place] = hash
-            handlers[place] = handler
+            let slot = slot(hash)
+            hashes[slot] = hash
+            handlers[slot] = handler
         }
     }
 }

@@ -175,7 +175,7 @@ final class HandlerStore: Sendable {
                 unchecked: name.form.kind, NamingRules.shown(name.label), help: "", labels: [],
                 buckets: .default)
             let core = FamilyCore(
-                definition, Surroundings(diagnostics: diagnostics, clock: SystemMetricClock()))
+                definition, RegistryContext(diagnostics: diagnostics, clock: SystemMetricClock()))
             return .make(core.detachedInstrument(), of: core, key: nil)
         }
         return state.withLock { state in

@@ -81,24 +81,25 @@ extension OutriderMetricsFactory {
         /// Linear, except that it backtracks to the last `*`.
         private static func matches(_ pattern: ArraySlice<UInt8>, _ name: ArraySlice<UInt8>) -> Bool
         {
-            var (place, position) = (pattern.startIndex, name.startIndex)
-            var retry: (place: Int, position: Int)?
-            while position < name.endIndex {
-                if place < pattern.endIndex, pattern[place] == UInt8(ascii: "*") {
-                    place += 1
-                    retry = (place, position)
-                } else if place < pattern.endIndex, pattern[place] == name[position] {
-                    place += 1
-                    position += 1
+            var (patternIndex, nameIndex) = (pattern.startIndex, name.startIndex)
+            var retry: (patternIndex: Int, nameIndex: Int)?
+            while nameIndex < name.endIndex {
+                if patternIndex < pattern.endIndex, pattern[patternIndex] == UInt8(ascii: "*") {
+                    patternIndex += 1
+                    retry = (patternIndex, nameIndex)
+                } else if patternIndex < pattern.endIndex, pattern[patternIndex] == name[nameIndex]
+                {
+                    patternIndex += 1
+                    nameIndex += 1
                 } else if let last = retry {
-                    place = last.place
-                    position = last.position + 1
-                    retry = (place, position)
+                    patternIndex = last.patternIndex
+                    nameIndex = last.nameIndex + 1
+                    retry = (patternIndex, nameIndex)
                 } else {
                     return false
                 }
             }
-            return pattern[place...].allSatisfy { $0 == UInt8(ascii: "*") }
+            return pattern[patternIndex...].allSatisfy { $0 == UInt8(ascii: "*") }
         }
     }
 }

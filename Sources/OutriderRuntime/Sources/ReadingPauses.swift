@@ -82,7 +82,7 @@ package final class ReadingPauses: Sendable {
         }
         guard isNew else { return }
         let milliseconds = (pause / .milliseconds(1) * 10).rounded() / 10
-        log.sayOnce(
+        log.reportOnce(
             .warning,
             "reading \(source) took \(milliseconds) ms and may have blocked other threads that long; "
                 + "above \(Self.limit / .milliseconds(1)) ms it is switched off, and its metrics are absent"

@@ -108,7 +108,7 @@ final class StallWatch: Sendable {
             state.stalls = Array(([stall] + state.stalls).prefix(Self.limit))
         }
         counter.with(probe.target.kind).increment()
-        log.say(.warning, about: "stall:\(probe.target.kind)", stall.summary)
+        log.report(.warning, about: "stall:\(probe.target.kind)", stall.summary)
     }
 
     private func stack(of probe: Probe) -> ThreadStack? {

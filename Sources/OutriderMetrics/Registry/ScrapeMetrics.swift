@@ -2,7 +2,7 @@
 // Metrics about the scrapes of a registry, exposed by the registry itself.
 
 /// The duration and size of scrapes, and the duration and failures of each collector.
-struct ScrapeFigures: Sendable {
+struct ScrapeMetrics: Sendable {
     let duration: Histogram
     let bytes: Gauge
     let collectorDuration: Family<Gauge>
@@ -18,7 +18,7 @@ struct ScrapeFigures: Sendable {
     /// Registers the metrics in `state`, or creates them without exposing them.
     init(
         in state: inout RegistryState, isExposed: Bool, histograms: HistogramKind,
-        _ surroundings: Surroundings
+        _ context: RegistryContext
     ) {
         func core(
             _ kind: MetricKind, _ name: String, _ help: String, labels: [String] = [],
@@ -29,8 +29,8 @@ struct ScrapeFigures: Sendable {
             ).using(histograms)
             let registered =
                 isExposed
-                ? try? state.findOrAdd(definition, given: name, surroundings) : nil
-            return registered ?? FamilyCore(definition, surroundings)
+                ? try? state.findOrAdd(definition, given: name, context) : nil
+            return registered ?? FamilyCore(definition, context)
         }
         let durationCore = core(
             .histogram, "outrider_scrape_duration_seconds",

@@ -6,7 +6,7 @@ internal import OutriderThreading
 /// Reuses memory between scrapes; thread-safe.
 ///
 /// A small buffer is kept for the next scrape, so its pages are already allocated.
-final class PrintingMemory: Sendable {
+final class RenderMemory: Sendable {
     /// Sizes are multiples of this, so that a few more series do not need a new allocation.
     private static let step = 64 << 10
 

@@ -6,7 +6,7 @@ import OutriderMetrics
 import OutriderThreading
 import Testing
 
-@Suite struct PrintingMemoryTests {
+@Suite struct RenderMemoryTests {
     private let protobuf =
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 

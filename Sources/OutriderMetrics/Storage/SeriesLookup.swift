@@ -40,7 +40,7 @@ enum Slot {
 }
 
 /// A hash table of series; the comment above says which thread may do what.
-@safe final class LookupTable: @unchecked Sendable {
+@safe final class SeriesLookup: @unchecked Sendable {
     // SAFETY (of `@unchecked`): slots are atomic; a block is added to the directory before the
     // first slot that refers to it is stored with release, and never changes.
     let slotCount: Int
@@ -93,7 +93,7 @@ enum Slot {
     }
 
     /// Copies every series into an empty table.
-    func copy(into other: LookupTable) {
+    func copy(into other: SeriesLookup) {
         for position in 0..<slotCount {
             let slot = slot(at: position)
             if slot != Slot.empty && slot != Slot.tombstone { other.insert(slot) }
@@ -108,7 +108,7 @@ enum Slot {
     }
 
     /// The location of a series: its slot, its block, and its index in the block.
-    struct Place {
+    struct Location {
         let slot: Int
         let block: Int
         let index: Int
@@ -116,7 +116,8 @@ enum Slot {
 
     /// The location of the series with this hash for which `isIt` is true.
     @inline(__always)
-    func find(_ hash: UInt64, where isIt: (_ block: SeriesBlock, _ index: Int) -> Bool) -> Place? {
+    func find(_ hash: UInt64, where isIt: (_ block: SeriesBlock, _ index: Int) -> Bool) -> Location?
+    {
         let mask = slotCount - 1
         var position = Int(hash) & mask
         while true {
@@ -126,7 +127,7 @@ enum Slot {
                 let (block, index) = (Slot.block(in: slot), Slot.index(in: slot))
                 // SAFETY: a block is in the directory before a slot refers to it.
                 let isFound = unsafe directory[block]._withUnsafeGuaranteedRef { isIt($0, index) }
-                if isFound { return Place(slot: position, block: block, index: index) }
+                if isFound { return Location(slot: position, block: block, index: index) }
             }
             position = (position + 1) & mask
         }
@@ -138,13 +139,13 @@ enum Slot {
         _ hash: UInt64, _ values: SeriesKey.Values<count>, _ key: SeriesKey,
         _ body: (AnyObject) -> Result
     ) -> Result? {
-        let place = find(hash) { block, index in
+        let location = find(hash) { block, index in
             unsafe key.matches(values, block.labels(at: index))
         }
-        guard let place else { return nil }
+        guard let location else { return nil }
         // SAFETY: as above.
-        return unsafe directory[place.block]._withUnsafeGuaranteedRef { block in
-            block.withInstrument(at: place.index, body)
+        return unsafe directory[location.block]._withUnsafeGuaranteedRef { block in
+            block.withInstrument(at: location.index, body)
         }
     }
 }

@@ -8,9 +8,9 @@
 // ones, the table is rebuilt from the latter, so memory stays within twice what is in use.
 
 /// The series of a family; the table serializes access.
-struct SeriesIndex: Sendable {
+struct SeriesWriter: Sendable {
     /// Up to this many removed series, a rebuild is not worthwhile.
-    private static let fewDead = 32
+    private static let rebuildThreshold = 32
     /// The maximum number of series in a block; a slot has 12 bits for the index.
     private static let largestBlock = 1024
     /// The maximum number of bytes that a block allocates for labels, unless one series needs more.
@@ -19,7 +19,7 @@ struct SeriesIndex: Sendable {
     /// Creates the instrument of a new series.
     typealias Maker = () -> (instrument: AnyObject, cell: Cell)
 
-    typealias Place = LookupTable.Place
+    typealias Location = SeriesLookup.Location
 
     private let expectsMany: Bool
     private let isWatched: Bool
@@ -27,15 +27,15 @@ struct SeriesIndex: Sendable {
     private let key: SeriesKey
 
     /// The lookup table, which readers use too.
-    private(set) var lookup: LookupTable
+    private(set) var lookup: SeriesLookup
     private(set) var blocks: [SeriesBlock] = []
     /// The number of current series, including the overflow series.
-    private(set) var living = 0
+    private(set) var liveCount = 0
     /// The number of bytes of their rendered labels.
     private(set) var labelBytes = 0
     private var occupied = 0  // slots in use, tombstones included
-    private var dead = 0
-    private var overflowPlace: (block: Int, index: Int)?
+    private var removedCount = 0
+    private var overflowLocation: (block: Int, index: Int)?
 
     /// - Parameters:
     ///   - expectsMany: False for a family without labels, which only ever has one series.
@@ -47,7 +47,7 @@ struct SeriesIndex: Sendable {
         self.isWatched = isWatched
         self.overflowKey = overflowKey
         self.key = key
-        lookup = LookupTable(slotCount: expectsMany ? 8 : 2, blocks: [])
+        lookup = SeriesLookup(slotCount: expectsMany ? 8 : 2, blocks: [])
     }
 
     func hash(of key: UnsafeBufferPointer<UInt8>) -> UInt64 {
@@ -56,24 +56,24 @@ struct SeriesIndex: Sendable {
 
     // MARK: - Lookup
 
-    func find(_ key: UnsafeBufferPointer<UInt8>, hash: UInt64) -> Place? {
+    func find(_ key: UnsafeBufferPointer<UInt8>, hash: UInt64) -> Location? {
         lookup.find(hash) { block, index in
             unsafe block.labels(at: index).isSame(as: key)
         }
     }
 
-    func instrument(at place: Place) -> AnyObject {
-        blocks[place.block].instrument(at: place.index)
+    func instrument(at location: Location) -> AnyObject {
+        blocks[location.block].instrument(at: location.index)
     }
 
     /// The instrument of the overflow series; nil if it does not exist yet.
     var overflow: AnyObject? {
-        overflowPlace.map { blocks[$0.block].instrument(at: $0.index) }
+        overflowLocation.map { blocks[$0.block].instrument(at: $0.index) }
     }
 
     /// Whether one more series would exceed `limit`; the overflow series does not count.
     func isFull(_ limit: Int) -> Bool {
-        living - (overflowPlace == nil ? 0 : 1) >= limit
+        liveCount - (overflowLocation == nil ? 0 : 1) >= limit
     }
 
     /// Whether these are the labels of the overflow series.
@@ -104,8 +104,8 @@ struct SeriesIndex: Sendable {
         let index = (block?.count ?? 1) - 1
         lookup.insert(Slot.pack(hash: hash, block: blocks.count - 1, index: index))
         occupied += 1
-        if unsafe isOverflow(key) { overflowPlace = (blocks.count - 1, index) }
-        living += 1
+        if unsafe isOverflow(key) { overflowLocation = (blocks.count - 1, index) }
+        liveCount += 1
         labelBytes += key.count
     }
 
@@ -127,35 +127,35 @@ struct SeriesIndex: Sendable {
 
     /// Replaces the lookup table with one for twice the series and more blocks.
     private mutating func grow() {
-        let wanted = (living + 1) * 2
+        let wanted = (liveCount + 1) * 2
         var count = 8
         while count < wanted { count *= 2 }
-        let larger = LookupTable(slotCount: count, blocks: blocks)
+        let larger = SeriesLookup(slotCount: count, blocks: blocks)
         lookup.copy(into: larger)
         lookup = larger
-        occupied = living
+        occupied = liveCount
     }
 
     // MARK: - Removing
 
     /// Removes a series; its record stays until the next rebuild.
-    mutating func bury(_ place: Place) {
-        blocks[place.block].setMark(of: place.index, to: .removed)
-        lookup.clear(at: place.slot)
-        if let overflow = overflowPlace, overflow == (place.block, place.index) {
-            overflowPlace = nil
+    mutating func remove(_ location: Location) {
+        blocks[location.block].setMark(of: location.index, to: .removed)
+        lookup.clear(at: location.slot)
+        if let overflow = overflowLocation, overflow == (location.block, location.index) {
+            overflowLocation = nil
         }
-        living -= 1
-        labelBytes -= unsafe blocks[place.block].labels(at: place.index).count
-        dead += 1
+        liveCount -= 1
+        labelBytes -= unsafe blocks[location.block].labels(at: location.index).count
+        removedCount += 1
     }
 
     /// Copies the remaining series into new blocks, in the same order, once removed ones outnumber
     /// them.
     mutating func rebuildIfWorthwhile() {
-        guard dead > max(Self.fewDead, living) else { return }
+        guard removedCount > max(Self.rebuildThreshold, liveCount) else { return }
         let old = blocks
-        self = SeriesIndex(
+        self = SeriesWriter(
             expectsMany: expectsMany, isWatched: isWatched, overflowKey: overflowKey, key: key)
         for block in old {
             for index in 0..<block.count where !block.isRemoved(at: index) {
