@@ -48,9 +48,9 @@
             let peer = recorder.peer(server.address, port: server.port)
             let token = recorder.begin(method: request.method.rawValue, to: peer)
             do {
-                let answer = try await execute(request, timeout: timeout)
-                token.setStatus(Int(answer.status.code))
-                let result = try await read(answer)
+                let response = try await execute(request, timeout: timeout)
+                token.setStatus(Int(response.status.code))
+                let result = try await read(response)
                 token.finish()
                 return result
             } catch {
@@ -70,17 +70,17 @@
                 : PeerAddress(host: request.host, port: request.port)
             let peer = recorder.peer(server.address, port: server.port)
             let token = recorder.begin(method: request.method.rawValue, to: peer)
-            let answer = execute(request: request, deadline: deadline)
-            answer.whenComplete { result in
+            let response = execute(request: request, deadline: deadline)
+            response.whenComplete { result in
                 switch result {
-                case .success(let answer):
-                    token.setStatus(Int(answer.status.code))
+                case .success(let response):
+                    token.setStatus(Int(response.status.code))
                     token.finish()
                 case .failure(let error):
                     token.finish(throwing: error)
                 }
             }
-            return answer
+            return response
         }
     }
 

@@ -13,7 +13,7 @@
         /// The body starts with valid framing and then breaks it.
         package struct Malformed: Error {}
 
-        private enum Place {
+        private enum Position {
             /// In the line with the size of the next chunk.
             case size(Int, digits: Int, isLineEnding: Bool)
             /// In a chunk's payload, with this many bytes left.
@@ -26,7 +26,7 @@
             case unframed
         }
 
-        private var place = Place.size(0, digits: 0, isLineEnding: false)
+        private var position = Position.size(0, digits: 0, isLineEnding: false)
         private var isFirst = true
 
         /// A decoder before the first piece.
@@ -34,7 +34,7 @@
 
         /// Whether the last chunk has been decoded.
         package var isAtEnd: Bool {
-            if case .end = place { true } else { false }
+            if case .end = position { true } else { false }
         }
 
         /// Returns the payload in the next piece of the body; may be empty.
@@ -46,7 +46,7 @@
             } catch {
                 guard isFirst else { throw error }
                 isFirst = false
-                place = .unframed
+                position = .unframed
                 return piece
             }
         }
@@ -55,20 +55,20 @@
             var payload = Data()
             var rest = piece[...]
             while let byte = rest.first {
-                switch place {
+                switch position {
                 case .size(let size, let digits, let isLineEnding):
                     rest = rest.dropFirst()
-                    place = try Self.afterSize(byte, size, digits, isLineEnding)
+                    position = try Self.afterSize(byte, size, digits, isLineEnding)
                 case .payload(let left):
                     let part = rest.prefix(left)
                     // The usual case: the payload is a single chunk, and is not copied.
                     payload = payload.isEmpty ? part : payload + part
                     rest = rest.dropFirst(part.count)
-                    place = part.count == left ? .lineEnd(2) : .payload(left - part.count)
+                    position = part.count == left ? .lineEnd(2) : .payload(left - part.count)
                 case .lineEnd(let left):
                     guard byte == (left == 2 ? 0x0D : 0x0A) else { throw Malformed() }
                     rest = rest.dropFirst()
-                    place =
+                    position =
                         left == 2
                         ? .lineEnd(1) : .size(0, digits: 0, isLineEnding: false)
                 case .end:
@@ -82,7 +82,7 @@
 
         private static func afterSize(
             _ byte: UInt8, _ size: Int, _ digits: Int, _ isLineEnding: Bool
-        ) throws(Malformed) -> Place {
+        ) throws(Malformed) -> Position {
             if isLineEnding {
                 guard byte == 0x0A else { throw Malformed() }
                 return size == 0 ? .end : .payload(size)

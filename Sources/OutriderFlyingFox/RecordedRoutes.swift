@@ -57,11 +57,11 @@
         public func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
             guard
                 let scope = recorder.scope(request.method.rawValue, request.path, of: Self.name)
-            else { return try await answer(request, nil) }
+            else { return try await respond(request, nil) }
             let token = recorder.begin(method: request.method.rawValue)
             do {
                 let response = try await RecordedScope.$current.withValue(scope) {
-                    try await answer(request, token)
+                    try await respond(request, token)
                 }
                 return token.follow(response, to: request)
             } catch {
@@ -71,17 +71,17 @@
         }
 
         /// The response of the first route that has one.
-        private func answer(
+        private func respond(
             _ request: HTTPRequest, _ token: RequestToken?
         ) async throws -> HTTPResponse {
             for entry in entries {
-                if let response = try await answer(request, by: entry, token) { return response }
+                if let response = try await respond(request, by: entry, token) { return response }
             }
             throw HTTPUnhandledError()
         }
 
         /// The response of one route; nil if it does not match or passes the request on.
-        private func answer(
+        private func respond(
             _ request: HTTPRequest, by entry: Entry, _ token: RequestToken?
         ) async throws -> HTTPResponse? {
             do {

@@ -71,7 +71,7 @@
         }
 
         /// Logs once that an interceptor is installed twice, and that each call still counts once.
-        func warnOfSecond(_ interceptor: String) {
+        func warnAboutDuplicate(_ interceptor: String) {
             log.reportOnce(
                 .warning,
                 """

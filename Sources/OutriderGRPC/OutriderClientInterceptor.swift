@@ -54,7 +54,7 @@
                 RecordedCall.current(in: calls, context.descriptor)
                 ?? calls.begin(context.descriptor, timeout: request.metadata.callTimeout)
             guard call.intercept() else {
-                calls.warnOfSecond("OutriderClientInterceptor")
+                calls.warnAboutDuplicate("OutriderClientInterceptor")
                 return try await next(request, context)
             }
             var response = try await RecordedCall.$current.withValue(call) {

@@ -43,7 +43,7 @@
                 ) async throws -> StreamingServerResponse<Output>
         ) async throws -> StreamingServerResponse<Output> {
             guard RecordedCall.current(in: calls, context.descriptor) == nil else {
-                calls.warnOfSecond("OutriderServerInterceptor")
+                calls.warnAboutDuplicate("OutriderServerInterceptor")
                 return try await next(request, context)
             }
             let call = calls.begin(context.descriptor, timeout: request.metadata.callTimeout)

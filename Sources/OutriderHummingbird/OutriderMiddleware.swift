@@ -106,10 +106,10 @@
             // For a HEAD request that a GET route handles, the router drops the body.
             let isHead = method == .head
             if !isHead, length == nil || length ?? 0 > 256 << 10 {
-                let answer = RecordedAnswer(
+                let recorded = RecordedResponse(
                     token, status: status, traceparent: request.traceparent,
                     readsBody: request.mayHaveBody)
-                response.body = answer.body(response.body)
+                response.body = recorded.body(response.body)
                 return
             }
             token.recordHead(status: status)

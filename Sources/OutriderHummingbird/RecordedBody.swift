@@ -13,7 +13,7 @@
     /// Hummingbird drops the body without writing it when it cannot write the head, because the
     /// connection is closed. So a response that is released without an end means a client that left
     /// before it.
-    final class RecordedAnswer: Sendable {
+    final class RecordedResponse: Sendable {
         private let token: RequestToken
         private let status: Int
         private let traceparent: String?
@@ -42,7 +42,7 @@
                 // Hummingbird has written the head by now.
                 self.token.recordHead(status: self.status)
                 do {
-                    try await body.write(RecordedBodyWriter(parent: writer, answer: self))
+                    try await body.write(RecordedBodyWriter(parent: writer, recorded: self))
                 } catch {
                     self.failed(error)
                     throw error
@@ -78,16 +78,16 @@
     /// Forwards writes and records their results.
     private struct RecordedBodyWriter: ResponseBodyWriter {
         var parent: any ResponseBodyWriter
-        let answer: RecordedAnswer
+        let recorded: RecordedResponse
 
         mutating func write(_ buffer: ByteBuffer) async throws {
             do {
                 try await parent.write(buffer)
             } catch {
-                answer.refused(error)
+                recorded.refused(error)
                 throw error
             }
-            answer.wrote(buffer.readableBytes)
+            recorded.wrote(buffer.readableBytes)
         }
 
         mutating func write(contentsOf buffers: some Sequence<ByteBuffer>) async throws {
@@ -95,20 +95,20 @@
             do {
                 try await parent.write(contentsOf: parts)
             } catch {
-                answer.refused(error)
+                recorded.refused(error)
                 throw error
             }
-            answer.wrote(parts.reduce(0) { $0 + $1.readableBytes })
+            recorded.wrote(parts.reduce(0) { $0 + $1.readableBytes })
         }
 
         consuming func finish(_ trailingHeaders: HTTPFields?) async throws {
             do {
                 try await parent.finish(trailingHeaders)
             } catch {
-                answer.refused(error)
+                recorded.refused(error)
                 throw error
             }
-            answer.wrote(end: true)
+            recorded.wrote(end: true)
         }
     }
 #endif

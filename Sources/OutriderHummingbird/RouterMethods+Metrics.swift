@@ -27,12 +27,13 @@
         public func addMetrics(registry: Registry = .shared, path: RouterPath = "/metrics") -> Self
         {
             let scrapes = ScrapeThreads(of: registry)
-            get(path) { request, _ in await Self.answer(request, scrapes) }
-            head(path) { request, _ in await Self.answer(request, scrapes).createHeadResponse() }
+            get(path) { request, _ in await Self.respond(request, scrapes) }
+            head(path) { request, _ in await Self.respond(request, scrapes).createHeadResponse() }
             return self
         }
 
-        private static func answer(_ request: Request, _ scrapes: ScrapeThreads) async -> Response {
+        private static func respond(_ request: Request, _ scrapes: ScrapeThreads) async -> Response
+        {
             guard let scrape = await scrapes.respond(to: ScrapeRequest(request)) else {
                 return Response(
                     status: .serviceUnavailable, headers: [.retryAfter: "1"],

@@ -42,7 +42,7 @@ public final class CacheMetrics: Sendable {
     @usableFromInline let hits: Counter
     @usableFromInline let misses: Counter
     private let negatives: Counter
-    private let loads: Times
+    private let loads: TimedHistogram
     private let loadResults: Family<Counter>
     private let loaded: Counter
     private let lookUpFailures: Counter
@@ -50,7 +50,7 @@ public final class CacheMetrics: Sendable {
     private let sizeEvictions: Counter
     private let cache: String
     private let level: String
-    private let place: SnapshotBoard.Place?
+    private let registration: SnapshotBoard.Registration?
 
     /// Creates the metrics of a cache.
     ///
@@ -79,7 +79,7 @@ public final class CacheMetrics: Sendable {
             "cache_load_duration_seconds", help: "Duration of successful loads after a cache miss.",
             labels: Self.labels, buckets: buckets
         ).with(cache, level)
-        self.loads = Times(loads, in: registry)
+        self.loads = TimedHistogram(loads, in: registry)
         loadResults = registry.counter(
             "cache_loads_total", help: "Loads after a cache miss: success, failure or cancelled.",
             labels: Self.labels + ["result"])
@@ -90,7 +90,7 @@ public final class CacheMetrics: Sendable {
             labels: Self.labels + ["cause"])
         sizeEvictions = evictions.with(cache, level, Eviction.size.label)
         (self.cache, self.level) = (cache, level)
-        place = entries.map { entries in
+        registration = entries.map { entries in
             SnapshotBoard.named("caches", [Self.entries], in: registry).add { samples in
                 if let count = entries() { samples.add(Self.entries, count, cache, level) }
             }

@@ -37,7 +37,7 @@ public final class CircuitBreakerMetrics: Sendable {
     private let cancellations: Counter
     private let rejections: Counter
     private let state: CurrentState
-    private let place: SnapshotBoard.Place
+    private let registration: SnapshotBoard.Registration
 
     /// Creates the metrics of a breaker, initially closed.
     ///
@@ -54,7 +54,7 @@ public final class CircuitBreakerMetrics: Sendable {
         rejections = calls.with(breaker, "rejected")
         let state = CurrentState()
         self.state = state
-        place = SnapshotBoard.named("circuit_breakers", [Self.states], in: registry).add {
+        registration = SnapshotBoard.named("circuit_breakers", [Self.states], in: registry).add {
             samples in
             let now = state.value
             for one in State.allCases {

@@ -26,7 +26,7 @@ public final class DrainMetrics: Sendable {
     private let board: SnapshotBoard
     private let lost: Family<Counter>
     private let uptime: UptimeReader
-    private let places = Guarded<[SnapshotBoard.Place]>([])
+    private let registrations = Guarded<[SnapshotBoard.Registration]>([])
     private let start = Guarded<UInt64?>(nil)
 
     /// Creates the metrics of a shutdown; use one for each registry.
@@ -36,18 +36,18 @@ public final class DrainMetrics: Sendable {
             "service_drain_abandoned_total",
             help: "Work abandoned at shutdown, by kind.", labels: ["what"])
         uptime = registry.uptime
-        let place = board.add { [weak self] samples in
+        let registration = board.add { [weak self] samples in
             if let self { samples.add(Self.began, self.seconds) }
         }
-        places.withLock { $0.append(place) }
+        registrations.withLock { $0.append(registration) }
     }
 
     /// Exposes the amount of remaining work, read at each scrape.
     public func watch(_ kind: String, _ count: @escaping @Sendable () -> Int) {
-        let place = board.add { samples in samples.add(Self.remaining, count(), kind) }
+        let registration = board.add { samples in samples.add(Self.remaining, count(), kind) }
         // Exposed as 0 from the start, so that the first increase is visible.
         _ = lost.with(kind)
-        places.withLock { $0.append(place) }
+        registrations.withLock { $0.append(registration) }
     }
 
     /// Marks the start of the shutdown; only the first call counts.

@@ -51,15 +51,15 @@ public final class PoolMetrics: Sendable {
         "db_client_connection_pending_requests", help: "Requests waiting for a connection.",
         labels: [label])
 
-    private let waits: Times
+    private let waits: TimedHistogram
     private let uses: Histogram
-    private let creations: Times
+    private let creations: TimedHistogram
     private let creationFailures: Counter
     private let timeouts: Counter
     private let requests: Family<Counter>
     private let successes: Counter
     private let name: String
-    private let place: SnapshotBoard.Place?
+    private let registration: SnapshotBoard.Registration?
 
     /// Creates the metrics of a pool.
     ///
@@ -77,13 +77,13 @@ public final class PoolMetrics: Sendable {
             registry.histogram(metric, help: help, labels: [Self.label], buckets: buckets)
                 .with(name)
         }
-        waits = Times(
+        waits = TimedHistogram(
             times(
                 "db_client_connection_wait_time_seconds", "Time to obtain a connection."),
             in: registry)
         uses = times(
             "db_client_connection_use_time_seconds", "Time that a connection was in use.")
-        creations = Times(
+        creations = TimedHistogram(
             times(
                 "db_client_connection_create_time_seconds",
                 "Time to create a connection."), in: registry)
@@ -102,7 +102,7 @@ public final class PoolMetrics: Sendable {
         for result in ["timeout", "failure", "cancelled"] { _ = requests.with(name, result) }
         successes = requests.with(name, "success")
         self.name = name
-        place = snapshot.map { snapshot in
+        registration = snapshot.map { snapshot in
             SnapshotBoard.named("pools", [Self.count, Self.most, Self.pending], in: registry).add {
                 samples in
                 guard let now = snapshot() else { return }

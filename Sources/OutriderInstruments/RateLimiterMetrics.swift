@@ -21,7 +21,7 @@ public final class RateLimiterMetrics: Sendable {
     private let failedRequests: Counter
     private let cancelledRequests: Counter
     private let waits: Histogram
-    private let place: SnapshotBoard.Place?
+    private let registration: SnapshotBoard.Registration?
 
     /// Creates the metrics of a limiter.
     ///
@@ -48,7 +48,7 @@ public final class RateLimiterMetrics: Sendable {
             "rate_limiter_wait_seconds", help: "Time that requests waited for a permit.",
             labels: ["limiter"], buckets: buckets
         ).with(limiter)
-        place = permits.map { permits in
+        registration = permits.map { permits in
             SnapshotBoard.named("rate_limiters", [Self.permits], in: registry).add { samples in
                 if let left = permits() { samples.add(Self.permits, left, limiter) }
             }

@@ -10,24 +10,24 @@ final class SnapshotBoard: Collector {
     typealias Read = @Sendable (_ samples: inout CollectedSamples) -> Void
 
     /// A registration on the board; removed when its last reference is released.
-    final class Place: Sendable {
+    final class Registration: Sendable {
         private let board: SnapshotBoard
-        private let number: Int
+        private let id: Int
 
-        fileprivate init(_ board: SnapshotBoard, _ number: Int) {
+        fileprivate init(_ board: SnapshotBoard, _ id: Int) {
             self.board = board
-            self.number = number
+            self.id = id
         }
 
         deinit {
             // The closure is released outside of the lock: its captures may call this board.
-            let removed = board.reads.withLock { $0.byNumber.removeValue(forKey: number) }
+            let removed = board.reads.withLock { $0.byID.removeValue(forKey: id) }
             withExtendedLifetime(removed) {}
         }
     }
 
     private struct Reads: Sendable {
-        var byNumber: [Int: Read] = [:]
+        var byID: [Int: Read] = [:]
         var next = 0
     }
 
@@ -50,17 +50,17 @@ final class SnapshotBoard: Collector {
     }
 
     /// Registers `read`, which is called at each scrape as long as the registration is kept.
-    func add(_ read: @escaping Read) -> Place {
-        let number = reads.withLock { reads in
+    func add(_ read: @escaping Read) -> Registration {
+        let id = reads.withLock { reads in
             reads.next += 1
-            reads.byNumber[reads.next] = read
+            reads.byID[reads.next] = read
             return reads.next
         }
-        return Place(self, number)
+        return Registration(self, id)
     }
 
     func collect(into samples: inout CollectedSamples) {
-        let all = reads.withLock { $0.byNumber.sorted { $0.key < $1.key } }
+        let all = reads.withLock { $0.byID.sorted { $0.key < $1.key } }
         for (_, read) in all { read(&samples) }
     }
 }

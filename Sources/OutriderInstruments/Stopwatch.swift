@@ -5,7 +5,7 @@ internal import OutriderMetrics
 internal import OutriderThreading
 
 /// A histogram of durations, and the clock that measures them.
-struct Times: Sendable {
+struct TimedHistogram: Sendable {
     let histogram: Histogram
     private let uptime: UptimeReader
 
@@ -15,7 +15,7 @@ struct Times: Sendable {
     }
 
     /// Starts a measurement.
-    func start() -> Stopwatch { Stopwatch(times: self, began: uptime.nanoseconds) }
+    func start() -> Stopwatch { Stopwatch(histogram: self, began: uptime.nanoseconds) }
 
     fileprivate func observe(since began: UInt64) {
         let now = uptime.nanoseconds
@@ -25,11 +25,11 @@ struct Times: Sendable {
 
 /// A running measurement.
 struct Stopwatch: Sendable {
-    fileprivate let times: Times
+    fileprivate let histogram: TimedHistogram
     fileprivate let began: UInt64
 
     /// Records the elapsed time, in seconds.
-    func stop() { times.observe(since: began) }
+    func stop() { histogram.observe(since: began) }
 }
 
 /// A gauge that is absent until it is first used.

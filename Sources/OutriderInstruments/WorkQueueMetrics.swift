@@ -22,8 +22,8 @@ internal import Synchronization
 public final class WorkQueueMetrics: Sendable {
     private let depth: Gauge
     private let active: Gauge
-    private let waits: Times
-    private let runs: Times
+    private let waits: TimedHistogram
+    private let runs: TimedHistogram
     private let rejections: Counter
     private let deadlines: Counter
     private let failures: Counter
@@ -51,12 +51,12 @@ public final class WorkQueueMetrics: Sendable {
             "work_queue_wait_seconds", help: "Time that items waited in the queue.", labels: labels,
             buckets: buckets
         ).with(queue)
-        self.waits = Times(waits, in: registry)
+        self.waits = TimedHistogram(waits, in: registry)
         let runs = registry.histogram(
             "work_queue_run_seconds", help: "Time spent processing an item.", labels: labels,
             buckets: buckets
         ).with(queue)
-        self.runs = Times(runs, in: registry)
+        self.runs = TimedHistogram(runs, in: registry)
         rejections = registry.counter(
             "work_queue_rejected_total", help: "Items that the queue rejected.", labels: labels
         ).with(queue)

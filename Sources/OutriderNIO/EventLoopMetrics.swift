@@ -35,13 +35,13 @@
 
         private final class Slot: Sendable {
             let loop = Atomic<UInt>(0)
-            let figures = OnceReference<LoopFigures>()
+            let metrics = OnceReference<LoopMetrics>()
         }
 
         private let slots: [Slot]
         private let ticks: Family<Histogram>
         private let tasks: Family<Counter>
-        private let overflow: LoopFigures
+        private let overflow: LoopMetrics
 
         /// Registers the metrics in `registry`.
         public init(registry: Registry = .shared) {
@@ -53,23 +53,23 @@
                 "nio_event_loop_tasks_total",
                 help: "Tasks run by event loops; nio_event_loop_tick_seconds_count counts ticks.",
                 labels: ["loop"])
-            overflow = LoopFigures(EventLoopNumbers.overflow, ticks, tasks)
+            overflow = LoopMetrics(EventLoopLabels.overflow, ticks, tasks)
             registry.add(self)
         }
 
         /// Called by NIO after each tick.
         public func processedTick(info: NIOEventLoopTickInfo) {
-            figures(of: info.eventLoopID).note(
+            metrics(of: info.eventLoopID).note(
                 busy: (info.endTime - info.startTime).nanoseconds,
                 idle: info.sleepTime.nanoseconds, tasks: info.numberOfTasks)
         }
 
-        private func figures(of loop: ObjectIdentifier) -> LoopFigures {
+        private func metrics(of loop: ObjectIdentifier) -> LoopMetrics {
             let bits = UInt(bitPattern: loop)
-            var place = Int(truncatingIfNeeded: (bits >> 4) &* 0x9e37_79b9_7f4a_7c15 >> 40)
+            var index = Int(truncatingIfNeeded: (bits >> 4) &* 0x9e37_79b9_7f4a_7c15 >> 40)
             for _ in 0..<Self.slotCount {
-                place &= Self.slotCount - 1
-                let slot = slots[place]
+                index &= Self.slotCount - 1
+                let slot = slots[index]
                 // ORDERING: relaxed; the word carries no other data, and `OnceReference` publishes
                 // the metrics of its loop.
                 var found = slot.loop.load(ordering: .relaxed)
@@ -79,11 +79,11 @@
                     found = original == 0 ? bits : original
                 }
                 if found == bits {
-                    return slot.figures.load()
-                        ?? slot.figures.storeIfNil(
-                            LoopFigures(EventLoopNumbers.label(of: loop), ticks, tasks))
+                    return slot.metrics.load()
+                        ?? slot.metrics.storeIfNil(
+                            LoopMetrics(EventLoopLabels.label(of: loop), ticks, tasks))
                 }
-                place += 1
+                index += 1
             }
             return overflow
         }
@@ -102,16 +102,16 @@
         /// Adds the utilization of each loop that has had a tick since the last scrape.
         public func collect(into samples: inout CollectedSamples) {
             for slot in slots {
-                guard let figures = slot.figures.load(), let ratio = figures.utilization() else {
+                guard let metrics = slot.metrics.load(), let ratio = metrics.utilization() else {
                     continue
                 }
-                samples.add(Self.utilization, ratio, figures.label)
+                samples.add(Self.utilization, ratio, metrics.label)
             }
         }
     }
 
     /// The metrics of one loop.
-    private final class LoopFigures: Sendable {
+    private final class LoopMetrics: Sendable {
         /// The shortest span in nanoseconds, so that two scrapers get the same ratio rather than
         /// one each for a part of the time.
         private static let leastSpan = 500_000_000

@@ -72,9 +72,9 @@
             if !requests.isOver {
                 switch unwrapInboundIn(data) {
                 case .head(let head):
-                    if isFirst(on: context) { requests.began(recorded(head)) }
-                case .body(let bytes): requests.received(bytes.readableBytes)
-                case .end: requests.wasRead()
+                    if isFirst(on: context) { requests.readHead(recorded(head)) }
+                case .body(let bytes): requests.readBody(bytes.readableBytes)
+                case .end: requests.readEnd()
                 }
             }
             context.fireChannelRead(data)
@@ -85,19 +85,19 @@
             context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
         ) {
             var promise = promise
-            if requests.awaitsAnswer {
+            if requests.awaitsResponse {
                 switch unwrapOutboundIn(data) {
                 case .head(let head):
                     let status = Int(head.status.code)
-                    let token = requests.answering
-                    let upgraded = requests.answers(
+                    let token = requests.responding
+                    let upgraded = requests.willWriteHead(
                         status, upgrade: head.headers.first(name: "upgrade"))
                     follow(upgraded, on: context)
                     passFields(data, promise, on: context)
-                    return requests.wroteHead(status, to: token)
-                case .body(let bytes): requests.sends(bytes.readableBytes)
+                    return requests.didWriteHead(status, to: token)
+                case .body(let bytes): requests.willWriteBody(bytes.readableBytes)
                 case .end(let trailers):
-                    promise = requests.answered(
+                    promise = requests.willWriteEnd(
                         promise, hasTrailers: trailers != nil, on: context.eventLoop)
                     if trailers != nil { return passFields(data, promise, on: context) }
                 }
@@ -139,7 +139,7 @@
 
         /// Counts parse errors of the client's bytes; passes every error on.
         public func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            if isFirst(on: context) { requests.failed(error) }
+            if isFirst(on: context) { requests.noteError(error) }
             context.fireErrorCaught(error)
         }
 
@@ -161,7 +161,7 @@
             hasBegun = true
             let first = try? context.pipeline.syncOperations.handler(type: Self.self)
             if let first, first !== self, first.requests.records(in: requests.recorder) {
-                requests.standBack(behind: "HTTP1ServerMetricsHandler")
+                requests.stopRecording(as: "HTTP1ServerMetricsHandler")
                 return false
             }
             return true

@@ -69,9 +69,9 @@
             if !requests.isOver {
                 switch unwrapInboundIn(data) {
                 case .head(let head):
-                    if isFirst(on: context) { requests.began(recorded(head)) }
-                case .body(let bytes): requests.received(bytes.readableBytes)
-                case .end: requests.wasRead()
+                    if isFirst(on: context) { requests.readHead(recorded(head)) }
+                case .body(let bytes): requests.readBody(bytes.readableBytes)
+                case .end: requests.readEnd()
                 }
             }
             context.fireChannelRead(data)
@@ -82,20 +82,21 @@
             context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
         ) {
             var promise = promise
-            if requests.awaitsAnswer {
+            if requests.awaitsResponse {
                 switch unwrapOutboundIn(data) {
                 case .head(let head):
                     let status = head.status.code
-                    let token = requests.answering
-                    let upgraded = requests.answers(status, upgrade: head.headerFields[.upgrade])
+                    let token = requests.responding
+                    let upgraded = requests.willWriteHead(
+                        status, upgrade: head.headerFields[.upgrade])
                     if let upgraded {
                         context.channel.closeFuture.whenComplete { _ in upgraded.end() }
                     }
                     passFields(data, promise, on: context)
-                    return requests.wroteHead(status, to: token)
-                case .body(let bytes): requests.sends(bytes.readableBytes)
+                    return requests.didWriteHead(status, to: token)
+                case .body(let bytes): requests.willWriteBody(bytes.readableBytes)
                 case .end(let trailers):
-                    promise = requests.answered(
+                    promise = requests.willWriteEnd(
                         promise, hasTrailers: trailers != nil, on: context.eventLoop)
                     if trailers != nil { return passFields(data, promise, on: context) }
                 }
@@ -127,7 +128,7 @@
 
         /// Counts parse errors of the client's bytes; passes every error on.
         public func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            if isFirst(on: context) { requests.failed(error) }
+            if isFirst(on: context) { requests.noteError(error) }
             context.fireErrorCaught(error)
         }
 
@@ -159,7 +160,7 @@
             let recorder = requests.recorder
             let isSame = same.map { $0 !== self && $0.requests.records(in: recorder) } ?? false
             let isOther = other?.requests.records(in: recorder) ?? false
-            if isSame || isOther { requests.standBack(behind: "HTTPServerMetricsHandler") }
+            if isSame || isOther { requests.stopRecording(as: "HTTPServerMetricsHandler") }
             return !requests.isOver
         }
     }

@@ -24,7 +24,7 @@
     ///
     /// A client that does not read may leave any number of these behind, one for each response that
     /// waits to be written. So only small data of the request is kept.
-    private struct AnsweredRequest: Sendable {
+    private struct CompletedRequest: Sendable {
         fileprivate let token: RequestToken
         fileprivate let traceparent: String?
         /// The error that may have kept the head of its response from being sent.
@@ -54,26 +54,26 @@
     /// SwiftNIO's validator of header fields fires one error, for the first of them, and then drops
     /// all parts of the connection, failing their promises. The handler for pipelining may delay
     /// that error until the response has ended.
-    private final class DroppedAnswers {
+    private final class DroppedResponses {
         var error: (any Error)?
         var isReported = false
     }
 
     /// The requests of one connection that have no complete response yet.
     struct RecordedRequests {
-        private struct Unanswered {
-            var answered: AnsweredRequest
+        private struct PendingRequest {
+            var completed: CompletedRequest
             let isConnect: Bool
             var opensTunnel = false
             var isHeadSent = false
 
-            var token: RequestToken { answered.token }
+            var token: RequestToken { completed.token }
 
             /// The request to end; `error` is that of the connection's writes.
-            func ending(after error: (any Error)?) -> AnsweredRequest {
-                var answered = answered
-                if !isHeadSent { answered.dropped = error }
-                return answered
+            func ending(after error: (any Error)?) -> CompletedRequest {
+                var completed = completed
+                if !isHeadSent { completed.dropped = error }
+                return completed
             }
         }
 
@@ -91,16 +91,16 @@
         ///
         /// If not, it may not be HTTP: behind a handler that upgrades, the new protocol may send
         /// data before the upgrade is announced.
-        var awaitsAnswer: Bool { !isOver && (!unanswered.isEmpty || unfollowed > 0) }
+        var awaitsResponse: Bool { !isOver && (!pending.isEmpty || unfollowed > 0) }
 
         /// Set by the handler while it passes on a response part with header fields: an error in
         /// that time belongs to the part, and not to the client's bytes.
         var isWritingFields = false
 
         let recorder: HTTPRequestRecorder
-        private let dropped = DroppedAnswers()
+        private let dropped = DroppedResponses()
         private let countsBytes: Bool
-        private var unanswered = CircularBuffer<Unanswered>(initialCapacity: 2)
+        private var pending = CircularBuffer<PendingRequest>(initialCapacity: 2)
         /// Later requests, beyond the limit.
         private var unfollowed = 0
         /// The request whose body is being read; it may already have its response.
@@ -113,10 +113,10 @@
 
         // MARK: - Input from the client
 
-        mutating func began(_ head: RequestHead) {
+        mutating func readHead(_ head: RequestHead) {
             // Once one request is not recorded, later ones are not either; otherwise a response
             // would be matched to the wrong request.
-            guard unanswered.count < Self.limit, unfollowed == 0 else {
+            guard pending.count < Self.limit, unfollowed == 0 else {
                 unfollowed += 1
                 beingRead = nil
                 recorder.recordProtocolError(.other)
@@ -128,17 +128,17 @@
             let traceparent = head.traceparent.flatMap {
                 $0.utf8.count <= Self.traceparentLimit ? $0 : nil
             }
-            unanswered.append(
-                Unanswered(
-                    answered: AnsweredRequest(token: token, traceparent: traceparent),
+            pending.append(
+                PendingRequest(
+                    completed: CompletedRequest(token: token, traceparent: traceparent),
                     isConnect: head.method == "CONNECT"))
         }
 
-        func received(_ count: Int) {
+        func readBody(_ count: Int) {
             if countsBytes { beingRead?.addRequestBytes(count) }
         }
 
-        mutating func wasRead() {
+        mutating func readEnd() {
             beingRead = nil
         }
 
@@ -146,48 +146,48 @@
 
         /// Sets the route of the oldest request without a response.
         func matched(_ template: String?) {
-            unanswered.first?.token.setRoute(template: template)
+            pending.first?.token.setRoute(template: template)
         }
 
         /// Handles the head of a response before it is written; returns the upgraded connection, if
         /// any.
         ///
         /// - Parameter upgrade: The response's `Upgrade` field.
-        mutating func answers(
+        mutating func willWriteHead(
             _ status: Int, upgrade: @autoclosure () -> String?
         ) -> UpgradedConnection? {
             if status == 101 {
                 isOver = true
-                let connection = unanswered.popFirst()?.token.upgrade(
+                let connection = pending.popFirst()?.token.upgrade(
                     to: upgrade()?.lowercased() ?? "")
                 abandonAll()
                 return connection
             }
-            if (100..<200).contains(status) || unanswered.isEmpty { return nil }
-            let first = unanswered.startIndex
-            unanswered[first].token.setStatus(status)
-            unanswered[first].opensTunnel =
-                unanswered[first].isConnect && (200..<300).contains(status)
+            if (100..<200).contains(status) || pending.isEmpty { return nil }
+            let first = pending.startIndex
+            pending[first].token.setStatus(status)
+            pending[first].opensTunnel =
+                pending[first].isConnect && (200..<300).contains(status)
             return nil
         }
 
         /// The request whose response is being written; nil if it is not recorded.
-        var answering: RequestToken? { unanswered.first?.token }
+        var responding: RequestToken? { pending.first?.token }
 
         /// Records that the head of a response was written, unless the pipeline has dropped it.
         ///
         /// - Parameter token: The request that it belongs to, taken before the write: a handler may
         ///   have ended its response since.
-        mutating func wroteHead(_ status: Int, to token: RequestToken?) {
-            guard dropped.error == nil, let token, token === answering,
+        mutating func didWriteHead(_ status: Int, to token: RequestToken?) {
+            guard dropped.error == nil, let token, token === responding,
                 !(100..<200).contains(status)
             else { return }
-            unanswered[unanswered.startIndex].isHeadSent = true
+            pending[pending.startIndex].isHeadSent = true
             token.recordHead(status: status)
         }
 
-        func sends(_ count: Int) {
-            if countsBytes { unanswered.first?.token.addResponseBytes(count) }
+        func willWriteBody(_ count: Int) {
+            if countsBytes { pending.first?.token.addResponseBytes(count) }
         }
 
         /// Ends the request whose response is complete once its last part was written.
@@ -196,17 +196,17 @@
         ///   - promise: The promise of the last part, if there is one.
         ///   - hasTrailers: Whether the last part has fields.
         /// - Returns: The promise to write that part with.
-        mutating func answered(
+        mutating func willWriteEnd(
             _ promise: EventLoopPromise<Void>?, hasTrailers: Bool, on loop: any EventLoop
         ) -> EventLoopPromise<Void>? {
-            guard var answered = takeAnswered() else { return promise }
-            answered.hasTrailers = hasTrailers
+            guard var completed = takeCompleted() else { return promise }
+            completed.hasTrailers = hasTrailers
             let written = Self.promise(promise, on: loop)
-            written.futureResult.assumeIsolated().whenComplete { [answered, dropped] result in
+            written.futureResult.assumeIsolated().whenComplete { [completed, dropped] result in
                 if case .failure(let error) = result, error is HTTPParserError {
                     dropped.error = dropped.error ?? error
                 }
-                answered.end(result)
+                completed.end(result)
             }
             return written
         }
@@ -222,8 +222,8 @@
         }
 
         /// Takes the request whose response is complete; nil if it is not recorded.
-        private mutating func takeAnswered() -> AnsweredRequest? {
-            guard let first = unanswered.popFirst() else {
+        private mutating func takeCompleted() -> CompletedRequest? {
+            guard let first = pending.popFirst() else {
                 unfollowed = max(0, unfollowed - 1)
                 return nil
             }
@@ -241,13 +241,13 @@
             _ head: RequestHead, to protocolName: String
         ) -> UpgradedConnection? {
             if isOver { return nil }
-            began(head)
-            return answers(101, upgrade: protocolName)
+            readHead(head)
+            return willWriteHead(101, upgrade: protocolName)
         }
 
         /// Ends every request without a complete response, because none will come.
         mutating func abandonAll() {
-            while let request = unanswered.popFirst() {
+            while let request = pending.popFirst() {
                 request.ending(after: dropped.error).end(.failure(ChannelError.eof))
             }
             unfollowed = 0
@@ -260,16 +260,16 @@
         }
 
         /// Stops recording, because another handler records the same requests.
-        mutating func standBack(behind adapter: String) {
+        mutating func stopRecording(as adapter: String) {
             isOver = true
-            recorder.warnOfSecond(adapter)
+            recorder.warnAboutDuplicate(adapter)
         }
 
         /// Counts input that is not HTTP, or stores why a response was not sent.
         ///
         /// A connection that ends in the middle of a request is not counted here: its client
         /// disconnected.
-        mutating func failed(_ error: any Error) {
+        mutating func noteError(_ error: any Error) {
             if isWritingFields {
                 if !Disconnection.isMeant(by: error) {
                     (dropped.error, dropped.isReported) = (error, true)

@@ -30,13 +30,13 @@
                 help: "Age of the overdue probe task, in seconds; 0 when none is overdue.",
                 labels: ["loop"])
             for loop in group.makeIterator() {
-                let label = EventLoopNumbers.label(of: ObjectIdentifier(loop))
+                let label = EventLoopLabels.label(of: ObjectIdentifier(loop))
                 let target = ProbeTarget(
                     name: "event loop \(label)", kind: "event_loop", alwaysResponds: true,
                     enqueue: nil)
                 let probe = watch(target, delay: delays.with(label), age: ages.with(label))
-                let beat = EventLoopBeat(loop: loop, probe: probe, interval: interval)
-                loop.execute { beat.scheduleNext() }
+                let loopProbe = EventLoopProbe(loop: loop, probe: probe, interval: interval)
+                loop.execute { loopProbe.scheduleNext() }
             }
         }
 
@@ -50,7 +50,7 @@
     }
 
     /// The probe task that a loop schedules on itself, until it shuts down or its probe is retired.
-    private struct EventLoopBeat: Sendable {
+    private struct EventLoopProbe: Sendable {
         let loop: any EventLoop
         let probe: Probe
         let interval: Duration

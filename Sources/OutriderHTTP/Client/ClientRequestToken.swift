@@ -52,14 +52,14 @@ public final class ClientRequestToken: Sendable {
         switch outcome {
         case .completed: end(error: ErrorKind.none)
         case .failed(let error) where error is CancellationError: end(error: ErrorKind.cancelled)
-        case .failed(let error): end(error: recorder.errorTypes.number(of: error))
+        case .failed(let error): end(error: recorder.errorTypes.index(of: error))
         case .cancelled: end(error: ErrorKind.cancelled)
         }
     }
 
     /// Ends it with an error name that its framework defines; there should be few such names.
     package func finish(errorType name: String) {
-        end(error: recorder.errorTypes.number(named: name))
+        end(error: recorder.errorTypes.index(named: name))
     }
 
     private func end(error: Int) {
@@ -67,7 +67,7 @@ public final class ClientRequestToken: Sendable {
         if isEnded.exchange(true, ordering: .acquiringAndReleasing) { return }
         let status = status.load(ordering: .relaxed)
         let shown = error == ErrorKind.none && status >= 400 ? ErrorKind.status : error
-        let key = SeriesKey(method: method, status: status, error: shown)
+        let key = RequestSeriesKey(method: method, status: status, error: shown)
         let now = recorder.uptime.nanoseconds
         let seconds = Double(now - min(now, start)) / 1_000_000_000
         recorder.withSeries(of: peer, key) { series in

@@ -134,7 +134,7 @@ public final class HTTPClientRecorder: Sendable {
 
     /// Starts recording a request to `peer`.
     public func begin(method: String, to peer: Peer) -> ClientRequestToken {
-        ClientRequestToken(self, method: methods.number(of: method), own(peer.series))
+        ClientRequestToken(self, method: methods.index(of: method), own(peer.series))
     }
 
     /// The peer of this recorder for one that any recorder made.
@@ -166,7 +166,7 @@ public final class HTTPClientRecorder: Sendable {
         }
     }
 
-    func withSeries(of peer: PeerSeries, _ key: SeriesKey, _ body: (Durations) -> Void) {
+    func withSeries(of peer: PeerSeries, _ key: RequestSeriesKey, _ body: (Durations) -> Void) {
         peer.slots.with(key) {
             let (histogram, isOverflow) = durations.resolve([
                 methods.label(key.method), peer.address, peer.port, key.statusLabel,

@@ -33,8 +33,8 @@ final class ErrorTypes: Sendable {
     fileprivate static let nameLimit = 100
 
     private struct State: Sendable {
-        var numbers: [ObjectIdentifier: Int] = [:]
-        var namedNumbers: [String: Int] = [:]
+        var indices: [ObjectIdentifier: Int] = [:]
+        var namedIndices: [String: Int] = [:]
         var names: [String] = []
 
         /// Adds a new name and returns its index; nil beyond the limit.
@@ -48,38 +48,38 @@ final class ErrorTypes: Sendable {
     private let state = Guarded(State())
 
     /// The index of an error's type.
-    func number(of error: any Error) -> Int {
+    func index(of error: any Error) -> Int {
         let type = type(of: error)
         return state.withLock { state in
-            if let number = state.numbers[ObjectIdentifier(type)] { return number }
+            if let index = state.indices[ObjectIdentifier(type)] { return index }
             // Unqualified: a private type's full name has an address that differs in each run.
             let name = TypeName.of(type, qualified: false)
-            guard let number = state.add(name) else { return ErrorKind.other }
-            state.numbers[ObjectIdentifier(type)] = number
-            return number
+            guard let index = state.add(name) else { return ErrorKind.other }
+            state.indices[ObjectIdentifier(type)] = index
+            return index
         }
     }
 
     /// The index of an error that a framework names, apart from its type.
-    func number(named name: String) -> Int {
+    func index(named name: String) -> Int {
         state.withLock { state in
-            if let number = state.namedNumbers[name] { return number }
-            guard let number = state.add(name) else { return ErrorKind.other }
-            state.namedNumbers[name] = number
-            return number
+            if let index = state.namedIndices[name] { return index }
+            guard let index = state.add(name) else { return ErrorKind.other }
+            state.namedIndices[name] = index
+            return index
         }
     }
 
     /// The label value for an index.
-    func label(_ number: Int, status: Int) -> String {
-        switch number {
+    func label(_ index: Int, status: Int) -> String {
+        switch index {
         case ErrorKind.none: ""
         case ErrorKind.clientDisconnect: "client_disconnect"
         case ErrorKind.abandoned: "abandoned"
         case ErrorKind.cancelled: "cancelled"
         case ErrorKind.status: String(status)
         case ErrorKind.other: "_OTHER"
-        default: state.withLock { $0.names[number - ErrorKind.firstType] }
+        default: state.withLock { $0.names[index - ErrorKind.firstType] }
         }
     }
 }

@@ -29,7 +29,7 @@ struct MethodTable: Sendable {
     }
 
     /// The index of a method; methods are case-sensitive (RFC 9110, section 9.1).
-    func number(of method: String) -> Int {
+    func index(of method: String) -> Int {
         switch method {
         case "GET": 0
         case "POST": 1
@@ -40,14 +40,14 @@ struct MethodTable: Sendable {
         case "OPTIONS": 6
         case "CONNECT": 7
         case "TRACE": 8
-        default: numberBeyondKnown(method)
+        default: indexBeyondKnown(method)
         }
     }
 
     /// The label value for an index.
-    func label(_ number: Int) -> String { labels[number] }
+    func label(_ index: Int) -> String { labels[index] }
 
-    private func numberBeyondKnown(_ method: String) -> Int {
+    private func indexBeyondKnown(_ method: String) -> Int {
         guard let position = additional.firstIndex(of: method) else { return Self.other }
         return Self.other + 1 + position
     }

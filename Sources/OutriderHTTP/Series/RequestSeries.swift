@@ -21,22 +21,22 @@ struct DurationSeries: Sendable {
 final class RequestSeries: Sendable {
     let duration: DurationSeries
     /// The duration under the second naming, if both are configured.
-    let secondDuration: DurationSeries?
+    let prometheusDuration: DurationSeries?
     let total: Counter?
     let requestSize: Histogram?
     let responseSize: Histogram?
-    let firstByte: Histogram?
+    let timeToFirstByte: Histogram?
 
     init(
-        duration: DurationSeries, secondDuration: DurationSeries?, total: Counter?,
+        duration: DurationSeries, prometheusDuration: DurationSeries?, total: Counter?,
         requestSize: Histogram?,
-        responseSize: Histogram?, firstByte: Histogram?
+        responseSize: Histogram?, timeToFirstByte: Histogram?
     ) {
         self.duration = duration
-        self.secondDuration = secondDuration
+        self.prometheusDuration = prometheusDuration
         self.total = total
         self.requestSize = requestSize
         self.responseSize = responseSize
-        self.firstByte = firstByte
+        self.timeToFirstByte = timeToFirstByte
     }
 }

@@ -54,8 +54,8 @@ final class RouteTable: Sendable {
     /// Returns the route with this template; creates it if need be.
     func route(_ template: String) -> RouteSeries {
         let identity = Self.identity(of: template)
-        let place = Self.place(of: identity)
-        let alias = aliases[place].load()
+        let slot = Self.slot(of: identity)
+        let alias = aliases[slot].load()
         if let alias, alias.identity == identity { return alias.route }
         if template.utf8.count > Self.longest { return overflow }
         let text = Self.shown(template)
@@ -67,7 +67,7 @@ final class RouteTable: Sendable {
             return new
         }
         guard let route else { return overflow }
-        if alias == nil { _ = aliases[place].storeIfNil(Alias(template, identity, route)) }
+        if alias == nil { _ = aliases[slot].storeIfNil(Alias(template, identity, route)) }
         return route
     }
 
@@ -82,7 +82,7 @@ final class RouteTable: Sendable {
         unsafe unsafeBitCast(text, to: (UInt64, UInt64).self)
     }
 
-    private static func place(of identity: (UInt64, UInt64)) -> Int {
+    private static func slot(of identity: (UInt64, UInt64)) -> Int {
         let mixed = (identity.0 ^ identity.1 &* 0x9E37_79B9_7F4A_7C15) &* 0xD6E8_FEB8_6659_FD93
         return Int(mixed >> 56) % aliasCount
     }

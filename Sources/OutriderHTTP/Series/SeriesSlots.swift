@@ -16,7 +16,7 @@ internal import Synchronization
 
 /// The packed key of a finished request: error (10) | status (10) | method (4) | scheme (1), and a
 /// bit that distinguishes it from an empty slot.
-struct SeriesKey: Equatable {
+struct RequestSeriesKey: Equatable {
     let bits: UInt32
 
     init(method: Int, scheme: URLScheme = .http, status: Int, error: Int) {
@@ -47,15 +47,15 @@ final class SeriesSlots<Series: AnyObject & Sendable>: Sendable {
     /// instruments. A result with `isKept` false is used only once.
     @inline(__always)
     func with(
-        _ key: SeriesKey, make: () -> (series: Series, isKept: Bool), body: (Series) -> Void
+        _ key: RequestSeriesKey, make: () -> (series: Series, isKept: Bool), body: (Series) -> Void
     ) {
         let first = Self.start(key)
         for offset in 0..<Self.count {
-            let place = (first + offset) % Self.count
+            let slot = (first + offset) % Self.count
             // ORDERING: relaxed; the slot's reference is published by its own release store.
-            let found = keys[place].load(ordering: .relaxed)
+            let found = keys[slot].load(ordering: .relaxed)
             if found == key.bits {
-                if series[place].withObject(body) != nil { return }
+                if series[slot].withObject(body) != nil { return }
                 break
             }
             if found == 0 { break }
@@ -64,19 +64,19 @@ final class SeriesSlots<Series: AnyObject & Sendable>: Sendable {
         body(made.isKept ? keep(made.series, for: key, from: first) : made.series)
     }
 
-    private func keep(_ made: Series, for key: SeriesKey, from first: Int) -> Series {
+    private func keep(_ made: Series, for key: RequestSeriesKey, from first: Int) -> Series {
         for offset in 0..<Self.count {
-            let place = (first + offset) % Self.count
+            let slot = (first + offset) % Self.count
             // ORDERING: relaxed, as above. Slots are never given back, so a thread that loses one
             // to the same key finds that key here and shares it.
-            let (claimed, found) = keys[place].compareExchange(
+            let (claimed, found) = keys[slot].compareExchange(
                 expected: 0, desired: key.bits, ordering: .relaxed)
-            if claimed || found == key.bits { return series[place].storeIfNil(made) }
+            if claimed || found == key.bits { return series[slot].storeIfNil(made) }
         }
         return made
     }
 
-    private static func start(_ key: SeriesKey) -> Int {
+    private static func start(_ key: RequestSeriesKey) -> Int {
         Int((key.bits &* 0x9E37_79B1) >> 28)
     }
 }

@@ -54,7 +54,7 @@ public final class HTTPRequestRecorder: Sendable {
     private let methods: MethodTable
     private let routes: RouteTable
     private let identity: UInt64
-    private let gauges = InlineArray<32, OnceReference<InFlight>> { _ in
+    private let gauges = InlineArray<32, OnceReference<InFlightGauges>> { _ in
         OnceReference()
     }
 
@@ -103,14 +103,14 @@ public final class HTTPRequestRecorder: Sendable {
     ///   - method: The method as the client sent it.
     ///   - scheme: Whether the request was encrypted.
     public func begin(method: String, scheme: URLScheme = .http) -> RequestToken {
-        RequestToken(self, method: methods.number(of: method), scheme, route: unmatched.series)
+        RequestToken(self, method: methods.index(of: method), scheme, route: unmatched.series)
     }
 
     /// Starts recording a request to a known route.
     public func begin(
         method: String, scheme: URLScheme = .http, route: Route
     ) -> RequestToken {
-        RequestToken(self, method: methods.number(of: method), scheme, route: own(route))
+        RequestToken(self, method: methods.index(of: method), scheme, route: own(route))
     }
 
     /// Counts input that could not be parsed as an HTTP request, in
@@ -128,22 +128,22 @@ public final class HTTPRequestRecorder: Sendable {
 
     /// Counts a request with this method and scheme as in flight.
     func enter(method: Int, _ scheme: URLScheme) {
-        let place = method * URLScheme.count + scheme.rawValue
-        if gauges[place].withObject({ $0.enter() }) != nil { return }
+        let slot = method * URLScheme.count + scheme.rawValue
+        if gauges[slot].withObject({ $0.enter() }) != nil { return }
         let made = families.gauges(method: methods.label(method), scheme: scheme)
-        gauges[place].storeIfNil(made).enter()
+        gauges[slot].storeIfNil(made).enter()
     }
 
     /// Ends counting it as in flight.
     func leave(method: Int, _ scheme: URLScheme) {
-        let place = method * URLScheme.count + scheme.rawValue
-        gauges[place].withObject { $0.leave() }
+        let slot = method * URLScheme.count + scheme.rawValue
+        gauges[slot].withObject { $0.leave() }
     }
 
     /// Calls `body` with the series of a route and a key.
     @inline(__always)
     func withSeries(
-        of route: RouteSeries, _ key: SeriesKey, _ body: (RequestSeries) -> Void
+        of route: RouteSeries, _ key: RequestSeriesKey, _ body: (RequestSeries) -> Void
     ) {
         route.slots.with(key) {
             families.series(

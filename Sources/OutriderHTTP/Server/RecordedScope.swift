@@ -28,14 +28,14 @@ extension HTTPRequestRecorder {
         if let outer = RecordedScope.current, outer.registry == registryIdentity,
             outer.method == method, outer.path == path
         {
-            warnOfSecond(adapter)
+            warnAboutDuplicate(adapter)
             return nil
         }
         return RecordedScope(registry: registryIdentity, method: method, path: path)
     }
 
     /// Logs once that an adapter is installed twice, and that each request still counts once.
-    package func warnOfSecond(_ adapter: String) {
+    package func warnAboutDuplicate(_ adapter: String) {
         log.reportOnce(
             .warning,
             """

@@ -247,7 +247,8 @@ public final class RequestToken: Sendable {
         in route: RouteSeries, _ ending: Ending, headSent: Bool, _ traceparent: () -> String?
     ) {
         let (status, error) = verdict(ending, headSent: headSent)
-        let key = SeriesKey(method: Int(method), scheme: scheme, status: status, error: error)
+        let key = RequestSeriesKey(
+            method: Int(method), scheme: scheme, status: status, error: error)
         let now = recorder.uptime.nanoseconds
         recorder.withSeries(of: route, key) { series in
             count(in: series, at: now, isTimedToHead: route.treatment == .timedToHead, traceparent)
@@ -264,12 +265,12 @@ public final class RequestToken: Sendable {
         let head = headTime.load(ordering: .relaxed)
         let time = seconds(to: isTimedToHead && head != 0 ? head : now)
         series.duration.observe(time, at: now) { exemplar(traceparent) }
-        series.secondDuration?.observe(time, at: now) { exemplar(traceparent) }
+        series.prometheusDuration?.observe(time, at: now) { exemplar(traceparent) }
         series.total?.increment()
         // Invalid counts may have overflowed them; a sum must not decrease.
         series.requestSize?.observe(Double(max(0, requestBytes.load(ordering: .relaxed))))
         series.responseSize?.observe(Double(max(0, responseBytes.load(ordering: .relaxed))))
-        if head != 0 { series.firstByte?.observe(seconds(to: head)) }
+        if head != 0 { series.timeToFirstByte?.observe(seconds(to: head)) }
     }
 
     /// The status and the error to count under.
@@ -284,8 +285,8 @@ public final class RequestToken: Sendable {
         case .finished(.failed(let error)):
             let status = known == 0 ? 500 : known
             let isShown = status >= 500 || headSent
-            return (status, isShown ? recorder.errorTypes.number(of: error) : ErrorKind.none)
-        case .unsent(let error): return (0, recorder.errorTypes.number(of: error))
+            return (status, isShown ? recorder.errorTypes.index(of: error) : ErrorKind.none)
+        case .unsent(let error): return (0, recorder.errorTypes.index(of: error))
         case .finished(.clientDisconnected):
             return (headSent ? known : 499, ErrorKind.clientDisconnect)
         case .abandoned: return (headSent ? known : 499, ErrorKind.abandoned)

@@ -7,23 +7,23 @@
 internal import OutriderMetrics
 
 /// The gauges of requests in flight with one method and scheme.
-final class InFlight: Sendable {
-    private let first: Gauge?
-    private let second: Gauge?
+final class InFlightGauges: Sendable {
+    private let openTelemetry: Gauge?
+    private let prometheus: Gauge?
 
-    init(_ first: Gauge?, _ second: Gauge?) {
-        self.first = first
-        self.second = second
+    init(_ openTelemetry: Gauge?, _ prometheus: Gauge?) {
+        self.openTelemetry = openTelemetry
+        self.prometheus = prometheus
     }
 
     func enter() {
-        first?.increment()
-        second?.increment()
+        openTelemetry?.increment()
+        prometheus?.increment()
     }
 
     func leave() {
-        first?.decrement()
-        second?.decrement()
+        openTelemetry?.decrement()
+        prometheus?.decrement()
     }
 }
 
@@ -32,12 +32,12 @@ struct ServerFamilies: Sendable {
     let aborted: Family<Counter>
     let protocolErrors: Family<Counter>
     private let duration: Family<Histogram>
-    private let secondDuration: Family<Histogram>?
+    private let prometheusDuration: Family<Histogram>?
     private let naming: HTTPRequestRecorder.Naming
     private let total: Family<Counter>?
     private let requestSizes: Family<Histogram>?
     private let responseSizes: Family<Histogram>?
-    private let firstBytes: Family<Histogram>?
+    private let timesToFirstByte: Family<Histogram>?
     private let active: Family<Gauge>?
     private let inFlight: Gauge?
 
@@ -63,12 +63,12 @@ struct ServerFamilies: Sendable {
         }
         if naming.hasOpenTelemetry {
             duration = durations("http_server_request_duration_seconds", Self.labels)
-            secondDuration =
+            prometheusDuration =
                 naming.hasPrometheus
                 ? durations("http_request_duration_seconds", Self.prometheusLabels) : nil
         } else {
             duration = durations("http_request_duration_seconds", Self.prometheusLabels)
-            secondDuration = nil
+            prometheusDuration = nil
         }
         total =
             naming.hasPrometheus
@@ -95,7 +95,7 @@ struct ServerFamilies: Sendable {
             ? histogram(
                 "http_server_response_body_size_bytes", "Bytes written of response bodies.",
                 Self.labels, Self.sizes) : nil
-        firstBytes =
+        timesToFirstByte =
             configuration.recordsTimeToFirstByte
             ? histogram(
                 "http_server_time_to_first_byte_seconds", "Time to the head of the response.",
@@ -110,8 +110,8 @@ struct ServerFamilies: Sendable {
     }
 
     /// The gauges of requests in flight with this method and scheme.
-    func gauges(method: String, scheme: URLScheme) -> InFlight {
-        InFlight(active?.with(method, scheme.label), inFlight)
+    func gauges(method: String, scheme: URLScheme) -> InFlightGauges {
+        InFlightGauges(active?.with(method, scheme.label), inFlight)
     }
 
     /// The instruments for one label set, and whether they are its own rather than the overflow's.
@@ -129,11 +129,13 @@ struct ServerFamilies: Sendable {
         let series = RequestSeries(
             duration: DurationSeries(
                 find(duration, naming.hasOpenTelemetry ? values : prometheusValues)),
-            secondDuration: secondDuration.map { DurationSeries(find($0, prometheusValues)) },
+            prometheusDuration: prometheusDuration.map {
+                DurationSeries(find($0, prometheusValues))
+            },
             total: total.map { find($0, prometheusValues) },
             requestSize: requestSizes.map { find($0, values) },
             responseSize: responseSizes.map { find($0, values) },
-            firstByte: firstBytes.map { find($0, values) })
+            timeToFirstByte: timesToFirstByte.map { find($0, values) })
         return (series, isKept)
     }
 }

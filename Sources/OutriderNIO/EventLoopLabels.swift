@@ -5,7 +5,7 @@
     internal import OutriderThreading
 
     /// The numbers of event loops, in the order in which they were first seen; thread-safe.
-    enum EventLoopNumbers {
+    enum EventLoopLabels {
         /// Loops that get their own number.
         static let limit = 1_024
         /// The label of all other loops.
@@ -18,7 +18,7 @@
         /// A new loop at the address of a loop that is gone may inherit its number.
         static func label(of loop: ObjectIdentifier) -> String {
             known.withLock { known in
-                if let number = known[loop] { return String(number) }
+                if let index = known[loop] { return String(index) }
                 guard known.count < limit else { return overflow }
                 known[loop] = known.count
                 return String(known.count - 1)

@@ -9,7 +9,7 @@
     import TestSupport
     import Testing
 
-    @Suite struct AnsweredRequestTests {
+    @Suite struct CompletedRequestTests {
         @Test(arguments: Pipeline.allCases)
         func `a request is counted under its template, with the sizes of its bodies`(
             pipeline: Pipeline

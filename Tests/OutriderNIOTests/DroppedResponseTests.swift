@@ -29,7 +29,7 @@
         }
     }
 
-    @Suite struct DroppedAnswerTests {
+    @Suite struct DroppedResponseTests {
         // Behind SwiftNIO's pipelining handler, the error of a head arrives late; there the failed
         // end reveals it.
         @Test(arguments: [
