@@ -12,15 +12,15 @@
 #if defined(__GLIBC__)
 extern struct mallinfo2 mallinfo2(void) __attribute__((weak));
 
-int outrider_allocator_read(outrider_allocator_figures *into) {
+int outrider_allocator_read(outrider_allocator_usage *into) {
     if (!mallinfo2) return 0;
     struct mallinfo2 info = mallinfo2();
-    *into = (outrider_allocator_figures){info.arena, info.hblkhd, info.uordblks, info.fordblks};
+    *into = (outrider_allocator_usage){info.arena, info.hblkhd, info.uordblks, info.fordblks};
     /* Zero if another allocator is in use. */
     return info.arena + info.hblkhd != 0;
 }
 #else
-int outrider_allocator_read(outrider_allocator_figures *into) {
+int outrider_allocator_read(outrider_allocator_usage *into) {
     (void)into;
     return 0;
 }

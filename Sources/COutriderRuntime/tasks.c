@@ -156,8 +156,8 @@ outrider_hook_result outrider_tasks_start(void) {
 
 void outrider_tasks_stop(void) { atomic_store_explicit(&is_seeing, 0, memory_order_relaxed); }
 
-outrider_task_figures outrider_tasks_read(void) {
-    outrider_task_figures sum = {0, 0, 0};
+outrider_task_counts outrider_tasks_read(void) {
+    outrider_task_counts sum = {0, 0, 0};
     part *all = atomic_load_explicit(&parts, memory_order_acquire);
     for (int index = 0; all && index < PARTS; index++) {
         lock(&all[index]);

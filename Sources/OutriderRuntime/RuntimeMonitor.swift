@@ -24,7 +24,7 @@ internal import OutriderThreading
 public final class RuntimeMonitor: Sendable {
     private struct State: Sendable {
         var probes: [Probe] = []
-        var readings: [any BeatenReading] = []
+        var readings: [any TimedReading] = []
         var isRunning = false
         var ending: Latch?
     }
@@ -81,7 +81,7 @@ public final class RuntimeMonitor: Sendable {
     }
 
     private func addCollectors() {
-        var readings: [any BeatenReading] = []
+        var readings: [any TimedReading] = []
         var pauses = memoryPauses
         add(failures)
         let time = configuration.time
@@ -170,14 +170,14 @@ public final class RuntimeMonitor: Sendable {
     }
 
     /// Whether the timer has any work.
-    private var hasBeat: Bool {
+    private var hasTimerWork: Bool {
         configuration.threads || configuration.memory || watchdog != nil
             || state.withLock { !$0.probes.isEmpty }
     }
 
     /// Starts the timer; does nothing if it is already running or would have no work.
     public func start() {
-        guard hasBeat else { return }
+        guard hasTimerWork else { return }
         let ending = Latch()
         let mayStart = state.withLock { state in
             guard !state.isRunning else { return false }
@@ -186,7 +186,7 @@ public final class RuntimeMonitor: Sendable {
             return true
         }
         guard mayStart else { return }
-        let isStarted = DetachedThread.start(named: "outrider-beat") { [self] in beat(until: ending)
+        let isStarted = DetachedThread.start(named: "outrider-beat") { [self] in tick(until: ending)
         }
         if !isStarted {
             state.withLock { $0.isRunning = false }
@@ -206,7 +206,7 @@ public final class RuntimeMonitor: Sendable {
         for probe in probes where probe.target.enqueue == nil { probe.retire() }
     }
 
-    private func beat(until ending: Latch) {
+    private func tick(until ending: Latch) {
         let (interval, time) = (interval, configuration.time)
         var next = time.now
         repeat {
@@ -217,7 +217,7 @@ public final class RuntimeMonitor: Sendable {
             if Descriptors.areLeft {
                 withWorkerSignalsOpen { for probe in probes { probe.send() } }
             }
-            for probe in probes { probe.showAge() }
+            for probe in probes { probe.updateAge() }
             for reading in readings { reading.readIfDue(mayRunHere: true) }
             watchdog?.check(probes)
             // Ticks that were missed are not made up for.

@@ -22,7 +22,7 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let memberships = GroupMembership.all(text) ?? []
     for mount in GroupMount.all(text) {
         for membership in memberships.prefix(8) {
-            for directory in mount.places(of: membership.path) ?? [] {
+            for directory in mount.directories(of: membership.path) ?? [] {
                 precondition(
                     directory.hasPrefix(mount.point), "\(directory) is not below \(mount.point)")
             }

@@ -86,20 +86,20 @@ private func run(
             let collector = TaskCollector()
             // Unsupported with another runtime, or with a statically linked one.
             guard collector.start() == nil else { return }
-            let start = TaskCollector.figures
+            let start = TaskCollector.counts
             let toggle: @Sendable () -> Void = {
                 collector.stop()
                 _ = collector.start()
             }
             try await run(while: toggle) { await runTasks(2_000) }
-            try #require(eventually { TaskCollector.figures.live == start.live })
+            try #require(eventually { TaskCollector.counts.live == start.live })
             try #require(collector.start() == nil)
 
-            let before = TaskCollector.figures
+            let before = TaskCollector.counts
             var sleepers = (0..<5_000).map { _ in
                 Task.detached { _ = try? await Task.sleep(for: .seconds(600)) }
             }
-            let during = TaskCollector.figures
+            let during = TaskCollector.counts
             try #require(during.created - before.created == 5_000)
             try #require(during.live - before.live == 5_000)
             // Tasks are tracked to their end, even while new ones are not.
@@ -107,7 +107,7 @@ private func run(
             for sleeper in sleepers { sleeper.cancel() }
             for sleeper in sleepers { await sleeper.value }
             sleepers = []
-            try #require(eventually { TaskCollector.figures.live == before.live })
+            try #require(eventually { TaskCollector.counts.live == before.live })
         }
     }
 

@@ -66,7 +66,7 @@ import Testing
         .file: 123 << 10, .heap: 1050 << 10, .stack: 40 << 10, .anonymous: 400 << 10,
         .shared: 7 << 10, .kernel: 4 << 10,
     ]
-    private static let allocator = AllocatorFigures(
+    private static let allocator = AllocatorUsage(
         arena: 1050 << 10, mmapped: 380 << 10, usual: 800 << 10, free: 250 << 10)
 
     @Test func `the parts add up to all resident memory`() {

@@ -112,7 +112,7 @@ static void tasks_add_up(void) {
     layout = 1;
     CHECK(outrider_tasks_start() == OUTRIDER_HOOK_ON);
     run_threads(create_and_end);
-    outrider_task_figures figures = outrider_tasks_read();
+    outrider_task_counts figures = outrider_tasks_read();
     CHECK(figures.created == THREADS * ROUNDS && figures.live == 0 && figures.refused == 0);
     run_toggled(create_and_end, toggle_tasks);
     CHECK(outrider_tasks_read().live == 0);
@@ -122,9 +122,9 @@ static void tasks_past_the_limit_are_counted(void) {
     enum { MANY = 150000 };
     CHECK(outrider_tasks_start() == OUTRIDER_HOOK_ON);
     void **held = malloc(sizeof *held * MANY);
-    outrider_task_figures before = outrider_tasks_read();
+    outrider_task_counts before = outrider_tasks_read();
     for (int i = 0; i < MANY; i++) held[i] = swift_task_create(0, NULL, NULL, NULL, NULL).task;
-    outrider_task_figures full = outrider_tasks_read();
+    outrider_task_counts full = outrider_tasks_read();
     CHECK(full.created - before.created == MANY);
     CHECK(full.refused > before.refused && full.live > 100000);
     CHECK(full.live + (full.refused - before.refused) == MANY);

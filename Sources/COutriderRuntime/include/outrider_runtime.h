@@ -44,10 +44,10 @@ typedef struct {
     uint64_t created;
     uint64_t live;
     uint64_t refused; /* created, but not in `live`: the table was full */
-} outrider_task_figures;
+} outrider_task_counts;
 outrider_hook_result outrider_tasks_start(void);
 void outrider_tasks_stop(void);
-outrider_task_figures outrider_tasks_read(void);
+outrider_task_counts outrider_tasks_read(void);
 
 /* Samples swift_allocObject by type, every `interval` bytes on average.
  *
@@ -75,10 +75,10 @@ typedef struct {
     size_t mmapped; /* from the kernel, for single large blocks */
     size_t in_use;  /* of `arena`, in allocated blocks */
     size_t unused;  /* of `arena`, in freed blocks */
-} outrider_allocator_figures;
+} outrider_allocator_usage;
 /* Returns 0 if glibc's allocator is not in use. Walks all free blocks and delays threads that
  * allocate. */
-int outrider_allocator_read(outrider_allocator_figures *into);
+int outrider_allocator_read(outrider_allocator_usage *into);
 
 /* The kernel's id of the calling thread; 0 if there is none. */
 pid_t outrider_current_thread(void);

@@ -46,11 +46,11 @@ public struct TaskCollector: Collector {
     }
 
     /// Tasks created, and those not yet destroyed.
-    package static var figures: (created: Int, live: Int, untracked: Int) {
-        let figures = outrider_tasks_read()
+    package static var counts: (created: Int, live: Int, untracked: Int) {
+        let counts = outrider_tasks_read()
         return (
-            Int(clamping: figures.created), Int(clamping: figures.live),
-            Int(clamping: figures.refused)
+            Int(clamping: counts.created), Int(clamping: counts.live),
+            Int(clamping: counts.refused)
         )
     }
 
@@ -71,9 +71,9 @@ public struct TaskCollector: Collector {
     /// Adds the counts, and hooks files that were loaded since the last call.
     public func collect(into samples: inout CollectedSamples) {
         guard isOn.isOn.withLock({ $0 }), outrider_tasks_start() == OUTRIDER_HOOK_ON else { return }
-        let figures = Self.figures
-        samples.add(Self.created, figures.created)
-        samples.add(Self.live, figures.live)
-        samples.add(Self.untracked, figures.untracked)
+        let counts = Self.counts
+        samples.add(Self.created, counts.created)
+        samples.add(Self.live, counts.live)
+        samples.add(Self.untracked, counts.untracked)
     }
 }

@@ -12,7 +12,7 @@ internal import OutriderThreading
 public struct ControlGroupCollector: Collector {
     private struct Known: Sendable {
         var memberships: [UInt8] = []
-        var places: ControlGroupPlaces?
+        var directories: ControlGroupDirectories?
     }
 
     private final class Box: Sendable {
@@ -93,8 +93,9 @@ public struct ControlGroupCollector: Collector {
 
     /// Reads the group's files and adds their values.
     public func collect(into samples: inout CollectedSamples) {
-        guard let places = places() else { return }
-        let reader = ControlGroupReader(places: places, failures: failures, pauses: pauses)
+        guard let directories = directories() else { return }
+        let reader = ControlGroupReader(
+            directories: directories, failures: failures, pauses: pauses)
         if let cpu = reader.cpu() {
             if let seconds = cpu.usageSeconds { samples.add(Self.usage, seconds) }
             if let count = cpu.periods { samples.add(Self.periods, count) }
@@ -119,7 +120,7 @@ public struct ControlGroupCollector: Collector {
     }
 
     /// The directories of the groups; looked up again after the process has moved to other groups.
-    private func places() -> ControlGroupPlaces? {
+    private func directories() -> ControlGroupDirectories? {
         let memberships: [UInt8]
         switch ProcFile.read(
             "\(proc)/self/cgroup", source: "self/cgroup", pauses: pauses)
@@ -130,14 +131,16 @@ public struct ControlGroupCollector: Collector {
             return nil
         }
         let known = box.known.withLock { $0 }
-        if known.memberships == memberships, let places = known.places { return places }
+        if known.memberships == memberships, let directories = known.directories {
+            return directories
+        }
         // Not under the lock, because a fork(2) of the service waits for a held lock.
-        let places = find(memberships)
-        box.known.withLock { $0 = Known(memberships: memberships, places: places) }
-        return places
+        let directories = find(memberships)
+        box.known.withLock { $0 = Known(memberships: memberships, directories: directories) }
+        return directories
     }
 
-    private func find(_ text: [UInt8]) -> ControlGroupPlaces? {
+    private func find(_ text: [UInt8]) -> ControlGroupDirectories? {
         guard let memberships = GroupMembership.all(text) else {
             failures.count("self/cgroup", .malformed)
             return nil
@@ -146,7 +149,7 @@ public struct ControlGroupCollector: Collector {
             "\(proc)/self/mountinfo", limit: 4 << 20, source: "self/mountinfo", pauses: pauses)
         {
         case .success(let mounts):
-            return ControlGroupPlaces(memberships, GroupMount.all(mounts), root: root)
+            return ControlGroupDirectories(memberships, GroupMount.all(mounts), root: root)
         case .failure(let failure):
             failures.count("self/mountinfo", failure)
             return nil

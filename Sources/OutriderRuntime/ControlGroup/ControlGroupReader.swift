@@ -27,7 +27,7 @@ struct ControlGroupReader: Sendable {
         }
     }
 
-    let places: ControlGroupPlaces
+    let directories: ControlGroupDirectories
     let failures: SourceFailures
     let pauses: ReadingPauses
 
@@ -58,8 +58,8 @@ struct ControlGroupReader: Sendable {
     // MARK: - CPU
 
     func cpu() -> CPU? {
-        if let folders = places.byController["cpu"] { return cpuOfVersion1(folders) }
-        guard let folders = places.unified, let own = folders.first else { return nil }
+        if let folders = directories.byController["cpu"] { return cpuOfVersion1(folders) }
+        guard let folders = directories.unified, let own = folders.first else { return nil }
         // The root group lacks this file on some kernels, as does a group without the controller.
         guard isThere(own, "cpu.stat") else { return nil }
         var cpu = CPU()
@@ -94,7 +94,7 @@ struct ControlGroupReader: Sendable {
                 KernelText.value("throttled_time", in: $0)
             }.map { Double($0) / 1e9 }
         }
-        if let own = places.byController["cpuacct"]?.first {
+        if let own = directories.byController["cpuacct"]?.first {
             cpu.usageSeconds = parsed(own, "cpuacct.usage") { GroupText.number($0) }
                 .map { Double($0) / 1e9 }
         }
@@ -115,8 +115,9 @@ struct ControlGroupReader: Sendable {
     // MARK: - Memory
 
     func memory() -> Memory? {
-        if let folders = places.byController["memory"] { return memoryOfVersion1(folders) }
-        guard let folders = places.unified, let own = folders.first, isThere(own, "memory.current")
+        if let folders = directories.byController["memory"] { return memoryOfVersion1(folders) }
+        guard let folders = directories.unified, let own = folders.first,
+            isThere(own, "memory.current")
         else { return nil }
         var memory = Memory()
         memory.usage = parsed(own, "memory.current") { GroupText.number($0) }
@@ -187,7 +188,8 @@ struct ControlGroupReader: Sendable {
     // MARK: - Processes and pressure
 
     func processes() -> (count: Int?, limit: Int?)? {
-        guard let folders = places.byController["pids"] ?? places.unified, let own = folders.first
+        guard let folders = directories.byController["pids"] ?? directories.unified,
+            let own = folders.first
         else { return nil }
         let count = parsed(own, "pids.current", mayLack: true) { GroupText.number($0) }
         let limits = folders.compactMap { folder -> Int? in
@@ -200,7 +202,7 @@ struct ControlGroupReader: Sendable {
 
     /// Seconds in which some or all of the group's tasks waited for a resource.
     func pressure() -> [(resource: String, kind: String, seconds: Double)] {
-        guard let own = places.unified?.first else { return [] }
+        guard let own = directories.unified?.first else { return [] }
         var found: [(String, String, Double)] = []
         for resource in ["cpu", "memory", "io"] {
             for (kind, name) in [

@@ -85,7 +85,7 @@ package struct GroupMount: Hashable, Sendable {
     ///
     /// In a cgroup namespace, both paths start at its root. If only part of a hierarchy is mounted,
     /// as in a container without a namespace, the path of that part is removed as a prefix.
-    package func places(of path: String) -> [String]? {
+    package func directories(of path: String) -> [String]? {
         var inner = path
         if root != "/" {
             // A path from the root of a namespace that the mount does not know.
@@ -96,10 +96,10 @@ package struct GroupMount: Hashable, Sendable {
             return nil
         }
         var steps = inner.split(separator: "/").map(String.init)
-        var places: [String] = []
+        var directories: [String] = []
         while true {
-            places.append(([point] + steps).joined(separator: "/"))
-            if steps.popLast() == nil { return places }
+            directories.append(([point] + steps).joined(separator: "/"))
+            if steps.popLast() == nil { return directories }
         }
     }
 }
@@ -141,21 +141,21 @@ package enum GroupText {
 
     /// The total of a line of a pressure file, in microseconds.
     package static func pressure(_ kind: StaticString, _ text: borrowing Span<UInt8>) -> Int? {
-        guard var place = KernelText.line(kind, in: text) else { return nil }
+        guard var position = KernelText.line(kind, in: text) else { return nil }
         while true {
-            place = KernelText.skipBlanks(place, in: text)
-            let end = KernelText.fieldEnd(place, in: text)
-            if end == place { return nil }
-            if KernelText.matches("total=", at: place, in: text) {
-                return KernelText.number(place + 6, in: text)
+            position = KernelText.skipBlanks(position, in: text)
+            let end = KernelText.fieldEnd(position, in: text)
+            if end == position { return nil }
+            if KernelText.matches("total=", at: position, in: text) {
+                return KernelText.number(position + 6, in: text)
             }
-            place = end
+            position = end
         }
     }
 
     /// Whether the final line end of the text is at this offset.
-    private static func isLast(_ place: Int, in text: borrowing Span<UInt8>) -> Bool {
-        place == text.count - 1 && text[place] == UInt8(ascii: "\n")
+    private static func isLast(_ position: Int, in text: borrowing Span<UInt8>) -> Bool {
+        position == text.count - 1 && text[position] == UInt8(ascii: "\n")
     }
 
     private static func isWhole(_ word: StaticString, _ text: borrowing Span<UInt8>) -> Bool {

@@ -93,17 +93,18 @@ package struct MappingsText {
         _ start: Int, _ text: borrowing Span<UInt8>
     ) -> (value: UInt, end: Int)? {
         var value: UInt = 0
-        var place = start
-        while place < text.count {
+        var position = start
+        while position < text.count {
             let digit: UInt8
-            switch text[place] {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = text[place] - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = text[place] - UInt8(ascii: "a") + 10
-            default: return place == start ? nil : (value, place)
+            switch text[position] {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = text[position] - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"):
+                digit = text[position] - UInt8(ascii: "a") + 10
+            default: return position == start ? nil : (value, position)
             }
             guard value >> 60 == 0 else { return nil }
             value = value << 4 | UInt(digit)
-            place += 1
+            position += 1
         }
         return nil
     }

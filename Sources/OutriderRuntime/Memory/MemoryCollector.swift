@@ -18,15 +18,15 @@ package import OutriderThreading
 /// Thread-safe.
 public struct MemoryCollector: Collector {
     /// The result of one reading.
-    struct Figures: Sendable {
-        let allocator: AllocatorFigures?
+    struct Values: Sendable {
+        let allocator: AllocatorUsage?
         let parts: MemoryParts?
     }
 
     static let readingName = "memory"
     static let allocatorReadingName = "allocator"
 
-    let reading: BackgroundReading<Figures>
+    let reading: BackgroundReading<Values>
     private let history: HistoryBox
 
     private final class HistoryBox: Sendable {
@@ -67,7 +67,7 @@ public struct MemoryCollector: Collector {
                 MemoryParts($0, allocator: allocator, liveBytes: liveBytes())
             }
             if let parts { history.history.withLock { $0.note(parts, at: time.now) } }
-            return Figures(allocator: allocator, parts: parts)
+            return Values(allocator: allocator, parts: parts)
         }
     }
 
@@ -90,19 +90,19 @@ public struct MemoryCollector: Collector {
 
     private static func allocator(
         _ pauses: ReadingPauses, _ failures: SourceFailures
-    ) -> AllocatorFigures? {
+    ) -> AllocatorUsage? {
         let source = "mallinfo2"
         guard pauses.mayRead(source) else {
             failures.count(source, .switchedOff)
             return nil
         }
-        var figures = outrider_allocator_figures()
-        let isKnown = pauses.measure(source) { unsafe outrider_allocator_read(&figures) != 0 }
+        var values = outrider_allocator_usage()
+        let isKnown = pauses.measure(source) { unsafe outrider_allocator_read(&values) != 0 }
         // Discard the result of a call that took too long: it is valid, but no newer one follows.
         guard isKnown, pauses.mayRead(source) else { return nil }
-        return AllocatorFigures(
-            arena: Int(clamping: figures.arena), mmapped: Int(clamping: figures.mmapped),
-            usual: Int(clamping: figures.in_use), free: Int(clamping: figures.unused))
+        return AllocatorUsage(
+            arena: Int(clamping: values.arena), mmapped: Int(clamping: values.mmapped),
+            usual: Int(clamping: values.in_use), free: Int(clamping: values.unused))
     }
 
     /// `memory`.
@@ -135,14 +135,14 @@ public struct MemoryCollector: Collector {
 
     /// Adds the values of the last reading.
     public func collect(into samples: inout CollectedSamples) {
-        guard let figures = reading.latest()?.value else { return }
-        if let allocator = figures.allocator {
+        guard let values = reading.latest()?.value else { return }
+        if let allocator = values.allocator {
             samples.add(Self.arena, allocator.arena)
             samples.add(Self.mmapped, allocator.mmapped)
             samples.add(Self.inUse, allocator.inUse)
             samples.add(Self.free, allocator.free)
         }
-        guard let parts = figures.parts else { return }
+        guard let parts = values.parts else { return }
         let growth = history.history.withLock { $0.growth }
         for part in MemoryParts.Part.allCases {
             guard let bytes = parts[part] else { continue }

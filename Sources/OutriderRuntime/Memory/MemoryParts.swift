@@ -46,7 +46,7 @@ package struct MemoryParts: Sendable, Equatable {
     ///   - allocator: Statistics of glibc's allocator; nil if they were not read, or another
     ///     allocator is in use.
     ///   - liveBytes: Blocks in use, estimated from samples; if nil, the allocator's value is used.
-    package init(_ resident: [MappingUse: Int], allocator: AllocatorFigures?, liveBytes: Int?) {
+    package init(_ resident: [MappingUse: Int], allocator: AllocatorUsage?, liveBytes: Int?) {
         let anonymous = resident[.anonymous] ?? 0
         // Large blocks have their own mappings, which cannot be distinguished from others.
         let largeBlocks = min(anonymous, allocator?.mmapped ?? liveBytes ?? anonymous)
@@ -69,7 +69,7 @@ package struct MemoryParts: Sendable, Equatable {
 }
 
 /// Statistics of glibc's allocator, in bytes.
-package struct AllocatorFigures: Sendable, Equatable {
+package struct AllocatorUsage: Sendable, Equatable {
     /// From the kernel, for ordinary blocks.
     package let arena: Int
     /// From the kernel, for single large blocks.

@@ -55,7 +55,7 @@ public struct ProbeJob: Sendable {
     /// Completes the probe; call it once, on the thread that is probed.
     ///
     /// Takes well below a microsecond.
-    public func run() { probe.answer(since: sent) }
+    public func run() { probe.complete(since: sent) }
 }
 
 /// The probes of one target, one at a time; thread-safe.
@@ -69,7 +69,7 @@ public final class Probe: Sendable {
     private struct State: Sendable {
         /// When the outstanding probe was sent; nil if none is outstanding.
         var sent: ContinuousClock.Instant?
-        var answers = 0
+        var responses = 0
         /// The thread that ran the last probe.
         var thread: Int32?
         var isRetired = false
@@ -117,17 +117,17 @@ public final class Probe: Sendable {
 
     /// Reports that the target runs, after ``expect(at:)``; observes how late it is.
     public func ran() {
-        if let due = state.withLock({ $0.sent }) { answer(since: due) }
+        if let due = state.withLock({ $0.sent }) { complete(since: due) }
     }
 
     /// Updates the gauge with the age of the outstanding probe.
-    func showAge() { ageGauge?.set((age ?? .zero) / .seconds(1)) }
+    func updateAge() { ageGauge?.set((age ?? .zero) / .seconds(1)) }
 
-    fileprivate func answer(since sent: ContinuousClock.Instant) {
+    fileprivate func complete(since sent: ContinuousClock.Instant) {
         let thread = Self.currentThread
         state.withLock { state in
             state.sent = nil
-            state.answers += 1
+            state.responses += 1
             state.thread = thread
         }
         delay.observe(max(.zero, time.now - sent))
@@ -141,7 +141,7 @@ public final class Probe: Sendable {
             state.isRetired = true
             state.sent = nil
         }
-        showAge()
+        updateAge()
     }
 
     /// Whether probing has stopped, because the target is gone or the monitor has stopped.
@@ -151,13 +151,13 @@ public final class Probe: Sendable {
     /// meaningless.
     var age: Duration? {
         state.withLock { state in
-            guard state.answers > 0 || target.alwaysResponds, !state.isRetired else { return nil }
+            guard state.responses > 0 || target.alwaysResponds, !state.isRetired else { return nil }
             return state.sent.map { max(.zero, time.now - $0) } ?? .zero
         }
     }
 
     /// Number of responses.
-    var answers: Int { state.withLock { $0.answers } }
+    var responses: Int { state.withLock { $0.responses } }
 
     /// The kernel's id of the thread that ran the last probe.
     var lastThread: Int32? { state.withLock { $0.thread } }

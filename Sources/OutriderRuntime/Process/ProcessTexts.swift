@@ -26,14 +26,14 @@ package struct ProcessStatus: Sendable, Equatable {
         while close >= 0, line[close] != UInt8(ascii: ")") { close -= 1 }
         guard close >= 0 else { return nil }
         var values = (user: 0, system: 0, threads: 0, start: 0, size: 0, pages: 0)
-        var place = close + 1
+        var position = close + 1
         for number in 3...24 {
-            place = KernelText.skipBlanks(place, in: line)
-            let end = KernelText.fieldEnd(place, in: line)
-            guard end > place else { return nil }
+            position = KernelText.skipBlanks(position, in: line)
+            let end = KernelText.fieldEnd(position, in: line)
+            guard end > position else { return nil }
             switch number {
             case 14, 15, 20, 22, 23, 24:
-                guard let value = KernelText.number(place, in: line) else { return nil }
+                guard let value = KernelText.number(position, in: line) else { return nil }
                 switch number {
                 case 14: values.user = value
                 case 15: values.system = value
@@ -44,7 +44,7 @@ package struct ProcessStatus: Sendable, Equatable {
                 }
             default: break
             }
-            place = end
+            position = end
         }
         (userTicks, systemTicks) = (values.user, values.system)
         (threads, startTicks) = (values.threads, values.start)

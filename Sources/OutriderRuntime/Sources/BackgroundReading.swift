@@ -23,7 +23,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
     /// The share of one core that reading may take.
     private static var duty: Double { 0.001 }
     /// Readings that take less than this are made on the calling thread instead of a separate one.
-    private static var longestOnBeat: Duration { .milliseconds(1) }
+    private static var longestOnTimer: Duration { .milliseconds(1) }
     /// How long after a request the value is kept up to date.
     private static var attention: Duration { .seconds(300) }
 
@@ -32,7 +32,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
         var began: ContinuousClock.Instant?
         var ended: ContinuousClock.Instant?
         var isReading = false
-        var asked: ContinuousClock.Instant
+        var requested: ContinuousClock.Instant
     }
 
     let name: String
@@ -53,7 +53,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
         self.name = name
         self.leastInterval = leastInterval
         self.time = time
-        state = Guarded(State(asked: time.now))
+        state = Guarded(State(requested: time.now))
         self.read = read
     }
 
@@ -61,7 +61,7 @@ final class BackgroundReading<Value: Sendable>: Sendable {
     func latest() -> Reading? {
         let (reading, isNeglected) = state.withLock { state -> (Reading?, Bool) in
             let now = time.now
-            state.asked = now
+            state.requested = now
             guard let began = state.began, let ended = state.ended else { return (nil, true) }
             let isNeglected = now - ended > Self.interval(of: state, leastInterval) * 2
             let reading = state.value.map {
@@ -87,12 +87,12 @@ final class BackgroundReading<Value: Sendable>: Sendable {
     func readIfDue(mayRunHere: Bool) {
         let (isDue, isQuick) = state.withLock { state in
             let now = time.now
-            guard now - state.asked < Self.attention, !state.isReading else {
+            guard now - state.requested < Self.attention, !state.isReading else {
                 return (false, false)
             }
             guard let began = state.began, let ended = state.ended else { return (true, false) }
             let isDue = now - ended >= Self.interval(of: state, leastInterval)
-            return (isDue, ended - began < Self.longestOnBeat)
+            return (isDue, ended - began < Self.longestOnTimer)
         }
         guard isDue else { return }
         if mayRunHere && isQuick { return run() }
@@ -122,8 +122,8 @@ final class BackgroundReading<Value: Sendable>: Sendable {
     }
 }
 
-extension BackgroundReading: BeatenReading {
-    var figures: (age: Double, cost: Double)? {
+extension BackgroundReading: TimedReading {
+    var timing: (age: Double, cost: Double)? {
         state.withLock { state in
             guard let began = state.began, let ended = state.ended else { return nil }
             return ((time.now - ended) / .seconds(1), (ended - began) / .seconds(1))

@@ -28,29 +28,29 @@ enum KernelText {
 
     /// The offset of the first non-blank byte at or after `start`.
     static func skipBlanks(_ start: Int, in text: borrowing Span<UInt8>) -> Int {
-        var place = start
-        while place < text.count, isBlank(text[place]) { place += 1 }
-        return place
+        var position = start
+        while position < text.count, isBlank(text[position]) { position += 1 }
+        return position
     }
 
     /// The offset just past the field that starts at `start`.
     static func fieldEnd(_ start: Int, in text: borrowing Span<UInt8>) -> Int {
-        var place = start
-        while place < text.count {
-            let byte = text[place]
+        var position = start
+        while position < text.count {
+            let byte = text[position]
             // Few bytes of a field are at or below a space.
             if byte <= UInt8(ascii: " "), isBlank(byte) || byte == newline { break }
-            place += 1
+            position += 1
         }
-        return place
+        return position
     }
 
     /// The offset after the next line end at or after `start`; nil if there is none.
     static func nextLine(_ start: Int, in text: borrowing Span<UInt8>) -> Int? {
-        var place = start
-        while place < text.count {
-            if text[place] == newline { return place + 1 }
-            place += 1
+        var position = start
+        while position < text.count {
+            if text[position] == newline { return position + 1 }
+            position += 1
         }
         return nil
     }
@@ -60,8 +60,8 @@ enum KernelText {
         let end = fieldEnd(start, in: text)
         guard end > start, end < text.count else { return nil }
         var value = 0
-        for place in start..<end {
-            let digit = text[place]
+        for position in start..<end {
+            let digit = text[position]
             guard digit >= UInt8(ascii: "0"), digit <= UInt8(ascii: "9") else { return nil }
             let (tens, overflows) = value.multipliedReportingOverflow(by: 10)
             let (sum, exceeds) = tens.addingReportingOverflow(Int(digit - UInt8(ascii: "0")))
@@ -83,23 +83,23 @@ enum KernelText {
 
     /// The number after `key` on the first line that starts with it.
     static func value(_ key: StaticString, in text: borrowing Span<UInt8>) -> Int? {
-        guard let place = line(key, in: text) else { return nil }
-        return number(skipBlanks(place, in: text), in: text)
+        guard let position = line(key, in: text) else { return nil }
+        return number(skipBlanks(position, in: text), in: text)
     }
 
     /// The number after the field `name` on the first line that starts with `key`.
     static func pair(
         _ name: StaticString, onLine key: StaticString, in text: borrowing Span<UInt8>
     ) -> Int? {
-        guard var place = line(key, in: text) else { return nil }
+        guard var position = line(key, in: text) else { return nil }
         while true {
-            place = skipBlanks(place, in: text)
-            let end = fieldEnd(place, in: text)
-            if end == place { return nil }
-            if end - place == name.utf8CodeUnitCount, matches(name, at: place, in: text) {
+            position = skipBlanks(position, in: text)
+            let end = fieldEnd(position, in: text)
+            if end == position { return nil }
+            if end - position == name.utf8CodeUnitCount, matches(name, at: position, in: text) {
                 return number(skipBlanks(end, in: text), in: text)
             }
-            place = end
+            position = end
         }
     }
 

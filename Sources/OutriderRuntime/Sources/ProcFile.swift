@@ -74,7 +74,7 @@ func retrying(_ call: () -> Int) -> Int {
     }
 }
 
-private func systemRead(_ descriptor: Int32, _ place: UnsafeMutableRawPointer?, _ size: Int) -> Int
+private func systemRead(_ descriptor: Int32, _ buffer: UnsafeMutableRawPointer?, _ size: Int) -> Int
 {
-    unsafe read(descriptor, place, size)
+    unsafe read(descriptor, buffer, size)
 }

@@ -4,17 +4,17 @@
 internal import OutriderMetrics
 
 /// A background reading of any type.
-protocol BeatenReading: Sendable {
+protocol TimedReading: Sendable {
     var name: String { get }
     /// Reads if a reading is due.
     func readIfDue(mayRunHere: Bool)
     /// Age and duration of the last reading, in seconds; nil if there is none yet.
-    var figures: (age: Double, cost: Double)? { get }
+    var timing: (age: Double, cost: Double)? { get }
 }
 
 /// Metrics about the readings.
 struct ReadingCollector: Collector {
-    let readings: [any BeatenReading]
+    let readings: [any TimedReading]
     let pauses: [ReadingPauses]
 
     var name: String { "readings" }
@@ -38,9 +38,9 @@ struct ReadingCollector: Collector {
 
     func collect(into samples: inout CollectedSamples) {
         for reading in readings {
-            guard let figures = reading.figures else { continue }
-            samples.add(Self.age, figures.age, reading.name)
-            samples.add(Self.duration, figures.cost, reading.name)
+            guard let timing = reading.timing else { continue }
+            samples.add(Self.age, timing.age, reading.name)
+            samples.add(Self.duration, timing.cost, reading.name)
         }
         for reading in pauses {
             samples.add(Self.longestPause, reading.longest / .seconds(1), reading.reading)

@@ -88,10 +88,10 @@ final class StallWatch: Sendable {
 
     private func update(_ known: Known, _ change: (inout Stall) -> Void) {
         state.withLock { state in
-            let place = state.stalls.firstIndex {
+            let index = state.stalls.firstIndex {
                 $0.beganAt == known.start && $0.target == known.target
             }
-            if let place { change(&state.stalls[place]) }
+            if let index { change(&state.stalls[index]) }
         }
     }
 

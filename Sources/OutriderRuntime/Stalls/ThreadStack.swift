@@ -73,9 +73,9 @@ struct ThreadStack: Sendable {
     private static func state(of thread: Int32) -> String {
         var words: [String] = []
         if case .success(let text) = ProcFile.read("/proc/self/task/\(thread)/status", limit: 8192),
-            let place = KernelText.line("State:", in: text.span)
+            let start = KernelText.line("State:", in: text.span)
         {
-            let line = text[KernelText.skipBlanks(place, in: text.span)...]
+            let line = text[KernelText.skipBlanks(start, in: text.span)...]
             words.append(
                 String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
         }

@@ -38,7 +38,7 @@ public struct ThreadCollector: Collector {
             directory: "\(proc)/self/task", failures: failures, pauses: pauses)
         reading = BackgroundReading(named: Self.readingName, atLeastEvery: .seconds(10), time: time)
         {
-            source.look()
+            source.readThreads()
         }
     }
 
@@ -99,7 +99,7 @@ final class ThreadSource: Sendable {
     ///
     /// The sums are computed outside the lock, because a fork(2) of the service waits for a held
     /// lock.
-    func look() -> ThreadGroups? {
+    func readThreads() -> ThreadGroups? {
         guard pauses.mayRead(Self.statSource) else {
             failures.count(Self.statSource, .switchedOff)
             return nil

@@ -2,7 +2,7 @@
 // The directories of the control groups of this process: version 2, version 1, or both combined.
 
 /// The directories of a process's control groups, each followed by those of its ancestors.
-struct ControlGroupPlaces: Sendable, Equatable {
+struct ControlGroupDirectories: Sendable, Equatable {
     /// The version 2 group, which may have any controller.
     var unified: [String]?
     /// The version 1 groups, by controller.
@@ -13,16 +13,16 @@ struct ControlGroupPlaces: Sendable, Equatable {
     ///   - mounts: The mounts of control groups.
     ///   - root: A prefix of each mount point, for directory trees of tests.
     init(_ memberships: [GroupMembership], _ mounts: [GroupMount], root: String) {
-        func places(_ path: String, in mounts: [GroupMount]) -> [String]? {
-            mounts.lazy.compactMap { $0.places(of: path) }.first?.map { root + $0 }
+        func directories(_ path: String, in mounts: [GroupMount]) -> [String]? {
+            mounts.lazy.compactMap { $0.directories(of: path) }.first?.map { root + $0 }
         }
         for membership in memberships {
             if membership.controllers.isEmpty {
-                unified = places(membership.path, in: mounts.filter { $0.controllers == nil })
+                unified = directories(membership.path, in: mounts.filter { $0.controllers == nil })
             }
             for controller in membership.controllers {
                 let own = mounts.filter { $0.controllers?.contains(controller) == true }
-                byController[controller] = places(membership.path, in: own)
+                byController[controller] = directories(membership.path, in: own)
             }
         }
     }
