@@ -107,7 +107,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     /// Estimated bytes in use; nil while sampling is off.
     ///
     /// Blocks allocated before sampling started are not included.
-    public var liveHeapBytes: Int? { isSampling ? HeapFigures.now.liveBytes : nil }
+    public var liveHeapBytes: Int? { isSampling ? HeapMetrics.now.liveBytes : nil }
 
     /// Whether sampling is on.
     public var isSampling: Bool { outrider_heap_state() == OUTRIDER_HEAP_SAMPLING }
@@ -141,7 +141,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
         }
         // Exclude the profile's own allocations.
         return OwnWork.run {
-            keepHouse()
+            maintain()
             let snapshot = HeapSnapshot(
                 kind: kind, interval: max(1, interval),
                 types: configuration.showsTypes && kind == Self.heap ? types : nil)
@@ -151,28 +151,28 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
 
     /// Comments in the profile: the allocator, and what to do if the profile is nearly empty.
     private var comments: [String] {
-        ["allocator: \(allocator)"] + HeapFigures.now.hints(interval: interval)
+        ["allocator: \(allocator)"] + HeapMetrics.now.hints(interval: interval)
     }
 
     /// Housekeeping, done during scrapes and profiles: the profiler has no timer or thread.
-    private func keepHouse() {
+    private func maintain() {
         outrider_heap_look_at_modules()
-        ModuleHistory.shared.look()
+        ModuleHistory.shared.update()
         outrider_stack_prepare_tables()
-        let figures = HeapFigures.now
-        let told: (message: String, log: @Sendable (Bool, String) -> Void)? = state.withLock {
+        let counters = HeapMetrics.now
+        let report: (message: String, log: @Sendable (Bool, String) -> Void)? = state.withLock {
             state in
             let current = outrider_heap_interval()
             guard isSampling,
-                let change = state.budget?.look(
-                    samplerNanoseconds: figures.samplerNanoseconds,
+                let change = state.budget?.evaluate(
+                    samplerNanoseconds: counters.samplerNanoseconds,
                     interval: current, at: monotonicNanoseconds())
             else { return nil }
             // The sampler has already applied a wider one.
             if change.interval < current { outrider_heap_start(change.interval) }
             return (change.description, state.log)
         }
-        if let told { told.log(false, told.message) }
+        if let report { report.log(false, report.message) }
     }
 
     private func monotonicNanoseconds() -> UInt64 {
@@ -187,11 +187,11 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
     public var name: String { "heap" }
 
     /// The sampler's totals and its overhead.
-    public var families: [CollectedFamily] { HeapFigures.families }
+    public var families: [CollectedFamily] { HeapMetrics.families }
 
     /// Adds the current metrics of the sampler; takes a microsecond or two.
     public func collect(into samples: inout CollectedSamples) {
-        OwnWork.run { keepHouse() }
-        HeapFigures.now.add(to: &samples, state: outrider_heap_state(), interval: interval)
+        OwnWork.run { maintain() }
+        HeapMetrics.now.add(to: &samples, state: outrider_heap_state(), interval: interval)
     }
 }

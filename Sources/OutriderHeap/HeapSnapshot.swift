@@ -59,7 +59,7 @@ struct HeapSnapshot {
         for (group, inUse) in inUse(live, stacks, &profile.table) {
             profile.table.add(
                 stack: stacks[Int(group.site)], labels: group.labels,
-                [0, 0, HeapFigures.objects(inUse.objects), Int64(clamping: inUse.bytes)])
+                [0, 0, HeapMetrics.objects(inUse.objects), Int64(clamping: inUse.bytes)])
         }
         return profile
     }
@@ -69,18 +69,18 @@ struct HeapSnapshot {
         let count = outrider_heap_site_count()
         var site = unsafe outrider_heap_site()
         var frames = 0
-        for number in 0..<count where unsafe outrider_heap_read_site(number, &site) != 0 {
+        for siteIndex in 0..<count where unsafe outrider_heap_read_site(siteIndex, &site) != 0 {
             frames += unsafe Int(site.depth)
         }
         table.reserve(frames: frames, stacks: Int(count))
         let none = table.labelSet([])
         let empty = table.stack(0) { _ in 0 }
         var stacks = [Int32](repeating: empty, count: Int(count))
-        for number in 0..<count where unsafe outrider_heap_read_site(number, &site) != 0 {
+        for siteIndex in 0..<count where unsafe outrider_heap_read_site(siteIndex, &site) != 0 {
             // SAFETY: the sampler never changes or frees the addresses of a stack.
             let stack = unsafe table.stack(Int(site.depth)) { unsafe site.pcs[$0] }
-            stacks[Int(number)] = stack
-            let objects = unsafe HeapFigures.objects(site.allocated_objects)
+            stacks[Int(siteIndex)] = stack
+            let objects = unsafe HeapMetrics.objects(site.allocated_objects)
             let bytes = unsafe Int64(clamping: site.allocated_bytes)
             if objects != 0 || bytes != 0 {
                 table.add(stack: stack, labels: none, [objects, bytes])
@@ -109,9 +109,9 @@ struct HeapSnapshot {
     }
 
     private static func liveSamples() -> (samples: [outrider_heap_live], skipped: UInt32) {
-        var figures = outrider_heap_figures()
-        unsafe outrider_heap_read_figures(&figures)
-        let room = Int(clamping: figures.live_samples) + spare
+        var counters = outrider_heap_figures()
+        unsafe outrider_heap_read_figures(&counters)
+        let room = Int(clamping: counters.live_samples) + spare
         // Allocated and touched before the locks are taken, so that no page fault occurs under a
         // lock.
         var samples = [outrider_heap_live](repeating: outrider_heap_live(), count: room)

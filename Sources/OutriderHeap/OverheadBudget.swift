@@ -43,7 +43,7 @@ package struct OverheadBudget: Sendable {
     ///   - current: The current interval.
     ///   - time: A monotonic time, in nanoseconds.
     /// - Returns: A change that has happened or is to be applied; nil if there is none.
-    package mutating func look(
+    package mutating func evaluate(
         samplerNanoseconds taken: UInt64, interval current: UInt64, at time: UInt64
     ) -> Change? {
         let before = last ?? (taken, time)

@@ -64,7 +64,7 @@ struct HeapProbe {
         while let line = readLine() {
             let numbers = line.split(separator: " ").compactMap { Double($0) }
             guard numbers.count == 3 else { return }
-            let change = budget.look(
+            let change = budget.evaluate(
                 samplerNanoseconds: UInt64(numbers[0]), interval: UInt64(numbers[1]),
                 at: UInt64(numbers[2] * 1e9))
             print(change?.interval ?? 0, change?.description ?? "-")

@@ -32,7 +32,7 @@ import Testing
         let history = history()
         for turn in 0..<8_760 {
             loader.turn.store(UInt64(turn), ordering: .relaxed)
-            history.look()
+            history.update()
             let modules = history.modules
             #expect(Set(modules).count == modules.count)
             if modules.count > 7 { break }
@@ -52,7 +52,7 @@ import Testing
             })
         for turn in 0..<2_000 {
             loader.turn.store(UInt64(turn), ordering: .relaxed)
-            history.look()
+            history.update()
         }
         #expect(history.modules.count == 257)
         #expect(
@@ -87,7 +87,7 @@ import Testing
             }, moved: { [] })
         for turn in 1..<30 {
             loader.turn.store(UInt64(turn), ordering: .relaxed)
-            history.look()
+            history.update()
         }
         #expect(
             Symbolizer(history: history).symbols(of: [0x7F00_0000_0010]).label(0x7F00_0000_0010)

@@ -18,7 +18,7 @@ struct NamedStacks {
     private let names: [String]
     private let unknown: UInt32
     /// The name number of each address of the table.
-    private let numbers: [UInt32]
+    private let nameIndices: [UInt32]
 
     init(_ table: SampleTable, _ symbols: Symbols) {
         self.table = table
@@ -32,15 +32,15 @@ struct NamedStacks {
         self.unknown = unknown
         // Addresses without symbols follow all others.
         var next = UInt32(names.count + symbols.addresses.count)
-        let numbers = table.addresses.map { address in
-            if let place = symbols.place(of: address) {
-                return symbols.function(at: place).map { ofFunctions[$0] }
-                    ?? UInt32(names.count + place)
+        let nameIndices = table.addresses.map { address in
+            if let index = symbols.index(of: address) {
+                return symbols.function(at: index).map { ofFunctions[$0] }
+                    ?? UInt32(names.count + index)
             }
             next += 1
             return next - 1
         }
-        self.numbers = numbers
+        self.nameIndices = nameIndices
         var isUsed = [Bool](repeating: false, count: table.stackCount)
         for row in table.rows { isUsed[Int(row.stack)] = true }
         var order: [Int32] = []
@@ -48,7 +48,8 @@ struct NamedStacks {
         for stack in isUsed.indices where isUsed[stack] { order.append(Int32(stack)) }
         order.sort { left, right in
             Self.isBefore(
-                table.range(ofStack: Int(left)), table.range(ofStack: Int(right)), table, numbers,
+                table.range(ofStack: Int(left)), table.range(ofStack: Int(right)), table,
+                nameIndices,
                 unknown: unknown)
         }
         self.order = order
@@ -61,14 +62,16 @@ struct NamedStacks {
     }
 
     private static func isBefore(
-        _ left: Range<Int>, _ right: Range<Int>, _ table: SampleTable, _ numbers: [UInt32],
+        _ left: Range<Int>, _ right: Range<Int>, _ table: SampleTable, _ nameIndices: [UInt32],
         unknown: UInt32
     ) -> Bool {
         var depth = 0
         while depth < max(1, left.count) && depth < max(1, right.count) {
-            let a = left.isEmpty ? unknown : numbers[Int(table.frames[left.upperBound - 1 - depth])]
+            let a =
+                left.isEmpty ? unknown : nameIndices[Int(table.frames[left.upperBound - 1 - depth])]
             let b =
-                right.isEmpty ? unknown : numbers[Int(table.frames[right.upperBound - 1 - depth])]
+                right.isEmpty
+                ? unknown : nameIndices[Int(table.frames[right.upperBound - 1 - depth])]
             if a != b { return a < b }
             depth += 1
         }
@@ -79,16 +82,16 @@ struct NamedStacks {
     func depth(_ stack: Int32) -> Int { max(1, table.range(ofStack: Int(stack)).count) }
 
     /// The name number of a frame; depth 0 is the outermost.
-    func number(_ stack: Int32, _ depth: Int) -> UInt32 {
+    func nameIndex(_ stack: Int32, _ depth: Int) -> UInt32 {
         let range = table.range(ofStack: Int(stack))
         return range.isEmpty
-            ? unknown : numbers[Int(table.frames[range.upperBound - 1 - depth])]
+            ? unknown : nameIndices[Int(table.frames[range.upperBound - 1 - depth])]
     }
 
     /// The name of a frame.
     func label(_ stack: Int32, _ depth: Int) -> String {
-        let number = Int(number(stack, depth))
-        if number < names.count { return names[number] }
+        let nameIndex = Int(nameIndex(stack, depth))
+        if nameIndex < names.count { return names[nameIndex] }
         let range = table.range(ofStack: Int(stack))
         return symbols.label(table.addresses[Int(table.frames[range.upperBound - 1 - depth])])
     }
@@ -97,7 +100,7 @@ struct NamedStacks {
     func common(_ left: Int32, _ right: Int32) -> Int {
         var depth = 0
         while depth < self.depth(left), depth < self.depth(right),
-            number(left, depth) == number(right, depth)
+            nameIndex(left, depth) == nameIndex(right, depth)
         {
             depth += 1
         }
@@ -110,8 +113,9 @@ struct NamedStacks {
         var sums = [Int64](repeating: 0, count: table.stackCount * width)
         for (row, content) in table.rows.enumerated() {
             for value in 0..<width {
-                let place = Int(content.stack) * width + value
-                sums[place] = SampleTable.sum(sums[place], take(table.values[row * width + value]))
+                let offset = Int(content.stack) * width + value
+                sums[offset] = SampleTable.sum(
+                    sums[offset], take(table.values[row * width + value]))
             }
         }
         return sums

@@ -19,7 +19,7 @@ struct PprofEncoder {
     private var gzip = GzipWriter()
     private var output = WireWriter()
     private var strings: [String] = [""]
-    private var numbers: [String: Int64] = ["": 0]
+    private var stringIndices: [String: Int64] = ["": 0]
     private var functions: [String: UInt64] = [:]
 
     /// Returns the profile as gzipped bytes; uncompressed if memory is short.
@@ -50,7 +50,7 @@ struct PprofEncoder {
         for type in profile.sampleTypes { add(1, valueType(type)) }
         writeSamples()
         writeMappings()
-        for place in symbols.addresses.indices { add(4, location(place)) }
+        for index in symbols.addresses.indices { add(4, location(index)) }
         output.add(9, profile.timeNanoseconds)
         output.add(10, profile.durationNanoseconds)
         add(11, valueType(profile.periodType))
@@ -72,7 +72,7 @@ struct PprofEncoder {
         let table = profile.table
         let unknown = UInt64(symbols.addresses.count) + 1
         let locations = table.addresses.map { address in
-            symbols.place(of: address).map { UInt64($0) + 1 } ?? unknown
+            symbols.index(of: address).map { UInt64($0) + 1 } ?? unknown
         }
         var isUnknown = locations.contains(unknown)
         for (row, content) in table.rows.enumerated() {
@@ -98,8 +98,8 @@ struct PprofEncoder {
 
     private mutating func writeMappings() {
         var isNamed = [Bool](repeating: false, count: symbols.modules.count)
-        for place in symbols.addresses.indices where symbols.function(at: place) != nil {
-            if let module = symbols.module(at: place) { isNamed[module] = true }
+        for index in symbols.addresses.indices where symbols.function(at: index) != nil {
+            if let module = symbols.module(at: index) { isNamed[module] = true }
         }
         for (number, module) in symbols.modules.enumerated() {
             add(3, mapping(module, number: number, isNamed: isNamed[number]))
@@ -108,10 +108,10 @@ struct PprofEncoder {
 
     /// The index of a string.
     private mutating func string(_ text: String) -> Int64 {
-        if let number = numbers[text] { return number }
+        if let number = stringIndices[text] { return number }
         let number = Int64(strings.count)
         strings.append(text)
-        numbers[text] = number
+        stringIndices[text] = number
         return number
     }
 
@@ -137,13 +137,13 @@ struct PprofEncoder {
         return message
     }
 
-    private mutating func location(_ place: Int) -> WireWriter {
+    private mutating func location(_ index: Int) -> WireWriter {
         var message = WireWriter()
-        message.add(1, UInt64(place) + 1)
-        if let module = symbols.module(at: place) { message.add(2, UInt64(module) + 1) }
+        message.add(1, UInt64(index) + 1)
+        if let module = symbols.module(at: index) { message.add(2, UInt64(module) + 1) }
         // The address of the call, which is before its return address.
-        message.add(3, UInt64(symbols.addresses[place] &- 1))
-        if let function = symbols.function(at: place) {
+        message.add(3, UInt64(symbols.addresses[index] &- 1))
+        if let function = symbols.function(at: index) {
             let name = symbols.functions[function]
             message.add(4, line(name.readable, name.mangled))
         }

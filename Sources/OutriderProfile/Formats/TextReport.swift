@@ -15,10 +15,10 @@ enum TextReport {
         append(&output, "# types: \(types)\n")
         for comment in profile.comments { append(&output, "# \(oneLine(comment))\n") }
         let order = ordered(profile)
-        for (place, row) in order.enumerated() {
+        for (index, row) in order.enumerated() {
             if output.count > ProfileFormat.textLimit {
-                let rest = numbers(totals(table, order[place...]), profile)
-                append(&output, "\n# \(order.count - place) smaller stacks are left out: \(rest)\n")
+                let rest = numbers(totals(table, order[index...]), profile)
+                append(&output, "\n# \(order.count - index) smaller stacks are left out: \(rest)\n")
                 break
             }
             append(&output, row, profile, symbols)
@@ -32,10 +32,10 @@ enum TextReport {
         let table = profile.table
         let frames = table.range(ofStack: Int(table.rows[row].stack))
         append(&output, "\n\(numbers(values(table, row), profile)) @ ")
-        for (place, frame) in frames.enumerated() {
+        for (index, frame) in frames.enumerated() {
             append(
                 &output,
-                (place == 0 ? "" : " ") + hexadecimal(table.addresses[Int(table.frames[frame])]))
+                (index == 0 ? "" : " ") + hexadecimal(table.addresses[Int(table.frames[frame])]))
         }
         append(&output, "\n")
         for label in table.labelSets[Int(table.rows[row].labels)] {
@@ -116,8 +116,8 @@ enum CollapsedStacks {
         var output: [UInt8] = []
         output.reserveCapacity(ProfileFormat.textLimit - max(0, room))
         var rest: Int64 = 0
-        for (place, line) in lines.enumerated() {
-            if isKept[place] {
+        for (index, line) in lines.enumerated() {
+            if isKept[index] {
                 append(&output, line, stacks)
             } else {
                 rest = SampleTable.sum(rest, line.value)

@@ -30,10 +30,10 @@ package struct SampleTable: Sendable {
     /// The sets of labels without duplicates, each sorted by key.
     package private(set) var labelSets: [[Profile.Label]] = []
 
-    private var addressIndex = NumberIndex()
-    private var stackIndex = NumberIndex()
-    private var rowIndex = NumberIndex()
-    private var labelNumbers: [[Profile.Label]: Int32] = [:]
+    private var addressIndex = HashIndex()
+    private var stackIndex = HashIndex()
+    private var rowIndex = HashIndex()
+    private var labelIndices: [[Profile.Label]: Int32] = [:]
 
     init(width: Int) { self.width = width }
 
@@ -81,17 +81,17 @@ package struct SampleTable: Sendable {
     /// Returns the index of a stack; `address` returns the address at a depth, innermost first.
     package mutating func stack(_ depth: Int, _ address: (Int) -> UInt) -> Int32 {
         let start = frames.count
-        for place in 0..<depth { frames.append(index(of: address(place))) }
-        return numberOfLastFrames(from: start)
+        for level in 0..<depth { frames.append(index(of: address(level))) }
+        return internLastFrames(from: start)
     }
 
     /// Turns the frames from `start` on into a stack, or removes them if that stack is known.
-    private mutating func numberOfLastFrames(from start: Int) -> Int32 {
+    private mutating func internLastFrames(from start: Int) -> Int32 {
         let depth = frames.count - start
         let known = stackIndex.find(hash(start, depth)) { number in
             let other = range(ofStack: number)
             guard other.count == depth else { return false }
-            for place in 0..<depth where frames[other.lowerBound + place] != frames[start + place] {
+            for level in 0..<depth where frames[other.lowerBound + level] != frames[start + level] {
                 return false
             }
             return true
@@ -112,26 +112,26 @@ package struct SampleTable: Sendable {
     }
 
     /// Moves an index out, so that it can change while the rest of the table is read.
-    private static func take(_ index: inout NumberIndex) -> NumberIndex {
+    private static func take(_ index: inout HashIndex) -> HashIndex {
         let taken = index
-        index = NumberIndex()
+        index = HashIndex()
         return taken
     }
 
     private func hash(_ start: Int, _ depth: Int) -> UInt {
-        var hash = NumberIndex.mix(UInt(depth))
-        for place in start..<start + depth { hash = NumberIndex.mix(hash ^ UInt(frames[place])) }
+        var hash = HashIndex.mix(UInt(depth))
+        for level in start..<start + depth { hash = HashIndex.mix(hash ^ UInt(frames[level])) }
         return hash
     }
 
     private mutating func index(of address: UInt) -> UInt32 {
-        let hash = NumberIndex.mix(address)
+        let hash = HashIndex.mix(address)
         if let known = addressIndex.find(hash, where: { addresses[$0] == address }) {
             return UInt32(known)
         }
         let number = addresses.count
         var index = Self.take(&addressIndex)
-        index.insert(number, hash) { NumberIndex.mix(addresses[$0]) }
+        index.insert(number, hash) { HashIndex.mix(addresses[$0]) }
         addressIndex = index
         addresses.append(address)
         return UInt32(number)
@@ -140,9 +140,9 @@ package struct SampleTable: Sendable {
     /// Returns the index of a set of labels.
     package mutating func labelSet(_ labels: [Profile.Label]) -> Int32 {
         let labels = labels.count > 1 ? labels.sorted { $0.key < $1.key } : labels
-        if let known = labelNumbers[labels] { return known }
+        if let known = labelIndices[labels] { return known }
         let number = Int32(labelSets.count)
-        labelNumbers[labels] = number
+        labelIndices[labels] = number
         labelSets.append(labels)
         return number
     }
@@ -169,7 +169,7 @@ package struct SampleTable: Sendable {
     }
 
     private static func hash(_ stack: Int32, _ labels: Int32) -> UInt {
-        NumberIndex.mix(UInt(UInt32(bitPattern: stack)) << 32 | UInt(UInt32(bitPattern: labels)))
+        HashIndex.mix(UInt(UInt32(bitPattern: stack)) << 32 | UInt(UInt32(bitPattern: labels)))
     }
 
     /// The sum, clamped to the limits of `Int64`.
@@ -192,7 +192,7 @@ package struct SampleTable: Sendable {
                 for frame in earlier.range(ofStack: Int(old.stack)) {
                     frames.append(indices[Int(earlier.frames[frame])])
                 }
-                stack = numberOfLastFrames(from: start)
+                stack = internLastFrames(from: start)
                 stacks[Int(old.stack)] = stack
             }
             let now = self.row(stack, sets[Int(old.labels)])
@@ -206,7 +206,7 @@ package struct SampleTable: Sendable {
 
     private mutating func removeUnchanged() {
         var kept = 0
-        var index = NumberIndex()
+        var index = HashIndex()
         for row in rows.indices {
             var isChanged = false
             for value in 0..<width where values[row * width + value] != 0 { isChanged = true }
@@ -241,7 +241,7 @@ package struct SampleTable: Sendable {
 
 /// A hash index of numbers whose keys are stored elsewhere: open addressing, 5 to 11 bytes per
 /// number.
-struct NumberIndex: Sendable {
+struct HashIndex: Sendable {
     /// Numbers plus one, or 0 for a free slot; the size is a power of two.
     private var slots: [UInt32] = []
     private var count = 0
@@ -264,13 +264,13 @@ struct NumberIndex: Sendable {
         if count * 4 >= slots.count * 3 {
             let before = slots
             slots = [UInt32](repeating: 0, count: max(16, before.count * 2))
-            for slot in before where slot != 0 { place(slot, hashes(Int(slot) - 1)) }
+            for slot in before where slot != 0 { store(slot, hashes(Int(slot) - 1)) }
         }
-        place(UInt32(number) + 1, hash)
+        store(UInt32(number) + 1, hash)
         count += 1
     }
 
-    private mutating func place(_ slot: UInt32, _ hash: UInt) {
+    private mutating func store(_ slot: UInt32, _ hash: UInt) {
         var at = Int(hash & UInt(slots.count - 1))
         while slots[at] != 0 { at = (at + 1) & (slots.count - 1) }
         slots[at] = slot

@@ -19,7 +19,7 @@ package struct Module: Hashable, Sendable {
     /// The GNU build id in hexadecimal digits; empty if there is none.
     package let buildID: String
     /// The C representation, for reading its symbols.
-    private let place: ModulePlace
+    private let box: ModuleBox
 
     /// The last component of its path.
     package var name: String { path.split(separator: "/").last.map(String.init) ?? path }
@@ -32,7 +32,7 @@ package struct Module: Hashable, Sendable {
         bias = module.bias
         fileOffset = module.file_offset
         buildID = Self.hexadecimal(module)
-        place = ModulePlace(module)
+        box = ModuleBox(module)
     }
 
     /// Creates a module with only these properties, for tests.
@@ -43,7 +43,7 @@ package struct Module: Hashable, Sendable {
         bias = addresses.lowerBound
         fileOffset = 0
         buildID = ""
-        place = ModulePlace(outrider_module())
+        box = ModuleBox(outrider_module())
     }
 
     package static func == (left: Module, right: Module) -> Bool {
@@ -57,7 +57,7 @@ package struct Module: Hashable, Sendable {
     }
 
     /// Calls `body` with the C representation of the module.
-    func withPlace<Result>(_ body: (outrider_module) -> Result) -> Result { body(place.module) }
+    func withCModule<Result>(_ body: (outrider_module) -> Result) -> Result { body(box.module) }
 
     private static func text(_ module: outrider_module) -> String {
         // SAFETY: the bytes are borrowed from a copy of the module.
@@ -77,7 +77,7 @@ package struct Module: Hashable, Sendable {
 }
 
 /// A reference, because the C representation is over 1,000 bytes long.
-private final class ModulePlace: Sendable {
+private final class ModuleBox: Sendable {
     let module: outrider_module
 
     init(_ module: outrider_module) { self.module = module }
@@ -129,7 +129,7 @@ package final class ModuleHistory: Sendable {
     ///
     /// A library that is loaded and unloaded between two looks is missed. A heap profiler calls
     /// this at each scrape and each profile.
-    package func look() {
+    package func update() {
         let generation = self.generation()
         let known = state.withLock { $0 }
         guard known.generation != generation else { return }
@@ -157,7 +157,7 @@ package final class ModuleHistory: Sendable {
     /// The same, with the range of unloaded modules at their former addresses: others may be loaded
     /// there now.
     var listing: (modules: [Module], former: Range<Int>) {
-        look()
+        update()
         let state = state.withLock { $0 }
         let former = state.current.count..<state.current.count + state.former.count
         return (state.current + state.former + state.moved, former)

@@ -37,8 +37,8 @@ package final class Symbolizer: Sendable {
         mutating func add(_ found: Found, _ addresses: [UInt]) {
             let first = Int32(functions.count)
             functions += found.functions
-            for (place, number) in found.numbers.enumerated() {
-                numbers[addresses[place]] = number < 0 ? -1 : first + number
+            for (index, number) in found.numbers.enumerated() {
+                numbers[addresses[index]] = number < 0 ? -1 : first + number
             }
         }
     }
@@ -82,14 +82,14 @@ package final class Symbolizer: Sendable {
         // Cached names do not count as memory of the service.
         OwnWork.begin()
         defer { OwnWork.end() }
-        let places = ModulePlaces(history.listing)
-        var symbols = Symbols(modules: places.modules, addresses: addresses)
+        let finder = ModuleFinder(history.listing)
+        var symbols = Symbols(modules: finder.modules, addresses: addresses)
         var start = 0
         while start < addresses.count {
             // Consecutive addresses mostly lie in the same module.
-            let number = places.module(of: addresses[start])
+            let number = finder.module(of: addresses[start])
             var end = start + 1
-            while end < addresses.count, places.module(of: addresses[end]) == number { end += 1 }
+            while end < addresses.count, finder.module(of: addresses[end]) == number { end += 1 }
             if let number { find(addresses[start..<end], in: number, &symbols) }
             start = end
         }
@@ -101,15 +101,15 @@ package final class Symbolizer: Sendable {
         let module = symbols.modules[number]
         let missing = add(known: addresses, in: number, &symbols)
         if missing.isEmpty { return }
-        let places = missing.map { addresses[$0] }
-        var fresh = Self.look(for: places, in: module)
+        let wanted = missing.map { addresses[$0] }
+        var fresh = Self.readSymbols(of: wanted, in: module)
         let isFinal = Self.demangle(&fresh)
         let first = symbols.add(fresh.functions)
-        for (place, function) in zip(missing, fresh.numbers) {
+        for (index, function) in zip(missing, fresh.numbers) {
             symbols.set(
-                place, module: Int32(number), function: function < 0 ? -1 : first + function)
+                index, module: Int32(number), function: function < 0 ? -1 : first + function)
         }
-        if isFinal { keep(fresh, places, module) }
+        if isFinal { keep(fresh, wanted, module) }
     }
 
     /// Adds the cached symbols of addresses in one module, and returns the indices of the others.
@@ -122,12 +122,12 @@ package final class Symbolizer: Sendable {
         }
         var missing: [Int] = []
         let first = symbols.add(known.functions)
-        for place in addresses.indices {
-            if let function = known.numbers[addresses[place]] {
+        for index in addresses.indices {
+            if let function = known.numbers[addresses[index]] {
                 symbols.set(
-                    place, module: Int32(number), function: function < 0 ? -1 : first + function)
+                    index, module: Int32(number), function: function < 0 ? -1 : first + function)
             } else {
-                missing.append(place)
+                missing.append(index)
             }
         }
         return missing
@@ -144,19 +144,19 @@ package final class Symbolizer: Sendable {
     }
 
     /// Reads the symbols of a module from its file, still mangled.
-    private static func look(for addresses: [UInt], in module: Module) -> Found {
+    private static func readSymbols(of addresses: [UInt], in module: Module) -> Found {
         var found = Found(numbers: [Int32](repeating: -1, count: addresses.count))
         var table = unsafe outrider_symbol_table()
         let isOpen =
             !addresses.isEmpty
-            && module.withPlace { place in
-                var place = place
-                return unsafe outrider_symbols_open(&place, &table) != 0
+            && module.withCModule { module in
+                var module = module
+                return unsafe outrider_symbols_open(&module, &table) != 0
             }
         guard isOpen else { return found }
         defer { unsafe outrider_symbols_close(&table) }
         var numbers: [UInt64: Int32] = [:]
-        for (place, address) in addresses.enumerated() {
+        for (index, address) in addresses.enumerated() {
             var start: UInt64 = 0
             // SAFETY: the name belongs to the table, which stays open for the whole loop.
             let call = UInt64(address &- 1 &- module.bias)
@@ -164,7 +164,7 @@ package final class Symbolizer: Sendable {
             let number = numbers[start] ?? Int32(found.functions.count)
             if Int(number) == found.functions.count { found.functions.append(unsafe name(symbol)) }
             numbers[start] = number
-            found.numbers[place] = number
+            found.numbers[index] = number
         }
         return found
     }
@@ -206,9 +206,9 @@ package final class Symbolizer: Sendable {
     private static func demangled(_ name: String) -> String? {
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: longestName) { memory, count in
             // SAFETY: the C function stays within the capacity, and returns the length of the name.
-            let place = unsafe UnsafeMutableRawPointer(memory.baseAddress)?
+            let destination = unsafe UnsafeMutableRawPointer(memory.baseAddress)?
                 .assumingMemoryBound(to: CChar.self)
-            count = unsafe outrider_symbols_demangle(name, place, longestName)
+            count = unsafe outrider_symbols_demangle(name, destination, longestName)
         }
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }

@@ -30,7 +30,7 @@ package struct SymbolName: Hashable, Sendable {
 
 /// The symbols of a profile's addresses.
 package struct Symbols: Sendable {
-    private struct Place: Sendable {
+    private struct Entry: Sendable {
         var module: Int32 = -1
         var function: Int32 = -1
     }
@@ -41,25 +41,25 @@ package struct Symbols: Sendable {
     package private(set) var functions: [SymbolName] = []
     /// The addresses, in ascending order.
     package let addresses: [UInt]
-    private var places: [Place]
+    private var entries: [Entry]
 
     /// Creates symbols for addresses that are unique and in ascending order, with no information
     /// yet.
     init(modules: [Module], addresses: [UInt]) {
         self.modules = modules
         self.addresses = addresses
-        places = [Place](repeating: Place(), count: addresses.count)
+        entries = [Entry](repeating: Entry(), count: addresses.count)
     }
 
     /// Creates symbols from frames and modules.
     package init(modules: [Module], frames: [UInt: Frame]) {
         self.init(modules: modules, addresses: frames.keys.sorted())
-        for place in addresses.indices {
-            guard let frame = frames[addresses[place]] else { continue }
+        for index in addresses.indices {
+            guard let frame = frames[addresses[index]] else { continue }
             let function = frame.name.map {
                 add([SymbolName(readable: $0, mangled: frame.mangledName ?? $0)])
             }
-            set(place, module: Int32(frame.module ?? -1), function: function ?? -1)
+            set(index, module: Int32(frame.module ?? -1), function: function ?? -1)
         }
     }
 
@@ -71,14 +71,14 @@ package struct Symbols: Sendable {
     }
 
     /// Sets the module and function of the address at this index of ``addresses``; -1 for none.
-    mutating func set(_ place: Int, module: Int32, function: Int32) {
-        places[place] = Place(module: module, function: function)
+    mutating func set(_ index: Int, module: Int32, function: Int32) {
+        entries[index] = Entry(module: module, function: function)
     }
 
     // MARK: - Lookup
 
     /// The index of an address in ``addresses``; nil if it is missing.
-    func place(of address: UInt) -> Int? {
+    func index(of address: UInt) -> Int? {
         var low = 0
         var high = addresses.count
         while low < high {
@@ -89,38 +89,38 @@ package struct Symbols: Sendable {
     }
 
     /// The index of the function at this index; nil if it is unknown.
-    func function(at place: Int) -> Int? {
-        let number = Int(places[place].function)
+    func function(at index: Int) -> Int? {
+        let number = Int(entries[index].function)
         return number < 0 ? nil : number
     }
 
     /// The index of the module at this index; nil if there is none.
-    func module(at place: Int) -> Int? {
-        let number = Int(places[place].module)
+    func module(at index: Int) -> Int? {
+        let number = Int(entries[index].module)
         return number < 0 ? nil : number
     }
 
     /// The frame of an address; nil if the address is not included.
     package subscript(address: UInt) -> Frame? {
-        guard let place = place(of: address) else { return nil }
-        let name = function(at: place).map { functions[$0] }
+        guard let index = index(of: address) else { return nil }
+        let name = function(at: index).map { functions[$0] }
         return Frame(
-            name: name?.readable, mangledName: name?.mangled, module: module(at: place))
+            name: name?.readable, mangledName: name?.mangled, module: module(at: index))
     }
 
     /// A readable label for an address: the function, or the offset in its file, or the address
     /// itself.
     package func label(_ address: UInt) -> String {
-        guard let place = place(of: address) else { return Self.hexadecimal(address) }
-        return label(at: place)
+        guard let index = index(of: address) else { return Self.hexadecimal(address) }
+        return label(at: index)
     }
 
     /// The label of the address at this index.
-    func label(at place: Int) -> String {
-        if let function = function(at: place) { return functions[function].readable }
-        guard let number = module(at: place) else { return Self.hexadecimal(addresses[place]) }
+    func label(at index: Int) -> String {
+        if let function = function(at: index) { return functions[function].readable }
+        guard let number = module(at: index) else { return Self.hexadecimal(addresses[index]) }
         return
-            "\(modules[number].name)+\(Self.hexadecimal(addresses[place] &- modules[number].bias))"
+            "\(modules[number].name)+\(Self.hexadecimal(addresses[index] &- modules[number].bias))"
     }
 
     private static func hexadecimal(_ number: UInt) -> String {
@@ -129,7 +129,7 @@ package struct Symbols: Sendable {
 }
 
 /// Finds the modules of addresses.
-struct ModulePlaces {
+struct ModuleFinder {
     let modules: [Module]
     /// Loaded and moved modules, sorted by their addresses, which do not overlap.
     private let present: [Int]
@@ -149,15 +149,15 @@ struct ModulePlaces {
     /// The module that contains the call before a return address; loaded modules take precedence.
     func module(of address: UInt) -> Int? {
         let call = address &- 1
-        let place = Self.count(of: present, startingUpTo: call, modules)
-        if place > 0, modules[present[place - 1]].addresses.contains(call) {
-            return present[place - 1]
+        let index = Self.count(of: present, startingUpTo: call, modules)
+        if index > 0, modules[present[index - 1]].addresses.contains(call) {
+            return present[index - 1]
         }
         // Of the nearest unloaded ones, the one unloaded last.
         let end = Self.count(of: former, startingUpTo: call, modules)
         var found: Int?
-        for place in max(0, end - 4)..<end where modules[former[place]].addresses.contains(call) {
-            found = min(found ?? former[place], former[place])
+        for index in max(0, end - 4)..<end where modules[former[index]].addresses.contains(call) {
+            found = min(found ?? former[index], former[index])
         }
         return found
     }

@@ -95,10 +95,11 @@ private struct TypeParts {
     }
 
     private mutating func countTypes(
-        at place: UnsafeRawPointer, _ types: Int, stride: Int, _ depth: Int
+        at pointer: UnsafeRawPointer, _ types: Int, stride: Int, _ depth: Int
     ) -> Bool {
         for number in 0..<max(0, types) {
-            let type = unsafe place.load(fromByteOffset: number * stride, as: UnsafeRawPointer.self)
+            let type = unsafe pointer.load(
+                fromByteOffset: number * stride, as: UnsafeRawPointer.self)
             guard unsafe count(type, depth: depth + 1) else { return false }
         }
         return true
@@ -129,7 +130,7 @@ private struct TypeParts {
 
     /// The arguments of a declaration: types first, then their conformances.
     private mutating func countArguments(
-        at place: UnsafeRawPointer, _ descriptor: UnsafeRawPointer, header: Int, _ depth: Int
+        at pointer: UnsafeRawPointer, _ descriptor: UnsafeRawPointer, header: Int, _ depth: Int
     ) -> Bool {
         guard unsafe descriptor.load(as: UInt32.self) & 0x80 != 0 else { return true }
         // After the cache and the pattern: parameters, requirements, arguments, flags.
@@ -145,7 +146,7 @@ private struct TypeParts {
             // Parameters that follow from others are not passed as arguments.
             guard parameter & 0x80 != 0 else { continue }
             if parameter & 0x3f == 0 {
-                guard unsafe countTypes(at: place + 8 * argument, 1, stride: 8, depth) else {
+                guard unsafe countTypes(at: pointer + 8 * argument, 1, stride: 8, depth) else {
                     return false
                 }
             }

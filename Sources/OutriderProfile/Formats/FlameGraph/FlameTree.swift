@@ -27,7 +27,7 @@ struct FlameTree {
     private(set) var leftOut = 0
     /// The names of the drawn branches, without duplicates; the first is that of the root.
     private(set) var names = ["all"]
-    private var numbers: [String: Int32] = ["all": 0]
+    private var nameIndices: [String: Int32] = ["all": 0]
     private var nodes: [Node] = []
     /// The values of all nodes, ``width`` per node.
     private var values: [Int64] = []
@@ -61,10 +61,10 @@ struct FlameTree {
         _ branch: Branch, _ next: Int32, _ stacks: NamedStacks, _ values: [Int64], _ first: Int
     ) -> Int32 {
         let name = branch.depth < 0 ? "all" : stacks.label(branch.stack, branch.depth)
-        let number = numbers[name] ?? Int32(names.count)
+        let number = nameIndices[name] ?? Int32(names.count)
         if Int(number) == names.count {
             names.append(name)
-            numbers[name] = number
+            nameIndices[name] = number
         }
         nodes.append(Node(name: number, firstChild: branch.firstChild, next: next))
         for index in first..<first + width { self.values.append(values[index]) }
@@ -109,10 +109,10 @@ struct FlameTree {
     }
 
     private static func add(
-        _ from: [Int64], _ place: Int, to values: inout [Int64], _ first: Int, _ width: Int
+        _ from: [Int64], _ offset: Int, to values: inout [Int64], _ first: Int, _ width: Int
     ) {
         for index in 0..<width {
-            values[first + index] = SampleTable.sum(values[first + index], from[place + index])
+            values[first + index] = SampleTable.sum(values[first + index], from[offset + index])
         }
     }
 

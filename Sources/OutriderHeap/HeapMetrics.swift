@@ -5,14 +5,14 @@ internal import COutriderHeap
 internal import OutriderMetrics
 
 /// The sampler's totals at one moment.
-struct HeapFigures {
-    private let figures: outrider_heap_figures
+struct HeapMetrics {
+    private let counters: outrider_heap_figures
 
     /// The current totals.
-    static var now: HeapFigures {
-        var figures = outrider_heap_figures()
-        unsafe outrider_heap_read_figures(&figures)
-        return HeapFigures(figures: figures)
+    static var now: HeapMetrics {
+        var counters = outrider_heap_figures()
+        unsafe outrider_heap_read_figures(&counters)
+        return HeapMetrics(counters: counters)
     }
 
     /// Rounds an estimated object count to an integer.
@@ -22,13 +22,13 @@ struct HeapFigures {
     }
 
     /// Thread time spent on sampling since the process started.
-    var samplerNanoseconds: UInt64 { figures.sampler_ns }
+    var samplerNanoseconds: UInt64 { counters.sampler_ns }
 
     /// Estimated bytes in blocks that have not been freed.
     ///
     /// The parts of the sum may change while it is read, so it is slightly inexact, but never below
     /// 0.
-    var liveBytes: Int { max(0, Int(Int64(bitPattern: figures.live_bytes))) }
+    var liveBytes: Int { max(0, Int(Int64(bitPattern: counters.live_bytes))) }
 
     /// Why a profile has little or no content, and what to do about it.
     func hints(interval: Int) -> [String] {
@@ -38,8 +38,8 @@ struct HeapFigures {
                     + "sets the mean bytes between samples."
             ]
         }
-        guard figures.live_samples < Self.fewSamples else { return [] }
-        let count = "\(figures.live_samples) of \(figures.samples) samples are of live blocks"
+        guard counters.live_samples < Self.fewSamples else { return [] }
+        let count = "\(counters.live_samples) of \(counters.samples) samples are of live blocks"
         if interval <= Self.finestAdvised {
             return ["\(count): the service allocates next to nothing."]
         }
@@ -97,19 +97,19 @@ struct HeapFigures {
 
     /// Adds the metrics to a scrape.
     func add(to samples: inout CollectedSamples, state: outrider_heap_state_t, interval: Int) {
-        samples.add(Self.allocatedBytes, Int(clamping: figures.allocated_bytes))
+        samples.add(Self.allocatedBytes, Int(clamping: counters.allocated_bytes))
         samples.add(
-            Self.allocatedObjects, Int(clamping: Self.objects(figures.allocated_objects)))
+            Self.allocatedObjects, Int(clamping: Self.objects(counters.allocated_objects)))
         samples.add(Self.liveBytes, liveBytes)
-        let live = max(0, Int64(bitPattern: figures.live_objects))
+        let live = max(0, Int64(bitPattern: counters.live_objects))
         samples.add(Self.liveObjects, Int(clamping: Self.objects(UInt64(live))))
-        samples.add(Self.samples, Int(clamping: figures.live_samples))
-        samples.add(Self.taken, Int(clamping: figures.samples))
-        samples.add(Self.refused, Int(clamping: figures.refused_live), "live_blocks")
-        samples.add(Self.refused, Int(clamping: figures.refused_sites), "stacks")
-        samples.add(Self.refused, Int(clamping: figures.missed_frees), "frees")
-        samples.add(Self.seconds, Double(figures.sampler_ns) / 1e9)
-        samples.add(Self.truncated, Int(clamping: figures.truncated_stacks), "heap")
+        samples.add(Self.samples, Int(clamping: counters.live_samples))
+        samples.add(Self.taken, Int(clamping: counters.samples))
+        samples.add(Self.refused, Int(clamping: counters.refused_live), "live_blocks")
+        samples.add(Self.refused, Int(clamping: counters.refused_sites), "stacks")
+        samples.add(Self.refused, Int(clamping: counters.missed_frees), "frees")
+        samples.add(Self.seconds, Double(counters.sampler_ns) / 1e9)
+        samples.add(Self.truncated, Int(clamping: counters.truncated_stacks), "heap")
         samples.add(Self.interval, interval)
         for (known, name) in Self.states { samples.add(Self.hooks, known == state ? 1 : 0, name) }
     }
