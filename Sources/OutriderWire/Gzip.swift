@@ -30,10 +30,10 @@ public enum Gzip {
     public static func member(
         _ bytes: UnsafeRawBufferPointer, into memory: UnsafeMutableBufferPointer<UInt8>
     ) -> Int {
-        guard let from = bytes.baseAddress, let place = memory.baseAddress else { return 0 }
+        guard let from = bytes.baseAddress, let destination = memory.baseAddress else { return 0 }
         // SAFETY: zlib stays within the sizes passed to it.
         return unsafe outrider_gzip(
-            from.assumingMemoryBound(to: UInt8.self), bytes.count, place, memory.count, level)
+            from.assumingMemoryBound(to: UInt8.self), bytes.count, destination, memory.count, level)
     }
 
     /// Compresses bytes into one gzip member, even if it is not smaller; nil if memory is short.

@@ -153,21 +153,21 @@ private struct Pair {
 
 /// Results of two threads; each writes only its own slots, and is joined before they are read.
 private final class Parts: @unchecked Sendable {
-    private let places: UnsafeMutablePointer<Part>
+    private let parts: UnsafeMutablePointer<Part>
     private let bursts: Int
 
     init(bursts: Int) {
         self.bursts = bursts
-        places = .allocate(capacity: bursts * 2)
-        places.initialize(repeating: Part(), count: bursts * 2)
+        parts = .allocate(capacity: bursts * 2)
+        parts.initialize(repeating: Part(), count: bursts * 2)
     }
 
-    deinit { places.deallocate() }
+    deinit { parts.deallocate() }
 
-    func set(_ burst: Int, _ thread: Int, _ part: Part) { places[burst * 2 + thread] = part }
+    func set(_ burst: Int, _ thread: Int, _ part: Part) { parts[burst * 2 + thread] = part }
 
     var pairs: [Pair] {
-        (0..<bursts).map { Pair(first: places[$0 * 2], second: places[$0 * 2 + 1]) }
+        (0..<bursts).map { Pair(first: parts[$0 * 2], second: parts[$0 * 2 + 1]) }
     }
 }
 

@@ -61,9 +61,9 @@ internal import OutriderThreading
     /// - Returns: False on failure; the library has then closed the descriptor.
     func serve(_ descriptor: Int32, from peer: SocketAddress.Peer) -> Bool {
         var storage = peer.storage
-        return unsafe withUnsafePointer(to: &storage) { place in
+        return unsafe withUnsafePointer(to: &storage) { pointer in
             // SAFETY: every sockaddr_… starts like sockaddr, and its true size goes along.
-            unsafe place.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe outrider_mhd_serve(handle, descriptor, $0, peer.length) == 1
             }
         }

@@ -61,13 +61,15 @@ private final class OutgoingBody: Sendable {
 
     deinit { onEnd(bytes) }
 
-    func copy(from position: UInt64, to place: UnsafeMutablePointer<CChar>, _ size: Int) -> Int {
+    func copy(from position: UInt64, to destination: UnsafeMutablePointer<CChar>, _ size: Int)
+        -> Int
+    {
         let start = min(Int(clamping: position), bytes.count)
         let count = min(size, bytes.count - start)
         onProgress()
         unsafe bytes.withUnsafeBytes { source in
-            // SAFETY: `count` fits into both, and the library owns `place`.
-            unsafe UnsafeMutableRawBufferPointer(start: place, count: count)
+            // SAFETY: `count` fits into both, and the library owns `destination`.
+            unsafe UnsafeMutableRawBufferPointer(start: destination, count: count)
                 .copyBytes(from: source[start..<start + count])
         }
         return count

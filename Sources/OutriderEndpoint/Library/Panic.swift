@@ -30,9 +30,9 @@ enum Panic {
         }
         withExtendedLifetime(old) {}
         unsafe outrider_mhd_set_panic { _, file, line, reason in
-            let place = unsafe file.map { unsafe String(cString: $0) } ?? "?"
+            let location = unsafe file.map { unsafe String(cString: $0) } ?? "?"
             let text = unsafe reason.map { unsafe String(cString: $0) } ?? "?"
-            Panic.park("\(text) (\(place):\(line))")
+            Panic.park("\(text) (\(location):\(line))")
         }
     }
 

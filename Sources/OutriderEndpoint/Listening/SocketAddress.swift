@@ -89,10 +89,10 @@ package enum SocketAddress {
         case .unix(let path):
             var storage = sockaddr_un()
             storage.sun_family = sa_family_t(AF_UNIX)
-            unsafe withUnsafeMutableBytes(of: &storage.sun_path) { place in
+            unsafe withUnsafeMutableBytes(of: &storage.sun_path) { pointer in
                 // `ListeningSocket` has checked that the path is shorter than the field, which is
                 // zeroed.
-                unsafe place.copyBytes(from: Array(path.utf8).prefix(place.count - 1))
+                unsafe pointer.copyBytes(from: Array(path.utf8).prefix(pointer.count - 1))
             }
             return unsafe rebound(&storage, body)
         case .passed:
@@ -108,28 +108,28 @@ package enum SocketAddress {
         else { return nil }
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        return unsafe withUnsafeMutablePointer(to: &storage) { place -> ListenAddress? in
+        return unsafe withUnsafeMutablePointer(to: &storage) { pointer -> ListenAddress? in
             // SAFETY: getsockname(2) writes at most `length` bytes, and every sockaddr_… fits into
             // sockaddr_storage. Only the variant that the family names is read.
-            let isKnown = unsafe place.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            let isKnown = unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe getsockname(descriptor, $0, &length) == 0
             }
             guard isKnown else { return nil }
-            switch unsafe Int32(place.pointee.ss_family) {
+            switch unsafe Int32(pointer.pointee.ss_family) {
             case AF_INET:
-                return unsafe place.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { own in
+                return unsafe pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { own in
                     let port = unsafe UInt16(bigEndian: own.pointee.sin_port)
                     let host = unsafe numericHost(AF_INET, &own.pointee.sin_addr)
                     return ListenAddress(kind: .ipv4(host: host, port: port))
                 }
             case AF_INET6:
-                return unsafe place.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { own in
+                return unsafe pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { own in
                     let port = unsafe UInt16(bigEndian: own.pointee.sin6_port)
                     let host = unsafe numericHost(AF_INET6, &own.pointee.sin6_addr)
                     return ListenAddress(kind: .ipv6(host: host, port: port))
                 }
             case AF_UNIX:
-                let bytes = unsafe UnsafeRawBufferPointer(start: place, count: Int(length))
+                let bytes = unsafe UnsafeRawBufferPointer(start: pointer, count: Int(length))
                 let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
                 // A name in the abstract namespace begins with a zero, written as @ (unix(7)).
                 var path = unsafe Array(bytes.dropFirst(offset))
@@ -146,9 +146,9 @@ package enum SocketAddress {
     private static func numericHost(_ family: Int32, _ address: UnsafeRawPointer) -> String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         // SAFETY: inet_ntop(3) writes at most the size it is given, with a zero at the end.
-        return unsafe text.withUnsafeMutableBufferPointer { place in
-            let size = socklen_t(place.count)
-            guard let start = unsafe inet_ntop(family, address, place.baseAddress, size) else {
+        return unsafe text.withUnsafeMutableBufferPointer { pointer in
+            let size = socklen_t(pointer.count)
+            guard let start = unsafe inet_ntop(family, address, pointer.baseAddress, size) else {
                 return ""
             }
             return unsafe String(cString: start)
@@ -243,9 +243,9 @@ extension SocketAddress {
         var peer = Peer(
             storage: sockaddr_storage(),
             length: socklen_t(MemoryLayout<sockaddr_storage>.size))
-        let descriptor = unsafe withUnsafeMutablePointer(to: &peer.storage) { place in
+        let descriptor = unsafe withUnsafeMutablePointer(to: &peer.storage) { pointer in
             // SAFETY: accept(2) writes at most `length` bytes.
-            unsafe place.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe systemAccept(listening, $0, &peer.length)
             }
         }

@@ -30,7 +30,7 @@ enum TokenFile {
 }
 
 private func systemRead(
-    _ descriptor: Int32, _ place: UnsafeMutablePointer<UInt8>?, _ size: Int
+    _ descriptor: Int32, _ buffer: UnsafeMutablePointer<UInt8>?, _ size: Int
 ) -> Int {
-    unsafe read(descriptor, place, size)
+    unsafe read(descriptor, buffer, size)
 }

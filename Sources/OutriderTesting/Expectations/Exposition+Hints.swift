@@ -6,7 +6,7 @@ extension Exposition {
     private static let hintLimit = 10
 
     /// Describes what was found instead of a missing sample, as the rest of a sentence.
-    func whatIsThere(instead name: String) -> String {
+    func availableNames(instead name: String) -> String {
         let siblings = families.flatMap(\.samples).filter { $0.name == name }
         if !siblings.isEmpty {
             let lines = siblings.map { "\($0.series) \(NumberText.of($0.value))" }
@@ -51,10 +51,10 @@ extension Exposition {
         for (index, letter) in one.enumerated() {
             var diagonal = row[0]
             row[0] = index + 1
-            for (place, otherLetter) in other.enumerated() {
+            for (column, otherLetter) in other.enumerated() {
                 let replaced = diagonal + (letter == otherLetter ? 0 : 1)
-                diagonal = row[place + 1]
-                row[place + 1] = min(replaced, row[place] + 1, diagonal + 1)
+                diagonal = row[column + 1]
+                row[column + 1] = min(replaced, row[column] + 1, diagonal + 1)
             }
         }
         return row[other.count]

@@ -45,7 +45,7 @@ extension Exposition {
     ) throws(ExpectationFailure) {
         guard let sample = sample(name, labels) else {
             let wanted = "expected \(Series(name, labels)) \(NumberText.of(value))"
-            throw ExpectationFailure(description: "\(wanted), but \(whatIsThere(instead: name))")
+            throw ExpectationFailure(description: "\(wanted), but \(availableNames(instead: name))")
         }
         let isEqual = sample.value == value || sample.value.isNaN && value.isNaN
         if !isEqual {

@@ -8,18 +8,18 @@
 struct ExpositionDiff {
     /// A line of an exposition with its sort key.
     private struct Line {
-        let place: Place
+        let key: SortKey
         let text: String
     }
 
     /// The sort key of a line: comments first, then metric after metric.
-    private struct Place: Comparable, Hashable {
+    private struct SortKey: Comparable, Hashable {
         let comment: Int
         let labels: String
         let bound: Double
         let series: Series?
 
-        static func < (one: Place, other: Place) -> Bool {
+        static func < (one: SortKey, other: SortKey) -> Bool {
             if one.comment != other.comment { return one.comment < other.comment }
             if one.labels != other.labels {
                 return one.labels.utf8.lexicographicallyPrecedes(other.labels.utf8)
@@ -52,7 +52,7 @@ struct ExpositionDiff {
         var merged: [String] = []
         var rest = found[...]
         for line in expected {
-            while let next = rest.first, next.place < line.place {
+            while let next = rest.first, next.key < line.key {
                 merged.append("+ \(next.text)")
                 rest.removeFirst()
             }
@@ -62,7 +62,7 @@ struct ExpositionDiff {
                 continue
             }
             merged.append("- \(line.text)")
-            if let next = rest.first, next.place == line.place {
+            if let next = rest.first, next.key == line.key {
                 merged.append("+ \(next.text)")
                 rest.removeFirst()
             }
@@ -79,22 +79,22 @@ struct ExpositionDiff {
         if let help = family.help { comments.append("# HELP \(name) \(oneLine(help))") }
         let lines = comments.map { text in
             let keyword = text.dropFirst(2).first
-            let place = keyword == "T" ? 0 : keyword == "U" ? 1 : 2
+            let rank = keyword == "T" ? 0 : keyword == "U" ? 1 : 2
             return Line(
-                place: Place(comment: place, labels: "", bound: 0, series: nil), text: text)
+                key: SortKey(comment: rank, labels: "", bound: 0, series: nil), text: text)
         }
         let samples = family.samples.map { sample in
-            Line(place: place(of: sample, in: family), text: text(of: sample))
+            Line(key: key(of: sample, in: family), text: text(of: sample))
         }
-        return lines + samples.sorted { $0.place < $1.place }
+        return lines + samples.sorted { $0.key < $1.key }
     }
 
-    private static func place(
+    private static func key(
         of sample: Exposition.Sample, in family: Exposition.Family
-    ) -> Place {
+    ) -> SortKey {
         let own = family.type.distinguishingLabel(of: family.name)
         let bound = own.flatMap { sample.labels[$0] }.flatMap(LineScanner.number)
-        return Place(
+        return SortKey(
             comment: 3, labels: Series.text(of: sample.series.labels.filter { $0.key != own }),
             bound: bound ?? .infinity, series: sample.series)
     }

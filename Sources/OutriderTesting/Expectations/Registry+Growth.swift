@@ -58,7 +58,7 @@ extension Registry {
             throw ExpectationFailure(
                 description: """
                     expected \(series) to grow by \(NumberText.of(amount)), but \
-                    \(exposition.whatIsThere(instead: name))
+                    \(exposition.availableNames(instead: name))
                     """)
         }
         let start = before ?? 0

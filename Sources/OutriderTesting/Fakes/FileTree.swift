@@ -81,6 +81,6 @@ enum FileTree {
     }
 }
 
-private func systemWrite(_ descriptor: Int32, _ place: UnsafeRawPointer?, _ size: Int) -> Int {
-    unsafe write(descriptor, place, size)
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ size: Int) -> Int {
+    unsafe write(descriptor, bytes, size)
 }

@@ -20,16 +20,16 @@ struct MetricPoint {
     ) throws(ExpositionError) -> [MetricPoint] {
         let own = type.distinguishingLabel(of: family)
         var points: [MetricPoint] = []
-        var places: [Key: Int] = [:]
+        var indices: [Key: Int] = [:]
         var metrics: Set<[String: String]> = []
         for (sample, line) in samples {
             let labels = sample.series.labels.filter { $0.key != own }
             let key = Key(labels: labels, timestamp: sample.timestamp)
             let isNewMetric = metrics.insert(labels).inserted
-            let place = places[key] ?? points.count
+            let index = indices[key] ?? points.count
             let isNext = points.isEmpty || isNewMetric || labels == points.last?.key.labels
             if format == .openMetrics,
-                !isNext || place < points.count - 1
+                !isNext || index < points.count - 1
             {
                 throw ExpositionError(
                     line: line,
@@ -38,11 +38,11 @@ struct MetricPoint {
                         others
                         """)
             }
-            if place == points.count {
-                places[key] = place
+            if index == points.count {
+                indices[key] = index
                 points.append(MetricPoint(key: key, family: family))
             }
-            points[place].samples.append((sample, line))
+            points[index].samples.append((sample, line))
         }
         return points
     }
