@@ -75,8 +75,8 @@ int outrider_rows_resident(const void *rows, uint32_t cpus) {
     uintptr_t first = (uintptr_t)rows >> OUTRIDER_ROW_SHIFT;
     for (uint32_t row = 0; row < cpus + OUTRIDER_FIRST_ROWS && count >= 0; row++) {
         uint64_t entry;
-        off_t place = (off_t)((first + row) * sizeof entry);
-        if (pread(file, &entry, sizeof entry, place) != sizeof entry) {
+        off_t offset = (off_t)((first + row) * sizeof entry);
+        if (pread(file, &entry, sizeof entry, offset) != sizeof entry) {
             count = -1;
         } else {
             // Bit 63: the page is present.

@@ -126,7 +126,7 @@ static void filter_remove(uint32_t hash) {
     if (fills_large && hash > FILTER_SMALL_MASK) count_down(hash);
 }
 
-void outrider_heap_mark(const void *block) {
+void outrider_heap_filter_add(const void *block) {
     uint32_t hash = filter_hash(block);
     __atomic_store_n(&outrider_heap_filter[hash & FILTER_SMALL_MASK], UINT8_MAX, __ATOMIC_RELAXED);
     __atomic_store_n(&outrider_heap_filter[hash], UINT8_MAX, __ATOMIC_RELAXED);

@@ -32,7 +32,7 @@ static inline uint32_t filter_hash(const void *block) {
 }
 
 /* Whether free has to look a block up in the table. */
-static inline bool filter_stops(const void *block) {
+static inline bool may_be_sampled(const void *block) {
     uint32_t mask = __atomic_load_n(&outrider_heap_filter_mask, __ATOMIC_RELAXED);
     return __atomic_load_n(&outrider_heap_filter[filter_hash(block) & mask], __ATOMIC_RELAXED) != 0;
 }
@@ -61,7 +61,7 @@ blocks_result outrider_heap_blocks_insert(
 /* Removes a block, before it is freed. */
 blocks_result outrider_heap_blocks_take(const void *block, sampled_block *sample);
 /* Makes the filter stop a block forever. */
-void outrider_heap_mark(const void *block);
+void outrider_heap_filter_add(const void *block);
 /* Reassigns the blocks of sites, with their totals: those of site N to `changed[N]` - 1, unless
  * `changed[N]` is 0. `changed` has `count` elements. */
 void outrider_heap_blocks_change_sites(const uint32_t *changed, uint32_t count);

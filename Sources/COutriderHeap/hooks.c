@@ -21,11 +21,11 @@
 
 /* The slow paths of the assembly. A gap is counted down in parts of at most 1 MiB (sampler.h), so
  * the end of a part need not be a sample: `mean` is that of the gap that ended, 0 without one. */
-COLD void *outrider_heap_malloc_end_part(size_t size);
+COLD void *outrider_heap_malloc_end_countdown(size_t size);
 COLD void outrider_heap_free_stopped(void *block);
 
-void *outrider_heap_malloc_end_part(size_t size) {
-    uint64_t mean = outrider_heap_end_part((uint64_t)size + 1);
+void *outrider_heap_malloc_end_countdown(size_t size) {
+    uint64_t mean = outrider_heap_end_countdown((uint64_t)size + 1);
     void *block = outrider_heap_next.malloc(size);
     if (mean && block) outrider_heap_sample(block, size, size, NEW_BLOCK, mean, CALLER_POINT());
     return block;
@@ -39,7 +39,7 @@ void outrider_heap_free_stopped(void *block) {
 
 #if defined(__x86_64__)
 
-/* left -= size + 1; a borrow means that the part has ended. The comparison is unsigned, so that no
+/* countdown -= size + 1; a borrow means that it has ended. The comparison is unsigned, so that no
  * size, however large, lengthens the countdown. */
 __asm__(
     ".text\n"
@@ -51,10 +51,10 @@ __asm__(
     "malloc:\n"
     "outrider_heap_malloc:\n"
     "    .cfi_startproc\n"
-    "    movq outrider_heap_left@GOTTPOFF(%rip), %rax\n"
+    "    movq outrider_heap_countdown@GOTTPOFF(%rip), %rax\n"
     "    leaq 1(%rdi), %rcx\n"
     "    subq %rcx, %fs:(%rax)\n"
-    "    jb outrider_heap_malloc_end_part\n"
+    "    jb outrider_heap_malloc_end_countdown\n"
     "    jmpq *outrider_heap_next(%rip)\n"
     "    .cfi_endproc\n"
     ".size outrider_heap_malloc, . - outrider_heap_malloc\n"
@@ -100,7 +100,7 @@ void *outrider_heap_malloc(size_t size) {
 }
 
 void outrider_heap_free(void *block) {
-    if (UNLIKELY(filter_stops(block)))
+    if (UNLIKELY(may_be_sampled(block)))
         outrider_heap_free_stopped(block);
     else
         outrider_heap_next.free(block);
@@ -132,15 +132,15 @@ EXPORTED void *calloc(size_t count, size_t size) {
  * allocated. */
 static void *reallocated(void *block, size_t size, outrider_stack_point caller) {
     if (outrider_heap_is_boot_block(block)) return outrider_heap_move_boot_block(block, size);
-    forgotten_block lifted;
-    bool is_lifted = UNLIKELY(filter_stops(block)) && outrider_heap_lift(block, &lifted);
+    removed_block removed;
+    bool is_removed = UNLIKELY(may_be_sampled(block)) && outrider_heap_remove(block, &removed);
     uint64_t mean = outrider_heap_count(size);
     size_t before =
         UNLIKELY(mean) && block ? outrider_heap_next.malloc_usable_size(block) : 0;
     void *moved = outrider_heap_next.realloc(block, size);
     if (!moved) {
         /* With size 0 the block has been freed; otherwise it is unchanged. */
-        if (is_lifted && size != 0) outrider_heap_put_back(block, lifted);
+        if (is_removed && size != 0) outrider_heap_restore(block, removed);
         return NULL;
     }
     if (UNLIKELY(mean)) {

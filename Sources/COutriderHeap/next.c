@@ -55,7 +55,7 @@ static void *boot_allocate(size_t alignment, size_t size) {
     uintptr_t block = ((uintptr_t)arena + at + HEAD + alignment - 1) & ~(uintptr_t)(alignment - 1);
     ((size_t *)block)[-1] = size;
     /* So that free notices that it does not belong to the next allocator. */
-    outrider_heap_mark((void *)block);
+    outrider_heap_filter_add((void *)block);
     return (void *)block;
 refuse:
     problem = "looking up the next allocator needed too much memory";

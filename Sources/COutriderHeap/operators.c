@@ -267,7 +267,7 @@ static void *allocated_or_not(size_t alignment, size_t size, bool throws, outrid
 /* An allocator's own operator is counted and sampled by malloc if it calls it; otherwise it is
  * sampled here. */
 static void *sampled_here(int form, void *block, size_t size, uint64_t left, outrider_stack_point caller) {
-    if (!block || outrider_heap_left != left) return block;
+    if (!block || outrider_heap_countdown != left) return block;
     if (!atomic_load_explicit(&is_allocators[form], memory_order_relaxed)) return block;
     uint64_t mean = outrider_heap_count(size);
     if (UNLIKELY(mean)) outrider_heap_sample(block, size, size, NEW_BLOCK, mean, caller);
@@ -283,7 +283,7 @@ static void *sampled_here(int form, void *block, size_t size, uint64_t left, out
         }                                                                                                     \
         void *(*next) parameters = next_form(FORM##name);                                                     \
         if (next) {                                                                                           \
-            uint64_t left = outrider_heap_left;                                                               \
+            uint64_t left = outrider_heap_countdown;                                                          \
             return sampled_here(FORM##name, next arguments, size, left, CALLER_POINT());                      \
         }                                                                                                     \
         void *block = is_ours ? NULL : default;                                                               \
@@ -301,7 +301,7 @@ NEW_FORMS(DEFINE_NEW)
             default;                                                                                          \
             return;                                                                                           \
         }                                                                                                     \
-        if (UNLIKELY(filter_stops(block))) outrider_heap_forget(block);                                       \
+        if (UNLIKELY(may_be_sampled(block))) outrider_heap_forget(block);                                     \
         next arguments;                                                                                       \
     }
 DELETE_FORMS(DEFINE_DELETE)

@@ -17,12 +17,12 @@ static __thread uint64_t aside __attribute__((tls_model("initial-exec")));
 
 void outrider_heap_pause(void) {
     if (depth++ > 0) return;
-    aside = outrider_heap_left;
-    outrider_heap_left = UINT64_MAX / 2;
+    aside = outrider_heap_countdown;
+    outrider_heap_countdown = UINT64_MAX / 2;
 }
 
 void outrider_heap_resume(void) {
-    if (depth > 0 && --depth == 0) outrider_heap_left = aside;
+    if (depth > 0 && --depth == 0) outrider_heap_countdown = aside;
 }
 
 #else

@@ -14,7 +14,7 @@
 
 #if OUTRIDER_HEAP_HOOKED
 #include "blocks.h"
-#include "chance.h"
+#include "random.h"
 #include "cost.h"
 #include "lock.h"
 #include "next.h"
@@ -35,9 +35,9 @@ static const uint64_t budget_window_ns = 1000000000;
 
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
 
-HIDDEN __thread uint64_t outrider_heap_left __attribute__((tls_model("initial-exec")));
-/* Bytes of the gap after the current part; the mean of its distribution, 0 if none was drawn. */
-THREAD_LOCAL uint64_t gap_rest;
+HIDDEN __thread uint64_t outrider_heap_countdown __attribute__((tls_model("initial-exec")));
+/* Bytes of the gap after the countdown; the mean of its distribution, 0 if none was drawn. */
+THREAD_LOCAL uint64_t gap_after_countdown;
 THREAD_LOCAL uint64_t gap_mean;
 THREAD_LOCAL uint64_t random_state;
 THREAD_LOCAL int is_busy;
@@ -57,11 +57,11 @@ static const char *_Atomic refusal;
 static struct {
     _Atomic(uint64_t) allocated_objects, allocated_bytes, live_objects, live_bytes;
     _Atomic(uint64_t) samples, refused_live, refused_sites, missed_frees, truncated, sampler_ns;
-} figures;
+} counters;
 
 /* ORDERING: relaxed for all counters: they publish nothing, and are read one by one. */
-static void add(_Atomic(uint64_t) *figure, uint64_t amount) {
-    atomic_fetch_add_explicit(figure, amount, memory_order_relaxed);
+static void add(_Atomic(uint64_t) *counter, uint64_t amount) {
+    atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
 }
 
 /* --- gaps ------------------------------------------------------------------------------------- */
@@ -89,31 +89,31 @@ static uint64_t draw_gap(uint64_t mean) {
     if (random_state == 0)
         random_state = random_word() ^ (uintptr_t)&random_state
             ^ atomic_fetch_add(&seeds, 0x9e3779b97f4a7c15u);
-    return chance_gap(&random_state, mean);
+    return random_gap(&random_state, mean);
 }
 
-static void begin_part(uint64_t gap) {
-    outrider_heap_left = gap < GAP_PART ? gap : GAP_PART;
-    gap_rest = gap - outrider_heap_left;
+static void begin_countdown(uint64_t gap) {
+    outrider_heap_countdown = gap < MAX_COUNTDOWN ? gap : MAX_COUNTDOWN;
+    gap_after_countdown = gap - outrider_heap_countdown;
 }
 
-uint64_t outrider_heap_end_part(uint64_t counted) {
-    uint64_t before = outrider_heap_left + counted;
+uint64_t outrider_heap_end_countdown(uint64_t counted) {
+    uint64_t before = outrider_heap_countdown + counted;
     if (is_busy) {
-        outrider_heap_left = before;
+        outrider_heap_countdown = before;
         return 0;
     }
     uint64_t past = counted - before, mean = gap_mean;
     /* ORDERING: acquire; a thread that sees an interval sees the tables that it needs. */
     uint64_t wanted = atomic_load_explicit(&interval, memory_order_acquire);
-    bool is_sample = mean != 0 && gap_rest < past;
+    bool is_sample = mean != 0 && gap_after_countdown < past;
     uint64_t gap;
     if (mean != 0 && !is_sample && mean == wanted) {
-        gap = gap_rest - past;
+        gap = gap_after_countdown - past;
     } else {
         /* Gaps are memoryless: the rest of one may be drawn again, even with another mean. */
         gap_mean = wanted;
-        gap = wanted ? draw_gap(wanted) : GAP_PART;
+        gap = wanted ? draw_gap(wanted) : MAX_COUNTDOWN;
         if (mean == 0 && wanted) {
             /* No gap was drawn for this call yet: the new one decides about it. */
             is_sample = gap < counted;
@@ -121,7 +121,7 @@ uint64_t outrider_heap_end_part(uint64_t counted) {
             gap = is_sample ? draw_gap(wanted) : gap - counted;
         }
     }
-    begin_part(gap);
+    begin_countdown(gap);
     return is_sample && wanted ? mean : 0;
 }
 
@@ -131,19 +131,19 @@ uint64_t outrider_heap_end_part(uint64_t counted) {
 static uint64_t objects_of(uint64_t size, uint64_t mean) {
     double one = (double)(1u << OUTRIDER_HEAP_OBJECT_SHIFT);
     if (mean <= 1) return (uint64_t)one;
-    return (uint64_t)(one / chance_one_minus_exp(((double)size + 1) / (double)mean) + 0.5);
+    return (uint64_t)(one / one_minus_exp(((double)size + 1) / (double)mean) + 0.5);
 }
 
 static void add_live(uint32_t site, uint64_t objects, uint64_t bytes) {
-    add(&figures.live_objects, objects);
-    add(&figures.live_bytes, bytes);
+    add(&counters.live_objects, objects);
+    add(&counters.live_bytes, bytes);
     outrider_heap_sites_add_live(site, (int64_t)objects, (int64_t)bytes);
 }
 
 static void remove_live(const sampled_block *sample) {
     uint64_t bytes = sampled_bytes(sample->objects, sample->size);
-    add(&figures.live_objects, -sample->objects);
-    add(&figures.live_bytes, -bytes);
+    add(&counters.live_objects, -sample->objects);
+    add(&counters.live_bytes, -bytes);
     outrider_heap_sites_add_live(sample->site, -(int64_t)sample->objects, -(int64_t)bytes);
 }
 
@@ -154,13 +154,13 @@ static uint32_t site_of(outrider_stack_point caller, uint64_t *cost) {
     outrider_stack_end end;
     size_t depth = outrider_stack_walk(caller, bounds, pcs, OUTRIDER_STACK_DEPTH, &end);
     *cost = outrider_heap_cost_of(depth - end.contexts, end.contexts);
-    if (end.is_truncated) add(&figures.truncated, 1);
+    if (end.is_truncated) add(&counters.truncated, 1);
     uint32_t site = outrider_heap_sites_find(pcs, (uint32_t)depth, end.is_truncated);
     if (!site) outrider_heap_count_refused_site();
     return site;
 }
 
-void outrider_heap_count_refused_site(void) { add(&figures.refused_sites, 1); }
+void outrider_heap_count_refused_site(void) { add(&counters.refused_sites, 1); }
 
 static void remember(const void *block, sampled_block sample) {
     sampled_block stale;
@@ -169,7 +169,7 @@ static void remember(const void *block, sampled_block sample) {
         add_live(sample.site, sample.objects, sampled_bytes(sample.objects, sample.size));
         if (stale.objects) remove_live(&stale);
         break;
-    default: add(&figures.refused_live, 1);
+    default: add(&counters.refused_live, 1);
     }
 }
 
@@ -180,7 +180,7 @@ static void keep_budget(uint64_t now) {
     uint64_t start = atomic_load_explicit(&window_start, memory_order_relaxed);
     if (!allowed || (start != 0 && now - start < budget_window_ns)) return;
     if (!atomic_compare_exchange_strong(&window_start, &start, now)) return;
-    uint64_t taken = atomic_load_explicit(&figures.sampler_ns, memory_order_relaxed);
+    uint64_t taken = atomic_load_explicit(&counters.sampler_ns, memory_order_relaxed);
     uint64_t before = atomic_exchange(&window_taken, taken);
     if (start == 0) return;
     double used = (double)(taken - before) / ((double)(now - start) / 1e9);
@@ -200,37 +200,37 @@ void outrider_heap_sample(
     uint32_t site = site_of(caller, &cost);
     uint64_t allocated = sampled_bytes(objects, grown);
     uint64_t allocated_objects = kind == NEW_BLOCK ? objects : 0;
-    add(&figures.samples, 1);
-    add(&figures.allocated_objects, allocated_objects);
-    add(&figures.allocated_bytes, allocated);
+    add(&counters.samples, 1);
+    add(&counters.allocated_objects, allocated_objects);
+    add(&counters.allocated_bytes, allocated);
     outrider_heap_sites_add_allocated(site, allocated_objects, allocated);
     remember(block, (sampled_block){size, objects, site});
 
-    add(&figures.sampler_ns, cost);
+    add(&counters.sampler_ns, cost);
     if (samples_here++ % JUDGED_EVERY == 0) keep_budget(coarse_now_ns());
     is_busy = 0;
     errno = saved;
 }
 
-bool outrider_heap_lift(const void *block, forgotten_block *lifted) {
+bool outrider_heap_remove(const void *block, removed_block *removed) {
     sampled_block sample;
     switch (outrider_heap_blocks_take(block, &sample)) {
     case BLOCKS_DONE:
         remove_live(&sample);
-        *lifted = (forgotten_block){sample.size, sample.objects, sample.site};
+        *removed = (removed_block){sample.size, sample.objects, sample.site};
         return true;
-    case BLOCKS_BUSY: add(&figures.missed_frees, 1); return false;
+    case BLOCKS_BUSY: add(&counters.missed_frees, 1); return false;
     default: return false;
     }
 }
 
-void outrider_heap_put_back(const void *block, forgotten_block lifted) {
-    remember(block, (sampled_block){lifted.size, lifted.objects, lifted.site});
+void outrider_heap_restore(const void *block, removed_block removed) {
+    remember(block, (sampled_block){removed.size, removed.objects, removed.site});
 }
 
 bool outrider_heap_forget(const void *block) {
-    forgotten_block lifted;
-    return outrider_heap_lift(block, &lifted);
+    removed_block removed;
+    return outrider_heap_remove(block, &removed);
 }
 
 /* --- settings --------------------------------------------------------------------------------- */
@@ -256,11 +256,11 @@ bool outrider_heap_is_called(void) {
     void *(*process_malloc)(size_t) = (void *(*)(size_t))outrider_heap_called(RTLD_DEFAULT, "malloc");
     void (*process_free)(void *) = (void (*)(void *))outrider_heap_called(RTLD_DEFAULT, "free");
     if (!process_malloc || !process_free) return false;
-    uint64_t left = outrider_heap_left;
-    outrider_heap_left = GAP_PART;
+    uint64_t left = outrider_heap_countdown;
+    outrider_heap_countdown = MAX_COUNTDOWN;
     void *block = process_malloc(1);
-    bool has_counted = outrider_heap_left != GAP_PART;
-    outrider_heap_left = left;
+    bool has_counted = outrider_heap_countdown != MAX_COUNTDOWN;
+    outrider_heap_countdown = left;
     process_free(block);
     return has_counted;
 }
@@ -275,7 +275,7 @@ static bool is_free_called(void) {
     process_free(block);
     bool has_forgotten = outrider_heap_blocks_take(block, &other) == BLOCKS_NONE;
     /* The state of a new thread. */
-    outrider_heap_left = gap_rest = gap_mean = 0;
+    outrider_heap_countdown = gap_after_countdown = gap_mean = 0;
     return has_forgotten;
 }
 
@@ -311,10 +311,10 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
     if (wanted == 0) wanted = 1;
     if (wanted > OUTRIDER_HEAP_MAX_INTERVAL) wanted = OUTRIDER_HEAP_MAX_INTERVAL;
     if (lock_take(&settings)) {
-        /* ORDERING: release pairs with the acquire in outrider_heap_end_part. */
+        /* ORDERING: release pairs with the acquire in outrider_heap_end_countdown. */
         if (prepare()) atomic_store_explicit(&interval, wanted, memory_order_release);
         lock_release(&settings);
-        outrider_heap_look_at_modules();
+        outrider_heap_update_modules();
     }
     return outrider_heap_state();
 }
@@ -333,17 +333,17 @@ uint64_t outrider_heap_interval(void) {
 void outrider_heap_seed(uint64_t seed) {
     random_state = seed ? seed : 1;
     gap_mean = 0;
-    gap_rest = 0;
-    outrider_heap_left = 0;
+    gap_after_countdown = 0;
+    outrider_heap_countdown = 0;
 }
 
-void outrider_heap_read_figures(outrider_heap_figures *into) {
-#define READ(name) .name = atomic_load_explicit(&figures.name, memory_order_relaxed)
-    *into = (outrider_heap_figures){
+void outrider_heap_read_counters(outrider_heap_counters *into) {
+#define READ(name) .name = atomic_load_explicit(&counters.name, memory_order_relaxed)
+    *into = (outrider_heap_counters){
         READ(allocated_objects), READ(allocated_bytes), READ(live_objects), READ(live_bytes),
         READ(samples), READ(refused_live), READ(refused_sites), READ(missed_frees),
         READ(sampler_ns),
-        .truncated_stacks = atomic_load_explicit(&figures.truncated, memory_order_relaxed),
+        .truncated_stacks = atomic_load_explicit(&counters.truncated, memory_order_relaxed),
         .live_samples = outrider_heap_blocks_count(),
         .sites = outrider_heap_site_count(),
     };
@@ -362,17 +362,17 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
     return OUTRIDER_HEAP_ABSENT;
 }
 void outrider_heap_set_budget(uint64_t nanoseconds) { (void)nanoseconds; }
-void outrider_heap_look_at_modules(void) {}
+void outrider_heap_update_modules(void) {}
 void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
 void outrider_heap_seed(uint64_t seed) { (void)seed; }
-void outrider_heap_read_figures(outrider_heap_figures *into) { *into = (outrider_heap_figures){0}; }
+void outrider_heap_read_counters(outrider_heap_counters *into) { *into = (outrider_heap_counters){0}; }
 #endif
 
 #if !OUTRIDER_HEAP_TABLES
 uint32_t outrider_heap_site_count(void) { return 0; }
-int outrider_heap_read_site(uint32_t number, outrider_heap_site *into) {
-    (void)number, (void)into;
+int outrider_heap_read_site(uint32_t index, outrider_heap_site *into) {
+    (void)index, (void)into;
     return 0;
 }
 size_t outrider_heap_copy_live(outrider_heap_live *into, size_t capacity, uint32_t *skipped) {

@@ -18,12 +18,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The longest part of a gap: after this many bytes a thread reads the settings again. */
-#define GAP_PART ((uint64_t)1 << 20)
+/* The longest countdown: after this many bytes a thread reads the settings again. */
+#define MAX_COUNTDOWN ((uint64_t)1 << 20)
 
 /* The calling thread's bytes to the end of this part of its gap. hooks.c decrements it in
  * assembly. */
-extern __thread uint64_t outrider_heap_left __attribute__((tls_model("initial-exec"))) HIDDEN;
+extern __thread uint64_t outrider_heap_countdown __attribute__((tls_model("initial-exec"))) HIDDEN;
 
 /* The starting point of a walk in a hook's caller; must be used in the hook itself. */
 #define CALLER_POINT()                                                       \
@@ -33,15 +33,16 @@ extern __thread uint64_t outrider_heap_left __attribute__((tls_model("initial-ex
             ((uintptr_t *)__builtin_frame_address(0))[0]                     \
     }
 
-/* Handles a call that reached the end of a part: returns the mean of the gap if it is a sample,
- * else 0. `counted` has been subtracted from `outrider_heap_left`, which has wrapped. */
-COLD uint64_t outrider_heap_end_part(uint64_t counted);
+/* Handles a call that reached the end of a countdown: returns the mean of the gap if it is a
+ * sample, else 0. `counted` has been subtracted from `outrider_heap_countdown`, which has
+ * wrapped. */
+COLD uint64_t outrider_heap_end_countdown(uint64_t counted);
 
 /* Counts a call of `size` bytes; returns the mean of the gap if it is a sample, else 0. */
 static inline uint64_t outrider_heap_count(uint64_t size) {
-    uint64_t counted = size + 1, left = outrider_heap_left;
-    outrider_heap_left = left - counted;
-    return UNLIKELY(left < counted) ? outrider_heap_end_part(counted) : 0;
+    uint64_t counted = size + 1, left = outrider_heap_countdown;
+    outrider_heap_countdown = left - counted;
+    return UNLIKELY(left < counted) ? outrider_heap_end_countdown(counted) : 0;
 }
 
 /* Whether calls of malloc in this process reach our hook: another one may come before it. Takes the
@@ -73,8 +74,8 @@ typedef struct {
     uint64_t size;
     uint64_t objects;
     uint32_t site;
-} forgotten_block;
-COLD bool outrider_heap_lift(const void *block, forgotten_block *lifted);
-COLD void outrider_heap_put_back(const void *block, forgotten_block lifted);
+} removed_block;
+COLD bool outrider_heap_remove(const void *block, removed_block *removed);
+COLD void outrider_heap_restore(const void *block, removed_block removed);
 
 #endif

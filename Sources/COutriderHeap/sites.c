@@ -73,16 +73,16 @@ static bool reserve(_Atomic(uint32_t) *used, uint32_t count, uint32_t limit, uin
 }
 
 static uint32_t write_site(uint64_t hash, const uintptr_t *pcs, uint32_t depth, bool is_truncated) {
-    uint32_t number, at;
+    uint32_t index, at;
     if (!reserve(&word_count, depth, SITE_WORDS, &at)) return 0;
-    if (!reserve(&site_count, 1, SITE_LIMIT, &number)) return 0;
+    if (!reserve(&site_count, 1, SITE_LIMIT, &index)) return 0;
     memcpy(&words[at], pcs, depth * sizeof *pcs);
-    sites[number].hash = hash;
-    sites[number].depth = depth;
-    sites[number].is_truncated = is_truncated;
+    sites[index].hash = hash;
+    sites[index].depth = depth;
+    sites[index].is_truncated = is_truncated;
     /* ORDERING: release; a thread that sees the addresses sees the rest. */
-    atomic_store_explicit(&sites[number].pcs, &words[at], memory_order_release);
-    return number;
+    atomic_store_explicit(&sites[index].pcs, &words[at], memory_order_release);
+    return index;
 }
 
 static bool is_same(const site *known, uint64_t hash, const uintptr_t *pcs, uint32_t depth) {
@@ -97,29 +97,29 @@ uint32_t outrider_heap_sites_find(const uintptr_t *pcs, uint32_t depth, bool is_
     for (uint32_t probe = 0; probe < INDEX_SIZE; probe++) {
         _Atomic(uint32_t) *entry = &site_index[(hash + probe) % INDEX_SIZE];
         /* ORDERING: acquire pairs with the swap below, so that the whole site is visible. */
-        uint32_t number = atomic_load_explicit(entry, memory_order_acquire);
-        if (number == 0) {
+        uint32_t index = atomic_load_explicit(entry, memory_order_acquire);
+        if (index == 0) {
             if (!written) written = write_site(hash, pcs, depth, is_truncated);
             if (!written) return 0;
             if (atomic_compare_exchange_strong_explicit(
-                    entry, &number, written, memory_order_acq_rel, memory_order_acquire))
+                    entry, &index, written, memory_order_acq_rel, memory_order_acquire))
                 return written;
         }
-        if (is_same(&sites[number], hash, pcs, depth)) return number;
+        if (is_same(&sites[index], hash, pcs, depth)) return index;
     }
     return 0;
 }
 
 /* ORDERING: relaxed for all totals: they publish nothing, and readers get no consistent order. */
 
-void outrider_heap_sites_add_allocated(uint32_t number, uint64_t objects, uint64_t bytes) {
-    atomic_fetch_add_explicit(&sites[number].allocated_objects, objects, memory_order_relaxed);
-    atomic_fetch_add_explicit(&sites[number].allocated_bytes, bytes, memory_order_relaxed);
+void outrider_heap_sites_add_allocated(uint32_t index, uint64_t objects, uint64_t bytes) {
+    atomic_fetch_add_explicit(&sites[index].allocated_objects, objects, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sites[index].allocated_bytes, bytes, memory_order_relaxed);
 }
 
-void outrider_heap_sites_add_live(uint32_t number, int64_t objects, int64_t bytes) {
-    atomic_fetch_add_explicit(&sites[number].live_objects, (uint64_t)objects, memory_order_relaxed);
-    atomic_fetch_add_explicit(&sites[number].live_bytes, (uint64_t)bytes, memory_order_relaxed);
+void outrider_heap_sites_add_live(uint32_t index, int64_t objects, int64_t bytes) {
+    atomic_fetch_add_explicit(&sites[index].live_objects, (uint64_t)objects, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sites[index].live_bytes, (uint64_t)bytes, memory_order_relaxed);
 }
 
 void outrider_heap_sites_give_allocated(uint32_t from, uint32_t to) {
@@ -132,9 +132,9 @@ uint32_t outrider_heap_site_count(void) {
     return atomic_load_explicit(&site_count, memory_order_acquire);
 }
 
-int outrider_heap_read_site(uint32_t number, outrider_heap_site *into) {
-    if (number >= outrider_heap_site_count()) return 0;
-    const site *from = &sites[number];
+int outrider_heap_read_site(uint32_t index, outrider_heap_site *into) {
+    if (index >= outrider_heap_site_count()) return 0;
+    const site *from = &sites[index];
     const uintptr_t *pcs = atomic_load_explicit(&from->pcs, memory_order_acquire);
     if (!pcs) return 0;
     *into = (outrider_heap_site){

@@ -3,8 +3,9 @@
  *
  * A stack is identified by its addresses, and another library may be loaded where one was unloaded.
  * So when a library is unloaded, its part of each stack moves to a new range
- * (outrider_modules_look), along with the totals of the stack. The old stack stays without totals.
- * A plug-in that is loaded and unloaded repeatedly takes two sites per stack, however often.
+ * (outrider_modules_update), along with the totals of the stack. The old stack stays without
+ * totals. A plug-in that is loaded and unloaded repeatedly takes two sites per stack, however
+ * often.
  */
 #define _GNU_SOURCE
 #include "hooked.h"
@@ -35,17 +36,17 @@ uint32_t outrider_heap_sites_move(uintptr_t start, uintptr_t end, uintptr_t to) 
     static uint32_t changed[SITE_LIMIT];
     uint32_t count = outrider_heap_site_count(), refused = 0;
     bool is_any = false;
-    for (uint32_t number = 1; number < count; number++) {
+    for (uint32_t index = 1; index < count; index++) {
         outrider_heap_site site;
         uintptr_t pcs[OUTRIDER_STACK_DEPTH];
-        changed[number] = 0;
-        if (!outrider_heap_read_site(number, &site)) continue;
+        changed[index] = 0;
+        if (!outrider_heap_read_site(index, &site)) continue;
         if (!(site.allocated_objects | site.allocated_bytes | site.live_objects | site.live_bytes)) continue;
         if (!move_stack(&site, start, end, to - start, pcs)) continue;
         uint32_t moved = outrider_heap_sites_find(pcs, site.depth, site.is_truncated);
         refused += moved == 0;
-        changed[number] = moved + 1;
-        outrider_heap_sites_give_allocated(number, moved);
+        changed[index] = moved + 1;
+        outrider_heap_sites_give_allocated(index, moved);
         is_any = true;
     }
     if (is_any) outrider_heap_blocks_change_sites(changed, count);
@@ -66,9 +67,9 @@ static void move_stacks(uintptr_t start, uintptr_t end, uintptr_t to) {
         outrider_heap_count_refused_site();
 }
 
-void outrider_heap_look_at_modules(void) {
+void outrider_heap_update_modules(void) {
     /* Without sites there is nothing to move. */
-    if (outrider_heap_site_count()) outrider_modules_look(move_stacks);
+    if (outrider_heap_site_count()) outrider_modules_update(move_stacks);
 }
 
 /* Interposes libc's dlclose, which does not depend on its caller. Between the two looks no library
@@ -81,9 +82,9 @@ EXPORTED int dlclose(void *library) {
         behind = (int (*)(void *))dlsym(RTLD_NEXT, "dlclose");
         atomic_store_explicit(&next, behind, memory_order_relaxed);
     }
-    outrider_heap_look_at_modules();
+    outrider_heap_update_modules();
     int result = behind ? behind(library) : -1;
-    outrider_heap_look_at_modules();
+    outrider_heap_update_modules();
     return result;
 }
 #endif

@@ -30,15 +30,15 @@ void *outrider_buffer_extend(outrider_buffer *buffer, size_t count) {
         buffer->is_short = true;
         return NULL;
     }
-    void *place = buffer->bytes + buffer->size;
+    void *added = buffer->bytes + buffer->size;
     buffer->size += count;
-    return place;
+    return added;
 }
 
 void outrider_buffer_add(outrider_buffer *buffer, const void *bytes, size_t count) {
     if (count == 0) return;
-    void *place = outrider_buffer_extend(buffer, count);
-    if (place) memcpy(place, bytes, count);
+    void *added = outrider_buffer_extend(buffer, count);
+    if (added) memcpy(added, bytes, count);
 }
 
 void outrider_buffer_close(outrider_buffer *buffer) {

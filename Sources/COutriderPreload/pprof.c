@@ -48,11 +48,11 @@ typedef struct {
     uintptr_t pc;
     uint32_t module;
     uint32_t function;
-} place;
+} location;
 
 typedef struct {
     outrider_buffer *output;
-    outrider_buffer strings, samples, places, modules, message, part;
+    outrider_buffer strings, samples, locations, modules, message, part;
     outrider_numbering addresses, functions;
     uint64_t string_count;
     bool may_demangle, has_unknown;
@@ -66,8 +66,8 @@ static uint64_t add_string(writer *to, const char *text) {
     size_t length = strlen(text);
     outrider_wire_varint(&to->strings, STRING << 3 | 2);
     outrider_wire_varint(&to->strings, length);
-    uint8_t *place = outrider_buffer_extend(&to->strings, length);
-    if (place) outrider_text_copy(place, text, length);
+    uint8_t *added = outrider_buffer_extend(&to->strings, length);
+    if (added) outrider_text_copy(added, text, length);
     return to->string_count++;
 }
 
@@ -124,7 +124,7 @@ static void number_addresses(writer *to) {
             outrider_numbering_find(&to->addresses, samples[i].pcs[frame], &is_new);
             if (is_new)
                 outrider_buffer_add(
-                    &to->places, &(place){samples[i].pcs[frame], 0, 0}, sizeof(place));
+                    &to->locations, &(location){samples[i].pcs[frame], 0, 0}, sizeof(location));
         }
     }
 }
@@ -162,19 +162,19 @@ static uint32_t name_function(
 }
 
 /* Finds the addresses in an executable segment, and their function names. */
-static void name_places(writer *to, const outrider_module *module, uint32_t number) {
-    place *places = (place *)to->places.bytes;
+static void name_locations(writer *to, const outrider_module *module, uint32_t number) {
+    location *locations = (location *)to->locations.bytes;
     outrider_symbol_table table;
     bool is_opened = false, has_table = false, has_names = false;
-    for (size_t i = 0; i < to->places.size / sizeof *places; i++) {
+    for (size_t i = 0; i < to->locations.size / sizeof *locations; i++) {
         /* The call is before its return address. */
-        uintptr_t address = places[i].pc - 1;
-        if (address < module->start || address >= module->end || places[i].module) continue;
-        places[i].module = number;
+        uintptr_t address = locations[i].pc - 1;
+        if (address < module->start || address >= module->end || locations[i].module) continue;
+        locations[i].module = number;
         if (!is_opened) has_table = outrider_symbols_open(module, &table);
         is_opened = true;
-        if (has_table) places[i].function = name_function(to, module, &table, address);
-        has_names |= places[i].function != 0;
+        if (has_table) locations[i].function = name_function(to, module, &table, address);
+        has_names |= locations[i].function != 0;
     }
     if (has_table) outrider_symbols_close(&table);
     add_mapping(to, module, number, has_names);
@@ -182,20 +182,20 @@ static void name_places(writer *to, const outrider_module *module, uint32_t numb
 
 /* Adds loaded and unloaded modules. */
 static void add_modules(writer *to) {
-    size_t former = outrider_modules_former(NULL, 0);
+    size_t former = outrider_modules_unloaded(NULL, 0);
     size_t room = outrider_modules_list(NULL, 0) + MODULES_MORE + former;
     outrider_module *modules = outrider_buffer_extend(&to->modules, room * sizeof *modules);
     if (!modules) return;
     size_t count = outrider_modules_list(modules, room - former);
     if (count > room - former) count = room - former;
-    size_t gone = outrider_modules_former(modules + count, former);
+    size_t gone = outrider_modules_unloaded(modules + count, former);
     count += gone < former ? gone : former;
-    for (size_t i = 0; i < count; i++) name_places(to, &modules[i], (uint32_t)i + 1);
+    for (size_t i = 0; i < count; i++) name_locations(to, &modules[i], (uint32_t)i + 1);
 }
 
 /* --- the profile ------------------------------------------------------------------------------ */
 
-static void add_location(writer *to, uint64_t number, const place *at) {
+static void add_location(writer *to, uint64_t number, const location *at) {
     outrider_wire_number(&to->message, 1, number);
     outrider_wire_number(&to->message, 2, at->module);
     if (at->pc) outrider_wire_number(&to->message, 3, at->pc - 1);
@@ -228,29 +228,29 @@ static void add_samples(writer *to) {
 }
 
 static void add_locations(writer *to) {
-    const place *places = (const place *)to->places.bytes;
-    for (size_t i = 0; i < to->places.size / sizeof *places; i++)
-        add_location(to, i + 1, &places[i]);
+    const location *locations = (const location *)to->locations.bytes;
+    for (size_t i = 0; i < to->locations.size / sizeof *locations; i++)
+        add_location(to, i + 1, &locations[i]);
     if (!to->has_unknown) return;
-    place unknown = {0, 0, to->functions.count + 1};
+    location unknown = {0, 0, to->functions.count + 1};
     add_function(to, unknown.function, "[unknown stack]");
     add_location(to, to->addresses.count + (uint64_t)1, &unknown);
 }
 
 /* Adds the counts of lost samples, and the name of the next allocator. */
 static void add_comments(writer *to) {
-    outrider_heap_figures figures;
+    outrider_heap_counters counters;
     char text[512];
-    outrider_heap_read_figures(&figures);
+    outrider_heap_read_counters(&counters);
     snprintf(text, sizeof text, "allocator: %s", outrider_heap_allocator());
     outrider_wire_number(to->output, COMMENT, add_string(to, text));
     snprintf(
         text, sizeof text,
         "samples: %llu, live: %llu, live refused: %llu, stacks refused: %llu, frees missed: %llu, "
         "stacks truncated: %llu",
-        (unsigned long long)figures.samples, (unsigned long long)figures.live_samples,
-        (unsigned long long)figures.refused_live, (unsigned long long)figures.refused_sites,
-        (unsigned long long)figures.missed_frees, (unsigned long long)figures.truncated_stacks);
+        (unsigned long long)counters.samples, (unsigned long long)counters.live_samples,
+        (unsigned long long)counters.refused_live, (unsigned long long)counters.refused_sites,
+        (unsigned long long)counters.missed_frees, (unsigned long long)counters.truncated_stacks);
     outrider_wire_number(to->output, COMMENT, add_string(to, text));
 }
 
@@ -280,7 +280,7 @@ void outrider_pprof_write(outrider_buffer *output, outrider_pprof_options option
     }
     to->output = output;
     to->may_demangle = options.may_demangle;
-    outrider_heap_look_at_modules();
+    outrider_heap_update_modules();
     size_t words = copy_samples(to);
     add_head(to, options);
     add_comments(to);
@@ -290,7 +290,7 @@ void outrider_pprof_write(outrider_buffer *output, outrider_pprof_options option
     add_locations(to);
     outrider_buffer_add(output, to->strings.bytes, to->strings.size);
 
-    outrider_buffer *used[] = {&to->strings, &to->samples, &to->places, &to->modules, &to->message,
+    outrider_buffer *used[] = {&to->strings, &to->samples, &to->locations, &to->modules, &to->message,
                                &to->part, &to->addresses.entries, &to->functions.entries};
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
         output->is_short |= used[i]->is_short;

@@ -81,7 +81,7 @@ static void complain(const char *what, const char *detail, const char *more) {
         length = sizeof line - 1;
         line[length - 1] = '\n';
     }
-    outrider_say(STDERR_FILENO, line, (size_t)length);
+    outrider_write_line(STDERR_FILENO, line, (size_t)length);
 }
 
 /* --- writing ---------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ static struct {
 static atomic_uint threads;
 static atomic_bool is_counting;
 /* 0: not installed; 1: being installed; 2: installed. */
-static atomic_int place;
+static atomic_int hook_state;
 static _Atomic(swift_enqueue_hook) next;
 
 static unsigned own_shard(void) {
@@ -42,12 +42,12 @@ static SWIFT_CALL void count_job(void *job, swift_enqueue original) {
 outrider_hook_result outrider_jobs_start(void) {
     if (!&swift_task_enqueueGlobal_hook) return OUTRIDER_HOOK_ABSENT;
     int expected = 0;
-    if (atomic_compare_exchange_strong(&place, &expected, 1)) {
+    if (atomic_compare_exchange_strong(&hook_state, &expected, 1)) {
         swift_enqueue_hook *hook = &swift_task_enqueueGlobal_hook;
         atomic_store_explicit(
             &next, __atomic_load_n(hook, __ATOMIC_ACQUIRE), memory_order_release);
         __atomic_store_n(hook, count_job, __ATOMIC_RELEASE);
-        atomic_store(&place, 2);
+        atomic_store(&hook_state, 2);
     }
     atomic_store_explicit(&is_counting, 1, memory_order_relaxed);
     return OUTRIDER_HOOK_ON;

@@ -67,18 +67,18 @@ static int write_in(const struct dl_phdr_info *file, void **slot, void *value) {
 
 static int write_where_it_lies(struct dl_phdr_info *file, size_t size, void *argument) {
     (void)size;
-    writing *wish = argument;
-    if (!is_inside(file, (uintptr_t)wish->slot)) return 0;
-    wish->is_written = write_in(file, wish->slot, wish->value);
+    writing *request = argument;
+    if (!is_inside(file, (uintptr_t)request->slot)) return 0;
+    request->is_written = write_in(file, request->slot, request->value);
     return 1;
 }
 
 int slots_write(void **slot, void *value) {
-    writing wish = {slot, value, 0};
+    writing request = {slot, value, 0};
     pthread_mutex_lock(&turn);
-    dl_iterate_phdr(write_where_it_lies, &wish);
+    dl_iterate_phdr(write_where_it_lies, &request);
     pthread_mutex_unlock(&turn);
-    return wish.is_written;
+    return request.is_written;
 }
 
 #ifdef CALL_RELOCATION
@@ -126,9 +126,9 @@ static int note_files(struct dl_phdr_info *file, size_t size, void *argument) {
 
 static int replace_in(struct dl_phdr_info *file, size_t size, void *argument) {
     (void)size;
-    replacement *wish = argument;
-    if (file->dlpi_adds == wish->last->files) {
-        wish->is_known = 1;
+    replacement *request = argument;
+    if (file->dlpi_adds == request->last->files) {
+        request->is_known = 1;
         return 1;
     }
     const ElfW(Dyn) *dynamic = NULL;
@@ -148,9 +148,9 @@ static int replace_in(struct dl_phdr_info *file, size_t size, void *argument) {
             uint32_t type = ELF64_R_TYPE(relocations[index].r_info);
             if (type != CALL_RELOCATION && type != DATA_RELOCATION) continue;
             const ElfW(Sym) *symbol = &found.symbols[ELF64_R_SYM(relocations[index].r_info)];
-            if (strcmp(found.names + symbol->st_name, wish->name) != 0) continue;
+            if (strcmp(found.names + symbol->st_name, request->name) != 0) continue;
             void **slot = (void **)(file->dlpi_addr + relocations[index].r_offset);
-            wish->count += (size_t)write_in(file, slot, wish->function);
+            request->count += (size_t)write_in(file, slot, request->function);
         }
     }
     return 0;
@@ -158,12 +158,12 @@ static int replace_in(struct dl_phdr_info *file, size_t size, void *argument) {
 
 size_t slots_replace_calls(const char *name, void *function, slots_look *last) {
     pthread_mutex_lock(&turn);
-    replacement wish = {name, function, 0, last, 0};
+    replacement request = {name, function, 0, last, 0};
     /* First, so that a file loaded in between is processed the next time. */
     unsigned long long files = last->files;
     dl_iterate_phdr(note_files, &files);
-    dl_iterate_phdr(replace_in, &wish);
-    if (!wish.is_known) *last = (slots_look){files, wish.count};
+    dl_iterate_phdr(replace_in, &request);
+    if (!request.is_known) *last = (slots_look){files, request.count};
     size_t count = last->count;
     pthread_mutex_unlock(&turn);
     return count;

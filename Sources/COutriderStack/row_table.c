@@ -68,7 +68,7 @@ static void write_last(outrider_unwind_rows *rows) {
     }
     begin_blocks(rows, rows->last_offset);
     rows->rows[rows->row_count++] = (outrider_unwind_row){
-        .place = rows->last_offset & ((1U << OUTRIDER_UNWIND_BLOCK_BITS) - 1), .rule = number};
+        .offset = rows->last_offset & ((1U << OUTRIDER_UNWIND_BLOCK_BITS) - 1), .rule = number};
     rows->written = number;
 }
 

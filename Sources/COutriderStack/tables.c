@@ -154,13 +154,13 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context) {
         return 0;
     const outrider_unwind_table *table = table_of(&image, found);
     if (table == NULL) return found->cut;
-    size_t place = found->count++;
-    for (; place > 0 && found->starts[place - 1] > image.text; place--) {
-        found->starts[place] = found->starts[place - 1];
-        found->tables[place] = found->tables[place - 1];
+    size_t at = found->count++;
+    for (; at > 0 && found->starts[at - 1] > image.text; at--) {
+        found->starts[at] = found->starts[at - 1];
+        found->tables[at] = found->tables[at - 1];
     }
-    found->starts[place] = image.text;
-    found->tables[place] = table;
+    found->starts[at] = image.text;
+    found->tables[at] = table;
     return 0;
 }
 
@@ -205,17 +205,17 @@ static const outrider_unwind_table *table_at(uintptr_t pc, uintptr_t *offset) {
     uint32_t version = atomic_load_explicit(&directory.version, memory_order_acquire);
     uint32_t count = atomic_load_explicit(&directory.count, memory_order_relaxed);
     if (count == 0 || count > most_modules || (version & 1) != 0) return NULL;
-    uint32_t place = 0;
+    uint32_t at = 0;
     for (uint32_t left = count; left > 1;) {
         uint32_t half = left / 2;
         uintptr_t start =
-            atomic_load_explicit(&directory.starts[place + half], memory_order_relaxed);
-        place += half & (0U - (uint32_t)(start <= pc));
+            atomic_load_explicit(&directory.starts[at + half], memory_order_relaxed);
+        at += half & (0U - (uint32_t)(start <= pc));
         left -= half;
     }
     const outrider_unwind_table *table =
-        atomic_load_explicit(&directory.tables[place], memory_order_relaxed);
-    *offset = pc - atomic_load_explicit(&directory.starts[place], memory_order_relaxed);
+        atomic_load_explicit(&directory.tables[at], memory_order_relaxed);
+    *offset = pc - atomic_load_explicit(&directory.starts[at], memory_order_relaxed);
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load_explicit(&directory.version, memory_order_relaxed) != version) return NULL;
     return *offset < table->span ? table : NULL;

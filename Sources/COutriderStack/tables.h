@@ -31,7 +31,7 @@ typedef struct {
 
 /* A rule that applies from an offset in its block. */
 typedef struct {
-    uint16_t place;
+    uint16_t offset; /* in the block */
     uint16_t rule;
 } outrider_unwind_row;
 
@@ -133,7 +133,7 @@ uint64_t outrider_unwind_fingerprint(const outrider_eh_image *image);
 static inline outrider_unwind_rule outrider_unwind_find(
     const outrider_unwind_table *table, size_t offset) {
     const uint32_t *block = table->index + (offset >> OUTRIDER_UNWIND_BLOCK_BITS);
-    uint32_t place = offset & ((1U << OUTRIDER_UNWIND_BLOCK_BITS) - 1);
+    uint32_t in_block = offset & ((1U << OUTRIDER_UNWIND_BLOCK_BITS) - 1);
     uint32_t count = block[1] - block[0];
     const outrider_unwind_row *row = table->rows + block[0] - 1;
     /* The result is one of row[0] to row[count]. A mask replaces a branch that would be
@@ -141,7 +141,7 @@ static inline outrider_unwind_rule outrider_unwind_find(
      * again. */
     while (count > 0) {
         uint32_t half = (count + 1) / 2;
-        row += half & (0U - (uint32_t)(row[half].place <= place));
+        row += half & (0U - (uint32_t)(row[half].offset <= in_block));
         count -= half;
     }
     return table->rules[row->rule];

@@ -177,7 +177,7 @@ static void move_what_is_gone(const list *now, outrider_modules_move *moved) {
     }
 }
 
-void outrider_modules_look(outrider_modules_move *moved) {
+void outrider_modules_update(outrider_modules_move *moved) {
     if (!may_ask_loader) return;
     int saved = errno;
     /* Before the list: changes made while it is created are found by the next look. */
@@ -195,7 +195,7 @@ void outrider_modules_look(outrider_modules_move *moved) {
     errno = saved;
 }
 
-size_t outrider_modules_former(outrider_module *into, size_t capacity) {
+size_t outrider_modules_unloaded(outrider_module *into, size_t capacity) {
     if (outrider_modules_moves() == 0 || !begin_patiently()) return 0;
     size_t count = former_kept();
     if (capacity) memcpy(into, former, (count < capacity ? count : capacity) * sizeof *into);
@@ -224,10 +224,10 @@ void outrider_modules_follow(uintptr_t *addresses, size_t count, uint64_t since)
 
 #else
 
-void outrider_modules_look(outrider_modules_move *moved) { (void)moved; }
+void outrider_modules_update(outrider_modules_move *moved) { (void)moved; }
 void outrider_modules_before_fork(void) {}
 void outrider_modules_after_fork(int is_child) { (void)is_child; }
-size_t outrider_modules_former(outrider_module *into, size_t capacity) {
+size_t outrider_modules_unloaded(outrider_module *into, size_t capacity) {
     (void)into, (void)capacity;
     return 0;
 }

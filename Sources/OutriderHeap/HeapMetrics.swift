@@ -6,12 +6,12 @@ internal import OutriderMetrics
 
 /// The sampler's totals at one moment.
 struct HeapMetrics {
-    private let counters: outrider_heap_figures
+    private let counters: outrider_heap_counters
 
     /// The current totals.
     static var now: HeapMetrics {
-        var counters = outrider_heap_figures()
-        unsafe outrider_heap_read_figures(&counters)
+        var counters = outrider_heap_counters()
+        unsafe outrider_heap_read_counters(&counters)
         return HeapMetrics(counters: counters)
     }
 

@@ -156,7 +156,7 @@ public final class HeapProfiler: ProfileSource, LiveHeapSource, Collector {
 
     /// Housekeeping, done during scrapes and profiles: the profiler has no timer or thread.
     private func maintain() {
-        outrider_heap_look_at_modules()
+        outrider_heap_update_modules()
         ModuleHistory.shared.update()
         outrider_stack_prepare_tables()
         let counters = HeapMetrics.now

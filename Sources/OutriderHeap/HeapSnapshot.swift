@@ -109,8 +109,8 @@ struct HeapSnapshot {
     }
 
     private static func liveSamples() -> (samples: [outrider_heap_live], skipped: UInt32) {
-        var counters = outrider_heap_figures()
-        unsafe outrider_heap_read_figures(&counters)
+        var counters = outrider_heap_counters()
+        unsafe outrider_heap_read_counters(&counters)
         let room = Int(clamping: counters.live_samples) + spare
         // Allocated and touched before the locks are taken, so that no page fault occurs under a
         // lock.

@@ -24,10 +24,10 @@ static double cpu_ns(void) {
 }
 
 static double said_ns(uint64_t *samples) {
-    outrider_heap_figures figures;
-    outrider_heap_read_figures(&figures);
-    *samples = figures.samples;
-    return (double)figures.sampler_ns;
+    outrider_heap_counters counters;
+    outrider_heap_read_counters(&counters);
+    *samples = counters.samples;
+    return (double)counters.sampler_ns;
 }
 
 static void allocate(int calls) {

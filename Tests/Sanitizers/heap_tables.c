@@ -6,7 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "../../Sources/COutriderHeap/blocks.h"
-#include "../../Sources/COutriderHeap/chance.h"
+#include "../../Sources/COutriderHeap/random.h"
 #include "../../Sources/COutriderHeap/lock.h"
 #include "../../Sources/COutriderHeap/sites.h"
 
@@ -33,13 +33,13 @@ static void run_threads(void *(*body)(void *)) {
 static void mathematics_agree_with_libm(void) {
     uint64_t state = seed;
     for (int i = 0; i < 200000; i++) {
-        double u = ((double)(chance_next(&state) >> 11) + 0.5) * 0x1p-53;
-        CHECK(fabs(chance_log(u) - log(u)) <= 1e-12 * fabs(log(u)) + 1e-16);
-        double x = ldexp(u, (int)(chance_next(&state) % 64) - 50);
+        double u = ((double)(random_next(&state) >> 11) + 0.5) * 0x1p-53;
+        CHECK(fabs(natural_log(u) - log(u)) <= 1e-12 * fabs(log(u)) + 1e-16);
+        double x = ldexp(u, (int)(random_next(&state) % 64) - 50);
         double expected = -expm1(-x);
-        CHECK(fabs(chance_one_minus_exp(x) - expected) <= 1e-11 * expected);
+        CHECK(fabs(one_minus_exp(x) - expected) <= 1e-11 * expected);
     }
-    CHECK(chance_one_minus_exp(0) == 0 && chance_one_minus_exp(1e300) == 1);
+    CHECK(one_minus_exp(0) == 0 && one_minus_exp(1e300) == 1);
 }
 
 /* The mean of n exponential gaps has a standard deviation of mean / sqrt(n); this allows five of
@@ -50,7 +50,7 @@ static void gaps_have_their_mean(void) {
     double sum = 0;
     int above = 0;
     for (int i = 0; i < COUNT; i++) {
-        uint64_t gap = chance_gap(&state, MEAN);
+        uint64_t gap = random_gap(&state, MEAN);
         sum += (double)gap;
         above += gap > MEAN;
     }
@@ -87,10 +87,10 @@ static void *insert_and_take(void *argument) {
     sampled_block stale, taken;
     for (int i = 0; i < HELD; i++) held[i] = UINT64_MAX;
     for (uint64_t round = 1; round <= ROUNDS; round++) {
-        uint64_t *place = &held[chance_next(&state) % HELD];
+        uint64_t *place = &held[random_next(&state) % HELD];
         if (*place != UINT64_MAX) {
             void *block = fake_block(thread, *place);
-            CHECK(filter_stops(block));
+            CHECK(may_be_sampled(block));
             CHECK(take_in_the_end(block, &taken) == BLOCKS_DONE);
             CHECK(taken.size == *place + 1 && taken.objects == *place + 7);
             CHECK(taken.site == (uint32_t)*place);
@@ -150,7 +150,7 @@ static void a_full_table_refuses_and_recovers(void) {
     CHECK(outrider_heap_blocks_insert(fake_block(1, 0), sample, &stale) == BLOCKS_FULL);
     CHECK(outrider_heap_copy_live(NULL, 0, &skipped) == BLOCK_LIMIT);
     for (uint64_t i = 0; i < BLOCK_LIMIT; i++) {
-        CHECK(filter_stops(fake_block(0, i)));
+        CHECK(may_be_sampled(fake_block(0, i)));
         CHECK(outrider_heap_blocks_take(fake_block(0, i), &sample) == BLOCKS_DONE);
         CHECK(sample.site == (uint32_t)i);
     }
@@ -167,7 +167,7 @@ static void a_block_freed_behind_our_back_makes_room_for_the_next_at_its_address
     CHECK(stale.size == 10 && stale.objects == 20 && stale.site == 3);
     CHECK(outrider_heap_blocks_count() == 1);
     CHECK(outrider_heap_blocks_take(block, &taken) == BLOCKS_DONE && taken.size == 11);
-    CHECK(outrider_heap_blocks_take(block, &taken) == BLOCKS_NONE && !filter_stops(block));
+    CHECK(outrider_heap_blocks_take(block, &taken) == BLOCKS_NONE && !may_be_sampled(block));
 }
 
 static void the_first_word_of_a_live_block_is_read(void) {
@@ -240,7 +240,7 @@ static void *find_stacks(void *argument) {
     uint64_t state = seed + (uint64_t)(intptr_t)argument;
     uintptr_t pcs[32];
     for (int round = 0; round < ROUNDS; round++) {
-        uint64_t number = chance_next(&state) % STACKS;
+        uint64_t number = random_next(&state) % STACKS;
         uint32_t depth = make_stack(number, pcs), site = outrider_heap_sites_find(pcs, depth, false);
         CHECK(site != 0 && site == outrider_heap_sites_find(pcs, depth, false));
         outrider_heap_sites_add_allocated(site, 2, 3);

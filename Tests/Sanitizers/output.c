@@ -24,7 +24,7 @@ static bool say(int descriptor) {
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
     int flags = fcntl(descriptor, F_GETFL);
     errno = ENOTTY;
-    bool is_taken = outrider_say(descriptor, line, LENGTH);
+    bool is_taken = outrider_write_line(descriptor, line, LENGTH);
     CHECK(errno == ENOTTY);
     CHECK(fcntl(descriptor, F_GETFL) == flags);
     pthread_sigmask(SIG_BLOCK, NULL, &mask_after);
@@ -133,7 +133,7 @@ static void test_what_cannot_be_written(void) {
     close(null);
     CHECK(!say(-1));
     char *much = calloc(1, OUTRIDER_LINE_BYTES + 1);
-    CHECK(much && !outrider_say(STDERR_FILENO, much, OUTRIDER_LINE_BYTES + 1));
+    CHECK(much && !outrider_write_line(STDERR_FILENO, much, OUTRIDER_LINE_BYTES + 1));
     free(much);
 }
 
@@ -147,7 +147,7 @@ static void test_a_signal_of_the_host(void) {
     int ends[2];
     CHECK(pipe2(ends, O_NONBLOCK) == 0);
     close(ends[0]);
-    CHECK(!outrider_say(ends[1], line, LENGTH));
+    CHECK(!outrider_write_line(ends[1], line, LENGTH));
     close(ends[1]);
     sigpending(&pending);
     CHECK(sigismember(&pending, SIGPIPE) == 1);

@@ -42,11 +42,11 @@ int outrider_heap_read_site(uint32_t number, outrider_heap_site *into) {
 
 const char *outrider_heap_allocator(void) { return "\xff/an allocator"; }
 
-void outrider_heap_read_figures(outrider_heap_figures *figures) {
-    *figures = (outrider_heap_figures){.samples = UINT64_MAX};
+void outrider_heap_read_counters(outrider_heap_counters *counters) {
+    *counters = (outrider_heap_counters){.samples = UINT64_MAX};
 }
 
-void outrider_heap_look_at_modules(void) {}
+void outrider_heap_update_modules(void) {}
 
 /* An address in this program, in a library, or anywhere. */
 static uintptr_t any_address(uint64_t random) {

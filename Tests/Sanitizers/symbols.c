@@ -82,20 +82,20 @@ static uintptr_t load_and_unload(void) {
     struct link_map *map;
     CHECK(dlinfo(library, RTLD_DI_LINKMAP, &map) == 0);
     uintptr_t bias = map->l_addr;
-    outrider_modules_look(note_move);
+    outrider_modules_update(note_move);
     CHECK(dlclose(library) == 0);
-    outrider_modules_look(note_move);
+    outrider_modules_update(note_move);
     return bias;
 }
 
 static void an_unloaded_library_has_a_range_of_its_own(void) {
     outrider_module former[OUTRIDER_MODULES_FORMER_LIMIT];
-    outrider_modules_look(note_move);
-    CHECK(moved_times == 0 && outrider_modules_moves() == 0 && outrider_modules_former(former, 4) == 0);
+    outrider_modules_update(note_move);
+    CHECK(moved_times == 0 && outrider_modules_moves() == 0 && outrider_modules_unloaded(former, 4) == 0);
     uint64_t before = outrider_modules_moves();
     uintptr_t bias = load_and_unload(), first = moved_to;
     CHECK(moved_times == 1 && outrider_modules_moves() == 1 && moved_to >= OUTRIDER_MODULES_FORMER);
-    CHECK(outrider_modules_former(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
+    CHECK(outrider_modules_unloaded(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
     CHECK(strstr(former[0].path, unused) && former[0].image_start == moved_to);
     CHECK(former[0].bias - moved_to == bias - moved_start);
     /* Addresses recorded before are translated: those of the first and the last call in it, and not
@@ -113,7 +113,7 @@ static void an_unloaded_library_has_a_range_of_its_own(void) {
     /* Reloading it yields the same range. */
     for (int round = 0; round < 1000; round++) load_and_unload();
     CHECK(moved_times == 1001 && moved_to == first);
-    CHECK(outrider_modules_former(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
+    CHECK(outrider_modules_unloaded(former, OUTRIDER_MODULES_FORMER_LIMIT) == 1);
 }
 
 static void put(int file, const uint8_t *bytes, size_t size) {

@@ -75,9 +75,9 @@ typedef struct {
     uint64_t truncated_stacks;  /* stacks that end early */
     uint64_t sampler_ns;        /* thread time spent in the sampler, in nanoseconds, estimated */
     uint64_t sites;             /* different stacks so far */
-} outrider_heap_figures;
+} outrider_heap_counters;
 
-void outrider_heap_read_figures(outrider_heap_figures *figures);
+void outrider_heap_read_counters(outrider_heap_counters *counters);
 
 /* An allocating stack and its totals. Objects are shifted by OUTRIDER_HEAP_OBJECT_SHIFT. */
 typedef struct {
@@ -94,13 +94,13 @@ typedef struct {
  * that did not fit into the table. */
 uint32_t outrider_heap_site_count(void);
 /* Reads one site; returns 0 if no site has this number. */
-int outrider_heap_read_site(uint32_t number, outrider_heap_site *site);
+int outrider_heap_read_site(uint32_t index, outrider_heap_site *site);
 
-/* Moves the stacks of libraries that were unloaded since the last call (outrider_modules_look), so
- * that a library loaded at the same addresses is not mistaken for them. dlclose calls this; call it
- * before taking a profile too, because libc unloads its own libraries without dlclose. Must not be
- * called from a malloc hook or a signal handler. Thread-safe. */
-void outrider_heap_look_at_modules(void);
+/* Moves the stacks of libraries that were unloaded since the last call (outrider_modules_update),
+ * so that a library loaded at the same addresses is not mistaken for them. dlclose calls this; call
+ * it before taking a profile too, because libc unloads its own libraries without dlclose. Must not
+ * be called from a malloc hook or a signal handler. Thread-safe. */
+void outrider_heap_update_modules(void);
 
 /* A sampled block that has not been freed. */
 typedef struct {

@@ -40,6 +40,6 @@ void outrider_quiet_end(const outrider_quiet *quiet);
 /// Returns whether the whole line was written. It is dropped if the write would block, if there is
 /// no reader, if the descriptor is closed, if the file may not grow, or if it has more than
 /// OUTRIDER_LINE_BYTES.
-bool outrider_say(int descriptor, const void *line, size_t count);
+bool outrider_write_line(int descriptor, const void *line, size_t count);
 
 #endif

@@ -64,14 +64,14 @@ typedef void outrider_modules_move(uintptr_t start, uintptr_t end, uintptr_t to)
  * or unloaded. Takes the loader's lock, maps memory and makes no other system call, never calls
  * malloc, and keeps errno. If another thread is already looking, it waits some milliseconds and
  * then returns without looking; the next look catches up. Thread-safe. */
-void outrider_modules_look(outrider_modules_move *move);
+void outrider_modules_update(outrider_modules_move *move);
 /* To be called before a fork, and after it in parent and child. A child whose parent had no other
  * thread can look; in other children, looks do nothing. */
 void outrider_modules_before_fork(void);
 void outrider_modules_after_fork(int is_child);
 /* Lists at most `capacity` unloaded segments, at the ranges they were moved to; returns how many
  * there are. */
-size_t outrider_modules_former(outrider_module *into, size_t capacity);
+size_t outrider_modules_unloaded(outrider_module *into, size_t capacity);
 /* Number of libraries moved so far. Cheap. */
 uint64_t outrider_modules_moves(void);
 /* Moves addresses that were read after `since` moves to their current ranges. */

@@ -172,7 +172,7 @@ public final class DiagnosticLog: Sendable {
         line += "\n"
         // SAFETY: the bytes are only used during the call.
         return line.withUTF8 { bytes in
-            unsafe outrider_say(STDERR_FILENO, bytes.baseAddress, bytes.count)
+            unsafe outrider_write_line(STDERR_FILENO, bytes.baseAddress, bytes.count)
         }
     }
 }

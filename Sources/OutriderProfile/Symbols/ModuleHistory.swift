@@ -171,7 +171,7 @@ package final class ModuleHistory: Sendable {
     package static func movedModules() -> [Module] {
         if outrider_modules_moves() == 0 { return [] }
         return unsafe list(Int(OUTRIDER_MODULES_FORMER_LIMIT)) {
-            unsafe outrider_modules_former($0, $1)
+            unsafe outrider_modules_unloaded($0, $1)
         }
     }
 

@@ -4,14 +4,14 @@
  * Exponentially distributed gaps make every byte equally likely to be sampled, whatever was
  * allocated before. The weight 1 / (1 - e^(-bytes/mean)) makes each estimate unbiased.
  */
-#ifndef OUTRIDER_HEAP_CHANCE_H
-#define OUTRIDER_HEAP_CHANCE_H
+#ifndef OUTRIDER_HEAP_RANDOM_H
+#define OUTRIDER_HEAP_RANDOM_H
 
 #include <stdint.h>
 #include <string.h>
 
 /* Splitmix64: the next random number of a thread. */
-static inline uint64_t chance_next(uint64_t *state) {
+static inline uint64_t random_next(uint64_t *state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
@@ -21,7 +21,7 @@ static inline uint64_t chance_next(uint64_t *state) {
 /* The natural logarithm of a positive normal number; relative error below 1e-12.
  *
  * x = m * 2^k with m around 1, and ln m = 2 artanh s with s = (m-1)/(m+1), at most 0.172. */
-static inline double chance_log(double x) {
+static inline double natural_log(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     int exponent = (int)(bits >> 52) - 1023;
@@ -41,7 +41,7 @@ static inline double chance_log(double x) {
  *
  * Uses its power series for small x, to avoid cancellation, then doubles: 1 - e^(-2y) = d * (2 - d)
  * with d = 1 - e^(-y). */
-static inline double chance_one_minus_exp(double x) {
+static inline double one_minus_exp(double x) {
     if (x > 40) return 1;
     int doublings = 0;
     while (x > 0.25) {
@@ -55,10 +55,10 @@ static inline double chance_one_minus_exp(double x) {
 }
 
 /* The number of bytes to the next sample, `mean` on average: floor(-mean ln u). */
-static inline uint64_t chance_gap(uint64_t *state, uint64_t mean) {
+static inline uint64_t random_gap(uint64_t *state, uint64_t mean) {
     /* u has 53 bits and lies in (0, 1), so the gap is finite and never negative. */
-    double u = ((double)(chance_next(state) >> 11) + 0.5) * 0x1p-53;
-    return (uint64_t)(-(double)mean * chance_log(u));
+    double u = ((double)(random_next(state) >> 11) + 0.5) * 0x1p-53;
+    return (uint64_t)(-(double)mean * natural_log(u));
 }
 
 #endif

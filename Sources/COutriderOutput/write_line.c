@@ -51,7 +51,7 @@ static bool write_line(int descriptor, const void *line, size_t count) {
     return write_without_waiting(descriptor, line, count);
 }
 
-bool outrider_say(int descriptor, const void *line, size_t count) {
+bool outrider_write_line(int descriptor, const void *line, size_t count) {
     if (count > OUTRIDER_LINE_BYTES) return false;
     int saved = errno;
     outrider_quiet quiet;
