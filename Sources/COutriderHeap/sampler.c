@@ -66,9 +66,9 @@ static void add(_Atomic(uint64_t) *counter, uint64_t amount) {
 
 /* --- gaps ------------------------------------------------------------------------------------- */
 
-/* The coarse clock: a page of the kernel's, a few milliseconds old. All other clocks may need a
- * system call, or a counter that the process may not be allowed to read (clock_gettime(2),
- * seccomp(2)). */
+/* The coarse clock, read from a page that the kernel maps; a few milliseconds behind. All other
+ * clocks may need a system call, or a counter that the process may not be allowed to read
+ * (clock_gettime(2), seccomp(2)). */
 static uint64_t coarse_now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -250,8 +250,8 @@ static void after_fork_in_child(void) {
     outrider_modules_after_fork(true);
 }
 
-/* Tested by a call, because in a program linked to a fixed address the address of a function is
- * that of a stub. */
+/* Whether the process calls these hooks. Tested by a call, because in a program linked to a fixed
+ * address the address of a function is that of a stub. */
 bool outrider_heap_is_called(void) {
     void *(*process_malloc)(size_t) = (void *(*)(size_t))outrider_heap_called(RTLD_DEFAULT, "malloc");
     void (*process_free)(void *) = (void (*)(void *))outrider_heap_called(RTLD_DEFAULT, "free");

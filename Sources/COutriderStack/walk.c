@@ -77,7 +77,7 @@ static outrider_stack_bounds stack_of_descriptor(uintptr_t self) {
     return (outrider_stack_bounds){0, 0};
 }
 
-/* Nothing else is ever mapped in the room reserved for the main thread's stack. */
+/* The bounds of the main thread's stack. Nothing else is ever mapped in the room reserved for it. */
 static outrider_stack_bounds stack_of_main_thread(void) {
     uintptr_t high = &__libc_stack_end ? (uintptr_t)__libc_stack_end : 0;
     return (outrider_stack_bounds){high > main_stack_room ? high - main_stack_room : 0, high};
@@ -154,7 +154,7 @@ static size_t walk_contexts(
         }
         if (context.resume_parent < LOWEST_CODE) break;
         end->contexts++;
-        /* The start of a function, while all others are return addresses: readers subtract one. */
+        /* This is a function's start, not a return address. Readers subtract one, so one is added. */
         pcs[count++] = context.resume_parent + 1;
         address = context.parent;
     }

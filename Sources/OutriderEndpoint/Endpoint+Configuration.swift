@@ -75,8 +75,9 @@ extension Endpoint {
         /// Bytes of all response bodies that are being sent; responses that share a body count it
         /// once.
         ///
-        /// One response, of whatever size, is always admitted. Others wait up to 3 s, then get
-        /// status 503.
+        /// At most half of them for one address. The first body of an address is always admitted
+        /// while the others do not exceed the limit. Other responses wait up to 3 s, then get status
+        /// 503.
         public var bodyBytes = 64 << 20
         /// How long a client may take to send a whole request after it has connected.
         public var headerTimeout: Duration = .seconds(10)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of open connections: the state and the deadline of each.
 //
-// The library closes connections on which nothing moves, but not one on which a byte moves now and
-// then. So this table closes connections as well: those past their deadline and, when the limits
-// are reached, those that can be spared (OpenConnections.swift).
+// libmicrohttpd closes idle connections, but not one that transfers a byte now and then. So this
+// table closes connections as well: those past their deadline and, when the limits are reached,
+// those that can be spared (OpenConnections.swift).
 //
 // It closes a connection by shutdown(2), under the lock that its removal takes, so the descriptor
 // is still the connection's own unless the service has closed it. The connection's thread then

@@ -75,7 +75,7 @@ public final class HTTPRequestRecorder: Sendable {
         traceparent = configuration.traceparent
         unmatched = Route(series: RouteSeries("_UNMATCHED", .timed, owner: identity))
         let (excluded, streaming) = (configuration.excludedRoutes, configuration.streamingRoutes)
-        // Known from the start, so that they keep their treatment beyond the limit.
+        // Added first, so that they stay excluded or streaming beyond the limit.
         let special =
             excluded.map { RouteSeries(RouteTable.shown($0), .excluded, owner: identity) }
             + streaming.subtracting(excluded).map {
@@ -89,9 +89,9 @@ public final class HTTPRequestRecorder: Sendable {
 
     /// Returns the route with this template, such as `/orders/{id}`; reuse it where possible.
     ///
-    /// Pass templates only, never paths: each is a permanent series. An empty one is `/`. Beyond
-    /// ``Configuration/limit`` templates, not counting those that the configuration names, all
-    /// others become `_OVERFLOW`. Costs a few nanoseconds for a `String` value that is passed
+    /// Pass templates only, never paths: each is a permanent series. An empty template counts as
+    /// `/`. Beyond ``Configuration/limit`` templates, not counting those that the configuration
+    /// names, all others become `_OVERFLOW`. Costs a few nanoseconds for a `String` value that is passed
     /// repeatedly, a lock and a hash for a new one.
     public func route(_ template: String) -> Route {
         Route(series: routes.route(template))

@@ -2,7 +2,7 @@
 // The series of one family: lookup, limit and removal.
 //
 // Looking up an existing series takes no lock (SeriesLookup, ReaderGate), unless the series is not
-// plain (SeriesKey) or the family has an idle time: only under the lock can expiry know that
+// plain (SeriesKey) or the family has an idle time, because only the lock guarantees to expiry that
 // nothing else holds an instrument. Past the limit, looking up a new series returns the overflow
 // series: one hash, one failed probe, nothing stored.
 
