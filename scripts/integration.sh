@@ -15,7 +15,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Python's and pytest's compiled files are kept there, not beside the tests. All workers share them.
+# Compiled Python files go to .build, not beside the tests. All workers share them.
 export PYTHONPYCACHEPREFIX=.build/pycache
 export HYPOTHESIS_STORAGE_DIRECTORY=.build/hypothesis
 export OUTRIDER_TEST_SEED="${OUTRIDER_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}"

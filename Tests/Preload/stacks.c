@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "expect.h"
+#include "frame.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -104,22 +105,6 @@ static void signals_a_thousand_times_a_second(void) {
 /* --- garbage in the frame pointer --------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-/* Calls malloc(size) with an arbitrary frame pointer, as code without frame pointers may. */
-void *malloc_with_frame(size_t size, uintptr_t frame);
-__asm__(
-    ".text\n"
-    ".globl malloc_with_frame\n"
-    ".type malloc_with_frame, @function\n"
-    "malloc_with_frame:\n"
-    "    pushq %rbp\n"
-    "    movq %rsi, %rbp\n"
-    "    call malloc@PLT\n"
-    "    popq %rbp\n"
-    "    ret\n"
-    ".size malloc_with_frame, . - malloc_with_frame\n"
-    ".section .note.GNU-stack,\"\",@progbits\n"
-    ".text\n");
-
 static void anything_for_a_frame(void) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     uintptr_t loop[2] = {(uintptr_t)loop, (uintptr_t)here};

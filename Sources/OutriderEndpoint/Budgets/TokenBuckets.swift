@@ -43,16 +43,14 @@ package struct TokenBuckets<Key: Hashable & Sendable>: Sendable {
     ///
     /// Forgetting one key at a time would scan all keys for each new one.
     private mutating func forget(at now: ContinuousClock.Instant) {
-        let kept = Self.capacity * 3 / 4
-        let left = buckets.mapValues { value(of: $0, at: now) }
-        let limit = left.values.sorted()[kept]
-        var room = kept - left.values.count { $0 < limit }
-        buckets = buckets.filter { key, _ in
-            guard let value = left[key], value < burst, value <= limit else { return false }
-            if value < limit { return true }
-            room -= 1
-            return room >= 0
-        }
+        let lowestFirst =
+            buckets
+            .map { (key: $0.key, bucket: $0.value, balance: value(of: $0.value, at: now)) }
+            .filter { $0.balance < burst }
+            .sorted { $0.balance < $1.balance }
+        buckets = Dictionary(
+            uniqueKeysWithValues: lowestFirst.prefix(Self.capacity * 3 / 4)
+                .map { ($0.key, $0.bucket) })
     }
 
     private func value(of bucket: Bucket, at now: ContinuousClock.Instant) -> Double {
