@@ -44,10 +44,10 @@ if [[ -n $foreign ]]; then
 fi
 
 # The functions of malloc, C++'s operators new (_Zn) and delete (_Zd), the calls by which a program
-# confines itself, and the one by which it unloads a library.
+# confines itself, the one by which it unloads a library, and those by which it starts threads.
 hooks='malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc'
 hooks+='|malloc_usable_size|free_sized|free_aligned_sized|_Z[nd][wal][A-Za-z0-9_]*'
-hooks+='|prctl|syscall|dlclose'
+hooks+='|prctl|syscall|dlclose|pthread_create|thrd_create'
 # Lowercase letters mark symbols that the linker keeps for relocations, which are not visible
 # outside.
 exported="$(nm --dynamic --defined-only --format=posix "$new" |

@@ -44,6 +44,11 @@ THREAD_LOCAL int is_busy;
 THREAD_LOCAL unsigned samples_here;
 THREAD_LOCAL outrider_stack_bounds bounds;
 
+/* How many functions that change the tables this thread is in, and what to do when it leaves them:
+ * shared with signal handlers that interrupt this thread. */
+THREAD_LOCAL volatile unsigned tables_in_use;
+THREAD_LOCAL void (*volatile when_left)(void);
+
 /* The current interval; 0 while sampling is off. */
 static _Atomic(uint64_t) interval;
 static _Atomic(uint64_t) seeds;
@@ -62,6 +67,24 @@ static struct {
 /* ORDERING: relaxed for all counters: they publish nothing, and are read one by one. */
 static void add(_Atomic(uint64_t) *counter, uint64_t amount) {
     atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
+}
+
+/* --- signals ---------------------------------------------------------------------------------- */
+
+void outrider_heap_enter_tables(void) { tables_in_use++; }
+
+void outrider_heap_leave_tables(void) {
+    if (--tables_in_use > 0) return;
+    void (*work)(void) = when_left;
+    if (!work) return;
+    when_left = NULL;
+    work();
+}
+
+int outrider_heap_defer(void (*work)(void)) {
+    if (tables_in_use == 0) return 0;
+    when_left = work;
+    return 1;
 }
 
 /* --- gaps ------------------------------------------------------------------------------------- */
@@ -196,6 +219,7 @@ void outrider_heap_sample(
     outrider_stack_point caller) {
     int saved = errno;
     is_busy = 1;
+    outrider_heap_enter_tables();
     uint64_t cost, objects = objects_of(size, mean);
     uint32_t site = site_of(caller, &cost);
     uint64_t allocated = sampled_bytes(objects, grown);
@@ -209,23 +233,28 @@ void outrider_heap_sample(
     add(&counters.sampler_ns, cost);
     if (samples_here++ % JUDGED_EVERY == 0) keep_budget(coarse_now_ns());
     is_busy = 0;
+    outrider_heap_leave_tables();
     errno = saved;
 }
 
 bool outrider_heap_remove(const void *block, removed_block *removed) {
     sampled_block sample;
-    switch (outrider_heap_blocks_take(block, &sample)) {
-    case BLOCKS_DONE:
+    outrider_heap_enter_tables();
+    blocks_result result = outrider_heap_blocks_take(block, &sample);
+    if (result == BLOCKS_DONE) {
         remove_live(&sample);
         *removed = (removed_block){sample.size, sample.objects, sample.site};
-        return true;
-    case BLOCKS_BUSY: add(&counters.missed_frees, 1); return false;
-    default: return false;
+    } else if (result == BLOCKS_BUSY) {
+        add(&counters.missed_frees, 1);
     }
+    outrider_heap_leave_tables();
+    return result == BLOCKS_DONE;
 }
 
 void outrider_heap_restore(const void *block, removed_block removed) {
+    outrider_heap_enter_tables();
     remember(block, (sampled_block){removed.size, removed.objects, removed.site});
+    outrider_heap_leave_tables();
 }
 
 bool outrider_heap_forget(const void *block) {
@@ -236,6 +265,7 @@ bool outrider_heap_forget(const void *block) {
 /* --- settings --------------------------------------------------------------------------------- */
 
 static void before_fork(void) {
+    outrider_heap_enter_tables();
     outrider_modules_before_fork();
     outrider_heap_blocks_lock_all();
 }
@@ -243,11 +273,13 @@ static void before_fork(void) {
 static void after_fork_in_parent(void) {
     outrider_heap_blocks_unlock_all();
     outrider_modules_after_fork(false);
+    outrider_heap_leave_tables();
 }
 
 static void after_fork_in_child(void) {
     outrider_heap_blocks_unlock_all();
     outrider_modules_after_fork(true);
+    outrider_heap_leave_tables();
 }
 
 /* Whether the process calls these hooks. Tested by a call, because in a program linked to a fixed
@@ -363,6 +395,10 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
 }
 void outrider_heap_set_budget(uint64_t nanoseconds) { (void)nanoseconds; }
 void outrider_heap_update_modules(void) {}
+int outrider_heap_defer(void (*work)(void)) {
+    (void)work;
+    return 0;
+}
 void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
 void outrider_heap_seed(uint64_t seed) { (void)seed; }

@@ -63,6 +63,11 @@ COLD void outrider_heap_sample(
     void *block, uint64_t size, uint64_t grown, sample_kind kind, uint64_t mean,
     outrider_stack_point caller);
 
+/* Around each change of the tables by a thread: what a signal handler defers runs at the end of the
+ * outermost one (outrider_heap_defer). */
+COLD void outrider_heap_enter_tables(void);
+COLD void outrider_heap_leave_tables(void);
+
 /* Counts a stack that did not fit into the table. */
 COLD void outrider_heap_count_refused_site(void);
 

@@ -69,7 +69,10 @@ static void move_stacks(uintptr_t start, uintptr_t end, uintptr_t to) {
 
 void outrider_heap_update_modules(void) {
     /* Without sites there is nothing to move. */
-    if (outrider_heap_site_count()) outrider_modules_update(move_stacks);
+    if (!outrider_heap_site_count()) return;
+    outrider_heap_enter_tables();
+    outrider_modules_update(move_stacks);
+    outrider_heap_leave_tables();
 }
 
 /* Interposes libc's dlclose, which does not depend on its caller. Between the two looks no library

@@ -7,17 +7,16 @@
  *
  * The profile is written when the program returns from main or calls exit, and on SIGUSR2 if that
  * signal has its default action. _exit, exec and signals that end the program write none. A forked
- * child that continues without exec writes its own profile at its end, on two conditions: the
- * pattern has `%p`, since it would otherwise replace its parent's file; and its parent had no other
- * threads, since one of them may have held the loader's lock, which is then never released in the
- * child. The signal does nothing in the child, because the thread that it wakes does not exist
- * there.
+ * child that continues without exec writes its own profiles, on two conditions: the pattern has
+ * `%p`, since it would otherwise replace its parent's file; and its parent had no other threads,
+ * since one of them may have held the loader's lock, which is then never released in the child.
  *
  * If a program confines itself (seccomp), its profile is written right before that, and never
  * again: opening a file might end the process (confined.c).
  *
- * Waiting for SIGUSR2 takes a thread, and a program with two threads cannot enter a user namespace
- * (unshare(2)). To avoid the thread, start the program with the signal ignored.
+ * A program without threads stays without them: at the signal, a copy of the process writes the
+ * profile (copy.h). In one with threads a thread does, which is started before the program's first
+ * one (wake.h).
  *
  * This library must not disturb its host: it never writes to standard output, reports problems in
  * at most one line on standard error, keeps errno, leaves no descriptor open, and none of its
@@ -27,6 +26,7 @@
 #define _GNU_SOURCE
 #include "buffer.h"
 #include "confined.h"
+#include "copy.h"
 #include "file.h"
 #include "gzip.h"
 #include "pprof.h"
@@ -57,14 +57,12 @@ static pid_t first_process;
 /* The same, or the forked child that this is; not that of a vfork, which shares its parent's
  * memory. */
 static pid_t this_process;
-/* Whether our system calls may now end the process. */
-static _Atomic(bool) is_confined;
+/* Whether our system calls may now end the process; whether the last profile is due. */
+static _Atomic(bool) is_confined, is_ending;
 static int64_t start_ns;
 static uint64_t interval = OUTRIDER_HEAP_DEFAULT_INTERVAL;
 /* The id of the process that is writing, or 0. */
 static _Atomic(pid_t) writing;
-/* The first thread, and the one that waits for the signal. */
-static unsigned long own_threads = 1;
 /* Whether the loader's lock was free at each fork that led to this process. */
 static bool may_ask_loader = true;
 /* For the forking thread: whether it took the writer's turn, and whether the loader's lock is
@@ -95,16 +93,17 @@ static bool may_demangle(void) {
 
 /* One writer at a time. Static buffers: exit may be called on a thread with a few kilobytes of
  * stack. */
-static void write_profile(void) {
+static void write_profile(pid_t process, bool is_demangled) {
     static char path[OUTRIDER_PATH_SIZE];
-    if (!outrider_settings_expand(pattern, getpid(), path, sizeof path)) {
+    if (!outrider_settings_expand(pattern, process, path, sizeof path)) {
         complain("no profile: the path is too long", "", "");
         return;
     }
     outrider_buffer profile = {0}, file = {0};
     outrider_pprof_write(
-        &profile, (outrider_pprof_options){interval, start_ns, may_demangle()});
+        &profile, (outrider_pprof_options){interval, start_ns, is_demangled});
     if (!profile.is_short) outrider_gzip(&file, profile.bytes, profile.size);
+    outrider_copy_is_finishing();
     if (profile.is_short || file.is_short) {
         complain("no profile: out of memory", "", "");
     } else {
@@ -132,22 +131,32 @@ static bool begin_writing(int turns) {
     }
 }
 
-static void write_when_signalled(void) {
+static void write_in_thread(void) {
     if (atomic_load(&is_confined) || !begin_writing(WAIT_TURNS)) return;
-    write_profile();
+    write_profile(getpid(), may_demangle());
     atomic_store(&writing, 0);
 }
+
+/* Its stack is made for demanglers. */
+static void write_in_copy(void) { write_profile(this_process, true); }
 
 static bool may_write_here(void) {
     return getpid() == first_process
         || (may_ask_loader && outrider_settings_names_process(pattern));
 }
 
+/* Not in the child of a vfork, which would change its parent's memory. */
+static bool may_write_now(void) {
+    return getpid() == this_process && !atomic_load(&is_confined) && !atomic_load(&is_ending)
+        && may_write_here();
+}
+
 /* The last moment at which a file can be written. */
 static void write_before_confinement(void) {
     if (getpid() != this_process || atomic_exchange(&is_confined, true) || !may_write_here()) return;
     if (!begin_writing(WAIT_TURNS)) return;
-    write_profile();
+    outrider_copy_await();
+    write_profile(getpid(), may_demangle());
     atomic_store(&writing, 0);
     complain("the process enters seccomp confinement: its profile ends at this moment", "", "");
 }
@@ -168,7 +177,7 @@ static void before_fork(void) {
     has_turn = is_lock_free = false;
     if (atomic_load(&is_confined)) return;
     has_turn = begin_writing(0);
-    is_lock_free = has_turn && count_threads() <= own_threads;
+    is_lock_free = has_turn && count_threads() <= (outrider_wake_has_thread() ? 2 : 1);
     errno = saved;
 }
 
@@ -180,6 +189,7 @@ static void after_fork_in_child(void) {
     /* `writing` is the parent's id, which no thread here waits for. */
     if (!atomic_load(&is_confined)) this_process = getpid();
     may_ask_loader = may_ask_loader && is_lock_free;
+    outrider_wake_after_fork();
 }
 
 /* --- the program's life ----------------------------------------------------------------------- */
@@ -235,10 +245,9 @@ static void begin(void) {
     outrider_heap_seed((uint64_t)start_ns ^ (uint64_t)first_process << 32);
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     outrider_before_confinement(write_before_confinement);
-    unsigned long others = count_threads();
-    if (!outrider_wake_by_signal(write_when_signalled))
+    outrider_wake_actions actions = {may_write_now, write_in_thread, write_in_copy};
+    if (!outrider_wake_by_signal(actions, count_threads() > 1))
         complain("SIGUSR2 will not write a profile: its thread could not be started", "", "");
-    if (others != ULONG_MAX) own_threads += count_threads() - others;
 }
 
 /* Runs before main. */
@@ -254,7 +263,10 @@ __attribute__((destructor)) static void outrider_preload_end(void) {
     bool may_write = pattern[0] != '\0' && !atomic_load(&is_confined) && may_write_here();
     if (may_write && begin_writing(WAIT_TURNS)) {
         outrider_heap_stop();
-        write_profile();
+        atomic_store(&is_ending, true);
+        /* It would replace the newer profile. */
+        outrider_copy_await();
+        write_profile(getpid(), may_demangle());
         /* Nothing is written after this: `writing` stays set. */
     }
     errno = saved;

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that confine themselves to a few system calls: the hooks make no others."""
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +19,6 @@ def ended(command: list[str], environment: dict[str, str]) -> tuple[int, bytes, 
     """Runs a program that exits by itself; returns its status and output."""
     run = subprocess.run(
         command, env=environment, capture_output=True, timeout=LIMIT, stdin=subprocess.DEVNULL,
-        # Ignored, so that the hooks start no thread to wait for it: in strict mode, the end of one
-        # thread ends its process.
-        preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
     )  # fmt: skip
     return run.returncode, run.stdout, run.stderr
 

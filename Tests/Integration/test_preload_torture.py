@@ -58,7 +58,7 @@ def catches(process: int, number: signal.Signals) -> bool:
 
 
 # Repeatedly, while the programs start, work, fork and end.
-@pytest.mark.parametrize("source", ["threads.c", "forks.c", "stacks.c", "operators.cpp"])
+@pytest.mark.parametrize("source", ["threads.c", "forks.c", "stacks.c", "operators.cpp", "libraries.c"])
 def test_profiles_can_be_requested_at_any_time(source: str, tmp_path: Path) -> None:
     popen = subprocess.Popen(
         torture(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE,

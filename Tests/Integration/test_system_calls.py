@@ -83,6 +83,16 @@ def test_the_hooks_add_only_the_documented_system_calls(interval: int, tmp_path:
     assert end - plain[2] <= asked["preloaded object", "end"]
 
 
+def test_a_profile_of_a_program_without_threads_makes_only_the_documented_system_calls(tmp_path: Path) -> None:
+    environment = {name: value for name, value in preloaded(f"{tmp_path}/profile.pb.gz", 1).items() if name.startswith(("LD_PRELOAD", "OUTRIDER_"))}
+    lines = traced([compiled("life.c"), "signal"], environment, tmp_path / "trace")
+    _, signalled, end = between(lines, "allocating", "allocated")
+    asked = documented()
+    # The test sends the signal with the first two. The copy continues while the program ends.
+    allowed = {"gettid", "tgkill", "write"} | asked["preloaded object", "SIGUSR2"] | asked["preloaded object", "end"]
+    assert "clone" in calls(signalled) and calls(signalled) | calls(end) <= allowed
+
+
 def test_an_agent_makes_only_the_documented_system_calls(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     strace = [system_binary("strace"), "-f", "-qq", "-o", str(trace), "--signal=none"]

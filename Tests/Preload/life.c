@@ -4,6 +4,9 @@
  *   life wait        reads a line, then returns from main
  *   life ignore      the same, with SIGUSR2 ignored from the start
  *   life handle      the same, with its own handler for SIGUSR2, which prints a line
+ *   life child       forks; the child does the same, and its id is printed
+ *   life thread      the same, with a second thread
+ *   life signal      sends itself SIGUSR2, between the lines "allocating" and "allocated"
  *   life fork        forks; the child exits, then the parent
  *   life raw-exit    ends by _exit
  *   life leave       ends the first thread by pthread_exit while another continues
@@ -46,6 +49,23 @@ static void *end_it_all(void *unused) {
     exit(0);
 }
 
+static void *wait_forever(void *unused) {
+    for (;;) pause();
+    return unused;
+}
+
+static void fork_and_wait(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        printf("%d\n", (int)getpid());
+        fflush(stdout);
+        wait_for_line();
+        exit(0);
+    }
+    int status;
+    EXPECT(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static void exit_on_a_small_stack(void) {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -75,6 +95,17 @@ int main(int count, char **arguments) {
     if (strcmp(life, "handle") == 0) signal(SIGUSR2, tell);
     if (strcmp(life, "wait") == 0 || strcmp(life, "ignore") == 0 || strcmp(life, "handle") == 0)
         wait_for_line();
+    if (strcmp(life, "child") == 0) fork_and_wait();
+    if (strcmp(life, "thread") == 0) {
+        pthread_t thread;
+        EXPECT(pthread_create(&thread, NULL, wait_forever, NULL) == 0);
+        wait_for_line();
+    }
+    if (strcmp(life, "signal") == 0) {
+        say("allocating\n");
+        EXPECT(raise(SIGUSR2) == 0);
+        say("allocated\n");
+    }
     if (strcmp(life, "fork") == 0) {
         pid_t child = fork();
         if (child == 0) exit(0);

@@ -53,6 +53,15 @@ uint64_t outrider_heap_interval(void);
 /* Seeds the calling thread's random number generator, for repeatable tests. */
 void outrider_heap_seed(uint64_t seed);
 
+/* For a signal handler that wants the tables unchanged: if the interrupted thread is changing them,
+ * `work` is called by that thread when it has finished, instead of earlier `work`, and 1 is
+ * returned. 0 if it is not. Async-signal-safe. */
+int outrider_heap_defer(void (*work)(void));
+/* For a copy of the process that was forked in a signal handler, which may have interrupted malloc:
+ * from now on malloc and its relatives are served from separate memory, blocks allocated before are
+ * never freed, and nothing is sampled. The copy must have one thread only. */
+void outrider_heap_isolate(void);
+
 /* Excludes the calling thread's allocations until outrider_heap_resume has been called as many
  * times. Costs a few instructions. */
 void outrider_heap_pause(void);
