@@ -91,8 +91,10 @@ def test_every_format_is_readable_by_its_consumer(probe: HeapProbe, tmp_path: Pa
 
 def test_a_profile_over_seconds_covers_that_period_only(probe: HeapProbe, tmp_path: Path) -> None:
     probe.command("hold 20000")
-    nothing = fetch(f"{probe.url}/debug/pprof/allocs?seconds=1&debug=1", timeout=LIMIT).decode()
-    assert "Serve.hold" not in nothing
+    text = fetch(f"{probe.url}/debug/pprof/allocs?seconds=1&debug=1", timeout=LIMIT).decode()
+    held = [stack for stack in text.split("\n\n")[1:] if "Serve.hold" in stack]
+    # Swift's runtime may free there what it allocated before.
+    assert all(re.match(r"-?\d+: -?\d+ \[0: 0\] @ ", stack) for stack in held), held
 
 
 def test_the_flame_graph_is_a_self_contained_page(probe: HeapProbe, tmp_path: Path) -> None:
