@@ -44,11 +44,6 @@ THREAD_LOCAL int is_busy;
 THREAD_LOCAL unsigned samples_here;
 THREAD_LOCAL outrider_stack_bounds bounds;
 
-/* How many functions that change the tables this thread is in, and what to do when it leaves them:
- * shared with signal handlers that interrupt this thread. */
-THREAD_LOCAL volatile unsigned tables_in_use;
-THREAD_LOCAL void (*volatile when_left)(void);
-
 /* The current interval; 0 while sampling is off. */
 static _Atomic(uint64_t) interval;
 static _Atomic(uint64_t) seeds;
@@ -67,24 +62,6 @@ static struct {
 /* ORDERING: relaxed for all counters: they publish nothing, and are read one by one. */
 static void add(_Atomic(uint64_t) *counter, uint64_t amount) {
     atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
-}
-
-/* --- signals ---------------------------------------------------------------------------------- */
-
-void outrider_heap_enter_tables(void) { tables_in_use++; }
-
-void outrider_heap_leave_tables(void) {
-    if (--tables_in_use > 0) return;
-    void (*work)(void) = when_left;
-    if (!work) return;
-    when_left = NULL;
-    work();
-}
-
-int outrider_heap_defer(void (*work)(void)) {
-    if (tables_in_use == 0) return 0;
-    when_left = work;
-    return 1;
 }
 
 /* --- gaps ------------------------------------------------------------------------------------- */
@@ -395,10 +372,6 @@ outrider_heap_state_t outrider_heap_start(uint64_t wanted) {
 }
 void outrider_heap_set_budget(uint64_t nanoseconds) { (void)nanoseconds; }
 void outrider_heap_update_modules(void) {}
-int outrider_heap_defer(void (*work)(void)) {
-    (void)work;
-    return 0;
-}
 void outrider_heap_stop(void) {}
 uint64_t outrider_heap_interval(void) { return 0; }
 void outrider_heap_seed(uint64_t seed) { (void)seed; }

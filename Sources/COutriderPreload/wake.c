@@ -99,7 +99,7 @@ bool outrider_wake_has_thread(void) { return atomic_load(&thread_state) == START
 
 void outrider_wake_after_fork(void) {
     atomic_store(&thread_state, NO_THREAD);
-    /* What the parent's thread was to do. */
+    /* The signals that the parent's thread has not handled. */
     sem_init(&signals, 0, 0);
     outrider_copy_forget();
 }
