@@ -75,7 +75,9 @@ precompile_standard_headers() {
     printf '#include <%s>\n' algorithm array atomic functional initializer_list iterator limits memory new optional \
         string string_view tuple type_traits utility variant vector \
         cassert climits cstdint cstdio cstdlib cstring errno.h inttypes.h pthread.h time.h unistd.h >"${header%.pch}.h"
-    "$clang" "${flags[@]}" -D_GNU_SOURCE -D_POSIX_C_SOURCE=200112L -x c++-header "${header%.pch}.h" -o "$header" 2>/dev/null
+    # Templates are instantiated here, not in each file that includes the header.
+    "$clang" "${flags[@]}" -fpch-instantiate-templates -D_GNU_SOURCE -D_POSIX_C_SOURCE=200112L \
+        -x c++-header "${header%.pch}.h" -o "$header" 2>/dev/null
 }
 
 # Writes the description of the package to a file, and the public symbols of all library modules to
