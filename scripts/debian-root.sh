@@ -92,6 +92,13 @@ fi
 git -C "$root$clone" fetch --quiet --force "$PWD" HEAD
 git -C "$root$clone" reset --quiet --hard FETCH_HEAD
 
+# The certificate authorities of this system's administrator, which a network with a proxy requires.
+local_authorities=/usr/local/share/ca-certificates
+if compgen -G "$local_authorities/*.crt" >/dev/null; then
+    mkdir -p "$root$local_authorities"
+    cp --dereference "$local_authorities"/*.crt "$root$local_authorities/"
+    chroot "$root" update-ca-certificates >/dev/null 2>&1
+fi
 cp --dereference /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
 if [[ -r /etc/pip.conf ]]; then
     cp /etc/pip.conf "$root/etc/pip.conf"
