@@ -4,6 +4,7 @@
 // Prints the agent's URL, then a line for each line of its input:
 //
 //     hold COUNT      allocates COUNT sessions, arrays and boxes, and holds them
+//     deep COUNT      allocates COUNT sessions from as many different deep stacks, and holds them
 //     churn COUNT     allocates and frees COUNT blocks of 1 KiB
 //     release         releases everything
 //     interval BYTES  changes the interval
@@ -59,6 +60,7 @@ enum Serve {
             let number = words.last.flatMap { Int($0) } ?? 0
             switch words.first {
             case "hold": hold(number, &held)
+            case "deep": DeepStacks.hold(number, in: &held.sessions)
             case "churn": churn(number)
             case "release": held = Held()
             case "interval": profiler.interval = number

@@ -164,6 +164,45 @@ def test_a_profile_of_all_stacks_takes_little_memory(form: str) -> None:
     assert size > (65_536 if form == "pprof" else 500_000)
 
 
+def growth_of(probe: HeapProbe, form: str) -> int:
+    """The growth of a process that serves a profile, beyond what it had before, in bytes."""
+    process = Path(f"/proc/{probe.popen.pid}")
+    # Resets the peak resident size (proc_pid_clear_refs(5)).
+    (process / "clear_refs").write_text("5")
+    before = memory(process, "VmRSS")
+    assert "ShopSession.init" in readable(fetch(f"{probe.url}/debug/pprof/heap?{FORMS[form]}", timeout=LIMIT))
+    return memory(process, "VmHWM") - before
+
+
+def memory(process: Path, name: str) -> int:
+    """A size from a process's status, in bytes."""
+    found = re.search(rf"(?m)^{name}:\s+(\d+) kB$", (process / "status").read_text())
+    assert found
+    return int(found[1]) << 10
+
+
+def readable(body: bytes) -> str:
+    """A profile as text, whether it is compressed or not."""
+    return (gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body).decode("utf-8", "replace")
+
+
+FORMS = {"pprof": "", "text": "debug=1", "collapsed": "format=collapsed", "flamegraph": "format=flamegraph"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_serving_a_profile_of_all_stacks_takes_little_memory(form: str, probe: HeapProbe) -> None:
+    probe.command("interval 1")
+    # A thread notices the change within 1 MiB of allocations.
+    probe.command("churn 2000")
+    probe.command("deep 16")
+    # The symbol tables of this program take the same memory for a few stacks.
+    growth_of(probe, form)
+    few = growth_of(probe, form)
+    probe.command("deep 16384")
+    assert probe.value("outrider_heap_samples_refused_total", reason="stacks") > 0, "not all stacks are used"
+    assert growth_of(probe, form) - few < 32e6
+
+
 def test_metrics_agree_with_the_profile(probe: HeapProbe, tmp_path: Path) -> None:
     probe.command("hold 20000")
     probe.command("churn 50000")
