@@ -25,29 +25,24 @@ func product(_ name: String, of package: String, with trait: String) -> Target.D
     .product(name: name, package: package, condition: .when(traits: [trait]))
 }
 
+extension Target {
+    /// The tests of a module.
+    static func tests(of module: String, uses dependencies: [Target.Dependency]) -> Target {
+        .testTarget(name: module + "Tests", dependencies: dependencies)
+    }
+}
+
 let package = Package(
     name: "outrider",
     platforms: [.macOS(.v26)],
+    // Linking OutriderHeap replaces malloc.
     products: [
-        .library(name: "Outrider", targets: ["Outrider"]),
-        .library(name: "OutriderMetrics", targets: ["OutriderMetrics"]),
-        .library(name: "OutriderRuntime", targets: ["OutriderRuntime"]),
-        .library(name: "OutriderEndpoint", targets: ["OutriderEndpoint"]),
-        .library(name: "OutriderHTTP", targets: ["OutriderHTTP"]),
-        .library(name: "OutriderInstruments", targets: ["OutriderInstruments"]),
-        .library(name: "OutriderProfile", targets: ["OutriderProfile"]),
-        // Linking this product replaces malloc.
-        .library(name: "OutriderHeap", targets: ["OutriderHeap"]),
-        .library(name: "OutriderTesting", targets: ["OutriderTesting"]),
-        .library(name: "OutriderHummingbird", targets: ["OutriderHummingbird"]),
-        .library(name: "OutriderNIO", targets: ["OutriderNIO"]),
-        .library(name: "OutriderFlyingFox", targets: ["OutriderFlyingFox"]),
-        .library(name: "OutriderGRPC", targets: ["OutriderGRPC"]),
-        .library(name: "OutriderAsyncHTTPClient", targets: ["OutriderAsyncHTTPClient"]),
-        .library(name: "OutriderServiceLifecycle", targets: ["OutriderServiceLifecycle"]),
-        .library(name: "OutriderTracing", targets: ["OutriderTracing"]),
-        .library(name: "OutriderLogging", targets: ["OutriderLogging"]),
-    ],
+        "Outrider", "OutriderMetrics", "OutriderRuntime", "OutriderEndpoint", "OutriderHTTP",
+        "OutriderInstruments", "OutriderProfile", "OutriderHeap", "OutriderTesting",
+        "OutriderHummingbird", "OutriderNIO", "OutriderFlyingFox", "OutriderGRPC",
+        "OutriderAsyncHTTPClient", "OutriderServiceLifecycle", "OutriderTracing",
+        "OutriderLogging",
+    ].map { .library(name: $0, targets: [$0]) },
     traits: [
         .trait(name: "Hummingbird", description: "Middleware and /metrics for Hummingbird 2."),
         .trait(name: "NIO", description: "A channel handler for SwiftNIO's HTTP/1 parts."),
@@ -79,11 +74,11 @@ let package = Package(
     ],
     targets: [
         // Layer 0
-        .target(name: "COutriderCells", cSettings: strictC),
-        .target(name: "COutriderFork", cSettings: strictC),
-        .target(name: "COutriderOutput", cSettings: strictC),
-        .target(name: "COutriderStack", cSettings: strictC),
-        .target(name: "COutriderSymbols", cSettings: strictC),
+        .target(name: "COutriderCells"),
+        .target(name: "COutriderFork"),
+        .target(name: "COutriderOutput"),
+        .target(name: "COutriderStack"),
+        .target(name: "COutriderSymbols"),
         .systemLibrary(
             name: "CMicroHTTPD", pkgConfig: "libmicrohttpd",
             providers: [.apt(["libmicrohttpd-dev"]), .brew(["libmicrohttpd"])]),
@@ -91,60 +86,50 @@ let package = Package(
             name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         // Layer 1
         .target(
-            name: "OutriderThreading", dependencies: ["COutriderFork"], swiftSettings: strict),
-        .target(name: "OutriderWire", dependencies: ["CZlib"], swiftSettings: strict),
+            name: "OutriderThreading", dependencies: ["COutriderFork"]),
+        .target(name: "OutriderWire", dependencies: ["CZlib"]),
         // Layer 2
         .target(
             name: "OutriderMetrics",
             dependencies: [
                 "COutriderCells", "COutriderOutput", "OutriderThreading", "OutriderWire",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
-            name: "OutriderEndpoint", dependencies: ["OutriderThreading", "CMicroHTTPD"],
-            swiftSettings: strict),
+            name: "OutriderEndpoint", dependencies: ["OutriderThreading", "CMicroHTTPD"]),
         .target(
             name: "OutriderProfile",
-            dependencies: ["OutriderThreading", "OutriderWire", "COutriderSymbols"],
-            swiftSettings: strict),
+            dependencies: ["OutriderThreading", "OutriderWire", "COutriderSymbols"]),
         .target(
-            name: "COutriderHeap", dependencies: ["COutriderStack", "COutriderSymbols"],
-            cSettings: strictC),
-        .target(name: "COutriderRuntime", dependencies: ["COutriderStack"], cSettings: strictC),
+            name: "COutriderHeap", dependencies: ["COutriderStack", "COutriderSymbols"]),
+        .target(name: "COutriderRuntime", dependencies: ["COutriderStack"]),
         // Layer 3
         .target(
-            name: "OutriderInstruments", dependencies: ["OutriderMetrics", "OutriderThreading"],
-            swiftSettings: strict),
+            name: "OutriderInstruments", dependencies: ["OutriderMetrics", "OutriderThreading"]),
         .target(
             name: "OutriderRuntime",
             dependencies: [
                 "COutriderRuntime", "COutriderStack", "OutriderMetrics", "OutriderProfile",
                 "OutriderThreading",
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderHTTP",
-            dependencies: ["OutriderMetrics", "OutriderProfile", "OutriderThreading"],
-            swiftSettings: strict),
+            dependencies: ["OutriderMetrics", "OutriderProfile", "OutriderThreading"]),
         .target(
             name: "OutriderHeap",
             dependencies: [
                 "COutriderHeap", "COutriderStack", "OutriderMetrics", "OutriderProfile",
                 "OutriderThreading",
-            ],
-            swiftSettings: strict),
+            ]),
         // Layer 4
         .target(
             name: "Outrider",
             dependencies: [
                 "OutriderMetrics", "OutriderRuntime", "OutriderEndpoint", "OutriderHTTP",
                 "OutriderProfile", "OutriderThreading",
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
-            name: "OutriderTesting", dependencies: ["OutriderMetrics", "OutriderThreading"],
-            swiftSettings: strict),
+            name: "OutriderTesting", dependencies: ["OutriderMetrics", "OutriderThreading"]),
         // Layer 5: adapters, each behind its trait
         .target(
             name: "OutriderHummingbird",
@@ -154,8 +139,7 @@ let package = Package(
                 product("HTTPTypes", of: "swift-http-types", with: "Hummingbird"),
                 product("NIOCore", of: "swift-nio", with: "Hummingbird"),
                 product("NIOHTTP1", of: "swift-nio", with: "Hummingbird"),
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderNIO",
             dependencies: [
@@ -165,23 +149,20 @@ let package = Package(
                 product("NIOHTTP1", of: "swift-nio", with: "NIO"),
                 product("NIOHTTPTypes", of: "swift-nio-extras", with: "HTTPTypes"),
                 product("HTTPTypes", of: "swift-http-types", with: "HTTPTypes"),
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderFlyingFox",
             dependencies: [
                 "OutriderHTTP",
                 product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
                 product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderGRPC",
             dependencies: [
                 "OutriderHTTP", "OutriderMetrics", "OutriderThreading",
                 product("GRPCCore", of: "grpc-swift-2", with: "GRPC"),
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderAsyncHTTPClient",
             dependencies: [
@@ -189,29 +170,25 @@ let package = Package(
                 product("AsyncHTTPClient", of: "async-http-client", with: "AsyncHTTPClient"),
                 product("NIOCore", of: "swift-nio", with: "AsyncHTTPClient"),
                 product("NIOHTTP1", of: "swift-nio", with: "AsyncHTTPClient"),
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderServiceLifecycle",
             dependencies: [
                 "Outrider", "OutriderThreading",
                 product(
                     "ServiceLifecycle", of: "swift-service-lifecycle", with: "ServiceLifecycle"),
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderTracing",
             dependencies: [
                 product("Tracing", of: "swift-distributed-tracing", with: "Tracing")
-            ],
-            swiftSettings: strict),
+            ]),
         .target(
             name: "OutriderLogging",
             dependencies: [
                 "OutriderMetrics",
                 product("Logging", of: "swift-log", with: "Logging"),
-            ],
-            swiftSettings: strict),
+            ]),
         // Tests
         .executableTarget(
             name: "outrider-probe",
@@ -220,13 +197,11 @@ let package = Package(
                 "OutriderMetrics", "OutriderThreading", "CTestSupport", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
             ],
-            path: "Tests/Probe",
-            swiftSettings: strict),
+            path: "Tests/Probe"),
         .executableTarget(
             name: "outrider-heap-probe",
             dependencies: ["Outrider", "OutriderHeap", "OutriderProfile"],
-            path: "Tests/HeapProbe",
-            swiftSettings: strict),
+            path: "Tests/HeapProbe"),
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(
             name: "TestSupport",
@@ -234,64 +209,56 @@ let package = Package(
                 "CTestSupport", "OutriderEndpoint", "OutriderMetrics", "OutriderTesting",
                 "OutriderThreading",
             ],
-            path: "Tests/TestSupport", swiftSettings: strict),
+            path: "Tests/TestSupport"),
         // Separate, because they use Testing, which is not available to programs.
         .target(name: "CTestTraits", path: "Tests/CTestTraits"),
         .target(
             name: "TestTraits", dependencies: ["CTestTraits", "OutriderThreading"],
-            path: "Tests/TestTraits", swiftSettings: strict),
-        .testTarget(
-            name: "OutriderMetricsTests",
-            dependencies: [
+            path: "Tests/TestTraits"),
+        .tests(
+            of: "OutriderMetrics",
+            uses: [
                 "OutriderMetrics", "OutriderTesting", "OutriderThreading", "OutriderWire",
                 "TestSupport", "TestTraits",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderProfileTests",
-            dependencies: ["OutriderProfile", "OutriderWire", "CTestSupport", "TestSupport"],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderEndpointTests",
-            dependencies: ["OutriderEndpoint", "OutriderThreading", "TestSupport"],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderRuntimeTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderProfile",
+            uses: ["OutriderProfile", "OutriderWire", "CTestSupport", "TestSupport"]),
+        .tests(
+            of: "OutriderEndpoint",
+            uses: ["OutriderEndpoint", "OutriderThreading", "TestSupport"]),
+        .tests(
+            of: "OutriderRuntime",
+            uses: [
                 "CTestSupport", "OutriderRuntime", "OutriderMetrics", "OutriderTesting",
                 "OutriderThreading",
                 "TestSupport",
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderInstrumentsTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderInstruments",
+            uses: [
                 "OutriderInstruments", "OutriderMetrics", "OutriderTesting", "TestSupport",
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderHTTPTests",
-            dependencies: ["OutriderHTTP", "OutriderMetrics", "OutriderTesting", "TestSupport"],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderTestingTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderHTTP",
+            uses: ["OutriderHTTP", "OutriderMetrics", "OutriderTesting", "TestSupport"]),
+        .tests(
+            of: "OutriderTesting",
+            uses: [
                 "OutriderTesting", "OutriderMetrics", "TestSupport", "TestTraits",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "Outrider",
+            uses: [
                 "Outrider", "OutriderEndpoint", "OutriderMetrics", "OutriderProfile",
                 "OutriderTesting", "OutriderThreading", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderHummingbirdTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderHummingbird",
+            uses: [
                 "OutriderHummingbird", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
                 "OutriderTesting", "OutriderThreading", "TestSupport",
                 .product(name: "CoreMetrics", package: "swift-metrics"),
@@ -299,11 +266,10 @@ let package = Package(
                 product("HTTPTypes", of: "swift-http-types", with: "Hummingbird"),
                 product("Logging", of: "swift-log", with: "Hummingbird"),
                 product("NIOCore", of: "swift-nio", with: "Hummingbird"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderNIOTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderNIO",
+            uses: [
                 "OutriderNIO", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
                 "OutriderRuntime", "OutriderTesting", "TestSupport",
                 product("NIOCore", of: "swift-nio", with: "NIO"),
@@ -312,63 +278,64 @@ let package = Package(
                 product("HTTPTypes", of: "swift-http-types", with: "HTTPTypes"),
                 product("NIOHTTPTypes", of: "swift-nio-extras", with: "HTTPTypes"),
                 product("NIOHTTPTypesHTTP1", of: "swift-nio-extras", with: "HTTPTypes"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderFlyingFoxTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderFlyingFox",
+            uses: [
                 "OutriderFlyingFox", "OutriderEndpoint", "OutriderHTTP", "OutriderMetrics",
                 "OutriderTesting", "TestSupport",
                 product("FlyingFox", of: "FlyingFox", with: "FlyingFox"),
                 product("FlyingSocks", of: "FlyingFox", with: "FlyingFox"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderGRPCTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderGRPC",
+            uses: [
                 "OutriderGRPC", "OutriderEndpoint", "OutriderMetrics", "OutriderTesting",
                 "TestSupport",
                 product("GRPCCore", of: "grpc-swift-2", with: "GRPC"),
                 product(
                     "GRPCNIOTransportHTTP2", of: "grpc-swift-nio-transport", with: "GRPC"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderAsyncHTTPClientTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderAsyncHTTPClient",
+            uses: [
                 "OutriderAsyncHTTPClient", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
                 "TestSupport",
                 product("AsyncHTTPClient", of: "async-http-client", with: "AsyncHTTPClient"),
                 product("NIOCore", of: "swift-nio", with: "AsyncHTTPClient"),
                 product("NIOHTTP1", of: "swift-nio", with: "AsyncHTTPClient"),
                 product("NIOPosix", of: "swift-nio", with: "AsyncHTTPClient"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderServiceLifecycleTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderServiceLifecycle",
+            uses: [
                 "OutriderServiceLifecycle", "Outrider", "OutriderEndpoint", "OutriderTesting",
                 "TestSupport",
                 product(
                     "ServiceLifecycle", of: "swift-service-lifecycle", with: "ServiceLifecycle"),
                 product("Logging", of: "swift-log", with: "ServiceLifecycle"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderTracingTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderTracing",
+            uses: [
                 "OutriderTracing", "OutriderHTTP", "OutriderMetrics", "OutriderTesting",
                 product("Tracing", of: "swift-distributed-tracing", with: "Tracing"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "OutriderLoggingTests",
-            dependencies: [
+            ]),
+        .tests(
+            of: "OutriderLogging",
+            uses: [
                 "OutriderLogging", "OutriderMetrics", "OutriderTesting", "TestSupport",
                 product("Logging", of: "swift-log", with: "Logging"),
                 product("InMemoryLogging", of: "swift-log", with: "Logging"),
-            ],
-            swiftSettings: strict),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+for target in package.targets where target.type != .system {
+    if target.name.hasPrefix("COutrider") {
+        target.cSettings = strictC
+    } else if !target.name.hasPrefix("C") {
+        target.swiftSettings = strict
+    }
+}
