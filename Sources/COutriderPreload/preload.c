@@ -145,9 +145,10 @@ static bool may_write_here(void) {
         || (may_ask_loader && outrider_settings_names_process(pattern));
 }
 
-/* Not in the child of a vfork, which would change its parent's memory. */
+/* Makes no system call in a confined process, which it might end. Not in the child of a vfork, which
+ * would change its parent's memory. */
 static bool may_write_now(void) {
-    return getpid() == this_process && !atomic_load(&is_confined) && !atomic_load(&is_ending)
+    return !atomic_load(&is_confined) && !atomic_load(&is_ending) && getpid() == this_process
         && may_write_here();
 }
 

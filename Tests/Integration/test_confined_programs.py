@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that confine themselves to a few system calls: the hooks make no others."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness import clean_environment
+from harness import Lines, clean_environment
 from preload_tools import HOOKS, LIMIT, compiled, pprof, preloaded
 
 pytestmark = pytest.mark.compute
@@ -47,6 +48,18 @@ def test_a_program_that_confines_itself_keeps_the_profile_written_before(tmp_pat
     assert (status, output) == (0, b"confined\n")
     assert errors == SAID
     assert "Type: inuse_space" in pprof("-top", str(profile))
+
+
+def test_a_signal_to_a_confined_program_does_nothing(tmp_path: Path) -> None:
+    command, profile = [compiled("confined.c"), "strict", "waits"], tmp_path / "profile.pb.gz"
+    with subprocess.Popen(
+        command, env=preloaded(str(profile), 1), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as program:
+        assert Lines(program.stdout).read(LIMIT) == b"confined\n"
+        profile.unlink()
+        program.send_signal(signal.SIGUSR2)
+        _, errors = program.communicate(b"\n", timeout=LIMIT)
+    assert (program.returncode, errors, profile.exists()) == (0, SAID, False)
 
 
 def test_querying_seccomp_does_not_count_as_confinement(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
  *   confined strict    read(2), write(2) and _exit(2) only, so that it cannot even read a clock
  *
  * Its threads allocate for the first time after that. It ends without running its exit handlers;
- * with a second argument it runs them.
+ * with a second argument it runs them, or, in strict mode, waits for a byte first.
  */
 #define _GNU_SOURCE
 #include "expect.h"
@@ -87,6 +87,8 @@ int main(int count, char **arguments) {
         EXPECT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
         allocate(BLOCKS, 500);
         say("confined\n");
+        char byte;
+        if (count > 2) EXPECT(read(STDIN_FILENO, &byte, 1) == 1);
         syscall(SYS_exit, 0);
     }
     EXPECT(sem_init(&is_there, 0, 0) == 0 && sem_init(&may_work, 0, 0) == 0);
