@@ -259,8 +259,8 @@ static void after_fork_in_child(void) {
     outrider_heap_leave_tables();
 }
 
-/* Whether the process calls these hooks. Tested by a call, because in a program linked to a fixed
- * address the address of a function is that of a stub. */
+/* Whether the process calls these hooks. Tested by a call: in a program that is linked to a fixed
+ * address, function pointers may point to stubs, so comparing them proves nothing. */
 bool outrider_heap_is_called(void) {
     void *(*process_malloc)(size_t) = (void *(*)(size_t))outrider_heap_called(RTLD_DEFAULT, "malloc");
     void (*process_free)(void *) = (void (*)(void *))outrider_heap_called(RTLD_DEFAULT, "free");

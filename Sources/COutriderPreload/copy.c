@@ -71,7 +71,8 @@ static int in_copy(void *work) {
     _exit(0);
 }
 
-/* Whether the copy is at work and will stay so. Whoever sees its file may already want the next. */
+/* Whether the copy is at work and not about to end. If it is about to end, waits for that: a caller
+ * who already sees its file may request the next profile. */
 static bool is_busy(void) {
     for (int turn = 0; turn < FINISHING_TURNS && is_at_work(); turn++) {
         if (!atomic_load(is_finishing)) return true;

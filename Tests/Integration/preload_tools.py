@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, clean_environment, system_binary
+from harness import Lines, ROOT, clean_environment, system_binary
 
 SUITE = ROOT / "Tests/Preload"
 HOOKS = [ROOT / "Sources" / part for part in ("COutriderHeap", "COutriderStack", "COutriderSymbols")]
@@ -130,6 +130,29 @@ def run(
         timeout=LIMIT,
     )  # fmt: skip
     return Ending(ended.returncode, ended.stdout, ended.stderr)
+
+
+def life(name: str) -> list[str]:
+    """The command line of life.c for one of its scenarios."""
+    return [compiled("life.c"), name]
+
+
+def start(command: list[str], profile: str | Path, behind: str = "glibc") -> tuple[subprocess.Popen[bytes], Lines]:
+    """Starts a program with every allocation sampled; returns the lines of its output too."""
+    popen = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=preloaded(str(profile), 1, behind),
+    )  # fmt: skip
+    return popen, Lines(popen.stdout)
+
+
+def start_until_ready(
+    command: list[str], profile: str | Path, behind: str = "glibc"
+) -> tuple[subprocess.Popen[bytes], Lines]:
+    """The same, and waits until the program is ready to read a line."""
+    popen, lines = start(command, profile, behind)
+    assert lines.read(LIMIT) == b"ready\n"
+    return popen, lines
 
 
 def fresh_folder(path: Path) -> Path:

@@ -57,6 +57,12 @@ class ProbeProcess:
         self.popen.stdin.write(line.encode("ascii") + b"\n")
         self.popen.stdin.flush()
 
+    def status(self, field: str) -> int:
+        """A number of /proc/PID/status; sizes in bytes."""
+        line = re.findall(rf"(?m)^{field}:\s+(\d+)( kB)?$", Path(f"/proc/{self.popen.pid}/status").read_text())
+        number, unit = line[0]
+        return int(number) * (1024 if unit else 1)
+
     def stop(self) -> None:
         """Ends the probe by closing its standard input, and with SIGKILL if it does not end."""
         try:

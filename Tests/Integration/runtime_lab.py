@@ -114,12 +114,6 @@ class RuntimeLab(ProbeAgent):
         )
         return shown.stdout.strip()
 
-    def status(self, field: str) -> int:
-        """A number of /proc/PID/status; sizes in bytes."""
-        line = re.findall(rf"(?m)^{field}:\s+(\d+)( kB)?$", (self.proc / "status").read_text())
-        number, unit = line[0]
-        return int(number) * (1024 if unit else 1)
-
     def threads(self) -> dict[int, str]:
         """The names of its threads, by thread ID."""
         names = {int(path.name): contents(path / "comm") for path in (self.proc / "task").iterdir()}

@@ -166,19 +166,11 @@ def test_a_profile_of_all_stacks_takes_little_memory(form: str) -> None:
 
 def growth_of(probe: HeapProbe, form: str) -> int:
     """The growth of a process that serves a profile, beyond what it had before, in bytes."""
-    process = Path(f"/proc/{probe.popen.pid}")
     # Resets the peak resident size (proc_pid_clear_refs(5)).
-    (process / "clear_refs").write_text("5")
-    before = memory(process, "VmRSS")
+    Path(f"/proc/{probe.popen.pid}/clear_refs").write_text("5")
+    before = probe.status("VmRSS")
     assert "ShopSession.init" in readable(fetch(f"{probe.url}/debug/pprof/heap?{FORMS[form]}", timeout=LIMIT))
-    return memory(process, "VmHWM") - before
-
-
-def memory(process: Path, name: str) -> int:
-    """A size from a process's status, in bytes."""
-    found = re.search(rf"(?m)^{name}:\s+(\d+) kB$", (process / "status").read_text())
-    assert found
-    return int(found[1]) << 10
+    return probe.status("VmHWM") - before
 
 
 def readable(body: bytes) -> str:

@@ -11,26 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import Lines, poll
-from preload_tools import LIMIT, compiled, decoded, preload_object, pprof, preloaded, run, sums
+from harness import poll
+from preload_tools import (
+    LIMIT, compiled, decoded, life, preload_object, pprof, preloaded, run, start_until_ready, sums,
+)
 
 pytestmark = pytest.mark.compute
-
-
-def life(name: str) -> list[str]:
-    """The command line of life.c for one of its scenarios."""
-    return [compiled("life.c"), name]
-
-
-def start(command: list[str], profile: Path) -> tuple[subprocess.Popen[bytes], Lines]:
-    """Starts a program, and waits until it is ready to read a line."""
-    popen = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=preloaded(str(profile), 1),
-    )  # fmt: skip
-    lines = Lines(popen.stdout)
-    assert lines.read(LIMIT) == b"ready\n"
-    return popen, lines
 
 
 # --- content ---
@@ -76,7 +62,7 @@ def test_stacks_reach_main(tmp_path: Path) -> None:
 def test_function_names_survive_the_replacement_of_the_program_file(tmp_path: Path) -> None:
     program, profile = tmp_path / "program", tmp_path / "profile.pb.gz"
     shutil.copy(life("wait")[0], program)
-    popen, _ = start([str(program), "wait"], profile)
+    popen, _ = start_until_ready([str(program), "wait"], profile)
     # As an upgrade replaces a program.
     next_version = tmp_path / "next"
     shutil.copy(compiled("known.c"), next_version)
@@ -168,7 +154,7 @@ def test_the_hooks_leave_no_descriptor_open(tmp_path: Path) -> None:
 
 def test_a_signal_writes_a_profile_and_the_program_continues(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, _ = start(life("wait"), profile)
+    popen, _ = start_until_ready(life("wait"), profile)
     for _ in range(3):
         popen.send_signal(signal.SIGUSR2)
         poll("the profile exists", lambda: profile.exists() or None)
@@ -184,7 +170,7 @@ def test_a_signal_that_the_program_ignores_stays_ignored(tmp_path: Path) -> None
     profile = tmp_path / "profile.pb.gz"
     before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     try:
-        popen, _ = start(life("ignore"), profile)
+        popen, _ = start_until_ready(life("ignore"), profile)
     finally:
         signal.signal(signal.SIGUSR2, before)
     popen.send_signal(signal.SIGUSR2)
@@ -194,7 +180,7 @@ def test_a_signal_that_the_program_ignores_stays_ignored(tmp_path: Path) -> None
 
 def test_a_handler_of_the_program_is_kept(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, lines = start(life("handle"), profile)
+    popen, lines = start_until_ready(life("handle"), profile)
     popen.send_signal(signal.SIGUSR2)
     assert lines.read(LIMIT) == b"own handler\n"
     assert not profile.exists()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import Lines, clean_environment, poll, system_binary
-from preload_tools import BEHIND, LIMIT, compiled, outcome, pprof, preloaded, run
+from harness import clean_environment, poll, system_binary
+from preload_tools import (
+    BEHIND, LIMIT, compiled, life, outcome, pprof, preloaded, run, start, start_until_ready,
+)
 
 pytestmark = pytest.mark.compute
 
@@ -20,15 +22,6 @@ SIGNALS = 30
 """Profiles requested from a program that is in the middle of something."""
 MORE = 14
 """Instructions that the hooks add to a pair of malloc and free: 12, and a rest for the loop."""
-
-
-def start(command: list[str], profile: str, behind: str = "glibc") -> tuple[subprocess.Popen[bytes], Lines]:
-    """Starts a program with every allocation sampled."""
-    popen = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=preloaded(profile, 1, behind),
-    )  # fmt: skip
-    return popen, Lines(popen.stdout)
 
 
 def threads(process: int) -> int:
@@ -41,6 +34,12 @@ def wait_for(profile: Path) -> None:
     poll("the profile exists", lambda: profile.exists() or None, LIMIT)
 
 
+def request(popen: subprocess.Popen[bytes], profile: Path) -> None:
+    """Requests a profile, and waits for it."""
+    popen.send_signal(signal.SIGUSR2)
+    wait_for(profile)
+
+
 def end(popen: subprocess.Popen[bytes]) -> None:
     """Ends a program that waits for a line, and checks that nothing went wrong."""
     _, errors = popen.communicate(b"\n", timeout=LIMIT)
@@ -49,11 +48,9 @@ def end(popen: subprocess.Popen[bytes]) -> None:
 
 def test_a_program_without_threads_stays_without_them(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, lines = start([compiled("life.c"), "wait"], str(profile))
-    assert lines.read(LIMIT) == b"ready\n"
+    popen, _ = start_until_ready(life("wait"), profile)
     assert threads(popen.pid) == 1
-    popen.send_signal(signal.SIGUSR2)
-    wait_for(profile)
+    request(popen, profile)
     assert "main" in pprof("-top", str(profile))
     assert threads(popen.pid) == 1
     end(popen)
@@ -61,16 +58,14 @@ def test_a_program_without_threads_stays_without_them(tmp_path: Path) -> None:
 
 def test_a_program_with_threads_has_one_more(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, lines = start([compiled("life.c"), "thread"], str(profile))
-    assert lines.read(LIMIT) == b"ready\n"
+    popen, _ = start_until_ready(life("thread"), profile)
     assert threads(popen.pid) == 3
-    popen.send_signal(signal.SIGUSR2)
-    wait_for(profile)
+    request(popen, profile)
     end(popen)
 
 
 def test_a_forked_child_writes_a_profile_at_the_signal_too(tmp_path: Path) -> None:
-    popen, lines = start([compiled("life.c"), "child"], f"{tmp_path}/%p.pb.gz")
+    popen, lines = start(life("child"), f"{tmp_path}/%p.pb.gz")
     child = int(lines.read(LIMIT) or 0)
     assert lines.read(LIMIT) == b"ready\n"
     os.kill(child, signal.SIGUSR2)
@@ -88,11 +83,9 @@ def test_a_program_without_threads_may_enter_a_user_namespace(tmp_path: Path) ->
 @pytest.mark.parametrize("behind", BEHIND)
 def test_a_signal_in_the_middle_of_malloc_or_of_a_handler_is_harmless(behind: str, tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, lines = start([compiled("interrupted.c")], str(profile), behind)
-    assert lines.read(LIMIT) == b"ready\n"
+    popen, _ = start_until_ready([compiled("interrupted.c")], profile, behind)
     for _ in range(SIGNALS):
-        popen.send_signal(signal.SIGUSR2)
-        wait_for(profile)
+        request(popen, profile)
         gzip.decompress(profile.read_bytes())
         profile.unlink()
     output, errors = popen.communicate(timeout=LIMIT)
@@ -102,8 +95,7 @@ def test_a_signal_in_the_middle_of_malloc_or_of_a_handler_is_harmless(behind: st
 
 def test_a_writer_that_is_killed_is_reported_and_the_next_profile_is_written(tmp_path: Path) -> None:
     profile = tmp_path / "profile.pb.gz"
-    popen, lines = start([compiled("life.c"), "wait"], str(profile))
-    assert lines.read(LIMIT) == b"ready\n"
+    popen, _ = start_until_ready(life("wait"), profile)
     children = Path(f"/proc/{popen.pid}/task/{popen.pid}/children")
 
     def is_killed() -> bool | None:
@@ -120,8 +112,7 @@ def test_a_writer_that_is_killed_is_reported_and_the_next_profile_is_written(tmp
         return None
 
     poll("a writer is killed before its end", is_killed, LIMIT)
-    popen.send_signal(signal.SIGUSR2)
-    wait_for(profile)
+    request(popen, profile)
     _, errors = popen.communicate(b"\n", timeout=LIMIT)
     line = b"outrider-heap: no profile: the process that wrote the previous one was ended\n"
     assert popen.returncode == 0 and set(errors.splitlines(keepends=True)) == {line}
